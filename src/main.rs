@@ -1,0 +1,61 @@
+//! The command: reads the options, starts the log, runs what was asked for, says what went
+//! wrong in one sentence.
+//! It refuses to do any of that itself.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use polychat::config::{Cli, Command, ConfigError, TokenOptions, TokenRole};
+use polychat::model::{Clock, Role};
+use polychat::{auth, server, telemetry};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(ConfigError::Usage(usage)) = error.downcast_ref()
+                && !usage.use_stderr()
+            {
+                // No error, but what was asked for: help, the version.
+                let _ = usage.print();
+                return ExitCode::SUCCESS;
+            }
+            // Nobody may be reading; the exit code says it all the same.
+            let _ = writeln!(std::io::stderr(), "polychat: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let cli = Cli::read(std::env::args_os().collect())?;
+    let config = match cli.command {
+        Some(Command::Token(options)) => return mint(&options),
+        Some(Command::Serve(config)) => *config,
+        None => cli.config,
+    };
+    telemetry::start(config.log_format, config.log_level.as_deref())?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let served = runtime.block_on(server::run(config));
+    // Whatever still runs has had its time.
+    runtime.shutdown_background();
+    served
+}
+
+/// Prints a token that the server takes which was given the same secret.
+fn mint(options: &TokenOptions) -> anyhow::Result<()> {
+    let Some(secret) = options.keys.secret()? else {
+        anyhow::bail!(
+            "no secret to sign with: give --jwt-secret or --jwt-secret-file (with --auth open \
+             the token is the external user id itself)"
+        );
+    };
+    let role = match options.role {
+        TokenRole::User => Role::User,
+        TokenRole::Service => Role::Service,
+    };
+    let now = Clock::system().now();
+    let token = auth::mint(&secret, &options.user, role, options.ttl, now)?;
+    writeln!(std::io::stdout(), "{token}")?;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Identifiers, each a type of its own, so that a user's can never stand where a chat's belongs.
+//! It refuses to know how they look on any wire beyond the hyphenated form of a UUID.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::fmt::Hyphenated;
+use uuid::{NoContext, Uuid};
+
+/// A `UUIDv7` of one noun: made from a given time, sortable by it.
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id that sorts by `at`.
+            pub fn new(at: Timestamp) -> Self {
+                Self(uuid_at(at))
+            }
+
+            /// The id that these 16 bytes stand for.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// The 16 bytes under which a store keeps it.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(out)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            /// Takes the hyphenated form only: the one that it was given out in.
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse::<Hyphenated>().map(|id| Self(id.into_uuid()))
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// A user.
+    UserId
+}
+uuid_id! {
+    /// A chat; on Socket.IO also the name of its room.
+    ChatId
+}
+uuid_id! {
+    /// A message.
+    MessageId
+}
+uuid_id! {
+    /// One live connection of one client, unique across all nodes.
+    ConnectionId
+}
+
+/// The small integer of a user: 1, 2, 3 … in order of creation (PROTOCOL §1.1).
+pub type UserPk = i64;
+
+/// The small integer of a chat: 1, 2, 3 … in order of creation (PROTOCOL §1.1).
+pub type ChatPk = i64;
+
+/// The number of a message in its chat: 1, 2, 3 …, contiguous, the order of the chat on
+/// every node. 0 stands before the first.
+pub type Seq = i64;
+
+fn uuid_at(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+    let nanoseconds = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_later_times_sort_later() {
+        let earlier = UserId::new(Timestamp::UNIX_EPOCH);
+        let later = UserId::new(Timestamp::MAX);
+        assert!(earlier < later);
+    }
+
+    #[test]
+    fn an_id_survives_its_text_and_its_bytes() {
+        let id = ChatId::new(Timestamp::UNIX_EPOCH);
+        assert_eq!(id.to_string().parse::<ChatId>(), Ok(id));
+        assert_eq!(ChatId::from_bytes(*id.as_bytes()), id);
+    }
+}

@@ -1,0 +1,135 @@
+//! A message, the way it comes into being, and which part of a chat's history is wanted.
+//! It refuses to know what a message looks like on any wire.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{ChatId, ConnectionId, MessageId, Seq, UserId};
+
+/// What a person wrote, stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The id that polychat gave.
+    pub id: MessageId,
+    /// Where it stands.
+    pub chat: ChatId,
+    /// Its number there.
+    pub seq: Seq,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// What kind of content `text` is: `text` unless the sender says otherwise.
+    pub kind: String,
+    /// The content, as it came.
+    pub text: String,
+    /// The sender's own name for it, which makes a repeated send harmless.
+    pub client_id: Option<String>,
+    /// When it was stored; never before its predecessor's.
+    pub created_at: Timestamp,
+    /// When its content last changed.
+    pub modified_at: Timestamp,
+}
+
+/// What a sender brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// See [`Message::kind`].
+    pub kind: String,
+    /// See [`Message::text`].
+    pub text: String,
+    /// See [`Message::client_id`].
+    pub client_id: Option<String>,
+}
+
+/// A checked draft on its way into the store, which gives it its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The id to take.
+    pub id: MessageId,
+    /// Where it goes.
+    pub chat: ChatId,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// The connection that it was sent on.
+    pub origin: Option<ConnectionId>,
+    /// What was written.
+    pub draft: Draft,
+    /// Now; the store moves it forward where the predecessor is later.
+    pub at: Timestamp,
+}
+
+/// What became of an [`Entry`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// It is stored, and new.
+    Stored(Arc<Message>),
+    /// The same sender had stored this `client_id` in this chat before: that message.
+    Repeated(Arc<Message>),
+}
+
+impl Sent {
+    /// The message that stands in the store, new or not.
+    pub const fn message(&self) -> &Arc<Message> {
+        match self {
+            Self::Stored(message) | Self::Repeated(message) => message,
+        }
+    }
+}
+
+/// A part of a chat's history: the messages that pass every filter, as `window` picks them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// Which messages are meant at all.
+    pub range: Range,
+    /// Which of them to take.
+    pub window: Window,
+}
+
+/// Bounds on messages; each is optional and all apply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Range {
+    /// Only messages with a greater number.
+    pub after: Option<Seq>,
+    /// Only messages with a smaller number.
+    pub before: Option<Seq>,
+    /// Only messages stored then or later.
+    pub from: Option<Timestamp>,
+    /// Only messages stored then or earlier.
+    pub to: Option<Timestamp>,
+}
+
+/// Which end of a range to take, and how much at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The first so many.
+    First(usize),
+    /// The last so many.
+    Last(usize),
+}
+
+impl Window {
+    /// At most this many messages.
+    pub const fn limit(self) -> usize {
+        match self {
+            Self::First(limit) | Self::Last(limit) => limit,
+        }
+    }
+
+    /// The same end, but no more than `most`.
+    #[must_use]
+    pub fn at_most(self, most: usize) -> Self {
+        match self {
+            Self::First(limit) => Self::First(limit.min(most)),
+            Self::Last(limit) => Self::Last(limit.min(most)),
+        }
+    }
+}
+
+/// Messages of one chat, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessagePage {
+    /// The messages.
+    pub messages: Vec<Message>,
+    /// Whether the range holds more than was taken.
+    pub has_more: bool,
+}

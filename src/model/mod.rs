@@ -1,0 +1,22 @@
+//! The language that every other module speaks: nouns, [`Command`], [`Reply`], [`Notice`], [`Error`].
+//! Plain data: it refuses to know any transport, any store and any clock but the one it is handed.
+
+mod chat;
+mod clock;
+mod command;
+mod error;
+mod id;
+mod identity;
+mod message;
+mod notice;
+mod user;
+
+pub use chat::{Chat, ChatCursor, ChatPage, NewChat, Policy};
+pub use clock::Clock;
+pub use command::{Command, Reply};
+pub use error::{Error, ErrorKind};
+pub use id::{ChatId, ChatPk, ConnectionId, MessageId, Seq, UserId, UserPk};
+pub use identity::{Caller, Identity, Rights, Role};
+pub use message::{Draft, Entry, History, Message, MessagePage, Range, Sent, Window};
+pub use notice::{Fact, Notice};
+pub use user::{NewUser, Profile, User};

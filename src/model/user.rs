@@ -1,0 +1,163 @@
+//! A user, and what may be said about one (PROTOCOL §1.2).
+//! It refuses to know tokens, rights and field names of any dialect.
+
+use jiff::Timestamp;
+
+use super::{UserId, UserPk};
+
+/// The avatar of a user who brought none; the server serves it.
+const DEFAULT_AVATAR: &str = "/media/default/default.jpg";
+
+/// Somebody who can take part in chats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The id that polychat gave.
+    pub id: UserId,
+    /// The same as a small integer.
+    pub pk: UserPk,
+    /// The id in the host application; unique.
+    pub external_id: String,
+    /// The handle; at first the external id.
+    pub username: String,
+    /// The name to show; at first the username.
+    pub name: String,
+    /// Where the picture is.
+    pub avatar: String,
+    /// The account on GitHub, or empty.
+    pub github: String,
+    /// The picture's id in the host application.
+    pub image_uuid: Option<String>,
+    /// When the user was first seen.
+    pub created_at: Timestamp,
+    /// When the profile last changed.
+    pub modified_at: Timestamp,
+}
+
+/// What a client may say about a user; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// See [`User::username`].
+    pub username: Option<String>,
+    /// See [`User::name`].
+    pub name: Option<String>,
+    /// See [`User::avatar`].
+    pub avatar: Option<String>,
+    /// See [`User::github`].
+    pub github: Option<String>,
+    /// See [`User::image_uuid`].
+    pub image_uuid: Option<String>,
+}
+
+/// A user to find by its external id, or to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// The id to take if the user is new.
+    pub id: UserId,
+    /// The id in the host application.
+    pub external_id: String,
+    /// What to set, on a new user and on a found one.
+    pub profile: Profile,
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl NewUser {
+    /// The user that this becomes if there is none yet, under the number that the store gives.
+    pub fn into_user(self, pk: UserPk) -> User {
+        let username = self.profile.username.unwrap_or(self.external_id.clone());
+        User {
+            id: self.id,
+            pk,
+            external_id: self.external_id,
+            name: self.profile.name.unwrap_or_else(|| username.clone()),
+            username,
+            avatar: self.profile.avatar.unwrap_or(DEFAULT_AVATAR.to_owned()),
+            github: self.profile.github.unwrap_or_default(),
+            image_uuid: self.profile.image_uuid,
+            created_at: self.at,
+            modified_at: self.at,
+        }
+    }
+}
+
+impl User {
+    /// Takes over what the profile gives; `modified_at` moves only if that changes something.
+    /// Answers whether it did.
+    pub fn update(&mut self, profile: Profile, at: Timestamp) -> bool {
+        let before = self.clone();
+        let Profile {
+            username,
+            name,
+            avatar,
+            github,
+            image_uuid,
+        } = profile;
+        replace(&mut self.username, username);
+        replace(&mut self.name, name);
+        replace(&mut self.avatar, avatar);
+        replace(&mut self.github, github);
+        if image_uuid.is_some() {
+            self.image_uuid = image_uuid;
+        }
+        let changed = *self != before;
+        if changed {
+            self.modified_at = at.max(self.modified_at);
+        }
+        changed
+    }
+}
+
+fn replace(field: &mut String, value: Option<String>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anna(profile: Profile) -> User {
+        let at = Timestamp::UNIX_EPOCH;
+        NewUser {
+            id: UserId::new(at),
+            external_id: "anna".into(),
+            profile,
+            at,
+        }
+        .into_user(1)
+    }
+
+    #[test]
+    fn names_default_to_the_external_id() {
+        let user = anna(Profile::default());
+        assert_eq!((&*user.username, &*user.name), ("anna", "anna"));
+        assert_eq!(user.avatar, DEFAULT_AVATAR);
+    }
+
+    #[test]
+    fn a_name_defaults_to_the_username() {
+        let user = anna(Profile {
+            username: Some("ann".into()),
+            ..Profile::default()
+        });
+        assert_eq!(user.name, "ann");
+    }
+
+    #[test]
+    fn modified_at_moves_only_when_something_changed() {
+        let mut user = anna(Profile::default());
+        let same = Profile {
+            username: Some("anna".into()),
+            ..Profile::default()
+        };
+        assert!(!user.update(same, Timestamp::MAX));
+        assert_eq!(user.modified_at, Timestamp::UNIX_EPOCH);
+        let other = Profile {
+            github: Some("anna".into()),
+            ..Profile::default()
+        };
+        assert!(user.update(other, Timestamp::MAX));
+        assert_eq!(user.modified_at, Timestamp::MAX);
+    }
+}
