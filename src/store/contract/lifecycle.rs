@@ -1,0 +1,25 @@
+//! The promises of `Store` itself.
+//! It refuses to know which store it is looking at.
+
+use super::*;
+use crate::store::StoreError;
+
+pub async fn an_open_store_answers_a_ping(store: Subject) {
+    store.ping().await.expect("an answer");
+}
+
+pub async fn a_closed_store_is_unavailable(store: Subject) {
+    let anna = user(&store, "anna").await;
+    store.close().await.expect("closed");
+    let answers = [
+        store.ping().await,
+        store.user(anna.id).await.map(drop),
+        store.append(Vec::new()).await.map(drop),
+    ];
+    for answer in answers {
+        assert!(
+            matches!(answer, Err(StoreError::Unavailable(_))),
+            "{answer:?}"
+        );
+    }
+}

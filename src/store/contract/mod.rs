@@ -1,0 +1,143 @@
+//! What every store must do: each sentence of the traits' comments as a test, stamped for
+//! each store.
+//! It refuses to know which store it is looking at.
+
+mod chats;
+mod lifecycle;
+mod messages;
+mod users;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Store;
+use crate::model::{
+    Chat, ChatId, Draft, Entry, MessageId, NewChat, NewUser, Policy, Profile, User, UserId,
+};
+
+/// A store to be tested: empty, and closed to everybody else.
+type Subject = Arc<dyn Store>;
+
+/// The moment so many milliseconds after the beginning of the test's time.
+fn at(millisecond: i64) -> Timestamp {
+    const BEGINNING: i64 = 1_740_000_000_000;
+    Timestamp::from_millisecond(BEGINNING + millisecond).expect("a time in this century")
+}
+
+async fn user(store: &Subject, external_id: &str) -> User {
+    let new = NewUser {
+        id: UserId::new(at(0)),
+        external_id: external_id.into(),
+        profile: Profile::default(),
+        at: at(0),
+    };
+    store.find_or_create_user(new).await.expect("a user")
+}
+
+fn new_chat(members: &[&User], millisecond: i64) -> NewChat {
+    NewChat {
+        id: ChatId::new(at(millisecond)),
+        name: Some("talk".into()),
+        policy: Policy::Closed,
+        members: members.iter().map(|user| user.id).collect(),
+        at: at(millisecond),
+    }
+}
+
+async fn chat(store: &Subject, members: &[&User], millisecond: i64) -> Chat {
+    let new = new_chat(members, millisecond);
+    store.create_chat(new).await.expect("a chat")
+}
+
+fn entry(chat: ChatId, sender: &User, text: &str, millisecond: i64) -> Entry {
+    Entry {
+        id: MessageId::new(at(millisecond)),
+        chat,
+        sender: sender.id,
+        origin: None,
+        draft: Draft {
+            kind: "text".into(),
+            text: text.into(),
+            client_id: None,
+        },
+        at: at(millisecond),
+    }
+}
+
+/// Stamps every promise for one store. The file of a store on disk is deleted afterwards.
+macro_rules! contract {
+    ($store:ident, $open:expr, $($noun:ident: [$($promise:ident),+ $(,)?]),+ $(,)?) => {
+        mod $store {
+            $(mod $noun {
+                $(
+                    #[tokio::test]
+                    async fn $promise() {
+                        let (store, _folder) = $open.await;
+                        crate::store::contract::$noun::$promise(store).await;
+                    }
+                )+
+            })+
+        }
+    };
+}
+
+/// All promises.
+macro_rules! every_promise {
+    ($store:ident, $open:expr) => {
+        contract!(
+            $store,
+            $open,
+            users: [
+                a_new_user_gets_the_next_pk_and_defaults,
+                a_known_external_id_finds_the_same_user,
+                a_profile_is_taken_over_and_kept,
+                two_calls_at_once_make_one_user,
+                an_unknown_user_is_none,
+                those_who_are_no_users_are_told_in_order,
+            ],
+            chats: [
+                a_new_chat_gets_the_next_pk_and_keeps_the_order_of_its_members,
+                a_taken_id_is_a_duplicate_and_changes_nothing,
+                with_a_member_who_is_no_user_nothing_is_created,
+                an_unknown_chat_is_none,
+                chats_come_with_the_most_recently_active_first,
+                pages_of_chats_go_on_where_the_last_one_ended,
+                a_user_in_no_chat_has_an_empty_page,
+                seats_tell_every_chat_and_its_latest_number,
+            ],
+            messages: [
+                numbers_begin_at_one_and_have_no_holes,
+                a_batch_for_several_chats_is_numbered_in_each,
+                many_batches_at_once_leave_no_hole,
+                time_never_runs_backwards_in_a_chat,
+                a_repeated_client_id_answers_the_first_message,
+                a_client_id_counts_per_chat_and_sender,
+                an_entry_for_no_chat_is_none_and_the_others_stand,
+                a_message_moves_the_activity_of_its_chat_only,
+                history_is_oldest_first_and_says_if_there_is_more,
+                ranges_of_numbers_exclude_their_ends,
+                ranges_of_time_include_their_ends,
+                a_page_ends_early_when_its_texts_are_long,
+                a_chat_that_does_not_exist_has_no_history,
+                text_comes_back_as_it_was_given,
+            ],
+            lifecycle: [
+                an_open_store_answers_a_ping,
+                a_closed_store_is_unavailable,
+            ],
+        );
+    };
+}
+
+every_promise!(sqlite_in_memory, async {
+    let store = crate::store::open("sqlite::memory:").await;
+    (store.expect("a database in memory"), ())
+});
+
+every_promise!(sqlite_on_disk, async {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let store = crate::store::open(&url).await;
+    (store.expect("a database on disk"), folder)
+});

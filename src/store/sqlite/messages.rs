@@ -1,0 +1,242 @@
+//! Messages in SQLite: appending with numbers, reading by ranges.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::Sqlite;
+use super::rows::Millisecond;
+use crate::model::{
+    ChatId, ChatPk, Entry, History, Message, MessagePage, Range, Sent, Seq, UserPk, Window,
+};
+use crate::store::{Messages, PAGE_BYTES, StoreError};
+
+#[async_trait]
+impl Messages for Sqlite {
+    async fn append(&self, batch: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
+        self.write(move |transaction| {
+            let mut ends = Ends::default();
+            let append = |entry| append_one(transaction, &mut ends, entry);
+            let sent = batch.into_iter().map(append).collect::<Result<_, _>>()?;
+            ends.save(transaction)?;
+            Ok(sent)
+        })
+        .await
+    }
+
+    async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError> {
+        self.read(move |transaction| match end_of(transaction, chat)? {
+            None => Ok(MessagePage::default()),
+            Some(end) => {
+                let (first, last) = bounds(transaction, &end, history.range)?;
+                page(transaction, chat, end.pk, (first, last), history.window)
+            }
+        })
+        .await
+    }
+}
+
+/// Where a chat ends.
+struct End {
+    pk: ChatPk,
+    head: Seq,
+    latest_at: Timestamp,
+}
+
+/// The ends of the chats that a batch appends to: read once, moved along, written once.
+#[derive(Default)]
+struct Ends(HashMap<ChatId, Option<End>>);
+
+impl Ends {
+    fn of(
+        &mut self,
+        transaction: &Transaction<'_>,
+        chat: ChatId,
+    ) -> Result<Option<&mut End>, StoreError> {
+        use std::collections::hash_map::Entry::{Occupied, Vacant};
+        Ok(match self.0.entry(chat) {
+            Occupied(known) => known.into_mut().as_mut(),
+            Vacant(unknown) => unknown.insert(end_of(transaction, chat)?).as_mut(),
+        })
+    }
+
+    fn save(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let mut statement = transaction.prepare_cached(
+            "UPDATE chats SET head = ?2, latest_at = ?3, active_at = max(active_at, ?3)
+             WHERE pk = ?1 AND head < ?2",
+        )?;
+        for end in self.0.values().flatten() {
+            statement.execute(params![end.pk, end.head, Millisecond(end.latest_at)])?;
+        }
+        Ok(())
+    }
+}
+
+fn end_of(transaction: &Transaction<'_>, chat: ChatId) -> Result<Option<End>, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT pk, head, latest_at FROM chats WHERE id = ?1")?;
+    let end = statement.query_row([chat], |row| {
+        Ok(End {
+            pk: row.get(0)?,
+            head: row.get(1)?,
+            latest_at: row.get::<_, Millisecond>(2)?.0,
+        })
+    });
+    Ok(end.optional()?)
+}
+
+fn append_one(
+    transaction: &Transaction<'_>,
+    ends: &mut Ends,
+    entry: Entry,
+) -> Result<Option<Sent>, StoreError> {
+    let Some(end) = ends.of(transaction, entry.chat)? else {
+        return Ok(None);
+    };
+    let mut statement = transaction.prepare_cached("SELECT pk FROM users WHERE id = ?1")?;
+    let sender: UserPk = statement.query_row([entry.sender], |row| row.get(0))?;
+    if let Some(client_id) = &entry.draft.client_id
+        && let Some(first) = by_client_id(transaction, entry.chat, end.pk, sender, client_id)?
+    {
+        return Ok(Some(Sent::Repeated(Arc::new(first))));
+    }
+    end.head += 1;
+    end.latest_at = end.latest_at.max(entry.at);
+    let message = Message {
+        id: entry.id,
+        chat: entry.chat,
+        seq: end.head,
+        sender: entry.sender,
+        kind: entry.draft.kind,
+        text: entry.draft.text,
+        client_id: entry.draft.client_id,
+        created_at: end.latest_at,
+        modified_at: end.latest_at,
+    };
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, created_at,
+                               modified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+    )?;
+    statement.execute(params![
+        end.pk,
+        message.seq,
+        message.id,
+        sender,
+        message.kind,
+        message.text,
+        message.client_id,
+        Millisecond(message.created_at),
+    ])?;
+    Ok(Some(Sent::Stored(Arc::new(message))))
+}
+
+const SELECT: &str = "SELECT messages.id, seq, users.id, kind, text, client_id,
+                             messages.created_at, messages.modified_at
+                      FROM messages JOIN users ON users.pk = sender";
+
+fn by_client_id(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+    pk: ChatPk,
+    sender: UserPk,
+    client_id: &str,
+) -> Result<Option<Message>, StoreError> {
+    let select = format!("{SELECT} WHERE chat = ?1 AND sender = ?2 AND client_id = ?3");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let found = statement.query_row(params![pk, sender, client_id], |row| message(chat, row));
+    Ok(found.optional()?)
+}
+
+/// The first and the last number of a range. Times become numbers here, since inside a chat
+/// both grow together (PROTOCOL §1.5).
+fn bounds(
+    transaction: &Transaction<'_>,
+    end: &End,
+    range: Range,
+) -> Result<(Seq, Seq), StoreError> {
+    let mut first = range.after.map_or(1, |after| after.saturating_add(1));
+    let mut last = range
+        .before
+        .map_or(end.head, |before| before.saturating_sub(1));
+    if let Some(from) = range.from {
+        first = first.max(first_stored(transaction, end, |at| at >= from)?);
+    }
+    if let Some(to) = range.to {
+        last = last.min(first_stored(transaction, end, |at| at > to)? - 1);
+    }
+    Ok((first.max(1), last.min(end.head)))
+}
+
+/// The number of the first message whose time is `late` enough, one past the head without
+/// one: found by halving, twenty steps for a million messages.
+fn first_stored(
+    transaction: &Transaction<'_>,
+    end: &End,
+    late: impl Fn(Timestamp) -> bool,
+) -> Result<Seq, StoreError> {
+    let mut statement = transaction
+        .prepare_cached("SELECT created_at FROM messages WHERE chat = ?1 AND seq = ?2")?;
+    let (mut low, mut high) = (1, end.head + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let at: Millisecond = statement.query_row(params![end.pk, middle], |row| row.get(0))?;
+        if late(at.0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(low)
+}
+
+fn page(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+    pk: ChatPk,
+    (first, last): (Seq, Seq),
+    window: Window,
+) -> Result<MessagePage, StoreError> {
+    let order = match window {
+        Window::First(_) => "ASC",
+        Window::Last(_) => "DESC",
+    };
+    let select =
+        format!("{SELECT} WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq {order} LIMIT ?4");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let mut rows = statement.query(params![pk, first, last, window.limit()])?;
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    while bytes < PAGE_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let message = message(chat, row)?;
+        bytes += message.text.len();
+        messages.push(message);
+    }
+    let taken = Seq::try_from(messages.len()).unwrap_or(Seq::MAX);
+    if matches!(window, Window::Last(_)) {
+        messages.reverse();
+    }
+    // Numbers have no holes, so they say how many the range holds.
+    let has_more = taken < last - first + 1;
+    Ok(MessagePage { messages, has_more })
+}
+
+fn message(chat: ChatId, row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        id: row.get(0)?,
+        chat,
+        seq: row.get(1)?,
+        sender: row.get(2)?,
+        kind: row.get(3)?,
+        text: row.get(4)?,
+        client_id: row.get(5)?,
+        created_at: row.get::<_, Millisecond>(6)?.0,
+        modified_at: row.get::<_, Millisecond>(7)?.0,
+    })
+}

@@ -1,0 +1,232 @@
+//! The store for one machine: a SQLite file in WAL mode, synced at every commit.
+//! It refuses to know any other process: while it is open the file is its own.
+
+mod chats;
+mod messages;
+mod rows;
+mod schema;
+mod users;
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::TransactionBehavior::Immediate;
+use rusqlite::{Connection, Transaction};
+use tokio_rusqlite::Connection as Thread;
+
+use super::{OpenError, Store, StoreError};
+
+/// How many threads read at a time, beside the one that writes.
+const READERS: usize = 4;
+
+/// How long a connection waits for a lock that another one of ours holds for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The place that stands for a database in memory: gone with the process, for tests.
+const MEMORY: &str = ":memory:";
+
+/// One SQLite database: a thread that writes, and threads that read.
+pub struct Sqlite {
+    place: String,
+    writer: Thread,
+    /// Empty for a database in memory, which has one connection for everything.
+    readers: Vec<Thread>,
+    next_reader: AtomicUsize,
+    /// Held while the store is open; the system lets go of it when the process ends, however
+    /// it ends.
+    _lock: Option<File>,
+}
+
+impl Sqlite {
+    /// Opens or creates the database at `place` and brings its schema up to date.
+    ///
+    /// # Errors
+    /// One sentence: the file cannot be used, another process uses it, or it was written by a
+    /// newer version.
+    pub(super) async fn open(place: &str) -> Result<Self, OpenError> {
+        if place == MEMORY {
+            let writer = connect(place, prepare_memory).await?;
+            return Ok(Self::over(place, writer, Vec::new(), None));
+        }
+        if place.is_empty() {
+            return Err(OpenError(
+                "the store \"sqlite:\" names no file; write sqlite:PATH".into(),
+            ));
+        }
+        let lock = lock(Path::new(place))?;
+        let writer = connect(place, prepare_writer).await?;
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            readers.push(connect(place, prepare_reader).await?);
+        }
+        Ok(Self::over(place, writer, readers, Some(lock)))
+    }
+
+    fn over(place: &str, writer: Thread, readers: Vec<Thread>, lock: Option<File>) -> Self {
+        Self {
+            place: place.to_owned(),
+            writer,
+            readers,
+            next_reader: AtomicUsize::new(0),
+            _lock: lock,
+        }
+    }
+
+    /// Runs `work` in a transaction of its own on the writing thread: all of it, or on an
+    /// error nothing.
+    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let done = self.writer.call(move |connection| {
+            let transaction = connection.transaction_with_behavior(Immediate)?;
+            let answer = work(&transaction)?;
+            transaction.commit()?;
+            Ok(answer)
+        });
+        done.await.map_err(settle)
+    }
+
+    /// Runs `work` on one of the reading threads, on one unchanging view of the data.
+    async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let next = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        let thread = match self.readers.len() {
+            0 => &self.writer,
+            count => &self.readers[next % count],
+        };
+        let done = thread.call(move |connection| work(&connection.transaction()?));
+        done.await.map_err(settle)
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn ping(&self) -> Result<(), StoreError> {
+        let ask = |transaction: &Transaction<'_>| {
+            let count = "SELECT count(*) FROM (SELECT 1 FROM chats LIMIT 1)";
+            transaction.query_row(count, [], |_| Ok(()))?;
+            Ok(())
+        };
+        self.write(ask).await?;
+        self.read(ask).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        for reader in &self.readers {
+            close(reader).await?;
+        }
+        // Last, since the last connection to close folds the WAL into the file.
+        close(&self.writer).await
+    }
+
+    fn describe(&self) -> String {
+        format!("sqlite:{}", self.place)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        match error {
+            E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::InvalidColumnType(..)
+            | E::QueryReturnedNoRows => Self::Corrupt(error.to_string()),
+            error => Self::Unavailable(Box::new(error)),
+        }
+    }
+}
+
+/// Names what a thread answered: its own error, or that the thread is gone.
+fn settle(error: tokio_rusqlite::Error<StoreError>) -> StoreError {
+    match error {
+        tokio_rusqlite::Error::Error(error) => error,
+        tokio_rusqlite::Error::Close((_, error)) => error.into(),
+        _ => StoreError::Unavailable("the database is closed".into()),
+    }
+}
+
+async fn close(thread: &Thread) -> Result<(), StoreError> {
+    let closed = thread.clone().close().await;
+    closed.map_err(|error| StoreError::Unavailable(Box::new(error)))
+}
+
+/// Starts a thread with a connection to `place` that `prepare` has set up.
+async fn connect(
+    place: &str,
+    prepare: fn(&mut Connection) -> Result<(), OpenError>,
+) -> Result<Thread, OpenError> {
+    let refuse = |why: String| OpenError(format!("the store sqlite:{place} cannot be used: {why}"));
+    let thread = Thread::open(place)
+        .await
+        .map_err(|error| refuse(error.to_string()))?;
+    match thread.call(prepare).await {
+        Ok(()) => Ok(thread),
+        Err(tokio_rusqlite::Error::Error(OpenError(why))) => Err(refuse(why)),
+        Err(error) => Err(refuse(error.to_string())),
+    }
+}
+
+fn prepare_memory(connection: &mut Connection) -> Result<(), OpenError> {
+    schema::migrate(connection)
+}
+
+fn prepare_writer(connection: &mut Connection) -> Result<(), OpenError> {
+    prepare_reader(connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // Every commit reaches the disk before it is acknowledged.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    schema::migrate(connection)
+}
+
+fn prepare_reader(connection: &mut Connection) -> Result<(), OpenError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Takes the lock beside the database, so that no second server opens it: each would hand out
+/// numbers without the other's clients hearing of them.
+fn lock(place: &Path) -> Result<File, OpenError> {
+    let refuse = |why: &dyn std::fmt::Display| {
+        OpenError(format!(
+            "the store sqlite:{} cannot be used: {why}",
+            place.display()
+        ))
+    };
+    if let Some(folder) = place
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        let found = fs::metadata(folder);
+        found.map_err(|error| refuse(&format_args!("{}: {error}", folder.display())))?;
+    }
+    let mut beside = PathBuf::from(place).into_os_string();
+    beside.push(".lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&beside)
+        .map_err(|error| refuse(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(refuse(&"another polychat is using it")),
+        Err(TryLockError::Error(error)) => Err(refuse(&error)),
+    }
+}

@@ -1,0 +1,28 @@
+//! The tables, and the way from every earlier version of them to the newest.
+//! It refuses to open a file that a newer version wrote: that one may mean something else.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::OpenError;
+
+/// What brings version `n` to version `n + 1`, from the empty file (version 0) on. A step that
+/// has been released is never changed.
+const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// Brings the database to the newest version: each step as a whole or not at all.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(steps) = STEPS.get(version..) else {
+        return Err(OpenError(format!(
+            "it has schema version {version}, written by a newer polychat; this one knows up to {}",
+            STEPS.len()
+        )));
+    };
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", STEPS.len())?;
+    transaction.commit()?;
+    Ok(())
+}

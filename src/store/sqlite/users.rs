@@ -1,0 +1,121 @@
+//! Users in SQLite.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::Sqlite;
+use super::rows::Millisecond;
+use crate::model::{NewUser, User, UserId};
+use crate::store::{StoreError, Users};
+
+const COLUMNS: &str =
+    "id, pk, external_id, username, name, avatar, github, image_uuid, created_at, modified_at";
+
+#[async_trait]
+impl Users for Sqlite {
+    async fn find_or_create_user(&self, new: NewUser) -> Result<User, StoreError> {
+        self.write(
+            move |transaction| match by_external_id(transaction, &new.external_id)? {
+                None => insert(transaction, new),
+                Some(mut user) => {
+                    if user.update(new.profile, new.at) {
+                        update(transaction, &user)?;
+                    }
+                    Ok(user)
+                }
+            },
+        )
+        .await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.read(move |transaction| {
+            let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
+            let mut statement = transaction.prepare_cached(&select)?;
+            Ok(statement.query_row([id], user).optional()?)
+        })
+        .await
+    }
+
+    async fn unknown_users(&self, ids: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let mut unknown = ids.to_vec();
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?;
+            let mut failure = None;
+            unknown.retain(|id| match statement.exists([id]) {
+                Ok(exists) => !exists,
+                Err(error) => {
+                    failure = Some(error);
+                    true
+                }
+            });
+            failure.map_or(Ok(unknown), |error| Err(error.into()))
+        })
+        .await
+    }
+}
+
+fn by_external_id(
+    transaction: &Transaction<'_>,
+    external_id: &str,
+) -> Result<Option<User>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM users WHERE external_id = ?1");
+    let mut statement = transaction.prepare_cached(&select)?;
+    Ok(statement.query_row([external_id], user).optional()?)
+}
+
+fn insert(transaction: &Transaction<'_>, new: NewUser) -> Result<User, StoreError> {
+    // The store gives the number; everything else stands in the user that is made of it.
+    let mut user = new.into_user(0);
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO users (id, external_id, username, name, avatar, github, image_uuid,
+                            created_at, modified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    user.pk = statement.insert(params![
+        user.id,
+        user.external_id,
+        user.username,
+        user.name,
+        user.avatar,
+        user.github,
+        user.image_uuid,
+        Millisecond(user.created_at),
+        Millisecond(user.modified_at),
+    ])?;
+    Ok(user)
+}
+
+fn update(transaction: &Transaction<'_>, user: &User) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE users SET username = ?2, name = ?3, avatar = ?4, github = ?5, image_uuid = ?6,
+                          modified_at = ?7
+         WHERE pk = ?1",
+    )?;
+    statement.execute(params![
+        user.pk,
+        user.username,
+        user.name,
+        user.avatar,
+        user.github,
+        user.image_uuid,
+        Millisecond(user.modified_at),
+    ])?;
+    Ok(())
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        pk: row.get(1)?,
+        external_id: row.get(2)?,
+        username: row.get(3)?,
+        name: row.get(4)?,
+        avatar: row.get(5)?,
+        github: row.get(6)?,
+        image_uuid: row.get(7)?,
+        created_at: row.get::<_, Millisecond>(8)?.0,
+        modified_at: row.get::<_, Millisecond>(9)?.0,
+    })
+}
