@@ -1,0 +1,78 @@
+//! What every bus must do, stamped for each of them.
+//! It refuses to know which bus it is looking at.
+
+use jiff::Timestamp;
+
+use super::{Bus, BusError, Local};
+use crate::model::{Chat, ChatId, Fact, Notice, Policy};
+
+fn notice(pk: i64) -> Notice {
+    let at = Timestamp::UNIX_EPOCH;
+    let chat = Chat {
+        id: ChatId::new(at),
+        pk,
+        name: None,
+        policy: Policy::Closed,
+        members: Vec::new(),
+        head: 0,
+        created_at: at,
+        modified_at: at,
+        active_at: at,
+    };
+    Notice {
+        origin: None,
+        fact: Fact::ChatCreated(chat),
+    }
+}
+
+async fn next_notice(bus: &dyn Bus) -> Option<Notice> {
+    bus.next().await.map(|notice| (*notice).clone())
+}
+
+async fn a_node_hears_what_it_says_itself_in_order(bus: &dyn Bus) {
+    let said = [notice(1), notice(2), notice(3)];
+    for notice in &said {
+        bus.publish(notice.clone()).await.expect("an open bus");
+    }
+    for notice in said {
+        assert_eq!(next_notice(bus).await, Some(notice));
+    }
+}
+
+async fn what_was_said_before_closing_is_still_heard(bus: &dyn Bus) {
+    bus.publish(notice(1)).await.expect("an open bus");
+    bus.close();
+    let refused = bus.publish(notice(2)).await;
+    assert!(matches!(refused, Err(BusError::Closed)));
+    assert_eq!(next_notice(bus).await.map(pk), Some(1));
+    assert!(bus.next().await.is_none());
+}
+
+fn pk(notice: Notice) -> i64 {
+    match notice.fact {
+        Fact::ChatCreated(chat) => chat.pk,
+        Fact::MessageSent(_) => 0,
+    }
+}
+
+/// Stamps every promise for one bus.
+macro_rules! contract {
+    ($bus:ident, $open:expr, $($promise:ident),+ $(,)?) => {
+        mod $bus {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    super::$promise(&$open).await;
+                }
+            )+
+        }
+    };
+}
+
+contract!(
+    local,
+    Local::default(),
+    a_node_hears_what_it_says_itself_in_order,
+    what_was_said_before_closing_is_still_heard,
+);

@@ -1,0 +1,39 @@
+//! The seam to the other nodes: what happens on one is told to all.
+//! It refuses to promise order or completeness: the relay repairs both from the store.
+
+mod local;
+
+#[cfg(test)]
+mod contract;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::Notice;
+
+pub use local::Local;
+
+/// Carries notices to the relay of every node, this one included, at least once.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Hands a notice over. Returns when the bus has it, not when others have it; waits while
+    /// the reader of this node is behind. Notices published one after another by one caller
+    /// reach this node's own reader in that order.
+    async fn publish(&self, notice: Notice) -> Result<(), BusError>;
+
+    /// The next notice for this node; `None` once the bus is closed and all has been
+    /// read. One reader only: a second one takes turns with it.
+    async fn next(&self) -> Option<Arc<Notice>>;
+
+    /// Takes no more notices; what it has can still be read.
+    fn close(&self);
+}
+
+/// Why a notice was not handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The bus has been closed.
+    #[error("the bus is closed")]
+    Closed,
+}
