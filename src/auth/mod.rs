@@ -1,0 +1,262 @@
+//! Credentials in, who is calling out: with its `keys`, the only place that knows tokens.
+//! It refuses to know users, what carried the token, what a client is told, and what time it is.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+
+use crate::model::{Caller, Profile, Role};
+
+mod keys;
+
+pub use keys::{KeyError, KeyFault, KeyRing};
+
+/// How callers prove who they are (PROTOCOL §1.3).
+#[derive(Debug, Clone)]
+pub enum Authenticator {
+    /// The token is the external user id itself, taken at its word.
+    Open,
+    /// The token is a JWT that one of these keys must have signed.
+    Jwt(KeyRing),
+}
+
+/// Why a credential was refused: for the log, never for the client, never with the token in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("no token was given")]
+    Missing,
+    #[error("the external user id is blank")]
+    BlankId,
+    #[error("the external user id is longer than {MAX_ID_CHARACTERS} characters")]
+    LongId,
+    #[error("the external user id contains a control character")]
+    ControlCharacterInId,
+    #[error("the token is not a JWT, or names an algorithm that is never accepted")]
+    Malformed,
+    #[error("the token demands header extensions that this server does not know")]
+    CriticalExtension,
+    #[error("no key fits the algorithm and the key id of the token")]
+    NoFittingKey,
+    #[error("the signature was made by none of the keys that fit the token")]
+    WrongSignature,
+    #[error("the signature or the claims of the token cannot be read")]
+    UnreadableClaims,
+    #[error("the claim `{0}` is missing")]
+    MissingClaim(&'static str),
+    #[error("the claim `{claim}` is not a {expected}")]
+    WrongClaimType {
+        claim: &'static str,
+        expected: &'static str,
+    },
+    #[error("the token expired at {0}")]
+    Expired(Timestamp),
+    #[error("the token is not valid before {0}")]
+    NotYetValid(Timestamp),
+}
+
+/// Why no token was minted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// The secret is one that the server would not start with.
+    #[error(transparent)]
+    Secret(#[from] KeyError),
+    /// The id is one that the server would refuse in a token.
+    #[error(transparent)]
+    ExternalId(#[from] Refusal),
+    /// The signing library failed, which is not known to happen.
+    #[error("the token could not be signed")]
+    Signing,
+}
+
+const MAX_ID_CHARACTERS: usize = 256;
+impl Authenticator {
+    /// Believes every caller: for development (PROTOCOL §1.3, `--auth open`).
+    #[must_use]
+    pub fn open() -> Self {
+        Self::Open
+    }
+
+    /// Believes those whose JWT one of the keys signed (PROTOCOL §1.3, `--auth jwt`).
+    ///
+    /// The secret verifies HS256. A key file is the text of a PEM file with one or more public
+    /// keys, or of a JWKS document, whose keys for encryption are passed over. An RSA key verifies
+    /// RS256, or what its JWK names as `alg`; the curve of any other key decides.
+    ///
+    /// # Errors
+    ///
+    /// When there is no key at all, when the secret is blank, and when a file is unreadable, holds
+    /// a private or an unsupported key, or none. One bad key spoils the whole: an operator is told
+    /// at the start, not by the users it locks out.
+    pub fn jwt(secret: Option<&SecretString>, key_files: &[String]) -> Result<Self, KeyError> {
+        KeyRing::new(secret, key_files).map(Self::Jwt)
+    }
+
+    /// What an operator should be told about these keys at the start, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        match self {
+            Self::Jwt(ring) if ring.has_short_secret() => {
+                vec!["the JWT secret is shorter than 32 bytes and may be guessed"]
+            }
+            Self::Open | Self::Jwt(_) => Vec::new(),
+        }
+    }
+
+    /// Says who is calling at the moment `now`; asks nothing and nobody else (PROTOCOL §1.3).
+    ///
+    /// `None` means anyone: in open mode a caller need not say who it is. A JWT must have been
+    /// signed by a fitting key, name its `sub`, and be past its `nbf` and before its `exp`, both
+    /// without leeway; `Caller::expires_at` is that `exp`. `iss` and `aud` are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] for every other credential, whatever its bytes. What the client gets to hear
+    /// of it is decided elsewhere.
+    pub fn authenticate(
+        &self,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Caller>, Refusal> {
+        match (self, token) {
+            (Self::Open, None) => Ok(None),
+            (Self::Open, Some(token)) => Ok(Some(Caller {
+                external_id: external_id(token)?,
+                role: Role::User,
+                profile: Profile::default(),
+                expires_at: None,
+            })),
+            (Self::Jwt(_), None) => Err(Refusal::Missing),
+            (Self::Jwt(ring), Some(token)) => caller(&verify(ring, token)?, now).map(Some),
+        }
+    }
+}
+
+/// Makes an HS256 token for `external_id`, as `polychat token` prints it (PROTOCOL §1.3).
+///
+/// It is valid from `now` for the time `ttl`, rounded up to a whole second.
+///
+/// # Errors
+///
+/// When the secret or the id is one that [`Authenticator`] would refuse.
+pub fn mint(
+    secret: &SecretString,
+    external_id: &str,
+    role: Role,
+    ttl: Duration,
+    now: Timestamp,
+) -> Result<String, MintError> {
+    let key = EncodingKey::from_secret(keys::secret_bytes(secret)?);
+    let ttl = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
+    let end = now.as_duration().saturating_add(ttl);
+    let mut claims = json!({
+        "sub": self::external_id(external_id)?,
+        "iat": now.as_second(),
+        "exp": end.as_secs().saturating_add(i64::from(end.subsec_nanos() > 0)),
+    });
+    if role == Role::Service {
+        claims["role"] = json!("service");
+    }
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+        .map_err(|_| MintError::Signing)
+}
+
+type Claims = Map<String, Value>;
+
+fn verify(ring: &KeyRing, token: &str) -> Result<Claims, Refusal> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)?;
+    if header.crit.is_some() {
+        return Err(Refusal::CriticalExtension);
+    }
+    let mut refusal = Refusal::NoFittingKey;
+    for key in ring.fitting(&header) {
+        match key.open(token) {
+            Ok(claims) => return Ok(claims),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {
+                refusal = Refusal::WrongSignature;
+            }
+            Err(_) => return Err(Refusal::UnreadableClaims),
+        }
+    }
+    Err(refusal)
+}
+
+fn caller(claims: &Claims, now: Timestamp) -> Result<Caller, Refusal> {
+    let expires_at = instant(claims, "exp")?.ok_or(Refusal::MissingClaim("exp"))?;
+    if expires_at <= now {
+        return Err(Refusal::Expired(expires_at));
+    }
+    if let Some(start) = instant(claims, "nbf")?.filter(|start| *start > now) {
+        return Err(Refusal::NotYetValid(start));
+    }
+    let subject = text(claims, "sub")?.ok_or(Refusal::MissingClaim("sub"))?;
+    let is_service = claims.get("role").and_then(Value::as_str) == Some("service");
+    Ok(Caller {
+        external_id: external_id(&subject)?,
+        role: if is_service {
+            Role::Service
+        } else {
+            Role::User
+        },
+        profile: Profile {
+            username: text(claims, "username")?,
+            name: text(claims, "name")?,
+            avatar: text(claims, "avatar")?,
+            github: text(claims, "github")?,
+            image_uuid: text(claims, "imageUUID")?,
+        },
+        expires_at: Some(expires_at),
+    })
+}
+
+fn external_id(text: &str) -> Result<String, Refusal> {
+    if text.trim().is_empty() {
+        Err(Refusal::BlankId)
+    } else if text.chars().count() > MAX_ID_CHARACTERS {
+        Err(Refusal::LongId)
+    } else if text.chars().any(char::is_control) {
+        Err(Refusal::ControlCharacterInId)
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn text(claims: &Claims, claim: &'static str) -> Result<Option<String>, Refusal> {
+    match claims.get(claim) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Refusal::WrongClaimType {
+            claim,
+            expected: "string",
+        }),
+    }
+}
+
+/// Reads a `NumericDate` (RFC 7519 §2): seconds, perhaps with a fraction. One beyond the calendar
+/// is the nearest day in it, so that "never" may be written as any large number.
+fn instant(claims: &Claims, claim: &'static str) -> Result<Option<Timestamp>, Refusal> {
+    let seconds = match claims.get(claim) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(seconds)) => seconds.as_f64(),
+        Some(_) => None,
+    };
+    let seconds = seconds.ok_or(Refusal::WrongClaimType {
+        claim,
+        expected: "number",
+    })?;
+    let beyond = if seconds < 0.0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    let since_epoch = SignedDuration::try_from_secs_f64(seconds);
+    let instant = since_epoch.and_then(Timestamp::from_duration);
+    Ok(Some(instant.unwrap_or(beyond)))
+}
+
+#[cfg(test)]
+mod tests;
