@@ -1,0 +1,131 @@
+//! Group commit: many senders, one durable write. While one batch is being written the next
+//! one gathers, so that many share one sync of the disk and one alone waits for nobody.
+//! It refuses to judge what is sent: that has been done before.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::store_error;
+use crate::bus::Bus;
+use crate::model::{ChatId, ConnectionId, Entry, Error, Fact, Notice, Sent};
+use crate::store::{Store, StoreError};
+
+use super::access::no_chat;
+
+/// How many messages may wait for the batch after this one; then senders wait to get in.
+const QUEUE: usize = 4096;
+
+/// How many messages go into one batch at most.
+const BATCH: usize = 1024;
+
+/// Where senders queue up.
+pub(super) struct Append {
+    queue: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    entry: Entry,
+    answer: oneshot::Sender<Result<Sent, Error>>,
+}
+
+/// Writes what gathers in the queue, batch after batch.
+pub struct Committer {
+    queue: mpsc::Receiver<Waiting>,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+}
+
+/// A queue and the one who empties it.
+pub(super) fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>) -> (Append, Committer) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let committer = Committer {
+        queue: receiver,
+        store,
+        bus,
+    };
+    (Append { queue: sender }, committer)
+}
+
+impl Append {
+    /// Takes a place in the queue: entries are stored in the order in which this returned.
+    /// The receiver answers once the message is durable and was published.
+    ///
+    /// # Errors
+    /// `Unavailable`: the committer has stopped.
+    pub(super) async fn enter(
+        &self,
+        entry: Entry,
+    ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { entry, answer };
+        match self.queue.send(waiting).await {
+            Ok(()) => Ok(answered),
+            Err(_) => Err(Error::unavailable("the server is shutting down")),
+        }
+    }
+}
+
+impl Committer {
+    /// Runs until `stop`; what is in the queue by then is still written.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut waiting = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                taken = self.queue.recv_many(&mut waiting, BATCH) => match taken {
+                    0 => return,
+                    _ => self.commit(std::mem::take(&mut waiting)).await,
+                },
+                () = stop.cancelled(), if !self.queue.is_closed() => self.queue.close(),
+            }
+        }
+    }
+
+    async fn commit(&self, batch: Vec<Waiting>) {
+        let mut entries = Vec::with_capacity(batch.len());
+        let mut senders = Vec::with_capacity(batch.len());
+        for Waiting { entry, answer } in batch {
+            senders.push(Sender {
+                chat: entry.chat,
+                origin: entry.origin,
+                answer,
+            });
+            entries.push(entry);
+        }
+        let sent = match self.store.append(entries).await {
+            Ok(sent) if sent.len() == senders.len() => sent,
+            Ok(_) => {
+                let error = StoreError::Corrupt("another number of answers than entries".into());
+                return refuse_all(senders, &store_error(error));
+            }
+            Err(error) => return refuse_all(senders, &store_error(error)),
+        };
+        for (sender, sent) in senders.into_iter().zip(sent) {
+            if let Some(Sent::Stored(message)) = &sent {
+                let fact = Fact::MessageSent(Arc::clone(message));
+                let origin = sender.origin;
+                if let Err(error) = self.bus.publish(Notice { origin, fact }).await {
+                    error!(%error, "a message was stored but not published");
+                }
+            }
+            // A sender that has gone needs no answer.
+            let _ = sender.answer.send(sent.ok_or_else(|| no_chat(sender.chat)));
+        }
+    }
+}
+
+/// What is kept of an entry while the store has it.
+struct Sender {
+    chat: ChatId,
+    origin: Option<ConnectionId>,
+    answer: oneshot::Sender<Result<Sent, Error>>,
+}
+
+fn refuse_all(senders: Vec<Sender>, error: &Error) {
+    for sender in senders {
+        let _ = sender.answer.send(Err(error.clone()));
+    }
+}

@@ -1,0 +1,129 @@
+//! Creating and listing chats, and remembering who is in them.
+//! It refuses to judge: `access` does.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use moka::future::Cache;
+
+use super::access::{self, Actor, Roster};
+use super::{Service, store_error};
+use crate::model::{
+    ChatCursor, ChatId, Error, Fact, Identity, NewChat, Policy, Reply, Rights, UserId,
+};
+
+/// How many chats a page holds at most, and unless fewer are asked for.
+const PAGE: usize = 1000;
+
+/// The longest name of a chat, in bytes.
+const NAME_BYTES: usize = 1024;
+
+/// Who is in which chat, for the chats lately spoken of.
+pub(super) type Rosters = Cache<ChatId, Arc<Roster>>;
+
+/// How many members the remembered rosters may have in all.
+const ROSTERS_WEIGHT: u64 = 1_000_000;
+
+pub(super) fn rosters() -> Rosters {
+    Cache::builder()
+        .max_capacity(ROSTERS_WEIGHT)
+        .weigher(|_, roster: &Arc<Roster>| u32::try_from(roster.len()).unwrap_or(u32::MAX))
+        .build()
+}
+
+impl Service {
+    pub(super) async fn create_chat(
+        &self,
+        identity: &Identity,
+        name: Option<String>,
+        members: Vec<UserId>,
+    ) -> Result<Reply, Error> {
+        if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES) {
+            return Err(Error::too_large(
+                "chat.name",
+                format_args!("{NAME_BYTES} bytes"),
+            ));
+        }
+        let members = self.members(identity, members)?;
+        let unknown = self
+            .store
+            .unknown_users(&members)
+            .await
+            .map_err(store_error)?;
+        if let Some(id) = unknown.first() {
+            return Err(Error::not_found(format_args!("user {id}")));
+        }
+        let at = self.clock.now();
+        let new = NewChat {
+            id: ChatId::new(at),
+            name,
+            policy: Policy::Closed,
+            members,
+            at,
+        };
+        let chat = self.store.create_chat(new).await.map_err(store_error)?;
+        self.publish(identity, Fact::ChatCreated(chat.clone()))
+            .await;
+        Ok(Reply::Chat(chat))
+    }
+
+    /// Those who were named, each once, in the order given; a verified user is always one.
+    fn members(&self, identity: &Identity, named: Vec<UserId>) -> Result<Vec<UserId>, Error> {
+        let caller = identity.user.filter(|_| identity.rights == Rights::Own);
+        let mut seen = HashSet::new();
+        let members: Vec<_> = named
+            .into_iter()
+            .chain(caller)
+            .filter(|&member| seen.insert(member))
+            .collect();
+        if members.is_empty() {
+            return Err(Error::invalid("users", "name at least one member"));
+        }
+        if members.len() > self.limits.members {
+            let limit = format_args!("{} members", self.limits.members);
+            return Err(Error::too_large("users", limit));
+        }
+        Ok(members)
+    }
+
+    pub(super) async fn list_chats(
+        &self,
+        identity: &Identity,
+        named: Option<UserId>,
+        limit: Option<usize>,
+        before: Option<ChatCursor>,
+    ) -> Result<Reply, Error> {
+        let user = access::user(identity, named)?;
+        if identity.user != Some(user) {
+            self.user(user).await?;
+        }
+        let limit = limit.unwrap_or(PAGE).min(PAGE);
+        let page = self.store.chats_of(user, before, limit).await;
+        page.map(Reply::Chats).map_err(store_error)
+    }
+
+    pub(super) async fn list_seats(
+        &self,
+        identity: &Identity,
+        user: UserId,
+    ) -> Result<Reply, Error> {
+        access::actor(identity, Some(user))?;
+        let seats = self.store.seats_of(user).await;
+        seats.map(Reply::Seats).map_err(store_error)
+    }
+
+    /// The roster of a chat that `actor` may see.
+    pub(super) async fn visible(&self, actor: Actor, chat: ChatId) -> Result<Arc<Roster>, Error> {
+        let fetch = async {
+            let found = self.store.chat(chat).await.map_err(store_error)?;
+            match found {
+                Some(chat) => Ok(Arc::new(Roster::from(chat))),
+                None => Err(access::no_chat(chat)),
+            }
+        };
+        let roster = self.rosters.try_get_with(chat, fetch).await;
+        let roster = roster.map_err(|error: Arc<Error>| (*error).clone())?;
+        access::may_see(actor, &roster)?;
+        Ok(roster)
+    }
+}

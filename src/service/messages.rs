@@ -1,0 +1,85 @@
+//! Sending messages and reading history.
+//! It refuses to number or to write: `append` does.
+
+use tokio::sync::oneshot;
+
+use super::{Service, access, store_error};
+use crate::model::{
+    ChatId, Draft, Entry, Error, History, Identity, MessageId, Reply, Sent, UserId,
+};
+
+/// How many messages of history one answer holds at most.
+const PAGE: usize = 10_000;
+
+/// The longest `client_id`, in characters (PROTOCOL §1.6).
+const CLIENT_ID_CHARS: usize = 64;
+
+/// The longest kind of a message, in characters (PROTOCOL §2).
+const KIND_CHARS: usize = 32;
+
+impl Service {
+    /// Checks a message and takes its place in the queue to the store.
+    pub(super) async fn send_message(
+        &self,
+        identity: &Identity,
+        named: Option<UserId>,
+        chat: ChatId,
+        draft: Draft,
+    ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
+        self.check(&draft)?;
+        let actor = access::actor(identity, named)?;
+        let sender = access::user(identity, named)?;
+        let roster = self.visible(actor, chat).await?;
+        access::may_post(actor, sender, &roster)?;
+        let at = self.clock.now();
+        let entry = Entry {
+            id: MessageId::new(at),
+            chat,
+            sender,
+            origin: identity.connection,
+            draft,
+            at,
+        };
+        self.append.enter(entry).await
+    }
+
+    fn check(&self, draft: &Draft) -> Result<(), Error> {
+        if draft.text.trim().is_empty() {
+            return Err(Error::invalid("msg", "is empty"));
+        }
+        if draft.text.len() > self.limits.message_bytes {
+            let limit = format_args!("{} bytes", self.limits.message_bytes);
+            return Err(Error::too_large("msg", limit));
+        }
+        let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        if !(1..=KIND_CHARS).contains(&draft.kind.len()) || !draft.kind.bytes().all(allowed) {
+            return Err(Error::invalid(
+                "type",
+                "write 1 to 32 characters of a-z 0-9 _ -",
+            ));
+        }
+        match &draft.client_id {
+            Some(id) if !(1..=CLIENT_ID_CHARS).contains(&id.chars().count()) => {
+                Err(Error::invalid("client_id", "write 1 to 64 characters"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn list_messages(
+        &self,
+        identity: &Identity,
+        named: Option<UserId>,
+        chat: ChatId,
+        history: History,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, named)?;
+        self.visible(actor, chat).await?;
+        let history = History {
+            window: history.window.at_most(PAGE),
+            ..history
+        };
+        let page = self.store.messages(chat, history).await;
+        page.map(Reply::Messages).map_err(store_error)
+    }
+}

@@ -1,0 +1,187 @@
+//! The decisions. One door, [`Service::execute`]: rights are checked, the store remembers, the
+//! bus tells, in this order.
+//! It refuses to know gateways, dialects, the hub, and which store and bus it talks to.
+
+mod access;
+mod append;
+mod chats;
+mod messages;
+mod users;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::bus::Bus;
+use crate::model::{
+    Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Notice, Reply, Sent,
+};
+use crate::store::{Store, StoreError};
+
+pub use append::Committer;
+
+/// How large things may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A message's text, in bytes.
+    pub message_bytes: usize,
+    /// The members of one chat.
+    pub members: usize,
+}
+
+/// The one door: whatever a client can do is a [`Command`] put to [`Service::execute`].
+pub struct Service {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    clock: Clock,
+    limits: Limits,
+    rosters: chats::Rosters,
+    append: append::Append,
+    closed: AtomicBool,
+}
+
+impl Service {
+    /// A service over this store and this bus, and the committer without which no message is
+    /// ever stored: somebody has to run it.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+        limits: Limits,
+    ) -> (Self, Committer) {
+        let (append, committer) = append::new(Arc::clone(&store), Arc::clone(&bus));
+        let service = Self {
+            store,
+            bus,
+            clock,
+            limits,
+            rosters: chats::rosters(),
+            append,
+            closed: AtomicBool::new(false),
+        };
+        (service, committer)
+    }
+
+    /// Does what is asked, if the caller may. What the reply says is durable.
+    ///
+    /// # Errors
+    /// Every kind of PROTOCOL §1.7 but `Unauthenticated` for a bad token. After
+    /// `Unavailable` nothing was stored.
+    pub async fn execute(&self, identity: &Identity, command: Command) -> Result<Reply, Error> {
+        self.begin(identity, command).await.await
+    }
+
+    /// The first half of [`Service::execute`]: when it returns, the command has its place in
+    /// the order of things, and what it returns is the other half. So a connection begins one
+    /// command after another, and its messages keep their order while several of them wait
+    /// for the same disk.
+    pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
+        if self.closed.load(Ordering::Acquire) {
+            return Begun::Done(Some(Err(Error::unavailable("the server is shutting down"))));
+        }
+        let done = match command {
+            Command::SendMessage { user, chat, draft } => {
+                return match self.send_message(identity, user, chat, draft).await {
+                    Ok(stored) => Begun::Storing(stored),
+                    Err(error) => Begun::Done(Some(Err(error))),
+                };
+            }
+            Command::CreateUser {
+                external_id,
+                profile,
+            } => self.create_user(identity, external_id, profile).await,
+            Command::GetUser { id } => self.get_user(identity, id).await,
+            Command::CreateChat { name, members } => {
+                self.create_chat(identity, name, members).await
+            }
+            Command::ListChats {
+                user,
+                limit,
+                before,
+            } => self.list_chats(identity, user, limit, before).await,
+            Command::ListMessages {
+                user,
+                chat,
+                history,
+            } => self.list_messages(identity, user, chat, history).await,
+            Command::ListSeats { user } => self.list_seats(identity, user).await,
+        };
+        Begun::Done(Some(done))
+    }
+
+    /// Whether commands can be served: asks the store.
+    ///
+    /// # Errors
+    /// `Unavailable`, with the reason.
+    pub async fn ready(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::unavailable("the server is shutting down"));
+        }
+        self.store.ping().await.map_err(store_error)
+    }
+
+    /// From now on every command is refused as `Unavailable`; those that have begun go on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Tells every node. What happened stands in the store: a failure here delays others, it
+    /// loses nothing.
+    async fn publish(&self, identity: &Identity, fact: Fact) {
+        let notice = Notice {
+            origin: identity.connection,
+            fact,
+        };
+        if let Err(error) = self.bus.publish(notice).await {
+            error!(%error, "a notice was not published");
+        }
+    }
+}
+
+/// A command that has its place in the order; await it for the reply.
+pub enum Begun {
+    /// It is finished.
+    Done(Option<Result<Reply, Error>>),
+    /// Its message is on the way into the store.
+    Storing(oneshot::Receiver<Result<Sent, Error>>),
+}
+
+impl Future for Begun {
+    type Output = Result<Reply, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let lost = || Err(Error::unavailable("the server is shutting down"));
+        match self.get_mut() {
+            Self::Done(reply) => Poll::Ready(reply.take().unwrap_or_else(lost)),
+            Self::Storing(stored) => Pin::new(stored).poll(context).map(|stored| match stored {
+                Ok(stored) => stored.map(Reply::Sent),
+                Err(_) => lost(),
+            }),
+        }
+    }
+}
+
+/// What a store's refusal means for a client. Logged here, since the client gets no details.
+fn store_error(error: StoreError) -> Error {
+    match error {
+        StoreError::Unavailable(_) => {
+            error!(%error, "the store failed");
+            Error::unavailable("the store does not answer, nothing was stored; try again")
+                .because(error)
+        }
+        StoreError::Duplicate | StoreError::Corrupt(_) => internal(error),
+    }
+}
+
+/// A bug: the client gets an id that stands in the log beside the cause.
+fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    // The id of a message that never was: unique, and sorted by time like the log.
+    #[expect(clippy::disallowed_methods, reason = "it only names a line of the log")]
+    let incident = MessageId::new(jiff::Timestamp::now());
+    error!(%incident, %error, "this should not happen");
+    Error::new(ErrorKind::Internal, format!("incident {incident}")).because(error)
+}

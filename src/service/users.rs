@@ -1,0 +1,129 @@
+//! Finding, creating and fetching users.
+//! It refuses to know tokens: it is told who calls.
+
+use super::{Service, access, store_error};
+use crate::model::{
+    Caller, ConnectionId, Error, ErrorKind, Identity, NewUser, Profile, Reply, Rights, Role, User,
+    UserId,
+};
+
+/// The longest external id, in characters.
+const EXTERNAL_ID_CHARS: usize = 256;
+
+/// The longest field of a profile, in bytes.
+const PROFILE_BYTES: usize = 2048;
+
+impl Service {
+    /// Who is calling, once the token has been checked: its user is found or created, and
+    /// takes over the token's claims. Without a caller (open mode) nobody is known yet.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooLarge`: the claims. `Unavailable`.
+    pub async fn identify(
+        &self,
+        caller: Option<Caller>,
+        rights: Rights,
+        connection: Option<ConnectionId>,
+    ) -> Result<Identity, Error> {
+        let Some(caller) = caller else {
+            return Ok(Identity {
+                user: None,
+                rights,
+                connection,
+            });
+        };
+        let user = self
+            .find_or_create(caller.external_id, caller.profile)
+            .await?;
+        let rights = match caller.role {
+            Role::Service => Rights::Service,
+            Role::User => rights,
+        };
+        Ok(Identity {
+            user: Some(user.id),
+            rights,
+            connection,
+        })
+    }
+
+    pub(super) async fn create_user(
+        &self,
+        identity: &Identity,
+        external_id: Option<String>,
+        profile: Profile,
+    ) -> Result<Reply, Error> {
+        let own = match (identity.rights, identity.user) {
+            (Rights::Own | Rights::Service, Some(id)) => Some(self.user(id).await?.external_id),
+            _ => None,
+        };
+        let external_id = access::external_id(identity, own, external_id)?;
+        let user = self.find_or_create(external_id, profile).await?;
+        Ok(Reply::User(user))
+    }
+
+    pub(super) async fn get_user(&self, identity: &Identity, id: UserId) -> Result<Reply, Error> {
+        // Rights first: a verified user must not learn which other ids exist.
+        access::actor(identity, Some(id))?;
+        self.user(id).await.map(Reply::User)
+    }
+
+    pub(super) async fn user(&self, id: UserId) -> Result<User, Error> {
+        let found = self.store.user(id).await.map_err(store_error)?;
+        found.ok_or_else(|| Error::not_found(format_args!("user {id}")))
+    }
+
+    async fn find_or_create(&self, external_id: String, profile: Profile) -> Result<User, Error> {
+        check_external_id(&external_id)?;
+        check_profile(&profile)?;
+        let at = self.clock.now();
+        let new = NewUser {
+            id: UserId::new(at),
+            external_id,
+            profile,
+            at,
+        };
+        self.store
+            .find_or_create_user(new)
+            .await
+            .map_err(store_error)
+    }
+}
+
+fn check_external_id(external_id: &str) -> Result<(), Error> {
+    let field = "user.externalUserId";
+    if external_id.trim().is_empty() {
+        return Err(Error::invalid(field, "is empty"));
+    }
+    if external_id.chars().count() > EXTERNAL_ID_CHARS {
+        let limit = format_args!("{EXTERNAL_ID_CHARS} characters");
+        return Err(Error::too_large(field, limit));
+    }
+    Ok(())
+}
+
+fn check_profile(profile: &Profile) -> Result<(), Error> {
+    let fields = [
+        ("user.username", &profile.username),
+        ("user.name", &profile.name),
+        ("user.avatar", &profile.avatar),
+        ("user.github", &profile.github),
+        ("user.imageUUID", &profile.image_uuid),
+    ];
+    for (field, value) in fields {
+        if value
+            .as_ref()
+            .is_some_and(|value| value.len() > PROFILE_BYTES)
+        {
+            return Err(Error::too_large(
+                field,
+                format_args!("{PROFILE_BYTES} bytes"),
+            ));
+        }
+    }
+    match &profile.username {
+        Some(username) if username.trim().is_empty() => {
+            Err(Error::new(ErrorKind::Invalid, "user.username: is empty"))
+        }
+        _ => Ok(()),
+    }
+}
