@@ -1,0 +1,331 @@
+//! What waits to be sent to one connection, within bounds.
+//! It refuses to know sockets: somebody else takes frames out and sends them.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::gateway::dialect::Frame;
+
+/// How much of what others did may wait for a connection before it counts as lagging.
+#[derive(Debug, Clone, Copy)]
+pub struct OutboxLimits {
+    /// In frames.
+    pub frames: usize,
+    /// In bytes.
+    pub bytes: usize,
+}
+
+/// The most bytes of answers that may wait while further requests are still begun.
+const ANSWERS_TO_WAIT_FOR: usize = 1024 * 1024;
+
+/// The most bytes of answers that may wait at all, not counting the latest one.
+const ANSWERS_LIMIT: usize = 16 * ANSWERS_TO_WAIT_FOR;
+
+/// The frames that wait for one connection, in order.
+///
+/// *News* (what others did) beyond the limits close it: the client reconnects and asks for
+/// what it missed, rather than being skipped. *Answers* (to the client's own requests) hold
+/// up its next requests instead: a client may well ask for more than a queue should hold.
+#[derive(Debug)]
+pub struct Outbox {
+    limits: OutboxLimits,
+    state: Mutex<State>,
+    /// Wakes the one who sends.
+    filled: Notify,
+    /// Wakes the one who begins requests.
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: VecDeque<(Purpose, Frame)>,
+    news: Load,
+    answers: Load,
+    closed: Option<Closed>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Load {
+    frames: usize,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    News,
+    Answer,
+}
+
+/// Why an outbox takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The connection has gone. What waited is dropped.
+    Gone,
+    /// The client does not keep up. What waited is dropped: it will ask for it.
+    Lagging,
+    /// The server is going. What waits is still sent.
+    ShuttingDown,
+}
+
+/// What a sender finds in an outbox.
+#[derive(Debug)]
+pub enum Next {
+    /// The next frame to send.
+    Frame(Frame),
+    /// Nothing yet.
+    Empty,
+    /// Nothing ever again.
+    Closed(Closed),
+}
+
+impl Outbox {
+    /// An empty outbox.
+    pub fn new(limits: OutboxLimits) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+            filled: Notify::new(),
+            emptied: Notify::new(),
+        }
+    }
+
+    /// Puts in what somebody did. Over the limits the outbox closes as [`Closed::Lagging`].
+    ///
+    /// # Errors
+    /// Why it takes nothing more.
+    pub fn tell(&self, frame: Frame) -> Result<(), Closed> {
+        self.put(Purpose::News, frame, |state, limits| {
+            state.news.frames >= limits.frames || state.news.bytes > limits.bytes
+        })
+    }
+
+    /// Puts in the answer to a request of this client.
+    ///
+    /// # Errors
+    /// Why it takes nothing more.
+    pub fn answer(&self, frame: Frame) -> Result<(), Closed> {
+        self.put(Purpose::Answer, frame, |state, _| {
+            state.answers.bytes > ANSWERS_LIMIT
+        })
+    }
+
+    /// Takes out the next frame, in the order in which they were put in.
+    pub fn take(&self) -> Next {
+        let mut state = self.state.lock();
+        match state.frames.pop_front() {
+            Some((purpose, frame)) => {
+                state.load(purpose).remove(&frame);
+                let answered = matches!(purpose, Purpose::Answer);
+                drop(state);
+                if answered {
+                    self.emptied.notify_one();
+                }
+                Next::Frame(frame)
+            }
+            None => state.closed.map_or(Next::Empty, Next::Closed),
+        }
+    }
+
+    /// Puts back what [`Outbox::take`] gave, as the next to be taken.
+    pub fn put_back(&self, frame: Frame) {
+        let mut state = self.state.lock();
+        if !matches!(state.closed, Some(Closed::Gone | Closed::Lagging)) {
+            state.answers.add(&frame);
+            state.frames.push_front((Purpose::Answer, frame));
+        }
+    }
+
+    /// Returns when there may be something to take. For one waiter at a time.
+    pub async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Returns when so few answers wait that another request may be begun, or none ever will.
+    /// For one waiter at a time.
+    pub async fn answers_taken(&self) {
+        while self.is_full_of_answers() {
+            self.emptied.notified().await;
+        }
+    }
+
+    fn is_full_of_answers(&self) -> bool {
+        let state = self.state.lock();
+        state.closed.is_none() && state.answers.bytes > ANSWERS_TO_WAIT_FOR
+    }
+
+    /// Takes nothing more, for this reason, unless it already had one. Says whether this was
+    /// the first.
+    pub fn close(&self, why: Closed) -> bool {
+        let first = self.state.lock().close(why);
+        self.wake_all();
+        first
+    }
+
+    /// Why it takes nothing more; `None`: it still does.
+    pub fn closed(&self) -> Option<Closed> {
+        self.state.lock().closed
+    }
+
+    fn put(
+        &self,
+        purpose: Purpose,
+        frame: Frame,
+        full: fn(&State, &OutboxLimits) -> bool,
+    ) -> Result<(), Closed> {
+        let mut state = self.state.lock();
+        if let Some(why) = state.closed {
+            return Err(why);
+        }
+        if full(&state, &self.limits) {
+            state.close(Closed::Lagging);
+            drop(state);
+            self.wake_all();
+            return Err(Closed::Lagging);
+        }
+        state.load(purpose).add(&frame);
+        state.frames.push_back((purpose, frame));
+        drop(state);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    fn wake_all(&self) {
+        self.filled.notify_one();
+        self.emptied.notify_one();
+    }
+}
+
+impl State {
+    fn load(&mut self, purpose: Purpose) -> &mut Load {
+        match purpose {
+            Purpose::News => &mut self.news,
+            Purpose::Answer => &mut self.answers,
+        }
+    }
+
+    fn close(&mut self, why: Closed) -> bool {
+        let first = self.closed.is_none();
+        if first || why == Closed::Gone {
+            self.closed = Some(why);
+        }
+        if why != Closed::ShuttingDown {
+            self.frames = VecDeque::new();
+        }
+        first
+    }
+}
+
+impl Load {
+    fn add(&mut self, frame: &Frame) {
+        self.frames += 1;
+        self.bytes += frame.weight();
+    }
+
+    fn remove(&mut self, frame: &Frame) {
+        self.frames -= 1;
+        self.bytes -= frame.weight();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+    use crate::gateway::dialect::Address;
+
+    fn frame(number: usize) -> Frame {
+        let body = to_raw_value(&number).expect("a number");
+        Frame {
+            address: Address::Event("test"),
+            body: Arc::from(body),
+        }
+    }
+
+    fn outbox(frames: usize, bytes: usize) -> Outbox {
+        Outbox::new(OutboxLimits { frames, bytes })
+    }
+
+    fn taken(outbox: &Outbox) -> Option<String> {
+        match outbox.take() {
+            Next::Frame(frame) => Some(frame.body.get().to_owned()),
+            Next::Empty | Next::Closed(_) => None,
+        }
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in() {
+        let outbox = outbox(10, 10_000);
+        outbox.tell(frame(1)).expect("room");
+        outbox.answer(frame(2)).expect("room");
+        outbox.tell(frame(3)).expect("room");
+        let all: Vec<_> = std::iter::from_fn(|| taken(&outbox)).collect();
+        assert_eq!(all, ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn too_many_frames_close_it_as_lagging() {
+        let outbox = outbox(2, 10_000);
+        outbox.tell(frame(1)).expect("room");
+        outbox.tell(frame(2)).expect("room");
+        assert_eq!(outbox.tell(frame(3)), Err(Closed::Lagging));
+        assert!(matches!(outbox.take(), Next::Closed(Closed::Lagging)));
+        assert_eq!(outbox.answer(frame(4)), Err(Closed::Lagging));
+    }
+
+    #[test]
+    fn too_many_bytes_close_it_as_lagging() {
+        let outbox = outbox(100, 2 * frame(1).weight());
+        for number in 1..=3 {
+            outbox.tell(frame(number)).expect("room");
+        }
+        assert_eq!(outbox.tell(frame(4)), Err(Closed::Lagging));
+    }
+
+    #[test]
+    fn what_was_taken_no_longer_counts() {
+        let outbox = outbox(1, 10_000);
+        for number in 0..100 {
+            outbox.tell(frame(number)).expect("room");
+            assert_eq!(taken(&outbox), Some(number.to_string()));
+        }
+    }
+
+    #[test]
+    fn what_is_put_back_comes_first() {
+        let outbox = outbox(10, 10_000);
+        outbox.tell(frame(2)).expect("room");
+        outbox.put_back(frame(1));
+        assert_eq!(taken(&outbox).as_deref(), Some("1"));
+        assert_eq!(taken(&outbox).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn at_shutdown_what_waits_is_still_sent() {
+        let outbox = outbox(10, 10_000);
+        outbox.tell(frame(1)).expect("room");
+        outbox.close(Closed::ShuttingDown);
+        assert_eq!(outbox.tell(frame(2)), Err(Closed::ShuttingDown));
+        assert_eq!(taken(&outbox).as_deref(), Some("1"));
+        assert!(matches!(outbox.take(), Next::Closed(Closed::ShuttingDown)));
+    }
+
+    #[tokio::test]
+    async fn answers_hold_up_requests_and_not_news() {
+        let outbox = outbox(10, 10_000);
+        let body = to_raw_value(&"x".repeat(ANSWERS_TO_WAIT_FOR)).expect("a string");
+        let large = Frame {
+            address: Address::Ack(1),
+            body: Arc::from(body),
+        };
+        outbox.answer(large).expect("room");
+        outbox.tell(frame(1)).expect("answers leave room for news");
+        assert!(outbox.is_full_of_answers());
+        taken(&outbox);
+        outbox.answers_taken().await;
+    }
+}

@@ -1,0 +1,73 @@
+//! A connection's place: whose it is, in which chats, and where to put what it is told.
+//! It refuses to know the other seats.
+
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
+
+use super::{Closed, Outbox};
+use crate::gateway::dialect::Dialect;
+use crate::model::{ChatId, ConnectionId, UserId};
+
+/// One connection, as the hub sees it.
+pub struct Seat {
+    /// Which one.
+    pub id: ConnectionId,
+    /// What its client speaks.
+    pub dialect: &'static dyn Dialect,
+    /// What waits to be sent to it.
+    pub outbox: Outbox,
+    place: Mutex<Place>,
+}
+
+/// Whose seat it is, and where.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) user: Option<UserId>,
+    pub(super) chats: HashSet<ChatId>,
+}
+
+impl Seat {
+    /// A seat that is nobody's yet.
+    pub fn new(id: ConnectionId, dialect: &'static dyn Dialect, outbox: Outbox) -> Self {
+        Self {
+            id,
+            dialect,
+            outbox,
+            place: Mutex::default(),
+        }
+    }
+
+    /// Whether what is said in this chat is delivered to this connection.
+    pub fn is_in(&self, chat: ChatId) -> bool {
+        self.place.lock().chats.contains(&chat)
+    }
+
+    /// Makes it this user's; `false`: the connection has gone.
+    pub(super) fn enter(&self, user: UserId) -> bool {
+        self.change(|place| place.user = Some(user))
+    }
+
+    /// Notes that it is in this chat; `false`: the connection has gone.
+    pub(super) fn sit(&self, chat: ChatId) -> bool {
+        self.change(|place| {
+            place.chats.insert(chat);
+        })
+    }
+
+    /// Empties it; answers where it was.
+    pub(super) fn leave(&self) -> Place {
+        std::mem::take(&mut *self.place.lock())
+    }
+
+    /// The outbox is looked at under the lock: whoever closes it leaves afterwards, and so
+    /// finds what was noted here.
+    fn change(&self, change: impl FnOnce(&mut Place)) -> bool {
+        let mut place = self.place.lock();
+        let open = !matches!(self.outbox.closed(), Some(Closed::Gone | Closed::Lagging));
+        if open {
+            change(&mut place);
+        }
+        open
+    }
+}

@@ -1,0 +1,218 @@
+//! What the hub promises to connections: each message once, in order, and no skipping in
+//! silence.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::value::to_raw_value;
+
+use super::*;
+use crate::gateway::dialect::{Address, Frame};
+use crate::model::{Fact, Message, MessageId, Policy};
+
+/// A dialect that says of a message its number, and of a chat nothing but that it is there.
+struct Numbers;
+
+impl Dialect for Numbers {
+    fn name(&self) -> &'static str {
+        "numbers"
+    }
+
+    fn encode(&self, notice: &Notice) -> Option<Frame> {
+        let number = match &notice.fact {
+            Fact::MessageSent(message) => message.seq,
+            Fact::ChatCreated(_) => 0,
+        };
+        Some(Frame {
+            address: Address::Event("number"),
+            body: Arc::from(to_raw_value(&number).ok()?),
+        })
+    }
+
+    fn tells_origin(&self, notice: &Notice) -> bool {
+        !matches!(notice.fact, Fact::ChatCreated(_))
+    }
+}
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn seat(frames: usize) -> Arc<Seat> {
+    let limits = OutboxLimits {
+        frames,
+        bytes: 1 << 20,
+    };
+    let outbox = Outbox::new(limits);
+    Arc::new(Seat::new(ConnectionId::new(NOW), &Numbers, outbox))
+}
+
+fn user() -> UserId {
+    UserId::new(NOW)
+}
+
+/// A connection of `user` that sits in `chat`, which begins after `head`.
+fn seated(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Seat> {
+    let seat = seat(1000);
+    hub.enter(&seat, user);
+    if hub.sit(&seat, [chat]) {
+        hub.open(chat, head);
+    }
+    seat
+}
+
+fn message(chat: ChatId, seq: Seq) -> Notice {
+    let message = Message {
+        id: MessageId::new(NOW),
+        chat,
+        seq,
+        sender: user(),
+        kind: "text".into(),
+        text: "hello".into(),
+        client_id: None,
+        created_at: NOW,
+        modified_at: NOW,
+    };
+    Notice {
+        origin: None,
+        fact: Fact::MessageSent(Arc::new(message)),
+    }
+}
+
+fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
+    for seq in numbers {
+        hub.deliver(chat, seq, &message(chat, seq));
+    }
+}
+
+fn heard(seat: &Seat) -> Vec<Seq> {
+    let mut heard = Vec::new();
+    while let Next::Frame(frame) = seat.outbox.take() {
+        heard.push(frame.body.get().parse().expect("a number"));
+    }
+    heard
+}
+
+fn created(members: Vec<UserId>, origin: Option<ConnectionId>) -> (Chat, Notice) {
+    let chat = Chat {
+        id: ChatId::new(NOW),
+        pk: 1,
+        name: None,
+        policy: Policy::Closed,
+        members,
+        head: 0,
+        created_at: NOW,
+        modified_at: NOW,
+        active_at: NOW,
+    };
+    let fact = Fact::ChatCreated(chat.clone());
+    (chat, Notice { origin, fact })
+}
+
+#[test]
+fn everybody_in_a_chat_hears_each_message_once_in_order() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let anna = seated(&hub, user(), chat, 0);
+    let boris = seated(&hub, user(), chat, 0);
+    let elsewhere = seated(&hub, user(), ChatId::new(NOW), 0);
+    deliver(&hub, chat, [1, 2, 2, 1, 3]);
+    assert_eq!(heard(&anna), [1, 2, 3]);
+    assert_eq!(heard(&boris), [1, 2, 3]);
+    assert!(heard(&elsewhere).is_empty());
+}
+
+#[test]
+fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let anna = seated(&hub, user(), chat, 4);
+    deliver(&hub, chat, [5, 8]);
+    assert_eq!(heard(&anna), [5]);
+    assert_eq!(hub.take_behind(), [(chat, 5)]);
+    assert_eq!(hub.take_behind(), []);
+    deliver(&hub, chat, [6, 7, 8, 8, 9]);
+    assert_eq!(heard(&anna), [6, 7, 8, 9]);
+}
+
+#[test]
+fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let anna = seat(1000);
+    hub.enter(&anna, user());
+    assert!(hub.sit(&anna, [chat]));
+    deliver(&hub, chat, [7]);
+    assert!(heard(&anna).is_empty());
+    hub.open(chat, 6);
+    assert_eq!(hub.take_behind(), [(chat, 6)]);
+    deliver(&hub, chat, [7, 8]);
+    assert_eq!(heard(&anna), [7, 8]);
+}
+
+#[test]
+fn a_later_seat_does_not_move_an_open_room() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let anna = seated(&hub, user(), chat, 0);
+    deliver(&hub, chat, [1]);
+    let boris = seat(1000);
+    hub.enter(&boris, user());
+    assert!(!hub.sit(&boris, [chat]));
+    hub.open(chat, 100);
+    deliver(&hub, chat, [2]);
+    assert_eq!(heard(&anna), [1, 2]);
+    assert_eq!(heard(&boris), [2]);
+}
+
+#[test]
+fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
+    let (hub, chat, other) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
+    let anna = seated(&hub, user(), chat, 0);
+    let slow = seat(2);
+    hub.enter(&slow, user());
+    hub.sit(&slow, [chat, other]);
+    deliver(&hub, chat, 1..=5);
+    assert_eq!(heard(&anna), [1, 2, 3, 4, 5]);
+    assert_eq!(slow.outbox.closed(), Some(Closed::Lagging));
+    assert!(!slow.is_in(chat) && !slow.is_in(other));
+    assert!(hub.room(other).is_none(), "an empty room is forgotten");
+}
+
+#[test]
+fn one_that_has_gone_is_never_seated_again() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let anna = seat(1000);
+    anna.outbox.close(Closed::Gone);
+    hub.leave(&anna);
+    hub.enter(&anna, user());
+    hub.sit(&anna, [chat]);
+    assert!(!anna.is_in(chat));
+    assert!(hub.room(chat).is_none() && hub.users.lock().is_empty());
+}
+
+#[test]
+fn members_are_seated_in_a_new_chat_and_told_but_not_the_connection_that_made_it() {
+    let hub = Hub::default();
+    let (anna, boris) = (user(), user());
+    let makers = seated(&hub, anna, ChatId::new(NOW), 0);
+    let annas_other = seated(&hub, anna, ChatId::new(NOW), 0);
+    let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
+    let strangers = seated(&hub, user(), ChatId::new(NOW), 0);
+    let (chat, notice) = created(vec![anna, boris], Some(makers.id));
+    hub.introduce(&chat, &notice);
+    deliver(&hub, chat.id, [1]);
+    assert_eq!(heard(&makers), [1]);
+    assert_eq!(heard(&annas_other), [0, 1]);
+    assert_eq!(heard(&boriss), [0, 1]);
+    assert!(heard(&strangers).is_empty());
+    // What members wrote before they were seated here is asked for.
+    assert_eq!(hub.take_behind(), [(chat.id, 1)]);
+}
+
+#[test]
+fn as_another_user_a_connection_hears_the_other_users_chats_only() {
+    let (hub, first, second) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
+    let anna = seated(&hub, user(), first, 0);
+    hub.enter(&anna, user());
+    if hub.sit(&anna, [second]) {
+        hub.open(second, 0);
+    }
+    deliver(&hub, first, [1]);
+    deliver(&hub, second, [1, 2]);
+    assert_eq!(heard(&anna), [1, 2]);
+}

@@ -1,0 +1,88 @@
+//! From the bus to the hub: what is told on any node reaches this node's connections, and
+//! what the bus lost is read from the store.
+//! It refuses to know connections and frames.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::bus::Bus;
+use crate::hub::Hub;
+use crate::model::{ChatId, Fact, History, Notice, Range, Seq, Window};
+use crate::store::{Store, StoreError};
+
+/// How many messages are read at a time to catch up.
+const PAGE: usize = 500;
+
+/// How long to wait before asking a store again that did not answer.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Feeds a hub. Strictly in `seq` order per chat: the hub takes the next number only, and
+/// says which chats have fallen behind.
+pub struct Relay {
+    /// Where news comes from.
+    pub bus: Arc<dyn Bus>,
+    /// Where it goes.
+    pub hub: Arc<Hub>,
+    /// Where the missing is.
+    pub store: Arc<dyn Store>,
+}
+
+impl Relay {
+    /// Runs until the bus is closed and empty.
+    pub async fn run(self) {
+        loop {
+            tokio::select! {
+                notice = self.bus.next() => match notice {
+                    Some(notice) => self.pass_on(&notice),
+                    None => return,
+                },
+                () = self.hub.fell_behind() => self.catch_up().await,
+            }
+        }
+    }
+
+    fn pass_on(&self, notice: &Notice) {
+        match &notice.fact {
+            Fact::MessageSent(message) => self.hub.deliver(message.chat, message.seq, notice),
+            Fact::ChatCreated(chat) => self.hub.introduce(chat, notice),
+        }
+    }
+
+    /// Delivers, of every chat that has fallen behind, what the store has. While the store
+    /// does not answer the chats stay behind, and it is asked again.
+    async fn catch_up(&self) {
+        for (chat, delivered) in self.hub.take_behind() {
+            if let Err(error) = self.fill(chat, delivered).await {
+                warn!(%chat, %error, "messages could not be read for delivery; trying again");
+                tokio::time::sleep(RETRY).await;
+                self.hub.fall_behind(chat);
+            }
+        }
+    }
+
+    async fn fill(&self, chat: ChatId, mut delivered: Seq) -> Result<(), StoreError> {
+        loop {
+            let history = History {
+                range: Range {
+                    after: Some(delivered),
+                    ..Range::default()
+                },
+                window: Window::First(PAGE),
+            };
+            let page = self.store.messages(chat, history).await?;
+            for message in page.messages {
+                delivered = message.seq;
+                let notice = Notice {
+                    origin: None,
+                    fact: Fact::MessageSent(Arc::new(message)),
+                };
+                self.pass_on(&notice);
+            }
+            if !page.has_more {
+                return Ok(());
+            }
+        }
+    }
+}
