@@ -1,0 +1,163 @@
+//! One live client, whatever it speaks: who it is, its seat in the hub, its way to the
+//! service.
+//! It refuses to know any transport and any dialect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::gateway::dialect::Dialect;
+use crate::hub::{Closed, Hub, Outbox, OutboxLimits, Seat};
+use crate::model::{
+    Caller, ChatId, Clock, Command, ConnectionId, Error, Identity, Reply, Rights, UserId,
+};
+use crate::service::{Begun, Service};
+
+/// How long a request may take that stores no message. A message waits for its outcome,
+/// however long that takes: an answer before would be a guess.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// What every connection needs of the rest of the server.
+#[derive(Clone)]
+pub struct Desk {
+    /// Decides.
+    pub service: Arc<Service>,
+    /// Delivers.
+    pub hub: Arc<Hub>,
+    /// Says when a token ends.
+    pub clock: Clock,
+    /// How much may wait for one connection.
+    pub outbox: OutboxLimits,
+    /// Cancelled: what waits for a connection is still sent, then it ends.
+    pub closing: CancellationToken,
+}
+
+/// One live client. When it is dropped its seats are empty.
+pub struct Connection {
+    desk: Desk,
+    seat: Arc<Seat>,
+    identity: Mutex<Identity>,
+}
+
+impl Connection {
+    /// A connection of this caller, seated in the chats of its user. `rights` are what a
+    /// caller has whose token says nothing of them.
+    ///
+    /// # Errors
+    /// As [`Service::identify`]; `Unavailable`: the chats could not be read.
+    pub async fn open(
+        desk: Desk,
+        dialect: &'static dyn Dialect,
+        caller: Option<Caller>,
+        rights: Rights,
+    ) -> Result<Self, Error> {
+        let id = ConnectionId::new(desk.clock.now());
+        let identity = limited(desk.service.identify(caller, rights, Some(id))).await?;
+        let connection = Self {
+            seat: Arc::new(Seat::new(id, dialect, Outbox::new(desk.outbox))),
+            identity: Mutex::new(identity),
+            desk,
+        };
+        if let Some(user) = identity.user {
+            connection.take_seats(user).await?;
+        }
+        debug!(connection = %id, dialect = dialect.name(), "connected");
+        Ok(connection)
+    }
+
+    /// What waits to be sent to the client.
+    pub fn outbox(&self) -> &Outbox {
+        &self.seat.outbox
+    }
+
+    /// Whether the messages of this chat come to this connection by themselves.
+    pub fn receives(&self, chat: ChatId) -> bool {
+        self.seat.is_in(chat)
+    }
+
+    /// From now on the connection acts as this user and receives its chats.
+    ///
+    /// # Errors
+    /// `Unavailable`: the chats could not be read; the connection acts as before.
+    pub async fn act_as(&self, user: UserId) -> Result<(), Error> {
+        if self.identity.lock().user != Some(user) {
+            self.take_seats(user).await?;
+            self.identity.lock().user = Some(user);
+        }
+        Ok(())
+    }
+
+    /// Puts a command to the service; see [`Service::begin`].
+    pub async fn begin(&self, command: Command) -> Begun {
+        let identity = *self.identity.lock();
+        let begin = self.desk.service.begin(&identity, command);
+        match tokio::time::timeout(TIME_LIMIT, begin).await {
+            Ok(placed) => placed,
+            Err(_) => Begun::Done(Some(Err(too_slow()))),
+        }
+    }
+
+    /// Returns when the server wants the connection to end, once what waits for it was sent.
+    pub async fn server_closing(&self) {
+        self.desk.closing.cancelled().await;
+    }
+
+    /// Ends the connection, for this reason; what the client was told may still be sent.
+    pub fn close(&self, why: Closed) {
+        if self.outbox().close(why) {
+            debug!(connection = %self.seat.id, ?why, "closing");
+        }
+        self.desk.hub.leave(&self.seat);
+    }
+
+    /// The user's chats are read after the seat is known to be the user's, and the heads of
+    /// those that nobody here had a seat in after the seats are taken: so there is no moment
+    /// at which a chat or a message could slip through.
+    async fn take_seats(&self, user: UserId) -> Result<(), Error> {
+        let hub = &self.desk.hub;
+        hub.enter(&self.seat, user);
+        let chats = self.seats_of(user).await?;
+        if hub.sit(&self.seat, chats.iter().map(|(chat, _)| *chat)) {
+            for (chat, head) in self.seats_of(user).await? {
+                hub.open(chat, head);
+            }
+        }
+        Ok(())
+    }
+
+    async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, i64)>, Error> {
+        // The server's own question, which nobody's rights bear on.
+        let server = Identity {
+            user: None,
+            rights: Rights::Service,
+            connection: Some(self.seat.id),
+        };
+        let seats = self
+            .desk
+            .service
+            .execute(&server, Command::ListSeats { user });
+        match limited(seats).await? {
+            Reply::Seats(seats) => Ok(seats),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close(Closed::Gone);
+    }
+}
+
+async fn limited<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let done = tokio::time::timeout(TIME_LIMIT, work).await;
+    done.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Error {
+    let seconds = TIME_LIMIT.as_secs();
+    Error::unavailable(format!("the store did not answer within {seconds} seconds"))
+}

@@ -1,0 +1,133 @@
+//! Speaks to clients: HTTP, Socket.IO, and the dialects on them, behind one [`Gateway`].
+//! It refuses to know the store and the bus.
+
+pub mod connection;
+mod credentials;
+pub mod dialect;
+pub mod line;
+mod rest;
+mod socketio;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tokio_util::task::TaskTracker;
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+
+use self::connection::Desk;
+use self::socketio::SocketIoServer;
+use crate::auth::Authenticator;
+
+/// Which web pages may use the server from a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Any.
+    Any,
+    /// Pages of these origins; others only from the server's own host.
+    Listed(Vec<HeaderValue>),
+}
+
+/// The tasks of all connections.
+#[derive(Default)]
+struct Tasks {
+    /// Those that serve requests.
+    requests: TaskTracker,
+    /// Those that send what waits.
+    pumps: TaskTracker,
+}
+
+/// Everything that clients connect to.
+pub struct Gateway {
+    /// All its routes, to be served.
+    pub router: Router,
+    socketio: SocketIoServer,
+    tasks: Tasks,
+    closing: Arc<AtomicBool>,
+}
+
+impl Gateway {
+    /// The gateways over this desk. `frame_bytes`: the longest request.
+    pub fn new(
+        desk: &Desk,
+        authenticator: Authenticator,
+        origins: &Origins,
+        frame_bytes: usize,
+    ) -> Self {
+        let tasks = Tasks::default();
+        let closing = Arc::new(AtomicBool::new(false));
+        let router = rest::router(Arc::clone(&desk.service));
+        let (socketio, router) = SocketIoServer::mount(
+            router,
+            desk.clone(),
+            Arc::new(authenticator),
+            &tasks,
+            frame_bytes,
+        );
+        let router = router
+            .layer(from_fn_with_state(Arc::clone(&closing), gate))
+            .layer(cors(origins));
+        Self {
+            router,
+            socketio,
+            tasks,
+            closing,
+        }
+    }
+
+    /// From now on no new connection is served; those that are there go on.
+    pub fn refuse_newcomers(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Returns when every request that was begun has its answer in an outbox, after the
+    /// service was closed.
+    pub async fn settled(&self) {
+        self.tasks.requests.close();
+        self.tasks.requests.wait().await;
+    }
+
+    /// Returns when every connection has been sent what waited for it, after
+    /// [`Desk::closing`] was cancelled.
+    pub async fn drained(&self) {
+        self.tasks.pumps.close();
+        self.tasks.pumps.wait().await;
+    }
+
+    /// Ends every connection in such a way that the clients come back by themselves.
+    pub async fn close(&self) {
+        self.socketio.close().await;
+    }
+}
+
+fn cors(origins: &Origins) -> CorsLayer {
+    let origin = match origins {
+        Origins::Any => AllowOrigin::mirror_request(),
+        Origins::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
+    };
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_credentials(true)
+        .allow_methods(AllowMethods::list([Method::GET, Method::POST]))
+        .allow_headers(AllowHeaders::mirror_request())
+}
+
+/// While the server shuts down only health and the sessions that exist are served.
+async fn gate(State(closing): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().trim_end_matches('/');
+    let served = ["/livez", "/readyz", "/healthz"].contains(&path)
+        || request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("sid="));
+    if served || !closing.load(Ordering::Acquire) {
+        return next.run(request).await;
+    }
+    let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    (status, headers, "the server is shutting down\n").into_response()
+}

@@ -1,0 +1,47 @@
+//! For people who wonder what answers here, and for machines that ask whether it works.
+//! It refuses to say more than that: neither needs a token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use crate::service::Service;
+
+/// How long the store may take to answer before the server counts as not ready.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// In a few lines: what this is, and where to connect.
+pub async fn hello() -> String {
+    format!(
+        "polychat {}: one chat server for four chat protocols\n\n\
+         /socket.io/   Socket.IO clients (create-user, create-chat, new-message, ...)\n\
+         /livez        the process runs\n\
+         /readyz       it can serve\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// The process runs: nothing is asked.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Commands can be served: the store is asked. 503 with the reason if not, and while the
+/// server shuts down.
+pub async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, String) {
+    let asked = tokio::time::timeout(PATIENCE, service.ready()).await;
+    match asked {
+        Ok(Ok(())) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(Err(error)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{}\n", error.message),
+        ),
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            let reason = format!("the store did not answer within {seconds} seconds\n");
+            (StatusCode::SERVICE_UNAVAILABLE, reason)
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The namespace `/`: the event-name dialect over Socket.IO (PROTOCOL §2).
+//! It refuses to know what the events mean: `wire` does.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use socketioxide::SocketIo;
+use socketioxide::TransportType;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts, Value};
+use socketioxide::socket::Socket;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::conversation::{Conversation, Event};
+use super::pump;
+use super::session::Sessions;
+use super::wire::EventName;
+use crate::auth::Authenticator;
+use crate::gateway::connection::{Connection, Desk};
+use crate::gateway::credentials;
+use crate::model::{Error, ErrorKind, Rights};
+
+/// What the namespace needs of the rest of the server.
+#[derive(Clone)]
+pub struct Chat {
+    /// To the service and the hub.
+    pub desk: Desk,
+    /// Checks tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// The connections under the sockets.
+    pub sessions: Arc<Sessions>,
+    /// Every task that serves requests.
+    pub requests: TaskTracker,
+    /// Every task that feeds a socket.
+    pub pumps: TaskTracker,
+}
+
+impl Chat {
+    /// Serves the namespace.
+    ///
+    /// Everything is set up in a middleware, not in the connect handler: the library tells
+    /// the client that it is connected before that handler runs, and loses what the client
+    /// sends in between.
+    pub fn mount(self, io: &SocketIo) {
+        let admit = move |handle: Handle| {
+            let chat = self.clone();
+            async move { chat.admit(handle).await }
+        };
+        io.ns("/", connected.with(admit));
+    }
+
+    /// Checks the token, seats the connection and registers its handlers. An error becomes
+    /// the message of `CONNECT_ERROR`.
+    async fn admit(self, handle: Handle) -> Result<(), ErrorKind> {
+        let Handle { socket, token } = handle;
+        let (connection, lifetime) = self.connect(&socket, token).await.map_err(|error| {
+            info!(sid = %socket.id, %error, "refused");
+            error.kind
+        })?;
+        let sid = socket.id.to_string();
+        let websocket = socket.transport_type() == TransportType::Websocket;
+        let line = socket.req_parts().extensions.get().filter(|_| websocket);
+        let line = line.map(|ConnectInfo(line)| Clone::clone(line));
+        let session = self.sessions.begin(sid.clone(), line);
+        let conversation = Arc::new(Conversation::new(connection, session));
+
+        let (heard, requests) = (Arc::clone(&conversation), self.requests);
+        socket.on_fallback(move |Heard(event)| {
+            let unattended = heard.queue(event);
+            let attend = unattended.then(|| requests.track_future(Arc::clone(&heard).attend()));
+            async move {
+                if let Some(attend) = attend {
+                    attend.await;
+                }
+            }
+        });
+        let (left, sessions) = (Arc::clone(&conversation), Arc::clone(&self.sessions));
+        socket.on_disconnect(move || {
+            left.connection.close(crate::hub::Closed::Gone);
+            sessions.forget(&sid);
+            std::future::ready(())
+        });
+        socket.extensions.insert(Starter {
+            conversation,
+            lifetime,
+            pumps: self.pumps,
+        });
+        Ok(())
+    }
+
+    async fn connect(
+        &self,
+        socket: &Socket<LocalAdapter>,
+        token: Token,
+    ) -> Result<(Connection, Option<Duration>), Error> {
+        let refuse = || Error::new(ErrorKind::Unauthenticated, "no valid token");
+        let parts = socket.req_parts();
+        let token = match token {
+            Token::Given(token) => Some(token),
+            Token::Absent => credentials::of_request(&parts.uri, &parts.headers),
+            Token::Malformed => return Err(refuse()),
+        };
+        let now = self.desk.clock.now();
+        let caller = self.authenticator.authenticate(token.as_deref(), now);
+        let caller = caller.map_err(|reason| refuse().because(reason))?;
+        let rights = match *self.authenticator {
+            Authenticator::Open => Rights::Open,
+            Authenticator::Jwt(_) => Rights::Own,
+        };
+        let expires_at = caller.as_ref().and_then(|caller| caller.expires_at);
+        let lifetime = expires_at.map(|at| Duration::try_from(at - now).unwrap_or_default());
+        let connection = Connection::open(self.desk.clone(), &EventName, caller, rights).await?;
+        Ok((connection, lifetime))
+    }
+}
+
+/// What the connect handler finds: all is set up, and the client may be written to.
+#[derive(Clone)]
+struct Starter {
+    conversation: Arc<Conversation>,
+    lifetime: Option<Duration>,
+    pumps: TaskTracker,
+}
+
+async fn connected(Handle { socket, .. }: Handle) {
+    let Some(starter) = socket.extensions.remove::<Starter>() else {
+        warn!(sid = %socket.id, "a socket connected that was not admitted");
+        return;
+    };
+    let Starter {
+        conversation,
+        lifetime,
+        pumps,
+    } = starter;
+    pumps
+        .track_future(pump::run(socket, conversation, lifetime))
+        .await;
+}
+
+/// The socket itself, and the token that it connected with.
+struct Handle {
+    socket: Arc<Socket<LocalAdapter>>,
+    token: Token,
+}
+
+/// What stood in `auth.token`.
+enum Token {
+    Given(String),
+    Absent,
+    Malformed,
+}
+
+impl FromConnectParts<LocalAdapter> for Handle {
+    type Error = Infallible;
+
+    fn from_connect_parts(
+        socket: &Arc<Socket<LocalAdapter>>,
+        auth: &Option<Value>,
+    ) -> Result<Self, Infallible> {
+        let auth: Option<serde_json::Value> = match auth {
+            Some(Value::Str(text, _)) => serde_json::from_str(text).ok(),
+            _ => None,
+        };
+        let token = match auth.as_ref().and_then(|auth| auth.get("token")) {
+            None | Some(serde_json::Value::Null) => Token::Absent,
+            Some(serde_json::Value::String(token)) => Token::Given(token.clone()),
+            Some(_) => Token::Malformed,
+        };
+        Ok(Self {
+            socket: Arc::clone(socket),
+            token,
+        })
+    }
+}
+
+/// An event as the library hands it over, before anything can fail to parse: an extractor
+/// that fails drops the event in silence.
+struct Heard(Event);
+
+impl FromMessageParts<LocalAdapter> for Heard {
+    type Error = Infallible;
+
+    fn from_message_parts(
+        _: &Arc<Socket<LocalAdapter>>,
+        packet: &mut Value,
+        ack: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        let packet = packet.clone();
+        Ok(Self(Event { packet, ack: *ack }))
+    }
+}

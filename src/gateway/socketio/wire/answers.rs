@@ -1,0 +1,259 @@
+//! From replies, errors and notices to JSON.
+//! It refuses to know to whom they go.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::requests::Next;
+use super::{CREATE_CHAT, CREATE_USER, EXCEPTION, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
+use crate::gateway::dialect::{Address, Dialect, Frame};
+use crate::model::{
+    Chat, ChatId, ChatPage, Error, Fact, Message, MessageId, MessagePage, Notice, Reply, Seq, User,
+    UserId,
+};
+
+/// The event-name dialect, as the hub knows it.
+pub struct EventName;
+
+impl Dialect for EventName {
+    fn name(&self) -> &'static str {
+        "event-name"
+    }
+
+    fn encode(&self, notice: &Notice) -> Option<Frame> {
+        match &notice.fact {
+            Fact::MessageSent(message) => Some(event(NEW_MESSAGE, &MessageBody::of(message))),
+            Fact::ChatCreated(chat) => Some(event(CREATE_CHAT, &chat_answer(chat))),
+        }
+    }
+
+    fn tells_origin(&self, notice: &Notice) -> bool {
+        // The one who made a chat has it in its answer already.
+        !matches!(notice.fact, Fact::ChatCreated(_))
+    }
+}
+
+/// The answer to a request: the name of the event, and its body.
+pub fn answer(reply: &Reply) -> (&'static str, Arc<RawValue>) {
+    match reply {
+        Reply::User(user) => (
+            CREATE_USER,
+            json(&UserAnswer {
+                user: UserBody::of(user),
+            }),
+        ),
+        Reply::Chat(chat) => (CREATE_CHAT, json(&chat_answer(chat))),
+        Reply::Chats(page) => (LIST_CHATS, json(&ChatsAnswer::of(page))),
+        Reply::Messages(page) => (LIST_MESSAGES, json(&MessagesAnswer::of(page))),
+        Reply::Sent(sent) => (NEW_MESSAGE, json(&MessageBody::of(sent.message()))),
+        // Nobody asks for this on the wire.
+        Reply::Seats(_) => (LIST_CHATS, json(&())),
+    }
+}
+
+/// An error as the body of an acknowledgement.
+pub fn refusal(error: &Error) -> Arc<RawValue> {
+    json(&Refusal {
+        error: ErrorBody::of(error),
+    })
+}
+
+/// An error as the event `exception`, which names the event that it answers.
+pub fn exception(name: &str, error: &Error) -> Frame {
+    event(
+        EXCEPTION,
+        &Exception {
+            event: name,
+            error: ErrorBody::of(error),
+        },
+    )
+}
+
+fn event(name: &'static str, body: &impl Serialize) -> Frame {
+    Frame {
+        address: Address::Event(name),
+        body: json(body),
+    }
+}
+
+fn json(body: &impl Serialize) -> Arc<RawValue> {
+    // These structs hold strings, numbers and lists: there is nothing that JSON cannot say.
+    to_raw_value(body).map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from)
+}
+
+#[derive(Serialize)]
+struct UserAnswer<'a> {
+    user: UserBody<'a>,
+}
+
+#[derive(Serialize)]
+struct UserBody<'a> {
+    id: UserId,
+    pk: i64,
+    #[serde(rename = "externalUserId")]
+    external_user_id: &'a str,
+    username: &'a str,
+    name: &'a str,
+    avatar: &'a str,
+    github: &'a str,
+    #[serde(rename = "imageUUID")]
+    image_uuid: Option<&'a str>,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+}
+
+impl<'a> UserBody<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            pk: user.pk,
+            external_user_id: &user.external_id,
+            username: &user.username,
+            name: &user.name,
+            avatar: &user.avatar,
+            github: &user.github,
+            image_uuid: user.image_uuid.as_deref(),
+            created_at: user.created_at,
+            modified_at: user.modified_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ChatAnswer<'a> {
+    chat: ChatBody<'a>,
+}
+
+fn chat_answer(chat: &Chat) -> ChatAnswer<'_> {
+    ChatAnswer {
+        chat: ChatBody::of(chat),
+    }
+}
+
+#[derive(Serialize)]
+struct ChatsAnswer<'a> {
+    chats: Vec<ChatBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl<'a> ChatsAnswer<'a> {
+    fn of(page: &'a ChatPage) -> Self {
+        Self {
+            chats: page.chats.iter().map(ChatBody::of).collect(),
+            next: page.next.map(|next| Next(next).to_string()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ChatBody<'a> {
+    id: ChatId,
+    pk: i64,
+    name: Option<&'a str>,
+    users: &'a [UserId],
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+}
+
+impl<'a> ChatBody<'a> {
+    fn of(chat: &'a Chat) -> Self {
+        Self {
+            id: chat.id,
+            pk: chat.pk,
+            name: chat.name.as_deref(),
+            users: &chat.members,
+            created_at: chat.created_at,
+            modified_at: chat.modified_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MessagesAnswer<'a> {
+    messages: Vec<MessageBody<'a>>,
+    has_more: bool,
+}
+
+impl<'a> MessagesAnswer<'a> {
+    fn of(page: &'a MessagePage) -> Self {
+        Self {
+            messages: page.messages.iter().map(MessageBody::of).collect(),
+            has_more: page.has_more,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MessageBody<'a> {
+    id: MessageId,
+    seq: Seq,
+    room: ChatId,
+    msg: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    user_id: UserId,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+}
+
+impl<'a> MessageBody<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self {
+            id: message.id,
+            seq: message.seq,
+            room: message.chat,
+            msg: &message.text,
+            kind: &message.kind,
+            user_id: message.sender,
+            created_at: message.created_at,
+            modified_at: message.modified_at,
+            client_id: message.client_id.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct Exception<'a> {
+    event: &'a str,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> ErrorBody<'a> {
+    fn of(error: &'a Error) -> Self {
+        Self {
+            code: error.kind.code(),
+            message: &error.message,
+            retry_after_ms: error.retry_after_ms,
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2025-03-01T13:51:53.285Z`.
+fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{at:.3}"))
+}

@@ -1,0 +1,286 @@
+//! From the text of an event to a command.
+//! It refuses to know who is calling: what a field may say is for the service to judge.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use super::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
+use crate::gateway::dialect::fields::{Fields, id};
+use crate::model::{
+    ChatCursor, ChatId, Command, Draft, Error, History, Profile, Range, UserId, Window,
+};
+
+/// An event as it arrived.
+#[derive(Debug)]
+pub struct Request {
+    /// Its name.
+    pub name: String,
+    /// What followed the name.
+    pub arguments: Vec<Value>,
+}
+
+impl Request {
+    /// Reads the JSON of an event packet: an array that begins with the name.
+    ///
+    /// # Errors
+    /// `Invalid`: it is something else.
+    pub fn parse(packet: &str) -> Result<Self, Error> {
+        let malformed = |why: &str| Error::invalid("body", why);
+        let mut arguments: Vec<Value> = serde_json::from_str(packet)
+            .map_err(|error| malformed(&format!("is not JSON: {error}")))?;
+        if arguments.is_empty() {
+            return Err(malformed("has no event name"));
+        }
+        match arguments.remove(0) {
+            Value::String(name) => Ok(Self { name, arguments }),
+            _ => Err(malformed("has no event name")),
+        }
+    }
+}
+
+/// The command that a request stands for.
+///
+/// # Errors
+/// `Invalid`, with the field at fault; `NotFound`: an id that was never given out.
+pub fn decode(request: Request) -> Result<Command, Error> {
+    let Request { name, arguments } = request;
+    let mut arguments = arguments.into_iter();
+    let first = match arguments.next() {
+        None | Some(Value::Null) => Value::Object(Map::new()),
+        Some(first) => first,
+    };
+    match &*name {
+        CREATE_USER => create_user(&Fields::of_body(&first)?),
+        CREATE_CHAT => create_chat(&Fields::of_body(&first)?),
+        LIST_CHATS => list_chats(&Fields::of_body(&first)?),
+        LIST_MESSAGES => list_messages(&Fields::of_body(&first)?),
+        NEW_MESSAGE => match first {
+            Value::String(room) => {
+                let body = arguments.next().unwrap_or_default();
+                new_message(Some(&room), &Fields::of_body(&body)?)
+            }
+            body => new_message(None, &Fields::of_body(&body)?),
+        },
+        unknown => {
+            let shown: String = unknown.chars().take(64).collect();
+            Err(Error::invalid("event", &format!("there is no \"{shown}\"")))
+        }
+    }
+}
+
+fn create_user(body: &Fields<'_>) -> Result<Command, Error> {
+    let user = body.object("user")?.ok_or_else(|| body.missing("user"))?;
+    let profile = Profile {
+        username: owned(user.text("username")?),
+        name: owned(user.text("name")?),
+        avatar: owned(user.text("avatar")?.or(user.text("photo")?)),
+        github: owned(user.text("github")?),
+        image_uuid: owned(user.text("imageUUID")?),
+    };
+    let external_id = user.text("externalUserId")?.or(user.text("external_id")?);
+    match (external_id, user.id("id", "user")?) {
+        (None, Some(_)) if profile != Profile::default() => Err(user.invalid(
+            "externalUserId",
+            "is missing: a profile is updated under it",
+        )),
+        (None, Some(id)) => Ok(Command::GetUser { id }),
+        (external_id, _) => Ok(Command::CreateUser {
+            external_id: owned(external_id),
+            profile,
+        }),
+    }
+}
+
+fn create_chat(body: &Fields<'_>) -> Result<Command, Error> {
+    let name = match body.object("chat")? {
+        Some(chat) => owned(chat.text("name")?),
+        None => None,
+    };
+    let users = body.texts("users")?.unwrap_or_default();
+    let members = users.into_iter().map(|user| id(user, "user"));
+    Ok(Command::CreateChat {
+        name,
+        members: members.collect::<Result<_, _>>()?,
+    })
+}
+
+fn list_chats(body: &Fields<'_>) -> Result<Command, Error> {
+    let why = "must be the `next` of an earlier answer";
+    let before: Option<Next> = body.parsed("before", why)?;
+    Ok(Command::ListChats {
+        user: named_user(body)?,
+        limit: limit(body)?,
+        before: before.map(|next| next.0),
+    })
+}
+
+fn list_messages(body: &Fields<'_>) -> Result<Command, Error> {
+    let why = "must be an RFC 3339 time or a date";
+    let mut range = Range::default();
+    let mut window = Window::Last(usize::MAX);
+    if let Some(query) = body.object("query")? {
+        let from: Option<Instant> = query.parsed("from", why)?;
+        let to: Option<Instant> = query.parsed("to", why)?;
+        range = Range {
+            after: query.whole("after_seq", 0)?,
+            before: query.whole("before_seq", 0)?,
+            from: from.map(Instant::first),
+            to: to.map(Instant::last),
+        };
+        let limit = limit(&query)?.unwrap_or(usize::MAX);
+        window = match range.after {
+            Some(_) => Window::First(limit),
+            None => Window::Last(limit),
+        };
+    }
+    Ok(Command::ListMessages {
+        user: named_user(body)?,
+        chat: chat(body)?.ok_or_else(|| body.missing("chat.id"))?,
+        history: History { range, window },
+    })
+}
+
+/// All four forms of PROTOCOL §2: `room` is the chat id that came as an argument of its own.
+fn new_message(room: Option<&str>, body: &Fields<'_>) -> Result<Command, Error> {
+    let given = match room {
+        Some(room) => Some(id(room, "chat")?),
+        None => body.id("room", "chat")?,
+    };
+    let chat = match (given, chat(body)?) {
+        (Some(room), Some(chat)) if room != chat => {
+            return Err(body.invalid("room", "is another chat than chat.id"));
+        }
+        (room, chat) => room.or(chat).ok_or_else(|| body.missing("room"))?,
+    };
+    let message = body.object("message")?;
+    let within = |key| {
+        message
+            .as_ref()
+            .map_or(Ok(None), |message| message.text(key))
+    };
+    let text = match body.text("msg")? {
+        Some(text) => Some(text),
+        None => within("value")?,
+    };
+    let kind = match body.text("type")? {
+        Some(kind) => Some(kind),
+        None => within("type")?,
+    };
+    Ok(Command::SendMessage {
+        user: named_user(body)?,
+        chat,
+        draft: Draft {
+            kind: kind.unwrap_or("text").to_owned(),
+            text: owned(text).ok_or_else(|| match &message {
+                Some(message) => message.missing("value"),
+                None => body.missing("msg"),
+            })?,
+            client_id: owned(body.text("client_id")?),
+        },
+    })
+}
+
+fn named_user(body: &Fields<'_>) -> Result<Option<UserId>, Error> {
+    required_id(body, "user")
+}
+
+fn chat(body: &Fields<'_>) -> Result<Option<ChatId>, Error> {
+    required_id(body, "chat")
+}
+
+/// The id in the object `noun`, which has to have one if it is there.
+fn required_id<T: FromStr>(body: &Fields<'_>, noun: &str) -> Result<Option<T>, Error> {
+    let Some(object) = body.object(noun)? else {
+        return Ok(None);
+    };
+    match object.id("id", noun)? {
+        Some(id) => Ok(Some(id)),
+        None => Err(object.missing("id")),
+    }
+}
+
+fn limit(fields: &Fields<'_>) -> Result<Option<usize>, Error> {
+    let limit = fields.whole("limit", 1)?;
+    Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(str::to_owned)
+}
+
+/// A point in time, or a whole day in UTC.
+enum Instant {
+    At(Timestamp),
+    On(Date),
+}
+
+impl Instant {
+    /// The earliest moment that it stands for.
+    fn first(self) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::On(day) => utc(day.at(0, 0, 0, 0), Timestamp::MIN),
+        }
+    }
+
+    /// The latest moment that it stands for.
+    fn last(self) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::On(day) => utc(day.at(23, 59, 59, 999_999_999), Timestamp::MAX),
+        }
+    }
+}
+
+impl FromStr for Instant {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const DATE: usize = "2025-03-01".len();
+        if text.len() == DATE {
+            text.parse().map(Self::On)
+        } else {
+            text.parse().map(Self::At)
+        }
+    }
+}
+
+/// The days at the ends of time have moments that no timestamp can hold.
+fn utc(moment: jiff::civil::DateTime, beyond: Timestamp) -> Timestamp {
+    let zoned = TimeZone::UTC.to_timestamp(moment);
+    zoned.unwrap_or(beyond)
+}
+
+/// A [`ChatCursor`] as clients carry it around.
+pub(super) struct Next(pub(super) ChatCursor);
+
+impl FromStr for Next {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (at, pk) = text.split_once('.').ok_or(())?;
+        let millisecond = at.parse().map_err(drop)?;
+        Ok(Self(ChatCursor {
+            active_at: Timestamp::from_millisecond(millisecond).map_err(drop)?,
+            pk: pk.parse().map_err(drop)?,
+        }))
+    }
+}
+
+impl std::fmt::Display for Next {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{}", self.0.active_at.as_millisecond(), self.0.pk)
+    }
+}
+
+/// The name of an event whose packet is otherwise unreadable; empty if that is unreadable,
+/// too.
+pub fn name_of(packet: &str) -> String {
+    let after = packet.strip_prefix('[').unwrap_or_default();
+    let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
+    values.next().and_then(Result::ok).unwrap_or_default()
+}

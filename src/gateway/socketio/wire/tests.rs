@@ -1,0 +1,273 @@
+//! The dialect's JSON, field by field.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gateway::dialect::{Address, Dialect};
+use crate::model::{
+    Chat, ChatId, Command, Draft, Error, ErrorKind, Fact, Message, MessageId, Notice, Policy,
+    Range, Reply, Sent, User, UserId, Window,
+};
+
+const CHAT: &str = "01950000-0000-7000-8000-000000000001";
+const USER: &str = "01950000-0000-7000-8000-000000000002";
+
+fn asked(name: &str, arguments: &[Value]) -> Result<Command, Error> {
+    let mut packet = vec![json!(name)];
+    packet.extend_from_slice(arguments);
+    decode(Request::parse(&Value::from(packet).to_string())?)
+}
+
+fn at() -> Timestamp {
+    "2025-03-01T13:51:53.285Z".parse().expect("a time")
+}
+
+fn message() -> Message {
+    Message {
+        id: MessageId::from_bytes([7; 16]),
+        chat: CHAT.parse().expect("an id"),
+        seq: 3,
+        sender: USER.parse().expect("an id"),
+        kind: "text".into(),
+        text: "Hi \"world\" \u{1F600}".into(),
+        client_id: Some("mine".into()),
+        created_at: at(),
+        modified_at: at(),
+    }
+}
+
+#[test]
+fn all_four_forms_of_a_message_mean_the_same() {
+    let forms = [
+        vec![json!({"room": CHAT, "msg": "hi", "type": "note"})],
+        vec![json!({"chat": {"id": CHAT}, "msg": "hi", "type": "note"})],
+        vec![json!(CHAT), json!({"msg": "hi", "type": "note"})],
+        vec![json!({"chat": {"id": CHAT}, "message": {"value": "hi", "type": "note"}})],
+    ];
+    for form in forms {
+        let expected = Command::SendMessage {
+            user: None,
+            chat: CHAT.parse().expect("an id"),
+            draft: Draft {
+                kind: "note".into(),
+                text: "hi".into(),
+                client_id: None,
+            },
+        };
+        assert_eq!(
+            asked(NEW_MESSAGE, &form).expect("a command"),
+            expected,
+            "{form:?}"
+        );
+    }
+}
+
+#[test]
+fn a_message_is_of_type_text_unless_it_says_otherwise() {
+    let body = json!({"room": CHAT, "msg": "hi", "user": {"id": USER}, "client_id": "c"});
+    let Ok(Command::SendMessage { user, draft, .. }) = asked(NEW_MESSAGE, &[body]) else {
+        panic!("a message");
+    };
+    assert_eq!(draft.kind, "text");
+    assert_eq!(draft.client_id.as_deref(), Some("c"));
+    assert_eq!(user, USER.parse().ok());
+}
+
+#[test]
+fn a_field_of_the_wrong_type_is_named() {
+    let cases = [
+        (NEW_MESSAGE, json!({"room": 7, "msg": "hi"}), "room"),
+        (NEW_MESSAGE, json!({"room": CHAT, "msg": ["hi"]}), "msg"),
+        (
+            NEW_MESSAGE,
+            json!({"chat": {"id": CHAT}, "message": {"value": 1}}),
+            "message.value",
+        ),
+        (CREATE_CHAT, json!({"users": USER}), "users"),
+        (
+            CREATE_USER,
+            json!({"user": {"externalUserId": 7}}),
+            "user.externalUserId",
+        ),
+        (LIST_MESSAGES, json!({"chat": {}}), "chat.id"),
+        (
+            LIST_MESSAGES,
+            json!({"chat": {"id": CHAT}, "query": {"limit": 0}}),
+            "query.limit",
+        ),
+        (
+            LIST_MESSAGES,
+            json!({"chat": {"id": CHAT}, "query": {"from": "now"}}),
+            "query.from",
+        ),
+        (LIST_CHATS, json!({"before": "yesterday"}), "before"),
+    ];
+    for (name, body, field) in cases {
+        let error = asked(name, &[body]).expect_err(field);
+        assert_eq!(error.kind, ErrorKind::Invalid, "{field}");
+        assert!(
+            error.message.starts_with(&format!("{field}: ")),
+            "{}",
+            error.message
+        );
+    }
+}
+
+#[test]
+fn two_rooms_in_one_message_are_one_too_many() {
+    let body = json!({"room": CHAT, "chat": {"id": USER}, "msg": "hi"});
+    let error = asked(NEW_MESSAGE, &[body]).expect_err("two rooms");
+    assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+#[test]
+fn an_id_that_is_none_was_never_given_out() {
+    let error = asked(CREATE_CHAT, &[json!({"users": ["nobody"]})]).expect_err("no id");
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert!(error.message.contains("nobody"));
+}
+
+#[test]
+fn names_of_the_later_revision_are_understood() {
+    let body = json!({"user": {"external_id": "anna", "photo": "/a.jpg"}});
+    let Ok(Command::CreateUser {
+        external_id,
+        profile,
+    }) = asked(CREATE_USER, &[body])
+    else {
+        panic!("a user");
+    };
+    assert_eq!(external_id.as_deref(), Some("anna"));
+    assert_eq!(profile.avatar.as_deref(), Some("/a.jpg"));
+}
+
+#[test]
+fn an_id_alone_fetches_a_user() {
+    let fetch = asked(CREATE_USER, &[json!({"user": {"id": USER}})]);
+    let id = USER.parse().expect("an id");
+    assert_eq!(fetch.expect("a command"), Command::GetUser { id });
+}
+
+#[test]
+fn a_plain_date_means_the_whole_day() {
+    let query = json!({"from": "2025-03-01", "to": "2025-03-01"});
+    let body = json!({"chat": {"id": CHAT}, "query": query});
+    let Ok(Command::ListMessages { history, .. }) = asked(LIST_MESSAGES, &[body]) else {
+        panic!("a history");
+    };
+    let Range { from, to, .. } = history.range;
+    assert_eq!(from, "2025-03-01T00:00:00Z".parse().ok());
+    assert_eq!(to, "2025-03-01T23:59:59.999999999Z".parse().ok());
+    assert_eq!(history.window, Window::Last(usize::MAX));
+}
+
+#[test]
+fn with_after_seq_the_first_ones_are_wanted() {
+    let body = json!({"chat": {"id": CHAT}, "query": {"after_seq": 5, "limit": 2}});
+    let Ok(Command::ListMessages { history, .. }) = asked(LIST_MESSAGES, &[body]) else {
+        panic!("a history");
+    };
+    assert_eq!(history.range.after, Some(5));
+    assert_eq!(history.window, Window::First(2));
+}
+
+#[test]
+fn the_next_of_one_answer_is_the_before_of_the_next_request() {
+    let next = "1740836400000.12";
+    let Ok(Command::ListChats { before, .. }) = asked(LIST_CHATS, &[json!({"before": next})])
+    else {
+        panic!("a list");
+    };
+    let before = before.expect("a cursor");
+    assert_eq!(requests::Next(before).to_string(), next);
+}
+
+#[test]
+fn what_is_no_event_is_invalid() {
+    for packet in ["", "[", "{}", "[]", "[7]", "[\"a\",]", "\u{0}"] {
+        let error = Request::parse(packet).expect_err(packet);
+        assert_eq!(error.kind, ErrorKind::Invalid, "{packet}");
+    }
+    let deep = format!("[\"new-message\",{}", "[".repeat(100_000));
+    assert!(Request::parse(&deep).is_err());
+    assert_eq!(name_of(&deep), "new-message");
+    assert!(asked("make-coffee", &[]).is_err());
+}
+
+#[test]
+fn the_acknowledgement_and_the_broadcast_of_a_message_are_the_same() {
+    let message = Arc::new(message());
+    let notice = Notice {
+        origin: None,
+        fact: Fact::MessageSent(Arc::clone(&message)),
+    };
+    let frame = EventName.encode(&notice).expect("a frame");
+    assert_eq!(frame.address, Address::Event("new-message"));
+    let (name, body) = answer(&Reply::Sent(Sent::Stored(message)));
+    assert_eq!((name, body.get()), ("new-message", frame.body.get()));
+    let expected = json!({
+        "id": "07070707-0707-0707-0707-070707070707", "seq": 3, "room": CHAT,
+        "msg": "Hi \"world\" \u{1F600}", "type": "text", "user_id": USER,
+        "created_at": "2025-03-01T13:51:53.285Z", "modified_at": "2025-03-01T13:51:53.285Z",
+        "client_id": "mine",
+    });
+    let body: Value = serde_json::from_str(body.get()).expect("JSON");
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn whole_seconds_have_milliseconds_too() {
+    let whole = Timestamp::from_second(0).expect("a time");
+    let user = User {
+        id: UserId::from_bytes([1; 16]),
+        pk: 1,
+        external_id: "anna".into(),
+        username: "anna".into(),
+        name: "anna".into(),
+        avatar: "/a.jpg".into(),
+        github: String::new(),
+        image_uuid: None,
+        created_at: whole,
+        modified_at: whole,
+    };
+    let (name, body) = answer(&Reply::User(user));
+    assert_eq!(name, "create-user");
+    let body: Value = serde_json::from_str(body.get()).expect("JSON");
+    assert_eq!(body["user"]["created_at"], "1970-01-01T00:00:00.000Z");
+    assert_eq!(body["user"]["imageUUID"], Value::Null);
+}
+
+#[test]
+fn the_maker_of_a_chat_is_not_told_of_it_beside_the_answer() {
+    let chat = Chat {
+        id: ChatId::from_bytes([2; 16]),
+        pk: 4,
+        name: None,
+        policy: Policy::Closed,
+        members: Vec::new(),
+        head: 0,
+        created_at: at(),
+        modified_at: at(),
+        active_at: at(),
+    };
+    let notice = Notice {
+        origin: None,
+        fact: Fact::ChatCreated(chat),
+    };
+    assert!(!EventName.tells_origin(&notice));
+}
+
+#[test]
+fn an_error_says_what_to_do() {
+    let error = Error::rate_limited(250);
+    let body: Value = serde_json::from_str(refusal(&error).get()).expect("JSON");
+    assert_eq!(body["error"]["code"], "rate_limited");
+    assert_eq!(body["error"]["retry_after_ms"], 250);
+    let frame = exception("new-message", &error);
+    let body: Value = serde_json::from_str(frame.body.get()).expect("JSON");
+    assert_eq!(frame.address, Address::Event("exception"));
+    assert_eq!(body["event"], "new-message");
+}
