@@ -1,0 +1,347 @@
+//! Every option, its default and its check: flags, then environment, then a TOML file.
+//! It refuses to travel: `server` hands values on, nobody else sees a [`Config`].
+
+mod file;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+use crate::gateway::Origins;
+
+/// One chat server for four existing chat protocols: what is acknowledged is never lost.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Every option can also stand in the file that --config names, under its \
+                        long name: listen = \"127.0.0.1:3000\". Flags go before environment \
+                        variables, those before the file."
+)]
+pub struct Cli {
+    /// What to do; without one: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve, when no command is given.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (the default)
+    Serve(Box<Config>),
+    /// Print a token for development, signed with the shared secret
+    Token(TokenOptions),
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// A TOML file with further options
+    #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where to listen; port 0 picks a free one. The variable PORT changes the default's port
+    #[arg(
+        long,
+        env = "POLYCHAT_LISTEN",
+        default_value = "127.0.0.1:3000",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub listen: SocketAddr,
+
+    /// Where to keep everything: `sqlite:PATH`, or `sqlite::memory:` for a try
+    #[arg(
+        long,
+        env = "POLYCHAT_STORE",
+        default_value = "sqlite:polychat.db",
+        value_name = "URL"
+    )]
+    pub store: String,
+
+    /// How callers prove who they are [default: open on a loopback address, else jwt]
+    #[arg(long, env = "POLYCHAT_AUTH")]
+    pub auth: Option<AuthMode>,
+
+    /// Allow --auth open on an address that others can reach: anyone may then act as anyone
+    #[arg(long, env = "POLYCHAT_INSECURE_OPEN_AUTH")]
+    pub insecure_open_auth: bool,
+
+    /// Where the tokens' keys are.
+    #[command(flatten)]
+    pub keys: KeyOptions,
+
+    /// Origins of web pages that may connect, separated by commas; * for any [default: any with
+    /// --auth open, else none but the server's own]
+    #[arg(
+        long,
+        env = "POLYCHAT_ALLOWED_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGINS"
+    )]
+    pub allowed_origins: Vec<String>,
+
+    /// The longest text of a message, in bytes
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_MESSAGE_BYTES",
+        default_value_t = 16_384,
+        value_name = "BYTES"
+    )]
+    pub max_message_bytes: usize,
+
+    /// The longest request, in bytes: a WebSocket frame, a polling request's body
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_FRAME_BYTES",
+        default_value_t = 1_048_576,
+        value_name = "BYTES"
+    )]
+    pub max_frame_bytes: usize,
+
+    /// The most members of one chat
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_MEMBERS",
+        default_value_t = 10_000,
+        value_name = "NUMBER"
+    )]
+    pub max_members: usize,
+
+    /// How much may wait for one connection before it counts as lagging and is closed
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_OUTBOX_BYTES",
+        default_value_t = 4_194_304,
+        value_name = "BYTES"
+    )]
+    pub max_outbox_bytes: usize,
+
+    /// The same as a number of messages
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_OUTBOX_MESSAGES",
+        default_value_t = 16_384,
+        value_name = "NUMBER"
+    )]
+    pub max_outbox_messages: usize,
+
+    /// How long to wait for clients and the store at the end
+    #[arg(long, env = "POLYCHAT_SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub shutdown_timeout: Duration,
+
+    /// How to log
+    #[arg(long, env = "POLYCHAT_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What to log: error, warn, info, debug, or a list like `info,polychat::hub=debug`.
+    /// The variable `RUST_LOG` does the same
+    #[arg(long, env = "POLYCHAT_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// Where the keys are that tokens are checked with.
+#[derive(Debug, Clone, Args)]
+pub struct KeyOptions {
+    /// The shared secret of HS256 tokens
+    #[arg(
+        long,
+        env = "POLYCHAT_JWT_SECRET",
+        hide_env_values = true,
+        hide_default_value = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Option<SecretString>,
+
+    /// A file with that secret; white space around it does not count
+    #[arg(long, env = "POLYCHAT_JWT_SECRET_FILE", value_name = "FILE")]
+    pub jwt_secret_file: Option<PathBuf>,
+
+    /// A file with public keys, PEM or JWKS; may be given several times
+    #[arg(
+        long,
+        env = "POLYCHAT_JWT_KEYS",
+        value_delimiter = ',',
+        value_name = "FILE"
+    )]
+    pub jwt_keys: Vec<PathBuf>,
+}
+
+/// For whom to mint a token.
+#[derive(Debug, Clone, Args)]
+pub struct TokenOptions {
+    /// The external user id that the token is for
+    #[arg(long)]
+    pub user: String,
+
+    /// service: the token may act for any user
+    #[arg(long, default_value = "user")]
+    pub role: TokenRole,
+
+    /// How long it is valid
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub ttl: Duration,
+
+    /// A TOML file with further options
+    #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where the secret is.
+    #[command(flatten)]
+    pub keys: KeyOptions,
+}
+
+/// How callers prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// The token is the external user id, taken at its word: for development
+    Open,
+    /// The token is a signed JWT
+    Jwt,
+}
+
+/// For whom a minted token speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenRole {
+    /// One person
+    User,
+    /// The host application's backend
+    Service,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line, for machines
+    Json,
+}
+
+/// What is wrong with the options, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The command line or the environment; also a request for help, which is none.
+    #[error("{}", in_one_line(.0))]
+    Usage(clap::Error),
+    /// The file, or options that do not go together.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl Cli {
+    /// Reads the command line, the environment and the file that they may name.
+    ///
+    /// # Errors
+    /// What is wrong, or what was asked for instead: help, the version.
+    pub fn read(arguments: Vec<OsString>) -> Result<Self, ConfigError> {
+        let mut command = Self::command();
+        if let Some(path) = file::named_in(&arguments) {
+            command = file::apply(&path, command)?;
+        }
+        // Hosting platforms say by this variable where they expect a server.
+        if let Ok(port) = std::env::var("PORT") {
+            let port: u16 = port
+                .parse()
+                .map_err(|_| ConfigError::Wrong(format!("PORT is no port number: {port}")))?;
+            command = file::set_default(command, "listen", &format!("127.0.0.1:{port}"));
+        }
+        let matches = command.try_get_matches_from(arguments);
+        let read = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        read.map_err(ConfigError::Usage)
+    }
+}
+
+impl Config {
+    /// The mode that was chosen, or that the address suggests.
+    ///
+    /// # Errors
+    /// Open mode on an address that others can reach.
+    pub fn auth_mode(&self) -> Result<AuthMode, ConfigError> {
+        let loopback = self.listen.ip().is_loopback();
+        match self.auth {
+            Some(AuthMode::Open) if !loopback && !self.insecure_open_auth => {
+                Err(ConfigError::Wrong(format!(
+                    "--auth open lets anyone who can reach {} act as anyone; use --auth jwt, or \
+                     add --insecure-open-auth if that is what you want",
+                    self.listen
+                )))
+            }
+            Some(mode) => Ok(mode),
+            None if loopback => Ok(AuthMode::Open),
+            None => Ok(AuthMode::Jwt),
+        }
+    }
+
+    /// Which web pages may connect.
+    ///
+    /// # Errors
+    /// Something that is no origin.
+    pub fn origins(&self, mode: AuthMode) -> Result<Origins, ConfigError> {
+        if self.allowed_origins.is_empty() && mode == AuthMode::Open
+            || self.allowed_origins.iter().any(|origin| origin == "*")
+        {
+            return Ok(Origins::Any);
+        }
+        let parse = |origin: &String| {
+            let value = origin.trim_end_matches('/').parse::<HeaderValue>().ok();
+            value.filter(|_| origin.contains("://")).ok_or_else(|| {
+                ConfigError::Wrong(format!(
+                    "--allowed-origins: \"{origin}\" is no origin; write https://chat.example"
+                ))
+            })
+        };
+        let listed = self.allowed_origins.iter().map(parse);
+        Ok(Origins::Listed(listed.collect::<Result<_, _>>()?))
+    }
+}
+
+impl KeyOptions {
+    /// The shared secret, from wherever it stands.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub fn secret(&self) -> Result<Option<SecretString>, ConfigError> {
+        match (&self.jwt_secret, &self.jwt_secret_file) {
+            (None, Some(path)) => {
+                let text = read("--jwt-secret-file", path)?;
+                Ok(Some(SecretString::from(text.trim())))
+            }
+            (secret, _) => Ok(secret.clone()),
+        }
+    }
+
+    /// The text of every file with public keys.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn files(&self) -> Result<Vec<String>, ConfigError> {
+        let read = |path| read("--jwt-keys", path);
+        self.jwt_keys.iter().map(read).collect()
+    }
+}
+
+/// The first paragraph of what clap says, which is what is wrong; the rest repeats the usage.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<_> = first.lines().map(str::trim).collect();
+    let sentence = lines.join(" ");
+    let sentence = sentence.trim_start_matches("error: ");
+    format!("{sentence}; see polychat --help")
+}
+
+fn read(option: &str, path: &PathBuf) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Wrong(format!("{option} {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests;

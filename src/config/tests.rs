@@ -1,0 +1,99 @@
+//! The options as an operator gives them.
+
+use std::io::Write;
+
+use super::*;
+
+fn read(arguments: &[&str]) -> Result<Config, ConfigError> {
+    let all = std::iter::once("polychat").chain(arguments.iter().copied());
+    Cli::read(all.map(OsString::from).collect()).map(|cli| cli.config)
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("room");
+    file
+}
+
+fn with_file(text: &str, arguments: &[&str]) -> Result<Config, ConfigError> {
+    let file = file(text);
+    let path = file.path().to_str().expect("a readable path").to_owned();
+    read(&[&["--config", &path], arguments].concat())
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn a_value_of_the_file_stands_where_no_flag_does() {
+    let config = with_file(
+        "max-members = 7\nallowed-origins = [\"http://a\", \"http://b\"]",
+        &[],
+    );
+    let config = config.expect("a good file");
+    assert_eq!(config.max_members, 7);
+    assert_eq!(config.allowed_origins, ["http://a", "http://b"]);
+    let config = with_file("max-members = 7", &["--max-members", "8"]).expect("a good file");
+    assert_eq!(config.max_members, 8);
+}
+
+#[test]
+fn a_key_that_is_no_option_is_named() {
+    let error = with_file("max-membres = 7", &[]).expect_err("no such option");
+    assert!(error.to_string().contains("max-membres"));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused_like_a_flag() {
+    let error = with_file("max-members = \"many\"", &[]).expect_err("no number");
+    assert!(error.to_string().contains("--max-members"));
+}
+
+#[test]
+fn open_mode_is_for_loopback_addresses() {
+    let local = read(&["--listen", "[::1]:0"]).expect("an address");
+    assert_eq!(local.auth_mode().ok(), Some(AuthMode::Open));
+    let public = read(&["--listen", "0.0.0.0:0"]).expect("an address");
+    assert_eq!(public.auth_mode().ok(), Some(AuthMode::Jwt));
+    let wrong = read(&["--listen", "0.0.0.0:0", "--auth", "open"]).expect("an address");
+    assert!(wrong.auth_mode().is_err());
+    let open = [
+        "--listen",
+        "0.0.0.0:0",
+        "--auth",
+        "open",
+        "--insecure-open-auth",
+    ];
+    let insecure = read(&open).expect("an address");
+    assert_eq!(insecure.auth_mode().ok(), Some(AuthMode::Open));
+}
+
+#[test]
+fn any_page_may_connect_in_open_mode_only() {
+    let config = read(&[]).expect("defaults");
+    assert_eq!(config.origins(AuthMode::Open).ok(), Some(Origins::Any));
+    assert_eq!(
+        config.origins(AuthMode::Jwt).ok(),
+        Some(Origins::Listed(Vec::new()))
+    );
+    let listed = read(&["--allowed-origins", "https://a.example/"]).expect("an origin");
+    let origin = HeaderValue::from_static("https://a.example");
+    assert_eq!(
+        listed.origins(AuthMode::Open).ok(),
+        Some(Origins::Listed(vec![origin]))
+    );
+    assert!(
+        read(&["--allowed-origins", "nonsense"])
+            .expect("a text")
+            .origins(AuthMode::Jwt)
+            .is_err()
+    );
+}
+
+#[test]
+fn a_secret_is_not_shown() {
+    let config = read(&["--jwt-secret", "do-not-show-me"]).expect("a secret");
+    assert!(!format!("{config:?}").contains("do-not-show-me"));
+}

@@ -1,0 +1,228 @@
+//! The wiring: opens the store and the bus, builds service, relay, hub and gateways, serves,
+//! and takes it all down in order.
+//! It refuses to decide anything that a client could notice otherwise.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::auth::{Authenticator, KeyError};
+use crate::bus::{Bus, Local};
+use crate::config::{AuthMode, Config, LogFormat};
+use crate::gateway::Gateway;
+use crate::gateway::connection::Desk;
+use crate::gateway::line::{Line, Watched};
+use crate::hub::{Hub, OutboxLimits};
+use crate::model::Clock;
+use crate::relay::Relay;
+use crate::service::{Limits, Service};
+use crate::store::{self, Store};
+
+/// How long requests that are under way may still take once no message waits for the store.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How long clients may take to read what waits for them at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves until a signal says stop.
+///
+/// # Errors
+/// Why it could not start, in one sentence.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mode = config.auth_mode()?;
+    let origins = config.origins(mode)?;
+    let authenticator = authenticator(&config, mode)?;
+    let warnings = authenticator.warnings();
+    let mut signals = Signals::listen()?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let store = store::open(&config.store).await?;
+
+    let parts = Parts::assemble(&config, store);
+    let gateway = Gateway::new(&parts.desk, authenticator, &origins, config.max_frame_bytes);
+    let serving = parts.tasks.spawn({
+        let service = gateway.router.clone();
+        let service = service.into_make_service_with_connect_info::<Line>();
+        let stopped = parts.deaf.clone().cancelled_owned();
+        axum::serve(Watched(listener), service)
+            .with_graceful_shutdown(stopped)
+            .into_future()
+    });
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    announce(&config, mode, address, &parts.store.describe());
+
+    signals.next().await;
+    info!("shutting down");
+    let store = Arc::clone(&parts.store);
+    let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
+    tokio::select! {
+        ended = ended => if ended.is_err() {
+            error!("not everything ended within {:?}", config.shutdown_timeout);
+        },
+        () = signals.next() => bail!("a second signal: ended at once"),
+    }
+    store.close().await.context("the store did not close")?;
+    info!("stopped");
+    Ok(())
+}
+
+/// What runs behind the gateways.
+struct Parts {
+    desk: Desk,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    tasks: TaskTracker,
+    committing: JoinHandle<()>,
+    relaying: JoinHandle<()>,
+    /// Cancelled: no message is taken into the queue any more.
+    sealed: CancellationToken,
+    /// Cancelled: no connection is accepted any more.
+    deaf: CancellationToken,
+}
+
+impl Parts {
+    fn assemble(config: &Config, store: Arc<dyn Store>) -> Self {
+        let bus: Arc<dyn Bus> = Arc::new(Local::default());
+        let limits = Limits {
+            message_bytes: config.max_message_bytes,
+            members: config.max_members,
+        };
+        let clock = Clock::system();
+        let (service, committer) =
+            Service::new(Arc::clone(&store), Arc::clone(&bus), clock.clone(), limits);
+        let desk = Desk {
+            service: Arc::new(service),
+            hub: Arc::new(Hub::default()),
+            clock,
+            outbox: OutboxLimits {
+                frames: config.max_outbox_messages,
+                bytes: config.max_outbox_bytes,
+            },
+            closing: CancellationToken::new(),
+        };
+        let relay = Relay {
+            bus: Arc::clone(&bus),
+            hub: Arc::clone(&desk.hub),
+            store: Arc::clone(&store),
+        };
+        let (tasks, sealed) = (TaskTracker::new(), CancellationToken::new());
+        Self {
+            committing: tasks.spawn(committer.run(sealed.clone())),
+            relaying: tasks.spawn(relay.run()),
+            desk,
+            store,
+            bus,
+            tasks,
+            sealed,
+            deaf: CancellationToken::new(),
+        }
+    }
+
+    /// Not ready, no newcomers, what is under way is finished and told, then the lines.
+    async fn end(self, gateway: &Gateway, serving: JoinHandle<std::io::Result<()>>) {
+        gateway.refuse_newcomers();
+        self.desk.service.close();
+        self.sealed.cancel();
+        let _ = self.committing.await;
+        let _ = tokio::time::timeout(SETTLE, gateway.settled()).await;
+        self.bus.close();
+        let _ = self.relaying.await;
+        self.desk.closing.cancel();
+        let _ = tokio::time::timeout(DRAIN, gateway.drained()).await;
+        let _ = tokio::time::timeout(DRAIN, gateway.close()).await;
+        self.deaf.cancel();
+        let _ = tokio::time::timeout(DRAIN, serving).await;
+    }
+}
+
+fn authenticator(config: &Config, mode: AuthMode) -> anyhow::Result<Authenticator> {
+    match mode {
+        AuthMode::Open => Ok(Authenticator::open()),
+        AuthMode::Jwt => {
+            let secret = config.keys.secret()?;
+            let files = config.keys.files()?;
+            let built = Authenticator::jwt(secret.as_ref(), &files);
+            built.map_err(|error| match error {
+                KeyError::NoKey => anyhow!(
+                    "--auth jwt needs --jwt-secret, --jwt-secret-file or --jwt-keys (it is the \
+                     default where others can reach the address)"
+                ),
+                KeyError::File { number, fault } => {
+                    let path = config.keys.jwt_keys.get(number - 1);
+                    let path = path.map(|path| path.display().to_string());
+                    anyhow!("--jwt-keys {} {fault}", path.unwrap_or_default())
+                }
+                KeyError::EmptySecret => anyhow!(error),
+            })
+        }
+    }
+}
+
+/// Says where the server is and what to try: for people as text, for machines as a log line.
+fn announce(config: &Config, mode: AuthMode, address: SocketAddr, store: &str) {
+    let auth = match mode {
+        AuthMode::Open => "open",
+        AuthMode::Jwt => "jwt",
+    };
+    if config.log_format == LogFormat::Json {
+        info!(%address, store, auth, "listening on http://{address}");
+        if mode == AuthMode::Open {
+            warn!("open authentication: anyone who can connect may act as any user");
+        }
+        return;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!(
+        "polychat {version} listening on http://{address}\n  store  {store}\n  auth   {auth}\n"
+    );
+    if mode == AuthMode::Open {
+        text.push_str(
+            "  WARNING: anyone who can connect may act as any user; for production: --auth jwt\n",
+        );
+    }
+    let _ = write!(
+        text,
+        "Try it:  npm install socket.io-client, then\n  \
+         node -e 'const s = require(\"socket.io-client\")(\"http://{address}\"); \
+         s.emit(\"create-user\", {{user: {{externalUserId: \"anna\"}}}}, console.log)'\n\
+         Stop with Ctrl-C. Every option: polychat --help\n"
+    );
+    // With nobody reading there is nobody to tell.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The signals that ask the server to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns at the next of either.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
