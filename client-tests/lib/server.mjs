@@ -1,0 +1,155 @@
+// Owns the process under test: starts the binary, waits for its banner, keeps its output, ends it.
+import { spawn } from 'node:child_process';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Changes, within } from './wait.mjs';
+
+const BINARY = process.env.POLYCHAT_BIN ?? fileURLToPath(new URL('../../target/release/polychat', import.meta.url));
+const BANNER = /listening on http:\/\/[^\s:]+:(\d+)/;
+const START_MS = 20_000;
+const EXIT_MS = 40_000;
+
+/** What the server inherits from us: nothing that could configure it. */
+const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
+
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+
+function launch(args, env) {
+  const inherited = INHERITED.filter((name) => name in process.env).map((name) => [name, process.env[name]]);
+  const child = spawn(BINARY, args, {
+    env: { ...Object.fromEntries(inherited), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '', over: false, changes: new Changes() };
+  for (const stream of ['stdout', 'stderr']) {
+    child[stream].setEncoding('utf8').on('data', (text) => {
+      output[stream] += text;
+      output.changes.happened();
+    });
+  }
+  running.add(child);
+  const ended = new Promise((resolve, reject) => {
+    child.on('error', ({ message }) => {
+      reject(new Error(`cannot run ${BINARY} (build it, or set POLYCHAT_BIN): ${message}`));
+    });
+    child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  const over = () => {
+    running.delete(child);
+    output.over = true;
+    output.changes.happened();
+  };
+  ended.then(over, over); // an error is reported by whoever awaits it
+  return { child, output, ended };
+}
+
+/** Runs the binary until it ends by itself. */
+export async function runToEnd(args, { env = {} } = {}) {
+  const { child, output, ended } = launch(args, env);
+  try {
+    const exit = await within(ended, () => `the end of 'polychat ${args.join(' ')}'\n${output.stdout}${output.stderr}`);
+    return { ...exit, stdout: output.stdout, stderr: output.stderr };
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
+class Server {
+  #child;
+  #output;
+  #ended;
+
+  constructor(args, env) {
+    const { child, output, ended } = launch(args, env);
+    this.#child = child;
+    this.#output = output;
+    this.#ended = ended;
+  }
+
+  get pid() { return this.#child.pid; }
+
+  async ready() {
+    const output = this.#output;
+    const told = () => BANNER.exec(output.stdout) ?? output.over;
+    const banner = await output.changes.until(told, () => `the banner\n${this.logs()}`, START_MS);
+    if (banner === true) {
+      const { code } = await this.#ended;
+      throw new Error(`the server ended with code ${code} before it listened\n${this.logs()}`);
+    }
+    this.port = Number(banner[1]);
+    this.url = `http://127.0.0.1:${this.port}`;
+    return this;
+  }
+
+  logs() { return this.#output.stdout + this.#output.stderr; }
+
+  /** The orderly end. */
+  stop(signal = 'SIGTERM') { return this.#end(signal); }
+
+  /** The end without warning. */
+  kill() { return this.#end('SIGKILL'); }
+
+  async #end(signal) {
+    this.#child.kill(signal);
+    return within(this.#ended, () => `the end of the server after ${signal}\n${this.logs()}`, EXIT_MS);
+  }
+
+  /** Resident memory in bytes: now, and the highest ever. */
+  memory() {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    const bytes = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)[1]) * 1024;
+    return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
+  }
+
+  /** How many sockets the process holds open. */
+  openSockets() {
+    const fds = `/proc/${this.pid}/fd`;
+    const target = (fd) => {
+      try { return readlinkSync(join(fds, fd)); } catch { return ''; } // closed meanwhile
+    };
+    return readdirSync(fds).filter((fd) => target(fd).startsWith('socket:')).length;
+  }
+}
+
+/**
+ * A listening server that ends with its owner: a test's `t`, or a suite's scope.
+ * Unless `args` say otherwise it takes a free port and keeps everything in memory;
+ * `bare` leaves even these two out.
+ */
+export async function startServer(owner, args = [], { env = {}, bare = false } = {}) {
+  const defaults = bare ? [] : [['--listen', '127.0.0.1:0'], ['--store', 'sqlite::memory:']];
+  const missing = defaults.filter(([flag]) => !args.includes(flag)).flat();
+  const server = new Server([...missing, ...args], env);
+  owner.after(async () => {
+    await server.kill();
+    if (server.logs().includes('panicked at')) throw new Error(`the server panicked\n${server.logs()}`);
+  });
+  return server.ready();
+}
+
+/** A directory of its own, gone afterwards. */
+export async function tempDir(owner) {
+  const path = await mkdtemp(join(tmpdir(), 'polychat-test-'));
+  owner.after(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** The name of a store file that does not exist yet. */
+export async function storeFile(owner) {
+  const path = join(await tempDir(owner), 'chat.db');
+  return { path, store: `sqlite:${path}` };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort() {
+  const probe = createServer();
+  await new Promise((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address();
+  await new Promise((resolve) => { probe.close(resolve); });
+  return port;
+}

@@ -1,0 +1,70 @@
+// Owns the promise about browsers: pages of any origin where everybody is trusted, else only of the allowed ones.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { useScope } from '../lib/scope.mjs';
+import { startServer } from '../lib/server.mjs';
+import { SECRET } from '../lib/tokens.mjs';
+
+const OURS = ['https://app.example', 'https://admin.example:8443'];
+const FOREIGN = ['https://evil.example', 'https://app.example.evil.example', 'http://app.example', 'null'];
+const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
+
+/** The origin that may read the answer, as a browser would learn it: from the request and from its preflight. */
+async function allowedOrigins({ url }, origin) {
+  const handshake = `${url}/socket.io/?EIO=4&transport=polling`;
+  const preflight = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' };
+  const answers = await Promise.all([
+    fetch(handshake, { headers: { origin } }),
+    fetch(handshake, { method: 'OPTIONS', headers: { origin, ...preflight } }),
+  ]);
+  return answers.map((answer) => answer.headers.get('access-control-allow-origin'));
+}
+
+async function assertAllowed(server, origin) {
+  for (const allowed of await allowedOrigins(server, origin)) assert.ok(['*', origin].includes(allowed), `${allowed}`);
+}
+
+async function assertNotAllowed(server, origin) {
+  for (const allowed of await allowedOrigins(server, origin)) assert.ok(!['*', origin].includes(allowed), `${allowed}`);
+}
+
+describe('a page of another origin', () => {
+  const scope = useScope();
+  let open;
+  let closed;
+  let listed;
+  before(async () => {
+    open = await startServer(scope);
+    closed = await startServer(scope, JWT);
+    listed = await startServer(scope, [...JWT, '--allowed-origins', OURS.join(',')]);
+  });
+
+  test('may connect where no token is needed', async () => {
+    for (const origin of [...OURS, ...FOREIGN]) await assertAllowed(open, origin);
+  });
+
+  test('may connect where it is listed', async () => {
+    for (const origin of OURS) await assertAllowed(listed, origin);
+  });
+
+  test('may not connect where others are listed', async () => {
+    for (const origin of FOREIGN) await assertNotAllowed(listed, origin);
+  });
+
+  test('may not connect where a token is needed and nobody is listed', async () => {
+    for (const origin of [...OURS, ...FOREIGN]) await assertNotAllowed(closed, origin);
+  });
+
+  test('may send an Authorization header where it may connect', async () => {
+    const preflight = {
+      'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,content-type',
+    };
+    for (const [server, origin] of [[open, FOREIGN[0]], [listed, OURS[0]]]) {
+      const { headers } = await fetch(`${server.url}/socket.io/?EIO=4&transport=polling`, {
+        method: 'OPTIONS',
+        headers: { origin, ...preflight },
+      });
+      assert.match(headers.get('access-control-allow-headers') ?? '', /authorization/i);
+    }
+  });
+});

@@ -1,0 +1,138 @@
+// Owns the central promise: what is acknowledged is never lost, however the server ends.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TRANSPORT_LOST, ask, connect } from '../lib/client.mjs';
+import { Ledger, Sender } from '../lib/ledger.mjs';
+import { alsoConnected, chatOf, fullHistory, numbers, people, say, upTo } from '../lib/people.mjs';
+import { freePort, startServer, storeFile } from '../lib/server.mjs';
+import { eventually } from '../lib/wait.mjs';
+
+const PATIENCE_MS = 60_000;
+const SENDERS = 10;
+const CHATS = 3;
+
+/** A server on one port and one store, however often it is started. */
+async function house(t) {
+  const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
+  return () => startServer(t, args);
+}
+
+/** Users in some chats, and a sender for each user. */
+async function crowd(t, server, ledger) {
+  const users = await people(t, server, ...Array.from({ length: SENDERS }, (_, index) => `sender-${index}`));
+  const chats = [];
+  for (let made = 0; made < CHATS; made++) chats.push(await chatOf(...users));
+  const senders = await Promise.all(users.map(({ user }, index) => (
+    Sender.connect(t, server, ledger, { user, room: chats[index % CHATS].id })
+  )));
+  users.forEach(({ socket }) => socket.close());
+  return { users, chats, senders };
+}
+
+/** Everything that is stored in these chats, by text; each chat's numbers are checked on the way. */
+async function storedByText(t, server, someone, chats) {
+  const reader = await alsoConnected(t, server, someone);
+  const stored = new Map();
+  for (const chat of chats) {
+    const messages = await fullHistory(reader, chat);
+    assert.deepEqual(numbers(messages), upTo(messages.length), 'the numbers are contiguous');
+    for (const message of messages) {
+      assert.ok(!stored.has(message.msg), `'${message.msg}' is stored twice`);
+      stored.set(message.msg, message);
+    }
+  }
+  return stored;
+}
+
+function assertKept(ledger, stored) {
+  for (const [text, { id, seq, room }] of ledger.acknowledged) {
+    const found = stored.get(text);
+    assert.ok(found, `'${text}' was acknowledged, and is lost`);
+    assert.deepEqual([found.id, found.seq, found.room], [id, seq, room], `'${text}' has changed`);
+  }
+}
+
+const everyoneIsConnected = (senders) => (
+  eventually(() => senders.every(({ connected }) => connected), 'every client is connected', PATIENCE_MS)
+);
+
+/** Clients come back by themselves from a lost transport, but not when they are told to leave. */
+function assertTransportsLost({ losses }) {
+  for (const reason of losses) assert.match(reason, TRANSPORT_LOST);
+}
+
+test('a restart keeps users, chats, members and messages', async (t) => {
+  const open = await house(t);
+  const server = await open();
+  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const chat = await chatOf(alice, bob);
+  const said = [await say(alice, chat, 'one'), await say(bob, chat, 'two', { client_id: 'c-2', type: 'image' })];
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+
+  const again = await open();
+  const socket = await connect(t, again.url);
+  const { user } = await ask(socket, 'create-user', { user: { externalUserId: bob.user.externalUserId } });
+  assert.deepEqual(user, bob.user);
+  const { chats } = await ask(socket, 'list-chats', {});
+  assert.deepEqual(chats.map(({ id, users }) => ({ id, users })), [{ id: chat.id, users: [alice.id, bob.id] }]);
+  assert.deepEqual(await fullHistory({ socket }, chat), said);
+
+  assert.deepEqual(await say({ socket }, chat, 'two', { client_id: 'c-2' }), said[1]);
+  assert.equal((await say({ socket }, chat, 'three')).seq, 3);
+});
+
+test('kill -9 under load, five times: every acknowledged message is there exactly once', async (t) => {
+  const open = await house(t);
+  let server = await open();
+  const ledger = new Ledger();
+  const { users, chats, senders } = await crowd(t, server, ledger);
+  let going = true;
+  const work = Promise.all(senders.map((sender) => sender.persist(() => going)));
+  work.catch(() => {}); // awaited below
+
+  for (let kills = 0; kills < 5; kills++) {
+    await ledger.until(ledger.acknowledged.size + 300, PATIENCE_MS);
+    await everyoneIsConnected(senders);
+    await server.kill();
+    server = await open();
+  }
+  await ledger.until(ledger.acknowledged.size + 300, PATIENCE_MS);
+  going = false;
+  await work;
+
+  const stored = await storedByText(t, server, users[0], chats);
+  assertKept(ledger, stored);
+  assert.equal(stored.size, ledger.acknowledged.size, 'every message was retried until it was acknowledged');
+  assert.ok(ledger.losses.length >= 5 * SENDERS, 'every sender lived through every kill');
+  assertTransportsLost(ledger);
+});
+
+test('SIGTERM under load: exit 0, nothing acknowledged is lost, clients come back and can retry', async (t) => {
+  const open = await house(t);
+  const server = await open();
+  const ledger = new Ledger();
+  const { users, chats, senders } = await crowd(t, server, ledger);
+  const window = Array.from({ length: 8 });
+  const work = Promise.all(senders.flatMap((sender) => window.map(() => sender.pour(100_000))));
+
+  await ledger.until(1000, PATIENCE_MS);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  await work;
+  await eventually(() => ledger.losses.length >= SENDERS, 'every client has lost its transport');
+  assertTransportsLost(ledger);
+
+  const again = await open();
+  const stored = await storedByText(t, again, users[0], chats);
+  assertKept(ledger, stored);
+  for (const { sent, error } of ledger.refused.values()) {
+    assert.equal(error.code, 'unavailable');
+    assert.ok(!stored.has(sent.msg), `'${sent.msg}' was refused, and stored`);
+  }
+
+  await everyoneIsConnected(senders);
+  await ledger.retry();
+  const everything = await storedByText(t, again, users[0], chats);
+  assertKept(ledger, everything);
+  assert.equal(everything.size, ledger.acknowledged.size, 'nothing was stored twice, or without an acknowledgement');
+  assert.equal(ledger.refused.size + ledger.unanswered.size, 0);
+});

@@ -1,0 +1,124 @@
+// Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { TRANSPORT_LOST, ask, connect, next, refusal } from '../lib/client.mjs';
+import { chatOf, history, people, person, say, settle } from '../lib/people.mjs';
+import { RawPolling } from '../lib/raw.mjs';
+import { useScope } from '../lib/scope.mjs';
+import { startServer } from '../lib/server.mjs';
+
+const MESSAGE_BYTES = 16_384;
+const FRAME_BYTES = 1_048_576;
+
+describe('a message', () => {
+  const scope = useScope();
+  let server;
+  before(async () => { server = await startServer(scope); });
+
+  for (const client of [4, 2]) {
+    for (const transport of ['websocket', 'polling']) {
+      test(`of 16,384 bytes passes, one of 16,385 does not (client ${client}, ${transport})`, async (t) => {
+        const alice = await person(t, server, 'alice', { client, transports: [transport] });
+        const chat = await chatOf(alice);
+        const longest = 'x'.repeat(MESSAGE_BYTES);
+        assert.equal((await say(alice, chat, longest)).msg, longest);
+        const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: `${longest}x` });
+        assert.equal(error.code, 'too_large');
+        assert.match(error.message, /16384/);
+        assert.deepEqual((await history(alice, chat)).map(({ msg }) => msg), [longest]);
+      });
+    }
+  }
+
+  test('is measured in bytes, not in characters', async (t) => {
+    const alice = await person(t, server, 'alice');
+    const chat = await chatOf(alice);
+    const smiles = '😀'.repeat(MESSAGE_BYTES / 4);
+    assert.equal((await say(alice, chat, smiles)).msg, smiles);
+    const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: `${smiles}!` });
+    assert.equal(error.code, 'too_large');
+  });
+
+  test('may be longer or shorter where the server says so', async (t) => {
+    const other = await startServer(t, ['--max-message-bytes', '10']);
+    const alice = await person(t, other, 'alice');
+    const chat = await chatOf(alice);
+    await say(alice, chat, '0123456789');
+    const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: '0123456789a' });
+    assert.equal(error.code, 'too_large');
+    assert.match(error.message, /\b10\b/);
+  });
+});
+
+describe('a frame', () => {
+  const scope = useScope();
+  let server;
+  before(async () => { server = await startServer(scope); });
+
+  /** A new message whose whole frame is a little below, or over, a size. */
+  const body = (chat, bytes) => ({ room: chat.id, msg: 'x'.repeat(bytes) });
+
+  for (const transport of ['websocket', 'polling']) {
+    test(`within the limit only gets its message refused (${transport})`, async (t) => {
+      const alice = await person(t, server, 'alice', { transports: [transport] });
+      const chat = await chatOf(alice);
+      const error = await refusal(alice.socket, 'new-message', body(chat, FRAME_BYTES - 1000));
+      assert.equal(error.code, 'too_large');
+      await say(alice, chat, 'still connected');
+    });
+
+    test(`over the limit ends its own connection only (${transport})`, async (t) => {
+      const [bob, alsoBob] = await people(t, server, 'bob', 'also-bob');
+      const alice = await person(t, server, 'alice', { transports: [transport] });
+      const chat = await chatOf(alice, bob);
+      const lost = next(alice.socket, 'disconnect');
+      alice.socket.emit('new-message', body(chat, FRAME_BYTES + 1));
+      assert.match(await lost, TRANSPORT_LOST);
+
+      await settle(bob, alsoBob);
+      assert.ok(bob.socket.connected);
+      assert.deepEqual(await history(bob, chat), []);
+      const back = await connect(t, server.url, { auth: { token: alice.user.externalUserId } });
+      await say({ socket: back }, chat, 'back again');
+    });
+  }
+
+  test('may be as long as the handshake says, which is what the option says', async (t) => {
+    const other = await startServer(t, ['--max-frame-bytes', '50000']);
+    for (const [{ url }, bytes] of [[server, FRAME_BYTES], [other, 50_000]]) {
+      const { handshake } = await new RawPolling(url).open();
+      assert.equal(handshake.maxPayload, bytes);
+    }
+    const alice = await person(t, other, 'alice');
+    const chat = await chatOf(alice);
+    await say(alice, chat, 'x'.repeat(MESSAGE_BYTES));
+    const lost = next(alice.socket, 'disconnect');
+    alice.socket.emit('new-message', body(chat, 50_001));
+    assert.match(await lost, TRANSPORT_LOST);
+  });
+
+  test('that is posted over the limit is refused over HTTP, and other sessions go on', async (t) => {
+    const session = await new RawPolling(server.url).open();
+    const bob = await person(t, server, 'bob', { transports: ['polling'] });
+    const { status } = await session.post('4'.padEnd(FRAME_BYTES + 1, 'x'));
+    assert.ok(status >= 400 && status < 500, `status ${status}`);
+    await say(bob, await chatOf(bob), 'still here');
+  });
+});
+
+describe('a chat', () => {
+  test('has at most as many members as the server allows', async (t) => {
+    const server = await startServer(t, ['--max-members', '3']);
+    const four = await people(t, server, 'a', 'b', 'c', 'd');
+    const users = four.map(({ id }) => id);
+    const make = (members) => ({ chat: { name: 'full' }, users: members });
+
+    const error = await refusal(four[0].socket, 'create-chat', make(users));
+    assert.equal(error.code, 'too_large');
+    assert.match(error.message, /\b3\b/);
+    assert.deepEqual((await ask(four[0].socket, 'list-chats', {})).chats, []);
+
+    const { chat } = await ask(four[0].socket, 'create-chat', make([...users.slice(0, 3), users[0]]));
+    assert.equal(chat.users.length, 3);
+  });
+});

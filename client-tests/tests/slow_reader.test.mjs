@@ -1,0 +1,134 @@
+// Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TRANSPORT_LOST, connect, next } from '../lib/client.mjs';
+import {
+  alsoConnected, chatOf, fullHistory, history, numbers, people, say, sayMany, upTo,
+} from '../lib/people.mjs';
+import { RawClient, RawPolling, eventBody } from '../lib/raw.mjs';
+import { startServer } from '../lib/server.mjs';
+import { eventually, within } from '../lib/wait.mjs';
+
+const MOST_MEMORY = 64 * 1024 * 1024;
+const PATIENCE_MS = 60_000;
+
+const kilobyte = (index) => `${index} `.padEnd(1000, 'x');
+
+/** The numbers of the messages in some packets. */
+const heardIn = (packets) => numbers(packets.map((packet) => eventBody(packet, 'new-message')).filter(Boolean));
+
+test('a slow reader is cut off and the others lose nothing', async (t) => {
+  const count = 20_000;
+  const server = await startServer(t);
+  const [alice, bob, sleeper] = await people(t, server, 'alice', 'bob', 'sleeper');
+  const chat = await chatOf(alice, bob, sleeper);
+  const withSleeper = server.openSockets();
+  sleeper.socket.close();
+  await eventually(() => server.openSockets() < withSleeper, 'the sleeper has left');
+  const others = server.openSockets();
+
+  const stalled = await new RawClient(t, server.url).becomes(sleeper);
+  stalled.pause();
+  const before = server.memory().now;
+  const said = await sayMany(alice, chat, count, kilobyte);
+  await bob.inbox.until(count, PATIENCE_MS);
+
+  assert.deepEqual(numbers(bob.inbox), upTo(count));
+  assert.deepEqual([...bob.inbox], said);
+  await eventually(() => server.openSockets() <= others, 'the server lets go of the stalled connection', PATIENCE_MS);
+  const growth = server.memory().peak - before;
+  assert.ok(growth < MOST_MEMORY, `the server grew by ${growth} bytes`);
+
+  stalled.resume();
+  await within(stalled.closed, () => 'the end of the stalled connection', PATIENCE_MS);
+  const heard = heardIn(stalled.received);
+  assert.ok(heard.length < count, 'the stalled connection heard everything');
+  assert.deepEqual(heard, upTo(heard.length), 'nothing is missing before the cut');
+  await say(alice, chat, 'life goes on');
+  await bob.inbox.until(count + 1);
+});
+
+test('an official client that was cut off comes back by itself and can ask for what it missed', async (t) => {
+  const server = await startServer(t, ['--max-outbox-bytes', '262144']);
+  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const chat = await chatOf(alice, bob);
+  const socket = await connect(t, server.url, {
+    auth: { token: bob.user.externalUserId }, reconnection: true, reconnectionDelay: 100,
+  });
+  const transport = socket.io.engine.transport.ws;
+  const lost = next(socket, 'disconnect', PATIENCE_MS);
+  const back = lost.then(() => next(socket, 'connect', PATIENCE_MS));
+
+  transport.pause();
+  const sockets = server.openSockets();
+  const said = await sayMany(alice, chat, 12_000, kilobyte);
+  await eventually(() => server.openSockets() < sockets, 'the server lets go of the stalled client', PATIENCE_MS);
+  transport.resume();
+  assert.match(await lost, TRANSPORT_LOST);
+  await back;
+
+  const again = { socket };
+  assert.deepEqual(await history(again, chat, { after_seq: 11_990 }), said.slice(11_990));
+  assert.deepEqual(numbers(await fullHistory(again, chat)), upTo(12_000));
+  const heard = next(socket, 'new-message');
+  const greeting = await say(alice, chat, 'welcome back');
+  assert.deepEqual(await heard, greeting);
+});
+
+test('a client that stops polling never finds a gap: its session ends instead', async (t) => {
+  const count = 3000;
+  const server = await startServer(t, ['--max-outbox-bytes', '262144']);
+  const [alice, bob, sleeper] = await people(t, server, 'alice', 'bob', 'sleeper');
+  const chat = await chatOf(alice, bob, sleeper);
+  const stalled = await (await new RawPolling(server.url).open()).becomes(sleeper);
+
+  await sayMany(alice, chat, count, kilobyte);
+  await bob.inbox.until(count, PATIENCE_MS);
+  assert.deepEqual(numbers(bob.inbox), upTo(count));
+
+  const received = [];
+  let ended = false;
+  for (let polls = 0; polls < count && !ended; polls++) {
+    const { status, packets } = await stalled.poll();
+    received.push(...packets);
+    ended = status !== 200;
+  }
+  assert.ok(ended, 'the session went on');
+  const heard = heardIn(received);
+  assert.ok(heard.length < count, 'everything was kept for it');
+  assert.deepEqual(heard, upTo(heard.length));
+
+  const back = await alsoConnected(t, server, sleeper, { transports: ['polling'] });
+  assert.deepEqual(numbers(await fullHistory(back, chat)), upTo(count));
+});
+
+test('a reader that is merely busy for a while hears everything', async (t) => {
+  const server = await startServer(t);
+  const [alice, sleeper] = await people(t, server, 'alice', 'sleeper');
+  const chat = await chatOf(alice, sleeper);
+  const busy = await new RawClient(t, server.url).becomes(sleeper);
+  busy.pause();
+  await sayMany(alice, chat, 200, kilobyte);
+  busy.resume();
+  await eventually(() => heardIn(busy.received).length >= 200, 'the busy reader has heard everything');
+  assert.deepEqual(heardIn(busy.received), upTo(200));
+});
+
+test('readers that come and go while others talk cost nobody a message', async (t) => {
+  const count = 2000;
+  const server = await startServer(t);
+  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const chat = await chatOf(alice, bob);
+  let talking = true;
+  const passersBy = (async () => {
+    for (let visits = 0; talking && visits < 1000; visits++) {
+      const visitor = await alsoConnected(t, server, bob);
+      visitor.socket.close();
+    }
+  })();
+  await sayMany(alice, chat, count, kilobyte, 20);
+  talking = false;
+  await passersBy;
+  await bob.inbox.until(count, PATIENCE_MS);
+  assert.deepEqual(numbers(bob.inbox), upTo(count));
+});
