@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use clap::builder::BoolishValueParser;
+use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
@@ -48,7 +50,8 @@ pub struct Config {
     #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where to listen; port 0 picks a free one. The variable PORT changes the default's port
+    /// Where to listen; port 0 picks a free one. The variable PORT changes the port of the file
+    /// or of the default
     #[arg(
         long,
         env = "POLYCHAT_LISTEN",
@@ -71,7 +74,7 @@ pub struct Config {
     pub auth: Option<AuthMode>,
 
     /// Allow --auth open on an address that others can reach: anyone may then act as anyone
-    #[arg(long, env = "POLYCHAT_INSECURE_OPEN_AUTH")]
+    #[arg(long, env = "POLYCHAT_INSECURE_OPEN_AUTH", value_parser = BoolishValueParser::new())]
     pub insecure_open_auth: bool,
 
     /// Where the tokens' keys are.
@@ -246,16 +249,23 @@ impl Cli {
         if let Some(path) = file::named_in(&arguments) {
             command = file::apply(&path, command)?;
         }
-        // Hosting platforms say by this variable where they expect a server.
-        if let Ok(port) = std::env::var("PORT") {
-            let port: u16 = port
-                .parse()
-                .map_err(|_| ConfigError::Wrong(format!("PORT is no port number: {port}")))?;
-            command = file::set_default(command, "listen", &format!("127.0.0.1:{port}"));
-        }
         let matches = command.try_get_matches_from(arguments);
-        let read = matches.and_then(|matches| Self::from_arg_matches(&matches));
-        read.map_err(ConfigError::Usage)
+        let matches = matches.map_err(ConfigError::Usage)?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(ConfigError::Usage)?;
+        let (config, matches) = match (&mut cli.command, matches.subcommand()) {
+            (Some(Command::Serve(config)), Some((_, matches))) => (&mut **config, matches),
+            _ => (&mut cli.config, &matches),
+        };
+        // Hosting platforms say by this variable where they expect a server. It goes before
+        // the file, not before what was said to this server by name.
+        let by_default = matches.value_source("listen") == Some(ValueSource::DefaultValue);
+        if let Ok(port) = std::env::var("PORT")
+            && by_default
+        {
+            let wrong = |_| ConfigError::Wrong(format!("PORT is no port number: {port}"));
+            config.listen.set_port(port.parse().map_err(wrong)?);
+        }
+        Ok(cli)
     }
 }
 

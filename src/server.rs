@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -30,6 +31,9 @@ use crate::store::{self, Store};
 
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// How soon after the first a second signal counts as the same one.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
 /// How long clients may take to read what waits for them at the end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -72,7 +76,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ended = ended => if ended.is_err() {
             error!("not everything ended within {:?}", config.shutdown_timeout);
         },
-        () = signals.next() => bail!("a second signal: ended at once"),
+        () = signals.again() => bail!("a second signal: ended at once"),
     }
     store.close().await.context("the store did not close")?;
     info!("stopped");
@@ -193,13 +197,22 @@ fn announce(config: &Config, mode: AuthMode, address: SocketAddr, store: &str) {
             "  WARNING: anyone who can connect may act as any user; for production: --auth jwt\n",
         );
     }
-    let _ = write!(
-        text,
-        "Try it:  npm install socket.io-client, then\n  \
-         node -e 'const s = require(\"socket.io-client\")(\"http://{address}\"); \
-         s.emit(\"create-user\", {{user: {{externalUserId: \"anna\"}}}}, console.log)'\n\
-         Stop with Ctrl-C. Every option: polychat --help\n"
-    );
+    text.push_str(match mode {
+        AuthMode::Open => "Try it:  npm install socket.io-client, then\n",
+        AuthMode::Jwt => {
+            "Try it:  polychat token --user anna --jwt-secret ... prints a token for \
+             auth: {token}\n"
+        }
+    });
+    if mode == AuthMode::Open {
+        let port = address.port();
+        let _ = writeln!(
+            text,
+            "  node -e 'const s = require(\"socket.io-client\")(\"http://127.0.0.1:{port}\"); \
+             s.emit(\"create-user\", {{user: {{externalUserId: \"anna\"}}}}, console.log)'"
+        );
+    }
+    text.push_str("Stop with Ctrl-C. Every option: polychat --help\n");
     // With nobody reading there is nobody to tell.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -216,6 +229,16 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Returns at the next of either, unless that comes so soon that it is the same one:
+    /// whoever signals a process and then its group means it once.
+    async fn again(&mut self) {
+        let first = Instant::now();
+        self.next().await;
+        while first.elapsed() < SAME_SIGNAL {
+            self.next().await;
+        }
     }
 
     /// Returns at the next of either.

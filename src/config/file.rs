@@ -55,7 +55,7 @@ pub(super) fn apply(path: &Path, mut command: Command) -> Result<Command, Config
 }
 
 /// Sets the default of the option `long` in `command` and in its subcommands.
-pub(super) fn set_default(command: Command, long: &str, value: &str) -> Command {
+fn set_default(command: Command, long: &str, value: &str) -> Command {
     let set = |argument: Arg| {
         if argument.get_long() == Some(long) {
             argument.default_value(value.to_owned())

@@ -97,3 +97,9 @@ fn a_secret_is_not_shown() {
     let config = read(&["--jwt-secret", "do-not-show-me"]).expect("a secret");
     assert!(!format!("{config:?}").contains("do-not-show-me"));
 }
+
+#[test]
+fn the_file_names_the_address_where_no_flag_does() {
+    let config = with_file("listen = \"[::1]:7\"", &[]).expect("a good file");
+    assert_eq!(config.listen.to_string(), "[::1]:7");
+}

@@ -57,7 +57,8 @@ impl Chat {
     async fn admit(self, handle: Handle) -> Result<(), ErrorKind> {
         let Handle { socket, token } = handle;
         let (connection, lifetime) = self.connect(&socket, token).await.map_err(|error| {
-            info!(sid = %socket.id, %error, "refused");
+            let reason = error.source.as_ref().map(ToString::to_string);
+            info!(sid = %socket.id, %error, reason, "refused");
             error.kind
         })?;
         let sid = socket.id.to_string();
