@@ -1,0 +1,76 @@
+# What one does with polychat besides using it. `make` alone lists it.
+
+CARGO  ?= cargo
+NPM    ?= npm
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+BINARY := $(TARGET)/release/polychat
+NPM_STAMP := client-tests/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+# The steps share cargo's target directory: one after the other, whatever -j says.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: tools lint unit client ## Everything below that checks: needs nothing but a bare checkout
+
+.PHONY: build
+build: ## Build the server: target/release/polychat
+	$(CARGO) build --release --locked
+
+.PHONY: fmt
+fmt: rustfmt ## Format the code
+	$(CARGO) fmt
+
+.PHONY: lint
+lint: rustfmt clippy ## Check the formatting, and the code with clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+.PHONY: unit
+unit: ## Run the tests in src/
+	$(CARGO) test --locked
+
+# The binary under test is the one that people run, so `cargo run --release` shares its build.
+.PHONY: client
+client: node build $(NPM_STAMP) ## Run the tests in client-tests/ against the built server
+	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
+
+.PHONY: deny
+deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
+	@$(CARGO) deny --version >/dev/null 2>&1 || { \
+		echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }
+	$(CARGO) deny --locked check
+
+.PHONY: clean
+clean: ## Remove everything that was built or fetched
+	$(CARGO) clean
+	rm -rf client-tests/node_modules
+
+# npm writes this file last; it is older than the lock file once that has changed.
+$(NPM_STAMP): client-tests/package-lock.json
+	cd client-tests && $(NPM) ci --no-audit --no-fund
+	@touch $@
+
+# What the other targets need; said at once rather than after minutes of compiling.
+.PHONY: tools rustfmt clippy node
+tools: rustfmt clippy node
+
+rustfmt:
+	@$(CARGO) fmt --version >/dev/null 2>&1 || { \
+		echo 'rustfmt is missing. Install it: rustup component add rustfmt' >&2; exit 1; }
+
+clippy:
+	@$(CARGO) clippy --version >/dev/null 2>&1 || { \
+		echo 'clippy is missing. Install it: rustup component add clippy' >&2; exit 1; }
+
+node:
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
+		echo 'The client tests need Node.js 20 or later, with npm.' >&2; exit 1; }
+	@$(NPM) --version >/dev/null 2>&1 || { \
+		echo 'The client tests need npm, which comes with Node.js.' >&2; exit 1; }
+	@python3 -c 'import sqlite3' 2>/dev/null || { \
+		echo 'The client tests need python3 with its sqlite3 module.' >&2; exit 1; }
