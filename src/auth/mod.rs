@@ -30,6 +30,8 @@ pub enum Authenticator {
 pub enum Refusal {
     #[error("no token was given")]
     Missing,
+    #[error("the token is longer than {MAX_TOKEN_BYTES} bytes")]
+    LongToken,
     #[error("the external user id is blank")]
     BlankId,
     #[error("the external user id is longer than {MAX_ID_CHARACTERS} characters")]
@@ -74,6 +76,11 @@ pub enum MintError {
 }
 
 const MAX_ID_CHARACTERS: usize = 256;
+
+/// A header can be nested so deeply that reading it ends the stack, before any signature was
+/// looked at; no real token is that long.
+const MAX_TOKEN_BYTES: usize = 8192;
+
 impl Authenticator {
     /// Believes every caller: for development (PROTOCOL §1.3, `--auth open`).
     #[must_use]
@@ -168,6 +175,9 @@ pub fn mint(
 type Claims = Map<String, Value>;
 
 fn verify(ring: &KeyRing, token: &str) -> Result<Claims, Refusal> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Refusal::LongToken);
+    }
     let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)?;
     if header.crit.is_some() {
         return Err(Refusal::CriticalExtension);
@@ -260,3 +270,6 @@ fn instant(claims: &Claims, claim: &'static str) -> Result<Option<Timestamp>, Re
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod length_tests;

@@ -2,6 +2,7 @@
 //! It refuses to do anything: no state, no input, no output, the same answer every time.
 
 pub mod fields;
+pub mod plain;
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use super::wire::EventName;
 use crate::auth::Authenticator;
 use crate::gateway::connection::{Connection, Desk};
 use crate::gateway::credentials;
+use crate::gateway::dialect::plain::Plain;
 use crate::model::{Error, ErrorKind, Rights};
 
 /// What the namespace needs of the rest of the server.
@@ -161,11 +162,11 @@ impl FromConnectParts<LocalAdapter> for Handle {
         socket: &Arc<Socket<LocalAdapter>>,
         auth: &Option<Value>,
     ) -> Result<Self, Infallible> {
-        let auth: Option<serde_json::Value> = match auth {
+        let auth: Option<Plain> = match auth {
             Some(Value::Str(text, _)) => serde_json::from_str(text).ok(),
             _ => None,
         };
-        let token = match auth.as_ref().and_then(|auth| auth.get("token")) {
+        let token = match auth.as_ref().and_then(|Plain(auth)| auth.get("token")) {
             None | Some(serde_json::Value::Null) => Token::Absent,
             Some(serde_json::Value::String(token)) => Token::Given(token.clone()),
             Some(_) => Token::Malformed,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
 use crate::gateway::dialect::fields::{Fields, id};
+use crate::gateway::dialect::plain::Plain;
 use crate::model::{
     ChatCursor, ChatId, Command, Draft, Error, History, Profile, Range, UserId, Window,
 };
@@ -30,13 +31,14 @@ impl Request {
     /// `Invalid`: it is something else.
     pub fn parse(packet: &str) -> Result<Self, Error> {
         let malformed = |why: &str| Error::invalid("body", why);
-        let mut arguments: Vec<Value> = serde_json::from_str(packet)
+        let packet: Vec<Plain> = serde_json::from_str(packet)
             .map_err(|error| malformed(&format!("is not JSON: {error}")))?;
-        if arguments.is_empty() {
-            return Err(malformed("has no event name"));
-        }
-        match arguments.remove(0) {
-            Value::String(name) => Ok(Self { name, arguments }),
+        let mut values = packet.into_iter().map(|Plain(value)| value);
+        match values.next() {
+            Some(Value::String(name)) => Ok(Self {
+                name,
+                arguments: values.collect(),
+            }),
             _ => Err(malformed("has no event name")),
         }
     }

@@ -198,6 +198,13 @@ fn what_is_no_event_is_invalid() {
 }
 
 #[test]
+fn a_frame_that_unpacks_itself_is_read_like_any_other() {
+    let packed = crate::gateway::dialect::plain::tests::packed(200);
+    let request = Request::parse(&format!("[\"list-chats\",{packed}]"));
+    assert!(decode(request.expect("JSON")).is_err());
+}
+
+#[test]
 fn the_acknowledgement_and_the_broadcast_of_a_message_are_the_same() {
     let message = Arc::new(message());
     let notice = Notice {
