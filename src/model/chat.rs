@@ -1,9 +1,11 @@
 //! A chat and its members.
 //! It refuses to know who may do what in it: that stands in `service::access`.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, Seq, UserId};
+use super::{ChatId, ChatPk, Message, Seq, User, UserId, UserPk};
 
 /// A conversation of its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,10 @@ pub struct Chat {
     pub name: Option<String>,
     /// Who may look at it and join.
     pub policy: Policy,
+    /// Whose it is.
+    pub owner: Option<UserPk>,
+    /// The number of a team in the host application.
+    pub team: Option<i64>,
     /// Who takes part, in the order of joining.
     pub members: Vec<UserId>,
     /// The number of its latest message, 0 without one.
@@ -46,6 +52,10 @@ pub struct NewChat {
     pub name: Option<String>,
     /// Who may see it.
     pub policy: Policy,
+    /// Whose it is.
+    pub owner: Option<UserId>,
+    /// The number of a team in the host application.
+    pub team: Option<i64>,
     /// Who takes part; no user twice.
     pub members: Vec<UserId>,
     /// Now.
@@ -68,4 +78,59 @@ pub struct ChatPage {
     pub chats: Vec<Chat>,
     /// Where the next page begins, if there is one.
     pub next: Option<ChatCursor>,
+}
+
+/// How a request names a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatRef {
+    /// By its id.
+    Id(ChatId),
+    /// By its small integer.
+    Pk(ChatPk),
+}
+
+impl From<ChatId> for ChatRef {
+    fn from(id: ChatId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl std::fmt::Display for ChatRef {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(out),
+            Self::Pk(pk) => pk.fmt(out),
+        }
+    }
+}
+
+/// A chat with its people, and as much of its latest history as was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The chat.
+    pub chat: Chat,
+    /// Who takes part, in the order of joining.
+    pub members: Vec<Arc<User>>,
+    /// The latest messages, oldest first.
+    pub messages: Vec<Message>,
+}
+
+/// What to change of a chat; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChatChange {
+    /// What to call it.
+    pub name: Option<String>,
+    /// The team; `Some(None)` takes it away.
+    pub team: Option<Option<i64>>,
+}
+
+/// What became of a request to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Whether the user is a member only since then.
+    pub fresh: bool,
+    /// The chat with its members afterwards, without history.
+    pub room: Room,
+    /// Who joined.
+    pub user: Arc<User>,
 }

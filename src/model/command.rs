@@ -2,8 +2,8 @@
 //! It refuses to know how a dialect spells either.
 
 use super::{
-    Chat, ChatCursor, ChatId, ChatPage, Draft, History, MessagePage, Profile, Sent, Seq, User,
-    UserId,
+    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatRef, Draft, History, Joined, MessagePage,
+    Profile, Reads, Room, Sent, Seq, User, UserId,
 };
 
 /// What a client asks. `user` is the one that the request names, if it names one.
@@ -29,6 +29,13 @@ pub enum Command {
         /// Who takes part, in this order.
         members: Vec<UserId>,
     },
+    /// Create an open chat of the caller's, without members.
+    CreateRoom {
+        /// What to call it.
+        name: Option<String>,
+        /// The number of a team.
+        team: Option<i64>,
+    },
     /// The chats of a user, the most recently active first.
     ListChats {
         /// Whose.
@@ -38,12 +45,47 @@ pub enum Command {
         /// Where the page before ended.
         before: Option<ChatCursor>,
     },
+    /// The first page of the caller's chats, with their people.
+    ListMyRooms,
+    /// Every chat that the caller may see, by `pk`, as many as a page holds, with their people.
+    ListRooms,
+    /// A chat with its people and its latest messages.
+    GetRoom {
+        /// Which one.
+        chat: ChatRef,
+        /// How many messages at most.
+        messages: usize,
+    },
+    /// Change a chat's name or team.
+    ChangeChat {
+        /// Which one.
+        chat: ChatRef,
+        /// What.
+        change: ChatChange,
+    },
+    /// Delete a chat with all its messages.
+    DeleteChat {
+        /// Which one.
+        chat: ChatRef,
+    },
+    /// Become a member.
+    JoinChat {
+        /// Of which chat.
+        chat: ChatRef,
+        /// How far the caller has read already.
+        read: Option<Seq>,
+    },
+    /// Stop being a member.
+    LeaveChat {
+        /// Of which chat.
+        chat: ChatRef,
+    },
     /// A part of a chat's history.
     ListMessages {
         /// On whose behalf.
         user: Option<UserId>,
         /// Which chat.
-        chat: ChatId,
+        chat: ChatRef,
         /// Which part.
         history: History,
     },
@@ -52,7 +94,7 @@ pub enum Command {
         /// On whose behalf.
         user: Option<UserId>,
         /// Where to.
-        chat: ChatId,
+        chat: ChatRef,
         /// What.
         draft: Draft,
     },
@@ -70,10 +112,20 @@ pub enum Reply {
     User(User),
     /// To `CreateChat`.
     Chat(Chat),
+    /// To `CreateRoom`, `GetRoom` and `ChangeChat`.
+    Room(Room),
     /// To `ListChats`.
     Chats(ChatPage),
-    /// To `ListMessages`.
-    Messages(MessagePage),
+    /// To `ListMyRooms` and `ListRooms`.
+    Rooms(Vec<Room>),
+    /// To `DeleteChat`: the id that is free now.
+    Deleted(ChatId),
+    /// To `JoinChat`.
+    Joined(Joined),
+    /// To `LeaveChat`: which chat it was.
+    Left(ChatId),
+    /// To `ListMessages`: with how far its members have read.
+    Messages(MessagePage, Reads),
     /// To `SendMessage`.
     Sent(Sent),
     /// To `ListSeats`: each chat with the number of its latest message.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ConnectionId, MessageId, Seq, UserId};
+use super::{ChatId, ChatPk, ConnectionId, MessageId, Seq, User, UserId};
 
 /// What a person wrote, stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,16 +14,20 @@ pub struct Message {
     pub id: MessageId,
     /// Where it stands.
     pub chat: ChatId,
+    /// The chat's small integer.
+    pub chat_pk: ChatPk,
     /// Its number there.
     pub seq: Seq,
-    /// Who wrote it.
-    pub sender: UserId,
+    /// Who wrote it, as the user is now.
+    pub sender: Arc<User>,
     /// What kind of content `text` is: `text` unless the sender says otherwise.
     pub kind: String,
     /// The content, as it came.
     pub text: String,
     /// The sender's own name for it, which makes a repeated send harmless.
     pub client_id: Option<String>,
+    /// Whether its sender called it read already when sending it.
+    pub sent_as_read: bool,
     /// When it was stored; never before its predecessor's.
     pub created_at: Timestamp,
     /// When its content last changed.
@@ -39,6 +43,8 @@ pub struct Draft {
     pub text: String,
     /// See [`Message::client_id`].
     pub client_id: Option<String>,
+    /// See [`Message::sent_as_read`].
+    pub sent_as_read: bool,
 }
 
 /// A checked draft on its way into the store, which gives it its number.
