@@ -12,15 +12,16 @@ mod contract;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::model::{
-    Chat, ChatCursor, ChatId, ChatPage, Entry, History, MessagePage, NewChat, NewUser, Sent, Seq,
-    User, UserId,
+    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, History, MessagePage, NewChat,
+    NewUser, Reads, Sent, Seq, User, UserId,
 };
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
 #[async_trait]
-pub trait Store: Users + Chats + Messages {
+pub trait Store: Users + Chats + Members + Messages {
     /// Returns once the store has answered a question that touches what it stores, on the way
     /// that writes take and on the way that reads take.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -43,6 +44,9 @@ pub trait Users: Send + Sync {
     /// The user of this id; `None`: there is none.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
 
+    /// The users of these ids, in the order given; those that belong to none are left out.
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError>;
+
     /// Those of `ids` that belong to no user, in the order given.
     async fn unknown_users(&self, ids: &[UserId]) -> Result<Vec<UserId>, StoreError>;
 }
@@ -57,6 +61,24 @@ pub trait Chats: Send + Sync {
 
     /// The chat of this id; `None`: there is none.
     async fn chat(&self, id: ChatId) -> Result<Option<Chat>, StoreError>;
+
+    /// The id of the chat with this `pk`; `None`: there is none.
+    async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError>;
+
+    /// At most `limit` chats that are open or that this user is a member of, by `pk`.
+    async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError>;
+
+    /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later.
+    /// Answers the chat afterwards; `None`: there is none.
+    async fn change_chat(
+        &self,
+        id: ChatId,
+        change: ChatChange,
+        at: Timestamp,
+    ) -> Result<Option<Chat>, StoreError>;
+
+    /// Deletes a chat with its members and messages, in one step; `false`: there was none.
+    async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError>;
 
     /// At most `limit` chats of this user, the most recently active first, those after
     /// `before` in that order. It may take fewer where the members add up to more than
@@ -73,6 +95,36 @@ pub trait Chats: Send + Sync {
     async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError>;
 }
 
+/// Who takes part in which chat, and how far each has read.
+#[async_trait]
+pub trait Members: Send + Sync {
+    /// Makes the user the last of the chat's members, unless it is one already, and moves its
+    /// read position to `read` if that is further on, but never past the latest message.
+    /// With a new member the chat's `modified_at` and `active_at` move as in
+    /// [`Chats::change_chat`]. Atomic. Answers whether the member is new, and the chat
+    /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
+    async fn add_member(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+        at: Timestamp,
+    ) -> Result<Option<(bool, Chat)>, StoreError>;
+
+    /// Ends a membership; the times move as with a new one. Answers whether there was one,
+    /// and the chat afterwards; `None`: there is no such chat.
+    async fn remove_member(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<(bool, Chat)>, StoreError>;
+
+    /// How far each member has read. Nobody's position ever moves backwards, except that one
+    /// who leaves and comes back begins anew. A chat that does not exist has no positions.
+    async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError>;
+}
+
 /// Messages.
 #[async_trait]
 pub trait Messages: Send + Sync {
@@ -83,6 +135,7 @@ pub trait Messages: Send + Sync {
     /// - An entry whose sender has stored its `client_id` in that chat before, in this batch
     ///   or earlier, stores nothing and answers the first message.
     /// - The chat's `active_at` moves to its latest message, its `modified_at` does not.
+    /// - The sender's read position moves to its message, if it is a member.
     /// - The answers stand in the order of the entries; `None`: there is no such chat (the
     ///   others are stored all the same).
     /// - On an error nothing of the batch is stored.

@@ -2,7 +2,7 @@
 //! It refuses to know which store it is looking at.
 
 use super::*;
-use crate::model::ChatPage;
+use crate::model::{ChatChange, ChatPage, History, Range, Window};
 use crate::store::StoreError;
 
 async fn page(store: &Subject, user: &User, limit: usize) -> ChatPage {
@@ -111,4 +111,79 @@ pub async fn seats_tell_every_chat_and_its_latest_number(store: Subject) {
     seats.sort();
     assert_eq!(seats, [(quiet.id, 0), (busy.id, 3)]);
     assert_eq!(store.seats_of(UserId::new(at(9))).await.expect("seats"), []);
+}
+
+pub async fn a_chat_is_found_by_its_pk(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let first = chat(&store, &[&anna], 1).await;
+    let found = store.chat_id(first.pk).await.expect("an answer");
+    assert_eq!(found, Some(first.id));
+    assert_eq!(store.chat_id(first.pk + 1).await.expect("an answer"), None);
+}
+
+pub async fn open_chats_and_own_ones_are_visible(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let open = NewChat {
+        policy: Policy::Open,
+        team: Some(7),
+        ..new_chat(&[&boris], 1)
+    };
+    let open = store.create_chat(open).await.expect("a chat");
+    assert_eq!((open.owner, open.team), (Some(boris.pk), Some(7)));
+    let own = chat(&store, &[&anna], 2).await;
+    chat(&store, &[&boris], 3).await;
+    let visible = store.visible_chats(anna.id, 10).await.expect("chats");
+    assert_eq!(visible, [open.clone(), own]);
+    let first = store.visible_chats(anna.id, 1).await.expect("chats");
+    assert_eq!(first, [open]);
+}
+
+pub async fn a_change_keeps_what_it_does_not_name_and_moves_the_times(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let before = chat(&store, &[&anna], 5).await;
+    let change = |name: Option<&str>, team| ChatChange {
+        name: name.map(str::to_owned),
+        team,
+    };
+    let steps = [
+        (change(Some("new"), None), 6, "new", None, 6),
+        (change(None, Some(Some(3))), 4, "new", Some(3), 6),
+        (change(None, Some(None)), 9, "new", None, 9),
+    ];
+    for (change, now, name, team, moved) in steps {
+        let changed = store.change_chat(before.id, change, at(now)).await;
+        let changed = changed.expect("an answer").expect("a chat");
+        assert_eq!((changed.name.as_deref(), changed.team), (Some(name), team));
+        assert_eq!(
+            (changed.modified_at, changed.active_at),
+            (at(moved), at(moved))
+        );
+        assert_eq!(changed.members, before.members);
+    }
+    let nowhere = store
+        .change_chat(ChatId::new(at(9)), change(None, None), at(9))
+        .await;
+    assert_eq!(nowhere.expect("an answer"), None);
+}
+
+pub async fn a_deleted_chat_is_gone_with_everything_in_it(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let (gone, kept) = (
+        chat(&store, &[&anna], 1).await,
+        chat(&store, &[&anna], 2).await,
+    );
+    let batch = [gone.id, kept.id].map(|chat| entry(chat, &anna, "hello", 3));
+    store.append(batch.to_vec()).await.expect("stored");
+    assert!(store.delete_chat(gone.id).await.expect("an answer"));
+    assert!(!store.delete_chat(gone.id).await.expect("an answer"));
+    assert_eq!(store.chat(gone.id).await.expect("an answer"), None);
+    assert_eq!(ids(&page(&store, &anna, 10).await), [kept.id]);
+    let history = History {
+        range: Range::default(),
+        window: Window::First(10),
+    };
+    let messages = store.messages(gone.id, history).await.expect("a page");
+    assert!(messages.messages.is_empty());
+    // Its number is not given out again.
+    assert_eq!(chat(&store, &[&anna], 4).await.pk, 3);
 }

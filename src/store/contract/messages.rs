@@ -247,6 +247,21 @@ pub async fn a_chat_that_does_not_exist_has_no_history(store: Subject) {
     assert_eq!(page, MessagePage::default());
 }
 
+pub async fn a_message_carries_its_sender_and_its_marks(store: Subject) {
+    let (anna, chat) = talk(&store, 0).await;
+    let mut read = entry(chat.id, &anna, "read", 1);
+    read.draft.sent_as_read = true;
+    append(&store, vec![read, entry(chat.id, &anna, "unread", 1)]).await;
+    let messages = all(&store, chat.id).await;
+    let marks: Vec<_> = messages
+        .iter()
+        .map(|message| message.sent_as_read)
+        .collect();
+    assert_eq!(marks, [true, false]);
+    assert!(messages.iter().all(|message| *message.sender == anna));
+    assert!(messages.iter().all(|message| message.chat_pk == chat.pk));
+}
+
 pub async fn text_comes_back_as_it_was_given(store: Subject) {
     let (anna, chat) = talk(&store, 0).await;
     let texts = [

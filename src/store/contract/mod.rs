@@ -4,6 +4,7 @@
 
 mod chats;
 mod lifecycle;
+mod members;
 mod messages;
 mod users;
 
@@ -40,6 +41,8 @@ fn new_chat(members: &[&User], millisecond: i64) -> NewChat {
         id: ChatId::new(at(millisecond)),
         name: Some("talk".into()),
         policy: Policy::Closed,
+        owner: members.first().map(|user| user.id),
+        team: None,
         members: members.iter().map(|user| user.id).collect(),
         at: at(millisecond),
     }
@@ -60,6 +63,7 @@ fn entry(chat: ChatId, sender: &User, text: &str, millisecond: i64) -> Entry {
             kind: "text".into(),
             text: text.into(),
             client_id: None,
+            sent_as_read: false,
         },
         at: at(millisecond),
     }
@@ -95,6 +99,7 @@ macro_rules! every_promise {
                 two_calls_at_once_make_one_user,
                 an_unknown_user_is_none,
                 those_who_are_no_users_are_told_in_order,
+                users_come_in_the_order_asked_for_without_the_unknown,
             ],
             chats: [
                 a_new_chat_gets_the_next_pk_and_keeps_the_order_of_its_members,
@@ -105,6 +110,18 @@ macro_rules! every_promise {
                 pages_of_chats_go_on_where_the_last_one_ended,
                 a_user_in_no_chat_has_an_empty_page,
                 seats_tell_every_chat_and_its_latest_number,
+                a_chat_is_found_by_its_pk,
+                open_chats_and_own_ones_are_visible,
+                a_change_keeps_what_it_does_not_name_and_moves_the_times,
+                a_deleted_chat_is_gone_with_everything_in_it,
+            ],
+            members: [
+                a_new_member_is_the_last_one,
+                a_member_joins_once,
+                a_position_moves_forward_only_and_not_past_the_end,
+                one_who_leaves_is_no_member_and_begins_anew,
+                sending_marks_as_read,
+                in_a_chat_that_does_not_exist_nobody_takes_part,
             ],
             messages: [
                 numbers_begin_at_one_and_have_no_holes,
@@ -121,6 +138,7 @@ macro_rules! every_promise {
                 a_page_ends_early_when_its_texts_are_long,
                 a_chat_that_does_not_exist_has_no_history,
                 text_comes_back_as_it_was_given,
+                a_message_carries_its_sender_and_its_marks,
             ],
             lifecycle: [
                 an_open_store_answers_a_ping,

@@ -51,3 +51,10 @@ pub async fn those_who_are_no_users_are_told_in_order(store: Subject) {
     let unknown = store.unknown_users(&[two, anna.id, one]).await;
     assert_eq!(unknown.expect("an answer"), [two, one]);
 }
+
+pub async fn users_come_in_the_order_asked_for_without_the_unknown(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let ids = [boris.id, UserId::new(at(9)), anna.id];
+    let found = store.users(&ids).await.expect("users");
+    assert_eq!(found, [Arc::new(boris), Arc::new(anna)]);
+}

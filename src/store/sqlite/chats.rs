@@ -2,31 +2,70 @@
 //! It refuses to know anything about them beyond the contract in `store`.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{ErrorCode, OptionalExtension, Row, Transaction, params};
 
 use super::Sqlite;
 use super::rows::Millisecond;
-use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, NewChat, Seq, UserId};
+use crate::model::{Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, NewChat, Seq, UserId};
 use crate::store::{Chats, PAGE_MEMBERS, StoreError};
 
-const COLUMNS: &str =
-    "chats.id, chats.pk, chats.name, policy, head, chats.created_at, chats.modified_at, active_at";
+const COLUMNS: &str = "chats.id, chats.pk, chats.name, policy, owner, team, head, \
+                       chats.created_at, chats.modified_at, active_at";
 
 #[async_trait]
 impl Chats for Sqlite {
     async fn create_chat(&self, new: NewChat) -> Result<Chat, StoreError> {
-        self.write(move |transaction| insert(transaction, new))
+        self.write(move |transaction| insert(transaction, &new))
             .await
     }
 
     async fn chat(&self, id: ChatId) -> Result<Option<Chat>, StoreError> {
+        self.read(move |transaction| by_id(transaction, id)).await
+    }
+
+    async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError> {
         self.read(move |transaction| {
-            let select = format!("SELECT {COLUMNS} FROM chats WHERE id = ?1");
-            let mut statement = transaction.prepare_cached(&select)?;
-            let found = statement.query_row([id], chat).optional()?;
-            found
-                .map(|chat| with_members(transaction, chat))
-                .transpose()
+            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
+            Ok(statement.query_row([pk], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError> {
+        self.read(move |transaction| visible(transaction, user, limit))
+            .await
+    }
+
+    async fn change_chat(
+        &self,
+        id: ChatId,
+        change: ChatChange,
+        at: Timestamp,
+    ) -> Result<Option<Chat>, StoreError> {
+        self.write(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "UPDATE chats SET name = coalesce(?2, name), team = iif(?3, ?4, team)
+                 WHERE id = ?1",
+            )?;
+            let ChatChange { name, team } = change;
+            let (changes_team, team) = (team.is_some(), team.flatten());
+            statement.execute(params![id, name, changes_team, team])?;
+            touch(transaction, id, at)?;
+            by_id(transaction, id)
+        })
+        .await
+    }
+
+    async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
+        self.write(move |transaction| {
+            for part in ["messages", "members"] {
+                let delete =
+                    format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
+                transaction.prepare_cached(&delete)?.execute([id])?;
+            }
+            let mut statement = transaction.prepare_cached("DELETE FROM chats WHERE id = ?1")?;
+            Ok(statement.execute([id])? > 0)
         })
         .await
     }
@@ -55,12 +94,14 @@ impl Chats for Sqlite {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, new: NewChat) -> Result<Chat, StoreError> {
+fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreError> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO chats (id, name, policy, created_at, modified_at, active_at)
-         VALUES (?1, ?2, ?3, ?4, ?4, ?4)",
+        "INSERT INTO chats (id, name, policy, owner, team, created_at, modified_at, active_at)
+         VALUES (?1, ?2, ?3, (SELECT pk FROM users WHERE id = ?4), ?5, ?6, ?6, ?6)",
     )?;
-    let inserted = statement.insert(params![new.id, new.name, new.policy, Millisecond(new.at)]);
+    let NewChat { id, name, .. } = new;
+    let at = Millisecond(new.at);
+    let inserted = statement.insert(params![id, name, new.policy, new.owner, new.team, at]);
     let pk = match inserted {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             return Err(StoreError::Duplicate);
@@ -75,17 +116,48 @@ fn insert(transaction: &Transaction<'_>, new: NewChat) -> Result<Chat, StoreErro
             return Err(StoreError::Corrupt(format!("no user {member} to add")));
         }
     }
-    Ok(Chat {
-        id: new.id,
-        pk,
-        name: new.name,
-        policy: new.policy,
-        members: new.members,
-        head: 0,
-        created_at: new.at,
-        modified_at: new.at,
-        active_at: new.at,
-    })
+    let created = by_id(transaction, new.id)?;
+    created.ok_or_else(|| StoreError::Corrupt(format!("no chat {} once created", new.id)))
+}
+
+/// The chat of this id with its members.
+pub(super) fn by_id(transaction: &Transaction<'_>, id: ChatId) -> Result<Option<Chat>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM chats WHERE id = ?1");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let found = statement.query_row([id], chat).optional()?;
+    found
+        .map(|chat| with_members(transaction, chat))
+        .transpose()
+}
+
+/// Moves the times of a chat that has changed.
+pub(super) fn touch(
+    transaction: &Transaction<'_>,
+    id: ChatId,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE chats SET modified_at = max(modified_at, ?2), active_at = max(active_at, ?2)
+         WHERE id = ?1",
+    )?;
+    statement.execute(params![id, Millisecond(at)])?;
+    Ok(())
+}
+
+fn visible(
+    transaction: &Transaction<'_>,
+    user: UserId,
+    limit: usize,
+) -> Result<Vec<Chat>, StoreError> {
+    let select = format!(
+        "SELECT {COLUMNS} FROM chats
+         WHERE policy = 'open' OR pk IN (SELECT chat FROM members JOIN users ON users.pk = user
+                                         WHERE users.id = ?1)
+         ORDER BY pk LIMIT ?2"
+    );
+    let mut statement = transaction.prepare_cached(&select)?;
+    let rows = statement.query_map(params![user, limit], chat)?;
+    rows.map(|row| with_members(transaction, row?)).collect()
 }
 
 fn page(
@@ -131,10 +203,12 @@ fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
         name: row.get(2)?,
         policy: row.get(3)?,
         members: Vec::new(),
-        head: row.get(4)?,
-        created_at: row.get::<_, Millisecond>(5)?.0,
-        modified_at: row.get::<_, Millisecond>(6)?.0,
-        active_at: row.get::<_, Millisecond>(7)?.0,
+        owner: row.get(4)?,
+        team: row.get(5)?,
+        head: row.get(6)?,
+        created_at: row.get::<_, Millisecond>(7)?.0,
+        modified_at: row.get::<_, Millisecond>(8)?.0,
+        active_at: row.get::<_, Millisecond>(9)?.0,
     })
 }
 

@@ -9,9 +9,12 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Sqlite;
+use super::members;
 use super::rows::Millisecond;
+use super::users;
 use crate::model::{
-    ChatId, ChatPk, Entry, History, Message, MessagePage, Range, Sent, Seq, UserPk, Window,
+    ChatId, ChatPk, Entry, History, Message, MessagePage, Range, Sent, Seq, User, UserId, UserPk,
+    Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
@@ -47,18 +50,38 @@ struct End {
     latest_at: Timestamp,
 }
 
-/// The ends of the chats that a batch appends to: read once, moved along, written once.
+/// The ends of the chats that a batch appends to: read once, moved along, written once; and
+/// its senders with how far each has got in which chat.
 #[derive(Default)]
-struct Ends(HashMap<ChatId, Option<End>>);
+struct Ends {
+    chats: HashMap<ChatId, Option<End>>,
+    senders: HashMap<UserId, Arc<User>>,
+    reads: HashMap<(ChatPk, UserPk), Seq>,
+}
 
 impl Ends {
+    fn sender(
+        &mut self,
+        transaction: &Transaction<'_>,
+        id: UserId,
+    ) -> Result<Arc<User>, StoreError> {
+        if let Some(sender) = self.senders.get(&id) {
+            return Ok(Arc::clone(sender));
+        }
+        let found = users::by_id(transaction, id)?;
+        let sender = found.map(Arc::new);
+        let sender = sender.ok_or_else(|| StoreError::Corrupt(format!("no user {id} to send")))?;
+        self.senders.insert(id, Arc::clone(&sender));
+        Ok(sender)
+    }
+
     fn of(
         &mut self,
         transaction: &Transaction<'_>,
         chat: ChatId,
     ) -> Result<Option<&mut End>, StoreError> {
         use std::collections::hash_map::Entry::{Occupied, Vacant};
-        Ok(match self.0.entry(chat) {
+        Ok(match self.chats.entry(chat) {
             Occupied(known) => known.into_mut().as_mut(),
             Vacant(unknown) => unknown.insert(end_of(transaction, chat)?).as_mut(),
         })
@@ -69,8 +92,11 @@ impl Ends {
             "UPDATE chats SET head = ?2, latest_at = ?3, active_at = max(active_at, ?3)
              WHERE pk = ?1 AND head < ?2",
         )?;
-        for end in self.0.values().flatten() {
+        for end in self.chats.values().flatten() {
             statement.execute(params![end.pk, end.head, Millisecond(end.latest_at)])?;
+        }
+        for ((chat, sender), read) in &self.reads {
+            members::advance(transaction, *chat, *sender, *read)?;
         }
         Ok(())
     }
@@ -94,13 +120,12 @@ fn append_one(
     ends: &mut Ends,
     entry: Entry,
 ) -> Result<Option<Sent>, StoreError> {
+    let sender = ends.sender(transaction, entry.sender)?;
     let Some(end) = ends.of(transaction, entry.chat)? else {
         return Ok(None);
     };
-    let mut statement = transaction.prepare_cached("SELECT pk FROM users WHERE id = ?1")?;
-    let sender: UserPk = statement.query_row([entry.sender], |row| row.get(0))?;
     if let Some(client_id) = &entry.draft.client_id
-        && let Some(first) = by_client_id(transaction, entry.chat, end.pk, sender, client_id)?
+        && let Some(first) = by_client_id(transaction, entry.chat, end.pk, sender.pk, client_id)?
     {
         return Ok(Some(Sent::Repeated(Arc::new(first))));
     }
@@ -109,35 +134,40 @@ fn append_one(
     let message = Message {
         id: entry.id,
         chat: entry.chat,
+        chat_pk: end.pk,
         seq: end.head,
-        sender: entry.sender,
+        sender,
         kind: entry.draft.kind,
         text: entry.draft.text,
         client_id: entry.draft.client_id,
+        sent_as_read: entry.draft.sent_as_read,
         created_at: end.latest_at,
         modified_at: end.latest_at,
     };
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, created_at,
+        "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
                                modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
     )?;
     statement.execute(params![
-        end.pk,
+        message.chat_pk,
         message.seq,
         message.id,
-        sender,
+        message.sender.pk,
         message.kind,
         message.text,
         message.client_id,
+        message.sent_as_read,
         Millisecond(message.created_at),
     ])?;
+    ends.reads
+        .insert((message.chat_pk, message.sender.pk), message.seq);
     Ok(Some(Sent::Stored(Arc::new(message))))
 }
 
-const SELECT: &str = "SELECT messages.id, seq, users.id, kind, text, client_id,
-                             messages.created_at, messages.modified_at
-                      FROM messages JOIN users ON users.pk = sender";
+const SELECT: &str = "SELECT id, seq, sender, kind, text, client_id, read, created_at,
+                             modified_at
+                      FROM messages";
 
 fn by_client_id(
     transaction: &Transaction<'_>,
@@ -148,7 +178,8 @@ fn by_client_id(
 ) -> Result<Option<Message>, StoreError> {
     let select = format!("{SELECT} WHERE chat = ?1 AND sender = ?2 AND client_id = ?3");
     let mut statement = transaction.prepare_cached(&select)?;
-    let found = statement.query_row(params![pk, sender, client_id], |row| message(chat, row));
+    let mut reader = Reader::of(transaction, chat, pk);
+    let found = statement.query_row(params![pk, sender, client_id], |row| reader.message(row));
     Ok(found.optional()?)
 }
 
@@ -209,12 +240,13 @@ fn page(
         format!("{SELECT} WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq {order} LIMIT ?4");
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query(params![pk, first, last, window.limit()])?;
+    let mut reader = Reader::of(transaction, chat, pk);
     let mut messages = Vec::new();
     let mut bytes = 0;
     while bytes < PAGE_BYTES
         && let Some(row) = rows.next()?
     {
-        let message = message(chat, row)?;
+        let message = reader.message(row)?;
         bytes += message.text.len();
         messages.push(message);
     }
@@ -227,16 +259,46 @@ fn page(
     Ok(MessagePage { messages, has_more })
 }
 
-fn message(chat: ChatId, row: &Row<'_>) -> rusqlite::Result<Message> {
-    Ok(Message {
-        id: row.get(0)?,
-        chat,
-        seq: row.get(1)?,
-        sender: row.get(2)?,
-        kind: row.get(3)?,
-        text: row.get(4)?,
-        client_id: row.get(5)?,
-        created_at: row.get::<_, Millisecond>(6)?.0,
-        modified_at: row.get::<_, Millisecond>(7)?.0,
-    })
+/// Reads rows of one chat, and each of their senders once.
+struct Reader<'a> {
+    transaction: &'a Transaction<'a>,
+    chat: ChatId,
+    pk: ChatPk,
+    senders: HashMap<UserPk, Arc<User>>,
+}
+
+impl<'a> Reader<'a> {
+    fn of(transaction: &'a Transaction<'a>, chat: ChatId, pk: ChatPk) -> Self {
+        Self {
+            transaction,
+            chat,
+            pk,
+            senders: HashMap::new(),
+        }
+    }
+
+    fn message(&mut self, row: &Row<'_>) -> rusqlite::Result<Message> {
+        Ok(Message {
+            id: row.get(0)?,
+            chat: self.chat,
+            chat_pk: self.pk,
+            seq: row.get(1)?,
+            sender: self.sender(row.get(2)?)?,
+            kind: row.get(3)?,
+            text: row.get(4)?,
+            client_id: row.get(5)?,
+            sent_as_read: row.get(6)?,
+            created_at: row.get::<_, Millisecond>(7)?.0,
+            modified_at: row.get::<_, Millisecond>(8)?.0,
+        })
+    }
+
+    fn sender(&mut self, pk: UserPk) -> rusqlite::Result<Arc<User>> {
+        if let Some(sender) = self.senders.get(&pk) {
+            return Ok(Arc::clone(sender));
+        }
+        let sender = Arc::new(users::by_pk(self.transaction, pk)?);
+        self.senders.insert(pk, Arc::clone(&sender));
+        Ok(sender)
+    }
 }

@@ -19,6 +19,8 @@ CREATE TABLE chats (
     id          BLOB NOT NULL UNIQUE,
     name        TEXT,
     policy      TEXT NOT NULL CHECK (policy IN ('closed', 'open')),
+    owner       INTEGER REFERENCES users (pk),
+    team        INTEGER,
     head        INTEGER NOT NULL DEFAULT 0,
     latest_at   INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL,
@@ -26,11 +28,12 @@ CREATE TABLE chats (
     active_at   INTEGER NOT NULL
 ) STRICT;
 
--- place: the order of joining.
+-- place: the order of joining; last_read: the number up to which the member has read.
 CREATE TABLE members (
-    chat  INTEGER NOT NULL REFERENCES chats (pk),
-    place INTEGER NOT NULL,
-    user  INTEGER NOT NULL REFERENCES users (pk),
+    chat      INTEGER NOT NULL REFERENCES chats (pk),
+    place     INTEGER NOT NULL,
+    user      INTEGER NOT NULL REFERENCES users (pk),
+    last_read INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (chat, place)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX members_user ON members (user, chat);
@@ -44,6 +47,7 @@ CREATE TABLE messages (
     kind        TEXT NOT NULL,
     text        TEXT NOT NULL,
     client_id   TEXT,
+    read        INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL,
     modified_at INTEGER NOT NULL,
     UNIQUE (chat, seq)

@@ -1,12 +1,14 @@
 //! Users in SQLite.
 //! It refuses to know anything about them beyond the contract in `store`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Sqlite;
 use super::rows::Millisecond;
-use crate::model::{NewUser, User, UserId};
+use crate::model::{NewUser, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
 const COLUMNS: &str =
@@ -30,10 +32,16 @@ impl Users for Sqlite {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.read(move |transaction| Ok(by_id(transaction, id)?))
+            .await
+    }
+
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
+        let ids = ids.to_vec();
         self.read(move |transaction| {
-            let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
-            let mut statement = transaction.prepare_cached(&select)?;
-            Ok(statement.query_row([id], user).optional()?)
+            let find = |id| by_id(transaction, id);
+            let found = ids.into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
+            Ok(found.into_iter().flatten().map(Arc::new).collect())
         })
         .await
     }
@@ -54,6 +62,19 @@ impl Users for Sqlite {
         })
         .await
     }
+}
+
+/// The user with this number, which stands in another table.
+pub(super) fn by_pk(transaction: &Transaction<'_>, pk: UserPk) -> rusqlite::Result<User> {
+    let select = format!("SELECT {COLUMNS} FROM users WHERE pk = ?1");
+    transaction.prepare_cached(&select)?.query_row([pk], user)
+}
+
+/// The user with this id; `None`: there is none.
+pub(super) fn by_id(transaction: &Transaction<'_>, id: UserId) -> rusqlite::Result<Option<User>> {
+    let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
+    let mut statement = transaction.prepare_cached(&select)?;
+    statement.query_row([id], user).optional()
 }
 
 fn by_external_id(

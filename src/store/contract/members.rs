@@ -1,0 +1,91 @@
+//! The promises of `Members`.
+//! It refuses to know which store it is looking at.
+
+use super::*;
+use crate::model::Seq;
+use crate::store::StoreError;
+
+async fn join(store: &Subject, chat: &Chat, user: &User, read: Seq, now: i64) -> (bool, Chat) {
+    let joined = store.add_member(chat.id, user.id, read, at(now)).await;
+    joined.expect("an answer").expect("a chat")
+}
+
+async fn position(store: &Subject, chat: &Chat, user: &User) -> Seq {
+    store.reads(chat.id).await.expect("positions").of(user.id)
+}
+
+async fn say(store: &Subject, chat: &Chat, user: &User, times: usize) {
+    let batch = vec![entry(chat.id, user, "hello", 1); times];
+    store.append(batch).await.expect("stored");
+}
+
+pub async fn a_new_member_is_the_last_one(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let before = chat(&store, &[&boris], 1).await;
+    let (fresh, after) = join(&store, &before, &anna, 0, 5).await;
+    assert!(fresh);
+    assert_eq!(after.members, [boris.id, anna.id]);
+    assert_eq!((after.modified_at, after.active_at), (at(5), at(5)));
+    let nobody = store
+        .add_member(before.id, UserId::new(at(9)), 0, at(6))
+        .await;
+    assert!(matches!(nobody, Err(StoreError::Corrupt(_))), "{nobody:?}");
+}
+
+pub async fn a_member_joins_once(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let before = chat(&store, &[&anna, &boris], 1).await;
+    let (fresh, after) = join(&store, &before, &anna, 0, 5).await;
+    assert!(!fresh);
+    assert_eq!(after, before);
+}
+
+pub async fn a_position_moves_forward_only_and_not_past_the_end(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let chat = chat(&store, &[&anna, &boris], 1).await;
+    say(&store, &chat, &anna, 5).await;
+    assert_eq!(position(&store, &chat, &boris).await, 0);
+    for (read, expected) in [(3, 3), (2, 3), (0, 3), (99, 5)] {
+        join(&store, &chat, &boris, read, 2).await;
+        assert_eq!(position(&store, &chat, &boris).await, expected);
+    }
+}
+
+pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let before = chat(&store, &[&anna, &boris], 1).await;
+    say(&store, &before, &anna, 1).await;
+    join(&store, &before, &boris, 1, 2).await;
+    for expected in [true, false] {
+        let left = store.remove_member(before.id, boris.id, at(7)).await;
+        let (removed, after) = left.expect("an answer").expect("a chat");
+        assert_eq!(removed, expected);
+        assert_eq!((after.members, after.modified_at), (vec![anna.id], at(7)));
+    }
+    assert_eq!(store.seats_of(boris.id).await.expect("seats"), []);
+    let (fresh, after) = join(&store, &before, &boris, 0, 8).await;
+    assert_eq!((fresh, after.members), (true, vec![anna.id, boris.id]));
+    assert_eq!(position(&store, &before, &boris).await, 0);
+}
+
+pub async fn sending_marks_as_read(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let chat = chat(&store, &[&anna, &boris], 1).await;
+    say(&store, &chat, &anna, 2).await;
+    say(&store, &chat, &boris, 1).await;
+    let reads = store.reads(chat.id).await.expect("positions");
+    assert_eq!((reads.of(anna.id), reads.of(boris.id)), (2, 3));
+}
+
+pub async fn in_a_chat_that_does_not_exist_nobody_takes_part(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let nowhere = ChatId::new(at(9));
+    let joined = store.add_member(nowhere, anna.id, 0, at(1)).await;
+    assert_eq!(joined.expect("an answer"), None);
+    let left = store.remove_member(nowhere, anna.id, at(1)).await;
+    assert_eq!(left.expect("an answer"), None);
+    assert_eq!(
+        store.reads(nowhere).await.expect("positions").of(anna.id),
+        0
+    );
+}

@@ -1,0 +1,99 @@
+//! Members and their read positions in SQLite.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+
+use super::Sqlite;
+use super::chats::{by_id, touch};
+use super::users;
+use crate::model::{Chat, ChatId, ChatPk, Reads, Seq, UserId, UserPk};
+use crate::store::{Members, StoreError};
+
+#[async_trait]
+impl Members for Sqlite {
+    async fn add_member(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+        at: Timestamp,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        self.write(move |transaction| {
+            let Some(found) = by_id(transaction, chat)? else {
+                return Ok(None);
+            };
+            let Some(member) = users::by_id(transaction, user)? else {
+                return Err(StoreError::Corrupt(format!("no user {user} to add")));
+            };
+            let mut statement = transaction.prepare_cached(
+                "INSERT INTO members (chat, place, user)
+                 SELECT ?1, coalesce(max(place), -1) + 1, ?2 FROM members WHERE chat = ?1
+                 ON CONFLICT (user, chat) DO NOTHING",
+            )?;
+            let fresh = statement.execute([found.pk, member.pk])? > 0;
+            advance(transaction, found.pk, member.pk, read.min(found.head))?;
+            afterwards(transaction, chat, fresh, at)
+        })
+        .await
+    }
+
+    async fn remove_member(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        self.write(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "DELETE FROM members WHERE chat = (SELECT pk FROM chats WHERE id = ?1)
+                                       AND user = (SELECT pk FROM users WHERE id = ?2)",
+            )?;
+            let removed = statement.execute(params![chat, user])? > 0;
+            afterwards(transaction, chat, removed, at)
+        })
+        .await
+    }
+
+    async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT users.id, last_read FROM members JOIN users ON users.pk = user
+                 WHERE chat = (SELECT pk FROM chats WHERE id = ?1)",
+            )?;
+            let rows = statement.query_map([chat], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let positions: Vec<(UserId, Seq)> = rows.collect::<Result<_, _>>()?;
+            Ok(Reads::new(positions))
+        })
+        .await
+    }
+}
+
+/// Moves a member's read position forward to `read`.
+pub(super) fn advance(
+    transaction: &Transaction<'_>,
+    chat: ChatPk,
+    user: UserPk,
+    read: Seq,
+) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE members SET last_read = ?3 WHERE chat = ?1 AND user = ?2 AND last_read < ?3",
+    )?;
+    statement.execute([chat, user, read])?;
+    Ok(())
+}
+
+/// The chat after a membership may have changed.
+fn afterwards(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+    changed: bool,
+    at: Timestamp,
+) -> Result<Option<(bool, Chat)>, StoreError> {
+    if changed {
+        touch(transaction, chat, at)?;
+    }
+    let chat = by_id(transaction, chat)?;
+    Ok(chat.map(|chat| (changed, chat)))
+}
