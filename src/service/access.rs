@@ -3,17 +3,28 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Chat, ChatId, Error, ErrorKind, Identity, Policy, Rights, UserId};
+use crate::model::{Chat, ChatId, Error, ErrorKind, Identity, Policy, Rights, UserId, UserPk};
 
 /// What has to be known of a chat to judge a request.
 #[derive(Debug, Clone)]
 pub struct Roster {
     chat: ChatId,
     policy: Policy,
+    owner: Option<UserPk>,
     members: HashSet<UserId>,
 }
 
 impl Roster {
+    /// Which chat it is of.
+    pub fn chat(&self) -> ChatId {
+        self.chat
+    }
+
+    /// Whether this user takes part.
+    pub fn has(&self, user: UserId) -> bool {
+        self.members.contains(&user)
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -25,6 +36,7 @@ impl From<Chat> for Roster {
         Self {
             chat: chat.id,
             policy: chat.policy,
+            owner: chat.owner,
             members: chat.members.into_iter().collect(),
         }
     }
@@ -120,8 +132,36 @@ pub fn may_post(actor: Actor, user: UserId, chat: &Roster) -> Result<(), Error> 
     }
 }
 
+/// Whether the actor may change the chat's name and team.
+///
+/// # Errors
+/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
+pub fn may_change(actor: Actor, chat: &Roster) -> Result<(), Error> {
+    may_see(actor, chat)?;
+    match actor {
+        Actor::User(user) if !chat.has(user) => {
+            Err(Error::forbidden("only members may change a chat"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the actor, who has this `pk` as a user, may delete the chat.
+///
+/// # Errors
+/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not the owner.
+pub fn may_delete(actor: Actor, pk: Option<UserPk>, chat: &Roster) -> Result<(), Error> {
+    may_see(actor, chat)?;
+    match actor {
+        Actor::User(_) if pk.is_none() || pk != chat.owner => {
+            Err(Error::forbidden("only its owner may delete a chat"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is said of a chat that is not there, or not for the one who asks.
-pub fn no_chat(id: ChatId) -> Error {
+pub fn no_chat(id: impl std::fmt::Display) -> Error {
     Error::not_found(format_args!("chat {id}"))
 }
 
@@ -147,6 +187,7 @@ mod tests {
         Roster {
             chat: ChatId::new(Timestamp::UNIX_EPOCH),
             policy,
+            owner: None,
             members: members.iter().copied().collect(),
         }
     }

@@ -9,7 +9,8 @@ use moka::future::Cache;
 use super::access::{self, Actor, Roster};
 use super::{Service, store_error};
 use crate::model::{
-    ChatCursor, ChatId, Error, Fact, Identity, NewChat, Policy, Reply, Rights, UserId,
+    ChatCursor, ChatId, ChatPk, ChatRef, Error, Fact, Identity, NewChat, Policy, Reply, Rights,
+    UserId,
 };
 
 /// How many chats a page holds at most, and unless fewer are asked for.
@@ -23,6 +24,17 @@ pub(super) type Rosters = Cache<ChatId, Arc<Roster>>;
 
 /// How many members the remembered rosters may have in all.
 const ROSTERS_WEIGHT: u64 = 1_000_000;
+
+/// Which chat has which number. A number is never given to another chat, so this is true for
+/// ever.
+pub(super) type Numbers = Cache<ChatPk, ChatId>;
+
+/// How many such pairs are remembered.
+const NUMBERS: u64 = 100_000;
+
+pub(super) fn numbers() -> Numbers {
+    Cache::new(NUMBERS)
+}
 
 pub(super) fn rosters() -> Rosters {
     Cache::builder()
@@ -58,6 +70,8 @@ impl Service {
             id: ChatId::new(at),
             name,
             policy: Policy::Closed,
+            owner: identity.user.or(members.first().copied()),
+            team: None,
             members,
             at,
         };
@@ -113,17 +127,47 @@ impl Service {
     }
 
     /// The roster of a chat that `actor` may see.
-    pub(super) async fn visible(&self, actor: Actor, chat: ChatId) -> Result<Arc<Roster>, Error> {
+    pub(super) async fn visible(&self, actor: Actor, chat: ChatRef) -> Result<Arc<Roster>, Error> {
+        let id = match chat {
+            ChatRef::Id(id) => id,
+            ChatRef::Pk(pk) => self.id_of(pk).await?,
+        };
         let fetch = async {
-            let found = self.store.chat(chat).await.map_err(store_error)?;
+            // While a membership changes nobody may remember what was before.
+            let _steady = self.membership.read().await;
+            let found = self.store.chat(id).await.map_err(store_error)?;
             match found {
                 Some(chat) => Ok(Arc::new(Roster::from(chat))),
                 None => Err(access::no_chat(chat)),
             }
         };
-        let roster = self.rosters.try_get_with(chat, fetch).await;
+        let roster = self.rosters.try_get_with(id, fetch).await;
         let roster = roster.map_err(|error: Arc<Error>| (*error).clone())?;
-        access::may_see(actor, &roster)?;
+        // A chat is not found under the name that it was asked for.
+        access::may_see(actor, &roster).map_err(|_| access::no_chat(chat))?;
         Ok(roster)
+    }
+
+    async fn id_of(&self, pk: ChatPk) -> Result<ChatId, Error> {
+        let fetch = async {
+            let found = self.store.chat_id(pk).await.map_err(store_error)?;
+            found.ok_or_else(|| access::no_chat(pk))
+        };
+        let id = self.numbers.try_get_with(pk, fetch).await;
+        id.map_err(|error: Arc<Error>| (*error).clone())
+    }
+}
+
+/// Whether a chat may be called that.
+///
+/// # Errors
+/// `TooLarge`.
+pub(super) fn check_name(name: Option<&str>) -> Result<(), Error> {
+    match name {
+        Some(name) if name.len() > NAME_BYTES => {
+            let limit = format_args!("{NAME_BYTES} bytes");
+            Err(Error::too_large("chat.name", limit))
+        }
+        _ => Ok(()),
     }
 }

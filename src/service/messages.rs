@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::{Service, access, store_error};
 use crate::model::{
-    ChatId, Draft, Entry, Error, History, Identity, MessageId, Reply, Sent, UserId,
+    ChatRef, Draft, Entry, Error, History, Identity, MessageId, Reply, Sent, UserId,
 };
 
 /// How many messages of history one answer holds at most.
@@ -23,7 +23,7 @@ impl Service {
         &self,
         identity: &Identity,
         named: Option<UserId>,
-        chat: ChatId,
+        chat: ChatRef,
         draft: Draft,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
         self.check(&draft)?;
@@ -31,6 +31,7 @@ impl Service {
         let sender = access::user(identity, named)?;
         let roster = self.visible(actor, chat).await?;
         access::may_post(actor, sender, &roster)?;
+        let chat = roster.chat();
         let at = self.clock.now();
         let entry = Entry {
             id: MessageId::new(at),
@@ -70,16 +71,18 @@ impl Service {
         &self,
         identity: &Identity,
         named: Option<UserId>,
-        chat: ChatId,
+        chat: ChatRef,
         history: History,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, named)?;
-        self.visible(actor, chat).await?;
+        let chat = self.visible(actor, chat).await?.chat();
         let history = History {
             window: history.window.at_most(PAGE),
             ..history
         };
         let page = self.store.messages(chat, history).await;
-        page.map(Reply::Messages).map_err(store_error)
+        let reads = self.store.reads(chat).await.map_err(store_error)?;
+        page.map(|page| Reply::Messages(page, reads))
+            .map_err(store_error)
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod append;
 mod chats;
 mod messages;
+mod rooms;
 mod users;
 
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 use tracing::error;
 
 use crate::bus::Bus;
@@ -40,6 +41,9 @@ pub struct Service {
     clock: Clock,
     limits: Limits,
     rosters: chats::Rosters,
+    numbers: chats::Numbers,
+    /// Held for writing while a membership changes, for reading while one is looked up.
+    membership: RwLock<()>,
     append: append::Append,
     closed: AtomicBool,
 }
@@ -60,6 +64,8 @@ impl Service {
             clock,
             limits,
             rosters: chats::rosters(),
+            numbers: chats::numbers(),
+            membership: RwLock::default(),
             append,
             closed: AtomicBool::new(false),
         };
@@ -81,14 +87,23 @@ impl Service {
     /// for the same disk.
     pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
         if self.closed.load(Ordering::Acquire) {
-            return Begun::Done(Some(Err(Error::unavailable("the server is shutting down"))));
+            return Begun::from(Err(Error::unavailable("the server is shutting down")));
         }
-        let done = match command {
+        if let Command::SendMessage { user, chat, draft } = command {
+            return match self.send_message(identity, user, chat, draft).await {
+                Ok(stored) => Begun::Storing(stored),
+                Err(error) => Begun::from(Err(error)),
+            };
+        }
+        Begun::from(self.perform(identity, command).await)
+    }
+
+    /// Does what has no second half.
+    async fn perform(&self, identity: &Identity, command: Command) -> Result<Reply, Error> {
+        match command {
             Command::SendMessage { user, chat, draft } => {
-                return match self.send_message(identity, user, chat, draft).await {
-                    Ok(stored) => Begun::Storing(stored),
-                    Err(error) => Begun::Done(Some(Err(error))),
-                };
+                let stored = self.send_message(identity, user, chat, draft).await?;
+                Begun::Storing(stored).await
             }
             Command::CreateUser {
                 external_id,
@@ -98,19 +113,26 @@ impl Service {
             Command::CreateChat { name, members } => {
                 self.create_chat(identity, name, members).await
             }
+            Command::CreateRoom { name, team } => self.create_room(identity, name, team).await,
             Command::ListChats {
                 user,
                 limit,
                 before,
             } => self.list_chats(identity, user, limit, before).await,
+            Command::ListMyRooms => self.list_my_rooms(identity).await,
+            Command::ListRooms => self.list_rooms(identity).await,
+            Command::GetRoom { chat, messages } => self.get_room(identity, chat, messages).await,
+            Command::ChangeChat { chat, change } => self.change_chat(identity, chat, change).await,
+            Command::DeleteChat { chat } => self.delete_chat(identity, chat).await,
+            Command::JoinChat { chat, read } => self.join_chat(identity, chat, read).await,
+            Command::LeaveChat { chat } => self.leave_chat(identity, chat).await,
             Command::ListMessages {
                 user,
                 chat,
                 history,
             } => self.list_messages(identity, user, chat, history).await,
             Command::ListSeats { user } => self.list_seats(identity, user).await,
-        };
-        Begun::Done(Some(done))
+        }
     }
 
     /// Whether commands can be served: asks the store.
@@ -145,9 +167,15 @@ impl Service {
 /// A command that has its place in the order; await it for the reply.
 pub enum Begun {
     /// It is finished.
-    Done(Option<Result<Reply, Error>>),
+    Done(Option<Box<Result<Reply, Error>>>),
     /// Its message is on the way into the store.
     Storing(oneshot::Receiver<Result<Sent, Error>>),
+}
+
+impl From<Result<Reply, Error>> for Begun {
+    fn from(reply: Result<Reply, Error>) -> Self {
+        Self::Done(Some(Box::new(reply)))
+    }
 }
 
 impl Future for Begun {
@@ -156,7 +184,7 @@ impl Future for Begun {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let lost = || Err(Error::unavailable("the server is shutting down"));
         match self.get_mut() {
-            Self::Done(reply) => Poll::Ready(reply.take().unwrap_or_else(lost)),
+            Self::Done(reply) => Poll::Ready(reply.take().map_or_else(lost, |reply| *reply)),
             Self::Storing(stored) => Pin::new(stored).poll(context).map(|stored| match stored {
                 Ok(stored) => stored.map(Reply::Sent),
                 Err(_) => lost(),

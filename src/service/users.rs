@@ -3,8 +3,7 @@
 
 use super::{Service, access, store_error};
 use crate::model::{
-    Caller, ConnectionId, Error, ErrorKind, Identity, NewUser, Profile, Reply, Rights, Role, User,
-    UserId,
+    Caller, Error, ErrorKind, Identity, NewUser, Profile, Reply, Rights, Role, User, UserId,
 };
 
 /// The longest external id, in characters.
@@ -16,6 +15,7 @@ const PROFILE_BYTES: usize = 2048;
 impl Service {
     /// Who is calling, once the token has been checked: its user is found or created, and
     /// takes over the token's claims. Without a caller (open mode) nobody is known yet.
+    /// `rights` are what a person's token gives.
     ///
     /// # Errors
     /// `Invalid`, `TooLarge`: the claims. `Unavailable`.
@@ -23,14 +23,9 @@ impl Service {
         &self,
         caller: Option<Caller>,
         rights: Rights,
-        connection: Option<ConnectionId>,
-    ) -> Result<Identity, Error> {
+    ) -> Result<(Rights, Option<User>), Error> {
         let Some(caller) = caller else {
-            return Ok(Identity {
-                user: None,
-                rights,
-                connection,
-            });
+            return Ok((rights, None));
         };
         let user = self
             .find_or_create(caller.external_id, caller.profile)
@@ -39,11 +34,7 @@ impl Service {
             Role::Service => Rights::Service,
             Role::User => rights,
         };
-        Ok(Identity {
-            user: Some(user.id),
-            rights,
-            connection,
-        })
+        Ok((rights, Some(user)))
     }
 
     pub(super) async fn create_user(

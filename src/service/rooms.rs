@@ -1,0 +1,216 @@
+//! Open chats and their people: looking, joining, leaving, changing, deleting.
+//! It refuses to judge: `access` does.
+
+use std::sync::Arc;
+
+use super::access::{self, Actor, Roster};
+use super::chats::check_name;
+use super::{Service, store_error};
+use crate::model::{
+    Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, Joined, Membership, NewChat,
+    Policy, Range, Reply, Room, Seq, User, UserId, Window,
+};
+
+/// How many chats a list of rooms holds at most.
+const PAGE: usize = 1000;
+
+/// How much of its history a changed chat is told with: as much as `retrieve` shows.
+const TOLD_WITH: usize = 1000;
+
+impl Service {
+    pub(super) async fn create_room(
+        &self,
+        identity: &Identity,
+        name: Option<String>,
+        team: Option<i64>,
+    ) -> Result<Reply, Error> {
+        check_name(name.as_deref())?;
+        let at = self.clock.now();
+        let new = NewChat {
+            id: ChatId::new(at),
+            name,
+            policy: Policy::Open,
+            owner: Some(access::user(identity, None)?),
+            team,
+            members: Vec::new(),
+            at,
+        };
+        let chat = self.store.create_chat(new).await.map_err(store_error)?;
+        self.room(chat, 0).await.map(Reply::Room)
+    }
+
+    pub(super) async fn list_my_rooms(&self, identity: &Identity) -> Result<Reply, Error> {
+        let user = access::user(identity, None)?;
+        let page = self.store.chats_of(user, None, PAGE).await;
+        self.rooms(page.map_err(store_error)?.chats).await
+    }
+
+    pub(super) async fn list_rooms(&self, identity: &Identity) -> Result<Reply, Error> {
+        let user = access::user(identity, None)?;
+        let chats = self.store.visible_chats(user, PAGE).await;
+        self.rooms(chats.map_err(store_error)?).await
+    }
+
+    async fn rooms(&self, chats: Vec<Chat>) -> Result<Reply, Error> {
+        let mut rooms = Vec::with_capacity(chats.len());
+        for chat in chats {
+            rooms.push(self.room(chat, 0).await?);
+        }
+        Ok(Reply::Rooms(rooms))
+    }
+
+    pub(super) async fn get_room(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        messages: usize,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let id = self.visible(actor, chat).await?.chat();
+        let found = self.store.chat(id).await.map_err(store_error)?;
+        let found = found.ok_or_else(|| access::no_chat(chat))?;
+        self.room(found, messages).await.map(Reply::Room)
+    }
+
+    /// A chat with its people and its latest messages.
+    async fn room(&self, chat: Chat, messages: usize) -> Result<Room, Error> {
+        let members = self.store.users(&chat.members).await.map_err(store_error)?;
+        let messages = match messages {
+            0 => Vec::new(),
+            limit => {
+                let history = History {
+                    range: Range::default(),
+                    window: Window::Last(limit),
+                };
+                let page = self.store.messages(chat.id, history).await;
+                page.map_err(store_error)?.messages
+            }
+        };
+        Ok(Room {
+            chat,
+            members,
+            messages,
+        })
+    }
+
+    pub(super) async fn change_chat(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        change: ChatChange,
+    ) -> Result<Reply, Error> {
+        check_name(change.name.as_deref())?;
+        let actor = access::actor(identity, None)?;
+        let roster = self.visible(actor, chat).await?;
+        access::may_change(actor, &roster)?;
+        let changed = self
+            .store
+            .change_chat(roster.chat(), change, self.clock.now());
+        let changed = changed.await.map_err(store_error)?;
+        let changed = changed.ok_or_else(|| access::no_chat(chat))?;
+        let room = self.room(changed, TOLD_WITH).await?;
+        let fact = Fact::ChatChanged(Arc::new(room.clone()));
+        self.publish(identity, fact).await;
+        Ok(Reply::Room(room))
+    }
+
+    pub(super) async fn delete_chat(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let roster = self.visible(actor, chat).await?;
+        let pk = match identity.user {
+            Some(user) => Some(self.user(user).await?.pk),
+            None => None,
+        };
+        access::may_delete(actor, pk, &roster)?;
+        let id = roster.chat();
+        let found = self.store.chat(id).await.map_err(store_error)?;
+        let pk = found.ok_or_else(|| access::no_chat(chat))?.pk;
+        let _changing = self.membership.write().await;
+        let deleted = self.store.delete_chat(id).await.map_err(store_error)?;
+        self.rosters.invalidate(&id).await;
+        if deleted {
+            let fact = Fact::ChatDeleted { chat: id, pk };
+            self.publish(identity, fact).await;
+        }
+        Ok(Reply::Deleted(id))
+    }
+
+    pub(super) async fn join_chat(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        read: Option<Seq>,
+    ) -> Result<Reply, Error> {
+        let (roster, user) = self.taking_part(identity, chat).await?;
+        if !roster.has(user) && roster.len() >= self.limits.members {
+            let limit = format_args!("{} members", self.limits.members);
+            return Err(Error::too_large("chat", limit));
+        }
+        let (fresh, room, user) = {
+            let _changing = self.membership.write().await;
+            let read = read.unwrap_or(0);
+            let added = self
+                .store
+                .add_member(roster.chat(), user, read, self.clock.now());
+            let added = added.await.map_err(store_error)?;
+            self.rosters.invalidate(&roster.chat()).await;
+            let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
+            (fresh, self.room(joined, 0).await?, self.user(user).await?)
+        };
+        let user = Arc::new(user);
+        if fresh {
+            let fact = Fact::MemberJoined(Arc::new(membership(&room, &user)));
+            self.publish(identity, fact).await;
+        }
+        Ok(Reply::Joined(Joined { fresh, room, user }))
+    }
+
+    pub(super) async fn leave_chat(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<Reply, Error> {
+        let (roster, user) = self.taking_part(identity, chat).await?;
+        let (removed, room, user) = {
+            let _changing = self.membership.write().await;
+            let removed = self
+                .store
+                .remove_member(roster.chat(), user, self.clock.now());
+            let removed = removed.await.map_err(store_error)?;
+            self.rosters.invalidate(&roster.chat()).await;
+            let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
+            (removed, self.room(left, 0).await?, self.user(user).await?)
+        };
+        if removed {
+            let fact = Fact::MemberLeft(Arc::new(membership(&room, &Arc::new(user))));
+            self.publish(identity, fact).await;
+        }
+        Ok(Reply::Left(roster.chat()))
+    }
+
+    /// The chat, which the caller has to see, and the user who is to come or go.
+    async fn taking_part(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<(Arc<Roster>, UserId), Error> {
+        let user = access::user(identity, None)?;
+        let roster = self.visible(Actor::User(user), chat).await?;
+        Ok((roster, user))
+    }
+}
+
+fn membership(room: &Room, user: &Arc<User>) -> Membership {
+    Membership {
+        chat: room.chat.id,
+        chat_pk: room.chat.pk,
+        policy: room.chat.policy,
+        user: Arc::clone(user),
+        members: room.members.clone(),
+        head: room.chat.head,
+    }
+}
