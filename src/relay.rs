@@ -47,6 +47,10 @@ impl Relay {
         match &notice.fact {
             Fact::MessageSent(message) => self.hub.deliver(message.chat, message.seq, notice),
             Fact::ChatCreated(chat) => self.hub.introduce(chat, notice),
+            Fact::MemberJoined(membership) => self.hub.welcome(membership, notice),
+            Fact::MemberLeft(membership) => self.hub.dismiss(membership, notice),
+            Fact::ChatChanged(room) => self.hub.spread(room.chat.id, notice),
+            Fact::ChatDeleted { chat, .. } => self.hub.bury(*chat, notice),
         }
     }
 
@@ -86,3 +90,7 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

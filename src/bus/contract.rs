@@ -13,6 +13,8 @@ fn notice(pk: i64) -> Notice {
         pk,
         name: None,
         policy: Policy::Closed,
+        owner: None,
+        team: None,
         members: Vec::new(),
         head: 0,
         created_at: at,
@@ -51,7 +53,7 @@ async fn what_was_said_before_closing_is_still_heard(bus: &dyn Bus) {
 fn pk(notice: Notice) -> i64 {
     match notice.fact {
         Fact::ChatCreated(chat) => chat.pk,
-        Fact::MessageSent(_) => 0,
+        _ => 0,
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::gateway::dialect::{Dialect, Frame};
-use crate::model::{Chat, ChatId, ConnectionId, Notice, Seq, UserId};
+use crate::gateway::dialect::Encoded;
+use crate::model::{Chat, ChatId, ConnectionId, Membership, Notice, Policy, Seq, UserId};
 
 pub use outbox::{Closed, Next, Outbox, OutboxLimits};
 pub use seat::Seat;
@@ -31,6 +31,8 @@ pub struct Hub {
 #[derive(Default)]
 struct Room {
     seats: HashMap<ConnectionId, Arc<Seat>>,
+    /// Those who look on without being members: they hear everything but messages.
+    watchers: HashMap<ConnectionId, Arc<Seat>>,
     /// The number of the latest message delivered here; `None`: it is not yet known from
     /// where on to deliver.
     delivered: Option<Seq>,
@@ -68,6 +70,15 @@ impl Hub {
         waiting
     }
 
+    /// Lets the connection hear everything but messages of this chat, member or not.
+    pub fn watch(&self, seat: &Arc<Seat>, chat: ChatId) {
+        let mut rooms = self.rooms.write();
+        if seat.watch(chat) {
+            let room = rooms.entry(chat).or_default();
+            room.lock().watchers.insert(seat.id, Arc::clone(seat));
+        }
+    }
+
     /// Says where a chat's deliveries begin: after `head`, which the store had when every
     /// seat that waits for this was taken. Does nothing where they have begun.
     pub fn open(&self, chat: ChatId, head: Seq) {
@@ -94,15 +105,16 @@ impl Hub {
                 }
             }
         }
-        for chat in left.chats {
+        for chat in left.chats.union(&left.watched) {
             let mut rooms = self.rooms.write();
-            let empty = rooms.get(&chat).is_some_and(|room| {
+            let empty = rooms.get(chat).is_some_and(|room| {
                 let mut room = room.lock();
                 room.seats.remove(&seat.id);
-                room.seats.is_empty()
+                room.watchers.remove(&seat.id);
+                room.is_empty()
             });
             if empty {
-                rooms.remove(&chat);
+                rooms.remove(chat);
             }
         }
     }
@@ -132,25 +144,90 @@ impl Hub {
 
     /// A chat was made: seats its members' connections there and tells them.
     pub fn introduce(&self, chat: &Chat, notice: &Notice) {
-        let seats: Vec<_> = {
-            let users = self.users.lock();
-            let connected = chat.members.iter().filter_map(|member| users.get(member));
-            connected
-                .flat_map(HashMap::values)
-                .map(Arc::clone)
-                .collect()
-        };
-        let mut waiting = false;
-        for seat in &seats {
-            waiting |= self.sit(seat, [chat.id]);
-        }
-        if waiting {
-            self.open(chat.id, 0);
-            // Who sees the chat in the store may have written already.
-            self.fall_behind(chat.id);
-        }
+        let seats = self.seats_of(&chat.members);
+        self.admit(&seats, chat.id, 0);
         let lagging = tell(seats.iter(), notice);
         self.leave_all(&lagging);
+    }
+
+    /// Somebody became a member: seats that user's connections in the chat and tells everybody
+    /// there.
+    pub fn welcome(&self, membership: &Membership, notice: &Notice) {
+        let seats = self.seats_of(&[membership.user.id]);
+        self.admit(&seats, membership.chat, membership.head);
+        self.spread(membership.chat, notice);
+    }
+
+    /// Somebody is no longer a member: that user's connections leave the chat, and those who
+    /// remain are told.
+    pub fn dismiss(&self, membership: &Membership, notice: &Notice) {
+        let seats = self.seats_of(&[membership.user.id]);
+        if let Some(room) = self.room(membership.chat) {
+            let mut room = room.lock();
+            for seat in &seats {
+                seat.rise(membership.chat);
+                room.seats.remove(&seat.id);
+                if membership.policy == Policy::Closed {
+                    // It no longer exists for them, so there is nothing to look at either.
+                    seat.forget(membership.chat);
+                    room.watchers.remove(&seat.id);
+                }
+            }
+        }
+        self.spread(membership.chat, notice);
+        self.forget_if_empty(membership.chat);
+    }
+
+    /// A chat is gone: everybody there is told and leaves it.
+    pub fn bury(&self, chat: ChatId, notice: &Notice) {
+        self.spread(chat, notice);
+        let buried = self.rooms.write().remove(&chat);
+        if let Some(room) = buried {
+            let room = room.lock();
+            for seat in room.seats.values().chain(room.watchers.values()) {
+                seat.forget(chat);
+            }
+        }
+    }
+
+    /// Tells everybody in a chat, and those who watch it, of what is no message.
+    pub fn spread(&self, chat: ChatId, notice: &Notice) {
+        let Some(room) = self.room(chat) else { return };
+        let lagging = {
+            let room = room.lock();
+            let seated = |id| room.seats.contains_key(id);
+            let watchers = room.watchers.iter().filter(|(id, _)| !seated(id));
+            let watchers = watchers.map(|(_, seat)| seat);
+            tell(room.seats.values().chain(watchers), notice)
+        };
+        self.leave_all(&lagging);
+    }
+
+    /// Seats connections in a chat that has had messages up to `head`. Whoever sees it in the
+    /// store may have written since, so a room that was not open is compared with the store.
+    fn admit(&self, seats: &[Arc<Seat>], chat: ChatId, head: Seq) {
+        let mut waiting = false;
+        for seat in seats {
+            waiting |= self.sit(seat, [chat]);
+        }
+        if waiting {
+            self.open(chat, head);
+            self.fall_behind(chat);
+        }
+    }
+
+    fn seats_of(&self, users: &[UserId]) -> Vec<Arc<Seat>> {
+        let known = self.users.lock();
+        let connected = users.iter().filter_map(|user| known.get(user));
+        let seats = connected.flat_map(HashMap::values);
+        seats.map(Arc::clone).collect()
+    }
+
+    fn forget_if_empty(&self, chat: ChatId) {
+        let mut rooms = self.rooms.write();
+        if rooms.get(&chat).is_some_and(|room| room.lock().is_empty()) {
+            rooms.remove(&chat);
+        }
     }
 
     /// Returns when chats have fallen behind. For one waiter.
@@ -183,38 +260,26 @@ impl Hub {
     }
 }
 
-/// Puts `notice` into the outbox of each seat, encoded once per dialect. Answers the seats
-/// that take nothing more.
+impl Room {
+    fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.watchers.is_empty()
+    }
+}
+
+/// Puts what each seat makes of `notice` into its outbox, encoded once per dialect. Answers
+/// the seats that take nothing more.
 fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Vec<Arc<Seat>> {
     let mut encoded = Encoded::default();
     let mut closed = Vec::new();
     for seat in seats {
-        if notice.origin == Some(seat.id) && !seat.dialect.tells_origin(notice) {
-            continue;
-        }
-        if let Some(frame) = encoded.of(seat.dialect, notice)
-            && seat.outbox.tell(frame).is_err()
-        {
+        let mut full = false;
+        let mut say = |frame| full |= seat.outbox.tell(frame).is_err();
+        seat.listener.tell(notice, &mut encoded, &mut say);
+        if full {
             closed.push(Arc::clone(seat));
         }
     }
     closed
-}
-
-/// One notice in each dialect that has been asked for.
-#[derive(Default)]
-struct Encoded(Vec<(&'static str, Option<Frame>)>);
-
-impl Encoded {
-    fn of(&mut self, dialect: &dyn Dialect, notice: &Notice) -> Option<Frame> {
-        let name = dialect.name();
-        if let Some((_, frame)) = self.0.iter().find(|(known, _)| *known == name) {
-            return frame.clone();
-        }
-        let frame = dialect.encode(notice);
-        self.0.push((name, frame.clone()));
-        frame
-    }
 }
 
 #[cfg(test)]

@@ -231,19 +231,10 @@ impl Load {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use serde_json::value::to_raw_value;
-
     use super::*;
-    use crate::gateway::dialect::Address;
 
     fn frame(number: usize) -> Frame {
-        let body = to_raw_value(&number).expect("a number");
-        Frame {
-            address: Address::Event("test"),
-            body: Arc::from(body),
-        }
+        Frame::Text(number.to_string().into())
     }
 
     fn outbox(frames: usize, bytes: usize) -> Outbox {
@@ -252,8 +243,8 @@ mod tests {
 
     fn taken(outbox: &Outbox) -> Option<String> {
         match outbox.take() {
-            Next::Frame(frame) => Some(frame.body.get().to_owned()),
-            Next::Empty | Next::Closed(_) => None,
+            Next::Frame(Frame::Text(text)) => Some(text.to_string()),
+            _ => None,
         }
     }
 
@@ -317,11 +308,7 @@ mod tests {
     #[tokio::test]
     async fn answers_hold_up_requests_and_not_news() {
         let outbox = outbox(10, 10_000);
-        let body = to_raw_value(&"x".repeat(ANSWERS_TO_WAIT_FOR)).expect("a string");
-        let large = Frame {
-            address: Address::Ack(1),
-            body: Arc::from(body),
-        };
+        let large = Frame::Text("x".repeat(ANSWERS_TO_WAIT_FOR).into());
         outbox.answer(large).expect("room");
         outbox.tell(frame(1)).expect("answers leave room for news");
         assert!(outbox.is_full_of_answers());

@@ -2,19 +2,20 @@
 //! It refuses to know the other seats.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::{Closed, Outbox};
-use crate::gateway::dialect::Dialect;
+use crate::gateway::dialect::Listener;
 use crate::model::{ChatId, ConnectionId, UserId};
 
 /// One connection, as the hub sees it.
 pub struct Seat {
     /// Which one.
     pub id: ConnectionId,
-    /// What its client speaks.
-    pub dialect: &'static dyn Dialect,
+    /// What it makes of what happens.
+    pub listener: Arc<dyn Listener>,
     /// What waits to be sent to it.
     pub outbox: Outbox,
     place: Mutex<Place>,
@@ -25,14 +26,16 @@ pub struct Seat {
 pub(super) struct Place {
     pub(super) user: Option<UserId>,
     pub(super) chats: HashSet<ChatId>,
+    /// Those that it looks at without being a member.
+    pub(super) watched: HashSet<ChatId>,
 }
 
 impl Seat {
     /// A seat that is nobody's yet.
-    pub fn new(id: ConnectionId, dialect: &'static dyn Dialect, outbox: Outbox) -> Self {
+    pub fn new(id: ConnectionId, listener: Arc<dyn Listener>, outbox: Outbox) -> Self {
         Self {
             id,
-            dialect,
+            listener,
             outbox,
             place: Mutex::default(),
         }
@@ -53,6 +56,25 @@ impl Seat {
         self.change(|place| {
             place.chats.insert(chat);
         })
+    }
+
+    /// Notes that it watches this chat; `false`: the connection has gone.
+    pub(super) fn watch(&self, chat: ChatId) -> bool {
+        self.change(|place| {
+            place.watched.insert(chat);
+        })
+    }
+
+    /// Notes that it is no longer in this chat.
+    pub(super) fn rise(&self, chat: ChatId) {
+        self.place.lock().chats.remove(&chat);
+    }
+
+    /// Notes that there is no such chat any more.
+    pub(super) fn forget(&self, chat: ChatId) {
+        let mut place = self.place.lock();
+        place.chats.remove(&chat);
+        place.watched.remove(&chat);
     }
 
     /// Empties it; answers where it was.

@@ -4,33 +4,27 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::value::to_raw_value;
 
 use super::*;
-use crate::gateway::dialect::{Address, Frame};
-use crate::model::{Fact, Message, MessageId, Policy};
+use crate::gateway::dialect::{Frame, Listener};
+use crate::model::{Fact, Message, MessageId, NewUser, Policy, Profile, User};
 
-/// A dialect that says of a message its number, and of a chat nothing but that it is there.
+/// Says of a message its number, of anything else a word.
 struct Numbers;
 
-impl Dialect for Numbers {
-    fn name(&self) -> &'static str {
-        "numbers"
-    }
-
-    fn encode(&self, notice: &Notice) -> Option<Frame> {
-        let number = match &notice.fact {
-            Fact::MessageSent(message) => message.seq,
-            Fact::ChatCreated(_) => 0,
+impl Listener for Numbers {
+    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+        let word = match &notice.fact {
+            Fact::MessageSent(message) => message.seq.to_string(),
+            Fact::ChatCreated(_) => "created".into(),
+            Fact::MemberJoined(_) => "joined".into(),
+            Fact::MemberLeft(_) => "left".into(),
+            Fact::ChatChanged(_) => "changed".into(),
+            Fact::ChatDeleted { .. } => "deleted".into(),
         };
-        Some(Frame {
-            address: Address::Event("number"),
-            body: Arc::from(to_raw_value(&number).ok()?),
-        })
-    }
-
-    fn tells_origin(&self, notice: &Notice) -> bool {
-        !matches!(notice.fact, Fact::ChatCreated(_))
+        if let Some(frame) = encoded.once("numbers", || Some(Frame::Text(word.into()))) {
+            say(frame);
+        }
     }
 }
 
@@ -42,7 +36,7 @@ fn seat(frames: usize) -> Arc<Seat> {
         bytes: 1 << 20,
     };
     let outbox = Outbox::new(limits);
-    Arc::new(Seat::new(ConnectionId::new(NOW), &Numbers, outbox))
+    Arc::new(Seat::new(ConnectionId::new(NOW), Arc::new(Numbers), outbox))
 }
 
 fn user() -> UserId {
@@ -63,11 +57,13 @@ fn message(chat: ChatId, seq: Seq) -> Notice {
     let message = Message {
         id: MessageId::new(NOW),
         chat,
+        chat_pk: 1,
         seq,
-        sender: user(),
+        sender: Arc::new(somebody(user())),
         kind: "text".into(),
         text: "hello".into(),
         client_id: None,
+        sent_as_read: false,
         created_at: NOW,
         modified_at: NOW,
     };
@@ -83,20 +79,47 @@ fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
     }
 }
 
-fn heard(seat: &Seat) -> Vec<Seq> {
+fn heard(seat: &Seat) -> Vec<String> {
     let mut heard = Vec::new();
-    while let Next::Frame(frame) = seat.outbox.take() {
-        heard.push(frame.body.get().parse().expect("a number"));
+    while let Next::Frame(Frame::Text(text)) = seat.outbox.take() {
+        heard.push(text.to_string());
     }
     heard
 }
 
-fn created(members: Vec<UserId>, origin: Option<ConnectionId>) -> (Chat, Notice) {
+fn somebody(id: UserId) -> User {
+    let new = NewUser {
+        id,
+        external_id: "somebody".into(),
+        profile: Profile::default(),
+        at: NOW,
+    };
+    new.into_user(1)
+}
+
+fn membership(chat: ChatId, user: UserId, head: Seq) -> Arc<Membership> {
+    Arc::new(Membership {
+        chat,
+        chat_pk: 1,
+        policy: Policy::Closed,
+        user: Arc::new(somebody(user)),
+        members: Vec::new(),
+        head,
+    })
+}
+
+fn notice(fact: Fact) -> Notice {
+    Notice { origin: None, fact }
+}
+
+fn created(members: Vec<UserId>) -> (Chat, Notice) {
     let chat = Chat {
         id: ChatId::new(NOW),
         pk: 1,
         name: None,
         policy: Policy::Closed,
+        owner: None,
+        team: None,
         members,
         head: 0,
         created_at: NOW,
@@ -104,7 +127,7 @@ fn created(members: Vec<UserId>, origin: Option<ConnectionId>) -> (Chat, Notice)
         active_at: NOW,
     };
     let fact = Fact::ChatCreated(chat.clone());
-    (chat, Notice { origin, fact })
+    (chat, notice(fact))
 }
 
 #[test]
@@ -114,8 +137,8 @@ fn everybody_in_a_chat_hears_each_message_once_in_order() {
     let boris = seated(&hub, user(), chat, 0);
     let elsewhere = seated(&hub, user(), ChatId::new(NOW), 0);
     deliver(&hub, chat, [1, 2, 2, 1, 3]);
-    assert_eq!(heard(&anna), [1, 2, 3]);
-    assert_eq!(heard(&boris), [1, 2, 3]);
+    assert_eq!(heard(&anna), ["1", "2", "3"]);
+    assert_eq!(heard(&boris), ["1", "2", "3"]);
     assert!(heard(&elsewhere).is_empty());
 }
 
@@ -124,11 +147,11 @@ fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = seated(&hub, user(), chat, 4);
     deliver(&hub, chat, [5, 8]);
-    assert_eq!(heard(&anna), [5]);
+    assert_eq!(heard(&anna), ["5"]);
     assert_eq!(hub.take_behind(), [(chat, 5)]);
     assert_eq!(hub.take_behind(), []);
     deliver(&hub, chat, [6, 7, 8, 8, 9]);
-    assert_eq!(heard(&anna), [6, 7, 8, 9]);
+    assert_eq!(heard(&anna), ["6", "7", "8", "9"]);
 }
 
 #[test]
@@ -142,7 +165,7 @@ fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
     hub.open(chat, 6);
     assert_eq!(hub.take_behind(), [(chat, 6)]);
     deliver(&hub, chat, [7, 8]);
-    assert_eq!(heard(&anna), [7, 8]);
+    assert_eq!(heard(&anna), ["7", "8"]);
 }
 
 #[test]
@@ -155,8 +178,8 @@ fn a_later_seat_does_not_move_an_open_room() {
     assert!(!hub.sit(&boris, [chat]));
     hub.open(chat, 100);
     deliver(&hub, chat, [2]);
-    assert_eq!(heard(&anna), [1, 2]);
-    assert_eq!(heard(&boris), [2]);
+    assert_eq!(heard(&anna), ["1", "2"]);
+    assert_eq!(heard(&boris), ["2"]);
 }
 
 #[test]
@@ -167,7 +190,7 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
     hub.enter(&slow, user());
     hub.sit(&slow, [chat, other]);
     deliver(&hub, chat, 1..=5);
-    assert_eq!(heard(&anna), [1, 2, 3, 4, 5]);
+    assert_eq!(heard(&anna), ["1", "2", "3", "4", "5"]);
     assert_eq!(slow.outbox.closed(), Some(Closed::Lagging));
     assert!(!slow.is_in(chat) && !slow.is_in(other));
     assert!(hub.room(other).is_none(), "an empty room is forgotten");
@@ -186,22 +209,84 @@ fn one_that_has_gone_is_never_seated_again() {
 }
 
 #[test]
-fn members_are_seated_in_a_new_chat_and_told_but_not_the_connection_that_made_it() {
+fn members_are_seated_in_a_new_chat_and_told() {
     let hub = Hub::default();
     let (anna, boris) = (user(), user());
-    let makers = seated(&hub, anna, ChatId::new(NOW), 0);
+    let annas = seated(&hub, anna, ChatId::new(NOW), 0);
     let annas_other = seated(&hub, anna, ChatId::new(NOW), 0);
     let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
     let strangers = seated(&hub, user(), ChatId::new(NOW), 0);
-    let (chat, notice) = created(vec![anna, boris], Some(makers.id));
+    let (chat, notice) = created(vec![anna, boris]);
     hub.introduce(&chat, &notice);
     deliver(&hub, chat.id, [1]);
-    assert_eq!(heard(&makers), [1]);
-    assert_eq!(heard(&annas_other), [0, 1]);
-    assert_eq!(heard(&boriss), [0, 1]);
+    for seat in [annas, annas_other, boriss] {
+        assert_eq!(heard(&seat), ["created", "1"]);
+    }
     assert!(heard(&strangers).is_empty());
     // What members wrote before they were seated here is asked for.
     assert_eq!(hub.take_behind(), [(chat.id, 1)]);
+}
+
+#[test]
+fn a_new_member_hears_what_comes_after_joining() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let annas = seated(&hub, user(), chat, 0);
+    let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
+    deliver(&hub, chat, [1]);
+    let joined = membership(chat, boris, 1);
+    hub.welcome(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
+    deliver(&hub, chat, [2]);
+    assert_eq!(heard(&annas), ["1", "joined", "2"]);
+    assert_eq!(heard(&boriss), ["joined", "2"]);
+}
+
+#[test]
+fn one_who_left_hears_nothing_more() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let annas = seated(&hub, user(), chat, 0);
+    let boriss = seated(&hub, boris, chat, 0);
+    let left = membership(chat, boris, 0);
+    hub.dismiss(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
+    deliver(&hub, chat, [1]);
+    assert_eq!(heard(&annas), ["left", "1"]);
+    assert!(heard(&boriss).is_empty());
+    assert!(!boriss.is_in(chat));
+}
+
+#[test]
+fn one_who_left_a_closed_chat_does_not_watch_it_either() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let _annas = seated(&hub, user(), chat, 0);
+    let boriss = seated(&hub, boris, chat, 0);
+    hub.watch(&boriss, chat);
+    let left = membership(chat, boris, 0);
+    hub.dismiss(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
+    hub.bury(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    assert!(heard(&boriss).is_empty());
+}
+
+#[test]
+fn one_who_watches_hears_everything_but_messages() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let watching = seated(&hub, user(), ChatId::new(NOW), 0);
+    hub.watch(&watching, chat);
+    let _annas = seated(&hub, user(), chat, 0);
+    deliver(&hub, chat, [1]);
+    let joined = membership(chat, boris, 1);
+    hub.welcome(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
+    hub.bury(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    assert_eq!(heard(&watching), ["joined", "deleted"]);
+    assert!(hub.room(chat).is_none());
+}
+
+#[test]
+fn a_member_who_watches_hears_everything_once() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let annas = seated(&hub, user(), chat, 0);
+    hub.watch(&annas, chat);
+    deliver(&hub, chat, [1]);
+    hub.bury(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    assert_eq!(heard(&annas), ["1", "deleted"]);
 }
 
 #[test]
@@ -214,5 +299,5 @@ fn as_another_user_a_connection_hears_the_other_users_chats_only() {
     }
     deliver(&hub, first, [1]);
     deliver(&hub, second, [1, 2]);
-    assert_eq!(heard(&anna), [1, 2]);
+    assert_eq!(heard(&anna), ["1", "2"]);
 }
