@@ -9,10 +9,11 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::gateway::dialect::Dialect;
+use crate::auth::Authenticator;
+use crate::gateway::dialect::Listener;
 use crate::hub::{Closed, Hub, Outbox, OutboxLimits, Seat};
 use crate::model::{
-    Caller, ChatId, Clock, Command, ConnectionId, Error, Identity, Reply, Rights, UserId,
+    ChatId, Clock, Command, ConnectionId, Error, ErrorKind, Identity, Reply, Rights, UserId,
 };
 use crate::service::{Begun, Service};
 
@@ -27,12 +28,55 @@ pub struct Desk {
     pub service: Arc<Service>,
     /// Delivers.
     pub hub: Arc<Hub>,
+    /// Checks tokens.
+    pub authenticator: Arc<Authenticator>,
     /// Says when a token ends.
     pub clock: Clock,
     /// How much may wait for one connection.
     pub outbox: OutboxLimits,
     /// Cancelled: what waits for a connection is still sent, then it ends.
     pub closing: CancellationToken,
+}
+
+/// Somebody whose token was good.
+pub struct Admitted {
+    /// Who it is, on a connection of its own.
+    pub identity: Identity,
+    /// How long the token is still good; `None`: for ever.
+    pub lifetime: Option<Duration>,
+}
+
+impl Desk {
+    /// Checks a token, and finds or creates the user that it speaks of.
+    ///
+    /// # Errors
+    /// `Unauthenticated`: the token is not good; what is wrong with it stands in the source,
+    /// for the log. Otherwise as [`Service::identify`].
+    pub async fn admit(&self, token: Option<&str>) -> Result<Admitted, Error> {
+        let now = self.clock.now();
+        let caller = self.authenticator.authenticate(token, now);
+        let caller = caller.map_err(|reason| unauthenticated().because(reason))?;
+        let rights = match *self.authenticator {
+            Authenticator::Open => Rights::Open,
+            Authenticator::Jwt(_) => Rights::Own,
+        };
+        let expires_at = caller.as_ref().and_then(|caller| caller.expires_at);
+        let lifetime = expires_at.map(|at| Duration::try_from(at - now).unwrap_or_default());
+        let (rights, user) = limited(self.service.identify(caller, rights)).await?;
+        Ok(Admitted {
+            identity: Identity {
+                user: user.as_ref().map(|user| user.id),
+                rights,
+                connection: Some(ConnectionId::new(now)),
+            },
+            lifetime,
+        })
+    }
+}
+
+/// What is said of every token that is not good (PROTOCOL §1.3).
+pub fn unauthenticated() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "no valid token")
 }
 
 /// One live client. When it is dropped its seats are empty.
@@ -43,29 +87,33 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection of this caller, seated in the chats of its user. `rights` are what a
-    /// caller has whose token says nothing of them.
+    /// A connection of somebody who was admitted, seated in the chats of its user.
     ///
     /// # Errors
-    /// As [`Service::identify`]; `Unavailable`: the chats could not be read.
+    /// `Unavailable`: the chats could not be read.
     pub async fn open(
         desk: Desk,
-        dialect: &'static dyn Dialect,
-        caller: Option<Caller>,
-        rights: Rights,
+        identity: Identity,
+        listener: Arc<dyn Listener>,
     ) -> Result<Self, Error> {
-        let id = ConnectionId::new(desk.clock.now());
-        let identity = limited(desk.service.identify(caller, rights, Some(id))).await?;
+        let id = identity.connection;
+        let id = id.unwrap_or_else(|| ConnectionId::new(desk.clock.now()));
+        let outbox = Outbox::new(desk.outbox);
         let connection = Self {
-            seat: Arc::new(Seat::new(id, dialect, Outbox::new(desk.outbox))),
+            seat: Arc::new(Seat::new(id, listener, outbox)),
             identity: Mutex::new(identity),
             desk,
         };
         if let Some(user) = identity.user {
             connection.take_seats(user).await?;
         }
-        debug!(connection = %id, dialect = dialect.name(), "connected");
+        debug!(connection = %id, "connected");
         Ok(connection)
+    }
+
+    /// Lets the connection hear what changes in this chat, member or not.
+    pub fn watch(&self, chat: ChatId) {
+        self.desk.hub.watch(&self.seat, chat);
     }
 
     /// What waits to be sent to the client.
@@ -96,7 +144,7 @@ impl Connection {
         let begin = self.desk.service.begin(&identity, command);
         match tokio::time::timeout(TIME_LIMIT, begin).await {
             Ok(placed) => placed,
-            Err(_) => Begun::Done(Some(Err(too_slow()))),
+            Err(_) => Begun::from(Err(too_slow())),
         }
     }
 

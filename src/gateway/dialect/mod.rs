@@ -1,50 +1,146 @@
-//! The seam to what clients speak: how a dialect writes what it has to tell.
-//! It refuses to do anything: no state, no input, no output, the same answer every time.
+//! The seam to what clients speak: from frames to commands, from replies and notices to frames.
+//! It refuses to do anything else: no input, no output, no waiting. A dialect of the raw
+//! WebSocket is a file here and a line in [`ALL`].
 
+mod by_action;
+mod by_type;
 pub mod fields;
 pub mod plain;
+mod undecided;
 
 use std::sync::Arc;
 
+use axum::extract::ws::Utf8Bytes;
+use jiff::tz::TimeZone;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::Notice;
+use crate::model::{ChatId, Clock, Command, ConnectionId, Error, Notice, Reply};
 
-/// A protocol that clients speak.
-pub trait Dialect: Send + Sync {
-    /// What it is called in logs and figures; two dialects never share a name.
-    fn name(&self) -> &'static str;
+pub use undecided::Undecided;
 
-    /// How it tells a client of `notice`; `None`: it does not.
-    fn encode(&self, notice: &Notice) -> Option<Frame>;
-
-    /// Whether the connection whose request brought `notice` about is told of it like any
-    /// other, beside the answer to its request.
-    fn tells_origin(&self, notice: &Notice) -> bool;
+/// What one connection makes of what happens: its dialect, and what it has subscribed to.
+pub trait Listener: Send + Sync {
+    /// Says of `notice` what its client is to hear, nothing to several frames. Runs while the
+    /// chat's deliveries wait: it must not block. What many connections say alike is taken
+    /// from `encoded`.
+    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame));
 }
+
+/// One connection's side of a dialect of the raw WebSocket.
+pub trait Talk: Listener {
+    /// Reads a text frame.
+    fn hear(self: Arc<Self>, text: &str) -> Heard;
+
+    /// The answer to a frame that is no text.
+    fn refuse_binary(&self) -> Frame;
+
+    /// Whether the client wants to hear what changes in this chat even while its user is no
+    /// member. Asked after a request about the chat was answered.
+    fn watches(&self, chat: ChatId) -> bool {
+        let _ = chat;
+        false
+    }
+}
+
+/// What a frame asks for.
+pub enum Heard {
+    /// A command, and what makes the answer of its outcome.
+    Ask(Command, Answer),
+    /// Nothing of the service: these frames are the answer.
+    Say(Vec<Frame>),
+}
+
+/// Makes the frames that answer a command, and notes what follows for its connection.
+pub type Answer = Box<dyn FnOnce(Result<Reply, Error>) -> Vec<Frame> + Send>;
+
+/// What a dialect is told of a connection when it begins.
+#[derive(Clone)]
+pub struct Setting {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// Says what day it is.
+    pub clock: Clock,
+    /// The server's time zone.
+    pub zone: TimeZone,
+    /// `?ack=1`: requests that succeed in silence are answered, too.
+    pub acks: Acks,
+    /// `?push=0`: nothing is sent unasked.
+    pub push: Push,
+}
+
+/// Whether requests that succeed in silence are answered, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acks {
+    /// As the original dialect has it.
+    Silent,
+    /// Every request is answered.
+    Always,
+}
+
+/// Whether a client is sent what it did not ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Push {
+    /// It is.
+    On,
+    /// It waits for answers only.
+    Off,
+}
+
+/// A dialect of the raw WebSocket.
+pub struct Dialect {
+    /// What it is called in logs and figures.
+    pub name: &'static str,
+    /// The paths that speak it, without the trailing slash.
+    pub paths: &'static [&'static str],
+    /// Whether the first frame on a path that all dialects share is of this one.
+    pub recognises: fn(&Value) -> bool,
+    /// Begins a conversation.
+    pub begin: fn(Setting) -> Arc<dyn Talk>,
+}
+
+/// Every dialect of the raw WebSocket.
+pub static ALL: [Dialect; 2] = [by_action::DIALECT, by_type::DIALECT];
 
 /// Something for one client, encoded; a clone shares the text.
 #[derive(Debug, Clone)]
-pub struct Frame {
-    /// How the client will recognise it.
-    pub address: Address,
-    /// The JSON.
-    pub body: Arc<RawValue>,
-}
-
-/// How a client recognises what it receives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Address {
-    /// A Socket.IO event of this name.
-    Event(&'static str),
+pub enum Frame {
+    /// A Socket.IO event of this name, with its body.
+    Event(&'static str, Arc<RawValue>),
     /// The acknowledgement that a Socket.IO client asked for under this number.
-    Ack(i64),
+    Ack(i64, Arc<RawValue>),
+    /// A text frame of a raw WebSocket.
+    Text(Utf8Bytes),
 }
 
 impl Frame {
     /// About how many bytes it takes on the wire and in a queue.
     pub fn weight(&self) -> usize {
         const ENVELOPE: usize = 64;
-        self.body.get().len() + ENVELOPE
+        ENVELOPE
+            + match self {
+                Self::Event(_, body) | Self::Ack(_, body) => body.get().len(),
+                Self::Text(text) => text.len(),
+            }
+    }
+}
+
+/// One notice as it was encoded so far, once per dialect and purpose.
+#[derive(Default)]
+pub struct Encoded(Vec<(&'static str, Option<Frame>)>);
+
+impl Encoded {
+    /// The frame under `key`, made by `encode` the first time that it is asked for.
+    pub fn once(
+        &mut self,
+        key: &'static str,
+        encode: impl FnOnce() -> Option<Frame>,
+    ) -> Option<Frame> {
+        if let Some((_, frame)) = self.0.iter().find(|(known, _)| *known == key) {
+            return frame.clone();
+        }
+        let frame = encode();
+        self.0.push((key, frame.clone()));
+        frame
     }
 }

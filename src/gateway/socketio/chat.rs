@@ -18,19 +18,16 @@ use super::conversation::{Conversation, Event};
 use super::pump;
 use super::session::Sessions;
 use super::wire::EventName;
-use crate::auth::Authenticator;
-use crate::gateway::connection::{Connection, Desk};
+use crate::gateway::connection::{Connection, Desk, unauthenticated};
 use crate::gateway::credentials;
 use crate::gateway::dialect::plain::Plain;
-use crate::model::{Error, ErrorKind, Rights};
+use crate::model::{Error, ErrorKind};
 
 /// What the namespace needs of the rest of the server.
 #[derive(Clone)]
 pub struct Chat {
     /// To the service and the hub.
     pub desk: Desk,
-    /// Checks tokens.
-    pub authenticator: Arc<Authenticator>,
     /// The connections under the sockets.
     pub sessions: Arc<Sessions>,
     /// Every task that serves requests.
@@ -98,24 +95,16 @@ impl Chat {
         socket: &Socket<LocalAdapter>,
         token: Token,
     ) -> Result<(Connection, Option<Duration>), Error> {
-        let refuse = || Error::new(ErrorKind::Unauthenticated, "no valid token");
         let parts = socket.req_parts();
         let token = match token {
             Token::Given(token) => Some(token),
             Token::Absent => credentials::of_request(&parts.uri, &parts.headers),
-            Token::Malformed => return Err(refuse()),
+            Token::Malformed => return Err(unauthenticated()),
         };
-        let now = self.desk.clock.now();
-        let caller = self.authenticator.authenticate(token.as_deref(), now);
-        let caller = caller.map_err(|reason| refuse().because(reason))?;
-        let rights = match *self.authenticator {
-            Authenticator::Open => Rights::Open,
-            Authenticator::Jwt(_) => Rights::Own,
-        };
-        let expires_at = caller.as_ref().and_then(|caller| caller.expires_at);
-        let lifetime = expires_at.map(|at| Duration::try_from(at - now).unwrap_or_default());
-        let connection = Connection::open(self.desk.clone(), &EventName, caller, rights).await?;
-        Ok((connection, lifetime))
+        let admitted = self.desk.admit(token.as_deref()).await?;
+        let listener = Arc::new(EventName(admitted.identity.connection));
+        let connection = Connection::open(self.desk.clone(), admitted.identity, listener).await?;
+        Ok((connection, admitted.lifetime))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::session::Session;
 use super::wire::{self, Request};
 use crate::gateway::connection::Connection;
-use crate::gateway::dialect::{Address, Frame};
+use crate::gateway::dialect::Frame;
 use crate::model::{Command, Error, Reply, Sent};
 use crate::service::Begun;
 
@@ -122,7 +122,7 @@ impl Conversation {
             }
             let begun = match command {
                 Ok(command) => self.connection.begin(command).await,
-                Err(error) => Begun::Done(Some(Err(error))),
+                Err(error) => Begun::from(Err(error)),
             };
             if matches!(begun, Begun::Done(_)) && sending.is_empty() {
                 self.answer(asked, begun.await).await;
@@ -165,9 +165,13 @@ impl Conversation {
         let frame = match result {
             Ok(reply) if asked.ack.is_none() && self.hears_of(&reply) => return,
             Ok(reply) => {
-                let (name, body) = wire::answer(&reply);
-                let address = asked.ack.map_or(Address::Event(name), Address::Ack);
-                Frame { address, body }
+                let Some((name, body)) = wire::answer(&reply) else {
+                    return;
+                };
+                match asked.ack {
+                    Some(number) => Frame::Ack(number, body),
+                    None => Frame::Event(name, body),
+                }
             }
             Err(error) => refusal(&asked, &error),
         };
@@ -220,10 +224,7 @@ fn open(event: &Event) -> (Asked, Result<Command, Error>) {
 
 fn refusal(asked: &Asked, error: &Error) -> Frame {
     match asked.ack {
-        Some(number) => Frame {
-            address: Address::Ack(number),
-            body: wire::refusal(error),
-        },
+        Some(number) => Frame::Ack(number, wire::refusal(error)),
         None => wire::exception(&asked.name, error),
     }
 }

@@ -17,7 +17,6 @@ use socketioxide::{ParserConfig, SocketIo};
 
 use self::chat::Chat;
 use self::session::{Sessions, watch};
-use crate::auth::Authenticator;
 use crate::gateway::Tasks;
 use crate::gateway::connection::Desk;
 
@@ -37,13 +36,7 @@ pub struct SocketIoServer {
 impl SocketIoServer {
     /// Puts `/socket.io/` in front of `router`. `frame_bytes` bounds a request in either
     /// transport.
-    pub fn mount(
-        router: Router,
-        desk: Desk,
-        authenticator: Arc<Authenticator>,
-        tasks: &Tasks,
-        frame_bytes: usize,
-    ) -> (Self, Router) {
+    pub fn mount(router: Router, desk: Desk, tasks: &Tasks, frame_bytes: usize) -> (Self, Router) {
         let parser = ParserConfig::common()
             .max_incoming_binaries(16)
             .max_incoming_binary_buf_size(frame_bytes)
@@ -60,7 +53,6 @@ impl SocketIoServer {
         let sessions = Arc::new(Sessions::default());
         let chat = Chat {
             desk,
-            authenticator,
             sessions: Arc::clone(&sessions),
             requests: tasks.requests.clone(),
             pumps: tasks.pumps.clone(),

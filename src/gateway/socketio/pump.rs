@@ -17,7 +17,7 @@ use socketioxide::{SendError, SocketError};
 use tracing::info;
 
 use super::conversation::Conversation;
-use crate::gateway::dialect::{Address, Frame};
+use crate::gateway::dialect::Frame;
 use crate::hub::{Closed, Next};
 
 /// How many frames go over before it is looked whether the client takes them.
@@ -121,17 +121,18 @@ async fn burst(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) 
 }
 
 fn emit(socket: &Arc<Socket<LocalAdapter>>, frame: &Frame) -> Result<(), SendError> {
-    match frame.address {
-        Address::Event(name) => socket.emit(name, &*frame.body),
-        Address::Ack(number) => {
+    match frame {
+        Frame::Event(name, body) => socket.emit(name, &**body),
+        Frame::Ack(number, body) => {
             // The extractor is the library's only way to an acknowledgement, and it can be
             // asked again: one that did not get through is not lost.
             let mut nothing = Value::Bytes(bytes::Bytes::new());
-            let number = Some(number);
-            match AckSender::from_message_parts(socket, &mut nothing, &number) {
-                Ok(ack) => ack.send(&*frame.body),
+            match AckSender::from_message_parts(socket, &mut nothing, &Some(*number)) {
+                Ok(ack) => ack.send(&**body),
                 Err(never) => match never {},
             }
         }
+        // No dialect of Socket.IO makes such a frame.
+        Frame::Text(_) => Ok(()),
     }
 }

@@ -9,49 +9,53 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::requests::Next;
 use super::{CREATE_CHAT, CREATE_USER, EXCEPTION, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
-use crate::gateway::dialect::{Address, Dialect, Frame};
+use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{
-    Chat, ChatId, ChatPage, Error, Fact, Message, MessageId, MessagePage, Notice, Reply, Seq, User,
-    UserId,
+    Chat, ChatId, ChatPage, ConnectionId, Error, Fact, Message, MessageId, MessagePage, Notice,
+    Reply, Seq, User, UserId,
 };
 
-/// The event-name dialect, as the hub knows it.
-pub struct EventName;
+/// What a Socket.IO connection makes of what happens.
+pub struct EventName(pub Option<ConnectionId>);
 
-impl Dialect for EventName {
-    fn name(&self) -> &'static str {
-        "event-name"
-    }
-
-    fn encode(&self, notice: &Notice) -> Option<Frame> {
-        match &notice.fact {
-            Fact::MessageSent(message) => Some(event(NEW_MESSAGE, &MessageBody::of(message))),
-            Fact::ChatCreated(chat) => Some(event(CREATE_CHAT, &chat_answer(chat))),
-        }
-    }
-
-    fn tells_origin(&self, notice: &Notice) -> bool {
+impl Listener for EventName {
+    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
         // The one who made a chat has it in its answer already.
-        !matches!(notice.fact, Fact::ChatCreated(_))
+        if matches!(notice.fact, Fact::ChatCreated(_))
+            && notice.origin.is_some()
+            && notice.origin == self.0
+        {
+            return;
+        }
+        if let Some(frame) = encoded.once("event-name", || encode(&notice.fact)) {
+            say(frame);
+        }
     }
 }
 
-/// The answer to a request: the name of the event, and its body.
-pub fn answer(reply: &Reply) -> (&'static str, Arc<RawValue>) {
-    match reply {
-        Reply::User(user) => (
-            CREATE_USER,
-            json(&UserAnswer {
-                user: UserBody::of(user),
-            }),
-        ),
+fn encode(fact: &Fact) -> Option<Frame> {
+    match fact {
+        Fact::MessageSent(message) => Some(event(NEW_MESSAGE, &MessageBody::of(message))),
+        Fact::ChatCreated(chat) => Some(event(CREATE_CHAT, &chat_answer(chat))),
+        // The dialect has no words for the rest.
+        _ => None,
+    }
+}
+
+/// The answer to a request: the name of the event, and its body. `None`: to something that
+/// this dialect cannot ask.
+pub fn answer(reply: &Reply) -> Option<(&'static str, Arc<RawValue>)> {
+    let user = |user| UserAnswer {
+        user: UserBody::of(user),
+    };
+    Some(match reply {
+        Reply::User(found) => (CREATE_USER, json(&user(found))),
         Reply::Chat(chat) => (CREATE_CHAT, json(&chat_answer(chat))),
         Reply::Chats(page) => (LIST_CHATS, json(&ChatsAnswer::of(page))),
-        Reply::Messages(page) => (LIST_MESSAGES, json(&MessagesAnswer::of(page))),
+        Reply::Messages(page, _) => (LIST_MESSAGES, json(&MessagesAnswer::of(page))),
         Reply::Sent(sent) => (NEW_MESSAGE, json(&MessageBody::of(sent.message()))),
-        // Nobody asks for this on the wire.
-        Reply::Seats(_) => (LIST_CHATS, json(&())),
-    }
+        _ => return None,
+    })
 }
 
 /// An error as the body of an acknowledgement.
@@ -73,10 +77,7 @@ pub fn exception(name: &str, error: &Error) -> Frame {
 }
 
 fn event(name: &'static str, body: &impl Serialize) -> Frame {
-    Frame {
-        address: Address::Event(name),
-        body: json(body),
-    }
+    Frame::Event(name, json(body))
 }
 
 fn json(body: &impl Serialize) -> Arc<RawValue> {
@@ -216,7 +217,7 @@ impl<'a> MessageBody<'a> {
             room: message.chat,
             msg: &message.text,
             kind: &message.kind,
-            user_id: message.sender,
+            user_id: message.sender.id,
             created_at: message.created_at,
             modified_at: message.modified_at,
             client_id: message.client_id.as_deref(),

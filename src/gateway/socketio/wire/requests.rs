@@ -141,7 +141,7 @@ fn list_messages(body: &Fields<'_>) -> Result<Command, Error> {
     }
     Ok(Command::ListMessages {
         user: named_user(body)?,
-        chat: chat(body)?.ok_or_else(|| body.missing("chat.id"))?,
+        chat: chat(body)?.ok_or_else(|| body.missing("chat.id"))?.into(),
         history: History { range, window },
     })
 }
@@ -174,7 +174,7 @@ fn new_message(room: Option<&str>, body: &Fields<'_>) -> Result<Command, Error> 
     };
     Ok(Command::SendMessage {
         user: named_user(body)?,
-        chat,
+        chat: chat.into(),
         draft: Draft {
             kind: kind.unwrap_or("text").to_owned(),
             text: owned(text).ok_or_else(|| match &message {
@@ -182,6 +182,7 @@ fn new_message(room: Option<&str>, body: &Fields<'_>) -> Result<Command, Error> 
                 None => body.missing("msg"),
             })?,
             client_id: owned(body.text("client_id")?),
+            sent_as_read: false,
         },
     })
 }

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gateway::dialect::{Address, Dialect};
+use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{
-    Chat, ChatId, Command, Draft, Error, ErrorKind, Fact, Message, MessageId, Notice, Policy,
-    Range, Reply, Sent, User, UserId, Window,
+    Chat, ChatId, ChatRef, Command, ConnectionId, Draft, Error, ErrorKind, Fact, Message,
+    MessageId, Notice, Policy, Range, Reply, Sent, User, Window,
 };
 
 const CHAT: &str = "01950000-0000-7000-8000-000000000001";
@@ -25,15 +25,45 @@ fn at() -> Timestamp {
     "2025-03-01T13:51:53.285Z".parse().expect("a time")
 }
 
+fn user() -> User {
+    let whole = Timestamp::from_second(0).expect("a time");
+    User {
+        id: USER.parse().expect("an id"),
+        pk: 1,
+        external_id: "anna".into(),
+        username: "anna".into(),
+        name: "anna".into(),
+        avatar: "/a.jpg".into(),
+        github: String::new(),
+        image_uuid: None,
+        created_at: whole,
+        modified_at: whole,
+    }
+}
+
+/// What a connection is told of something that another one did.
+fn told(fact: Fact, connection: Option<ConnectionId>) -> Option<Frame> {
+    let notice = Notice {
+        origin: Some(ConnectionId::from_bytes([9; 16])),
+        fact,
+    };
+    let mut frames = Vec::new();
+    let mut say = |frame| frames.push(frame);
+    EventName(connection).tell(&notice, &mut Encoded::default(), &mut say);
+    frames.pop()
+}
+
 fn message() -> Message {
     Message {
         id: MessageId::from_bytes([7; 16]),
         chat: CHAT.parse().expect("an id"),
+        chat_pk: 4,
         seq: 3,
-        sender: USER.parse().expect("an id"),
+        sender: Arc::new(user()),
         kind: "text".into(),
         text: "Hi \"world\" \u{1F600}".into(),
         client_id: Some("mine".into()),
+        sent_as_read: false,
         created_at: at(),
         modified_at: at(),
     }
@@ -50,11 +80,12 @@ fn all_four_forms_of_a_message_mean_the_same() {
     for form in forms {
         let expected = Command::SendMessage {
             user: None,
-            chat: CHAT.parse().expect("an id"),
+            chat: ChatRef::Id(CHAT.parse().expect("an id")),
             draft: Draft {
                 kind: "note".into(),
                 text: "hi".into(),
                 client_id: None,
+                sent_as_read: false,
             },
         };
         assert_eq!(
@@ -207,14 +238,13 @@ fn a_frame_that_unpacks_itself_is_read_like_any_other() {
 #[test]
 fn the_acknowledgement_and_the_broadcast_of_a_message_are_the_same() {
     let message = Arc::new(message());
-    let notice = Notice {
-        origin: None,
-        fact: Fact::MessageSent(Arc::clone(&message)),
+    let frame = told(Fact::MessageSent(Arc::clone(&message)), None);
+    let Some(Frame::Event("new-message", broadcast)) = frame else {
+        panic!("an event");
     };
-    let frame = EventName.encode(&notice).expect("a frame");
-    assert_eq!(frame.address, Address::Event("new-message"));
-    let (name, body) = answer(&Reply::Sent(Sent::Stored(message)));
-    assert_eq!((name, body.get()), ("new-message", frame.body.get()));
+    let answered = answer(&Reply::Sent(Sent::Stored(message)));
+    let (name, body) = answered.expect("an answer");
+    assert_eq!((name, body.get()), ("new-message", broadcast.get()));
     let expected = json!({
         "id": "07070707-0707-0707-0707-070707070707", "seq": 3, "room": CHAT,
         "msg": "Hi \"world\" \u{1F600}", "type": "text", "user_id": USER,
@@ -227,20 +257,7 @@ fn the_acknowledgement_and_the_broadcast_of_a_message_are_the_same() {
 
 #[test]
 fn whole_seconds_have_milliseconds_too() {
-    let whole = Timestamp::from_second(0).expect("a time");
-    let user = User {
-        id: UserId::from_bytes([1; 16]),
-        pk: 1,
-        external_id: "anna".into(),
-        username: "anna".into(),
-        name: "anna".into(),
-        avatar: "/a.jpg".into(),
-        github: String::new(),
-        image_uuid: None,
-        created_at: whole,
-        modified_at: whole,
-    };
-    let (name, body) = answer(&Reply::User(user));
+    let (name, body) = answer(&Reply::User(user())).expect("an answer");
     assert_eq!(name, "create-user");
     let body: Value = serde_json::from_str(body.get()).expect("JSON");
     assert_eq!(body["user"]["created_at"], "1970-01-01T00:00:00.000Z");
@@ -254,17 +271,17 @@ fn the_maker_of_a_chat_is_not_told_of_it_beside_the_answer() {
         pk: 4,
         name: None,
         policy: Policy::Closed,
+        owner: None,
+        team: None,
         members: Vec::new(),
         head: 0,
         created_at: at(),
         modified_at: at(),
         active_at: at(),
     };
-    let notice = Notice {
-        origin: None,
-        fact: Fact::ChatCreated(chat),
-    };
-    assert!(!EventName.tells_origin(&notice));
+    let maker = ConnectionId::from_bytes([9; 16]);
+    assert!(told(Fact::ChatCreated(chat.clone()), Some(maker)).is_none());
+    assert!(told(Fact::ChatCreated(chat), None).is_some());
 }
 
 #[test]
@@ -274,7 +291,9 @@ fn an_error_says_what_to_do() {
     assert_eq!(body["error"]["code"], "rate_limited");
     assert_eq!(body["error"]["retry_after_ms"], 250);
     let frame = exception("new-message", &error);
-    let body: Value = serde_json::from_str(frame.body.get()).expect("JSON");
-    assert_eq!(frame.address, Address::Event("exception"));
+    let Frame::Event("exception", body) = frame else {
+        panic!("an event");
+    };
+    let body: Value = serde_json::from_str(body.get()).expect("JSON");
     assert_eq!(body["event"], "new-message");
 }

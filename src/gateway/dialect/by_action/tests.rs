@@ -1,0 +1,240 @@
+//! A connection of the action dialect beside a service that is made by hand: two rooms, 4 and
+//! 7, and nothing is ever refused there.
+//! What frames look like is tested here; rights and storage are not.
+
+mod errors;
+mod events;
+mod replies;
+mod transcript;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gateway::dialect::Push;
+use crate::model::{
+    Chat, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Joined, MessageId, Policy, Sent,
+    Seq, User, UserId,
+};
+
+const OWN: ConnectionId = ConnectionId::from_bytes([1; 16]);
+const OTHER: ConnectionId = ConnectionId::from_bytes([2; 16]);
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn user(pk: u8, username: &str) -> Arc<User> {
+    Arc::new(User {
+        id: UserId::from_bytes([pk; 16]),
+        pk: pk.into(),
+        external_id: format!("external {username}"),
+        username: username.to_owned(),
+        name: format!("name of {username}"),
+        avatar: "/media/default/default.jpg".to_owned(),
+        github: String::new(),
+        image_uuid: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        modified_at: Timestamp::UNIX_EPOCH,
+    })
+}
+
+fn guest() -> Arc<User> {
+    user(47, "djwoms1")
+}
+
+fn owner() -> Arc<User> {
+    user(29, "string")
+}
+
+fn chat_id(pk: ChatPk) -> ChatId {
+    ChatId::from_bytes([u8::try_from(pk).expect("a small pk"); 16])
+}
+
+fn message(chat: ChatPk, seq: Seq, sender: Arc<User>, text: &str, sent: &str) -> Message {
+    Message {
+        id: MessageId::from_bytes([9; 16]),
+        chat: chat_id(chat),
+        chat_pk: chat,
+        seq,
+        sender,
+        kind: "text".to_owned(),
+        text: text.to_owned(),
+        client_id: None,
+        sent_as_read: false,
+        created_at: at(sent),
+        modified_at: at(sent),
+    }
+}
+
+/// The message that the service makes of everything that is sent.
+fn sent(chat: ChatPk, text: &str) -> Message {
+    message(chat, 2, owner(), text, "2021-12-08T16:34:41.242824Z")
+}
+
+fn room(pk: ChatPk) -> Room {
+    let chat = Chat {
+        id: chat_id(pk),
+        pk,
+        name: (pk == 4).then(|| "Python".to_owned()),
+        policy: Policy::Open,
+        owner: (pk == 4).then_some(29),
+        team: None,
+        members: vec![guest().id],
+        head: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        modified_at: Timestamp::UNIX_EPOCH,
+        active_at: Timestamp::UNIX_EPOCH,
+    };
+    let day = "2021-12-02T10:29:38.171083Z";
+    Room {
+        chat,
+        members: vec![guest()],
+        messages: vec![message(pk, 1, guest(), "мое сообщение", day)],
+    }
+}
+
+/// What the service answers.
+fn served(command: &Command) -> Result<Reply, Error> {
+    let known = |chat: &ChatRef| match *chat {
+        ChatRef::Pk(pk @ (4 | 7)) => Ok(room(pk)),
+        other => Err(Error::not_found(format_args!("chat {other}"))),
+    };
+    Ok(match command {
+        Command::GetRoom { chat, messages } => {
+            let mut room = known(chat)?;
+            room.messages.truncate(*messages);
+            Reply::Room(room)
+        }
+        Command::JoinChat { chat, .. } => Reply::Joined(Joined {
+            fresh: true,
+            user: owner(),
+            room: known(chat)?,
+        }),
+        Command::LeaveChat { chat } => Reply::Left(known(chat)?.chat.id),
+        Command::DeleteChat { chat } => Reply::Deleted(known(chat)?.chat.id),
+        Command::SendMessage { chat, draft, .. } => {
+            let message = sent(known(chat)?.chat.pk, &draft.text);
+            Reply::Sent(Sent::Stored(Arc::new(message)))
+        }
+        Command::ListRooms => {
+            let mut rooms = vec![room(4), room(7)];
+            for room in &mut rooms {
+                room.messages.clear();
+            }
+            Reply::Rooms(rooms)
+        }
+        Command::CreateRoom { name, team } => {
+            let mut room = room(7);
+            room.chat.name.clone_from(name);
+            room.chat.team = *team;
+            room.messages.clear();
+            Reply::Room(room)
+        }
+        Command::ChangeChat { chat, change } => {
+            let mut room = known(chat)?;
+            room.chat.name = change.name.clone().or(room.chat.name);
+            room.chat.team = change.team.unwrap_or(room.chat.team);
+            Reply::Room(room)
+        }
+        other => panic!("no request of this dialect: {other:?}"),
+    })
+}
+
+fn notice(origin: ConnectionId, fact: Fact) -> Notice {
+    let origin = Some(origin);
+    Notice { origin, fact }
+}
+
+fn membership(pk: ChatPk, members: Vec<Arc<User>>) -> Arc<Membership> {
+    Arc::new(Membership {
+        chat: chat_id(pk),
+        chat_pk: pk,
+        policy: crate::model::Policy::Open,
+        user: guest(),
+        members,
+        head: 1,
+    })
+}
+
+/// One connection.
+struct Client(Arc<dyn Talk>);
+
+impl Client {
+    fn new() -> Self {
+        Self::with(Acks::Silent, "Europe/Moscow")
+    }
+
+    fn with(acks: Acks, zone: &str) -> Self {
+        Self((DIALECT.begin)(Setting {
+            connection: OWN,
+            clock: Clock::fixed(Timestamp::UNIX_EPOCH),
+            zone: TimeZone::get(zone).expect("a zone"),
+            acks,
+            push: Push::On,
+        }))
+    }
+
+    fn hear(&self, text: &str) -> Heard {
+        Arc::clone(&self.0).hear(text)
+    }
+
+    /// The command that a request becomes; it is never answered.
+    fn command(&self, request: &Value) -> Command {
+        match self.hear(&request.to_string()) {
+            Heard::Ask(command, _) => command,
+            Heard::Say(frames) => panic!("refused: {:?}", texts(frames)),
+        }
+    }
+
+    /// All that is said to a frame.
+    fn say(&self, frame: &str) -> Vec<String> {
+        texts(match self.hear(frame) {
+            Heard::Ask(command, answer) => answer(served(&command)),
+            Heard::Say(frames) => frames,
+        })
+    }
+
+    /// The one frame that answers a request.
+    fn answer(&self, request: &Value) -> Value {
+        let said = self.say(&request.to_string());
+        let [frame] = &said[..] else {
+            panic!("to {request} it said {said:?}");
+        };
+        serde_json::from_str(frame).expect("JSON")
+    }
+
+    /// A request that succeeds in silence.
+    fn silent(&self, request: &Value) -> &Self {
+        let said = self.say(&request.to_string());
+        assert!(said.is_empty(), "to {request} it said {said:?}");
+        self
+    }
+
+    /// A request with `action` and `pk` that succeeds in silence.
+    fn quietly(&self, action: &str, pk: ChatPk) -> &Self {
+        self.silent(&json!({"action": action, "pk": pk, "request_id": 1}))
+    }
+
+    fn told(&self, notice: &Notice) -> Vec<String> {
+        self.told_with(notice, &mut Encoded::default())
+    }
+
+    fn told_with(&self, notice: &Notice, encoded: &mut Encoded) -> Vec<String> {
+        let mut frames = Vec::new();
+        self.0
+            .tell(notice, encoded, &mut |frame| frames.push(frame));
+        texts(frames)
+    }
+}
+
+fn texts(frames: Vec<Frame>) -> Vec<String> {
+    let text = |frame| match frame {
+        Frame::Text(text) => text.to_string(),
+        other => panic!("no text: {other:?}"),
+    };
+    frames.into_iter().map(text).collect()
+}

@@ -1,0 +1,82 @@
+//! The type dialect (PROTOCOL §4): `{"type", "data"}` both ways. Its JSON comes in through
+//! `requests`, with the days that a client names in `days`, and goes out through `answers`.
+//! It refuses to know who may do what, and remembers nothing from one request to the next.
+
+mod answers;
+mod days;
+mod requests;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Dialect, Encoded, Frame, Heard, Listener, Push, Setting, Talk};
+use crate::model::{Fact, Notice};
+use requests::{Envelope, Request};
+
+/// The type dialect (PROTOCOL §4).
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "type",
+    paths: &["/ws/chats", "/ws/chat"],
+    recognises,
+    begin,
+};
+
+fn recognises(first: &Value) -> bool {
+    first.get("type").is_some()
+}
+
+fn begin(setting: Setting) -> Arc<dyn Talk> {
+    Arc::new(Conversation { setting })
+}
+
+/// One connection that speaks it.
+struct Conversation {
+    setting: Setting,
+}
+
+impl Listener for Conversation {
+    /// The original sent nothing unasked (ORIGINALS B1); PROTOCOL §4 lists what polychat
+    /// sends. What came of this connection's own request stands in its answer.
+    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+        if self.setting.push == Push::Off || notice.origin == Some(self.setting.connection) {
+            return;
+        }
+        let frame = match &notice.fact {
+            Fact::MessageSent(message) => encoded.once("type:message", || {
+                Some(answers::message_created(message, None))
+            }),
+            Fact::MemberJoined(change) => {
+                encoded.once("type:joined", || Some(answers::member_joined(change)))
+            }
+            _ => None,
+        };
+        if let Some(frame) = frame {
+            say(frame);
+        }
+    }
+}
+
+impl Talk for Conversation {
+    fn hear(self: Arc<Self>, text: &str) -> Heard {
+        let envelope = match Envelope::open(text) {
+            Ok(envelope) => envelope,
+            Err(error) => return Heard::Say(vec![answers::refusal(&error, None)]),
+        };
+        let tag = envelope.tag();
+        match envelope.request(&self.setting) {
+            Ok(Request { command, question }) => {
+                let answer = move |outcome| vec![question.answer(outcome, tag.as_deref())];
+                Heard::Ask(command, Box::new(answer))
+            }
+            Err(error) => Heard::Say(vec![answers::refusal(&error, tag.as_deref())]),
+        }
+    }
+
+    fn refuse_binary(&self) -> Frame {
+        answers::refusal(&requests::refused(requests::NOT_JSON), None)
+    }
+}
+
+#[cfg(test)]
+mod tests;
