@@ -12,6 +12,7 @@ use axum::http::HeaderValue;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use crate::gateway::Origins;
@@ -90,6 +91,10 @@ pub struct Config {
         value_name = "ORIGINS"
     )]
     pub allowed_origins: Vec<String>,
+
+    /// The time zone, by its IANA name, in which some dialects print times and count days
+    #[arg(long, env = "POLYCHAT_TIMEZONE", default_value = "UTC", value_parser = time_zone, value_name = "ZONE")]
+    pub timezone: TimeZone,
 
     /// The longest text of a message, in bytes
     #[arg(
@@ -336,6 +341,10 @@ impl KeyOptions {
         let read = |path| read("--jwt-keys", path);
         self.jwt_keys.iter().map(read).collect()
     }
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| "no time zone of that name is known".to_owned())
 }
 
 /// The first paragraph of what clap says, which is what is wrong; the rest repeats the usage.

@@ -53,8 +53,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let store = store::open(&config.store).await?;
 
-    let parts = Parts::assemble(&config, store);
-    let gateway = Gateway::new(&parts.desk, authenticator, &origins, config.max_frame_bytes);
+    let parts = Parts::assemble(&config, store, authenticator);
+    let zone = config.timezone.clone();
+    let gateway = Gateway::new(&parts.desk, &origins, zone, config.max_frame_bytes);
     let serving = parts.tasks.spawn({
         let service = gateway.router.clone();
         let service = service.into_make_service_with_connect_info::<Line>();
@@ -98,7 +99,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn assemble(config: &Config, store: Arc<dyn Store>) -> Self {
+    fn assemble(config: &Config, store: Arc<dyn Store>, authenticator: Authenticator) -> Self {
         let bus: Arc<dyn Bus> = Arc::new(Local::default());
         let limits = Limits {
             message_bytes: config.max_message_bytes,
@@ -110,6 +111,7 @@ impl Parts {
         let desk = Desk {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),
+            authenticator: Arc::new(authenticator),
             clock,
             outbox: OutboxLimits {
                 frames: config.max_outbox_messages,

@@ -7,6 +7,7 @@ pub mod dialect;
 pub mod line;
 mod rest;
 mod socketio;
+mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +17,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use self::connection::Desk;
 use self::socketio::SocketIoServer;
-use crate::auth::Authenticator;
+use self::websocket::RawServer;
 
 /// Which web pages may use the server from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum Origins {
 }
 
 /// The tasks of all connections.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tasks {
     /// Those that serve requests.
     requests: TaskTracker,
@@ -51,23 +53,19 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The gateways over this desk. `frame_bytes`: the longest request.
-    pub fn new(
-        desk: &Desk,
-        authenticator: Authenticator,
-        origins: &Origins,
-        frame_bytes: usize,
-    ) -> Self {
+    /// The gateways over this desk. `zone`: what a day is; `frame_bytes`: the longest request.
+    pub fn new(desk: &Desk, origins: &Origins, zone: TimeZone, frame_bytes: usize) -> Self {
         let tasks = Tasks::default();
         let closing = Arc::new(AtomicBool::new(false));
-        let router = rest::router(Arc::clone(&desk.service));
-        let (socketio, router) = SocketIoServer::mount(
-            router,
-            desk.clone(),
-            Arc::new(authenticator),
-            &tasks,
+        let raw = RawServer {
+            desk: desk.clone(),
+            origins: origins.clone(),
+            zone,
             frame_bytes,
-        );
+            tasks: tasks.clone(),
+        };
+        let router = rest::router(Arc::clone(&desk.service)).merge(raw.router());
+        let (socketio, router) = SocketIoServer::mount(router, desk.clone(), &tasks, frame_bytes);
         let router = router
             .layer(from_fn_with_state(Arc::clone(&closing), gate))
             .layer(cors(origins));

@@ -2,6 +2,7 @@
 //! It refuses to know anything about chats.
 
 mod health;
+mod media;
 
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use axum::routing::get;
 
 use crate::service::Service;
 
-/// The routes `/`, `/livez`, `/readyz` and `/healthz`.
+/// The routes `/`, `/livez`, `/readyz`, `/healthz`, and the default avatar.
 pub fn router(service: Arc<Service>) -> Router {
     let router = Router::new()
         .route("/", get(health::hello))
+        .route(media::DEFAULT_AVATAR, get(media::default_avatar))
         .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::ready));

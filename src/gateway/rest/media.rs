@@ -1,0 +1,19 @@
+//! The picture of a user who brought none (PROTOCOL §1.2).
+//! It refuses to serve any other: avatars stand where the host application keeps them.
+
+use axum::http::{HeaderName, header};
+
+/// Where it is: what `User::avatar` says unless somebody says otherwise.
+pub const DEFAULT_AVATAR: &str = "/media/default/default.jpg";
+
+/// A neutral head and shoulders, made for this project.
+const PICTURE: &[u8] = include_bytes!("default.jpg");
+
+/// The picture, which never changes within a version.
+pub async fn default_avatar() -> ([(HeaderName, &'static str); 2], &'static [u8]) {
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+    ];
+    (headers, PICTURE)
+}

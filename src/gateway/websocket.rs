@@ -1,0 +1,196 @@
+//! The raw WebSocket: upgrade, pick the dialect, pump frames both ways, ping, close codes.
+//! It refuses to know what a frame says: the dialects do.
+
+mod conversation;
+mod upgrade;
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::{debug, info};
+
+use self::conversation::Conversation;
+use self::upgrade::Guest;
+use crate::gateway::dialect::Frame;
+use crate::gateway::line::Line;
+use crate::hub::{Closed, Next, Outbox};
+
+pub use upgrade::RawServer;
+
+type Sink = SplitSink<WebSocket, Message>;
+type Stream = SplitStream<WebSocket>;
+
+/// How often a client is pinged.
+const PING: Duration = Duration::from_secs(25);
+
+/// How long after that it may stay silent.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a client may take over the end of the connection.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Why a connection ends, as its client is told (RFC 6455 §7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client ended it, or is not there any more: nothing is said.
+    Gone,
+    /// A frame is longer than allowed.
+    TooLarge,
+    /// A text is no UTF-8.
+    NoText,
+    /// The client broke the protocol otherwise.
+    Protocol,
+    /// The token has ended.
+    Expired,
+    /// The client does not keep up.
+    Lagging,
+    /// The server is going, and others or itself will be back.
+    Restarting,
+    /// The store did not answer when the connection began.
+    Unavailable,
+}
+
+impl End {
+    const fn frame(self) -> Option<(u16, &'static str)> {
+        Some(match self {
+            Self::Gone => return None,
+            Self::TooLarge => (1009, "frame too large"),
+            Self::NoText => (1007, "not UTF-8"),
+            Self::Protocol => (1002, "protocol error"),
+            Self::Expired => (1008, "token expired"),
+            Self::Lagging => (1013, "lagging"),
+            Self::Restarting => (1012, "restarting"),
+            Self::Unavailable => (1013, "unavailable"),
+        })
+    }
+}
+
+impl From<Closed> for End {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Gone => Self::Gone,
+            Closed::Lagging => Self::Lagging,
+            Closed::ShuttingDown => Self::Restarting,
+        }
+    }
+}
+
+/// Serves a connection from its upgrade to its end.
+async fn serve(socket: WebSocket, guest: Guest, line: Line) {
+    let (mut sink, mut stream) = socket.split();
+    let end = match guest.sit_down().await {
+        Ok(conversation) => converse(&mut sink, &mut stream, &conversation).await,
+        Err(error) => {
+            info!(%error, "a connection could not begin");
+            End::Unavailable
+        }
+    };
+    debug!(?end, "a connection ends");
+    let parted = tokio::time::timeout(GOODBYE, part(&mut sink, &mut stream, end)).await;
+    if parted.is_err() {
+        line.cut();
+    }
+}
+
+/// Reads and sends until either ends.
+async fn converse(sink: &mut Sink, stream: &mut Stream, conversation: &Conversation) -> End {
+    let lifetime = async {
+        match conversation.lifetime {
+            Some(lifetime) => tokio::time::sleep(lifetime).await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = tokio::select! {
+        end = conversation.read(stream) => end,
+        end = send(sink, conversation) => end,
+        () = lifetime => End::Expired,
+    };
+    conversation.connection.close(match end {
+        End::Lagging => Closed::Lagging,
+        _ => Closed::Gone,
+    });
+    end
+}
+
+/// Says why, and waits until the client has heard it: a connection that is dropped before
+/// that takes the word back.
+async fn part(sink: &mut Sink, stream: &mut Stream, end: End) {
+    let Some((code, reason)) = end.frame() else {
+        return;
+    };
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    if sink.send(Message::Close(Some(frame))).await.is_ok() {
+        while let Some(Ok(_)) = stream.next().await {}
+    }
+}
+
+/// Sends what waits in the outbox, and a ping now and then.
+async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
+    let connection = &conversation.connection;
+    let outbox = connection.outbox();
+    let mut ping = interval_at(Instant::now() + PING, PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut closing = std::pin::pin!(connection.server_closing());
+    loop {
+        // Everything that waits goes out with one flush.
+        loop {
+            let text = match outbox.take() {
+                Next::Frame(Frame::Text(text)) => text,
+                // No dialect of the raw WebSocket makes another kind.
+                Next::Frame(_) => continue,
+                Next::Closed(why) => {
+                    let _ = sink.flush().await;
+                    return why.into();
+                }
+                Next::Empty => break,
+            };
+            if let Err(end) = unless_lagging(outbox, sink.feed(Message::Text(text))).await {
+                return end;
+            }
+        }
+        if let Err(end) = unless_lagging(outbox, sink.flush()).await {
+            return end;
+        }
+        tokio::select! {
+            () = outbox.filled() => {}
+            () = &mut closing, if outbox.closed().is_none() => {
+                connection.close(Closed::ShuttingDown);
+            }
+            _ = ping.tick() => {
+                if conversation.heard.lock().elapsed() > PING + PATIENCE {
+                    return End::Gone;
+                }
+                let sent = sink.send(Message::Ping(Bytes::new()));
+                if let Err(end) = unless_lagging(outbox, sent).await {
+                    return end;
+                }
+            }
+        }
+    }
+}
+
+/// Writes, unless the outbox is closed meanwhile: a client that does not read keeps a write
+/// waiting for ever.
+async fn unless_lagging(
+    outbox: &Outbox,
+    write: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    let mut write = std::pin::pin!(write);
+    loop {
+        tokio::select! {
+            biased;
+            written = &mut write => return written.map_err(|_| End::Gone),
+            () = outbox.filled() => match outbox.closed() {
+                Some(why @ (Closed::Lagging | Closed::Gone)) => return Err(why.into()),
+                Some(Closed::ShuttingDown) | None => {}
+            },
+        }
+    }
+}
