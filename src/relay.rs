@@ -15,6 +15,9 @@ use crate::store::{Store, StoreError};
 /// How many messages are read at a time to catch up.
 const PAGE: usize = 500;
 
+/// How long to wait at most for the server itself to send what waits for one connection.
+const EASE: Duration = Duration::from_secs(1);
+
 /// How long to wait before asking a store again that did not answer.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -35,7 +38,7 @@ impl Relay {
         loop {
             tokio::select! {
                 notice = self.bus.next() => match notice {
-                    Some(notice) => self.pass_on(&notice),
+                    Some(notice) => self.pass_on(&notice).await,
                     None => return,
                 },
                 () = self.hub.fell_behind() => self.catch_up().await,
@@ -43,9 +46,15 @@ impl Relay {
         }
     }
 
-    fn pass_on(&self, notice: &Notice) {
+    /// Hands a notice to the hub. Messages come no faster than this node sends them: it waits
+    /// for its own work, and never for a client.
+    async fn pass_on(&self, notice: &Notice) {
         match &notice.fact {
-            Fact::MessageSent(message) => self.hub.deliver(message.chat, message.seq, notice),
+            Fact::MessageSent(message) => {
+                for seat in self.hub.deliver(message.chat, message.seq, notice) {
+                    let _ = tokio::time::timeout(EASE, seat.outbox.eased()).await;
+                }
+            }
             Fact::ChatCreated(chat) => self.hub.introduce(chat, notice),
             Fact::MemberJoined(membership) => self.hub.welcome(membership, notice),
             Fact::MemberLeft(membership) => self.hub.dismiss(membership, notice),
@@ -82,7 +91,7 @@ impl Relay {
                     origin: None,
                     fact: Fact::MessageSent(Arc::new(message)),
                 };
-                self.pass_on(&notice);
+                self.pass_on(&notice).await;
             }
             if !page.has_more {
                 return Ok(());

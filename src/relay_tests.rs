@@ -146,10 +146,13 @@ async fn what_came_while_a_seat_was_taken_is_delivered() {
     scene.relay.hub.enter(&scene.seat, scene.anna.id);
     assert!(scene.relay.hub.sit(&scene.seat, [scene.chat.id]));
     for message in scene.store(3).await {
-        scene.relay.pass_on(&Notice {
-            origin: None,
-            fact: Fact::MessageSent(message),
-        });
+        scene
+            .relay
+            .pass_on(&Notice {
+                origin: None,
+                fact: Fact::MessageSent(message),
+            })
+            .await;
     }
     // The head that was read before those three were stored.
     scene.relay.hub.open(scene.chat.id, 0);

@@ -1,6 +1,6 @@
 // Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { TRANSPORT_LOST, connect, next } from '../lib/client.mjs';
 import {
   alsoConnected, chatOf, fullHistory, history, numbers, people, say, sayMany, upTo,
@@ -35,7 +35,7 @@ test('a slow reader is cut off and the others lose nothing', async (t) => {
 
   assert.deepEqual(numbers(bob.inbox), upTo(count));
   assert.deepEqual([...bob.inbox], said);
-  await eventually(() => server.openSockets() <= others, 'the server lets go of the stalled connection', PATIENCE_MS);
+  await eventually(() => server.openSockets() <= others, 'the server lets go of the stalled connection');
   const growth = server.memory().peak - before;
   assert.ok(growth < MOST_MEMORY, `the server grew by ${growth} bytes`);
 
@@ -61,8 +61,8 @@ test('an official client that was cut off comes back by itself and can ask for w
 
   transport.pause();
   const sockets = server.openSockets();
-  const said = await sayMany(alice, chat, 12_000, kilobyte);
-  await eventually(() => server.openSockets() < sockets, 'the server lets go of the stalled client', PATIENCE_MS);
+  const said = await sayMany(alice, chat, 12_000, kilobyte, 50);
+  await eventually(() => server.openSockets() < sockets, 'the server lets go of the stalled client');
   transport.resume();
   assert.match(await lost, TRANSPORT_LOST);
   await back;
@@ -82,7 +82,7 @@ test('a client that stops polling never finds a gap: its session ends instead', 
   const chat = await chatOf(alice, bob, sleeper);
   const stalled = await (await new RawPolling(server.url).open()).becomes(sleeper);
 
-  await sayMany(alice, chat, count, kilobyte);
+  await sayMany(alice, chat, count, kilobyte, 50);
   await bob.inbox.until(count, PATIENCE_MS);
   assert.deepEqual(numbers(bob.inbox), upTo(count));
 
@@ -112,6 +112,49 @@ test('a reader that is merely busy for a while hears everything', async (t) => {
   busy.resume();
   await eventually(() => heardIn(busy.received).length >= 200, 'the busy reader has heard everything');
   assert.deepEqual(heardIn(busy.received), upTo(200));
+});
+
+describe('slow readers cost the server little memory, however many there are', () => {
+  const readers = {
+    'that stop reading': async (t, server, user) => {
+      const client = await new RawClient(t, server.url).becomes(user);
+      client.pause();
+    },
+    'that stop polling': async (t, server, user) => {
+      await (await new RawPolling(server.url).open()).becomes(user);
+    },
+  };
+  for (const [what, stall] of Object.entries(readers)) {
+    test(what, async (t) => {
+      const count = 2000;
+      const server = await startServer(t);
+      const [alice, sleeper] = await people(t, server, 'alice', 'sleeper');
+      const chat = await chatOf(alice, sleeper);
+      sleeper.socket.close();
+      for (let stalled = 0; stalled < 16; stalled++) await stall(t, server, sleeper);
+      const before = server.memory().now;
+      await sayMany(alice, chat, count, (index) => `${index} `.padEnd(16_000, 'x'), 10);
+      const growth = server.memory().peak - before;
+      assert.ok(growth < MOST_MEMORY, `the server grew by ${growth} bytes`);
+    });
+  }
+});
+
+test('who does read is not cut off, however much is said at once', async (t) => {
+  // The server writes far more in one batch than may wait for one connection.
+  const server = await startServer(t, ['--max-outbox-messages', '100']);
+  const talkers = await people(t, server, 'alice', 'bob', 'carol', 'dave');
+  const lost = [];
+  for (const { socket } of talkers) socket.on('disconnect', (reason) => lost.push(reason));
+  const chat = await chatOf(...talkers);
+  const textOf = (index) => `message ${index}`;
+  const said = await Promise.all(talkers.map((talker) => sayMany(talker, chat, 250, textOf, 250)));
+  for (const { inbox } of talkers) {
+    await inbox.until(1000, PATIENCE_MS);
+    assert.deepEqual(numbers(inbox), upTo(1000));
+  }
+  assert.equal(said.flat().length, 1000);
+  assert.deepEqual(lost, []);
 });
 
 test('readers that come and go while others talk cost nobody a message', async (t) => {

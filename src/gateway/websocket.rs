@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, info};
 
@@ -183,6 +183,10 @@ async fn unless_lagging(
     write: impl Future<Output = Result<(), axum::Error>>,
 ) -> Result<(), End> {
     let mut write = std::pin::pin!(write);
+    if let Some(written) = (&mut write).now_or_never() {
+        return written.map_err(|_| End::Gone);
+    }
+    let _awaiting = outbox.await_client();
     loop {
         tokio::select! {
             biased;

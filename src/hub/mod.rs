@@ -121,33 +121,36 @@ impl Hub {
 
     /// Delivers the message `seq` of `chat` to every seat there if it is the next one. An
     /// earlier one has been delivered, a later one shows that some are missing: the chat has
-    /// fallen behind.
-    pub fn deliver(&self, chat: ChatId, seq: Seq, notice: &Notice) {
-        let Some(room) = self.room(chat) else { return };
+    /// fallen behind. Answers the seats whose outboxes are crowded now: to be waited for.
+    pub fn deliver(&self, chat: ChatId, seq: Seq, notice: &Notice) -> Vec<Arc<Seat>> {
+        let Some(room) = self.room(chat) else {
+            return Vec::new();
+        };
         let mut room = room.lock();
         room.heard = room.heard.max(seq);
         match room.delivered {
-            None => {}
-            Some(delivered) if seq <= delivered => {}
-            Some(delivered) if seq > delivered + 1 => {
+            Some(delivered) if seq == delivered + 1 => {
+                room.delivered = Some(seq);
+                let told = tell(room.seats.values(), notice);
+                drop(room);
+                self.leave_all(&told.closed);
+                return told.crowded;
+            }
+            Some(delivered) if seq > delivered => {
                 drop(room);
                 self.fall_behind(chat);
             }
-            Some(_) => {
-                room.delivered = Some(seq);
-                let lagging = tell(room.seats.values(), notice);
-                drop(room);
-                self.leave_all(&lagging);
-            }
+            Some(_) | None => {}
         }
+        Vec::new()
     }
 
     /// A chat was made: seats its members' connections there and tells them.
     pub fn introduce(&self, chat: &Chat, notice: &Notice) {
         let seats = self.seats_of(&chat.members);
         self.admit(&seats, chat.id, 0);
-        let lagging = tell(seats.iter(), notice);
-        self.leave_all(&lagging);
+        let told = tell(seats.iter(), notice);
+        self.leave_all(&told.closed);
     }
 
     /// Somebody became a member: seats that user's connections in the chat and tells everybody
@@ -193,14 +196,14 @@ impl Hub {
     /// Tells everybody in a chat, and those who watch it, of what is no message.
     pub fn spread(&self, chat: ChatId, notice: &Notice) {
         let Some(room) = self.room(chat) else { return };
-        let lagging = {
+        let told = {
             let room = room.lock();
             let seated = |id| room.seats.contains_key(id);
             let watchers = room.watchers.iter().filter(|(id, _)| !seated(id));
             let watchers = watchers.map(|(_, seat)| seat);
             tell(room.seats.values().chain(watchers), notice)
         };
-        self.leave_all(&lagging);
+        self.leave_all(&told.closed);
     }
 
     /// Seats connections in a chat that has had messages up to `head`. Whoever sees it in the
@@ -266,20 +269,30 @@ impl Room {
     }
 }
 
-/// Puts what each seat makes of `notice` into its outbox, encoded once per dialect. Answers
-/// the seats that take nothing more.
-fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Vec<Arc<Seat>> {
+/// What became of telling seats something.
+#[derive(Default)]
+struct Told {
+    /// Those that take nothing more.
+    closed: Vec<Arc<Seat>>,
+    /// Those whose outboxes are crowded.
+    crowded: Vec<Arc<Seat>>,
+}
+
+/// Puts what each seat makes of `notice` into its outbox, encoded once per dialect.
+fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Told {
     let mut encoded = Encoded::default();
-    let mut closed = Vec::new();
+    let mut told = Told::default();
     for seat in seats {
         let mut full = false;
         let mut say = |frame| full |= seat.outbox.tell(frame).is_err();
         seat.listener.tell(notice, &mut encoded, &mut say);
         if full {
-            closed.push(Arc::clone(seat));
+            told.closed.push(Arc::clone(seat));
+        } else if seat.outbox.crowded() {
+            told.crowded.push(Arc::clone(seat));
         }
     }
-    closed
+    told
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub struct Outbox {
     filled: Notify,
     /// Wakes the one who begins requests.
     emptied: Notify,
+    /// Wakes the one who brings news.
+    eased: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +45,8 @@ struct State {
     frames: VecDeque<(Purpose, Frame)>,
     news: Load,
     answers: Load,
+    /// Whether the one who sends can do nothing before the client has read.
+    awaits_client: bool,
     closed: Option<Closed>,
 }
 
@@ -88,6 +92,7 @@ impl Outbox {
             state: Mutex::default(),
             filled: Notify::new(),
             emptied: Notify::new(),
+            eased: Notify::new(),
         }
     }
 
@@ -117,10 +122,12 @@ impl Outbox {
         match state.frames.pop_front() {
             Some((purpose, frame)) => {
                 state.load(purpose).remove(&frame);
-                let answered = matches!(purpose, Purpose::Answer);
+                let crowded = self.is_crowded(&state);
                 drop(state);
-                if answered {
-                    self.emptied.notify_one();
+                match purpose {
+                    Purpose::Answer => self.emptied.notify_one(),
+                    Purpose::News if !crowded => self.eased.notify_one(),
+                    Purpose::News => {}
                 }
                 Next::Frame(frame)
             }
@@ -148,6 +155,34 @@ impl Outbox {
         while self.is_full_of_answers() {
             self.emptied.notified().await;
         }
+    }
+
+    /// Whether news has filled half of it while nothing but the server's own work keeps it
+    /// from being sent. Whoever brings news then waits, lest a client be cut off that reads.
+    pub fn crowded(&self) -> bool {
+        self.is_crowded(&self.state.lock())
+    }
+
+    /// Returns when it is not [`Outbox::crowded`] any more. For one waiter at a time.
+    pub async fn eased(&self) {
+        while self.crowded() {
+            self.eased.notified().await;
+        }
+    }
+
+    /// Notes that the one who sends waits for the client to read, until what this returns is
+    /// dropped.
+    pub fn await_client(&self) -> AwaitingClient<'_> {
+        self.state.lock().awaits_client = true;
+        self.eased.notify_one();
+        AwaitingClient(self)
+    }
+
+    fn is_crowded(&self, state: &State) -> bool {
+        state.closed.is_none()
+            && !state.awaits_client
+            && (state.news.frames > self.limits.frames / 2
+                || state.news.bytes > self.limits.bytes / 2)
     }
 
     fn is_full_of_answers(&self) -> bool {
@@ -194,6 +229,17 @@ impl Outbox {
     fn wake_all(&self) {
         self.filled.notify_one();
         self.emptied.notify_one();
+        self.eased.notify_one();
+    }
+}
+
+/// As long as this lives, an outbox is waiting for its client to read.
+#[derive(Debug)]
+pub struct AwaitingClient<'a>(&'a Outbox);
+
+impl Drop for AwaitingClient<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().awaits_client = false;
     }
 }
 
@@ -303,6 +349,33 @@ mod tests {
         assert_eq!(outbox.tell(frame(2)), Err(Closed::ShuttingDown));
         assert_eq!(taken(&outbox).as_deref(), Some("1"));
         assert!(matches!(outbox.take(), Next::Closed(Closed::ShuttingDown)));
+    }
+
+    #[tokio::test]
+    async fn half_full_it_is_crowded_until_it_is_emptied() {
+        let outbox = outbox(4, 10_000);
+        for number in 0..2 {
+            outbox.tell(frame(number)).expect("room");
+        }
+        assert!(!outbox.crowded());
+        outbox.tell(frame(2)).expect("room");
+        assert!(outbox.crowded());
+        taken(&outbox);
+        outbox.eased().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_client_is_not_waited_for() {
+        let outbox = outbox(4, 10_000);
+        for number in 0..4 {
+            outbox.tell(frame(number)).expect("room");
+        }
+        let awaiting = outbox.await_client();
+        outbox.eased().await;
+        drop(awaiting);
+        assert!(outbox.crowded());
+        outbox.close(Closed::Gone);
+        outbox.eased().await;
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
@@ -68,13 +69,8 @@ pub async fn run(
 async fn feed(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -> Closed {
     let outbox = conversation.connection.outbox();
     loop {
-        tokio::select! {
-            biased;
-            () = conversation.session.takes_more() => {}
-            () = outbox.filled() => match outbox.closed() {
-                Some(why @ (Closed::Gone | Closed::Lagging)) => return why,
-                _ => continue,
-            },
+        if let Some(why) = client_takes_more(conversation).await {
+            return why;
         }
         match burst(socket, conversation).await {
             Fed::Burst => {
@@ -83,6 +79,27 @@ async fn feed(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -
             }
             Fed::Nothing => outbox.filled().await,
             Fed::Closed(why) => return why,
+        }
+    }
+}
+
+/// Returns when the client takes more, or why it never will.
+async fn client_takes_more(conversation: &Conversation) -> Option<Closed> {
+    let outbox = conversation.connection.outbox();
+    let takes_more = conversation.session.takes_more();
+    let mut takes_more = std::pin::pin!(takes_more);
+    if (&mut takes_more).now_or_never().is_some() {
+        return None;
+    }
+    let _awaiting = outbox.await_client();
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut takes_more => return None,
+            () = outbox.filled() => match outbox.closed() {
+                Some(why @ (Closed::Gone | Closed::Lagging)) => return Some(why),
+                Some(Closed::ShuttingDown) | None => {}
+            },
         }
     }
 }
