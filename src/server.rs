@@ -12,10 +12,9 @@ use anyhow::{Context, anyhow, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
@@ -31,9 +30,6 @@ use crate::store::{self, Store};
 
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
-
-/// How soon after the first a second signal counts as the same one.
-const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
 /// How long clients may take to read what waits for them at the end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -71,15 +67,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     signals.next().await;
     info!("shutting down");
-    let store = Arc::clone(&parts.store);
     let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
     tokio::select! {
-        ended = ended => if ended.is_err() {
-            error!("not everything ended within {:?}", config.shutdown_timeout);
+        ended = ended => match ended {
+            Ok(closed) => closed.context("the store did not close")?,
+            Err(_) => bail!("not everything ended within {:?}", config.shutdown_timeout),
         },
-        () = signals.again() => bail!("a second signal: ended at once"),
+        () = signals.next() => bail!("a second signal: ended at once"),
     }
-    store.close().await.context("the store did not close")?;
     info!("stopped");
     Ok(())
 }
@@ -137,8 +132,13 @@ impl Parts {
         }
     }
 
-    /// Not ready, no newcomers, what is under way is finished and told, then the lines.
-    async fn end(self, gateway: &Gateway, serving: JoinHandle<std::io::Result<()>>) {
+    /// Not ready, no newcomers, what is under way is finished and told, then the lines, then
+    /// the store.
+    async fn end(
+        self,
+        gateway: &Gateway,
+        serving: JoinHandle<std::io::Result<()>>,
+    ) -> Result<(), store::StoreError> {
         gateway.refuse_newcomers();
         self.desk.service.close();
         self.sealed.cancel();
@@ -151,6 +151,7 @@ impl Parts {
         let _ = tokio::time::timeout(DRAIN, gateway.close()).await;
         self.deaf.cancel();
         let _ = tokio::time::timeout(DRAIN, serving).await;
+        self.store.close().await
     }
 }
 
@@ -231,16 +232,6 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
-    }
-
-    /// Returns at the next of either, unless that comes so soon that it is the same one:
-    /// whoever signals a process and then its group means it once.
-    async fn again(&mut self) {
-        let first = Instant::now();
-        self.next().await;
-        while first.elapsed() < SAME_SIGNAL {
-            self.next().await;
-        }
     }
 
     /// Returns at the next of either.

@@ -55,6 +55,13 @@ export class RawClient {
 
   send(packet) { this.#socket.send(packet); }
 
+  /** Sends one packet in two WebSocket frames. */
+  sendInTwo(packet) {
+    const middle = packet.length / 2;
+    this.#socket.send(packet.slice(0, middle), { fin: false });
+    this.#socket.send(packet.slice(middle), { fin: true });
+  }
+
   /** The first packet, past or to come, that starts with `prefix`. */
   packet(prefix) {
     const arrived = () => this.received.find((packet) => packet.startsWith(prefix));

@@ -135,6 +135,19 @@ describe('rubbish on the wire', () => {
       await person(t, server, 'newcomer');
     });
   }
+
+  const events = Object.entries(RUBBISH).filter(([, packet]) => /^42(\[|$)/.test(packet));
+  for (const [what, packet] of events) {
+    for (const [how, number, answer] of [['', '', `${PACKET.event}["exception",`], [', numbered', '7', `${PACKET.ack}7`]]) {
+      test(`${what}${how}: the sender is told, if only by the end of the connection`, async (t) => {
+        const vandal = new RawClient(t, server.url);
+        await vandal.packet(PACKET.connect);
+        vandal.send(packet.replace(PACKET.event, PACKET.event + number));
+        const told = vandal.packet(answer).then((error) => assert.match(error, /"code":"invalid"/));
+        await Promise.race([told, vandal.closed]);
+      });
+    }
+  }
 });
 
 describe('who is not allowed to do something', () => {

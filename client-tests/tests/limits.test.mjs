@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { TRANSPORT_LOST, ask, connect, next, refusal } from '../lib/client.mjs';
 import { chatOf, history, people, person, say, settle } from '../lib/people.mjs';
-import { RawPolling } from '../lib/raw.mjs';
+import { PACKET, RawClient, RawPolling } from '../lib/raw.mjs';
 import { useScope } from '../lib/scope.mjs';
 import { startServer } from '../lib/server.mjs';
+import { within } from '../lib/wait.mjs';
 
 const MESSAGE_BYTES = 16_384;
 const FRAME_BYTES = 1_048_576;
@@ -82,6 +83,20 @@ describe('a frame', () => {
       await say({ socket: back }, chat, 'back again');
     });
   }
+
+  test('over the limit is refused, too, when it comes in parts', async (t) => {
+    const alice = await person(t, server, 'alice');
+    const chat = await chatOf(alice);
+    const packet = (bytes) => `${PACKET.event}1${JSON.stringify(['new-message', body(chat, bytes)])}`;
+    const short = await new RawClient(t, server.url).becomes(alice);
+    short.sendInTwo(packet(FRAME_BYTES - 1000));
+    assert.match(await short.packet(`${PACKET.ack}1`), /too_large/);
+
+    const over = await new RawClient(t, server.url).becomes(alice);
+    over.sendInTwo(packet(FRAME_BYTES + 1));
+    await within(over.closed, () => 'the end of the connection');
+    await say(alice, chat, 'still here');
+  });
 
   test('may be as long as the handshake says, which is what the option says', async (t) => {
     const other = await startServer(t, ['--max-frame-bytes', '50000']);

@@ -156,6 +156,16 @@ describe('the first event is never lost', () => {
     assert.deepEqual(names, upTo(count).map((index) => `plain-${index}`));
   });
 
+  test('of 500 clients, one at a time, to which an idle server could not answer faster', async (t) => {
+    for (const index of upTo(500)) {
+      const request = JSON.stringify(['create-user', { user: { externalUserId: `prompt-${index}` } }]);
+      const client = new RawClient(t, server.url, (packet, self) => {
+        if (packet === PACKET.connect) self.send(`${PACKET.event}7${request}`);
+      });
+      await client.packet(`${PACKET.ack}7`);
+    }
+  });
+
   test('of an official client that speaks in its connect handler, in the name of its token', async (t) => {
     const alice = await person(t, server, 'alice');
     const chat = await chatOf(alice);

@@ -17,8 +17,8 @@ use crate::model::{
 };
 use crate::service::{Begun, Service};
 
-/// How long a request may take that stores no message. A message waits for its outcome,
-/// however long that takes: an answer before would be a guess.
+/// How long a request may take that only reads. One that stores something waits for its
+/// outcome, however long that takes: an answer before would be a guess.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// What every connection needs of the rest of the server.
@@ -141,6 +141,9 @@ impl Connection {
     /// Puts a command to the service; see [`Service::begin`].
     pub async fn begin(&self, command: Command) -> Begun {
         let identity = *self.identity.lock();
+        if command.stores() {
+            return self.desk.service.begin(&identity, command).await;
+        }
         let begin = self.desk.service.begin(&identity, command);
         match tokio::time::timeout(TIME_LIMIT, begin).await {
             Ok(placed) => placed,

@@ -105,6 +105,22 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether something is different afterwards.
+    pub const fn stores(&self) -> bool {
+        !matches!(
+            self,
+            Self::GetUser { .. }
+                | Self::ListChats { .. }
+                | Self::ListMyRooms
+                | Self::ListRooms
+                | Self::GetRoom { .. }
+                | Self::ListMessages { .. }
+                | Self::ListSeats { .. }
+        )
+    }
+}
+
 /// The answer to one [`Command`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {

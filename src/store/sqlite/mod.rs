@@ -11,7 +11,7 @@ mod users;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::TransactionBehavior::Immediate;
@@ -23,8 +23,13 @@ use super::{OpenError, Store, StoreError};
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
 
-/// How long a connection waits for a lock that another one of ours holds for a moment.
+/// How long a connection waits for a lock that somebody else holds on the file, as long as a
+/// backup may take a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long work may wait for the writing thread. After that it is not begun any more: whoever
+/// asked is told that it was not done, and that stays true.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The place that stands for a database in memory: gone with the process, for tests.
 const MEMORY: &str = ":memory:";
@@ -77,13 +82,18 @@ impl Sqlite {
     }
 
     /// Runs `work` in a transaction of its own on the writing thread: all of it, or on an
-    /// error nothing.
+    /// error nothing. It answers within [`QUEUE_TIMEOUT`] and [`BUSY_TIMEOUT`] together, beside
+    /// the time that the disk takes.
     async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        let asked = Instant::now();
         let done = self.writer.call(move |connection| {
+            if asked.elapsed() > QUEUE_TIMEOUT {
+                return Err(StoreError::Unavailable("others were waiting, too".into()));
+            }
             let transaction = connection.transaction_with_behavior(Immediate)?;
             let answer = work(&transaction)?;
             transaction.commit()?;
@@ -111,12 +121,17 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
-        let ask = |transaction: &Transaction<'_>| {
-            let count = "SELECT count(*) FROM (SELECT 1 FROM chats LIMIT 1)";
-            transaction.query_row(count, [], |_| Ok(()))?;
-            Ok(())
-        };
-        self.write(ask).await?;
+        // Without patience: whoever asks again and again must not hold up those who write.
+        let writing = self.writer.call(|connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            let begun = connection.transaction_with_behavior(Immediate);
+            let answer = begun
+                .map_err(StoreError::from)
+                .and_then(|begun| ask(&begun));
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            answer
+        });
+        writing.await.map_err(settle)?;
         self.read(ask).await
     }
 
@@ -131,6 +146,13 @@ impl Store for Sqlite {
     fn describe(&self) -> String {
         format!("sqlite:{}", self.place)
     }
+}
+
+/// A question that touches what is stored.
+fn ask(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let count = "SELECT count(*) FROM (SELECT 1 FROM chats LIMIT 1)";
+    transaction.query_row(count, [], |_| Ok(()))?;
+    Ok(())
 }
 
 impl From<rusqlite::Error> for StoreError {
