@@ -16,9 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub async fn hello() -> String {
     format!(
         "polychat {}: one chat server for four chat protocols\n\n\
-         /socket.io/   Socket.IO clients (create-user, create-chat, new-message, ...)\n\
-         /livez        the process runs\n\
-         /readyz       it can serve\n",
+         /socket.io/      Socket.IO clients (create-user, create-chat, new-message, ...)\n\
+         /ws/chat/room/   raw WebSocket, action dialect (join_room, create_message, ...)\n\
+         /ws/chats/       raw WebSocket, type dialect (getChats, newMessage, ...)\n\
+         /ws              raw WebSocket, the first frame decides\n\
+         /livez           the process runs\n\
+         /readyz          it can serve\n",
         env!("CARGO_PKG_VERSION")
     )
 }
