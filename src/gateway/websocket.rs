@@ -120,6 +120,8 @@ async fn converse(sink: &mut Sink, stream: &mut Stream, conversation: &Conversat
 /// that takes the word back.
 async fn part(sink: &mut Sink, stream: &mut Stream, end: End) {
     let Some((code, reason)) = end.frame() else {
+        // The answer to the client's own goodbye may still wait to be written.
+        let _ = sink.flush().await;
         return;
     };
     let frame = CloseFrame {
@@ -138,40 +140,47 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut closing = std::pin::pin!(connection.server_closing());
+    // Everything that waits goes out with one flush.
+    let mut flushed = true;
     loop {
-        // Everything that waits goes out with one flush.
-        loop {
-            let text = match outbox.take() {
-                Next::Frame(Frame::Text(text)) => text,
-                // No dialect of the raw WebSocket makes another kind.
-                Next::Frame(_) => continue,
-                Next::Closed(why) => {
-                    let _ = sink.flush().await;
-                    return why.into();
-                }
-                Next::Empty => break,
-            };
-            if let Err(end) = unless_lagging(outbox, sink.feed(Message::Text(text))).await {
-                return end;
-            }
-        }
-        if let Err(end) = unless_lagging(outbox, sink.flush()).await {
-            return end;
-        }
-        tokio::select! {
-            () = outbox.filled() => {}
-            () = &mut closing, if outbox.closed().is_none() => {
-                connection.close(Closed::ShuttingDown);
-            }
-            _ = ping.tick() => {
-                if conversation.heard.lock().elapsed() > PING + PATIENCE {
-                    return End::Gone;
-                }
-                let sent = sink.send(Message::Ping(Bytes::new()));
-                if let Err(end) = unless_lagging(outbox, sent).await {
+        match outbox.take() {
+            Next::Frame(Frame::Text(text)) => {
+                let fed = unless_lagging(outbox, sink.feed(Message::Text(text))).await;
+                if let Err(end) = fed {
                     return end;
                 }
+                flushed = false;
             }
+            // No dialect of the raw WebSocket makes another kind.
+            Next::Frame(_) => {}
+            Next::Closed(why) => {
+                let _ = sink.flush().await;
+                return why.into();
+            }
+            // While a write waited, what woke it may have been news: so the outbox is looked
+            // into once more before it is waited for.
+            Next::Empty if !flushed => {
+                if let Err(end) = unless_lagging(outbox, sink.flush()).await {
+                    return end;
+                }
+                flushed = true;
+            }
+            Next::Empty => tokio::select! {
+                () = outbox.filled() => {}
+                () = &mut closing, if outbox.closed().is_none() => {
+                    connection.close(Closed::ShuttingDown);
+                }
+                _ = ping.tick() => {
+                    if conversation.heard.lock().elapsed() > PING + PATIENCE {
+                        return End::Gone;
+                    }
+                    let sent = sink.feed(Message::Ping(Bytes::new()));
+                    if let Err(end) = unless_lagging(outbox, sent).await {
+                        return end;
+                    }
+                    flushed = false;
+                }
+            },
         }
     }
 }

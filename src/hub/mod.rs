@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::gateway::dialect::Encoded;
 use crate::model::{Chat, ChatId, ConnectionId, Membership, Notice, Policy, Seq, UserId};
 
-pub use outbox::{Closed, Next, Outbox, OutboxLimits};
+pub use outbox::{Closed, Fill, Next, Outbox, OutboxLimits};
 pub use seat::Seat;
 
 /// All seats of this node.
@@ -283,13 +283,13 @@ fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Told
     let mut encoded = Encoded::default();
     let mut told = Told::default();
     for seat in seats {
-        let mut full = false;
-        let mut say = |frame| full |= seat.outbox.tell(frame).is_err();
+        let mut fill = Ok(Fill::Easy);
+        let mut say = |frame| fill = seat.outbox.tell(frame);
         seat.listener.tell(notice, &mut encoded, &mut say);
-        if full {
-            told.closed.push(Arc::clone(seat));
-        } else if seat.outbox.crowded() {
-            told.crowded.push(Arc::clone(seat));
+        match fill {
+            Ok(Fill::Easy) => {}
+            Ok(Fill::Crowded) => told.crowded.push(Arc::clone(seat)),
+            Err(_) => told.closed.push(Arc::clone(seat)),
         }
     }
     told

@@ -73,6 +73,16 @@ pub enum Closed {
     ShuttingDown,
 }
 
+/// How much room an outbox has left for news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// Enough.
+    Easy,
+    /// News has filled half of it while nothing but the server's own work keeps it from being
+    /// sent. Whoever brings more waits first, lest a client be cut off that reads.
+    Crowded,
+}
+
 /// What a sender finds in an outbox.
 #[derive(Debug)]
 pub enum Next {
@@ -100,7 +110,7 @@ impl Outbox {
     ///
     /// # Errors
     /// Why it takes nothing more.
-    pub fn tell(&self, frame: Frame) -> Result<(), Closed> {
+    pub fn tell(&self, frame: Frame) -> Result<Fill, Closed> {
         self.put(Purpose::News, frame, |state, limits| {
             state.news.frames >= limits.frames || state.news.bytes > limits.bytes
         })
@@ -114,6 +124,7 @@ impl Outbox {
         self.put(Purpose::Answer, frame, |state, _| {
             state.answers.bytes > ANSWERS_LIMIT
         })
+        .map(drop)
     }
 
     /// Takes out the next frame, in the order in which they were put in.
@@ -122,12 +133,12 @@ impl Outbox {
         match state.frames.pop_front() {
             Some((purpose, frame)) => {
                 state.load(purpose).remove(&frame);
-                let crowded = self.is_crowded(&state);
+                let fill = self.fill(&state);
                 drop(state);
-                match purpose {
-                    Purpose::Answer => self.emptied.notify_one(),
-                    Purpose::News if !crowded => self.eased.notify_one(),
-                    Purpose::News => {}
+                match (purpose, fill) {
+                    (Purpose::Answer, _) => self.emptied.notify_one(),
+                    (Purpose::News, Fill::Easy) => self.eased.notify_one(),
+                    (Purpose::News, Fill::Crowded) => {}
                 }
                 Next::Frame(frame)
             }
@@ -157,15 +168,9 @@ impl Outbox {
         }
     }
 
-    /// Whether news has filled half of it while nothing but the server's own work keeps it
-    /// from being sent. Whoever brings news then waits, lest a client be cut off that reads.
-    pub fn crowded(&self) -> bool {
-        self.is_crowded(&self.state.lock())
-    }
-
-    /// Returns when it is not [`Outbox::crowded`] any more. For one waiter at a time.
+    /// Returns when it is not [`Fill::Crowded`] any more. For one waiter at a time.
     pub async fn eased(&self) {
-        while self.crowded() {
+        while self.fill(&self.state.lock()) == Fill::Crowded {
             self.eased.notified().await;
         }
     }
@@ -178,11 +183,14 @@ impl Outbox {
         AwaitingClient(self)
     }
 
-    fn is_crowded(&self, state: &State) -> bool {
-        state.closed.is_none()
-            && !state.awaits_client
-            && (state.news.frames > self.limits.frames / 2
-                || state.news.bytes > self.limits.bytes / 2)
+    fn fill(&self, state: &State) -> Fill {
+        let OutboxLimits { frames, bytes } = self.limits;
+        let half = state.news.frames > frames / 2 || state.news.bytes > bytes / 2;
+        if half && !state.awaits_client && state.closed.is_none() {
+            Fill::Crowded
+        } else {
+            Fill::Easy
+        }
     }
 
     fn is_full_of_answers(&self) -> bool {
@@ -207,13 +215,13 @@ impl Outbox {
         &self,
         purpose: Purpose,
         frame: Frame,
-        full: fn(&State, &OutboxLimits) -> bool,
-    ) -> Result<(), Closed> {
+        overflows: fn(&State, &OutboxLimits) -> bool,
+    ) -> Result<Fill, Closed> {
         let mut state = self.state.lock();
         if let Some(why) = state.closed {
             return Err(why);
         }
-        if full(&state, &self.limits) {
+        if overflows(&state, &self.limits) {
             state.close(Closed::Lagging);
             drop(state);
             self.wake_all();
@@ -221,9 +229,10 @@ impl Outbox {
         }
         state.load(purpose).add(&frame);
         state.frames.push_back((purpose, frame));
+        let fill = self.fill(&state);
         drop(state);
         self.filled.notify_one();
-        Ok(())
+        Ok(fill)
     }
 
     fn wake_all(&self) {
@@ -355,11 +364,9 @@ mod tests {
     async fn half_full_it_is_crowded_until_it_is_emptied() {
         let outbox = outbox(4, 10_000);
         for number in 0..2 {
-            outbox.tell(frame(number)).expect("room");
+            assert_eq!(outbox.tell(frame(number)), Ok(Fill::Easy));
         }
-        assert!(!outbox.crowded());
-        outbox.tell(frame(2)).expect("room");
-        assert!(outbox.crowded());
+        assert_eq!(outbox.tell(frame(2)), Ok(Fill::Crowded));
         taken(&outbox);
         outbox.eased().await;
     }
@@ -367,13 +374,13 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_the_client_is_not_waited_for() {
         let outbox = outbox(4, 10_000);
-        for number in 0..4 {
-            outbox.tell(frame(number)).expect("room");
-        }
         let awaiting = outbox.await_client();
+        for number in 0..3 {
+            assert_eq!(outbox.tell(frame(number)), Ok(Fill::Easy));
+        }
         outbox.eased().await;
         drop(awaiting);
-        assert!(outbox.crowded());
+        assert_eq!(outbox.tell(frame(3)), Ok(Fill::Crowded));
         outbox.close(Closed::Gone);
         outbox.eased().await;
     }
