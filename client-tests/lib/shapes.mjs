@@ -18,7 +18,8 @@ const MESSAGE = {
   id, seq: count, room: id, msg: text, type: text, user_id: id, created_at: time, modified_at: time,
 };
 
-function checker(fields, what) {
+/** What checks that an object has these fields, each one fit. */
+export function checker(fields, what) {
   return (object) => {
     assert.equal(typeof object, 'object', `${what} is no object: ${object}`);
     for (const [field, fits] of Object.entries(fields)) {
