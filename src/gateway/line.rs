@@ -10,8 +10,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -39,6 +39,17 @@ const BLOCKED: u8 = 8;
 #[derive(Clone, Default)]
 pub struct Line(Arc<Shared>);
 
+/// A hold that ends with the connection.
+#[derive(Clone)]
+pub struct WeakLine(Weak<Shared>);
+
+impl WeakLine {
+    /// The line, as long as its connection is there.
+    pub fn line(&self) -> Option<Line> {
+        self.0.upgrade().map(Line)
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     flags: AtomicU8,
@@ -48,6 +59,11 @@ struct Shared {
 }
 
 impl Line {
+    /// A hold that does not outlive the connection.
+    pub fn weak(&self) -> WeakLine {
+        WeakLine(Arc::downgrade(&self.0))
+    }
+
     /// Ends the connection now, whatever its state.
     pub fn cut(&self) {
         self.raise(CUT);

@@ -65,7 +65,8 @@ pub trait Chats: Send + Sync {
     /// The id of the chat with this `pk`; `None`: there is none.
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError>;
 
-    /// At most `limit` chats that are open or that this user is a member of, by `pk`.
+    /// At most `limit` chats that are open or that this user is a member of, by `pk`; fewer
+    /// where the members add up to more than [`PAGE_MEMBERS`], as in [`Chats::chats_of`].
     async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError>;
 
     /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later.

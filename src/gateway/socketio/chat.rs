@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use socketioxide::SocketIo;
-use socketioxide::TransportType;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts, Value};
 use socketioxide::socket::Socket;
@@ -16,11 +15,12 @@ use tracing::{info, warn};
 
 use super::conversation::{Conversation, Event};
 use super::pump;
-use super::session::Sessions;
+use super::session::{self, Sessions};
 use super::wire::EventName;
 use crate::gateway::connection::{Connection, Desk, unauthenticated};
 use crate::gateway::credentials;
 use crate::gateway::dialect::plain::Plain;
+use crate::gateway::line::Line;
 use crate::model::{Error, ErrorKind};
 
 /// What the namespace needs of the rest of the server.
@@ -60,9 +60,10 @@ impl Chat {
             error.kind
         })?;
         let sid = socket.id.to_string();
-        let websocket = socket.transport_type() == TransportType::Websocket;
-        let line = socket.req_parts().extensions.get().filter(|_| websocket);
-        let line = line.map(|ConnectInfo(line)| Clone::clone(line));
+        let parts = socket.req_parts();
+        let line = parts.extensions.get::<ConnectInfo<Line>>();
+        let line = line.filter(|_| session::is_websocket(&parts.uri));
+        let line = line.map(|ConnectInfo(line)| line.clone());
         let session = self.sessions.begin(sid.clone(), line);
         let conversation = Arc::new(Conversation::new(connection, session));
 

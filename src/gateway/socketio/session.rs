@@ -8,40 +8,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use moka::sync::Cache;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use crate::gateway::line::Line;
+use crate::gateway::line::{Line, WeakLine};
 
-/// How long the line of an upgrade is kept for a socket that is only just being made: clients
-/// begin both at once.
-const EARLY: Duration = Duration::from_secs(30);
+/// The sessions that have a socket, and the lines of all that were upgraded.
+#[derive(Default)]
+pub struct Sessions(Mutex<Known>);
 
-/// How many such lines are kept.
-const EARLY_LINES: u64 = 10_000;
-
-/// The sessions that have a socket.
-pub struct Sessions {
-    known: Mutex<HashMap<String, Arc<Session>>>,
-    early: Cache<String, Line>,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        let early = Cache::builder().max_capacity(EARLY_LINES);
-        Self {
-            known: Mutex::default(),
-            early: early.time_to_live(EARLY).build(),
-        }
-    }
+#[derive(Default)]
+struct Known {
+    sessions: HashMap<String, Arc<Session>>,
+    /// A client begins its upgrade and its socket at once, and may begin another socket on
+    /// the same connection later: so this is kept beside the sockets.
+    upgraded: HashMap<String, WeakLine>,
+    /// How many of those there may be before the dead ones are looked for.
+    sweep_at: usize,
 }
 
 /// One Engine.IO session.
@@ -62,39 +51,48 @@ struct Parameters {
     transport: Option<String>,
 }
 
+impl Parameters {
+    fn is_websocket(&self) -> bool {
+        self.transport.as_deref() == Some("websocket")
+    }
+}
+
 impl Sessions {
-    /// A new session under this id, whose first request came in on `line` if it was a
+    /// A new session under this id. `line` is the one of its first request if that was a
     /// WebSocket's.
     pub fn begin(&self, sid: String, line: Option<Line>) -> Arc<Session> {
+        let mut known = self.0.lock();
+        let upgraded = known.upgraded.get(&sid).and_then(WeakLine::line);
         let session = Arc::new(Session {
-            websocket: Mutex::new(line),
+            websocket: Mutex::new(upgraded.or(line)),
             polled: AtomicBool::new(true),
             poll: Notify::new(),
             ended: AtomicBool::new(false),
         });
-        let mut known = self.known.lock();
-        if let Some(line) = self.early.remove(&sid) {
-            session.upgrade(line);
-        }
-        known.insert(sid, Arc::clone(&session));
+        known.sessions.insert(sid, Arc::clone(&session));
         session
     }
 
     /// Forgets a session.
     pub fn forget(&self, sid: &str) {
-        self.known.lock().remove(sid);
+        self.0.lock().sessions.remove(sid);
     }
 
     fn get(&self, sid: &str) -> Option<Arc<Session>> {
-        self.known.lock().get(sid).map(Arc::clone)
+        self.0.lock().sessions.get(sid).map(Arc::clone)
     }
 
     /// Notes the line on which a session goes on as a WebSocket.
-    fn upgrade(&self, sid: String, line: Line) {
-        let known = self.known.lock();
-        match known.get(&sid) {
-            Some(session) => session.upgrade(line),
-            None => self.early.insert(sid, line),
+    fn upgrade(&self, sid: &str, line: Line) {
+        const FEW: usize = 64;
+        let mut known = self.0.lock();
+        if known.upgraded.len() >= known.sweep_at {
+            known.upgraded.retain(|_, line| line.line().is_some());
+            known.sweep_at = (known.upgraded.len() * 2).max(FEW);
+        }
+        known.upgraded.insert(sid.to_owned(), line.weak());
+        if let Some(session) = known.sessions.get(sid) {
+            session.upgrade(line);
         }
     }
 }
@@ -169,6 +167,12 @@ impl Session {
     }
 }
 
+/// Whether a request is one that opens a WebSocket.
+pub fn is_websocket(uri: &Uri) -> bool {
+    let parameters = Query::<Parameters>::try_from_uri(uri);
+    parameters.is_ok_and(|Query(parameters)| parameters.is_websocket())
+}
+
 /// Watches the Engine.IO requests on their way in.
 pub async fn watch(
     State(sessions): State<Arc<Sessions>>,
@@ -176,16 +180,14 @@ pub async fn watch(
     next: Next,
 ) -> Response {
     let parameters = Query::<Parameters>::try_from_uri(request.uri());
-    if let Ok(Query(Parameters {
-        sid: Some(sid),
-        transport,
-    })) = parameters
+    if let Ok(Query(parameters)) = parameters
+        && let Some(sid) = &parameters.sid
     {
-        let session = sessions.get(&sid);
+        let session = sessions.get(sid);
         if session.as_ref().is_some_and(|session| session.has_ended()) {
             return unknown_session();
         }
-        if transport.as_deref() == Some("websocket") {
+        if parameters.is_websocket() {
             if let Some(ConnectInfo(line)) = request.extensions().get::<ConnectInfo<Line>>() {
                 sessions.upgrade(sid, line.clone());
             }

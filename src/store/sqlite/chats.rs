@@ -156,8 +156,16 @@ fn visible(
          ORDER BY pk LIMIT ?2"
     );
     let mut statement = transaction.prepare_cached(&select)?;
-    let rows = statement.query_map(params![user, limit], chat)?;
-    rows.map(|row| with_members(transaction, row?)).collect()
+    let (mut chats, mut members) = (Vec::new(), 0);
+    for row in statement.query_map(params![user, limit], chat)? {
+        if members > PAGE_MEMBERS {
+            break;
+        }
+        let chat = with_members(transaction, row?)?;
+        members += chat.members.len();
+        chats.push(chat);
+    }
+    Ok(chats)
 }
 
 fn page(

@@ -207,7 +207,8 @@ struct JoinedBody<'a> {
 }
 
 impl<'a> JoinedBody<'a> {
-    /// Without a message that the client has `given`, the newest one counts as read.
+    /// Names the message that the client has `given`, else the newest; only a given one moves
+    /// the read position (PROTOCOL §4).
     fn of(joined: &'a Joined, given: Option<i64>) -> Self {
         let chat = &joined.room.chat;
         let newest = || match chat.head {
