@@ -5,7 +5,7 @@ import { within } from './wait.mjs';
 /** The status and the text of the answer. */
 export function probe(url) {
   const answered = new Promise((resolve, reject) => {
-    get(url, { agent: false }, async (response) => {
+    get(url, { headers: { connection: 'close' } }, async (response) => {
       let body = '';
       for await (const text of response.setEncoding('utf8')) body += text;
       resolve({ status: response.statusCode, body });

@@ -137,8 +137,9 @@ describe('rubbish on the wire', () => {
   }
 
   const events = Object.entries(RUBBISH).filter(([, packet]) => /^42(\[|$)/.test(packet));
+  const ways = [['', '', `${PACKET.event}["exception",`], [', numbered', '7', `${PACKET.ack}7`]];
   for (const [what, packet] of events) {
-    for (const [how, number, answer] of [['', '', `${PACKET.event}["exception",`], [', numbered', '7', `${PACKET.ack}7`]]) {
+    for (const [how, number, answer] of ways) {
       test(`${what}${how}: the sender is told, if only by the end of the connection`, async (t) => {
         const vandal = new RawClient(t, server.url);
         await vandal.packet(PACKET.connect);

@@ -2,6 +2,7 @@
 // server says how it is and ends in good order all the same.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { ask, connectRefused, refusal } from '../lib/client.mjs';
 import { probe } from '../lib/http.mjs';
 import {
@@ -202,6 +203,7 @@ describe('SIGTERM while a send waits for a locked store', () => {
     await connectRefused(t, server.url);
     const error = await refusal(bob.socket, 'new-message', { room: chat.id, msg: 'too late' });
     assert.equal(error.code, 'unavailable');
+    await setTimeout(3000); // longer than it waits for anything else
     assert.ok(!sending.settled, 'the send was answered while the store was locked');
     assert.ok(!ended.settled, 'the server did not wait for the send');
 

@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client may take over the end of the connection.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// How long a client has to hear why its broken frame ends the connection.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Why a connection ends, as its client is told (RFC 6455 §7.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -130,6 +133,11 @@ async fn part(sink: &mut Sink, stream: &mut Stream, end: End) {
     };
     if sink.send(Message::Close(Some(frame))).await.is_ok() {
         while let Some(Ok(_)) = stream.next().await {}
+        if matches!(end, End::TooLarge | End::NoText | End::Protocol) {
+            // What follows the broken frame is never read, and a connection that is closed
+            // with something unread is reset: that would overtake the word just sent.
+            tokio::time::sleep(LINGER).await;
+        }
     }
 }
 

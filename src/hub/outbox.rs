@@ -135,10 +135,9 @@ impl Outbox {
                 state.load(purpose).remove(&frame);
                 let fill = self.fill(&state);
                 drop(state);
-                match (purpose, fill) {
-                    (Purpose::Answer, _) => self.emptied.notify_one(),
-                    (Purpose::News, Fill::Easy) => self.eased.notify_one(),
-                    (Purpose::News, Fill::Crowded) => {}
+                self.emptied.notify_one();
+                if fill == Fill::Easy {
+                    self.eased.notify_one();
                 }
                 Next::Frame(frame)
             }
@@ -160,10 +159,11 @@ impl Outbox {
         self.filled.notified().await;
     }
 
-    /// Returns when so few answers wait that another request may be begun, or none ever will.
-    /// For one waiter at a time.
-    pub async fn answers_taken(&self) {
-        while self.is_full_of_answers() {
+    /// Returns when so little waits that another request may be begun, or none ever will: a
+    /// client that does not read what its requests bring about is held up, not cut off. For
+    /// one waiter at a time.
+    pub async fn has_room(&self) {
+        while self.holds_up_requests() {
             self.emptied.notified().await;
         }
     }
@@ -184,18 +184,22 @@ impl Outbox {
     }
 
     fn fill(&self, state: &State) -> Fill {
-        let OutboxLimits { frames, bytes } = self.limits;
-        let half = state.news.frames > frames / 2 || state.news.bytes > bytes / 2;
-        if half && !state.awaits_client && state.closed.is_none() {
+        if self.is_half_full(state) && !state.awaits_client && state.closed.is_none() {
             Fill::Crowded
         } else {
             Fill::Easy
         }
     }
 
-    fn is_full_of_answers(&self) -> bool {
+    fn holds_up_requests(&self) -> bool {
         let state = self.state.lock();
-        state.closed.is_none() && state.answers.bytes > ANSWERS_TO_WAIT_FOR
+        let much = state.answers.bytes > ANSWERS_TO_WAIT_FOR || self.is_half_full(&state);
+        state.closed.is_none() && much
+    }
+
+    fn is_half_full(&self, state: &State) -> bool {
+        let OutboxLimits { frames, bytes } = self.limits;
+        state.news.frames > frames / 2 || state.news.bytes > bytes / 2
     }
 
     /// Takes nothing more, for this reason, unless it already had one. Says whether this was
@@ -285,114 +289,5 @@ impl Load {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(number: usize) -> Frame {
-        Frame::Text(number.to_string().into())
-    }
-
-    fn outbox(frames: usize, bytes: usize) -> Outbox {
-        Outbox::new(OutboxLimits { frames, bytes })
-    }
-
-    fn taken(outbox: &Outbox) -> Option<String> {
-        match outbox.take() {
-            Next::Frame(Frame::Text(text)) => Some(text.to_string()),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn frames_come_out_as_they_went_in() {
-        let outbox = outbox(10, 10_000);
-        outbox.tell(frame(1)).expect("room");
-        outbox.answer(frame(2)).expect("room");
-        outbox.tell(frame(3)).expect("room");
-        let all: Vec<_> = std::iter::from_fn(|| taken(&outbox)).collect();
-        assert_eq!(all, ["1", "2", "3"]);
-    }
-
-    #[test]
-    fn too_many_frames_close_it_as_lagging() {
-        let outbox = outbox(2, 10_000);
-        outbox.tell(frame(1)).expect("room");
-        outbox.tell(frame(2)).expect("room");
-        assert_eq!(outbox.tell(frame(3)), Err(Closed::Lagging));
-        assert!(matches!(outbox.take(), Next::Closed(Closed::Lagging)));
-        assert_eq!(outbox.answer(frame(4)), Err(Closed::Lagging));
-    }
-
-    #[test]
-    fn too_many_bytes_close_it_as_lagging() {
-        let outbox = outbox(100, 2 * frame(1).weight());
-        for number in 1..=3 {
-            outbox.tell(frame(number)).expect("room");
-        }
-        assert_eq!(outbox.tell(frame(4)), Err(Closed::Lagging));
-    }
-
-    #[test]
-    fn what_was_taken_no_longer_counts() {
-        let outbox = outbox(1, 10_000);
-        for number in 0..100 {
-            outbox.tell(frame(number)).expect("room");
-            assert_eq!(taken(&outbox), Some(number.to_string()));
-        }
-    }
-
-    #[test]
-    fn what_is_put_back_comes_first() {
-        let outbox = outbox(10, 10_000);
-        outbox.tell(frame(2)).expect("room");
-        outbox.put_back(frame(1));
-        assert_eq!(taken(&outbox).as_deref(), Some("1"));
-        assert_eq!(taken(&outbox).as_deref(), Some("2"));
-    }
-
-    #[test]
-    fn at_shutdown_what_waits_is_still_sent() {
-        let outbox = outbox(10, 10_000);
-        outbox.tell(frame(1)).expect("room");
-        outbox.close(Closed::ShuttingDown);
-        assert_eq!(outbox.tell(frame(2)), Err(Closed::ShuttingDown));
-        assert_eq!(taken(&outbox).as_deref(), Some("1"));
-        assert!(matches!(outbox.take(), Next::Closed(Closed::ShuttingDown)));
-    }
-
-    #[tokio::test]
-    async fn half_full_it_is_crowded_until_it_is_emptied() {
-        let outbox = outbox(4, 10_000);
-        for number in 0..2 {
-            assert_eq!(outbox.tell(frame(number)), Ok(Fill::Easy));
-        }
-        assert_eq!(outbox.tell(frame(2)), Ok(Fill::Crowded));
-        taken(&outbox);
-        outbox.eased().await;
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_for_the_client_is_not_waited_for() {
-        let outbox = outbox(4, 10_000);
-        let awaiting = outbox.await_client();
-        for number in 0..3 {
-            assert_eq!(outbox.tell(frame(number)), Ok(Fill::Easy));
-        }
-        outbox.eased().await;
-        drop(awaiting);
-        assert_eq!(outbox.tell(frame(3)), Ok(Fill::Crowded));
-        outbox.close(Closed::Gone);
-        outbox.eased().await;
-    }
-
-    #[tokio::test]
-    async fn answers_hold_up_requests_and_not_news() {
-        let outbox = outbox(10, 10_000);
-        let large = Frame::Text("x".repeat(ANSWERS_TO_WAIT_FOR).into());
-        outbox.answer(large).expect("room");
-        outbox.tell(frame(1)).expect("answers leave room for news");
-        assert!(outbox.is_full_of_answers());
-        taken(&outbox);
-        outbox.answers_taken().await;
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -113,7 +113,7 @@ impl Conversation {
                 event = self.next(idle), if !full => event,
             };
             let Some(event) = event else { return };
-            self.connection.outbox().answers_taken().await;
+            self.connection.outbox().has_room().await;
             let (asked, command) = open(&event);
             if !matches!(command, Ok(Command::SendMessage { .. })) {
                 while let Some((asked, stored)) = sending.next().await {

@@ -53,7 +53,7 @@ impl Conversation {
             *self.heard.lock() = Instant::now();
             let heard = match frame {
                 Some(Ok(Message::Text(text))) => {
-                    self.connection.outbox().answers_taken().await;
+                    self.connection.outbox().has_room().await;
                     Arc::clone(&self.talk).hear(&text)
                 }
                 Some(Ok(Message::Binary(_))) => Heard::Say(vec![self.talk.refuse_binary()]),

@@ -1,0 +1,111 @@
+//! What an outbox promises to those who fill it and to the one who empties it.
+
+use super::*;
+
+fn frame(number: usize) -> Frame {
+    Frame::Text(number.to_string().into())
+}
+
+fn outbox(frames: usize, bytes: usize) -> Outbox {
+    Outbox::new(OutboxLimits { frames, bytes })
+}
+
+fn taken(outbox: &Outbox) -> Option<String> {
+    match outbox.take() {
+        Next::Frame(Frame::Text(text)) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+#[test]
+fn frames_come_out_as_they_went_in() {
+    let outbox = outbox(10, 10_000);
+    outbox.tell(frame(1)).expect("room");
+    outbox.answer(frame(2)).expect("room");
+    outbox.tell(frame(3)).expect("room");
+    let all: Vec<_> = std::iter::from_fn(|| taken(&outbox)).collect();
+    assert_eq!(all, ["1", "2", "3"]);
+}
+
+#[test]
+fn too_many_frames_close_it_as_lagging() {
+    let outbox = outbox(2, 10_000);
+    outbox.tell(frame(1)).expect("room");
+    outbox.tell(frame(2)).expect("room");
+    assert_eq!(outbox.tell(frame(3)), Err(Closed::Lagging));
+    assert!(matches!(outbox.take(), Next::Closed(Closed::Lagging)));
+    assert_eq!(outbox.answer(frame(4)), Err(Closed::Lagging));
+}
+
+#[test]
+fn too_many_bytes_close_it_as_lagging() {
+    let outbox = outbox(100, 2 * frame(1).weight());
+    for number in 1..=3 {
+        outbox.tell(frame(number)).expect("room");
+    }
+    assert_eq!(outbox.tell(frame(4)), Err(Closed::Lagging));
+}
+
+#[test]
+fn what_was_taken_no_longer_counts() {
+    let outbox = outbox(1, 10_000);
+    for number in 0..100 {
+        outbox.tell(frame(number)).expect("room");
+        assert_eq!(taken(&outbox), Some(number.to_string()));
+    }
+}
+
+#[test]
+fn what_is_put_back_comes_first() {
+    let outbox = outbox(10, 10_000);
+    outbox.tell(frame(2)).expect("room");
+    outbox.put_back(frame(1));
+    assert_eq!(taken(&outbox).as_deref(), Some("1"));
+    assert_eq!(taken(&outbox).as_deref(), Some("2"));
+}
+
+#[test]
+fn at_shutdown_what_waits_is_still_sent() {
+    let outbox = outbox(10, 10_000);
+    outbox.tell(frame(1)).expect("room");
+    outbox.close(Closed::ShuttingDown);
+    assert_eq!(outbox.tell(frame(2)), Err(Closed::ShuttingDown));
+    assert_eq!(taken(&outbox).as_deref(), Some("1"));
+    assert!(matches!(outbox.take(), Next::Closed(Closed::ShuttingDown)));
+}
+
+#[tokio::test]
+async fn half_full_it_is_crowded_until_it_is_emptied() {
+    let outbox = outbox(4, 10_000);
+    for number in 0..2 {
+        assert_eq!(outbox.tell(frame(number)), Ok(Fill::Easy));
+    }
+    assert_eq!(outbox.tell(frame(2)), Ok(Fill::Crowded));
+    taken(&outbox);
+    outbox.eased().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_client_is_not_waited_for() {
+    let outbox = outbox(4, 10_000);
+    let awaiting = outbox.await_client();
+    for number in 0..3 {
+        assert_eq!(outbox.tell(frame(number)), Ok(Fill::Easy));
+    }
+    outbox.eased().await;
+    drop(awaiting);
+    assert_eq!(outbox.tell(frame(3)), Ok(Fill::Crowded));
+    outbox.close(Closed::Gone);
+    outbox.eased().await;
+}
+
+#[tokio::test]
+async fn answers_hold_up_requests_and_not_news() {
+    let outbox = outbox(10, 10_000);
+    let large = Frame::Text("x".repeat(ANSWERS_TO_WAIT_FOR).into());
+    outbox.answer(large).expect("room");
+    outbox.tell(frame(1)).expect("answers leave room for news");
+    assert!(outbox.holds_up_requests());
+    taken(&outbox);
+    outbox.has_room().await;
+}
