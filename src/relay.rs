@@ -59,6 +59,9 @@ impl Relay {
             Fact::MemberJoined(membership) => self.hub.welcome(membership, notice),
             Fact::MemberLeft(membership) => self.hub.dismiss(membership, notice),
             Fact::ChatChanged(room) => self.hub.spread(room.chat.id, notice),
+            Fact::EventChatOpened(chat) | Fact::AccessChanged(chat) | Fact::ReadMoved(chat) => {
+                self.hub.spread(chat.chat, notice);
+            }
             Fact::ChatDeleted { chat, .. } => self.hub.bury(*chat, notice),
         }
     }

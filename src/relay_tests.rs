@@ -49,6 +49,7 @@ impl Scene {
             policy: Policy::Closed,
             owner: None,
             team: None,
+            key: None,
             members: vec![anna.id],
             at,
         };
@@ -84,6 +85,7 @@ impl Scene {
                 text: "hello".into(),
                 client_id: None,
                 sent_as_read: false,
+                photos: Vec::new(),
             },
             at,
         };

@@ -15,6 +15,7 @@ fn notice(pk: i64) -> Notice {
         policy: Policy::Closed,
         owner: None,
         team: None,
+        event: None,
         members: Vec::new(),
         head: 0,
         created_at: at,

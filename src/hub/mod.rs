@@ -5,6 +5,7 @@
 mod outbox;
 mod seat;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::gateway::dialect::Encoded;
-use crate::model::{Chat, ChatId, ConnectionId, Membership, Notice, Policy, Seq, UserId};
+use crate::model::{Chat, ChatId, ConnectionId, Membership, Notice, Policy, Seq, Standing, UserId};
 
 pub use outbox::{Closed, Fill, Next, Outbox, OutboxLimits};
 pub use seat::Seat;
@@ -38,6 +39,8 @@ struct Room {
     delivered: Option<Seq>,
     /// The greatest number heard of.
     heard: Seq,
+    /// In an event's chat: how things stand there, as far as was heard.
+    standing: Option<Standing>,
 }
 
 impl Hub {
@@ -131,7 +134,8 @@ impl Hub {
         match room.delivered {
             Some(delivered) if seq == delivered + 1 => {
                 room.delivered = Some(seq);
-                let told = tell(room.seats.values(), notice);
+                let notice = room.present(notice);
+                let told = tell(room.seats.values(), &notice);
                 drop(room);
                 self.leave_all(&told.closed);
                 return told.crowded;
@@ -197,11 +201,12 @@ impl Hub {
     pub fn spread(&self, chat: ChatId, notice: &Notice) {
         let Some(room) = self.room(chat) else { return };
         let told = {
-            let room = room.lock();
+            let mut room = room.lock();
+            let notice = room.present(notice);
             let seated = |id| room.seats.contains_key(id);
             let watchers = room.watchers.iter().filter(|(id, _)| !seated(id));
             let watchers = watchers.map(|(_, seat)| seat);
-            tell(room.seats.values().chain(watchers), notice)
+            tell(room.seats.values().chain(watchers), &notice)
         };
         self.leave_all(&told.closed);
     }
@@ -266,6 +271,20 @@ impl Hub {
 impl Room {
     fn is_empty(&self) -> bool {
         self.seats.is_empty() && self.watchers.is_empty()
+    }
+
+    /// What happened in an event's chat, with how things stand there by now: notices of sends
+    /// and of reads overtake each other, and the last one told has to tell the truth.
+    fn present<'a>(&mut self, notice: &'a Notice) -> Cow<'a, Notice> {
+        let Some(chat) = notice.fact.event_chat() else {
+            return Cow::Borrowed(notice);
+        };
+        let standing = self.standing.get_or_insert(chat.standing);
+        standing.merge(chat.standing);
+        if *standing == chat.standing {
+            return Cow::Borrowed(notice);
+        }
+        Cow::Owned(notice.standing(*standing))
     }
 }
 

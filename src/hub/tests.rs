@@ -1,6 +1,8 @@
 //! What the hub promises to connections: each message once, in order, and no skipping in
 //! silence.
 
+mod standing;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +23,9 @@ impl Listener for Numbers {
             Fact::MemberLeft(_) => "left".into(),
             Fact::ChatChanged(_) => "changed".into(),
             Fact::ChatDeleted { .. } => "deleted".into(),
+            Fact::EventChatOpened(_) | Fact::AccessChanged(_) | Fact::ReadMoved(_) => {
+                "event chat".into()
+            }
         };
         if let Some(frame) = encoded.once("numbers", || Some(Frame::Text(word.into()))) {
             say(frame);
@@ -31,12 +36,16 @@ impl Listener for Numbers {
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn seat(frames: usize) -> Arc<Seat> {
+    seat_of(Arc::new(Numbers), frames)
+}
+
+fn seat_of(listener: Arc<dyn Listener>, frames: usize) -> Arc<Seat> {
     let limits = OutboxLimits {
         frames,
         bytes: 1 << 20,
     };
     let outbox = Outbox::new(limits);
-    Arc::new(Seat::new(ConnectionId::new(NOW), Arc::new(Numbers), outbox))
+    Arc::new(Seat::new(ConnectionId::new(NOW), listener, outbox))
 }
 
 fn user() -> UserId {
@@ -64,6 +73,8 @@ fn message(chat: ChatId, seq: Seq) -> Notice {
         text: "hello".into(),
         client_id: None,
         sent_as_read: false,
+        photos: Vec::new(),
+        event_chat: None,
         created_at: NOW,
         modified_at: NOW,
     };
@@ -120,6 +131,7 @@ fn created(members: Vec<UserId>) -> (Chat, Notice) {
         policy: Policy::Closed,
         owner: None,
         team: None,
+        event: None,
         members,
         head: 0,
         created_at: NOW,

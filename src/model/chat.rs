@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, Message, Seq, User, UserId, UserPk};
+use super::{ChatId, ChatPk, EventPk, IdempotencyKey, Message, Seq, User, UserId, UserPk};
 
 /// A conversation of its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Chat {
     pub owner: Option<UserPk>,
     /// The number of a team in the host application.
     pub team: Option<i64>,
+    /// About which event its two members talk, if it is such a chat.
+    pub event: Option<EventPk>,
     /// Who takes part, in the order of joining.
     pub members: Vec<UserId>,
     /// The number of its latest message, 0 without one.
@@ -58,6 +60,8 @@ pub struct NewChat {
     pub team: Option<i64>,
     /// Who takes part; no user twice.
     pub members: Vec<UserId>,
+    /// What makes a repeated request harmless.
+    pub key: Option<IdempotencyKey>,
     /// Now.
     pub at: Timestamp,
 }
@@ -87,6 +91,8 @@ pub enum ChatRef {
     Id(ChatId),
     /// By its small integer.
     Pk(ChatPk),
+    /// By its id, provided that it is an event's chat.
+    OfEvent(ChatId),
 }
 
 impl From<ChatId> for ChatRef {
@@ -98,10 +104,19 @@ impl From<ChatId> for ChatRef {
 impl std::fmt::Display for ChatRef {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Id(id) => id.fmt(out),
+            Self::Id(id) | Self::OfEvent(id) => id.fmt(out),
             Self::Pk(pk) => pk.fmt(out),
         }
     }
+}
+
+/// Some chats, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatList {
+    /// The chats.
+    pub chats: Vec<Chat>,
+    /// After which number the next page begins, if there is one.
+    pub next: Option<ChatPk>,
 }
 
 /// A chat with its people, and as much of its latest history as was asked for.

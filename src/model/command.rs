@@ -2,8 +2,10 @@
 //! It refuses to know how a dialect spells either.
 
 use super::{
-    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatRef, Draft, History, Joined, MessagePage,
-    Profile, Reads, Room, Sent, Seq, User, UserId,
+    Access, Chat, ChatChange, ChatCursor, ChatId, ChatList, ChatPage, ChatPk, ChatRef, Draft,
+    Event, EventChange, EventDetails, EventPage, EventPk, History, IdempotencyKey, Joined,
+    MarkedRead, Marketplace, MessagePage, Profile, Reads, Room, Sent, Seq, Touched, User, UserId,
+    UserPage, UserPk, UserRef,
 };
 
 /// What a client asks. `user` is the one that the request names, if it names one.
@@ -17,10 +19,24 @@ pub enum Command {
         /// What to set.
         profile: Profile,
     },
-    /// Fetch a user by id.
+    /// Fetch a user.
     GetUser {
         /// Whom.
-        id: UserId,
+        user: UserRef,
+    },
+    /// Change what is known of a user.
+    UpdateUser {
+        /// Whom.
+        user: UserRef,
+        /// What to set.
+        profile: Profile,
+    },
+    /// All users, by their numbers.
+    ListUsers {
+        /// Only those with a greater number.
+        after: UserPk,
+        /// How many at most; `None`: as many as a page holds.
+        limit: Option<usize>,
     },
     /// Create a closed chat.
     CreateChat {
@@ -28,6 +44,8 @@ pub enum Command {
         name: Option<String>,
         /// Who takes part, in this order.
         members: Vec<UserId>,
+        /// What makes a repeated request harmless.
+        key: Option<IdempotencyKey>,
     },
     /// Create an open chat of the caller's, without members.
     CreateRoom {
@@ -44,6 +62,13 @@ pub enum Command {
         limit: Option<usize>,
         /// Where the page before ended.
         before: Option<ChatCursor>,
+    },
+    /// All chats, by their numbers.
+    ListAllChats {
+        /// Only those with a greater number.
+        after: ChatPk,
+        /// How many at most; `None`: as many as a page holds.
+        limit: Option<usize>,
     },
     /// The first page of the caller's chats, with their people.
     ListMyRooms,
@@ -80,6 +105,20 @@ pub enum Command {
         /// Of which chat.
         chat: ChatRef,
     },
+    /// Make users members.
+    AddMembers {
+        /// Of which chat.
+        chat: ChatRef,
+        /// Whom, in this order; who is one already stays one.
+        users: Vec<UserId>,
+    },
+    /// End a membership.
+    RemoveMember {
+        /// In which chat.
+        chat: ChatRef,
+        /// Whose.
+        user: UserId,
+    },
     /// A part of a chat's history.
     ListMessages {
         /// On whose behalf.
@@ -98,6 +137,75 @@ pub enum Command {
         /// What.
         draft: Draft,
     },
+    /// Move a read position forward.
+    MarkRead {
+        /// On whose behalf.
+        user: Option<UserId>,
+        /// In which chat.
+        chat: ChatRef,
+        /// Up to which message.
+        seq: Seq,
+    },
+    /// Make an event known.
+    CreateEvent {
+        /// Who offers it.
+        owner: UserId,
+        /// What is said about it.
+        details: EventDetails,
+        /// What makes a repeated request harmless.
+        key: Option<IdempotencyKey>,
+    },
+    /// Fetch an event.
+    GetEvent {
+        /// Which one.
+        event: EventPk,
+    },
+    /// Change what is said about an event.
+    ChangeEvent {
+        /// Which one.
+        event: EventPk,
+        /// What.
+        change: EventChange,
+    },
+    /// Delete an event with all its chats.
+    DeleteEvent {
+        /// Which one.
+        event: EventPk,
+    },
+    /// Events, by their numbers.
+    ListEvents {
+        /// Only those of this user.
+        owner: Option<UserId>,
+        /// Only those with a greater number.
+        after: EventPk,
+        /// How many at most; `None`: as many as a page holds.
+        limit: Option<usize>,
+    },
+    /// Find or open the chat between an event's owner and a guest.
+    OpenEventChat {
+        /// On whose behalf.
+        user: Option<UserId>,
+        /// About which event.
+        event: EventPk,
+    },
+    /// Apply for access to an event, in the chat with its owner.
+    RequestAccess {
+        /// On whose behalf.
+        user: Option<UserId>,
+        /// To which event.
+        event: EventPk,
+        /// What to say in the chat.
+        draft: Option<Draft>,
+    },
+    /// Decide about an application.
+    GrantAccess {
+        /// In which chat.
+        chat: ChatRef,
+        /// `Granted`, or `Asked` to take it back.
+        access: Access,
+    },
+    /// What a user of the marketplace begins with.
+    EnterMarketplace,
     /// The chats in which a connection of this user takes its seats, with their heads.
     ListSeats {
         /// Whose.
@@ -111,11 +219,16 @@ impl Command {
         !matches!(
             self,
             Self::GetUser { .. }
+                | Self::ListUsers { .. }
                 | Self::ListChats { .. }
+                | Self::ListAllChats { .. }
                 | Self::ListMyRooms
                 | Self::ListRooms
                 | Self::GetRoom { .. }
                 | Self::ListMessages { .. }
+                | Self::GetEvent { .. }
+                | Self::ListEvents { .. }
+                | Self::EnterMarketplace
                 | Self::ListSeats { .. }
         )
     }
@@ -124,14 +237,18 @@ impl Command {
 /// The answer to one [`Command`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// To `CreateUser` and `GetUser`.
+    /// To `CreateUser`, `GetUser` and `UpdateUser`.
     User(User),
+    /// To `ListUsers`.
+    Users(UserPage),
     /// To `CreateChat`.
     Chat(Chat),
-    /// To `CreateRoom`, `GetRoom` and `ChangeChat`.
+    /// To `CreateRoom`, `GetRoom`, `ChangeChat`, `AddMembers` and `RemoveMember`.
     Room(Room),
     /// To `ListChats`.
     Chats(ChatPage),
+    /// To `ListAllChats`.
+    AllChats(ChatList),
     /// To `ListMyRooms` and `ListRooms`.
     Rooms(Vec<Room>),
     /// To `DeleteChat`: the id that is free now.
@@ -144,6 +261,18 @@ pub enum Reply {
     Messages(MessagePage, Reads),
     /// To `SendMessage`.
     Sent(Sent),
+    /// To `MarkRead`.
+    Read(MarkedRead),
+    /// To `CreateEvent`, `GetEvent` and `ChangeEvent`.
+    Event(Event),
+    /// To `ListEvents`.
+    Events(EventPage),
+    /// To `DeleteEvent`: the number that is free now.
+    EventDeleted(EventPk),
+    /// To `OpenEventChat`, `RequestAccess` and `GrantAccess`.
+    EventChat(Touched),
+    /// To `EnterMarketplace`.
+    Marketplace(Marketplace),
     /// To `ListSeats`: each chat with the number of its latest message.
     Seats(Vec<(ChatId, Seq)>),
 }

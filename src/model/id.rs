@@ -73,6 +73,9 @@ pub type UserPk = i64;
 /// The small integer of a chat: 1, 2, 3 … in order of creation (PROTOCOL §1.1).
 pub type ChatPk = i64;
 
+/// The small integer of an event: 1, 2, 3 … in order of creation.
+pub type EventPk = i64;
+
 /// The number of a message in its chat: 1, 2, 3 …, contiguous, the order of the chat on
 /// every node. 0 stands before the first.
 pub type Seq = i64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, ConnectionId, MessageId, Seq, User, UserId};
+use super::{ChatId, ChatPk, ConnectionId, EventChat, MessageId, Seq, User, UserId};
 
 /// What a person wrote, stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +24,14 @@ pub struct Message {
     pub kind: String,
     /// The content, as it came.
     pub text: String,
+    /// The ids of the pictures that go with it, in the host application.
+    pub photos: Vec<String>,
     /// The sender's own name for it, which makes a repeated send harmless.
     pub client_id: Option<String>,
     /// Whether its sender called it read already when sending it.
     pub sent_as_read: bool,
+    /// The chat as one of an event's, as it stood when the message was stored or later.
+    pub event_chat: Option<Arc<EventChat>>,
     /// When it was stored; never before its predecessor's.
     pub created_at: Timestamp,
     /// When its content last changed.
@@ -41,6 +45,8 @@ pub struct Draft {
     pub kind: String,
     /// See [`Message::text`].
     pub text: String,
+    /// See [`Message::photos`].
+    pub photos: Vec<String>,
     /// See [`Message::client_id`].
     pub client_id: Option<String>,
     /// See [`Message::sent_as_read`].

@@ -5,7 +5,9 @@ mod chat;
 mod clock;
 mod command;
 mod error;
+mod event;
 mod id;
+mod idempotency;
 mod identity;
 mod message;
 mod notice;
@@ -13,14 +15,21 @@ mod pair;
 mod read;
 mod user;
 
-pub use chat::{Chat, ChatChange, ChatCursor, ChatPage, ChatRef, Joined, NewChat, Policy, Room};
+pub use chat::{
+    Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, NewChat, Policy, Room,
+};
 pub use clock::Clock;
 pub use command::{Command, Reply};
 pub use error::{Error, ErrorKind};
-pub use id::{ChatId, ChatPk, ConnectionId, MessageId, Seq, UserId, UserPk};
+pub use event::{
+    Access, Event, EventChange, EventChat, EventDetails, EventPage, EventTalk, Marketplace,
+    NewEvent, NewEventChat, Side, Standing, Touched,
+};
+pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MessageId, Seq, UserId, UserPk};
+pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
 pub use message::{Draft, Entry, History, Message, MessagePage, Range, Sent, Window};
 pub use notice::{Fact, Membership, Notice};
 pub use pair::{pair, unpair};
-pub use read::Reads;
-pub use user::{NewUser, Profile, User};
+pub use read::{MarkedRead, Reads};
+pub use user::{NewUser, Profile, User, UserPage, UserRef};

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use super::{Chat, ChatId, ChatPk, ConnectionId, Message, Policy, Room, Seq, User};
+use super::{
+    Chat, ChatId, ChatPk, ConnectionId, EventChat, Message, Policy, Room, Seq, Standing, User,
+};
 
 /// A [`Fact`], and the connection whose request brought it about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,25 @@ pub struct Notice {
     pub origin: Option<ConnectionId>,
     /// What happened.
     pub fact: Fact,
+}
+
+impl Notice {
+    /// The same, told of an event's chat in which things stand so.
+    #[must_use]
+    pub fn standing(&self, standing: Standing) -> Self {
+        let mut notice = self.clone();
+        let chat = match &mut notice.fact {
+            Fact::MessageSent(message) => Arc::make_mut(message).event_chat.as_mut(),
+            Fact::EventChatOpened(chat) | Fact::AccessChanged(chat) | Fact::ReadMoved(chat) => {
+                Some(chat)
+            }
+            _ => None,
+        };
+        if let Some(chat) = chat {
+            Arc::make_mut(chat).standing = standing;
+        }
+        notice
+    }
 }
 
 /// What happened.
@@ -36,6 +57,25 @@ pub enum Fact {
         /// Its small integer.
         pk: ChatPk,
     },
+    /// Somebody wants to write to an event's owner: it concerns that guest only.
+    EventChatOpened(Arc<EventChat>),
+    /// A guest has applied, or the owner has decided: it concerns both.
+    AccessChanged(Arc<EventChat>),
+    /// One of the two of an event's chat has read on: it concerns both.
+    ReadMoved(Arc<EventChat>),
+}
+
+impl Fact {
+    /// The event's chat in which it happened, if it happened in one.
+    pub fn event_chat(&self) -> Option<&Arc<EventChat>> {
+        match self {
+            Self::MessageSent(message) => message.event_chat.as_ref(),
+            Self::EventChatOpened(chat) | Self::AccessChanged(chat) | Self::ReadMoved(chat) => {
+                Some(chat)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A change of who takes part in a chat.

@@ -1,7 +1,9 @@
 //! How far each member of a chat has read.
 //! It refuses to count what is unread: that depends on who asks.
 
-use super::{Seq, UserId};
+use std::sync::Arc;
+
+use super::{ChatId, EventChat, Seq, UserId};
 
 /// The read positions of a chat's members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +34,17 @@ impl Reads {
         let own = self.positions.iter().find(|(_, member)| *member == user);
         own.map_or(0, |(position, _)| *position)
     }
+}
+
+/// What became of a request to mark a chat as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkedRead {
+    /// In which chat.
+    pub chat: ChatId,
+    /// Whether the position moved.
+    pub moved: bool,
+    /// The chat afterwards, if it is an event's.
+    pub event_chat: Option<Arc<EventChat>>,
 }
 
 #[cfg(test)]

@@ -33,6 +33,33 @@ pub struct User {
     pub modified_at: Timestamp,
 }
 
+/// How a request names a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserRef {
+    /// By its id.
+    Id(UserId),
+    /// By its small integer.
+    Pk(UserPk),
+}
+
+impl std::fmt::Display for UserRef {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(out),
+            Self::Pk(pk) => pk.fmt(out),
+        }
+    }
+}
+
+/// Some users, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPage {
+    /// The users.
+    pub users: Vec<User>,
+    /// After which number the next page begins, if there is one.
+    pub next: Option<UserPk>,
+}
+
 /// What a client may say about a user; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {

@@ -3,7 +3,10 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Chat, ChatId, Error, ErrorKind, Identity, Policy, Rights, UserId, UserPk};
+use crate::model::{
+    Chat, ChatId, Error, ErrorKind, Event, EventChat, IdempotencyKey, Identity, Policy, Rights,
+    Side, UserId, UserPk,
+};
 
 /// What has to be known of a chat to judge a request.
 #[derive(Debug, Clone)]
@@ -11,6 +14,7 @@ pub struct Roster {
     chat: ChatId,
     policy: Policy,
     owner: Option<UserPk>,
+    of_event: bool,
     members: HashSet<UserId>,
 }
 
@@ -25,6 +29,11 @@ impl Roster {
         self.members.contains(&user)
     }
 
+    /// Whether it is an event's chat: its two members are fixed.
+    pub fn is_of_event(&self) -> bool {
+        self.of_event
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -37,6 +46,7 @@ impl From<Chat> for Roster {
             chat: chat.id,
             policy: chat.policy,
             owner: chat.owner,
+            of_event: chat.event.is_some(),
             members: chat.members.into_iter().collect(),
         }
     }
@@ -160,106 +170,100 @@ pub fn may_delete(actor: Actor, pk: Option<UserPk>, chat: &Roster) -> Result<(),
     }
 }
 
+/// Whether the actor may say who takes part in the chat beside itself.
+///
+/// # Errors
+/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member, or an event's chat.
+pub fn may_invite(actor: Actor, chat: &Roster) -> Result<(), Error> {
+    may_see(actor, chat)?;
+    match actor {
+        Actor::User(user) if !chat.has(user) => {
+            Err(Error::forbidden("only members may say who else takes part"))
+        }
+        _ => may_come_and_go(chat),
+    }
+}
+
+/// Whether anybody may join or leave the chat.
+///
+/// # Errors
+/// `Forbidden`: it is an event's.
+pub fn may_come_and_go(chat: &Roster) -> Result<(), Error> {
+    if chat.of_event {
+        return Err(Error::forbidden(
+            "the chat of an event belongs to its owner and one guest",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether `user` has a read position in the chat to move, on the request of `actor`.
+///
+/// # Errors
+/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
+pub fn may_read_on(actor: Actor, user: UserId, chat: &Roster) -> Result<(), Error> {
+    may_see(actor, chat)?;
+    if chat.has(user) {
+        Ok(())
+    } else {
+        Err(Error::forbidden("room: only members read there"))
+    }
+}
+
+/// Whether the actor, who may see the chat, may decide about the guest's application.
+///
+/// # Errors
+/// `Forbidden`: not the event's owner.
+pub fn may_grant(actor: Actor, chat: &EventChat) -> Result<(), Error> {
+    match actor {
+        Actor::User(user) if chat.side_of(user) != Some(Side::Owner) => {
+            Err(Error::forbidden("only the event's owner may grant access"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether this user may write to the event's owner.
+///
+/// # Errors
+/// `Forbidden`: it is the owner.
+pub fn may_write_to_owner(user: UserId, event: &Event) -> Result<(), Error> {
+    if user == event.owner.id {
+        return Err(Error::forbidden("the event is your own"));
+    }
+    Ok(())
+}
+
+/// What is said of a decision about an application that was never made.
+pub fn not_asked() -> Error {
+    Error::new(ErrorKind::Conflict, "the guest has not asked for access")
+}
+
+/// Whether the caller is the host application's backend, or trusted like it (PROTOCOL §6).
+///
+/// # Errors
+/// `Forbidden`: a user's token.
+pub fn host(identity: &Identity) -> Result<(), Error> {
+    match identity.rights {
+        Rights::Own => Err(Error::forbidden("this needs a service token")),
+        Rights::Open | Rights::Service => Ok(()),
+    }
+}
+
+/// The key with the caller in its name: what others call their requests is their own affair.
+pub fn own_key(identity: &Identity, key: IdempotencyKey) -> IdempotencyKey {
+    let caller = identity.user.map(|user| user.to_string());
+    let caller = caller.as_deref().unwrap_or("anybody");
+    let IdempotencyKey { name, content } = key;
+    let name = format!("{caller} {name}");
+    IdempotencyKey { name, content }
+}
+
 /// What is said of a chat that is not there, or not for the one who asks.
 pub fn no_chat(id: impl std::fmt::Display) -> Error {
     Error::not_found(format_args!("chat {id}"))
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn identity(rights: Rights, user: Option<UserId>) -> Identity {
-        Identity {
-            user,
-            rights,
-            connection: None,
-        }
-    }
-
-    fn somebody() -> UserId {
-        UserId::new(Timestamp::UNIX_EPOCH)
-    }
-
-    fn roster(policy: Policy, members: &[UserId]) -> Roster {
-        Roster {
-            chat: ChatId::new(Timestamp::UNIX_EPOCH),
-            policy,
-            owner: None,
-            members: members.iter().copied().collect(),
-        }
-    }
-
-    fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
-        result.err().map(|error| error.kind)
-    }
-
-    #[test]
-    fn a_verified_user_acts_for_itself_only() {
-        let (own, other) = (somebody(), somebody());
-        let caller = identity(Rights::Own, Some(own));
-        assert_eq!(actor(&caller, None).ok(), Some(Actor::User(own)));
-        assert_eq!(actor(&caller, Some(own)).ok(), Some(Actor::User(own)));
-        assert_eq!(
-            kind(actor(&caller, Some(other))),
-            Some(ErrorKind::Forbidden)
-        );
-    }
-
-    #[test]
-    fn in_open_mode_the_named_user_acts_then_the_known_one_then_a_service() {
-        let (own, other) = (somebody(), somebody());
-        let known = identity(Rights::Open, Some(own));
-        assert_eq!(actor(&known, Some(other)).ok(), Some(Actor::User(other)));
-        assert_eq!(actor(&known, None).ok(), Some(Actor::User(own)));
-        let unknown = identity(Rights::Open, None);
-        assert_eq!(actor(&unknown, None).ok(), Some(Actor::Service));
-    }
-
-    #[test]
-    fn somebody_has_to_send() {
-        let unknown = identity(Rights::Open, None);
-        assert_eq!(kind(user(&unknown, None)), Some(ErrorKind::Invalid));
-        let named = somebody();
-        assert_eq!(user(&unknown, Some(named)).ok(), Some(named));
-        let service = identity(Rights::Service, Some(somebody()));
-        assert_eq!(user(&service, Some(named)).ok(), Some(named));
-        assert_eq!(user(&service, None).ok(), service.user);
-    }
-
-    #[test]
-    fn a_verified_user_is_created_under_its_own_external_id_only() {
-        let caller = identity(Rights::Own, Some(somebody()));
-        let own = || Some("anna".to_owned());
-        assert_eq!(external_id(&caller, own(), None).ok(), own());
-        assert_eq!(external_id(&caller, own(), own()).ok(), own());
-        let other = external_id(&caller, own(), Some("boris".into()));
-        assert_eq!(kind(other), Some(ErrorKind::Forbidden));
-    }
-
-    #[test]
-    fn a_closed_chat_does_not_exist_for_others() {
-        let (member, other) = (somebody(), somebody());
-        let chat = roster(Policy::Closed, &[member]);
-        assert!(may_see(Actor::User(member), &chat).is_ok());
-        assert!(may_see(Actor::Service, &chat).is_ok());
-        let seen = may_see(Actor::User(other), &chat);
-        assert_eq!(kind(seen), Some(ErrorKind::NotFound));
-        let posted = may_post(Actor::User(other), other, &chat);
-        assert_eq!(kind(posted), Some(ErrorKind::NotFound));
-    }
-
-    #[test]
-    fn an_open_chat_is_seen_by_all_and_written_by_its_members() {
-        let (member, other) = (somebody(), somebody());
-        let chat = roster(Policy::Open, &[member]);
-        assert!(may_see(Actor::User(other), &chat).is_ok());
-        assert!(may_post(Actor::User(member), member, &chat).is_ok());
-        let posted = may_post(Actor::User(other), other, &chat);
-        assert_eq!(kind(posted), Some(ErrorKind::Forbidden));
-        let for_other = may_post(Actor::Service, other, &chat);
-        assert_eq!(kind(for_other), Some(ErrorKind::Forbidden));
-    }
-}
+#[path = "access_tests.rs"]
+mod tests;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use moka::future::Cache;
 
 use super::access::{self, Actor, Roster};
-use super::{Service, store_error};
+use super::{Service, other_content, store_error};
 use crate::model::{
-    ChatCursor, ChatId, ChatPk, ChatRef, Error, Fact, Identity, NewChat, Policy, Reply, Rights,
-    UserId,
+    Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact, IdempotencyKey, Identity,
+    NewChat, Policy, Reply, Rights, UserId,
 };
+use crate::store::{PAGE_MEMBERS, StoreError};
 
 /// How many chats a page holds at most, and unless fewer are asked for.
 const PAGE: usize = 1000;
@@ -49,6 +50,7 @@ impl Service {
         identity: &Identity,
         name: Option<String>,
         members: Vec<UserId>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Reply, Error> {
         if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES) {
             return Err(Error::too_large(
@@ -57,6 +59,10 @@ impl Service {
             ));
         }
         let members = self.members(identity, members)?;
+        let key = key.map(|key| access::own_key(identity, key));
+        if let Some(chat) = self.made_before(key.as_ref()).await? {
+            return Ok(Reply::Chat(chat));
+        }
         let unknown = self
             .store
             .unknown_users(&members)
@@ -73,12 +79,30 @@ impl Service {
             owner: identity.user.or(members.first().copied()),
             team: None,
             members,
+            key: key.clone(),
             at,
         };
-        let chat = self.store.create_chat(new).await.map_err(store_error)?;
+        let chat = match self.store.create_chat(new).await {
+            // Another request of this name was faster.
+            Err(StoreError::Duplicate) if key.is_some() => {
+                let made = self.made_before(key.as_ref()).await?;
+                return made.map(Reply::Chat).ok_or_else(other_content);
+            }
+            created => created.map_err(store_error)?,
+        };
         self.publish(identity, Fact::ChatCreated(chat.clone()))
             .await;
         Ok(Reply::Chat(chat))
+    }
+
+    /// The chat that a request of this name has made.
+    async fn made_before(&self, key: Option<&IdempotencyKey>) -> Result<Option<Chat>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let made = self.store.chat_by_key(&key.name).await;
+        match made.map_err(store_error)? {
+            Some((_, content)) if content != key.content => Err(other_content()),
+            made => Ok(made.map(|(chat, _)| chat)),
+        }
     }
 
     /// Those who were named, each once, in the order given; a verified user is always one.
@@ -116,6 +140,24 @@ impl Service {
         page.map(Reply::Chats).map_err(store_error)
     }
 
+    pub(super) async fn list_all_chats(
+        &self,
+        identity: &Identity,
+        after: ChatPk,
+        limit: Option<usize>,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        let limit = limit.unwrap_or(PAGE).min(PAGE);
+        // One more than asked for says whether there is a next page; one may also end early.
+        let chats = self.store.chats_after(after, limit + 1).await;
+        let mut chats = chats.map_err(store_error)?;
+        let members: usize = chats.iter().map(|chat| chat.members.len()).sum();
+        let more = chats.len() > limit || members > PAGE_MEMBERS;
+        chats.truncate(limit);
+        let next = chats.last().filter(|_| more).map(|chat| chat.pk);
+        Ok(Reply::AllChats(ChatList { chats, next }))
+    }
+
     pub(super) async fn list_seats(
         &self,
         identity: &Identity,
@@ -129,7 +171,7 @@ impl Service {
     /// The roster of a chat that `actor` may see.
     pub(super) async fn visible(&self, actor: Actor, chat: ChatRef) -> Result<Arc<Roster>, Error> {
         let id = match chat {
-            ChatRef::Id(id) => id,
+            ChatRef::Id(id) | ChatRef::OfEvent(id) => id,
             ChatRef::Pk(pk) => self.id_of(pk).await?,
         };
         let fetch = async {
@@ -145,6 +187,9 @@ impl Service {
         let roster = roster.map_err(|error: Arc<Error>| (*error).clone())?;
         // A chat is not found under the name that it was asked for.
         access::may_see(actor, &roster).map_err(|_| access::no_chat(chat))?;
+        if matches!(chat, ChatRef::OfEvent(_)) && !roster.is_of_event() {
+            return Err(access::no_chat(chat));
+        }
         Ok(roster)
     }
 

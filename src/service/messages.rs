@@ -14,6 +14,12 @@ const PAGE: usize = 10_000;
 /// The longest `client_id`, in characters (PROTOCOL §1.6).
 const CLIENT_ID_CHARS: usize = 64;
 
+/// The most photos of one message (PROTOCOL §5).
+const PHOTOS: usize = 20;
+
+/// The longest id of a photo, in bytes.
+const PHOTO_BYTES: usize = 256;
+
 /// The longest kind of a message, in characters (PROTOCOL §2).
 const KIND_CHARS: usize = 32;
 
@@ -44,8 +50,9 @@ impl Service {
         self.append.enter(entry).await
     }
 
-    fn check(&self, draft: &Draft) -> Result<(), Error> {
-        if draft.text.trim().is_empty() {
+    pub(super) fn check(&self, draft: &Draft) -> Result<(), Error> {
+        check_photos(&draft.photos)?;
+        if draft.text.trim().is_empty() && draft.photos.is_empty() {
             return Err(Error::invalid("msg", "is empty"));
         }
         if draft.text.len() > self.limits.message_bytes {
@@ -85,4 +92,20 @@ impl Service {
         page.map(|page| Reply::Messages(page, reads))
             .map_err(store_error)
     }
+}
+
+fn check_photos(photos: &[String]) -> Result<(), Error> {
+    if photos.len() > PHOTOS {
+        return Err(Error::too_large("photos", format_args!("{PHOTOS} of them")));
+    }
+    for photo in photos {
+        if photo.trim().is_empty() {
+            return Err(Error::invalid("photos", "one of them is empty"));
+        }
+        if photo.len() > PHOTO_BYTES {
+            let limit = format_args!("{PHOTO_BYTES} bytes each");
+            return Err(Error::too_large("photos", limit));
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,9 @@
 mod access;
 mod append;
 mod chats;
+mod events;
+mod marketplace;
+mod members;
 mod messages;
 mod rooms;
 mod users;
@@ -99,40 +102,76 @@ impl Service {
     }
 
     /// Does what has no second half.
+    #[expect(clippy::too_many_lines, reason = "a table: an arm for each command")]
     async fn perform(&self, identity: &Identity, command: Command) -> Result<Reply, Error> {
+        use Command as C;
         match command {
-            Command::SendMessage { user, chat, draft } => {
-                let stored = self.send_message(identity, user, chat, draft).await?;
-                Begun::Storing(stored).await
-            }
-            Command::CreateUser {
+            C::CreateUser {
                 external_id,
                 profile,
             } => self.create_user(identity, external_id, profile).await,
-            Command::GetUser { id } => self.get_user(identity, id).await,
-            Command::CreateChat { name, members } => {
-                self.create_chat(identity, name, members).await
+            C::GetUser { user } => self.get_user(identity, user).await,
+            C::UpdateUser { user, profile } => self.update_user(identity, user, profile).await,
+            C::ListUsers { after, limit } => self.list_users(identity, after, limit).await,
+            C::CreateChat { name, members, key } => {
+                self.create_chat(identity, name, members, key).await
             }
-            Command::CreateRoom { name, team } => self.create_room(identity, name, team).await,
-            Command::ListChats {
+            C::CreateRoom { name, team } => self.create_room(identity, name, team).await,
+            C::ListChats {
                 user,
                 limit,
                 before,
             } => self.list_chats(identity, user, limit, before).await,
-            Command::ListMyRooms => self.list_my_rooms(identity).await,
-            Command::ListRooms => self.list_rooms(identity).await,
-            Command::GetRoom { chat, messages } => self.get_room(identity, chat, messages).await,
-            Command::ChangeChat { chat, change } => self.change_chat(identity, chat, change).await,
-            Command::DeleteChat { chat } => self.delete_chat(identity, chat).await,
-            Command::JoinChat { chat, read } => self.join_chat(identity, chat, read).await,
-            Command::LeaveChat { chat } => self.leave_chat(identity, chat).await,
-            Command::ListMessages {
+            C::ListAllChats { after, limit } => self.list_all_chats(identity, after, limit).await,
+            C::ListMyRooms => self.list_my_rooms(identity).await,
+            C::ListRooms => self.list_rooms(identity).await,
+            C::GetRoom { chat, messages } => self.get_room(identity, chat, messages).await,
+            C::ChangeChat { chat, change } => self.change_chat(identity, chat, change).await,
+            C::DeleteChat { chat } => self.delete_chat(identity, chat).await,
+            C::JoinChat { chat, read } => self.join_chat(identity, chat, read).await,
+            C::LeaveChat { chat } => self.leave_chat(identity, chat).await,
+            C::AddMembers { chat, users } => self.add_members(identity, chat, users).await,
+            C::RemoveMember { chat, user } => self.remove_member(identity, chat, user).await,
+            C::ListMessages {
                 user,
                 chat,
                 history,
             } => self.list_messages(identity, user, chat, history).await,
-            Command::ListSeats { user } => self.list_seats(identity, user).await,
+            C::SendMessage { user, chat, draft } => {
+                let stored = self.send_message(identity, user, chat, draft).await?;
+                Begun::Storing(stored).await
+            }
+            C::MarkRead { user, chat, seq } => self.mark_read(identity, user, chat, seq).await,
+            C::CreateEvent {
+                owner,
+                details,
+                key,
+            } => self.create_event(identity, owner, details, key).await,
+            C::GetEvent { event } => self.get_event(identity, event).await,
+            C::ChangeEvent { event, change } => self.change_event(identity, event, change).await,
+            C::DeleteEvent { event } => self.delete_event(identity, event).await,
+            C::ListEvents {
+                owner,
+                after,
+                limit,
+            } => self.list_events(identity, owner, after, limit).await,
+            C::OpenEventChat { user, event } => self.open_event_chat(identity, user, event).await,
+            C::RequestAccess { user, event, draft } => {
+                self.request_access(identity, user, event, draft).await
+            }
+            C::GrantAccess { chat, access } => self.grant_access(identity, chat, access).await,
+            C::EnterMarketplace => self.enter_marketplace(identity).await,
+            C::ListSeats { user } => self.list_seats(identity, user).await,
         }
+    }
+
+    /// Whether the caller may use what is meant for the host application's backend.
+    ///
+    /// # Errors
+    /// `Forbidden`: a user's token.
+    #[expect(clippy::unused_self, reason = "what the door answers, not how")]
+    pub fn host(&self, identity: &Identity) -> Result<(), Error> {
+        access::host(identity)
     }
 
     /// Whether commands can be served: asks the store.
@@ -203,6 +242,14 @@ fn store_error(error: StoreError) -> Error {
         }
         StoreError::Duplicate | StoreError::Corrupt(_) => internal(error),
     }
+}
+
+/// A request under the name of another one.
+fn other_content() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "a request with this Idempotency-Key asked for something else",
+    )
 }
 
 /// A bug: the client gets an id that stands in the log beside the cause.

@@ -1,14 +1,14 @@
-//! Open chats and their people: looking, joining, leaving, changing, deleting.
+//! Chats with their people: looking, changing, deleting.
 //! It refuses to judge: `access` does.
 
 use std::sync::Arc;
 
-use super::access::{self, Actor, Roster};
+use super::access;
 use super::chats::check_name;
 use super::{Service, store_error};
 use crate::model::{
-    Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, Joined, Membership, NewChat,
-    Policy, Range, Reply, Room, Seq, User, UserId, Window,
+    Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, NewChat, Policy, Range,
+    Reply, Room, Window,
 };
 
 /// How many chats a list of rooms holds at most.
@@ -33,6 +33,7 @@ impl Service {
             owner: Some(access::user(identity, None)?),
             team,
             members: Vec::new(),
+            key: None,
             at,
         };
         let chat = self.store.create_chat(new).await.map_err(store_error)?;
@@ -73,7 +74,7 @@ impl Service {
     }
 
     /// A chat with its people and its latest messages.
-    async fn room(&self, chat: Chat, messages: usize) -> Result<Room, Error> {
+    pub(super) async fn room(&self, chat: Chat, messages: usize) -> Result<Room, Error> {
         let members = self.store.users(&chat.members).await.map_err(store_error)?;
         let messages = match messages {
             0 => Vec::new(),
@@ -137,80 +138,5 @@ impl Service {
             self.publish(identity, fact).await;
         }
         Ok(Reply::Deleted(id))
-    }
-
-    pub(super) async fn join_chat(
-        &self,
-        identity: &Identity,
-        chat: ChatRef,
-        read: Option<Seq>,
-    ) -> Result<Reply, Error> {
-        let (roster, user) = self.taking_part(identity, chat).await?;
-        if !roster.has(user) && roster.len() >= self.limits.members {
-            let limit = format_args!("{} members", self.limits.members);
-            return Err(Error::too_large("chat", limit));
-        }
-        let (fresh, room, user) = {
-            let _changing = self.membership.write().await;
-            let read = read.unwrap_or(0);
-            let added = self
-                .store
-                .add_member(roster.chat(), user, read, self.clock.now());
-            let added = added.await.map_err(store_error)?;
-            self.rosters.invalidate(&roster.chat()).await;
-            let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
-            (fresh, self.room(joined, 0).await?, self.user(user).await?)
-        };
-        let user = Arc::new(user);
-        if fresh {
-            let fact = Fact::MemberJoined(Arc::new(membership(&room, &user)));
-            self.publish(identity, fact).await;
-        }
-        Ok(Reply::Joined(Joined { fresh, room, user }))
-    }
-
-    pub(super) async fn leave_chat(
-        &self,
-        identity: &Identity,
-        chat: ChatRef,
-    ) -> Result<Reply, Error> {
-        let (roster, user) = self.taking_part(identity, chat).await?;
-        let (removed, room, user) = {
-            let _changing = self.membership.write().await;
-            let removed = self
-                .store
-                .remove_member(roster.chat(), user, self.clock.now());
-            let removed = removed.await.map_err(store_error)?;
-            self.rosters.invalidate(&roster.chat()).await;
-            let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
-            (removed, self.room(left, 0).await?, self.user(user).await?)
-        };
-        if removed {
-            let fact = Fact::MemberLeft(Arc::new(membership(&room, &Arc::new(user))));
-            self.publish(identity, fact).await;
-        }
-        Ok(Reply::Left(roster.chat()))
-    }
-
-    /// The chat, which the caller has to see, and the user who is to come or go.
-    async fn taking_part(
-        &self,
-        identity: &Identity,
-        chat: ChatRef,
-    ) -> Result<(Arc<Roster>, UserId), Error> {
-        let user = access::user(identity, None)?;
-        let roster = self.visible(Actor::User(user), chat).await?;
-        Ok((roster, user))
-    }
-}
-
-fn membership(room: &Room, user: &Arc<User>) -> Membership {
-    Membership {
-        chat: room.chat.id,
-        chat_pk: room.chat.pk,
-        policy: room.chat.policy,
-        user: Arc::clone(user),
-        members: room.members.clone(),
-        head: room.chat.head,
     }
 }

@@ -4,6 +4,7 @@
 use super::{Service, access, store_error};
 use crate::model::{
     Caller, Error, ErrorKind, Identity, NewUser, Profile, Reply, Rights, Role, User, UserId,
+    UserPage, UserPk, UserRef,
 };
 
 /// The longest external id, in characters.
@@ -11,6 +12,9 @@ const EXTERNAL_ID_CHARS: usize = 256;
 
 /// The longest field of a profile, in bytes.
 const PROFILE_BYTES: usize = 2048;
+
+/// How many users a page holds at most, and unless fewer are asked for.
+const PAGE: usize = 1000;
 
 impl Service {
     /// Who is calling, once the token has been checked: its user is found or created, and
@@ -52,15 +56,60 @@ impl Service {
         Ok(Reply::User(user))
     }
 
-    pub(super) async fn get_user(&self, identity: &Identity, id: UserId) -> Result<Reply, Error> {
+    pub(super) async fn get_user(
+        &self,
+        identity: &Identity,
+        user: UserRef,
+    ) -> Result<Reply, Error> {
         // Rights first: a verified user must not learn which other ids exist.
-        access::actor(identity, Some(id))?;
-        self.user(id).await.map(Reply::User)
+        match user {
+            UserRef::Id(id) => access::actor(identity, Some(id)).map(drop)?,
+            UserRef::Pk(_) => access::host(identity)?,
+        }
+        self.found(user).await.map(Reply::User)
+    }
+
+    pub(super) async fn update_user(
+        &self,
+        identity: &Identity,
+        user: UserRef,
+        profile: Profile,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        check_profile(&profile)?;
+        let id = self.found(user).await?.id;
+        let updated = self.store.update_user(id, profile, self.clock.now()).await;
+        let updated = updated.map_err(store_error)?;
+        updated.map(Reply::User).ok_or_else(|| no_user(user))
+    }
+
+    pub(super) async fn list_users(
+        &self,
+        identity: &Identity,
+        after: UserPk,
+        limit: Option<usize>,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        let limit = limit.unwrap_or(PAGE).min(PAGE);
+        // One more than asked for says whether there is a next page.
+        let users = self.store.users_after(after, limit + 1).await;
+        let mut users = users.map_err(store_error)?;
+        let more = users.len() > limit;
+        users.truncate(limit);
+        let next = users.last().filter(|_| more).map(|user| user.pk);
+        Ok(Reply::Users(UserPage { users, next }))
+    }
+
+    async fn found(&self, user: UserRef) -> Result<User, Error> {
+        let found = match user {
+            UserRef::Id(id) => self.store.user(id).await,
+            UserRef::Pk(pk) => self.store.user_by_pk(pk).await,
+        };
+        found.map_err(store_error)?.ok_or_else(|| no_user(user))
     }
 
     pub(super) async fn user(&self, id: UserId) -> Result<User, Error> {
-        let found = self.store.user(id).await.map_err(store_error)?;
-        found.ok_or_else(|| Error::not_found(format_args!("user {id}")))
+        self.found(UserRef::Id(id)).await
     }
 
     async fn find_or_create(&self, external_id: String, profile: Profile) -> Result<User, Error> {
@@ -80,10 +129,18 @@ impl Service {
     }
 }
 
+fn no_user(user: UserRef) -> Error {
+    Error::not_found(format_args!("user {user}"))
+}
+
 fn check_external_id(external_id: &str) -> Result<(), Error> {
     let field = "user.externalUserId";
     if external_id.trim().is_empty() {
         return Err(Error::invalid(field, "is empty"));
+    }
+    // No token could carry it.
+    if external_id.chars().any(char::is_control) {
+        return Err(Error::invalid(field, "has a control character"));
     }
     if external_id.chars().count() > EXTERNAL_ID_CHARS {
         let limit = format_args!("{EXTERNAL_ID_CHARS} characters");

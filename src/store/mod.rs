@@ -15,13 +15,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, History, MessagePage, NewChat,
-    NewUser, Reads, Sent, Seq, User, UserId,
+    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, Event, EventChange,
+    EventChat, EventPk, Fingerprint, History, MessagePage, NewChat, NewEvent, NewEventChat,
+    NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
 #[async_trait]
-pub trait Store: Users + Chats + Members + Messages {
+pub trait Store: Users + Chats + Members + Messages + Events {
     /// Returns once the store has answered a question that touches what it stores, on the way
     /// that writes take and on the way that reads take.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -44,6 +45,21 @@ pub trait Users: Send + Sync {
     /// The user of this id; `None`: there is none.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
 
+    /// The user with this `pk`; `None`: there is none.
+    async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError>;
+
+    /// Takes over what the profile gives; `modified_at` moves to `at` only if that changes
+    /// something. Answers the user afterwards; `None`: there is none.
+    async fn update_user(
+        &self,
+        id: UserId,
+        profile: Profile,
+        at: Timestamp,
+    ) -> Result<Option<User>, StoreError>;
+
+    /// At most `limit` users with a greater `pk` than `after`, by `pk`.
+    async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError>;
+
     /// The users of these ids, in the order given; those that belong to none are left out.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError>;
 
@@ -55,15 +71,23 @@ pub trait Users: Send + Sync {
 #[async_trait]
 pub trait Chats: Send + Sync {
     /// Creates a chat with the next `pk`, no messages, and its members in the order given.
-    /// Atomic: all or nothing. `Duplicate`: the id is taken. `Corrupt`: a member is no user
-    /// (ask [`Users::unknown_users`] first).
+    /// Atomic: all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`:
+    /// a member is no user (ask [`Users::unknown_users`] first).
     async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError>;
+
+    /// The chat that was created with a key of this name, and what its key stands for; `None`:
+    /// there is none.
+    async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError>;
 
     /// The chat of this id; `None`: there is none.
     async fn chat(&self, id: ChatId) -> Result<Option<Chat>, StoreError>;
 
     /// The id of the chat with this `pk`; `None`: there is none.
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError>;
+
+    /// At most `limit` chats with a greater `pk` than `after`, by `pk`; fewer as in
+    /// [`Chats::chats_of`].
+    async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError>;
 
     /// At most `limit` chats that are open or that this user is a member of, by `pk`; fewer
     /// where the members add up to more than [`PAGE_MEMBERS`], as in [`Chats::chats_of`].
@@ -121,6 +145,15 @@ pub trait Members: Send + Sync {
         at: Timestamp,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
+    /// Moves a member's read position to `read` if that is further on, but never past the
+    /// latest message. Answers whether it moved; `None`: no such chat, or no member of it.
+    async fn advance_read(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+    ) -> Result<Option<bool>, StoreError>;
+
     /// How far each member has read. Nobody's position ever moves backwards, except that one
     /// who leaves and comes back begins anew. A chat that does not exist has no positions.
     async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError>;
@@ -137,6 +170,7 @@ pub trait Messages: Send + Sync {
     ///   or earlier, stores nothing and answers the first message.
     /// - The chat's `active_at` moves to its latest message, its `modified_at` does not.
     /// - The sender's read position moves to its message, if it is a member.
+    /// - A message in an event's chat carries that chat as it stands right after the message.
     /// - The answers stand in the order of the entries; `None`: there is no such chat (the
     ///   others are stored all the same).
     /// - On an error nothing of the batch is stored.
@@ -144,9 +178,77 @@ pub trait Messages: Send + Sync {
 
     /// The part of a chat's history that was asked for, oldest first; `has_more` says whether
     /// the range holds messages that were not taken. It may take fewer than the window allows
-    /// where the texts add up to more than [`PAGE_BYTES`], but never none. A chat that does
-    /// not exist has an empty history.
+    /// where the texts add up to more than [`PAGE_BYTES`], but never none. In an event's chat
+    /// each carries that chat as it stands now. A chat that does not exist has an empty history.
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError>;
+}
+
+/// Events, and the chats between their owners and those who write to them.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Creates an event with the next `pk`. `Duplicate`: the name of its key is taken.
+    /// `Corrupt`: the owner is no user.
+    async fn create_event(&self, event: NewEvent) -> Result<Event, StoreError>;
+
+    /// The event with this `pk`; `None`: there is none.
+    async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError>;
+
+    /// The event that was created with a key of this name, and what its key stands for;
+    /// `None`: there is none.
+    async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError>;
+
+    /// At most `limit` events with a greater `pk` than `after`, by `pk`: all, or one owner's.
+    async fn events_after(
+        &self,
+        owner: Option<UserId>,
+        after: EventPk,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError>;
+
+    /// Changes what is said about an event; `modified_at` moves to `at` unless it is later.
+    /// Answers the event afterwards; `None`: there is none.
+    async fn change_event(
+        &self,
+        pk: EventPk,
+        change: EventChange,
+        at: Timestamp,
+    ) -> Result<Option<Event>, StoreError>;
+
+    /// Deletes an event with its chats, their members and messages, in one step. Answers the
+    /// chats; `None`: there was no such event.
+    async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError>;
+
+    /// The closed chat of this event's owner and this guest, made with the next `pk` and both
+    /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
+    /// it and both answer it. Answers whether it is new; `None`: there is no such event.
+    /// `Corrupt`: the guest is no user.
+    async fn open_event_chat(
+        &self,
+        chat: NewEventChat,
+    ) -> Result<Option<(bool, EventChat)>, StoreError>;
+
+    /// Changes the access of an event's chat from one of `from` to `to`, and counts up its
+    /// version; the chat's times move as in [`Chats::change_chat`]. With another access than
+    /// those, or with `to` already, nothing changes. Answers whether it did, and the chat
+    /// afterwards; `None`: there is no such chat, or it is no event's.
+    async fn change_access(
+        &self,
+        chat: ChatId,
+        from: &[Access],
+        to: Access,
+        at: Timestamp,
+    ) -> Result<Option<(bool, EventChat)>, StoreError>;
+
+    /// A chat as one of an event's; `None`: there is no such chat, or it is no event's.
+    async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError>;
+
+    /// At most `limit` of the event chats in which this user is the owner or the guest, the
+    /// most recently active first.
+    async fn event_chats_of(
+        &self,
+        user: UserId,
+        limit: usize,
+    ) -> Result<Vec<EventChat>, StoreError>;
 }
 
 /// A page of history ends early once its texts are longer than this, in bytes: an answer has

@@ -187,3 +187,14 @@ pub async fn a_deleted_chat_is_gone_with_everything_in_it(store: Subject) {
     // Its number is not given out again.
     assert_eq!(chat(&store, &[&anna], 4).await.pk, 3);
 }
+
+pub async fn all_chats_come_in_pages_by_their_numbers(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let first = chat(&store, &[&anna], 3).await;
+    let second = chat(&store, &[&boris, &anna], 2).await;
+    let third = chat(&store, &[], 1).await;
+    let page = store.chats_after(0, 2).await.expect("chats");
+    assert_eq!(page, [first, second.clone()]);
+    let page = store.chats_after(second.pk, 2).await.expect("chats");
+    assert_eq!(page, [third]);
+}

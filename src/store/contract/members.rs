@@ -89,3 +89,35 @@ pub async fn in_a_chat_that_does_not_exist_nobody_takes_part(store: Subject) {
         0
     );
 }
+
+pub async fn reading_on_moves_forward_only_and_not_past_the_end(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let chat = chat(&store, &[&anna, &boris], 1).await;
+    say(&store, &chat, &anna, 5).await;
+    for (read, moved, expected) in [
+        (3, true, 3),
+        (3, false, 3),
+        (2, false, 3),
+        (0, false, 3),
+        (99, true, 5),
+        (i64::MAX, false, 5),
+    ] {
+        let answer = store.advance_read(chat.id, boris.id, read).await;
+        assert_eq!(answer.expect("an answer"), Some(moved), "{read}");
+        assert_eq!(position(&store, &chat, &boris).await, expected);
+    }
+}
+
+pub async fn who_is_no_member_has_no_position(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let chat = chat(&store, &[&anna], 1).await;
+    say(&store, &chat, &anna, 1).await;
+    for (chat, user) in [
+        (chat.id, boris.id),
+        (chat.id, UserId::new(at(9))),
+        (ChatId::new(at(9)), anna.id),
+    ] {
+        let answer = store.advance_read(chat, user, 1).await;
+        assert_eq!(answer.expect("an answer"), None);
+    }
+}

@@ -278,3 +278,13 @@ pub async fn text_comes_back_as_it_was_given(store: Subject) {
     let stored: Vec<_> = messages.iter().map(|message| &*message.text).collect();
     assert_eq!(stored, texts);
 }
+
+pub async fn photos_come_back_in_their_order(store: Subject) {
+    let (anna, chat) = talk(&store, 0).await;
+    let mut entry = entry(chat.id, &anna, "", 1);
+    entry.draft.photos = vec!["b".into(), "a".into(), "\"'\u{1F600}".into()];
+    let photos = entry.draft.photos.clone();
+    let stored = append(&store, vec![entry]).await;
+    assert_eq!(stored[0].message().photos, photos);
+    assert_eq!(all(&store, chat.id).await[0].photos, photos);
+}

@@ -3,6 +3,8 @@
 //! It refuses to know which store it is looking at.
 
 mod chats;
+mod events;
+mod keys;
 mod lifecycle;
 mod members;
 mod messages;
@@ -43,6 +45,7 @@ fn new_chat(members: &[&User], millisecond: i64) -> NewChat {
         policy: Policy::Closed,
         owner: members.first().map(|user| user.id),
         team: None,
+        key: None,
         members: members.iter().map(|user| user.id).collect(),
         at: at(millisecond),
     }
@@ -64,6 +67,7 @@ fn entry(chat: ChatId, sender: &User, text: &str, millisecond: i64) -> Entry {
             text: text.into(),
             client_id: None,
             sent_as_read: false,
+            photos: Vec::new(),
         },
         at: at(millisecond),
     }
@@ -100,6 +104,9 @@ macro_rules! every_promise {
                 an_unknown_user_is_none,
                 those_who_are_no_users_are_told_in_order,
                 users_come_in_the_order_asked_for_without_the_unknown,
+                a_user_is_found_by_its_pk,
+                an_update_changes_what_it_names,
+                users_come_in_pages_by_their_numbers,
             ],
             chats: [
                 a_new_chat_gets_the_next_pk_and_keeps_the_order_of_its_members,
@@ -111,6 +118,7 @@ macro_rules! every_promise {
                 a_user_in_no_chat_has_an_empty_page,
                 seats_tell_every_chat_and_its_latest_number,
                 a_chat_is_found_by_its_pk,
+                all_chats_come_in_pages_by_their_numbers,
                 open_chats_and_own_ones_are_visible,
                 a_change_keeps_what_it_does_not_name_and_moves_the_times,
                 a_deleted_chat_is_gone_with_everything_in_it,
@@ -121,6 +129,8 @@ macro_rules! every_promise {
                 a_position_moves_forward_only_and_not_past_the_end,
                 one_who_leaves_is_no_member_and_begins_anew,
                 sending_marks_as_read,
+                reading_on_moves_forward_only_and_not_past_the_end,
+                who_is_no_member_has_no_position,
                 in_a_chat_that_does_not_exist_nobody_takes_part,
             ],
             messages: [
@@ -139,6 +149,28 @@ macro_rules! every_promise {
                 a_chat_that_does_not_exist_has_no_history,
                 text_comes_back_as_it_was_given,
                 a_message_carries_its_sender_and_its_marks,
+                photos_come_back_in_their_order,
+            ],
+            events: [
+                a_new_event_gets_the_next_pk,
+                an_event_needs_an_owner,
+                an_unknown_event_is_none,
+                events_come_in_pages_of_all_and_of_one_owner,
+                a_change_moves_the_time_of_an_event_forward,
+                a_deleted_event_takes_its_chats_along,
+                a_guest_and_an_owner_have_one_chat,
+                two_who_open_one_chat_at_once_get_the_same,
+                without_event_or_guest_no_chat_is_opened,
+                access_changes_from_one_state_to_another_and_is_counted,
+                a_chat_of_no_event_is_none,
+                event_chats_come_with_the_most_recently_active_first,
+                a_message_carries_how_things_stand_after_it,
+                history_carries_how_things_stand_now,
+            ],
+            keys: [
+                a_chat_is_found_by_the_name_of_its_key,
+                an_event_is_found_by_the_name_of_its_key,
+                a_key_makes_one_chat_and_one_event,
             ],
             lifecycle: [
                 an_open_store_answers_a_ping,

@@ -58,3 +58,45 @@ pub async fn users_come_in_the_order_asked_for_without_the_unknown(store: Subjec
     let found = store.users(&ids).await.expect("users");
     assert_eq!(found, [Arc::new(boris), Arc::new(anna)]);
 }
+
+pub async fn a_user_is_found_by_its_pk(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let found = store.user_by_pk(anna.pk).await.expect("an answer");
+    assert_eq!(found, Some(anna.clone()));
+    for nobody in [0, -1, anna.pk + 1, i64::MAX] {
+        let found = store.user_by_pk(nobody).await.expect("an answer");
+        assert_eq!(found, None, "{nobody}");
+    }
+}
+
+pub async fn an_update_changes_what_it_names(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let profile = Profile {
+        name: Some("Anna".into()),
+        ..Profile::default()
+    };
+    for now in [7, 9] {
+        let updated = store.update_user(anna.id, profile.clone(), at(now)).await;
+        let updated = updated.expect("an answer").expect("a user");
+        // The second time nothing changes any more.
+        let expected = User {
+            name: "Anna".into(),
+            modified_at: at(7),
+            ..anna.clone()
+        };
+        assert_eq!(updated, expected);
+        assert_eq!(store.user(anna.id).await.expect("an answer"), Some(updated));
+    }
+    let nobody = store.update_user(UserId::new(at(9)), profile, at(9)).await;
+    assert_eq!(nobody.expect("an answer"), None);
+}
+
+pub async fn users_come_in_pages_by_their_numbers(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let vera = user(&store, "vera").await;
+    let first = store.users_after(0, 2).await.expect("users");
+    assert_eq!(first, [anna, boris.clone()]);
+    let second = store.users_after(boris.pk, 2).await.expect("users");
+    assert_eq!(second, std::slice::from_ref(&vera));
+    assert_eq!(store.users_after(vera.pk, 2).await.expect("users"), []);
+}

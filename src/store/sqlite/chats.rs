@@ -3,15 +3,17 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{ErrorCode, OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Sqlite;
-use super::rows::Millisecond;
-use crate::model::{Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, NewChat, Seq, UserId};
+use super::rows::{Millisecond, taken};
+use crate::model::{
+    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, NewChat, Seq, UserId,
+};
 use crate::store::{Chats, PAGE_MEMBERS, StoreError};
 
 const COLUMNS: &str = "chats.id, chats.pk, chats.name, policy, owner, team, head, \
-                       chats.created_at, chats.modified_at, active_at";
+                       chats.created_at, chats.modified_at, active_at, event";
 
 #[async_trait]
 impl Chats for Sqlite {
@@ -28,6 +30,32 @@ impl Chats for Sqlite {
         self.read(move |transaction| {
             let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
             Ok(statement.query_row([pk], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |transaction| {
+            let mut statement = transaction
+                .prepare_cached("SELECT id, key_content FROM chats WHERE key_name = ?1")?;
+            let found = statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)));
+            let Some((id, content)) = found.optional()? else {
+                return Ok(None);
+            };
+            Ok(by_id(transaction, id)?.map(|chat| (chat, content)))
+        })
+        .await
+    }
+
+    async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
+        self.read(move |transaction| {
+            let select = format!("SELECT {COLUMNS} FROM chats WHERE pk > ?1 ORDER BY pk LIMIT ?2");
+            let mut statement = transaction.prepare_cached(&select)?;
+            collect(
+                transaction,
+                statement.query_map(params![after, limit], chat)?,
+            )
         })
         .await
     }
@@ -58,16 +86,8 @@ impl Chats for Sqlite {
     }
 
     async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
-        self.write(move |transaction| {
-            for part in ["messages", "members"] {
-                let delete =
-                    format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
-                transaction.prepare_cached(&delete)?.execute([id])?;
-            }
-            let mut statement = transaction.prepare_cached("DELETE FROM chats WHERE id = ?1")?;
-            Ok(statement.execute([id])? > 0)
-        })
-        .await
+        self.write(move |transaction| Ok(delete(transaction, id)?))
+            .await
     }
 
     async fn chats_of(
@@ -94,20 +114,35 @@ impl Chats for Sqlite {
     }
 }
 
+/// Deletes a chat with its members and messages; `false`: there was none.
+pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Result<bool> {
+    for part in ["messages", "members"] {
+        let delete =
+            format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
+        transaction.prepare_cached(&delete)?.execute([id])?;
+    }
+    let mut statement = transaction.prepare_cached("DELETE FROM chats WHERE id = ?1")?;
+    Ok(statement.execute([id])? > 0)
+}
+
 fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreError> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO chats (id, name, policy, owner, team, created_at, modified_at, active_at)
-         VALUES (?1, ?2, ?3, (SELECT pk FROM users WHERE id = ?4), ?5, ?6, ?6, ?6)",
+        "INSERT INTO chats (id, name, policy, owner, team, created_at, modified_at, active_at,
+                            key_name, key_content)
+         VALUES (?1, ?2, ?3, (SELECT pk FROM users WHERE id = ?4), ?5, ?6, ?6, ?6, ?7, ?8)",
     )?;
-    let NewChat { id, name, .. } = new;
-    let at = Millisecond(new.at);
-    let inserted = statement.insert(params![id, name, new.policy, new.owner, new.team, at]);
-    let pk = match inserted {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            return Err(StoreError::Duplicate);
-        }
-        inserted => inserted?,
-    };
+    let key = new.key.as_ref();
+    let inserted = statement.insert(params![
+        new.id,
+        new.name,
+        new.policy,
+        new.owner,
+        new.team,
+        Millisecond(new.at),
+        key.map(|key| &key.name),
+        key.map(|key| key.content),
+    ]);
+    let pk = taken(inserted)?;
     let mut statement = transaction.prepare_cached(
         "INSERT INTO members (chat, place, user) SELECT ?1, ?2, pk FROM users WHERE id = ?3",
     )?;
@@ -156,8 +191,19 @@ fn visible(
          ORDER BY pk LIMIT ?2"
     );
     let mut statement = transaction.prepare_cached(&select)?;
+    collect(
+        transaction,
+        statement.query_map(params![user, limit], chat)?,
+    )
+}
+
+/// These chats with their members, until those are more than [`PAGE_MEMBERS`].
+fn collect(
+    transaction: &Transaction<'_>,
+    rows: impl Iterator<Item = rusqlite::Result<Chat>>,
+) -> Result<Vec<Chat>, StoreError> {
     let (mut chats, mut members) = (Vec::new(), 0);
-    for row in statement.query_map(params![user, limit], chat)? {
+    for row in rows {
         if members > PAGE_MEMBERS {
             break;
         }
@@ -186,16 +232,10 @@ fn page(
     let mut statement = transaction.prepare_cached(&select)?;
     // One more than asked for says whether there is a next page.
     let rows = statement.query_map(params![user, active_at, pk, limit.saturating_add(1)], chat)?;
-    let (mut chats, mut members, mut more) = (Vec::new(), 0, false);
-    for row in rows {
-        more = chats.len() == limit || members > PAGE_MEMBERS;
-        if more {
-            break;
-        }
-        let chat = with_members(transaction, row?)?;
-        members += chat.members.len();
-        chats.push(chat);
-    }
+    let rows: Vec<_> = rows.collect();
+    let found = rows.len();
+    let chats = collect(transaction, rows.into_iter().take(limit))?;
+    let more = chats.len() < found;
     let next = chats.last().filter(|_| more).map(|chat| ChatCursor {
         active_at: chat.active_at,
         pk: chat.pk,
@@ -217,6 +257,7 @@ fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
         created_at: row.get::<_, Millisecond>(7)?.0,
         modified_at: row.get::<_, Millisecond>(8)?.0,
         active_at: row.get::<_, Millisecond>(9)?.0,
+        event: row.get(10)?,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Sqlite;
 use super::chats::{by_id, touch};
@@ -56,6 +56,29 @@ impl Members for Sqlite {
         .await
     }
 
+    async fn advance_read(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+    ) -> Result<Option<bool>, StoreError> {
+        self.write(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT chats.pk, users.pk, head FROM users
+                 JOIN members ON members.user = users.pk JOIN chats ON chats.pk = members.chat
+                 WHERE users.id = ?2 AND chats.id = ?1",
+            )?;
+            let found = statement.query_row(params![chat, user], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, Seq>(2)?))
+            });
+            let Some((chat, user, head)) = found.optional()? else {
+                return Ok(None);
+            };
+            Ok(Some(advance(transaction, chat, user, read.min(head))?))
+        })
+        .await
+    }
+
     async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError> {
         self.read(move |transaction| {
             let mut statement = transaction.prepare_cached(
@@ -70,18 +93,17 @@ impl Members for Sqlite {
     }
 }
 
-/// Moves a member's read position forward to `read`.
+/// Moves a member's read position forward to `read`. Answers whether it moved.
 pub(super) fn advance(
     transaction: &Transaction<'_>,
     chat: ChatPk,
     user: UserPk,
     read: Seq,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let mut statement = transaction.prepare_cached(
         "UPDATE members SET last_read = ?3 WHERE chat = ?1 AND user = ?2 AND last_read < ?3",
     )?;
-    statement.execute([chat, user, read])?;
-    Ok(())
+    Ok(statement.execute([chat, user, read])? > 0)
 }
 
 /// The chat after a membership may have changed.

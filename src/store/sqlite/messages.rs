@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Sqlite;
+use super::events;
 use super::members;
-use super::rows::Millisecond;
+use super::rows::{Millisecond, Texts};
 use super::users;
 use crate::model::{
-    ChatId, ChatPk, Entry, History, Message, MessagePage, Range, Sent, Seq, User, UserId, UserPk,
-    Window,
+    ChatId, ChatPk, Entry, EventChat, EventPk, History, Message, MessagePage, Range, Sent, Seq,
+    Side, User, UserId, UserPk, Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
@@ -35,8 +36,8 @@ impl Messages for Sqlite {
         self.read(move |transaction| match end_of(transaction, chat)? {
             None => Ok(MessagePage::default()),
             Some(end) => {
-                let (first, last) = bounds(transaction, &end, history.range)?;
-                page(transaction, chat, end.pk, (first, last), history.window)
+                let range = bounds(transaction, &end, history.range)?;
+                page(Reader::of(transaction, chat, &end), range, history.window)
             }
         })
         .await
@@ -48,6 +49,25 @@ struct End {
     pk: ChatPk,
     head: Seq,
     latest_at: Timestamp,
+    /// The chat as one of an event's.
+    event_chat: Option<EventChat>,
+}
+
+impl End {
+    /// Moves on to the message that `sender` stores now.
+    fn advance(&mut self, sender: UserId, at: Timestamp) {
+        self.head += 1;
+        self.latest_at = self.latest_at.max(at);
+        if let Some(chat) = &mut self.event_chat {
+            chat.standing.head = self.head;
+            chat.active_at = chat.active_at.max(self.latest_at);
+            match chat.side_of(sender) {
+                Some(Side::Owner) => chat.standing.owner_read = self.head,
+                Some(Side::Guest) => chat.standing.guest_read = self.head,
+                None => {}
+            }
+        }
+    }
 }
 
 /// The ends of the chats that a batch appends to: read once, moved along, written once; and
@@ -104,15 +124,24 @@ impl Ends {
 
 fn end_of(transaction: &Transaction<'_>, chat: ChatId) -> Result<Option<End>, StoreError> {
     let mut statement =
-        transaction.prepare_cached("SELECT pk, head, latest_at FROM chats WHERE id = ?1")?;
-    let end = statement.query_row([chat], |row| {
-        Ok(End {
+        transaction.prepare_cached("SELECT pk, head, latest_at, event FROM chats WHERE id = ?1")?;
+    let found = statement.query_row([chat], |row| {
+        let event: Option<EventPk> = row.get(3)?;
+        let end = End {
             pk: row.get(0)?,
             head: row.get(1)?,
             latest_at: row.get::<_, Millisecond>(2)?.0,
-        })
+            event_chat: None,
+        };
+        Ok((end, event.is_some()))
     });
-    Ok(end.optional()?)
+    let Some((mut end, of_event)) = found.optional()? else {
+        return Ok(None);
+    };
+    if of_event {
+        end.event_chat = events::of_chat(transaction, chat)?;
+    }
+    Ok(Some(end))
 }
 
 fn append_one(
@@ -125,12 +154,11 @@ fn append_one(
         return Ok(None);
     };
     if let Some(client_id) = &entry.draft.client_id
-        && let Some(first) = by_client_id(transaction, entry.chat, end.pk, sender.pk, client_id)?
+        && let Some(first) = by_client_id(transaction, entry.chat, end, sender.pk, client_id)?
     {
         return Ok(Some(Sent::Repeated(Arc::new(first))));
     }
-    end.head += 1;
-    end.latest_at = end.latest_at.max(entry.at);
+    end.advance(sender.id, entry.at);
     let message = Message {
         id: entry.id,
         chat: entry.chat,
@@ -139,15 +167,17 @@ fn append_one(
         sender,
         kind: entry.draft.kind,
         text: entry.draft.text,
+        photos: entry.draft.photos,
         client_id: entry.draft.client_id,
         sent_as_read: entry.draft.sent_as_read,
+        event_chat: end.event_chat.clone().map(Arc::new),
         created_at: end.latest_at,
         modified_at: end.latest_at,
     };
     let mut statement = transaction.prepare_cached(
         "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
-                               modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                               modified_at, photos)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
     )?;
     statement.execute(params![
         message.chat_pk,
@@ -159,6 +189,7 @@ fn append_one(
         message.client_id,
         message.sent_as_read,
         Millisecond(message.created_at),
+        (!message.photos.is_empty()).then(|| Texts(message.photos.clone())),
     ])?;
     ends.reads
         .insert((message.chat_pk, message.sender.pk), message.seq);
@@ -166,20 +197,22 @@ fn append_one(
 }
 
 const SELECT: &str = "SELECT id, seq, sender, kind, text, client_id, read, created_at,
-                             modified_at
+                             modified_at, photos
                       FROM messages";
 
 fn by_client_id(
     transaction: &Transaction<'_>,
     chat: ChatId,
-    pk: ChatPk,
+    end: &End,
     sender: UserPk,
     client_id: &str,
 ) -> Result<Option<Message>, StoreError> {
     let select = format!("{SELECT} WHERE chat = ?1 AND sender = ?2 AND client_id = ?3");
     let mut statement = transaction.prepare_cached(&select)?;
-    let mut reader = Reader::of(transaction, chat, pk);
-    let found = statement.query_row(params![pk, sender, client_id], |row| reader.message(row));
+    let mut reader = Reader::of(transaction, chat, end);
+    let found = statement.query_row(params![end.pk, sender, client_id], |row| {
+        reader.message(row)
+    });
     Ok(found.optional()?)
 }
 
@@ -226,9 +259,7 @@ fn first_stored(
 }
 
 fn page(
-    transaction: &Transaction<'_>,
-    chat: ChatId,
-    pk: ChatPk,
+    mut reader: Reader<'_>,
     (first, last): (Seq, Seq),
     window: Window,
 ) -> Result<MessagePage, StoreError> {
@@ -238,16 +269,15 @@ fn page(
     };
     let select =
         format!("{SELECT} WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq {order} LIMIT ?4");
-    let mut statement = transaction.prepare_cached(&select)?;
-    let mut rows = statement.query(params![pk, first, last, window.limit()])?;
-    let mut reader = Reader::of(transaction, chat, pk);
+    let mut statement = reader.transaction.prepare_cached(&select)?;
+    let mut rows = statement.query(params![reader.pk, first, last, window.limit()])?;
     let mut messages = Vec::new();
     let mut bytes = 0;
     while bytes < PAGE_BYTES
         && let Some(row) = rows.next()?
     {
         let message = reader.message(row)?;
-        bytes += message.text.len();
+        bytes += message.text.len() + message.photos.iter().map(String::len).sum::<usize>();
         messages.push(message);
     }
     let taken = Seq::try_from(messages.len()).unwrap_or(Seq::MAX);
@@ -264,15 +294,17 @@ struct Reader<'a> {
     transaction: &'a Transaction<'a>,
     chat: ChatId,
     pk: ChatPk,
+    event_chat: Option<Arc<EventChat>>,
     senders: HashMap<UserPk, Arc<User>>,
 }
 
 impl<'a> Reader<'a> {
-    fn of(transaction: &'a Transaction<'a>, chat: ChatId, pk: ChatPk) -> Self {
+    fn of(transaction: &'a Transaction<'a>, chat: ChatId, end: &End) -> Self {
         Self {
             transaction,
             chat,
-            pk,
+            pk: end.pk,
+            event_chat: end.event_chat.clone().map(Arc::new),
             senders: HashMap::new(),
         }
     }
@@ -288,6 +320,10 @@ impl<'a> Reader<'a> {
             text: row.get(4)?,
             client_id: row.get(5)?,
             sent_as_read: row.get(6)?,
+            photos: row
+                .get::<_, Option<Texts>>(9)?
+                .map_or_else(Vec::new, |photos| photos.0),
+            event_chat: self.event_chat.clone(),
             created_at: row.get::<_, Millisecond>(7)?.0,
             modified_at: row.get::<_, Millisecond>(8)?.0,
         })

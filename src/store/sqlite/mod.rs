@@ -2,6 +2,7 @@
 //! It refuses to know any other process: while it is open the file is its own.
 
 mod chats;
+mod events;
 mod members;
 mod messages;
 mod rows;

@@ -1,10 +1,12 @@
-//! How ids and times stand in columns.
+//! How ids, times and lists stand in columns.
 //! It refuses to know tables.
 
 use jiff::Timestamp;
+use rusqlite::ErrorCode;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-use crate::model::{ChatId, MessageId, Policy, UserId};
+use crate::model::{Access, ChatId, Fingerprint, MessageId, Policy, UserId};
+use crate::store::StoreError;
 
 /// An id as the 16 bytes of its UUID.
 macro_rules! id_column {
@@ -25,6 +27,7 @@ macro_rules! id_column {
 id_column!(UserId);
 id_column!(ChatId);
 id_column!(MessageId);
+id_column!(Fingerprint);
 
 /// A time as milliseconds since 1970.
 pub(super) struct Millisecond(pub Timestamp);
@@ -39,6 +42,45 @@ impl FromSql for Millisecond {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let time = Timestamp::from_millisecond(value.as_i64()?);
         time.map(Self).map_err(FromSqlError::other)
+    }
+}
+
+/// Texts as a JSON list.
+pub(super) struct Texts(pub Vec<String>);
+
+impl ToSql for Texts {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(&self.0);
+        let json = json.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        Ok(json.into())
+    }
+}
+
+impl FromSql for Texts {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let texts = serde_json::from_str(value.as_str()?);
+        texts.map(Self).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for Access {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Unasked => "unasked".into(),
+            Self::Asked => "asked".into(),
+            Self::Granted => "granted".into(),
+        })
+    }
+}
+
+impl FromSql for Access {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "unasked" => Ok(Self::Unasked),
+            "asked" => Ok(Self::Asked),
+            "granted" => Ok(Self::Granted),
+            _ => Err(FromSqlError::InvalidType),
+        }
     }
 }
 
@@ -58,5 +100,15 @@ impl FromSql for Policy {
             "open" => Ok(Self::Open),
             _ => Err(FromSqlError::InvalidType),
         }
+    }
+}
+
+/// What an insertion answered; one that would have broken a constraint is a duplicate.
+pub(super) fn taken<T>(inserted: rusqlite::Result<T>) -> Result<T, StoreError> {
+    match inserted {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(StoreError::Duplicate)
+        }
+        inserted => Ok(inserted?),
     }
 }

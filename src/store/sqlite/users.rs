@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Sqlite;
 use super::rows::Millisecond;
-use crate::model::{NewUser, User, UserId, UserPk};
+use crate::model::{NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
 const COLUMNS: &str =
@@ -17,6 +18,14 @@ const COLUMNS: &str =
 #[async_trait]
 impl Users for Sqlite {
     async fn find_or_create_user(&self, new: NewUser) -> Result<User, StoreError> {
+        // Mostly the user is there as it should be, and whoever only reads waits for nobody.
+        let external_id = new.external_id.clone();
+        let found = self.read(move |transaction| by_external_id(transaction, &external_id));
+        if let Some(user) = found.await?
+            && !user.clone().update(new.profile.clone(), new.at)
+        {
+            return Ok(user);
+        }
         self.write(
             move |transaction| match by_external_id(transaction, &new.external_id)? {
                 None => insert(transaction, new),
@@ -34,6 +43,39 @@ impl Users for Sqlite {
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.read(move |transaction| Ok(by_id(transaction, id)?))
             .await
+    }
+
+    async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError> {
+        self.read(move |transaction| Ok(by_pk(transaction, pk).optional()?))
+            .await
+    }
+
+    async fn update_user(
+        &self,
+        id: UserId,
+        profile: Profile,
+        at: Timestamp,
+    ) -> Result<Option<User>, StoreError> {
+        self.write(move |transaction| {
+            let mut found = by_id(transaction, id)?;
+            if let Some(user) = &mut found
+                && user.update(profile, at)
+            {
+                update(transaction, user)?;
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError> {
+        self.read(move |transaction| {
+            let select = format!("SELECT {COLUMNS} FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2");
+            let mut statement = transaction.prepare_cached(&select)?;
+            let users = statement.query_map(params![after, limit], user)?;
+            Ok(users.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {

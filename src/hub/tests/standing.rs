@@ -1,0 +1,245 @@
+//! What the hub promises of an event's chat: notices overtake each other, and the last one told
+//! tells the truth.
+
+use super::*;
+use crate::model::{Access, Event, EventChat, EventDetails};
+
+/// Says what happened and how things stand then: head, how far the owner and how far the guest
+/// has read, the access and its version.
+struct Standings;
+
+impl Listener for Standings {
+    fn tell(&self, notice: &Notice, _: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+        let word = match &notice.fact {
+            Fact::MessageSent(message) => format!("{} sent", message.seq),
+            Fact::AccessChanged(_) => "decided".to_owned(),
+            Fact::ReadMoved(_) => "read".to_owned(),
+            Fact::EventChatOpened(_) => "opened".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        let text = match notice.fact.event_chat() {
+            Some(chat) => format!("{word}: {}", spelled(chat.standing)),
+            None => word,
+        };
+        say(Frame::Text(text.into()));
+    }
+}
+
+fn spelled(standing: Standing) -> String {
+    let Standing {
+        head,
+        owner_read,
+        guest_read,
+        access,
+        access_version,
+    } = standing;
+    format!("{head} {owner_read} {guest_read} {access:?} {access_version}")
+}
+
+fn standing(head: Seq, owner_read: Seq, guest_read: Seq) -> Standing {
+    Standing {
+        head,
+        owner_read,
+        guest_read,
+        access: Access::Unasked,
+        access_version: 0,
+    }
+}
+
+fn decided(access: Access, access_version: i64) -> Standing {
+    Standing {
+        access,
+        access_version,
+        ..standing(0, 0, 0)
+    }
+}
+
+fn event_chat(chat: ChatId, standing: Standing) -> Arc<EventChat> {
+    let event = Event {
+        pk: 10,
+        owner: Arc::new(somebody(user())),
+        details: EventDetails::default(),
+        created_at: NOW,
+        modified_at: NOW,
+    };
+    Arc::new(EventChat {
+        chat,
+        chat_pk: 1,
+        event: Arc::new(event),
+        guest: Arc::new(somebody(user())),
+        standing,
+        active_at: NOW,
+    })
+}
+
+/// The message `seq`, with how things stood when it was stored.
+fn sent(chat: ChatId, seq: Seq, standing: Standing) -> Notice {
+    let mut notice = message(chat, seq);
+    if let Fact::MessageSent(message) = &mut notice.fact {
+        Arc::make_mut(message).event_chat = Some(event_chat(chat, standing));
+    }
+    notice
+}
+
+fn read(chat: ChatId, standing: Standing) -> Notice {
+    notice(Fact::ReadMoved(event_chat(chat, standing)))
+}
+
+fn access(chat: ChatId, standing: Standing) -> Notice {
+    notice(Fact::AccessChanged(event_chat(chat, standing)))
+}
+
+/// A hub, a chat there, and a connection that sits in it and is told of all that comes.
+fn scene() -> (Hub, ChatId, Arc<Seat>) {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let seat = seat_of(Arc::new(Standings), 1000);
+    hub.enter(&seat, user());
+    if hub.sit(&seat, [chat]) {
+        hub.open(chat, 0);
+    }
+    (hub, chat, seat)
+}
+
+#[test]
+fn in_order_everything_is_told_as_it_was() {
+    let (hub, chat, seat) = scene();
+    hub.spread(
+        chat,
+        &notice(Fact::EventChatOpened(event_chat(chat, standing(0, 0, 0)))),
+    );
+    hub.deliver(chat, 1, &sent(chat, 1, standing(1, 0, 1)));
+    hub.spread(chat, &read(chat, standing(1, 1, 1)));
+    hub.deliver(chat, 2, &sent(chat, 2, standing(2, 2, 1)));
+    let expected = [
+        "opened: 0 0 0 Unasked 0",
+        "1 sent: 1 0 1 Unasked 0",
+        "read: 1 1 1 Unasked 0",
+        "2 sent: 2 2 1 Unasked 0",
+    ];
+    assert_eq!(heard(&seat), expected);
+}
+
+#[test]
+fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
+    let (hub, chat, seat) = scene();
+    hub.spread(chat, &read(chat, standing(2, 1, 2)));
+    hub.deliver(chat, 1, &sent(chat, 1, standing(1, 0, 1)));
+    hub.deliver(chat, 2, &sent(chat, 2, standing(2, 0, 2)));
+    let expected = [
+        "read: 2 1 2 Unasked 0",
+        "1 sent: 2 1 2 Unasked 0",
+        "2 sent: 2 1 2 Unasked 0",
+    ];
+    assert_eq!(heard(&seat), expected);
+}
+
+#[test]
+fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
+    let (hub, chat, seat) = scene();
+    hub.deliver(chat, 1, &sent(chat, 1, standing(1, 0, 1)));
+    hub.deliver(chat, 2, &sent(chat, 2, standing(2, 2, 1)));
+    hub.spread(chat, &read(chat, standing(1, 1, 1)));
+    let expected = [
+        "1 sent: 1 0 1 Unasked 0",
+        "2 sent: 2 2 1 Unasked 0",
+        "read: 2 2 1 Unasked 0",
+    ];
+    assert_eq!(heard(&seat), expected);
+}
+
+#[test]
+fn reads_of_both_sides_that_crossed_are_told_together() {
+    let (hub, chat, seat) = scene();
+    hub.spread(chat, &read(chat, standing(5, 5, 2)));
+    hub.spread(chat, &read(chat, standing(5, 1, 4)));
+    hub.spread(chat, &read(chat, standing(5, 3, 3)));
+    let expected = [
+        "read: 5 5 2 Unasked 0",
+        "read: 5 5 4 Unasked 0",
+        "read: 5 5 4 Unasked 0",
+    ];
+    assert_eq!(heard(&seat), expected);
+}
+
+#[test]
+fn of_two_decisions_the_later_one_is_told_last() {
+    let (hub, chat, seat) = scene();
+    hub.spread(chat, &access(chat, decided(Access::Asked, 3)));
+    hub.spread(chat, &access(chat, decided(Access::Granted, 2)));
+    hub.deliver(
+        chat,
+        1,
+        &sent(
+            chat,
+            1,
+            Standing {
+                head: 1,
+                guest_read: 1,
+                ..decided(Access::Granted, 2)
+            },
+        ),
+    );
+    hub.spread(chat, &access(chat, decided(Access::Granted, 4)));
+    let expected = [
+        "decided: 0 0 0 Asked 3",
+        "decided: 0 0 0 Asked 3",
+        "1 sent: 1 0 1 Asked 3",
+        "decided: 1 0 1 Granted 4",
+    ];
+    assert_eq!(heard(&seat), expected);
+}
+
+#[test]
+fn in_any_order_the_last_one_told_tells_the_truth() {
+    let chat = ChatId::new(NOW);
+    let notices = [
+        read(chat, standing(3, 3, 1)),
+        read(chat, standing(2, 0, 2)),
+        access(chat, decided(Access::Asked, 1)),
+        access(chat, decided(Access::Granted, 2)),
+    ];
+    // Every order of the four.
+    for order in 0..256_usize {
+        let picked = [order & 3, order >> 2 & 3, order >> 4 & 3, order >> 6];
+        if (0..4).any(|index| !picked.contains(&index)) {
+            continue;
+        }
+        let hub = Hub::default();
+        let seat = seat_of(Arc::new(Standings), 1000);
+        hub.enter(&seat, user());
+        hub.sit(&seat, [chat]);
+        for index in picked {
+            hub.spread(chat, &notices[index]);
+        }
+        let last = heard(&seat).pop().expect("something was said");
+        let truth = spelled(Standing {
+            access: Access::Granted,
+            access_version: 2,
+            ..standing(3, 3, 2)
+        });
+        assert!(last.ends_with(&truth), "{picked:?}: {last}");
+    }
+}
+
+#[test]
+fn chats_stand_each_by_itself() {
+    let (hub, chat, seat) = scene();
+    let other = ChatId::new(NOW);
+    hub.sit(&seat, [other]);
+    hub.spread(chat, &read(chat, standing(5, 5, 5)));
+    hub.spread(other, &read(other, standing(2, 1, 0)));
+    let expected = ["read: 5 5 5 Unasked 0", "read: 2 1 0 Unasked 0"];
+    assert_eq!(heard(&seat), expected);
+}
+
+#[test]
+fn a_chat_of_no_event_has_no_standing() {
+    let (hub, chat, seat) = scene();
+    deliver(&hub, chat, [1, 2]);
+    assert_eq!(heard(&seat), ["1 sent", "2 sent"]);
+    let room = hub.room(chat).expect("a room");
+    assert_eq!(room.lock().standing, None);
+    let notice = message(chat, 3);
+    let mut room = room.lock();
+    assert!(matches!(room.present(&notice), Cow::Borrowed(same) if *same == notice));
+}

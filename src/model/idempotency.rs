@@ -1,0 +1,47 @@
+//! What makes a repeated request to create something harmless.
+//! It refuses to know headers: the host application's own name for a request comes in as text.
+
+use uuid::Uuid;
+
+/// A request's name, and what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Who asks, and the name that the caller gave the request: the same twice is a repetition.
+    pub name: String,
+    /// Stands for what was asked: under one name it must not differ.
+    pub content: Fingerprint,
+}
+
+/// Stands for a text so that two different texts never have the same in practice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(Uuid);
+
+impl Fingerprint {
+    /// The fingerprint of this text.
+    pub fn of(text: &str) -> Self {
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()))
+    }
+
+    /// The fingerprint that these 16 bytes stand for.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The 16 bytes under which a store keeps it.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_have_equal_fingerprints_and_others_do_not() {
+        assert_eq!(Fingerprint::of("a"), Fingerprint::of("a"));
+        assert_ne!(Fingerprint::of("a"), Fingerprint::of("b"));
+        let same = Fingerprint::from_bytes(*Fingerprint::of("a").as_bytes());
+        assert_eq!(same, Fingerprint::of("a"));
+    }
+}

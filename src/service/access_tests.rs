@@ -1,0 +1,257 @@
+//! What the rights promise: who may act for whom, and who may do what in a chat.
+//! It refuses to ask a store: the rights judge what they are shown.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::model::{Access, ChatPk, EventDetails, Fingerprint, NewUser, Profile, Standing, User};
+
+fn identity(rights: Rights, user: Option<UserId>) -> Identity {
+    Identity {
+        user,
+        rights,
+        connection: None,
+    }
+}
+
+fn somebody() -> UserId {
+    UserId::new(Timestamp::UNIX_EPOCH)
+}
+
+fn roster(policy: Policy, members: &[UserId]) -> Roster {
+    Roster {
+        chat: ChatId::new(Timestamp::UNIX_EPOCH),
+        policy,
+        owner: None,
+        of_event: false,
+        members: members.iter().copied().collect(),
+    }
+}
+
+fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind)
+}
+
+#[test]
+fn a_verified_user_acts_for_itself_only() {
+    let (own, other) = (somebody(), somebody());
+    let caller = identity(Rights::Own, Some(own));
+    assert_eq!(actor(&caller, None).ok(), Some(Actor::User(own)));
+    assert_eq!(actor(&caller, Some(own)).ok(), Some(Actor::User(own)));
+    assert_eq!(
+        kind(actor(&caller, Some(other))),
+        Some(ErrorKind::Forbidden)
+    );
+}
+
+#[test]
+fn in_open_mode_the_named_user_acts_then_the_known_one_then_a_service() {
+    let (own, other) = (somebody(), somebody());
+    let known = identity(Rights::Open, Some(own));
+    assert_eq!(actor(&known, Some(other)).ok(), Some(Actor::User(other)));
+    assert_eq!(actor(&known, None).ok(), Some(Actor::User(own)));
+    let unknown = identity(Rights::Open, None);
+    assert_eq!(actor(&unknown, None).ok(), Some(Actor::Service));
+}
+
+#[test]
+fn somebody_has_to_send() {
+    let unknown = identity(Rights::Open, None);
+    assert_eq!(kind(user(&unknown, None)), Some(ErrorKind::Invalid));
+    let named = somebody();
+    assert_eq!(user(&unknown, Some(named)).ok(), Some(named));
+    let service = identity(Rights::Service, Some(somebody()));
+    assert_eq!(user(&service, Some(named)).ok(), Some(named));
+    assert_eq!(user(&service, None).ok(), service.user);
+}
+
+#[test]
+fn a_verified_user_is_created_under_its_own_external_id_only() {
+    let caller = identity(Rights::Own, Some(somebody()));
+    let own = || Some("anna".to_owned());
+    assert_eq!(external_id(&caller, own(), None).ok(), own());
+    assert_eq!(external_id(&caller, own(), own()).ok(), own());
+    let other = external_id(&caller, own(), Some("boris".into()));
+    assert_eq!(kind(other), Some(ErrorKind::Forbidden));
+}
+
+#[test]
+fn a_closed_chat_does_not_exist_for_others() {
+    let (member, other) = (somebody(), somebody());
+    let chat = roster(Policy::Closed, &[member]);
+    assert!(may_see(Actor::User(member), &chat).is_ok());
+    assert!(may_see(Actor::Service, &chat).is_ok());
+    let seen = may_see(Actor::User(other), &chat);
+    assert_eq!(kind(seen), Some(ErrorKind::NotFound));
+    let posted = may_post(Actor::User(other), other, &chat);
+    assert_eq!(kind(posted), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn an_open_chat_is_seen_by_all_and_written_by_its_members() {
+    let (member, other) = (somebody(), somebody());
+    let chat = roster(Policy::Open, &[member]);
+    assert!(may_see(Actor::User(other), &chat).is_ok());
+    assert!(may_post(Actor::User(member), member, &chat).is_ok());
+    let posted = may_post(Actor::User(other), other, &chat);
+    assert_eq!(kind(posted), Some(ErrorKind::Forbidden));
+    let for_other = may_post(Actor::Service, other, &chat);
+    assert_eq!(kind(for_other), Some(ErrorKind::Forbidden));
+}
+
+fn person(id: UserId, pk: UserPk) -> Arc<User> {
+    let new = NewUser {
+        id,
+        external_id: format!("external {pk}"),
+        profile: Profile::default(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    Arc::new(new.into_user(pk))
+}
+
+/// The chat of an event between its owner and a guest.
+fn event_chat(owner: UserId, guest: UserId) -> EventChat {
+    let event = Event {
+        pk: 10,
+        owner: person(owner, 1),
+        details: EventDetails::default(),
+        created_at: Timestamp::UNIX_EPOCH,
+        modified_at: Timestamp::UNIX_EPOCH,
+    };
+    EventChat {
+        chat: ChatId::new(Timestamp::UNIX_EPOCH),
+        chat_pk: ChatPk::from(7),
+        event: Arc::new(event),
+        guest: person(guest, 2),
+        standing: Standing {
+            head: 0,
+            owner_read: 0,
+            guest_read: 0,
+            access: Access::Asked,
+            access_version: 1,
+        },
+        active_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn of_event(members: &[UserId]) -> Roster {
+    Roster {
+        of_event: true,
+        ..roster(Policy::Closed, members)
+    }
+}
+
+#[test]
+fn a_roster_is_of_an_event_if_its_chat_is() {
+    let chat = |event| Chat {
+        id: ChatId::new(Timestamp::UNIX_EPOCH),
+        pk: 7,
+        name: None,
+        policy: Policy::Closed,
+        owner: None,
+        team: None,
+        event,
+        members: Vec::new(),
+        head: 0,
+        created_at: Timestamp::UNIX_EPOCH,
+        modified_at: Timestamp::UNIX_EPOCH,
+        active_at: Timestamp::UNIX_EPOCH,
+    };
+    assert!(Roster::from(chat(Some(10))).is_of_event());
+    assert!(!Roster::from(chat(None)).is_of_event());
+}
+
+#[test]
+fn members_and_services_say_who_else_takes_part() {
+    let (member, other) = (somebody(), somebody());
+    let closed = roster(Policy::Closed, &[member]);
+    assert!(may_invite(Actor::User(member), &closed).is_ok());
+    assert!(may_invite(Actor::Service, &closed).is_ok());
+    let stranger = may_invite(Actor::User(other), &closed);
+    assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
+    let open = roster(Policy::Open, &[member]);
+    assert!(may_invite(Actor::User(member), &open).is_ok());
+    let visitor = may_invite(Actor::User(other), &open);
+    assert_eq!(kind(visitor), Some(ErrorKind::Forbidden));
+}
+
+#[test]
+fn the_two_of_an_events_chat_are_fixed() {
+    let (owner, guest, other) = (somebody(), somebody(), somebody());
+    let chat = of_event(&[owner, guest]);
+    for actor in [Actor::User(owner), Actor::User(guest), Actor::Service] {
+        assert_eq!(kind(may_invite(actor, &chat)), Some(ErrorKind::Forbidden));
+    }
+    let stranger = may_invite(Actor::User(other), &chat);
+    assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
+    assert_eq!(kind(may_come_and_go(&chat)), Some(ErrorKind::Forbidden));
+    for policy in [Policy::Closed, Policy::Open] {
+        assert!(may_come_and_go(&roster(policy, &[owner])).is_ok());
+    }
+}
+
+#[test]
+fn only_members_have_a_read_position() {
+    let (member, other) = (somebody(), somebody());
+    let closed = roster(Policy::Closed, &[member]);
+    assert!(may_read_on(Actor::User(member), member, &closed).is_ok());
+    assert!(may_read_on(Actor::Service, member, &closed).is_ok());
+    let stranger = may_read_on(Actor::User(other), other, &closed);
+    assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
+    let open = roster(Policy::Open, &[member]);
+    let visitor = may_read_on(Actor::User(other), other, &open);
+    assert_eq!(kind(visitor), Some(ErrorKind::Forbidden));
+    let for_visitor = may_read_on(Actor::Service, other, &closed);
+    assert_eq!(kind(for_visitor), Some(ErrorKind::Forbidden));
+}
+
+#[test]
+fn only_the_owner_or_a_service_decides_about_an_application() {
+    let (owner, guest, other) = (somebody(), somebody(), somebody());
+    let chat = event_chat(owner, guest);
+    assert!(may_grant(Actor::User(owner), &chat).is_ok());
+    assert!(may_grant(Actor::Service, &chat).is_ok());
+    for user in [guest, other] {
+        let granted = may_grant(Actor::User(user), &chat);
+        assert_eq!(kind(granted), Some(ErrorKind::Forbidden));
+    }
+    assert_eq!(not_asked().kind, ErrorKind::Conflict);
+}
+
+#[test]
+fn everybody_but_the_owner_may_write_to_the_owner() {
+    let (owner, guest) = (somebody(), somebody());
+    let event = event_chat(owner, guest).event;
+    assert!(may_write_to_owner(guest, &event).is_ok());
+    let own = may_write_to_owner(owner, &event);
+    assert_eq!(kind(own), Some(ErrorKind::Forbidden));
+}
+
+#[test]
+fn a_users_token_does_not_speak_for_the_host() {
+    let known = Some(somebody());
+    let user = host(&identity(Rights::Own, known));
+    assert_eq!(kind(user), Some(ErrorKind::Forbidden));
+    for user in [known, None] {
+        assert!(host(&identity(Rights::Service, user)).is_ok());
+        assert!(host(&identity(Rights::Open, user)).is_ok());
+    }
+}
+
+#[test]
+fn the_same_name_of_two_callers_is_two_keys() {
+    let key = |text: &str| IdempotencyKey {
+        name: "first".into(),
+        content: Fingerprint::of(text),
+    };
+    let (anna, boris) = (Some(somebody()), Some(somebody()));
+    let own = |user, text: &str| own_key(&identity(Rights::Service, user), key(text));
+    assert_eq!(own(anna, "a"), own(anna, "a"), "a repetition is one");
+    assert_ne!(own(anna, "a").name, own(boris, "a").name);
+    assert_ne!(own(anna, "a").name, own(None, "a").name);
+    let changed = own(anna, "b");
+    assert_eq!(changed.name, own(anna, "a").name);
+    assert_eq!(changed.content, Fingerprint::of("b"), "what is asked stays");
+}

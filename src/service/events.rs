@@ -1,0 +1,167 @@
+//! Events, as the host application makes them known.
+//! It refuses to know who talks about them: `marketplace` does.
+
+use super::{Service, access, other_content, store_error};
+use crate::model::{
+    Error, Event, EventChange, EventDetails, EventPage, EventPk, Fact, IdempotencyKey, Identity,
+    NewEvent, Reply, UserId,
+};
+use crate::store::StoreError;
+
+/// How many events a page holds at most, and unless fewer are asked for.
+const PAGE: usize = 1000;
+
+/// The longest name and the longest location, in bytes.
+const TEXT_BYTES: usize = 1024;
+
+/// The most icons of one event.
+const ICONS: usize = 20;
+
+/// The longest id of an icon, in bytes.
+const ICON_BYTES: usize = 256;
+
+impl Service {
+    pub(super) async fn create_event(
+        &self,
+        identity: &Identity,
+        owner: UserId,
+        details: EventDetails,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        check(&details)?;
+        let key = key.map(|key| access::own_key(identity, key));
+        if let Some(event) = self.announced_before(key.as_ref()).await? {
+            return Ok(Reply::Event(event));
+        }
+        self.user(owner).await?;
+        let new = NewEvent {
+            owner,
+            details,
+            key: key.clone(),
+            at: self.clock.now(),
+        };
+        match self.store.create_event(new).await {
+            // Another request of this name was faster.
+            Err(StoreError::Duplicate) if key.is_some() => {
+                let made = self.announced_before(key.as_ref()).await?;
+                made.map(Reply::Event).ok_or_else(other_content)
+            }
+            created => created.map(Reply::Event).map_err(store_error),
+        }
+    }
+
+    pub(super) async fn get_event(
+        &self,
+        identity: &Identity,
+        event: EventPk,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        self.event(event).await.map(Reply::Event)
+    }
+
+    pub(super) async fn change_event(
+        &self,
+        identity: &Identity,
+        event: EventPk,
+        change: EventChange,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        let before = self.event(event).await?;
+        let after = change.clone().apply(before.details.clone());
+        check(&after)?;
+        if after == before.details {
+            return Ok(Reply::Event(before));
+        }
+        let changed = self.store.change_event(event, change, self.clock.now());
+        let changed = changed.await.map_err(store_error)?;
+        changed.map(Reply::Event).ok_or_else(|| no_event(event))
+    }
+
+    pub(super) async fn delete_event(
+        &self,
+        identity: &Identity,
+        event: EventPk,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        let _changing = self.membership.write().await;
+        let chats = self.store.delete_event(event).await.map_err(store_error)?;
+        let chats = chats.ok_or_else(|| no_event(event))?;
+        for (chat, pk) in chats {
+            self.rosters.invalidate(&chat).await;
+            self.publish(identity, Fact::ChatDeleted { chat, pk }).await;
+        }
+        Ok(Reply::EventDeleted(event))
+    }
+
+    pub(super) async fn list_events(
+        &self,
+        identity: &Identity,
+        owner: Option<UserId>,
+        after: EventPk,
+        limit: Option<usize>,
+    ) -> Result<Reply, Error> {
+        access::host(identity)?;
+        if let Some(owner) = owner {
+            self.user(owner).await?;
+        }
+        let limit = limit.unwrap_or(PAGE).min(PAGE);
+        // One more than asked for says whether there is a next page.
+        let events = self.store.events_after(owner, after, limit + 1).await;
+        let mut events = events.map_err(store_error)?;
+        let more = events.len() > limit;
+        events.truncate(limit);
+        let next = events.last().filter(|_| more).map(|event| event.pk);
+        Ok(Reply::Events(EventPage { events, next }))
+    }
+
+    pub(super) async fn event(&self, event: EventPk) -> Result<Event, Error> {
+        let found = self.store.event(event).await.map_err(store_error)?;
+        found.ok_or_else(|| no_event(event))
+    }
+
+    /// The event that a request of this name has made.
+    async fn announced_before(&self, key: Option<&IdempotencyKey>) -> Result<Option<Event>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let made = self.store.event_by_key(&key.name).await;
+        match made.map_err(store_error)? {
+            Some((_, content)) if content != key.content => Err(other_content()),
+            made => Ok(made.map(|(event, _)| event)),
+        }
+    }
+}
+
+/// What is said of an event that is not there.
+pub(super) fn no_event(event: EventPk) -> Error {
+    Error::not_found(format_args!("event {event}"))
+}
+
+fn check(details: &EventDetails) -> Result<(), Error> {
+    if details.name.trim().is_empty() {
+        return Err(Error::invalid("name", "is empty"));
+    }
+    for (field, text) in [("name", &details.name), ("location", &details.location)] {
+        if text.len() > TEXT_BYTES {
+            return Err(Error::too_large(field, format_args!("{TEXT_BYTES} bytes")));
+        }
+    }
+    if details.icons.len() > ICONS {
+        return Err(Error::too_large(
+            "iconsUUIDs",
+            format_args!("{ICONS} of them"),
+        ));
+    }
+    if details.icons.iter().any(|icon| icon.len() > ICON_BYTES) {
+        let limit = format_args!("{ICON_BYTES} bytes each");
+        return Err(Error::too_large("iconsUUIDs", limit));
+    }
+    for (field, second) in [("dateFromS", details.starts), ("dateToS", details.ends)] {
+        if jiff::Timestamp::from_second(second).is_err() {
+            return Err(Error::invalid(field, "lies beyond the year 9999"));
+        }
+    }
+    if details.ends < details.starts {
+        return Err(Error::invalid("dateToS", "lies before dateFromS"));
+    }
+    Ok(())
+}

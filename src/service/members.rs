@@ -1,0 +1,221 @@
+//! Who takes part: joining, leaving, being added and removed, and how far each has read.
+//! It refuses to judge: `access` does.
+
+use std::sync::Arc;
+
+use super::access::{self, Actor, Roster};
+use super::{Service, store_error};
+use crate::model::{
+    Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply, Room, Seq,
+    User, UserId,
+};
+
+impl Service {
+    pub(super) async fn join_chat(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        read: Option<Seq>,
+    ) -> Result<Reply, Error> {
+        let (roster, user) = self.taking_part(identity, chat).await?;
+        if !roster.has(user) {
+            access::may_come_and_go(&roster)?;
+            self.has_room(&roster, 1)?;
+        }
+        let (fresh, room, user) = self.admit(identity, chat, &roster, user, read).await?;
+        if roster.is_of_event() && read.is_some() {
+            self.tell_of_reads(identity, roster.chat()).await?;
+        }
+        Ok(Reply::Joined(Joined { fresh, room, user }))
+    }
+
+    pub(super) async fn leave_chat(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<Reply, Error> {
+        let (roster, user) = self.taking_part(identity, chat).await?;
+        access::may_come_and_go(&roster)?;
+        self.dismiss(identity, chat, &roster, user).await?;
+        Ok(Reply::Left(roster.chat()))
+    }
+
+    pub(super) async fn add_members(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        users: Vec<UserId>,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let roster = self.visible(actor, chat).await?;
+        access::may_invite(actor, &roster)?;
+        let new = users.iter().filter(|user| !roster.has(**user)).count();
+        self.has_room(&roster, new)?;
+        let unknown = self
+            .store
+            .unknown_users(&users)
+            .await
+            .map_err(store_error)?;
+        if let Some(id) = unknown.first() {
+            return Err(Error::not_found(format_args!("user {id}")));
+        }
+        for user in users {
+            self.admit(identity, chat, &roster, user, None).await?;
+        }
+        self.current(chat, roster.chat()).await
+    }
+
+    pub(super) async fn remove_member(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        user: UserId,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let roster = self.visible(actor, chat).await?;
+        access::may_invite(actor, &roster)?;
+        if !roster.has(user) {
+            return Err(Error::not_found(format_args!("member {user}")));
+        }
+        self.dismiss(identity, chat, &roster, user).await?;
+        self.current(chat, roster.chat()).await
+    }
+
+    pub(super) async fn mark_read(
+        &self,
+        identity: &Identity,
+        named: Option<UserId>,
+        chat: ChatRef,
+        seq: Seq,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, named)?;
+        let user = access::user(identity, named)?;
+        let roster = self.visible(actor, chat).await?;
+        access::may_read_on(actor, user, &roster)?;
+        let id = roster.chat();
+        let moved = self.store.advance_read(id, user, seq).await;
+        let moved = moved.map_err(store_error)?;
+        let moved = moved.ok_or_else(|| access::no_chat(chat))?;
+        let event_chat = match roster.is_of_event() {
+            true if moved => self.tell_of_reads(identity, id).await?,
+            true => self
+                .store
+                .event_chat(id)
+                .await
+                .map_err(store_error)?
+                .map(Arc::new),
+            false => None,
+        };
+        Ok(Reply::Read(MarkedRead {
+            chat: id,
+            moved,
+            event_chat,
+        }))
+    }
+
+    /// Tells both sides of an event's chat how far each has read now.
+    async fn tell_of_reads(
+        &self,
+        identity: &Identity,
+        chat: ChatId,
+    ) -> Result<Option<Arc<crate::model::EventChat>>, Error> {
+        let found = self.store.event_chat(chat).await.map_err(store_error)?;
+        let found = found.map(Arc::new);
+        if let Some(chat) = &found {
+            self.publish(identity, Fact::ReadMoved(Arc::clone(chat)))
+                .await;
+        }
+        Ok(found)
+    }
+
+    /// Makes the user a member, if it is none yet, and tells those whom it concerns.
+    async fn admit(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        roster: &Roster,
+        user: UserId,
+        read: Option<Seq>,
+    ) -> Result<(bool, Room, Arc<User>), Error> {
+        let (fresh, room, user) = {
+            let _changing = self.membership.write().await;
+            let read = read.unwrap_or(0);
+            let added = self
+                .store
+                .add_member(roster.chat(), user, read, self.clock.now());
+            let added = added.await.map_err(store_error)?;
+            self.rosters.invalidate(&roster.chat()).await;
+            let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
+            (fresh, self.room(joined, 0).await?, self.user(user).await?)
+        };
+        let user = Arc::new(user);
+        if fresh {
+            let fact = Fact::MemberJoined(Arc::new(membership(&room, &user)));
+            self.publish(identity, fact).await;
+        }
+        Ok((fresh, room, user))
+    }
+
+    /// Ends a membership, if there is one, and tells those whom it concerns.
+    async fn dismiss(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        roster: &Roster,
+        user: UserId,
+    ) -> Result<(), Error> {
+        let (removed, room, user) = {
+            let _changing = self.membership.write().await;
+            let removed = self
+                .store
+                .remove_member(roster.chat(), user, self.clock.now());
+            let removed = removed.await.map_err(store_error)?;
+            self.rosters.invalidate(&roster.chat()).await;
+            let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
+            (removed, self.room(left, 0).await?, self.user(user).await?)
+        };
+        if removed {
+            let fact = Fact::MemberLeft(Arc::new(membership(&room, &Arc::new(user))));
+            self.publish(identity, fact).await;
+        }
+        Ok(())
+    }
+
+    /// Whether so many more may take part.
+    fn has_room(&self, roster: &Roster, more: usize) -> Result<(), Error> {
+        if roster.len().saturating_add(more) > self.limits.members {
+            let limit = format_args!("{} members", self.limits.members);
+            return Err(Error::too_large("chat", limit));
+        }
+        Ok(())
+    }
+
+    /// The chat as it is now, with its people.
+    async fn current(&self, chat: ChatRef, id: ChatId) -> Result<Reply, Error> {
+        let found: Option<Chat> = self.store.chat(id).await.map_err(store_error)?;
+        let found = found.ok_or_else(|| access::no_chat(chat))?;
+        self.room(found, 0).await.map(Reply::Room)
+    }
+
+    /// The chat, which the caller has to see, and the user who is to come or go.
+    async fn taking_part(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<(Arc<Roster>, UserId), Error> {
+        let user = access::user(identity, None)?;
+        let roster = self.visible(Actor::User(user), chat).await?;
+        Ok((roster, user))
+    }
+}
+
+fn membership(room: &Room, user: &Arc<User>) -> Membership {
+    Membership {
+        chat: room.chat.id,
+        chat_pk: room.chat.pk,
+        policy: room.chat.policy,
+        user: Arc::clone(user),
+        members: room.members.clone(),
+        head: room.chat.head,
+    }
+}

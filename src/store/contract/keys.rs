@@ -1,0 +1,72 @@
+//! The promises about keys of requests that may be repeated.
+//! It refuses to know which store it is looking at.
+
+use super::*;
+use crate::model::{EventDetails, Fingerprint, IdempotencyKey, NewEvent};
+use crate::store::StoreError;
+
+fn key(name: &str) -> IdempotencyKey {
+    IdempotencyKey {
+        name: name.into(),
+        content: Fingerprint::of("content"),
+    }
+}
+
+fn keyed_chat(owner: &User, name: &str) -> NewChat {
+    NewChat {
+        key: Some(key(name)),
+        ..new_chat(&[owner], 1)
+    }
+}
+
+fn keyed_event(owner: &User, name: &str) -> NewEvent {
+    NewEvent {
+        owner: owner.id,
+        details: EventDetails::default(),
+        key: Some(key(name)),
+        at: at(1),
+    }
+}
+
+pub async fn a_chat_is_found_by_the_name_of_its_key(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let made = store.create_chat(keyed_chat(&anna, "a b")).await;
+    let made = made.expect("a chat");
+    let found = store.chat_by_key("a b").await.expect("an answer");
+    assert_eq!(found, Some((made, Fingerprint::of("content"))));
+    let none = store.chat_by_key("a").await.expect("an answer");
+    assert_eq!(none, None);
+}
+
+pub async fn an_event_is_found_by_the_name_of_its_key(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let made = store.create_event(keyed_event(&anna, "a b")).await;
+    let made = made.expect("an event");
+    let found = store.event_by_key("a b").await.expect("an answer");
+    assert_eq!(found, Some((made, Fingerprint::of("content"))));
+    let none = store.event_by_key("a").await.expect("an answer");
+    assert_eq!(none, None);
+}
+
+pub async fn a_key_makes_one_chat_and_one_event(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let creating = (0..4).map(|_| store.create_chat(keyed_chat(&anna, "once")));
+    let created = futures_util::future::join_all(creating).await;
+    assert_eq!(created.iter().filter(|made| made.is_ok()).count(), 1);
+    let duplicate = |error: &StoreError| matches!(error, StoreError::Duplicate);
+    let refused: Vec<_> = created.into_iter().filter_map(Result::err).collect();
+    assert!(refused.iter().all(duplicate), "{refused:?}");
+    let creating = (0..4).map(|_| store.create_event(keyed_event(&anna, "once")));
+    let created = futures_util::future::join_all(creating).await;
+    assert_eq!(created.iter().filter(|made| made.is_ok()).count(), 1);
+    let refused: Vec<_> = created.into_iter().filter_map(Result::err).collect();
+    assert!(refused.iter().all(duplicate), "{refused:?}");
+    // Without a key there is nothing to be repeated.
+    chat(&store, &[&anna], 2).await;
+    chat(&store, &[&anna], 3).await;
+    assert_eq!(store.chats_after(0, 9).await.expect("chats").len(), 3);
+    assert_eq!(
+        store.events_after(None, 0, 9).await.expect("events").len(),
+        1
+    );
+}

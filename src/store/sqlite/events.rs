@@ -1,0 +1,342 @@
+//! Events and their chats in SQLite.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::Sqlite;
+use super::chats::{self, touch};
+use super::rows::{Millisecond, Texts, taken};
+use super::users;
+use crate::model::{
+    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventDetails, EventPk, Fingerprint,
+    NewEvent, NewEventChat, Standing, UserId, UserPk,
+};
+use crate::store::{Events, StoreError};
+
+const COLUMNS: &str = "pk, owner, name, icons, location, starts, ends, created_at, modified_at";
+
+#[async_trait]
+impl Events for Sqlite {
+    async fn create_event(&self, new: NewEvent) -> Result<Event, StoreError> {
+        self.write(move |transaction| insert(transaction, &new))
+            .await
+    }
+
+    async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError> {
+        self.read(move |transaction| by_pk(transaction, pk)).await
+    }
+
+    async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |transaction| {
+            let mut statement = transaction
+                .prepare_cached("SELECT pk, key_content FROM events WHERE key_name = ?1")?;
+            let found = statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)));
+            let Some((pk, content)) = found.optional()? else {
+                return Ok(None);
+            };
+            Ok(by_pk(transaction, pk)?.map(|event| (event, content)))
+        })
+        .await
+    }
+
+    async fn events_after(
+        &self,
+        owner: Option<UserId>,
+        after: EventPk,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.read(move |transaction| {
+            let of_owner = "owner = (SELECT pk FROM users WHERE id = ?3) AND";
+            let condition = if owner.is_some() {
+                of_owner
+            } else {
+                "?3 IS NULL AND"
+            };
+            let select = format!(
+                "SELECT {COLUMNS} FROM events WHERE {condition} pk > ?1 ORDER BY pk LIMIT ?2"
+            );
+            let mut statement = transaction.prepare_cached(&select)?;
+            let rows =
+                statement.query_map(params![after, limit, owner], |row| event(transaction, row))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn change_event(
+        &self,
+        pk: EventPk,
+        change: EventChange,
+        at: Timestamp,
+    ) -> Result<Option<Event>, StoreError> {
+        self.write(move |transaction| {
+            let Some(event) = by_pk(transaction, pk)? else {
+                return Ok(None);
+            };
+            update(transaction, pk, &change.apply(event.details), at)?;
+            by_pk(transaction, pk)
+        })
+        .await
+    }
+
+    async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
+        self.write(move |transaction| {
+            let mut statement =
+                transaction.prepare_cached("SELECT id, pk FROM chats WHERE event = ?1")?;
+            let chats = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let chats: Vec<(ChatId, ChatPk)> = chats.collect::<Result<_, _>>()?;
+            for (chat, _) in &chats {
+                chats::delete(transaction, *chat)?;
+            }
+            let mut statement = transaction.prepare_cached("DELETE FROM events WHERE pk = ?1")?;
+            Ok((statement.execute([pk])? > 0).then_some(chats))
+        })
+        .await
+    }
+
+    async fn open_event_chat(
+        &self,
+        new: NewEventChat,
+    ) -> Result<Option<(bool, EventChat)>, StoreError> {
+        self.write(move |transaction| open(transaction, &new)).await
+    }
+
+    async fn change_access(
+        &self,
+        chat: ChatId,
+        from: &[Access],
+        to: Access,
+        at: Timestamp,
+    ) -> Result<Option<(bool, EventChat)>, StoreError> {
+        let from = from.to_vec();
+        self.write(move |transaction| {
+            let Some(found) = of_chat(transaction, chat)? else {
+                return Ok(None);
+            };
+            let before = found.standing.access;
+            if before == to || !from.contains(&before) {
+                return Ok(Some((false, found)));
+            }
+            let mut statement = transaction.prepare_cached(
+                "UPDATE chats SET access = ?2, access_version = access_version + 1 WHERE id = ?1",
+            )?;
+            statement.execute(params![chat, to])?;
+            touch(transaction, chat, at)?;
+            Ok(of_chat(transaction, chat)?.map(|chat| (true, chat)))
+        })
+        .await
+    }
+
+    async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
+        self.read(move |transaction| of_chat(transaction, chat))
+            .await
+    }
+
+    async fn event_chats_of(
+        &self,
+        user: UserId,
+        limit: usize,
+    ) -> Result<Vec<EventChat>, StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT chats.id FROM users
+                 JOIN members ON members.user = users.pk JOIN chats ON chats.pk = members.chat
+                 WHERE users.id = ?1 AND event IS NOT NULL
+                 ORDER BY active_at DESC, chats.pk DESC LIMIT ?2",
+            )?;
+            let mut chats = Vec::new();
+            for chat in statement.query_map(params![user, limit], |row| row.get(0))? {
+                chats.extend(of_chat(transaction, chat?)?);
+            }
+            Ok(chats)
+        })
+        .await
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, new: &NewEvent) -> Result<Event, StoreError> {
+    let Some(owner) = users::by_id(transaction, new.owner)? else {
+        return Err(StoreError::Corrupt(format!(
+            "no user {} to own it",
+            new.owner
+        )));
+    };
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO events (owner, name, icons, location, starts, ends, key_name, key_content,
+                             created_at, modified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+    )?;
+    let EventDetails {
+        name,
+        icons,
+        location,
+        starts,
+        ends,
+    } = &new.details;
+    let key = new.key.as_ref();
+    let inserted = statement.insert(params![
+        owner.pk,
+        name,
+        Texts(icons.clone()),
+        location,
+        starts,
+        ends,
+        key.map(|key| &key.name),
+        key.map(|key| key.content),
+        Millisecond(new.at),
+    ]);
+    let created = by_pk(transaction, taken(inserted)?)?;
+    created.ok_or_else(|| StoreError::Corrupt("no event once created".into()))
+}
+
+fn update(
+    transaction: &Transaction<'_>,
+    pk: EventPk,
+    details: &EventDetails,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE events SET name = ?2, icons = ?3, location = ?4, starts = ?5, ends = ?6,
+                           modified_at = max(modified_at, ?7)
+         WHERE pk = ?1",
+    )?;
+    let EventDetails {
+        name,
+        icons,
+        location,
+        starts,
+        ends,
+    } = details;
+    let icons = Texts(icons.clone());
+    statement.execute(params![
+        pk,
+        name,
+        icons,
+        location,
+        starts,
+        ends,
+        Millisecond(at)
+    ])?;
+    Ok(())
+}
+
+fn open(
+    transaction: &Transaction<'_>,
+    new: &NewEventChat,
+) -> Result<Option<(bool, EventChat)>, StoreError> {
+    let Some(event) = by_pk(transaction, new.event)? else {
+        return Ok(None);
+    };
+    let Some(guest) = users::by_id(transaction, new.guest)? else {
+        return Err(StoreError::Corrupt(format!(
+            "no user {} to open it",
+            new.guest
+        )));
+    };
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO chats (id, policy, owner, event, guest, access, created_at, modified_at,
+                            active_at)
+         VALUES (?1, 'closed', ?2, ?3, ?4, 'unasked', ?5, ?5, ?5)
+         ON CONFLICT (event, guest) WHERE event IS NOT NULL DO NOTHING",
+    )?;
+    let at = Millisecond(new.at);
+    let fresh = statement.execute(params![new.id, event.owner.pk, event.pk, guest.pk, at])? > 0;
+    if fresh {
+        let chat = transaction.last_insert_rowid();
+        let mut statement = transaction
+            .prepare_cached("INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)")?;
+        for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {
+            statement.execute(params![chat, place, member])?;
+        }
+    }
+    let mut statement =
+        transaction.prepare_cached("SELECT id FROM chats WHERE event = ?1 AND guest = ?2")?;
+    let chat = statement.query_row([event.pk, guest.pk], |row| row.get(0))?;
+    Ok(of_chat(transaction, chat)?.map(|chat| (fresh, chat)))
+}
+
+fn by_pk(transaction: &Transaction<'_>, pk: EventPk) -> Result<Option<Event>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM events WHERE pk = ?1");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let found = statement.query_row([pk], |row| event(transaction, row));
+    Ok(found.optional()?)
+}
+
+fn event(transaction: &Transaction<'_>, row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        pk: row.get(0)?,
+        owner: Arc::new(users::by_pk(transaction, row.get(1)?)?),
+        details: EventDetails {
+            name: row.get(2)?,
+            icons: row.get::<_, Texts>(3)?.0,
+            location: row.get(4)?,
+            starts: row.get(5)?,
+            ends: row.get(6)?,
+        },
+        created_at: row.get::<_, Millisecond>(7)?.0,
+        modified_at: row.get::<_, Millisecond>(8)?.0,
+    })
+}
+
+/// What the row of an event's chat has of it.
+struct Found {
+    pk: ChatPk,
+    event: EventPk,
+    guest: UserPk,
+    standing: Standing,
+    active_at: Timestamp,
+}
+
+/// The chat of this id as one of an event's; `None`: it is none.
+pub(super) fn of_chat(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+) -> Result<Option<EventChat>, StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT pk, event, guest, head, access, access_version, active_at FROM chats
+         WHERE id = ?1 AND event IS NOT NULL",
+    )?;
+    let found = statement.query_row([chat], |row| {
+        Ok(Found {
+            pk: row.get(0)?,
+            event: row.get(1)?,
+            guest: row.get(2)?,
+            standing: Standing {
+                head: row.get(3)?,
+                owner_read: 0,
+                guest_read: 0,
+                access: row.get(4)?,
+                access_version: row.get(5)?,
+            },
+            active_at: row.get::<_, Millisecond>(6)?.0,
+        })
+    });
+    let Some(found) = found.optional()? else {
+        return Ok(None);
+    };
+    let event = by_pk(transaction, found.event)?;
+    let event = event.ok_or_else(|| StoreError::Corrupt(format!("no event of chat {chat}")))?;
+    let mut statement = transaction
+        .prepare_cached("SELECT last_read FROM members WHERE user = ?2 AND chat = ?1")?;
+    let mut read = |user: UserPk| {
+        let read = statement.query_row([found.pk, user], |row| row.get(0));
+        read.optional().map(Option::unwrap_or_default)
+    };
+    Ok(Some(EventChat {
+        chat,
+        chat_pk: found.pk,
+        standing: Standing {
+            owner_read: read(event.owner.pk)?,
+            guest_read: read(found.guest)?,
+            ..found.standing
+        },
+        guest: Arc::new(users::by_pk(transaction, found.guest)?),
+        event: Arc::new(event),
+        active_at: found.active_at,
+    }))
+}
