@@ -21,6 +21,9 @@ use crate::service::{Begun, Service};
 /// outcome, however long that takes: an answer before would be a guess.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
+/// How often the beginning of a conversation is tried while too much happens meanwhile.
+const GREETINGS: usize = 4;
+
 /// What every connection needs of the rest of the server.
 #[derive(Clone)]
 pub struct Desk {
@@ -72,6 +75,18 @@ impl Desk {
             lifetime,
         })
     }
+
+    /// Puts a command to the service; see [`Service::begin`].
+    pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
+        if command.stores() {
+            return self.service.begin(identity, command).await;
+        }
+        let begin = self.service.begin(identity, command);
+        match tokio::time::timeout(TIME_LIMIT, begin).await {
+            Ok(placed) => placed,
+            Err(_) => Begun::from(Err(too_slow())),
+        }
+    }
 }
 
 /// What is said of every token that is not good (PROTOCOL §1.3).
@@ -107,8 +122,29 @@ impl Connection {
         if let Some(user) = identity.user {
             connection.take_seats(user).await?;
         }
+        connection.greet().await?;
         debug!(connection = %id, "connected");
         Ok(connection)
+    }
+
+    /// Tells the client first what its dialect begins with, if it has not been told yet. What
+    /// happens meanwhile waits.
+    ///
+    /// # Errors
+    /// `Unavailable`: it could not be read, or too much happened meanwhile.
+    pub async fn greet(&self) -> Result<(), Error> {
+        let identity = *self.identity.lock();
+        for _ in 0..GREETINGS {
+            let Some(command) = self.seat.listener.opening() else {
+                return Ok(());
+            };
+            let reply = limited(self.desk.service.execute(&identity, command)).await?;
+            self.seat.listener.opened(reply, &mut |frame| {
+                // A connection that takes no more answers is being closed.
+                let _ = self.seat.outbox.answer(frame);
+            });
+        }
+        Err(Error::unavailable("too much happens at once"))
     }
 
     /// Lets the connection hear what changes in this chat, member or not.
@@ -141,14 +177,7 @@ impl Connection {
     /// Puts a command to the service; see [`Service::begin`].
     pub async fn begin(&self, command: Command) -> Begun {
         let identity = *self.identity.lock();
-        if command.stores() {
-            return self.desk.service.begin(&identity, command).await;
-        }
-        let begin = self.desk.service.begin(&identity, command);
-        match tokio::time::timeout(TIME_LIMIT, begin).await {
-            Ok(placed) => placed,
-            Err(_) => Begun::from(Err(too_slow())),
-        }
+        self.desk.begin(&identity, command).await
     }
 
     /// Returns when the server wants the connection to end, once what waits for it was sent.

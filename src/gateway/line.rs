@@ -69,7 +69,7 @@ impl Line {
         self.raise(CUT);
         self.0.reader.wake();
         self.0.writer.wake();
-        self.0.unblocked.notify_one();
+        self.0.unblocked.notify_waiters();
     }
 
     /// Ends the connection as if the client had: what has been written still goes out.
@@ -90,10 +90,16 @@ impl Line {
         }
     }
 
-    /// Returns once the client takes what is written, or the line is cut. For one waiter.
+    /// Returns once the client takes what is written, or the line is cut.
     pub async fn unblocked(&self) {
-        while self.has(BLOCKED) && !self.has(CUT) {
-            self.0.unblocked.notified().await;
+        loop {
+            let mut unblocked = std::pin::pin!(self.0.unblocked.notified());
+            // From here on no wake-up is missed, so the flags may be looked at.
+            unblocked.as_mut().enable();
+            if !self.has(BLOCKED) || self.has(CUT) {
+                return;
+            }
+            unblocked.await;
         }
     }
 
@@ -166,7 +172,7 @@ impl WatchedStream {
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), context) {
             self.stall = None;
             if self.line.lower(BLOCKED) {
-                self.line.0.unblocked.notify_one();
+                self.line.0.unblocked.notify_waiters();
             }
             return Poll::Ready(written);
         }

@@ -74,6 +74,30 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// A whole number of at least `least`, or the same as a string: front ends send back what
+    /// they read from an address (PROTOCOL §1.1).
+    ///
+    /// # Errors
+    /// `Invalid`: it is something else.
+    pub fn number(&self, key: &str, least: i64) -> Result<Option<i64>, Error> {
+        let why = format!("must be a whole number of at least {least}");
+        self.typed(key, &why, |value| {
+            let number = match value {
+                Value::String(text) => text.parse().ok(),
+                value => value.as_i64(),
+            };
+            number.filter(|number| *number >= least)
+        })
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// `Invalid`: it is something else.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
+        self.typed(key, "must be true or false", Value::as_bool)
+    }
+
     /// A string that stands for something: an id, a time.
     ///
     /// # Errors
@@ -164,5 +188,75 @@ mod tests {
             assert!(fields.whole(key, 1).is_err(), "{key}");
         }
         assert_eq!(fields.whole("e", 1).expect("three"), Some(3));
+    }
+
+    #[test]
+    fn a_number_may_be_a_text() {
+        let body = json!({
+            "a": 0, "b": "0", "c": 7, "d": "7", "e": i64::MAX, "f": i64::MAX.to_string(),
+        });
+        let fields = Fields::of_body(&body).expect("an object");
+        let expected = [
+            ("a", 0),
+            ("b", 0),
+            ("c", 7),
+            ("d", 7),
+            ("e", i64::MAX),
+            ("f", i64::MAX),
+        ];
+        for (key, number) in expected {
+            assert_eq!(fields.number(key, 0).expect(key), Some(number), "{key}");
+        }
+        for key in ["a", "b"] {
+            let error = fields.number(key, 1).expect_err("too small");
+            assert_eq!(
+                error.message,
+                format!("{key}: must be a whole number of at least 1")
+            );
+        }
+        assert_eq!(fields.number("z", 0).expect("missing is no error"), None);
+    }
+
+    #[test]
+    fn what_is_no_whole_number_is_refused_as_a_text_too() {
+        let wrong = json!([
+            -1, 1.5, 1e300, u64::MAX, true, [1], {"a": 1},
+            "-1", "1.5", "1e300", "9223372036854775808", "", " 1", "1 ", "0x1", "one",
+        ]);
+        for value in wrong.as_array().expect("a list") {
+            let body = json!({"a": {"b": value}});
+            let fields = Fields::of_body(&body).and_then(|body| body.object("a"));
+            let fields = fields.expect("an object").expect("there");
+            let error = fields.number("b", 0).expect_err("no number");
+            let why = "a.b: must be a whole number of at least 0";
+            assert_eq!(error.message, why, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false_and_nothing_like_it() {
+        let body = json!({"a": true, "b": false, "c": null});
+        let fields = Fields::of_body(&body).expect("an object");
+        for (key, flag) in [
+            ("a", Some(true)),
+            ("b", Some(false)),
+            ("c", None),
+            ("d", None),
+        ] {
+            assert_eq!(fields.flag(key).expect(key), flag, "{key}");
+        }
+        for value in [
+            json!(1),
+            json!(0),
+            json!("true"),
+            json!(""),
+            json!([]),
+            json!({}),
+        ] {
+            let body = json!({"a": value});
+            let fields = Fields::of_body(&body).expect("an object");
+            let error = fields.flag("a").expect_err("no flag");
+            assert_eq!(error.message, "a: must be true or false", "{value}");
+        }
     }
 }

@@ -3,8 +3,11 @@
 //! WebSocket is a file here and a line in [`ALL`].
 
 mod by_action;
+pub mod by_event;
 mod by_type;
+pub mod cursors;
 pub mod fields;
+pub mod moments;
 pub mod plain;
 mod undecided;
 
@@ -12,10 +15,11 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use jiff::tz::TimeZone;
+use parking_lot::MutexGuard;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::{ChatId, Clock, Command, ConnectionId, Error, Notice, Reply};
+use crate::model::{ChatId, Clock, Command, ConnectionId, Error, Notice, Reply, UserId};
 
 pub use undecided::Undecided;
 
@@ -25,6 +29,24 @@ pub trait Listener: Send + Sync {
     /// chat's deliveries wait: it must not block. What many connections say alike is taken
     /// from `encoded`.
     fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame));
+
+    /// While this is held nothing is told: for a dialect in which an answer must not be
+    /// overtaken by news that is later than what it says.
+    fn quiet(&self) -> Option<MutexGuard<'_, ()>> {
+        None
+    }
+
+    /// What has to be asked before the client is told anything at all; `None`: nothing, or it
+    /// was answered.
+    fn opening(&self) -> Option<Command> {
+        None
+    }
+
+    /// Takes the answer to [`Listener::opening`], and says what the client is told first. What
+    /// happens meanwhile is told after that.
+    fn opened(&self, reply: Reply, say: &mut dyn FnMut(Frame)) {
+        let _ = (reply, say);
+    }
 }
 
 /// One connection's side of a dialect of the raw WebSocket.
@@ -59,6 +81,8 @@ pub type Answer = Box<dyn FnOnce(Result<Reply, Error>) -> Vec<Frame> + Send>;
 pub struct Setting {
     /// Which connection.
     pub connection: ConnectionId,
+    /// Whose it is.
+    pub user: UserId,
     /// Says what day it is.
     pub clock: Clock,
     /// The server's time zone.
@@ -100,7 +124,7 @@ pub struct Dialect {
 }
 
 /// Every dialect of the raw WebSocket.
-pub static ALL: [Dialect; 2] = [by_action::DIALECT, by_type::DIALECT];
+pub static ALL: [Dialect; 3] = [by_action::DIALECT, by_type::DIALECT, by_event::DIALECT];
 
 /// Something for one client, encoded; a clone shares the text.
 #[derive(Debug, Clone)]

@@ -4,9 +4,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::MutexGuard;
+
 use super::plain::Plain;
 use super::{ALL, Dialect, Encoded, Frame, Heard, Listener, Setting, Talk, by_type};
-use crate::model::{ChatId, Notice};
+use crate::model::{ChatId, Command, Notice, Reply};
 
 /// Does not yet know what its client speaks. Until then it answers like the type dialect.
 pub struct Undecided {
@@ -34,6 +36,20 @@ impl Listener for Undecided {
     fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
         if let Some(talk) = self.decided.get() {
             talk.tell(notice, encoded, say);
+        }
+    }
+
+    fn quiet(&self) -> Option<MutexGuard<'_, ()>> {
+        self.decided.get()?.quiet()
+    }
+
+    fn opening(&self) -> Option<Command> {
+        self.decided.get()?.opening()
+    }
+
+    fn opened(&self, reply: Reply, say: &mut dyn FnMut(Frame)) {
+        if let Some(talk) = self.decided.get() {
+            talk.opened(reply, say);
         }
     }
 }

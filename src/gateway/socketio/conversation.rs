@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 use socketioxide::handler::Value;
 use tokio::sync::Notify;
 
+use super::packet::{Request, name_of};
 use super::session::Session;
-use super::wire::{self, Request};
 use crate::gateway::connection::Connection;
-use crate::gateway::dialect::Frame;
-use crate::model::{Command, Error, Reply, Sent};
+use crate::gateway::dialect::{Frame, Listener};
+use crate::model::{Command, Error, Reply};
 use crate::service::Begun;
 
 /// How many messages of one socket may be on their way into the store at once.
@@ -50,6 +50,7 @@ pub struct Conversation {
     pub connection: Connection,
     /// What is spoken over.
     pub session: Arc<Session>,
+    tongue: Arc<dyn Tongue>,
     inbox: Mutex<Inbox>,
     more: Notify,
 }
@@ -62,17 +63,40 @@ struct Inbox {
 }
 
 /// How an answer finds the request that it belongs to.
-struct Asked {
-    name: String,
-    ack: Option<i64>,
+pub struct Asked {
+    /// The event's name.
+    pub name: String,
+    /// The number under which the client waits for an acknowledgement.
+    pub ack: Option<i64>,
+}
+
+/// What is spoken in a namespace, on one socket.
+pub trait Tongue: Listener {
+    /// The command that a request stands for, and what will make the answer.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field at fault; `NotFound`: an id that was never given out.
+    fn read(&self, request: Request) -> Result<(Command, Answer), Error>;
+
+    /// The frames that say why a request was refused.
+    fn refuse(&self, asked: &Asked, error: &Error) -> Vec<Frame>;
+}
+
+/// Makes the frames that answer a request.
+pub type Answer = Box<dyn FnOnce(&Asked, &Reply, &Connection) -> Vec<Frame> + Send>;
+
+/// The answer to what was never asked.
+fn nothing() -> Answer {
+    Box::new(|_, _, _| Vec::new())
 }
 
 impl Conversation {
     /// A conversation in which nothing has been said.
-    pub fn new(connection: Connection, session: Arc<Session>) -> Self {
+    pub fn new(connection: Connection, session: Arc<Session>, tongue: Arc<dyn Tongue>) -> Self {
         Self {
             connection,
             session,
+            tongue,
             inbox: Mutex::default(),
             more: Notify::new(),
         }
@@ -106,28 +130,32 @@ impl Conversation {
             let full = sending.len() >= SENDING;
             let event = tokio::select! {
                 biased;
-                Some((asked, stored)) = sending.next() => {
-                    self.answer(asked, stored).await;
+                Some((asked, answer, stored)) = sending.next() => {
+                    self.answer(asked, answer, stored).await;
                     continue;
                 }
                 event = self.next(idle), if !full => event,
             };
             let Some(event) = event else { return };
             self.connection.outbox().has_room().await;
-            let (asked, command) = open(&event);
-            if !matches!(command, Ok(Command::SendMessage { .. })) {
-                while let Some((asked, stored)) = sending.next().await {
-                    self.answer(asked, stored).await;
+            let (asked, request) = open(&event);
+            let mut question = request.and_then(|request| self.tongue.read(request));
+            if question.is_ok() && is_binary(&event) {
+                question = Err(binary());
+            }
+            if !matches!(question, Ok((Command::SendMessage { .. }, _))) {
+                while let Some((asked, answer, stored)) = sending.next().await {
+                    self.answer(asked, answer, stored).await;
                 }
             }
-            let begun = match command {
-                Ok(command) => self.connection.begin(command).await,
-                Err(error) => Begun::from(Err(error)),
+            let (begun, answer) = match question {
+                Ok((command, answer)) => (self.connection.begin(command).await, answer),
+                Err(error) => (Begun::from(Err(error)), nothing()),
             };
             if matches!(begun, Begun::Done(_)) && sending.is_empty() {
-                self.answer(asked, begun.await).await;
+                self.answer(asked, answer, begun.await).await;
             } else {
-                sending.push_back(async { (asked, begun.await) });
+                sending.push_back(async { (asked, answer, begun.await) });
             }
         }
     }
@@ -154,7 +182,7 @@ impl Conversation {
         }
     }
 
-    async fn answer(&self, asked: Asked, result: Result<Reply, Error>) {
+    async fn answer(&self, asked: Asked, answer: Answer, result: Result<Reply, Error>) {
         let result = match result {
             Ok(Reply::User(user)) => {
                 let acting = self.connection.act_as(user.id).await;
@@ -162,56 +190,35 @@ impl Conversation {
             }
             result => result,
         };
-        let frame = match result {
-            Ok(reply) if asked.ack.is_none() && self.hears_of(&reply) => return,
-            Ok(reply) => {
-                let Some((name, body)) = wire::answer(&reply) else {
-                    return;
-                };
-                match asked.ack {
-                    Some(number) => Frame::Ack(number, body),
-                    None => Frame::Event(name, body),
-                }
-            }
-            Err(error) => refusal(&asked, &error),
+        let _quiet = self.tongue.quiet();
+        let frames = match result {
+            Ok(reply) => answer(&asked, &reply, &self.connection),
+            Err(error) => self.tongue.refuse(&asked, &error),
         };
-        self.put(frame);
-    }
-
-    /// Whether the answer reaches this socket by itself: a new message of a chat that it
-    /// receives.
-    fn hears_of(&self, reply: &Reply) -> bool {
-        match reply {
-            Reply::Sent(Sent::Stored(message)) => self.connection.receives(message.chat),
-            _ => false,
-        }
+        self.put(frames);
     }
 
     fn refuse(&self, event: &Event) {
         let (asked, _) = open(event);
-        self.put(refusal(&asked, &Error::rate_limited(RETRY_AFTER_MS)));
+        let error = Error::rate_limited(RETRY_AFTER_MS);
+        self.put(self.tongue.refuse(&asked, &error));
     }
 
-    fn put(&self, frame: Frame) {
-        // A connection that takes no more answers is being closed, and whoever closes it has
-        // said why.
-        let _ = self.connection.outbox().answer(frame);
+    fn put(&self, frames: Vec<Frame>) {
+        for frame in frames {
+            // A connection that takes no more answers is being closed, and whoever closes it
+            // has said why.
+            let _ = self.connection.outbox().answer(frame);
+        }
     }
 }
 
-/// What an event asks for, and how to answer it.
-fn open(event: &Event) -> (Asked, Result<Command, Error>) {
-    let binary = || Error::invalid("body", "must not have binary attachments");
-    let (name, command) = match &event.packet {
-        Value::Str(packet, attachments) => match Request::parse(packet) {
-            Ok(request) => {
-                let (name, command) = (request.name.clone(), wire::decode(request));
-                match attachments {
-                    None => (name, command),
-                    Some(_) => (name, command.and_then(|_| Err(binary()))),
-                }
-            }
-            Err(error) => (wire::name_of(packet), Err(error)),
+/// What an event says, and how to answer it.
+fn open(event: &Event) -> (Asked, Result<Request, Error>) {
+    let (name, request) = match &event.packet {
+        Value::Str(packet, _) => match Request::parse(packet) {
+            Ok(request) => (request.name.clone(), Ok(request)),
+            Err(error) => (name_of(packet), Err(error)),
         },
         Value::Bytes(_) => (String::new(), Err(binary())),
     };
@@ -219,12 +226,13 @@ fn open(event: &Event) -> (Asked, Result<Command, Error>) {
         name,
         ack: event.ack,
     };
-    (asked, command)
+    (asked, request)
 }
 
-fn refusal(asked: &Asked, error: &Error) -> Frame {
-    match asked.ack {
-        Some(number) => Frame::Ack(number, wire::refusal(error)),
-        None => wire::exception(&asked.name, error),
-    }
+fn is_binary(event: &Event) -> bool {
+    !matches!(event.packet, Value::Str(_, None))
+}
+
+fn binary() -> Error {
+    Error::invalid("body", "must not have binary attachments")
 }

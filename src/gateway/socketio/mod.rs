@@ -2,8 +2,10 @@
 //! It refuses to let anybody else know that library; its defects are worked around here, by
 //! its public API, each described where the work-around stands.
 
-mod chat;
 mod conversation;
+mod marketplace;
+mod namespace;
+mod packet;
 mod pump;
 mod session;
 mod wire;
@@ -15,10 +17,14 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use socketioxide::{ParserConfig, SocketIo};
 
-use self::chat::Chat;
+use self::conversation::Tongue;
+use self::marketplace::Marketplace;
+use self::namespace::Namespace;
 use self::session::{Sessions, watch};
+use self::wire::EventName;
 use crate::gateway::Tasks;
 use crate::gateway::connection::Desk;
+use crate::model::Identity;
 
 /// How many packets the library queues per connection. The pump keeps it nearly empty; there
 /// is room so that a ping finds a place, without which the client would be disconnected.
@@ -51,13 +57,21 @@ impl SocketIoServer {
             .with_parser(parser)
             .build_layer();
         let sessions = Arc::new(Sessions::default());
-        let chat = Chat {
+        let chat = Namespace {
+            path: "/",
+            begin: event_name,
             desk,
             sessions: Arc::clone(&sessions),
             requests: tasks.requests.clone(),
             pumps: tasks.pumps.clone(),
         };
+        let events = Namespace {
+            path: "/events",
+            begin: marketplace,
+            ..chat.clone()
+        };
         chat.mount(&io);
+        events.mount(&io);
         let router = router
             .layer(layer)
             .layer(from_fn_with_state(sessions, watch));
@@ -69,4 +83,17 @@ impl SocketIoServer {
     pub async fn close(&self) {
         self.io.close().await;
     }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as the table of namespaces has it"
+)]
+fn event_name(identity: &Identity) -> Option<Arc<dyn Tongue>> {
+    Some(Arc::new(EventName(identity.connection)))
+}
+
+fn marketplace(identity: &Identity) -> Option<Arc<dyn Tongue>> {
+    let user = identity.user?;
+    Some(Arc::new(Marketplace::new(user)))
 }

@@ -19,13 +19,14 @@ use tokio::sync::Notify;
 
 use crate::gateway::line::{Line, WeakLine};
 
-/// The sessions that have a socket, and the lines of all that were upgraded.
+/// The sessions that have sockets, and the lines of all that were upgraded.
 #[derive(Default)]
 pub struct Sessions(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    sessions: HashMap<String, Arc<Session>>,
+    /// With how many sockets, one for each namespace, use it.
+    sessions: HashMap<String, (Arc<Session>, usize)>,
     /// A client begins its upgrade and its socket at once, and may begin another socket on
     /// the same connection later: so this is kept beside the sockets.
     upgraded: HashMap<String, WeakLine>,
@@ -58,10 +59,14 @@ impl Parameters {
 }
 
 impl Sessions {
-    /// A new session under this id. `line` is the one of its first request if that was a
-    /// WebSocket's.
+    /// The session under this id, for one more socket on it. `line` is the one of its first
+    /// request if that was a WebSocket's.
     pub fn begin(&self, sid: String, line: Option<Line>) -> Arc<Session> {
         let mut known = self.0.lock();
+        if let Some((session, sockets)) = known.sessions.get_mut(&sid) {
+            *sockets += 1;
+            return Arc::clone(session);
+        }
         let upgraded = known.upgraded.get(&sid).and_then(WeakLine::line);
         let session = Arc::new(Session {
             websocket: Mutex::new(upgraded.or(line)),
@@ -69,17 +74,27 @@ impl Sessions {
             poll: Notify::new(),
             ended: AtomicBool::new(false),
         });
-        known.sessions.insert(sid, Arc::clone(&session));
+        known.sessions.insert(sid, (Arc::clone(&session), 1));
         session
     }
 
-    /// Forgets a session.
+    /// Forgets a socket, and with the last one its session.
     pub fn forget(&self, sid: &str) {
-        self.0.lock().sessions.remove(sid);
+        let mut known = self.0.lock();
+        if let Some((_, sockets)) = known.sessions.get_mut(sid) {
+            *sockets -= 1;
+            if *sockets == 0 {
+                known.sessions.remove(sid);
+            }
+        }
     }
 
     fn get(&self, sid: &str) -> Option<Arc<Session>> {
-        self.0.lock().sessions.get(sid).map(Arc::clone)
+        let known = self.0.lock();
+        known
+            .sessions
+            .get(sid)
+            .map(|(session, _)| Arc::clone(session))
     }
 
     /// Notes the line on which a session goes on as a WebSocket.
@@ -91,7 +106,7 @@ impl Sessions {
             known.sweep_at = (known.upgraded.len() * 2).max(FEW);
         }
         known.upgraded.insert(sid.to_owned(), line.weak());
-        if let Some(session) = known.sessions.get(sid) {
+        if let Some((session, _)) = known.sessions.get(sid) {
             session.upgrade(line);
         }
     }
@@ -102,7 +117,7 @@ impl Session {
     /// request that there is no such session. Either reconnects by itself.
     pub fn cut(&self) {
         self.ended.store(true, Ordering::Release);
-        self.poll.notify_one();
+        self.poll.notify_waiters();
         if let Some(line) = &*self.websocket.lock() {
             line.cut();
         }
@@ -114,7 +129,7 @@ impl Session {
             line.hang_up();
         } else {
             self.ended.store(true, Ordering::Release);
-            self.poll.notify_one();
+            self.poll.notify_waiters();
         }
     }
 
@@ -144,8 +159,14 @@ impl Session {
         match line {
             Some(line) => line.unblocked().await,
             None => {
-                while !self.polled.load(Ordering::Acquire) && !self.has_ended() {
-                    self.poll.notified().await;
+                loop {
+                    let mut polled = std::pin::pin!(self.poll.notified());
+                    // From here on no wake-up is missed, so the flags may be looked at.
+                    polled.as_mut().enable();
+                    if self.polled.load(Ordering::Acquire) || self.has_ended() {
+                        return;
+                    }
+                    polled.await;
                 }
             }
         }
@@ -163,7 +184,7 @@ impl Session {
 
     fn came(&self) {
         self.polled.store(true, Ordering::Release);
-        self.poll.notify_one();
+        self.poll.notify_waiters();
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::info;
 use tungstenite::error::{CapacityError, Error as WebSocketError};
 
 use super::{End, Stream};
@@ -61,6 +62,10 @@ impl Conversation {
                 Some(Ok(Message::Close(_))) | None => return End::Gone,
                 Some(Err(error)) => return ended_by(&error),
             };
+            if let Err(error) = self.connection.greet().await {
+                info!(%error, "a conversation could not begin");
+                return End::Unavailable;
+            }
             let sends = matches!(heard, Heard::Ask(Command::SendMessage { .. }, _));
             if !sends {
                 while let Some((answer, result, _token)) = sending.next().await {
@@ -88,7 +93,9 @@ impl Conversation {
             Ok(Reply::Joined(joined)) => Some(joined.room.chat.id),
             _ => None,
         };
+        let quiet = self.talk.quiet();
         self.put(answer(result));
+        drop(quiet);
         if let Some(chat) = chat.filter(|chat| self.talk.watches(*chat)) {
             self.connection.watch(chat);
         }

@@ -22,7 +22,7 @@ use crate::gateway::connection::{Admitted, Connection, Desk, unauthenticated};
 use crate::gateway::dialect::{ALL, Acks, Dialect, Push, Setting, Talk, Undecided};
 use crate::gateway::line::Line;
 use crate::gateway::{Origins, Tasks, credentials};
-use crate::model::{Error, ErrorKind};
+use crate::model::{ConnectionId, Error, ErrorKind, Identity, UserId};
 
 /// The path on which the first frame decides what is spoken.
 const SHARED: &str = "/ws";
@@ -109,29 +109,15 @@ impl RawServer {
                 return refusal(&error);
             }
         };
-        let Some(connection) = admitted.identity.connection else {
+        let Identity {
+            user: Some(user),
+            connection: Some(connection),
+            ..
+        } = admitted.identity
+        else {
             return refusal(&unauthenticated());
         };
-        let Query(Parameters { ack, push }) =
-            Query::try_from_uri(&uri).unwrap_or(Query(Parameters {
-                ack: None,
-                push: None,
-            }));
-        let setting = Setting {
-            connection,
-            clock: self.desk.clock.clone(),
-            zone: self.zone.clone(),
-            acks: if ack.as_deref() == Some("1") {
-                Acks::Always
-            } else {
-                Acks::Silent
-            },
-            push: if push.as_deref() == Some("0") {
-                Push::Off
-            } else {
-                Push::On
-            },
-        };
+        let setting = self.setting(&uri, connection, user);
         debug!(%connection, dialect = dialect.map(|dialect| dialect.name), "raw WebSocket");
         let talk: Arc<dyn Talk> = match dialect {
             Some(dialect) => (dialect.begin)(setting),
@@ -148,6 +134,31 @@ impl RawServer {
             .max_message_size(self.frame_bytes)
             .read_buffer_size(READ_BUFFER)
             .on_upgrade(move |socket| pumps.track_future(serve(socket, guest, line)))
+    }
+
+    /// What a dialect is told of a connection: some of it stands in the query.
+    fn setting(&self, uri: &Uri, connection: ConnectionId, user: UserId) -> Setting {
+        let Query(Parameters { ack, push }) =
+            Query::try_from_uri(uri).unwrap_or(Query(Parameters {
+                ack: None,
+                push: None,
+            }));
+        Setting {
+            connection,
+            user,
+            clock: self.desk.clock.clone(),
+            zone: self.zone.clone(),
+            acks: if ack.as_deref() == Some("1") {
+                Acks::Always
+            } else {
+                Acks::Silent
+            },
+            push: if push.as_deref() == Some("0") {
+                Push::Off
+            } else {
+                Push::On
+            },
+        }
     }
 
     /// A token is needed in open mode, too: these dialects have no other way to say who one

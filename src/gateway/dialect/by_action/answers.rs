@@ -209,6 +209,7 @@ impl Bodies<'_> {
             text: &message.text,
             create_date: create_date(message.created_at, self.zone),
             room: message.chat_pk,
+            photos: &message.photos,
         }
     }
 
@@ -302,6 +303,8 @@ pub(super) struct MessageBody<'a> {
     text: &'a str,
     create_date: String,
     room: ChatPk,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    photos: &'a [String],
 }
 
 #[derive(Serialize)]

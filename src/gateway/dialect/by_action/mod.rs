@@ -75,7 +75,10 @@ impl Listener for Conversation {
                     say(answers::deleted(&instance, *pk));
                 }
             }
-            Fact::ChatCreated(_) => {}
+            Fact::ChatCreated(_)
+            | Fact::EventChatOpened(_)
+            | Fact::AccessChanged(_)
+            | Fact::ReadMoved(_) => {}
         }
     }
 }

@@ -65,6 +65,8 @@ fn message(chat: ChatPk, seq: Seq, sender: Arc<User>, text: &str, sent: &str) ->
         text: text.to_owned(),
         client_id: None,
         sent_as_read: false,
+        photos: Vec::new(),
+        event_chat: None,
         created_at: at(sent),
         modified_at: at(sent),
     }
@@ -83,6 +85,7 @@ fn room(pk: ChatPk) -> Room {
         policy: Policy::Open,
         owner: (pk == 4).then_some(29),
         team: None,
+        event: None,
         members: vec![guest().id],
         head: 1,
         created_at: Timestamp::UNIX_EPOCH,
@@ -171,6 +174,7 @@ impl Client {
     fn with(acks: Acks, zone: &str) -> Self {
         Self((DIALECT.begin)(Setting {
             connection: OWN,
+            user: guest().id,
             clock: Clock::fixed(Timestamp::UNIX_EPOCH),
             zone: TimeZone::get(zone).expect("a zone"),
             acks,

@@ -45,6 +45,7 @@ pub(super) fn draft(
         text,
         client_id,
         sent_as_read: false,
+        photos: Vec::new(),
     })
 }
 

@@ -236,6 +236,8 @@ struct MessageBody<'a> {
     is_read: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    photos: &'a [String],
 }
 
 impl<'a> MessageBody<'a> {
@@ -250,6 +252,7 @@ impl<'a> MessageBody<'a> {
             timestamp: message.created_at,
             is_read,
             client_id: message.client_id.as_deref(),
+            photos: &message.photos,
         }
     }
 }

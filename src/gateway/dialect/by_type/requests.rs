@@ -201,6 +201,7 @@ fn new_message(data: &Data<'_>) -> Result<Request, Error> {
                 text,
                 client_id,
                 sent_as_read: data.is_read()?,
+                photos: Vec::new(),
             },
         },
         question: Question::Message,

@@ -4,40 +4,22 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::requests::Next;
 use super::{CREATE_CHAT, CREATE_USER, EXCEPTION, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
-use crate::gateway::dialect::{Encoded, Frame, Listener};
+use crate::gateway::dialect::Frame;
+use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::moments::time;
 use crate::model::{
-    Chat, ChatId, ChatPage, ConnectionId, Error, Fact, Message, MessageId, MessagePage, Notice,
-    Reply, Seq, User, UserId,
+    Chat, ChatId, ChatPage, Error, Fact, Message, MessageId, MessagePage, Reply, Seq, User, UserId,
 };
 
-/// What a Socket.IO connection makes of what happens.
-pub struct EventName(pub Option<ConnectionId>);
-
-impl Listener for EventName {
-    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
-        // The one who made a chat has it in its answer already.
-        if matches!(notice.fact, Fact::ChatCreated(_))
-            && notice.origin.is_some()
-            && notice.origin == self.0
-        {
-            return;
-        }
-        if let Some(frame) = encoded.once("event-name", || encode(&notice.fact)) {
-            say(frame);
-        }
-    }
-}
-
-fn encode(fact: &Fact) -> Option<Frame> {
+/// What is told of `fact`; `None`: this dialect has no words for it.
+pub(super) fn encode(fact: &Fact) -> Option<Frame> {
     match fact {
         Fact::MessageSent(message) => Some(event(NEW_MESSAGE, &MessageBody::of(message))),
         Fact::ChatCreated(chat) => Some(event(CREATE_CHAT, &chat_answer(chat))),
-        // The dialect has no words for the rest.
         _ => None,
     }
 }
@@ -207,6 +189,8 @@ struct MessageBody<'a> {
     modified_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    photos: &'a [String],
 }
 
 impl<'a> MessageBody<'a> {
@@ -221,6 +205,7 @@ impl<'a> MessageBody<'a> {
             created_at: message.created_at,
             modified_at: message.modified_at,
             client_id: message.client_id.as_deref(),
+            photos: &message.photos,
         }
     }
 }
@@ -252,9 +237,4 @@ impl<'a> ErrorBody<'a> {
             retry_after_ms: error.retry_after_ms,
         }
     }
-}
-
-/// RFC 3339 in UTC with milliseconds: `2025-03-01T13:51:53.285Z`.
-fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{at:.3}"))
 }

@@ -4,9 +4,10 @@
 
 mod answers;
 mod requests;
+mod tongue;
 
-pub use answers::{EventName, answer, exception, refusal};
-pub use requests::{Request, decode, name_of};
+pub use requests::decode;
+pub use tongue::EventName;
 
 /// Finds or creates a user.
 pub const CREATE_USER: &str = "create-user";

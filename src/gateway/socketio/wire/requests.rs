@@ -3,46 +3,16 @@
 
 use std::str::FromStr;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use super::super::packet::Request;
 use super::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
+use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::fields::{Fields, id};
-use crate::gateway::dialect::plain::Plain;
+use crate::gateway::dialect::moments::{Moment, NO_MOMENT};
 use crate::model::{
-    ChatCursor, ChatId, Command, Draft, Error, History, Profile, Range, UserId, Window,
+    ChatId, Command, Draft, Error, History, Profile, Range, UserId, UserRef, Window,
 };
-
-/// An event as it arrived.
-#[derive(Debug)]
-pub struct Request {
-    /// Its name.
-    pub name: String,
-    /// What followed the name.
-    pub arguments: Vec<Value>,
-}
-
-impl Request {
-    /// Reads the JSON of an event packet: an array that begins with the name.
-    ///
-    /// # Errors
-    /// `Invalid`: it is something else.
-    pub fn parse(packet: &str) -> Result<Self, Error> {
-        let malformed = |why: &str| Error::invalid("body", why);
-        let packet: Vec<Plain> = serde_json::from_str(packet)
-            .map_err(|error| malformed(&format!("is not JSON: {error}")))?;
-        let mut values = packet.into_iter().map(|Plain(value)| value);
-        match values.next() {
-            Some(Value::String(name)) => Ok(Self {
-                name,
-                arguments: values.collect(),
-            }),
-            _ => Err(malformed("has no event name")),
-        }
-    }
-}
 
 /// The command that a request stands for.
 ///
@@ -89,7 +59,9 @@ fn create_user(body: &Fields<'_>) -> Result<Command, Error> {
             "externalUserId",
             "is missing: a profile is updated under it",
         )),
-        (None, Some(id)) => Ok(Command::GetUser { id }),
+        (None, Some(id)) => Ok(Command::GetUser {
+            user: UserRef::Id(id),
+        }),
         (external_id, _) => Ok(Command::CreateUser {
             external_id: owned(external_id),
             profile,
@@ -107,6 +79,7 @@ fn create_chat(body: &Fields<'_>) -> Result<Command, Error> {
     Ok(Command::CreateChat {
         name,
         members: members.collect::<Result<_, _>>()?,
+        key: None,
     })
 }
 
@@ -121,17 +94,16 @@ fn list_chats(body: &Fields<'_>) -> Result<Command, Error> {
 }
 
 fn list_messages(body: &Fields<'_>) -> Result<Command, Error> {
-    let why = "must be an RFC 3339 time or a date";
     let mut range = Range::default();
     let mut window = Window::Last(usize::MAX);
     if let Some(query) = body.object("query")? {
-        let from: Option<Instant> = query.parsed("from", why)?;
-        let to: Option<Instant> = query.parsed("to", why)?;
+        let from: Option<Moment> = query.parsed("from", NO_MOMENT)?;
+        let to: Option<Moment> = query.parsed("to", NO_MOMENT)?;
         range = Range {
             after: query.whole("after_seq", 0)?,
             before: query.whole("before_seq", 0)?,
-            from: from.map(Instant::first),
-            to: to.map(Instant::last),
+            from: from.map(Moment::first),
+            to: to.map(Moment::last),
         };
         let limit = limit(&query)?.unwrap_or(usize::MAX);
         window = match range.after {
@@ -183,6 +155,7 @@ fn new_message(room: Option<&str>, body: &Fields<'_>) -> Result<Command, Error> 
             })?,
             client_id: owned(body.text("client_id")?),
             sent_as_read: false,
+            photos: Vec::new(),
         },
     })
 }
@@ -213,77 +186,4 @@ fn limit(fields: &Fields<'_>) -> Result<Option<usize>, Error> {
 
 fn owned(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
-}
-
-/// A point in time, or a whole day in UTC.
-enum Instant {
-    At(Timestamp),
-    On(Date),
-}
-
-impl Instant {
-    /// The earliest moment that it stands for.
-    fn first(self) -> Timestamp {
-        match self {
-            Self::At(at) => at,
-            Self::On(day) => utc(day.at(0, 0, 0, 0), Timestamp::MIN),
-        }
-    }
-
-    /// The latest moment that it stands for.
-    fn last(self) -> Timestamp {
-        match self {
-            Self::At(at) => at,
-            Self::On(day) => utc(day.at(23, 59, 59, 999_999_999), Timestamp::MAX),
-        }
-    }
-}
-
-impl FromStr for Instant {
-    type Err = jiff::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const DATE: usize = "2025-03-01".len();
-        if text.len() == DATE {
-            text.parse().map(Self::On)
-        } else {
-            text.parse().map(Self::At)
-        }
-    }
-}
-
-/// The days at the ends of time have moments that no timestamp can hold.
-fn utc(moment: jiff::civil::DateTime, beyond: Timestamp) -> Timestamp {
-    let zoned = TimeZone::UTC.to_timestamp(moment);
-    zoned.unwrap_or(beyond)
-}
-
-/// A [`ChatCursor`] as clients carry it around.
-pub(super) struct Next(pub(super) ChatCursor);
-
-impl FromStr for Next {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (at, pk) = text.split_once('.').ok_or(())?;
-        let millisecond = at.parse().map_err(drop)?;
-        Ok(Self(ChatCursor {
-            active_at: Timestamp::from_millisecond(millisecond).map_err(drop)?,
-            pk: pk.parse().map_err(drop)?,
-        }))
-    }
-}
-
-impl std::fmt::Display for Next {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}.{}", self.0.active_at.as_millisecond(), self.0.pk)
-    }
-}
-
-/// The name of an event whose packet is otherwise unreadable; empty if that is unreadable,
-/// too.
-pub fn name_of(packet: &str) -> String {
-    let after = packet.strip_prefix('[').unwrap_or_default();
-    let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
-    values.next().and_then(Result::ok).unwrap_or_default()
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::packet::{Request, name_of};
+use super::answers::{answer, exception, refusal};
 use super::*;
+use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{
     Chat, ChatId, ChatRef, Command, ConnectionId, Draft, Error, ErrorKind, Fact, Message,
-    MessageId, Notice, Policy, Range, Reply, Sent, User, Window,
+    MessageId, Notice, Policy, Range, Reply, Sent, User, UserRef, Window,
 };
 
 const CHAT: &str = "01950000-0000-7000-8000-000000000001";
@@ -64,6 +67,8 @@ fn message() -> Message {
         text: "Hi \"world\" \u{1F600}".into(),
         client_id: Some("mine".into()),
         sent_as_read: false,
+        photos: Vec::new(),
+        event_chat: None,
         created_at: at(),
         modified_at: at(),
     }
@@ -86,6 +91,7 @@ fn all_four_forms_of_a_message_mean_the_same() {
                 text: "hi".into(),
                 client_id: None,
                 sent_as_read: false,
+                photos: Vec::new(),
             },
         };
         assert_eq!(
@@ -179,7 +185,12 @@ fn names_of_the_later_revision_are_understood() {
 fn an_id_alone_fetches_a_user() {
     let fetch = asked(CREATE_USER, &[json!({"user": {"id": USER}})]);
     let id = USER.parse().expect("an id");
-    assert_eq!(fetch.expect("a command"), Command::GetUser { id });
+    assert_eq!(
+        fetch.expect("a command"),
+        Command::GetUser {
+            user: UserRef::Id(id)
+        }
+    );
 }
 
 #[test]
@@ -213,7 +224,7 @@ fn the_next_of_one_answer_is_the_before_of_the_next_request() {
         panic!("a list");
     };
     let before = before.expect("a cursor");
-    assert_eq!(requests::Next(before).to_string(), next);
+    assert_eq!(Next(before).to_string(), next);
 }
 
 #[test]
@@ -273,6 +284,7 @@ fn the_maker_of_a_chat_is_not_told_of_it_beside_the_answer() {
         policy: Policy::Closed,
         owner: None,
         team: None,
+        event: None,
         members: Vec::new(),
         head: 0,
         created_at: at(),

@@ -87,6 +87,7 @@ fn messages_of_any_type_are_sent_to_the_room_that_is_meant() {
             text,
             client_id: None,
             sent_as_read: false,
+            photos: Vec::new(),
         };
         assert_eq!(draft, expected);
     }

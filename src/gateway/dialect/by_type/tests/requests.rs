@@ -41,6 +41,7 @@ fn each_request_is_its_command() {
             text: "hi".to_owned(),
             client_id: Some("mine".to_owned()),
             sent_as_read: true,
+            photos: Vec::new(),
         },
     };
     let list = Command::ListMessages {

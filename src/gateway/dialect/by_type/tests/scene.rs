@@ -53,6 +53,7 @@ pub fn room(pk: u8, members: &[Arc<User>]) -> Room {
         policy: Policy::Open,
         owner: Some(1),
         team: None,
+        event: None,
         members: members.iter().map(|member| member.id).collect(),
         head: 0,
         created_at: noon(),
@@ -78,6 +79,8 @@ pub fn message(seq: u8, sender: &Arc<User>, text: &str) -> Message {
         text: text.to_owned(),
         client_id: None,
         sent_as_read: false,
+        photos: Vec::new(),
+        event_chat: None,
         created_at: noon(),
         modified_at: noon(),
     }
@@ -87,6 +90,7 @@ pub fn message(seq: u8, sender: &Arc<User>, text: &str) -> Message {
 pub fn setting() -> Setting {
     Setting {
         connection: ConnectionId::from_bytes([1; 16]),
+        user: anna().id,
         clock: Clock::fixed(noon()),
         zone: TimeZone::UTC,
         acks: Acks::Silent,

@@ -1,5 +1,5 @@
-//! The namespace `/`: the event-name dialect over Socket.IO (PROTOCOL §2).
-//! It refuses to know what the events mean: `wire` does.
+//! A namespace of Socket.IO: who may connect to it, and what stands behind each socket.
+//! It refuses to know what the events mean: a [`Tongue`] does.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,19 +13,23 @@ use socketioxide::socket::Socket;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::conversation::{Conversation, Event};
+use super::conversation::{Conversation, Event, Tongue};
 use super::pump;
 use super::session::{self, Sessions};
-use super::wire::EventName;
 use crate::gateway::connection::{Connection, Desk, unauthenticated};
 use crate::gateway::credentials;
 use crate::gateway::dialect::plain::Plain;
 use crate::gateway::line::Line;
-use crate::model::{Error, ErrorKind};
+use crate::model::{Error, ErrorKind, Identity};
 
-/// What the namespace needs of the rest of the server.
+/// One namespace, and what it needs of the rest of the server.
 #[derive(Clone)]
-pub struct Chat {
+pub struct Namespace {
+    /// Where clients connect.
+    pub path: &'static str,
+    /// Begins what is spoken there with somebody who was admitted; `None`: nobody is known,
+    /// and the namespace needs somebody.
+    pub begin: fn(&Identity) -> Option<Arc<dyn Tongue>>,
     /// To the service and the hub.
     pub desk: Desk,
     /// The connections under the sockets.
@@ -36,25 +40,27 @@ pub struct Chat {
     pub pumps: TaskTracker,
 }
 
-impl Chat {
+impl Namespace {
     /// Serves the namespace.
     ///
     /// Everything is set up in a middleware, not in the connect handler: the library tells
     /// the client that it is connected before that handler runs, and loses what the client
     /// sends in between.
     pub fn mount(self, io: &SocketIo) {
+        let path = self.path;
         let admit = move |handle: Handle| {
-            let chat = self.clone();
-            async move { chat.admit(handle).await }
+            let namespace = self.clone();
+            async move { namespace.admit(handle).await }
         };
-        io.ns("/", connected.with(admit));
+        io.ns(path, connected.with(admit));
     }
 
     /// Checks the token, seats the connection and registers its handlers. An error becomes
     /// the message of `CONNECT_ERROR`.
     async fn admit(self, handle: Handle) -> Result<(), ErrorKind> {
         let Handle { socket, token } = handle;
-        let (connection, lifetime) = self.connect(&socket, token).await.map_err(|error| {
+        let connected = self.connect(&socket, token).await;
+        let (connection, tongue, lifetime) = connected.map_err(|error| {
             let reason = error.source.as_ref().map(ToString::to_string);
             info!(sid = %socket.id, %error, reason, "refused");
             error.kind
@@ -65,7 +71,7 @@ impl Chat {
         let line = line.filter(|_| session::is_websocket(&parts.uri));
         let line = line.map(|ConnectInfo(line)| line.clone());
         let session = self.sessions.begin(sid.clone(), line);
-        let conversation = Arc::new(Conversation::new(connection, session));
+        let conversation = Arc::new(Conversation::new(connection, session, tongue));
 
         let (heard, requests) = (Arc::clone(&conversation), self.requests);
         socket.on_fallback(move |Heard(event)| {
@@ -95,7 +101,7 @@ impl Chat {
         &self,
         socket: &Socket<LocalAdapter>,
         token: Token,
-    ) -> Result<(Connection, Option<Duration>), Error> {
+    ) -> Result<(Connection, Arc<dyn Tongue>, Option<Duration>), Error> {
         let parts = socket.req_parts();
         let token = match token {
             Token::Given(token) => Some(token),
@@ -103,9 +109,10 @@ impl Chat {
             Token::Malformed => return Err(unauthenticated()),
         };
         let admitted = self.desk.admit(token.as_deref()).await?;
-        let listener = Arc::new(EventName(admitted.identity.connection));
+        let tongue = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
+        let listener: Arc<dyn Tongue> = Arc::clone(&tongue);
         let connection = Connection::open(self.desk.clone(), admitted.identity, listener).await?;
-        Ok((connection, admitted.lifetime))
+        Ok((connection, tongue, admitted.lifetime))
     }
 }
 
