@@ -23,12 +23,16 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
 ];
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 9] = [
+const AT_HOME: [(&str, &[&str]); 13] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("socketioxide", &["gateway/socketio"]),
     ("axum", &["gateway", "server.rs", "config.rs", "config"]),
     ("tower_http", &["gateway"]),
+    ("utoipa", &["gateway/rest"]),
+    ("utoipa_axum", &["gateway/rest"]),
+    ("utoipa_swagger_ui", &["gateway/rest"]),
+    ("serde_path_to_error", &["gateway/rest"]),
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
     ("toml", &["config"]),

@@ -2,7 +2,9 @@
 //! It refuses to know claims, callers and where a key was kept.
 
 use jsonwebtoken::jwk::{Jwk, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Header, Validation};
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey, Header, Validation,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -80,6 +82,14 @@ impl KeyRing {
     /// its key id or none, or, when it names no id, all of its algorithm.
     pub(super) fn fitting(&self, header: &Header) -> impl Iterator<Item = &VerifyingKey> {
         self.keys.iter().filter(|key| key.fits(header))
+    }
+
+    /// What signs tokens that this ring takes: the shared secret, the only key that can do both.
+    pub(super) fn signing_key(&self) -> Option<EncodingKey> {
+        let mut keys = self.keys.iter();
+        let secret = keys.find(|key| key.algorithm == Algorithm::HS256)?;
+        let bytes = secret.key.try_get_as_bytes().ok()?;
+        Some(EncodingKey::from_secret(bytes))
     }
 
     /// Whether one of the keys is a secret of fewer bytes than its algorithm puts out.

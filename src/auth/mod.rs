@@ -70,9 +70,21 @@ pub enum MintError {
     /// The id is one that the server would refuse in a token.
     #[error(transparent)]
     ExternalId(#[from] Refusal),
+    /// No shared secret is known: tokens are made elsewhere, or there are none.
+    #[error("there is no shared secret to sign with")]
+    NoSecret,
     /// The signing library failed, which is not known to happen.
     #[error("the token could not be signed")]
     Signing,
+}
+
+/// A new token.
+#[derive(Clone)]
+pub struct Minted {
+    /// The token.
+    pub token: String,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
 }
 
 const MAX_ID_CHARACTERS: usize = 256;
@@ -141,6 +153,26 @@ impl Authenticator {
             (Self::Jwt(ring), Some(token)) => caller(&verify(ring, token)?, now).map(Some),
         }
     }
+
+    /// Makes an HS256 token that this authenticator takes, for a person: never for a service.
+    ///
+    /// # Errors
+    ///
+    /// [`MintError::NoSecret`] without a shared secret, and always for [`Authenticator::Open`];
+    /// otherwise as [`mint`].
+    pub fn mint(
+        &self,
+        external_id: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Minted, MintError> {
+        let key = match self {
+            Self::Open => None,
+            Self::Jwt(ring) => ring.signing_key(),
+        };
+        let key = key.ok_or(MintError::NoSecret)?;
+        sign(&key, external_id, Role::User, ttl, now)
+    }
 }
 
 /// Makes an HS256 token for `external_id`, as `polychat token` prints it (PROTOCOL §1.3).
@@ -158,18 +190,34 @@ pub fn mint(
     now: Timestamp,
 ) -> Result<String, MintError> {
     let key = EncodingKey::from_secret(keys::secret_bytes(secret)?);
+    sign(&key, external_id, role, ttl, now).map(|minted| minted.token)
+}
+
+fn sign(
+    key: &EncodingKey,
+    external_id: &str,
+    role: Role,
+    ttl: Duration,
+    now: Timestamp,
+) -> Result<Minted, MintError> {
     let ttl = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
     let end = now.as_duration().saturating_add(ttl);
+    let exp = end
+        .as_secs()
+        .saturating_add(i64::from(end.subsec_nanos() > 0));
     let mut claims = json!({
         "sub": self::external_id(external_id)?,
         "iat": now.as_second(),
-        "exp": end.as_secs().saturating_add(i64::from(end.subsec_nanos() > 0)),
+        "exp": exp,
     });
     if role == Role::Service {
         claims["role"] = json!("service");
     }
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
-        .map_err(|_| MintError::Signing)
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key);
+    Ok(Minted {
+        token: token.map_err(|_| MintError::Signing)?,
+        expires_at: Timestamp::from_second(exp).unwrap_or(Timestamp::MAX),
+    })
 }
 
 type Claims = Map<String, Value>;
@@ -273,3 +321,6 @@ mod tests;
 
 #[cfg(test)]
 mod length_tests;
+
+#[cfg(test)]
+mod minting_tests;

@@ -24,6 +24,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use self::connection::Desk;
 use self::socketio::SocketIoServer;
 use self::websocket::RawServer;
+use crate::model::Error;
 
 /// Which web pages may use the server from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,8 @@ impl Gateway {
             frame_bytes,
             tasks: tasks.clone(),
         };
-        let router = rest::router(Arc::clone(&desk.service)).merge(raw.router());
+        let rest = rest::router(desk, tasks.requests.clone(), frame_bytes);
+        let router = rest.merge(raw.router());
         let (socketio, router) = SocketIoServer::mount(router, desk.clone(), &tasks, frame_bytes);
         let router = router
             .layer(from_fn_with_state(Arc::clone(&closing), gate))
@@ -110,7 +112,13 @@ fn cors(origins: &Origins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origin)
         .allow_credentials(true)
-        .allow_methods(AllowMethods::list([Method::GET, Method::POST]))
+        .allow_methods(AllowMethods::list([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ]))
         .allow_headers(AllowHeaders::mirror_request())
 }
 
@@ -126,6 +134,10 @@ async fn gate(State(closing): State<Arc<AtomicBool>>, request: Request, next: Ne
         return next.run(request).await;
     }
     let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
+    let why = "the server is shutting down";
+    if rest::is_api(path) {
+        return (headers, rest::refusal(Error::unavailable(why))).into_response();
+    }
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    (status, headers, "the server is shutting down\n").into_response()
+    (status, headers, format!("{why}\n")).into_response()
 }

@@ -20,6 +20,8 @@ pub async fn hello() -> String {
          /ws/chat/room/   raw WebSocket, action dialect (join_room, create_message, ...)\n\
          /ws/chats/       raw WebSocket, type dialect (getChats, newMessage, ...)\n\
          /ws              raw WebSocket, the first frame decides\n\
+         /api/v1/         REST, for the host application's backend\n\
+         /docs            every operation of it\n\
          /livez           the process runs\n\
          /readyz          it can serve\n",
         env!("CARGO_PKG_VERSION")

@@ -1,0 +1,25 @@
+//! The form of answers that are more than a body.
+//! It refuses to know what is in them.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::ROOT;
+
+/// Something new, and where it is from now on.
+pub struct Created<T> {
+    /// The address, below the root of this API.
+    pub location: String,
+    /// What it is.
+    pub body: T,
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let location = format!("{ROOT}/{}", self.location);
+        let headers = [(header::LOCATION, location)];
+        (StatusCode::CREATED, headers, Json(self.body)).into_response()
+    }
+}

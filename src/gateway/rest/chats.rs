@@ -1,0 +1,314 @@
+//! Chats: make them, look at them, change and delete them, list them.
+//! It refuses to know who takes part in them later on: `members` does.
+
+use axum::Json;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::answers::Created;
+use super::body::Body;
+use super::cursor::{self, List};
+use super::host::{Host, mistaken};
+use super::key::Key;
+use super::members::ids;
+use super::names::{At, ChatName, GREATEST, UserName};
+use super::numbers;
+use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
+use super::query::{Asked, Parameters, Query};
+use super::schemas::{ChatInPath, Limit, UserInPath};
+use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::moments::time;
+use crate::model::{Chat, ChatChange, ChatId, Command, Error, Policy, Reply, UserId};
+
+/// The most members that a chat can be made with; more can be added afterwards.
+const MEMBERS: usize = 10_000;
+
+/// A chat.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Chat, examples(json!({
+    "id": "01955b2e-71c3-7d02-9c2b-0f6a1d1f7c2f", "pk": 1, "name": "Lunch", "policy": "closed",
+    "owner": 1, "team": null, "event": null, "users": ["01955b2e-6d55-7a41-a0f8-7c2f0f6f1d11"],
+    "created_at": "2025-03-01T13:51:53.285Z", "modified_at": "2025-03-01T13:51:53.285Z"
+})))]
+pub struct ChatView {
+    /// The id that polychat gave.
+    #[schema(value_type = String, format = "uuid")]
+    id: ChatId,
+    /// The same as a small integer.
+    #[schema(minimum = 1)]
+    pk: i64,
+    /// What it is called.
+    name: Option<String>,
+    policy: PolicyView,
+    /// The number of the user whose it is.
+    owner: Option<i64>,
+    /// The number of a team in the host application.
+    team: Option<i64>,
+    /// The number of the event about which its two members talk, if it is such a chat.
+    event: Option<i64>,
+    /// The ids of its members, in the order of joining.
+    #[schema(value_type = Vec<String>)]
+    users: Vec<UserId>,
+    /// When it was made.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When the chat itself (its name, its members) last changed.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
+    modified_at: Timestamp,
+}
+
+/// Who may see a chat: its members only, or any user.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Policy)]
+enum PolicyView {
+    Closed,
+    Open,
+}
+
+impl From<Chat> for ChatView {
+    fn from(chat: Chat) -> Self {
+        Self {
+            id: chat.id,
+            pk: chat.pk,
+            name: chat.name,
+            policy: match chat.policy {
+                Policy::Closed => PolicyView::Closed,
+                Policy::Open => PolicyView::Open,
+            },
+            owner: chat.owner,
+            team: chat.team,
+            event: chat.event,
+            users: chat.members,
+            created_at: chat.created_at,
+            modified_at: chat.modified_at,
+        }
+    }
+}
+
+/// Some chats.
+#[derive(Serialize, ToSchema)]
+pub struct ChatList {
+    /// The chats.
+    chats: Vec<ChatView>,
+    /// The `cursor` of the next page; null: this is the last one.
+    next: Option<String>,
+}
+
+/// A chat to create.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "Lunch", "users": [1, 2]})))]
+pub struct NewChat {
+    /// What to call it. At most 1024 bytes.
+    #[schema(max_length = 1024)]
+    name: Option<String>,
+    /// Who takes part, in this order. Duplicates are dropped. The server may allow fewer.
+    #[schema(min_items = 1, max_items = 10_000)]
+    users: Vec<UserName>,
+}
+
+/// What to change of a chat. What is not given stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChatChange, examples(json!({"name": "Dinner", "team": null})))]
+pub struct Change {
+    /// What to call it. At most 1024 bytes.
+    #[schema(max_length = 1024)]
+    name: Option<String>,
+    /// The number of a team in the host application; null takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    #[expect(clippy::option_option, reason = "as in ChatChange")]
+    team: Option<Option<i64>>,
+}
+
+/// A field that is there, null or not.
+#[expect(clippy::option_option, reason = "as in ChatChange")]
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    let team = numbers::optional(deserializer)?;
+    if team.is_none_or(|team| (1..=GREATEST).contains(&team)) {
+        return Ok(Some(team));
+    }
+    let why = format!("must be a whole number from 1 to {GREATEST}, or null");
+    Err(serde::de::Error::custom(why))
+}
+
+/// Which chats to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Chats {
+    /// Only this user's chats, the most recently active first.
+    #[param(value_type = Option<UserInPath>, inline, nullable = false)]
+    user: Option<UserName>,
+    /// How many at most. More than 1000 are never given.
+    #[param(value_type = Option<Limit>, inline, nullable = false)]
+    limit: usize,
+    /// The `next` of the page before, of a list with the same `user`.
+    #[param(
+        pattern = r"^(c[1-9][0-9]{0,15}|a[0-9]{1,14}\.[1-9][0-9]{0,15})$",
+        nullable = false
+    )]
+    cursor: Option<String>,
+}
+
+impl Asked for Chats {
+    fn read(parameters: &mut Parameters) -> Result<Self, Error> {
+        Ok(Self {
+            user: parameters.parsed("user", "must be the UUID or the number of a user")?,
+            limit: parameters.limit()?,
+            cursor: parameters.cursor()?,
+        })
+    }
+}
+
+/// Create a chat
+///
+/// A closed chat: only its members see it. With an `Idempotency-Key` the same request again
+/// answers with the chat that was made first; another request under that key is a conflict.
+#[utoipa::path(
+    post, path = "/chats", operation_id = "createChat", tag = "chats",
+    params((
+        "Idempotency-Key" = Option<String>, Header, nullable = false,
+        description = "A name for this request, by which a repetition is known.",
+        pattern = "^[!-~]{1,255}$", min_length = 1, max_length = 255
+    )),
+    request_body = NewChat,
+    responses(
+        (
+            status = 201, description = "The chat.", body = ChatView,
+            headers(("Location" = String, description = "Where the chat is."))
+        ),
+        Refused, Unknown, Contradicted, Unreadable
+    )
+)]
+pub async fn create(
+    host: Host,
+    _: Query<()>,
+    key: Key,
+    Body(new): Body<NewChat>,
+) -> Result<Created<ChatView>, Problem> {
+    let key = key.of(&new);
+    let members = ids(&host, new.users, MEMBERS).await?;
+    let command = Command::CreateChat {
+        name: new.name,
+        members,
+        key,
+    };
+    match host.ask(command).await? {
+        Reply::Chat(chat) => Ok(Created {
+            location: format!("chats/{}", chat.id),
+            body: chat.into(),
+        }),
+        _ => Err(mistaken().into()),
+    }
+}
+
+/// Get a chat
+#[utoipa::path(
+    get, path = "/chats/{chat}", operation_id = "getChat", tag = "chats",
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    responses((status = 200, description = "The chat.", body = ChatView), Refused, Unknown)
+)]
+pub async fn get(
+    host: Host,
+    At(ChatName(chat)): At<ChatName>,
+    _: Query<()>,
+) -> Result<Json<ChatView>, Problem> {
+    let command = Command::GetRoom { chat, messages: 0 };
+    room(host.ask(command).await?)
+}
+
+/// Change a chat
+///
+/// Fields that are not given stay as they are.
+#[utoipa::path(
+    patch, path = "/chats/{chat}", operation_id = "changeChat", tag = "chats",
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    request_body = Change,
+    responses(
+        (status = 200, description = "The chat afterwards.", body = ChatView),
+        Refused, Unknown, Unreadable
+    )
+)]
+pub async fn change(
+    host: Host,
+    At(ChatName(chat)): At<ChatName>,
+    _: Query<()>,
+    Body(Change { name, team }): Body<Change>,
+) -> Result<Json<ChatView>, Problem> {
+    let change = ChatChange { name, team };
+    let command = if change == ChatChange::default() {
+        // Nothing is changed, so nobody is told of a change.
+        Command::GetRoom { chat, messages: 0 }
+    } else {
+        Command::ChangeChat { chat, change }
+    };
+    room(host.ask(command).await?)
+}
+
+/// Delete a chat with all its messages
+#[utoipa::path(
+    delete, path = "/chats/{chat}", operation_id = "deleteChat", tag = "chats",
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    responses((status = 204, description = "It is gone."), Refused, Unknown)
+)]
+pub async fn delete(
+    host: Host,
+    At(ChatName(chat)): At<ChatName>,
+    _: Query<()>,
+) -> Result<StatusCode, Problem> {
+    host.ask(Command::DeleteChat { chat }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List chats
+///
+/// All chats by their numbers, or those of one user, the most recently active first.
+#[utoipa::path(
+    get, path = "/chats", operation_id = "listChats", tag = "chats",
+    params(Chats),
+    responses((status = 200, description = "A page of chats.", body = ChatList), Refused, Unknown)
+)]
+pub async fn list(host: Host, Query(asked): Query<Chats>) -> Result<Json<ChatList>, Problem> {
+    let (cursor, limit) = (asked.cursor.as_deref(), Some(asked.limit));
+    let command = match asked.user {
+        Some(UserName(user)) => Command::ListChats {
+            before: cursor::before(cursor)?,
+            user: Some(host.user_id(user).await?),
+            limit,
+        },
+        None => Command::ListAllChats {
+            after: cursor::after(List::Chats, cursor)?,
+            limit,
+        },
+    };
+    let (chats, next) = match host.ask(command).await? {
+        Reply::Chats(page) => {
+            let next = page.next.map(Next);
+            (
+                page.chats,
+                next.map(|next| cursor::write(List::ActiveChats, next)),
+            )
+        }
+        Reply::AllChats(list) => {
+            let next = list.next.map(|pk| cursor::write(List::Chats, pk));
+            (list.chats, next)
+        }
+        _ => return Err(mistaken().into()),
+    };
+    let chats = chats.into_iter().map(ChatView::from).collect();
+    Ok(Json(ChatList { chats, next }))
+}
+
+/// The chat of an answer that brings its people, too.
+pub fn room(reply: Reply) -> Result<Json<ChatView>, Problem> {
+    match reply {
+        Reply::Room(room) => Ok(Json(room.chat.into())),
+        _ => Err(mistaken().into()),
+    }
+}

@@ -1,0 +1,211 @@
+//! The chats between an event's owner and those who write to the owner: opening them, and
+//! deciding about applications.
+//! It refuses to know what is said in them.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::answers::Created;
+use super::body::Body;
+use super::events::EventView;
+use super::host::{Host, mistaken};
+use super::names::{At, ChatName, EventName, UserName};
+use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
+use super::query::Query;
+use super::schemas::{ChatInPath, EventInPath};
+use crate::model::{
+    Access, ChatId, ChatRef, Command, Error, EventChat, Reply, Side, Touched, User,
+};
+
+/// The chat between an event's owner and one guest.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventChat, examples(json!({
+    "chatId": "01955b2e-71c3-7d02-9c2b-0f6a1d1f7c2f", "pk": 2,
+    "event": {
+        "id": 10, "eventOwnerId": 14, "name": "Picnic", "iconsUUIDs": ["icon-1"],
+        "location": "ONLINE", "dateFromS": 1_740_837_113, "dateToS": 1_740_844_313,
+        "created_at": "2025-03-01T13:51:53.285Z", "modified_at": "2025-03-01T13:51:53.285Z"
+    },
+    "eventOwnerId": 14, "user": {"id": 16, "name": "Boris", "imageUUID": null},
+    "isRequestSended": true, "isAccessGranted": false,
+    "ownerUnreadCount": 1, "guestUnreadCount": 0
+})))]
+pub struct EventChatView {
+    /// The id of the chat.
+    #[serde(rename = "chatId")]
+    #[schema(value_type = String, format = "uuid")]
+    chat: ChatId,
+    /// The same as a small integer.
+    #[schema(minimum = 1)]
+    pk: i64,
+    /// What it is about.
+    event: EventView,
+    /// The number of the user who offers the event.
+    #[serde(rename = "eventOwnerId")]
+    #[schema(minimum = 1)]
+    owner: i64,
+    /// The guest.
+    user: Guest,
+    /// Whether the guest has applied for access.
+    #[serde(rename = "isRequestSended")]
+    asked: bool,
+    /// Whether the owner has agreed.
+    #[serde(rename = "isAccessGranted")]
+    granted: bool,
+    /// How many messages the owner has not read.
+    #[serde(rename = "ownerUnreadCount")]
+    #[schema(minimum = 0)]
+    owner_unread: i64,
+    /// How many messages the guest has not read.
+    #[serde(rename = "guestUnreadCount")]
+    #[schema(minimum = 0)]
+    guest_unread: i64,
+}
+
+/// Who writes to an event's owner.
+#[derive(Serialize, ToSchema)]
+struct Guest {
+    /// The user's number.
+    #[schema(minimum = 1)]
+    id: i64,
+    /// The name to show.
+    name: String,
+    /// The picture's id in the host application.
+    #[serde(rename = "imageUUID")]
+    image_uuid: Option<String>,
+}
+
+impl From<&User> for Guest {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.pk,
+            name: user.name.clone(),
+            image_uuid: user.image_uuid.clone(),
+        }
+    }
+}
+
+impl From<&EventChat> for EventChatView {
+    fn from(chat: &EventChat) -> Self {
+        Self {
+            chat: chat.chat,
+            pk: chat.chat_pk,
+            event: (&*chat.event).into(),
+            owner: chat.event.owner.pk,
+            user: (&*chat.guest).into(),
+            asked: chat.standing.access != Access::Unasked,
+            granted: chat.standing.access == Access::Granted,
+            owner_unread: chat.standing.unread(Side::Owner),
+            guest_unread: chat.standing.unread(Side::Guest),
+        }
+    }
+}
+
+/// Who wants to write to an event's owner.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"userId": 2})))]
+pub struct NewEventChat {
+    /// Who.
+    #[serde(rename = "userId")]
+    user: UserName,
+}
+
+/// A decision about an application.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"granted": true})))]
+pub struct Decision {
+    /// Whether the guest may come.
+    granted: bool,
+}
+
+/// Find or open an event's chat
+///
+/// The chat between the event's owner and this user. The owner cannot write to itself.
+#[utoipa::path(
+    post, path = "/events/{event}/chats", operation_id = "openEventChat", tag = "events",
+    params(("event" = inline(EventInPath), Path, description = "The number of an event.")),
+    request_body = NewEventChat,
+    responses(
+        (status = 200, description = "The chat that was there already.", body = EventChatView),
+        (
+            status = 201, description = "The chat, which is new.", body = EventChatView,
+            headers(("Location" = String, description = "Where the chat is."))
+        ),
+        Refused, Unknown, Unreadable
+    )
+)]
+pub async fn open(
+    host: Host,
+    At(EventName(event)): At<EventName>,
+    _: Query<()>,
+    Body(new): Body<NewEventChat>,
+) -> Result<Response, Problem> {
+    let user = Some(host.user_id(new.user.0).await?);
+    let command = Command::OpenEventChat { user, event };
+    let Touched { changed, chat } = touched(host.ask(command).await?)?;
+    let body = EventChatView::from(&*chat);
+    if !changed {
+        return Ok(Json(body).into_response());
+    }
+    let location = format!("chats/{}", chat.chat);
+    Ok(Created { location, body }.into_response())
+}
+
+/// Decide about an application
+///
+/// The guest must have applied. `false` takes the access back; the application stays.
+#[utoipa::path(
+    put, path = "/events/{event}/chats/{chat}/access", operation_id = "grantAccess",
+    tag = "events",
+    params(
+        ("event" = inline(EventInPath), Path, description = "The number of an event."),
+        (
+            "chat" = inline(ChatInPath), Path,
+            description = "The UUID or the number of one of its chats."
+        )
+    ),
+    request_body = Decision,
+    responses(
+        (status = 200, description = "The chat afterwards.", body = EventChatView),
+        Refused, Unknown, Contradicted, Unreadable
+    )
+)]
+pub async fn grant(
+    host: Host,
+    At(EventName(event)): At<EventName>,
+    At(ChatName(named)): At<ChatName>,
+    _: Query<()>,
+    Body(decision): Body<Decision>,
+) -> Result<Json<EventChatView>, Problem> {
+    let command = Command::GetRoom {
+        chat: named,
+        messages: 0,
+    };
+    let Reply::Room(room) = host.ask(command).await? else {
+        return Err(mistaken().into());
+    };
+    if room.chat.event != Some(event) {
+        return Err(Error::not_found(format_args!("chat {named} of event {event}")).into());
+    }
+    let command = Command::GrantAccess {
+        chat: ChatRef::OfEvent(room.chat.id),
+        access: if decision.granted {
+            Access::Granted
+        } else {
+            Access::Asked
+        },
+    };
+    let touched = touched(host.ask(command).await?)?;
+    Ok(Json((&*touched.chat).into()))
+}
+
+fn touched(reply: Reply) -> Result<Touched, Error> {
+    match reply {
+        Reply::EventChat(touched) => Ok(touched),
+        _ => Err(mistaken()),
+    }
+}

@@ -1,0 +1,254 @@
+//! How an address or a body names a user, a chat or an event: by the id, or by the number.
+//! It refuses to know whether there is such a thing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::numbers;
+use super::problem::Problem;
+use crate::model::{ChatRef, Error, EventPk, UserRef};
+
+/// The greatest integer that every JSON client can hold.
+pub const GREATEST: i64 = (1 << 53) - 1;
+
+/// How many digits a number has at most; as many as [`GREATEST`] has.
+const DIGITS: usize = 16;
+
+/// What an id or a number looks like as text.
+pub const PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
+                           [0-9a-fA-F]{4}-[0-9a-fA-F]{12})$";
+
+/// What a number looks like as text.
+pub const PK_PATTERN: &str = "^[1-9][0-9]{0,15}$";
+
+/// How much of a wrong name an error repeats.
+const SHOWN: usize = 64;
+
+/// A user: the UUID, or the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserName(pub UserRef);
+
+/// A chat: the UUID, or the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatName(pub ChatRef);
+
+/// An event: the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventName(pub EventPk);
+
+impl FromStr for UserName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let pk = pk(text).map(UserRef::Pk);
+        let named = pk.or_else(|| text.parse().ok().map(UserRef::Id));
+        named.map(Self).ok_or(())
+    }
+}
+
+impl FromStr for ChatName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let pk = pk(text).map(ChatRef::Pk);
+        let named = pk.or_else(|| text.parse().ok().map(ChatRef::Id));
+        named.map(Self).ok_or(())
+    }
+}
+
+impl FromStr for EventName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        pk(text).map(Self).ok_or(())
+    }
+}
+
+/// A number as it is written: without zeros or a sign in front.
+pub fn pk(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || text.starts_with('0') || text.len() > DIGITS {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A noun that stands in addresses, between braces, under its own name.
+pub trait Noun: FromStr {
+    /// The name.
+    const NOUN: &'static str;
+}
+
+impl Noun for UserName {
+    const NOUN: &'static str = "user";
+}
+
+impl Noun for ChatName {
+    const NOUN: &'static str = "chat";
+}
+
+impl Noun for EventName {
+    const NOUN: &'static str = "event";
+}
+
+/// What the address names.
+pub struct At<N>(pub N);
+
+impl<N: Noun, S: Send + Sync> FromRequestParts<S> for At<N> {
+    type Rejection = Problem;
+
+    /// What is no name at all is the name of nothing: it was never given out.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let nothing = |shown: &str| Error::not_found(format_args!("{} {shown}", N::NOUN));
+        let segments = RawPathParams::from_request_parts(parts, state).await;
+        let segments = segments.map_err(|_| nothing("(not UTF-8)"))?;
+        let mut segments = segments.iter();
+        let text = segments.find_map(|(name, text)| (name == N::NOUN).then_some(text));
+        let text = text.unwrap_or_default();
+        let named = text.parse().map_err(|_| {
+            let shown: String = text.chars().take(SHOWN).collect();
+            nothing(&shown)
+        })?;
+        Ok(Self(named))
+    }
+}
+
+impl Serialize for UserName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl Visitor<'_> for Reader {
+    type Value = UserName;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the UUID or the number of a user")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<UserName, E> {
+        let pk = i64::try_from(number).ok();
+        let pk = pk.filter(|pk| (1..=GREATEST).contains(pk));
+        let named = pk.map(|pk| UserName(UserRef::Pk(pk)));
+        named.ok_or_else(|| E::custom("must be the UUID or the number of a user"))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<UserName, E> {
+        // What is less than 0 cannot be one either.
+        let number = numbers::exact(number).unwrap_or(0);
+        self.visit_u64(u64::try_from(number).unwrap_or(0))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<UserName, E> {
+        let named = text.parse();
+        named.map_err(|()| E::custom("must be the UUID or the number of a user"))
+    }
+}
+
+impl PartialSchema for UserName {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Integer))
+            .minimum(Some(1_isize))
+            .maximum(isize::try_from(GREATEST).ok());
+        let text = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .pattern(Some(PATTERN));
+        let either = OneOfBuilder::new()
+            .item(number)
+            .item(text)
+            .description(Some(
+                "A user: the number (`pk`), the same as a string, or the UUID (`id`).",
+            ))
+            .examples([serde_json::Value::from(1)]);
+        either.into()
+    }
+}
+
+impl ToSchema for UserName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "UserName".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UserId;
+
+    const ID: &str = "0195512c-5c75-7000-8000-000000000001";
+
+    fn read(json: &str) -> Option<UserName> {
+        serde_json::from_str(json).ok()
+    }
+
+    #[test]
+    fn a_user_is_named_by_number_text_and_id() {
+        let seven = Some(UserName(UserRef::Pk(7)));
+        assert_eq!(read("7"), seven);
+        assert_eq!(read("\"7\""), seven);
+        assert_eq!(read("7.0"), seven);
+        let id: UserId = ID.parse().expect("an id");
+        let named = Some(UserName(UserRef::Id(id)));
+        assert_eq!(read(&format!("\"{ID}\"")), named);
+    }
+
+    #[test]
+    fn nothing_else_names_a_user() {
+        let wrong = [
+            "0",
+            "-1",
+            "-1.0",
+            "1.5",
+            "1e300",
+            "true",
+            "null",
+            "[]",
+            "{}",
+            "\"\"",
+            "\"07\"",
+            "\"+7\"",
+            "\"anna\"",
+            "9007199254740992",
+            "18446744073709551616",
+            "\"12345678901234567\"",
+        ];
+        for json in wrong {
+            assert_eq!(read(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_one_way() {
+        assert_eq!(pk("9999999999999999"), Some(9_999_999_999_999_999));
+        for text in [
+            "",
+            "0",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "٣",
+            "99999999999999999",
+        ] {
+            assert_eq!(pk(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Users: make them known, look at them, change them, list them.
+//! It refuses to know what may stand in a profile.
+
+use axum::Json;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::body::Body;
+use super::cursor::{self, List};
+use super::host::{Host, mistaken};
+use super::names::{At, UserName};
+use super::problem::{Problem, Refused, Unknown, Unreadable};
+use super::query::{Asked, Parameters, Query};
+use super::schemas::{Limit, UserInPath};
+use crate::gateway::dialect::moments::time;
+use crate::model::{Command, Error, Profile, Reply, User, UserId, UserPage};
+
+/// A user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User, examples(json!({
+    "id": "01955b2e-6d55-7a41-a0f8-7c2f0f6f1d11", "pk": 1, "externalUserId": "anna",
+    "username": "anna", "name": "Anna", "avatar": "/media/default/default.jpg", "github": "",
+    "imageUUID": null, "created_at": "2025-03-01T13:51:53.285Z",
+    "modified_at": "2025-03-01T13:51:53.285Z"
+})))]
+pub struct UserView {
+    /// The id that polychat gave.
+    #[schema(value_type = String, format = "uuid")]
+    id: UserId,
+    /// The same as a small integer.
+    #[schema(minimum = 1)]
+    pk: i64,
+    /// The id in the host application; unique.
+    #[serde(rename = "externalUserId")]
+    external_user_id: String,
+    /// The handle; at first the external id.
+    username: String,
+    /// The name to show; at first the username.
+    name: String,
+    /// Where the picture is.
+    avatar: String,
+    /// The account on GitHub, or empty.
+    github: String,
+    /// The picture's id in the host application.
+    #[serde(rename = "imageUUID")]
+    image_uuid: Option<String>,
+    /// When the user was first seen.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When the profile last changed.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
+    modified_at: Timestamp,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            pk: user.pk,
+            external_user_id: user.external_id,
+            username: user.username,
+            name: user.name,
+            avatar: user.avatar,
+            github: user.github,
+            image_uuid: user.image_uuid,
+            created_at: user.created_at,
+            modified_at: user.modified_at,
+        }
+    }
+}
+
+/// Some users, by their numbers.
+#[derive(Serialize, ToSchema)]
+pub struct UserList {
+    /// The users.
+    users: Vec<UserView>,
+    /// The `cursor` of the next page; null: this is the last one.
+    next: Option<String>,
+}
+
+impl From<UserPage> for UserList {
+    fn from(page: UserPage) -> Self {
+        Self {
+            users: page.users.into_iter().map(UserView::from).collect(),
+            next: page.next.map(|pk| cursor::write(List::Users, pk)),
+        }
+    }
+}
+
+/// A user to find by the external id, or to create. What is given replaces what is there.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"externalUserId": "anna", "name": "Anna"})))]
+pub struct NewUser {
+    /// The id in the host application.
+    #[serde(rename = "externalUserId")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    external_user_id: String,
+    /// The handle; at first the external id. At most 2048 bytes, like all that follow.
+    #[schema(min_length = 1, max_length = 2048, pattern = r"\S")]
+    username: Option<String>,
+    /// The name to show; at first the username.
+    #[schema(max_length = 2048)]
+    name: Option<String>,
+    /// Where the picture is.
+    #[schema(max_length = 2048)]
+    avatar: Option<String>,
+    /// The account on GitHub.
+    #[schema(max_length = 2048)]
+    github: Option<String>,
+    /// The picture's id in the host application.
+    #[serde(rename = "imageUUID")]
+    #[schema(max_length = 2048)]
+    image_uuid: Option<String>,
+}
+
+/// What to change of a user. What is not given stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "Anna K."})))]
+pub struct UserChange {
+    /// The handle. At most 2048 bytes, like all that follow.
+    #[schema(min_length = 1, max_length = 2048, pattern = r"\S")]
+    username: Option<String>,
+    /// The name to show.
+    #[schema(max_length = 2048)]
+    name: Option<String>,
+    /// Where the picture is.
+    #[schema(max_length = 2048)]
+    avatar: Option<String>,
+    /// The account on GitHub.
+    #[schema(max_length = 2048)]
+    github: Option<String>,
+    /// The picture's id in the host application.
+    #[serde(rename = "imageUUID")]
+    #[schema(max_length = 2048)]
+    image_uuid: Option<String>,
+}
+
+/// Which users to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Users {
+    /// How many at most. More than 1000 are never given.
+    #[param(value_type = Option<Limit>, inline, nullable = false)]
+    limit: usize,
+    /// The `next` of the page before.
+    #[param(pattern = "^u[1-9][0-9]{0,15}$", nullable = false)]
+    cursor: Option<String>,
+}
+
+impl Asked for Users {
+    fn read(parameters: &mut Parameters) -> Result<Self, Error> {
+        Ok(Self {
+            limit: parameters.limit()?,
+            cursor: parameters.cursor()?,
+        })
+    }
+}
+
+/// Find or create a user
+///
+/// A user of this external id is found, or created. Profile fields that are given replace those
+/// that are there; `modified_at` moves only if that changes something.
+#[utoipa::path(
+    post, path = "/users", operation_id = "createUser", tag = "users",
+    request_body = NewUser,
+    responses((status = 200, description = "The user.", body = UserView), Refused, Unreadable)
+)]
+pub async fn create(
+    host: Host,
+    _: Query<()>,
+    Body(new): Body<NewUser>,
+) -> Result<Json<UserView>, Problem> {
+    let command = Command::CreateUser {
+        external_id: Some(new.external_user_id),
+        profile: Profile {
+            username: new.username,
+            name: new.name,
+            avatar: new.avatar,
+            github: new.github,
+            image_uuid: new.image_uuid,
+        },
+    };
+    user(host.ask(command).await?)
+}
+
+/// Get a user
+#[utoipa::path(
+    get, path = "/users/{user}", operation_id = "getUser", tag = "users",
+    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")),
+    responses((status = 200, description = "The user.", body = UserView), Refused, Unknown)
+)]
+pub async fn get(
+    host: Host,
+    At(UserName(named)): At<UserName>,
+    _: Query<()>,
+) -> Result<Json<UserView>, Problem> {
+    user(host.ask(Command::GetUser { user: named }).await?)
+}
+
+/// Change a user
+///
+/// Fields that are not given, or null, stay as they are.
+#[utoipa::path(
+    patch, path = "/users/{user}", operation_id = "changeUser", tag = "users",
+    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")),
+    request_body = UserChange,
+    responses(
+        (status = 200, description = "The user afterwards.", body = UserView),
+        Refused, Unknown, Unreadable
+    )
+)]
+pub async fn change(
+    host: Host,
+    At(UserName(named)): At<UserName>,
+    _: Query<()>,
+    Body(change): Body<UserChange>,
+) -> Result<Json<UserView>, Problem> {
+    let command = Command::UpdateUser {
+        user: named,
+        profile: Profile {
+            username: change.username,
+            name: change.name,
+            avatar: change.avatar,
+            github: change.github,
+            image_uuid: change.image_uuid,
+        },
+    };
+    user(host.ask(command).await?)
+}
+
+/// List all users
+///
+/// By their numbers, the first one first.
+#[utoipa::path(
+    get, path = "/users", operation_id = "listUsers", tag = "users",
+    params(Users),
+    responses((status = 200, description = "A page of users.", body = UserList), Refused)
+)]
+pub async fn list(host: Host, Query(asked): Query<Users>) -> Result<Json<UserList>, Problem> {
+    let command = Command::ListUsers {
+        after: cursor::after(List::Users, asked.cursor.as_deref())?,
+        limit: Some(asked.limit),
+    };
+    match host.ask(command).await? {
+        Reply::Users(page) => Ok(Json(page.into())),
+        _ => Err(mistaken().into()),
+    }
+}
+
+fn user(reply: Reply) -> Result<Json<UserView>, Problem> {
+    match reply {
+        Reply::User(user) => Ok(Json(user.into())),
+        _ => Err(mistaken().into()),
+    }
+}
