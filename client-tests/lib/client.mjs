@@ -8,12 +8,16 @@ export const TRANSPORT_LOST = /^transport (close|error)$/;
 
 const LIBRARIES = { 2: io2, 4: io4 };
 
-/** A client that has not connected yet; it ends with its owner. */
-function open(owner, url, { client = 4, ...options }) {
-  const socket = LIBRARIES[client](url, {
-    forceNew: true, reconnection: false, transports: ['websocket'], ...options,
-  });
+/**
+ * A client that has not connected yet; it ends with its owner. `opened` sees it before anything is said. With a
+ * `namespace` of its own the options, a query among them, are those of the connection and not of the namespace.
+ */
+function open(owner, url, { client = 4, opened, namespace, ...options }) {
+  const all = { forceNew: true, reconnection: false, transports: ['websocket'], ...options };
+  const library = LIBRARIES[client];
+  const socket = namespace ? new library.Manager(url, all).socket(namespace) : library(url, all);
   owner.after(() => socket.close());
+  opened?.(socket);
   return socket;
 }
 

@@ -21,6 +21,7 @@ export class Wire {
   #socket;
   #arrivals = new Changes();
   #taken = 0;
+  #listener = () => {};
 
   constructor(socket) {
     this.#socket = socket;
@@ -37,9 +38,13 @@ export class Wire {
       const text = data.toString();
       this.texts.push(text);
       this.frames.push(isBinary ? { binary: text } : JSON.parse(text));
+      this.#listener(this.frames.at(-1));
       this.#arrivals.happened();
     });
   }
+
+  /** Hands every frame to come to a listener, too. */
+  listen(listener) { this.#listener = listener; }
 
   get isOpen() { return this.#socket.readyState === WebSocket.OPEN; }
 
@@ -117,10 +122,11 @@ export class Wire {
   end(ms) { return within(this.closed, () => 'the end of the connection', ms); }
 }
 
-/** A connection; the options are `token`, `query` and `headers`. */
-export async function dial(owner, server, path, options = {}) {
+/** A connection; the options are `token`, `query` and `headers`. `opened` sees it before anything is said. */
+export async function dial(owner, server, path, { opened: seen, ...options } = {}) {
   const socket = open(owner, server, path, options);
   const wire = new Wire(socket);
+  seen?.(wire);
   const opened = new Promise((resolve) => { socket.once('open', resolve); });
   const failed = new Promise((_, reject) => { socket.once('error', reject); });
   failed.catch(() => {}); // lost the race: a later error is another test's business

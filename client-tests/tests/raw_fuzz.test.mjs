@@ -1,24 +1,16 @@
-// Owns the promise that every frame gets exactly one answer, however it was mangled on its way.
+// Owns the promise that every frame gets its answer, however it was mangled on its way.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newRoom, actor, ask } from '../lib/by-action.mjs';
 import { ANY_VALUES } from '../lib/bad-frames.mjs';
+import { enterByWebSocket } from '../lib/by-event.mjs';
 import { newChat, join, messages, typist } from '../lib/by-type.mjs';
+import { randomNumbers } from '../lib/random.mjs';
+import { Backend } from '../lib/rest.mjs';
 import { startServer } from '../lib/server.mjs';
 
 const COUNT = 3000;
 const SEED = Number(process.env.POLYCHAT_FUZZ_SEED ?? 20211208);
-
-/** The same random numbers for the same seed, below 1 (mulberry32). */
-function randomNumbers(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const PIECES = [...'"\\{}[],:- ', '\\u0000', '\\ud800', '\u0000', '\u2028', '😀', 'e9',
   ...ANY_VALUES.filter((value) => value.length < 50)];
@@ -80,4 +72,32 @@ test(`each of ${COUNT} mangled frames of the action dialect has one answer (seed
   for (const reply of replies) assert.ok('errors' in reply, JSON.stringify(reply).slice(0, 200));
   assert.deepEqual(replies.filter(({ response_status }) => response_status === 500), []);
   assert.ok((await ask(alice, 'list', {})).length > 0);
+});
+
+test(`each of ${COUNT} mangled frames of the marketplace has its answer (seed ${SEED})`, async (t) => {
+  const server = await startServer(t);
+  const host = new Backend(server);
+  const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+  const event = await host.event(owner);
+  const { chatId } = await host.eventChat(event, guest);
+  const visitor = await enterByWebSocket(t, server, guest);
+  visitor.tell('request_access', { eventId: event.id });
+  await visitor.next('chat_updates');
+  const random = randomNumbers(SEED);
+  const frames = [
+    { event: 'send_message', data: { chatId, message: { text: 'hello', photos: ['p-1'], attachedPhotos: ['p-2'] } } },
+    { event: 'read_messages', data: { chatId, lastReadedMessageId: 1 } },
+    { event: 'load_history', data: { chatId, lastMessageId: 3 } }, { event: 'open_chat', data: { eventId: event.id } },
+    { event: 'request_access', data: { eventId: event.id } }, { event: 'grant_access', data: { chatId, granted: true } },
+  ];
+  for (let index = 0; index < COUNT; index++) visitor.wire.sendText(mangled(frames[index % frames.length], random));
+  visitor.tell('the end', {});
+  await visitor.first(({ data }) => data.event === 'the end', 'the last answer');
+  const answers = visitor.takeRest();
+  assert.deepEqual(answers.filter(({ data }) => data.code === 'internal'), []);
+  // A message that is stored is told together with the counts.
+  const stored = answers.filter(({ event: name, data }) => name === 'chat_updates' && data.messages.length > 0).length;
+  assert.equal(answers.length, COUNT + stored + 1);
+  assert.equal((await host.all(`/chats/${chatId}/messages`, 'messages', 1000)).flat().length, stored);
+  assert.ok(stored > 0 && answers.some(({ event: name }) => name === 'debug_info'));
 });

@@ -1,0 +1,105 @@
+// Owns the promise that an answer to one connection never leaves it with counts that are no longer so: requests that
+// change nothing are answered while messages and readings come, and at rest the last thing told is the truth.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
+import { screen } from '../lib/front-end.mjs';
+import { Backend } from '../lib/rest.mjs';
+import { useScope } from '../lib/scope.mjs';
+import { startServer, storeFile } from '../lib/server.mjs';
+
+const ROUNDS = 240;
+
+const scope = useScope();
+let server;
+let host;
+before(async () => {
+  server = await startServer(scope, ['--store', (await storeFile(scope)).store]);
+  host = new Backend(server);
+});
+
+async function scene() {
+  const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+  const event = await host.event(owner);
+  return { owner, guest, event, ...(await host.eventChat(event, guest)) };
+}
+
+/** The counts in the last frame that had any. */
+function lastTold(visitor) {
+  const { data } = visitor.frames.findLast(({ event }) => ['chat_updates', 'chat_unread'].includes(event));
+  return [data.myUnreadCount, data.interlocutorUnreadCount];
+}
+
+/** `wrong` are cases of older counts that came last: round, connection, what it was told last, the truth. */
+function assertNone(wrong, all) {
+  const some = wrong.slice(0, 5).map((each) => JSON.stringify(each)).join('\n');
+  assert.equal(wrong.length, 0, `in ${wrong.length} of ${all} cases older counts came last\n${some}`);
+}
+
+test('applying again with a message never ends with the counts before that message', async (t) => {
+  const { guest, event, chatId } = await scene();
+  const visitors = [];
+  for (const connecting of Object.values(TRANSPORTS)) {
+    for (let made = 0; made < 3; made++) visitors.push(await entered(connecting(t, server, guest)));
+  }
+  const wrong = [];
+  for (let round = 1; round <= ROUNDS / 3; round++) {
+    for (const visitor of visitors) visitor.tell('request_access', { eventId: event.id, message: `${round}` });
+    const head = round * visitors.length;
+    for (const visitor of visitors) {
+      await visitor.until(() => screen(visitor).head(chatId) === head, `message ${head}`);
+      await settled(visitor);
+      if (`${lastTold(visitor)}` !== `0,${head}`) wrong.push([round, visitor.name, lastTold(visitor), [0, head]]);
+    }
+  }
+  assertNone(wrong, ROUNDS / 3 * visitors.length);
+});
+
+describe('while the other side writes', () => {
+  /** By what the one side asks for meanwhile, and changes nothing with. */
+  const IDLE = {
+    'reading what was read long ago': {
+      side: 'owner', ask: ({ chatId }) => ['read_messages', { chatId, lastReadedMessageId: 0 }],
+    },
+    'opening the chat again': { side: 'guest', ask: ({ event }) => ['open_chat', { eventId: event.id }] },
+    'applying again': { side: 'guest', ask: ({ event }) => ['request_access', { eventId: event.id }] },
+    'sending again under the same client_id': {
+      side: 'guest', ask: ({ chatId }) => ['send_message', { chatId, message: { text: 'again', client_id: 'c-1' } }],
+    },
+  };
+
+  for (const [what, { side, ask }] of Object.entries(IDLE)) {
+    test(`${what} never ends with older counts than the message brought`, async (t) => {
+      const set = await scene();
+      const { owner, guest, event, chatId } = set;
+      const [idle, writer] = side === 'owner' ? [owner, guest] : [guest, owner];
+      const begin = await enterBySocketIo(t, server, guest);
+      await begin.ask('request_access', { eventId: event.id });
+      await begin.ask('send_message', { chatId, message: { text: 'first', client_id: 'c-1' } });
+      const asking = [
+        await enterBySocketIo(t, server, idle), await enterByWebSocket(t, server, idle),
+        await enterByWebSocket(t, server, idle),
+      ];
+      const writing = await enterByWebSocket(t, server, writer);
+      const [name, body] = ask(set);
+      const wrong = [];
+      for (let round = 1; round <= ROUNDS; round++) {
+        const head = screen(writing).head(chatId) + 1;
+        for (const visitor of asking) visitor.tell(name, body);
+        writing.tell('send_message', { chatId, message: { text: `${round}` } });
+        for (const visitor of asking) for (let more = 0; more < 3; more++) visitor.tell(name, body);
+        const expected = side === 'owner' ? [head, 0] : [round, 0];
+        for (const visitor of [...asking, writing]) {
+          await visitor.until(() => visitor.frames.findLast(({ event: told, data }) => (
+            told === 'chat_updates' && data.messages.at(-1)?.messageId === head
+          )), `message ${head}`);
+        }
+        for (const visitor of asking) {
+          await settled(visitor);
+          if (`${lastTold(visitor)}` !== `${expected}`) wrong.push([round, visitor.name, lastTold(visitor), expected]);
+        }
+      }
+      assertNone(wrong, ROUNDS * asking.length);
+    });
+  }
+});

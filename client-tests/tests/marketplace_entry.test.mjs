@@ -1,0 +1,163 @@
+// Owns how one comes into the marketplace: with a token that is checked, at which addresses, and how a connection to
+// `/ws` becomes one; what a service may do there, and what a user's own rights are.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { TRANSPORTS, bySocketIo, byWebSocket, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
+import { connectRefused } from '../lib/client.mjs';
+import { uniqueName } from '../lib/people.mjs';
+import { Backend } from '../lib/rest.mjs';
+import { useScope } from '../lib/scope.mjs';
+import { startServer } from '../lib/server.mjs';
+import { SECRET, now, token, unsigned } from '../lib/tokens.mjs';
+import { within } from '../lib/wait.mjs';
+import { refusedWith } from '../lib/wire.mjs';
+
+const scope = useScope();
+let open;
+let closed;
+let host; // of the open server
+let backend; // of the one that checks tokens
+before(async () => {
+  open = await startServer(scope);
+  closed = await startServer(scope, ['--auth', 'jwt', '--jwt-secret', SECRET]);
+  host = new Backend(open);
+  backend = new Backend(closed, await token({ sub: 'backend', role: 'service' }));
+});
+
+describe('where tokens are checked', () => {
+  const WRONG = {
+    'none at all': () => undefined,
+    'an expired one': (sub) => token({ sub, exp: now() - 60 }),
+    'one with another secret': (sub) => token({ sub }, 'another secret of sufficient length'),
+    'one without a signature': (sub) => unsigned({ sub }),
+    'one without a user': () => token({}),
+    'a name in place of one': (sub) => sub,
+  };
+
+  for (const [what, make] of Object.entries(WRONG)) {
+    test(`${what} is refused on both transports, without a reason`, async (t) => {
+      const wrong = await make(uniqueName('alice'));
+      const error = await connectRefused(t, `${closed.url}/events`, { auth: { token: wrong } });
+      assert.equal(error.message, 'unauthenticated');
+      assert.equal(error.data, undefined);
+      assert.equal(await refusedWith(t, closed, '/ws/events/', { token: wrong }), 401);
+    });
+  }
+
+  /** A user with a token that says more about them than their name. */
+  async function holder(base, claims) {
+    const user = await backend.user(base);
+    return { ...user, token: await token({ sub: user.externalUserId, ...claims }) };
+  }
+
+  for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
+    const enter = (t, user) => entered(connecting(t, closed, user));
+
+    test(`a user acts with the own rights over ${transport}, and shows what the token says`, async (t) => {
+      const owner = await holder('owner', { name: 'Olga', imageUUID: 'picture-1' });
+      const [guest, third] = [await holder('guest'), await holder('third')];
+      const event = await backend.event(owner);
+      const [one, other, nobody] = [await enter(t, owner), await enter(t, guest), await enter(t, third)];
+      other.tell('open_chat', { eventId: event.id });
+      const { chatId, user } = await other.next('chat_updates');
+      assert.deepEqual(user, { id: owner.pk, name: 'Olga', imageUUID: 'picture-1' });
+      other.tell('send_message', { chatId, message: { text: 'hello' } });
+      assert.equal((await one.next('chat_updates')).user.id, guest.pk);
+      one.tell('read_messages', { chatId, lastReadedMessageId: 1 });
+      assert.deepEqual(await one.next('chat_unread'), { chatId, myUnreadCount: 1, interlocutorUnreadCount: 0 });
+      assert.deepEqual(await one.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 0 });
+      nobody.tell('send_message', { chatId, message: { text: 'I am not in this' } });
+      assert.equal((await nobody.next('debug_info')).code, 'not_found');
+      assert.deepEqual(await settled(nobody), []);
+      assert.equal((await enter(t, owner)).initial[0].chats[0].messages.length, 1);
+    });
+
+    test(`a service over ${transport} is a user like any other: its own sub`, async (t) => {
+      const service = await holder('service', { role: 'service' });
+      const [owner, guest] = [await holder('owner'), await holder('guest')];
+      const event = await backend.event(owner);
+      const foreign = await backend.eventChat(event, guest);
+      const [watching, visitor] = [await enter(t, owner), await enter(t, service)];
+      assert.deepEqual(visitor.initial, []);
+      visitor.tell('send_message', { chatId: foreign.chatId, message: { text: 'as nobody in particular' } });
+      assert.match((await visitor.next('debug_info')).code, /^(forbidden|not_found)$/);
+      visitor.tell('open_chat', { eventId: event.id });
+      const { chatId } = await visitor.next('chat_updates');
+      visitor.tell('send_message', { chatId, message: { text: 'as myself' } });
+      const { messages: [message] } = await visitor.next('chat_updates');
+      assert.deepEqual([message.fromUserId, message.toUserId], [service.pk, owner.pk]);
+      const told = await watching.next('chat_updates');
+      assert.deepEqual([told.chatId, told.user.id], [chatId, service.pk]);
+    });
+
+    test(`a connection over ${transport} ends when its token does`, async (t) => {
+      const user = await holder('brief', { exp: now() + 2 });
+      const visitor = await enter(t, user);
+      const ended = visitor.until(() => false, 'nothing').catch(({ message }) => message);
+      assert.match(await within(ended, () => 'the end of the connection'), /the connection ended/);
+    });
+  }
+});
+
+describe('the addresses of the raw WebSocket', () => {
+  for (const path of ['/ws/events/', '/ws/events']) {
+    test(`${path} begins with initial_data at once`, async (t) => {
+      const visitor = await enterByWebSocket(t, open, await host.user('alice'), { path });
+      assert.deepEqual(visitor.initial, []);
+      assert.deepEqual(await settled(visitor), []);
+    });
+  }
+
+  for (const path of ['/ws', '/ws/']) {
+    test(`${path} is of the marketplace once an event came: initial_data first, then the answer`, async (t) => {
+      const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+      const event = await host.event(owner);
+      const { chatId } = await host.eventChat(event, guest);
+      await host.say({ chatId }, owner, 'hello');
+      const visitor = await byWebSocket(t, open, guest, { path });
+      visitor.tell('load_history', { chatId, lastMessageId: 2 });
+      const [first, second] = await visitor.take(2);
+      assert.equal(first.event, 'initial_data');
+      assert.deepEqual(first.data[0].chats.map((chat) => chat.chatId), [chatId]);
+      assert.equal(second.event, 'history');
+      await host.say({ chatId }, owner, 'again');
+      assert.equal((await visitor.next('chat_updates')).messages[0].messageId, 2);
+    });
+  }
+
+  test('/ws is not decided by what is no frame of any dialect: it tells nothing of the marketplace', async (t) => {
+    const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+    const { chatId } = await host.eventChat(await host.event(owner), guest);
+    const visitor = await byWebSocket(t, open, guest, { path: '/ws' });
+    for (const text of ['hello', '{}', '[]', '{"data":{}}']) {
+      visitor.wire.sendText(text);
+      const [error] = await visitor.take();
+      assert.deepEqual([error.type, error.code], ['error', 'invalid'], text);
+    }
+    visitor.tell('send_message', { chatId, message: { text: 'now' } });
+    const told = (await visitor.take(3)).map(({ event }) => event);
+    assert.deepEqual(told, ['initial_data', 'chat_updates', 'chat_unread']);
+  });
+
+  test('/ws is of the marketplace, too, if the first frame is refused there', async (t) => {
+    const user = await host.user('alice');
+    const visitor = await byWebSocket(t, open, user, { path: '/ws' });
+    visitor.tell('no_such_thing', {});
+    assert.deepEqual((await visitor.take(2)).map(({ event }) => event), ['initial_data', 'debug_info']);
+  });
+});
+
+test('requests that come with the very first packets are answered after initial_data', async (t) => {
+  const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+  const { chatId } = await host.eventChat(await host.event(owner), guest);
+  for (const connecting of [bySocketIo, byWebSocket]) {
+    for (let time = 0; time < 10; time++) {
+      const visitor = await connecting(t, open, guest);
+      for (let sent = 0; sent < 3; sent++) visitor.tell('load_history', { chatId, lastMessageId: 1 });
+      assert.deepEqual((await visitor.take(4)).map(({ event }) => event), [
+        'initial_data', 'history', 'history', 'history',
+      ]);
+      visitor.close();
+    }
+  }
+});

@@ -1,0 +1,222 @@
+// Owns the marketplace as a namespace of Socket.IO: beside the chat's namespace on one connection, with clients of
+// version 2, and with packets that no client would send.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { Manager } from 'socket.io-client';
+import io2 from 'socket.io-client-2';
+import { enterBySocketIo, entered, hearing, settled } from '../lib/by-event.mjs';
+import { ask, connectRefused } from '../lib/client.mjs';
+import { screen } from '../lib/front-end.mjs';
+import { as, history, say } from '../lib/people.mjs';
+import { PACKET, RawClient } from '../lib/raw.mjs';
+import { Backend } from '../lib/rest.mjs';
+import { useScope } from '../lib/scope.mjs';
+import { startServer } from '../lib/server.mjs';
+import { within } from '../lib/wait.mjs';
+
+const scope = useScope();
+let server;
+let host;
+before(async () => {
+  server = await startServer(scope);
+  host = new Backend(server);
+});
+
+async function scene() {
+  const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+  const event = await host.event(owner);
+  return { owner, guest, event, ...(await host.eventChat(event, guest)) };
+}
+
+const whenOn = (socket, event) => within(new Promise((resolve) => { socket.once(event, resolve); }), () => event);
+
+/** Both namespaces on one connection, for version 4 and for version 2 of the client. */
+const MANAGERS = {
+  4: (t, transports) => {
+    const manager = new Manager(server.url, { transports, reconnection: false });
+    t.after(() => manager.engine?.close());
+    return (path, { externalUserId }) => manager.socket(path, { auth: { token: externalUserId } });
+  },
+  2: (t, transports) => {
+    let manager;
+    return (path, { externalUserId }) => {
+      const extraHeaders = { authorization: `Bearer ${externalUserId}` };
+      manager ??= new io2.Manager(server.url, {
+        transports, reconnection: false, transportOptions: { polling: { extraHeaders }, websocket: { extraHeaders } },
+      });
+      t.after(() => manager.engine?.close());
+      return manager.socket(path, {});
+    };
+  },
+};
+
+async function bothNamespaces(t, user, { client = 4, transports = ['websocket'] } = {}) {
+  const socketOf = MANAGERS[client](t, transports);
+  const chatSocket = socketOf('/', user);
+  const marketSocket = socketOf('/events', user);
+  const visitor = hearing(user, marketSocket);
+  await Promise.all([whenOn(chatSocket, 'connect'), entered(visitor)]);
+  assert.equal(chatSocket.io, marketSocket.io);
+  await ask(chatSocket, 'create-user', { user: { externalUserId: user.externalUserId } });
+  return { user, visitor, chatSocket, marketSocket, chat: as(chatSocket, user) };
+}
+
+const KINDS = [
+  { client: 4, transports: ['websocket'] }, { client: 4, transports: ['polling'] },
+  { client: 4, transports: ['polling', 'websocket'] },
+  { client: 2, transports: ['websocket'] }, { client: 2, transports: ['polling'] },
+];
+
+for (const kind of KINDS) {
+  describe(`two namespaces on one connection of version ${kind.client}, ${kind.transports.join(' then ')}`, () => {
+    const both = (t, user) => bothNamespaces(t, user, kind);
+
+    test('both are told everything, each in its own dialect', async (t) => {
+      const { owner, guest, chatId } = await scene();
+      const [one, other] = [await both(t, owner), await both(t, guest)];
+      await one.visitor.ask('send_message', { chatId, message: { text: 'by the marketplace' } });
+      await say(other.chat, { id: chatId }, 'by the chat');
+      for (const { visitor, chat } of [one, other]) {
+        await chat.inbox.until(2);
+        assert.deepEqual(chat.inbox.map(({ msg }) => msg), ['by the marketplace', 'by the chat']);
+        await visitor.until(() => screen(visitor).head(chatId) === 2, 'two messages');
+        assert.deepEqual((await settled(visitor)).map(({ event }) => event), [
+          'chat_updates', 'chat_unread', 'chat_updates', 'chat_unread',
+        ]);
+        assert.equal(chat.inbox.length, 2);
+      }
+      assert.deepEqual(screen(one.visitor).counts(chatId), [1, 0]);
+      assert.deepEqual(screen(other.visitor).counts(chatId), [0, 1]);
+    });
+
+    test('leaving the marketplace leaves the chat, and coming back finds what happened meanwhile', async (t) => {
+      const { owner, guest, chatId } = await scene();
+      const one = await both(t, owner);
+      one.marketSocket.disconnect();
+      await say(one.chat, { id: chatId }, 'still in the chat');
+      await host.say({ chatId }, guest, 'you, too');
+      await one.chat.inbox.until(2);
+      const before = one.visitor.frames.length;
+      one.marketSocket.connect();
+      await whenOn(one.marketSocket, 'connect');
+      const { data } = await one.visitor.first(({ event }) => event === 'initial_data', 'initial_data again', before);
+      assert.deepEqual(data[0].chats[0].messages.map(({ text }) => text), ['still in the chat', 'you, too']);
+      assert.deepEqual([data[0].chats[0].myUnreadCount, data[0].chats[0].interlocutorUnreadCount], [1, 0]);
+      assert.equal(one.visitor.frames.length, before + 1, 'something was told to who had left');
+    });
+
+    test('leaving the chat leaves the marketplace', async (t) => {
+      const { owner, guest, chatId } = await scene();
+      const one = await both(t, owner);
+      one.chatSocket.disconnect();
+      const answer = await one.visitor.ask('send_message', { chatId, message: { text: 'still here' } });
+      assert.equal(answer.messages[0].text, 'still here');
+      await host.say({ chatId }, guest, 'me, too');
+      await one.visitor.until(() => screen(one.visitor).head(chatId) === 2, 'two messages');
+      assert.equal(one.chat.inbox.length, 0, 'something was told to who had left');
+      if (kind.client === 2) return; // it never asks to come back to this namespace: the server is to do that unasked
+      one.chatSocket.connect();
+      await ask(one.chatSocket, 'create-user', { user: { externalUserId: owner.externalUserId } });
+      assert.deepEqual((await history(one.chat, { id: chatId })).map(({ msg }) => msg), ['still here', 'me, too']);
+    });
+
+    test('many requests in one leave the other its answers, and all of them are answered in order', async (t) => {
+      const { owner, chatId } = await scene();
+      const one = await both(t, owner);
+      for (let index = 0; index < 20; index++) await host.say({ chatId }, owner, 'x'.repeat(1000));
+      one.visitor.takeRest();
+      await settled(one.visitor);
+      const count = 500;
+      for (let index = 0; index < count; index++) {
+        one.visitor.tell('load_history', { chatId, lastMessageId: 1 + (index % 20) });
+      }
+      assert.equal((await ask(one.chatSocket, 'list-chats', {})).chats.length, 1);
+      const frames = await one.visitor.take(count);
+      assert.deepEqual(frames.map(({ data }) => data.messages.length), frames.map((_, index) => index % 20));
+    });
+  });
+}
+
+test('a namespace that is refused leaves the other on the same connection', async (t) => {
+  const { owner } = await scene();
+  const manager = new Manager(server.url, { transports: ['websocket'], reconnection: false });
+  t.after(() => manager.engine?.close());
+  const [chatSocket, nobody] = [manager.socket('/'), manager.socket('/events')];
+  const [refused] = await Promise.all([whenOn(nobody, 'connect_error'), whenOn(chatSocket, 'connect')]);
+  assert.equal(refused.message, 'unauthenticated');
+  const { user } = await ask(chatSocket, 'create-user', { user: { externalUserId: owner.externalUserId } });
+  assert.equal(user.id, owner.id);
+});
+
+test('a namespace that does not exist is refused', async (t) => {
+  for (const path of ['/event', '/events2', '/Events', '/nowhere']) {
+    const error = await connectRefused(t, `${server.url}${path}`, { auth: { token: 'alice' } });
+    assert.equal(error.message, 'Invalid namespace', path);
+  }
+});
+
+describe('a client of version 2', () => {
+  const play = async (t, options) => {
+    const { owner, guest, event, chatId } = await scene();
+    const one = await enterBySocketIo(t, server, owner, { client: 2, ...options });
+    const other = await enterBySocketIo(t, server, guest, { client: 2, ...options });
+    assert.deepEqual(one.initial[0].chats.map(({ chatId: id }) => id), [chatId]);
+    const answer = await other.ask('send_message', { chatId, message: { text: 'hello', photos: ['p-1'] } });
+    assert.equal(answer.messages[0].text, 'hello');
+    for (const visitor of [one, other]) {
+      assert.deepEqual((await visitor.next('chat_updates')).messages, answer.messages);
+      await visitor.next('chat_unread');
+    }
+    assert.deepEqual(await one.ask('read_messages', { chatId, lastReadedMessageId: 1 }), {
+      chatId, myUnreadCount: 0, interlocutorUnreadCount: 0,
+    });
+    assert.equal((await one.ask('open_chat', { eventId: event.id })).error.code, 'forbidden');
+    assert.deepEqual(await settled(other), [
+      { event: 'chat_unread', data: { chatId, myUnreadCount: 0, interlocutorUnreadCount: 0 } },
+    ]);
+  };
+
+  for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']]) {
+    test(`takes part in the marketplace with its token in a header, by ${transports.join(' then ')}`, async (t) => {
+      await play(t, { transports });
+    });
+
+    // A page in a browser cannot set headers: this is how its client of version 2 says who it is.
+    test(`takes part in the marketplace with its token in the query, by ${transports.join(' then ')}`, async (t) => {
+      await play(t, { transports, namedIn: 'query' });
+    });
+  }
+});
+
+test('a token in the query of the connection is good for the marketplace with version 4, too', async (t) => {
+  const { owner } = await scene();
+  for (const transports of [['websocket'], ['polling']]) {
+    const visitor = await enterBySocketIo(t, server, owner, { namedIn: 'query', transports });
+    assert.equal(visitor.initial.length, 1);
+  }
+});
+
+describe('packets that the official client would not send, in the marketplace', () => {
+  const RUBBISH = {
+    'an event without a body': '["send_message"]', 'an event without a name': '[]', 'a number for a name': '[7,{}]',
+    'JSON that ends too early': '["send_message",{"chatId":', 'a broken escape': '["open_chat",{"eventId":"\\ud800"}]',
+    'no list': '{"send_message":{}}', 'a text': 'hello', 'nothing': '',
+    'a list nested too deeply': `["send_message",${'['.repeat(20_000)}${']'.repeat(20_000)}]`,
+  };
+  for (const [what, rest] of Object.entries(RUBBISH)) {
+    test(`${what}: the sender is told, if only by the end of the connection, and others go on`, async (t) => {
+      const { owner, guest, chatId } = await scene();
+      const vandal = new RawClient(t, server.url);
+      await vandal.packet(PACKET.connect);
+      vandal.send(`${PACKET.connect}/events,{"token":"${guest.externalUserId}"}`);
+      await vandal.packet(`${PACKET.event}/events,["initial_data"`);
+      vandal.send(`${PACKET.event}/events,${rest}`);
+      const told = vandal.packet(`${PACKET.event}/events,["debug_info"`).then((packet) => (
+        assert.match(packet, /"code":"(invalid|not_found)"/)
+      ));
+      await Promise.race([told, within(vandal.closed, () => 'an answer or the end')]);
+      const visitor = await enterBySocketIo(t, server, owner);
+      assert.equal((await visitor.ask('send_message', { chatId, message: { text: 'hello' } })).chatId, chatId);
+    });
+  }
+});
