@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LINES: usize = 400;
 
 /// Which of our modules a module may name.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("store", &["model"]),
     ("bus", &["model"]),
@@ -20,14 +20,23 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("relay", &["model", "hub", "store", "bus"]),
     ("gateway", &["model", "service", "hub", "auth"]),
     ("config", &["gateway::Origins"]),
+    ("copy", &["model", "store"]),
+    ("check", &["store"]),
 ];
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 13] = [
+const AT_HOME: [(&str, &[&str]); 17] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
+    ("mongodb", &["store/mongodb"]),
+    ("bson", &["store/mongodb"]),
     ("socketioxide", &["gateway/socketio"]),
-    ("axum", &["gateway", "server.rs", "config.rs", "config"]),
+    (
+        "axum",
+        &["gateway", "server.rs", "config.rs", "config", "check.rs"],
+    ),
+    ("hyper", &["check.rs"]),
+    ("indicatif", &["copy.rs"]),
     ("tower_http", &["gateway"]),
     ("utoipa", &["gateway/rest"]),
     ("utoipa_axum", &["gateway/rest"]),
@@ -40,7 +49,7 @@ const AT_HOME: [(&str, &[&str]); 13] = [
 ];
 
 /// What is never named: the traits are the way in.
-const NEVER: [&str; 2] = ["store::sqlite", "bus::local"];
+const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
 
 #[test]
 fn every_module_knows_only_whom_it_may() {

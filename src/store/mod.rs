@@ -4,6 +4,8 @@
 //! The doc comment of each method is its contract; `contract/` tests every sentence of it on
 //! every store.
 
+pub mod archive;
+mod mongodb;
 mod sqlite;
 
 #[cfg(test)]
@@ -20,12 +22,16 @@ use crate::model::{
     NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
-/// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
+/// All that a store can do. Durable when it returns: a power cut afterwards loses nothing. What
+/// cannot be read is `Corrupt`; in a list it is logged and left out.
 #[async_trait]
-pub trait Store: Users + Chats + Members + Messages + Events {
+pub trait Store: Users + Chats + Members + Messages + Events + archive::Archive {
     /// Returns once the store has answered a question that touches what it stores, on the way
     /// that writes take and on the way that reads take.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The indexes that it should have and has not.
+    async fn missing_indexes(&self) -> Result<Vec<String>, StoreError>;
 
     /// Finishes what is under way and closes. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<(), StoreError>;
@@ -162,7 +168,8 @@ pub trait Members: Send + Sync {
 /// Messages.
 #[async_trait]
 pub trait Messages: Send + Sync {
-    /// Numbers, deduplicates and stores a batch in one atomic step, in the order given.
+    /// Numbers, deduplicates and stores a batch, in the order given. Each message is atomic;
+    /// another node's may stand between those of a batch.
     ///
     /// - Each chat's numbers go on without a hole from its latest message.
     /// - `created_at` is the entry's time, or the predecessor's where that is later.
@@ -170,10 +177,13 @@ pub trait Messages: Send + Sync {
     ///   or earlier, stores nothing and answers the first message.
     /// - The chat's `active_at` moves to its latest message, its `modified_at` does not.
     /// - The sender's read position moves to its message, if it is a member.
-    /// - A message in an event's chat carries that chat as it stands right after the message.
+    /// - A message in an event's chat carries that chat as it stands right after the message, or
+    ///   later.
     /// - The answers stand in the order of the entries; `None`: there is no such chat (the
     ///   others are stored all the same).
-    /// - On an error nothing of the batch is stored.
+    /// - What is answered is durable. On an error SQLite has stored nothing of the batch; MongoDB
+    ///   may have stored some of it, each entry at most once: so sending it again with the same
+    ///   `client_id` is safe.
     async fn append(&self, batch: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError>;
 
     /// The part of a chat's history that was asked for, oldest first; `has_more` says whether
@@ -221,7 +231,7 @@ pub trait Events: Send + Sync {
     /// The closed chat of this event's owner and this guest, made with the next `pk` and both
     /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
     /// it and both answer it. Answers whether it is new; `None`: there is no such event.
-    /// `Corrupt`: the guest is no user.
+    /// `Corrupt`: the guest is no user. The guest must not be the owner.
     async fn open_event_chat(
         &self,
         chat: NewEventChat,
@@ -242,8 +252,8 @@ pub trait Events: Send + Sync {
     /// A chat as one of an event's; `None`: there is no such chat, or it is no event's.
     async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError>;
 
-    /// At most `limit` of the event chats in which this user is the owner or the guest, the
-    /// most recently active first.
+    /// At most `limit` of the event chats of which this user is a member, the most recently
+    /// active first.
     async fn event_chats_of(
         &self,
         user: UserId,
@@ -277,15 +287,20 @@ pub enum StoreError {
 #[error("{0}")]
 pub struct OpenError(String);
 
-/// Opens the store that `url` names: `sqlite:PATH` or `sqlite::memory:`.
+/// Opens the store that `url` names: `sqlite:PATH`, `sqlite::memory:` or
+/// `mongodb://HOST/DATABASE`.
 ///
 /// # Errors
 /// A sentence that says what is wrong with the URL or with what stands there.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     match url.split_once(':') {
         Some(("sqlite", place)) => Ok(Arc::new(sqlite::Sqlite::open(place).await?)),
+        Some(("mongodb" | "mongodb+srv", _)) => {
+            Ok(Arc::new(self::mongodb::Mongo::open(url).await?))
+        }
         _ => Err(OpenError(format!(
-            "the store \"{}\" is of no known kind; write sqlite:PATH or sqlite::memory:",
+            "the store \"{}\" is of no known kind; write sqlite:PATH, sqlite::memory: or \
+             mongodb://HOST/DATABASE",
             // What stands behind the scheme may hold a password.
             url.split_once(':').map_or(url, |(scheme, _)| scheme)
         ))),

@@ -23,3 +23,8 @@ pub async fn a_closed_store_is_unavailable(store: Subject) {
         );
     }
 }
+
+pub async fn an_open_store_lacks_no_index(store: Subject) {
+    let missing = store.missing_indexes().await.expect("an answer");
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -15,8 +15,8 @@ async fn position(store: &Subject, chat: &Chat, user: &User) -> Seq {
 }
 
 async fn say(store: &Subject, chat: &Chat, user: &User, times: usize) {
-    let batch = vec![entry(chat.id, user, "hello", 1); times];
-    store.append(batch).await.expect("stored");
+    let batch = (0..times).map(|_| entry(chat.id, user, "hello", 1));
+    store.append(batch.collect()).await.expect("stored");
 }
 
 pub async fn a_new_member_is_the_last_one(store: Subject) {

@@ -2,6 +2,7 @@
 //! each store.
 //! It refuses to know which store it is looking at.
 
+mod archive;
 mod chats;
 mod events;
 mod keys;
@@ -20,15 +21,15 @@ use crate::model::{
 };
 
 /// A store to be tested: empty, and closed to everybody else.
-type Subject = Arc<dyn Store>;
+pub(in crate::store) type Subject = Arc<dyn Store>;
 
 /// The moment so many milliseconds after the beginning of the test's time.
-fn at(millisecond: i64) -> Timestamp {
+pub(in crate::store) fn at(millisecond: i64) -> Timestamp {
     const BEGINNING: i64 = 1_740_000_000_000;
     Timestamp::from_millisecond(BEGINNING + millisecond).expect("a time in this century")
 }
 
-async fn user(store: &Subject, external_id: &str) -> User {
+pub(in crate::store) async fn user(store: &Subject, external_id: &str) -> User {
     let new = NewUser {
         id: UserId::new(at(0)),
         external_id: external_id.into(),
@@ -51,12 +52,12 @@ fn new_chat(members: &[&User], millisecond: i64) -> NewChat {
     }
 }
 
-async fn chat(store: &Subject, members: &[&User], millisecond: i64) -> Chat {
+pub(in crate::store) async fn chat(store: &Subject, members: &[&User], millisecond: i64) -> Chat {
     let new = new_chat(members, millisecond);
     store.create_chat(new).await.expect("a chat")
 }
 
-fn entry(chat: ChatId, sender: &User, text: &str, millisecond: i64) -> Entry {
+pub(in crate::store) fn entry(chat: ChatId, sender: &User, text: &str, millisecond: i64) -> Entry {
     Entry {
         id: MessageId::new(at(millisecond)),
         chat,
@@ -172,9 +173,18 @@ macro_rules! every_promise {
                 an_event_is_found_by_the_name_of_its_key,
                 a_key_makes_one_chat_and_one_event,
             ],
+            archive: [
+                a_filled_store_tells_all_of_it,
+                what_goes_out_comes_in_as_it_was,
+                numbers_go_on_after_a_copy,
+                what_is_there_is_not_taken_twice,
+                a_hole_in_a_chat_is_refused,
+                only_an_empty_store_is_empty,
+            ],
             lifecycle: [
                 an_open_store_answers_a_ping,
                 a_closed_store_is_unavailable,
+                an_open_store_lacks_no_index,
             ],
         );
     };
@@ -191,3 +201,5 @@ every_promise!(sqlite_on_disk, async {
     let store = crate::store::open(&url).await;
     (store.expect("a database on disk"), folder)
 });
+
+every_promise!(mongodb, crate::store::mongodb::replica_set::subject());

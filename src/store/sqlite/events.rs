@@ -238,29 +238,33 @@ fn open(
             new.guest
         )));
     };
+    let mut statement =
+        transaction.prepare_cached("SELECT id FROM chats WHERE event = ?1 AND guest = ?2")?;
+    let known = statement.query_row([event.pk, guest.pk], |row| row.get(0));
+    if let Some(chat) = known.optional()? {
+        return Ok(of_chat(transaction, chat)?.map(|chat| (false, chat)));
+    }
+    // Only now: an insert that comes to nothing would use up a number all the same.
     let mut statement = transaction.prepare_cached(
         "INSERT INTO chats (id, policy, owner, event, guest, access, created_at, modified_at,
                             active_at)
-         VALUES (?1, 'closed', ?2, ?3, ?4, 'unasked', ?5, ?5, ?5)
-         ON CONFLICT (event, guest) WHERE event IS NOT NULL DO NOTHING",
+         VALUES (?1, 'closed', ?2, ?3, ?4, 'unasked', ?5, ?5, ?5)",
     )?;
     let at = Millisecond(new.at);
-    let fresh = statement.execute(params![new.id, event.owner.pk, event.pk, guest.pk, at])? > 0;
-    if fresh {
-        let chat = transaction.last_insert_rowid();
-        let mut statement = transaction
-            .prepare_cached("INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)")?;
-        for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {
-            statement.execute(params![chat, place, member])?;
-        }
+    let chat = statement.insert(params![new.id, event.owner.pk, event.pk, guest.pk, at])?;
+    let mut statement = transaction
+        .prepare_cached("INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)")?;
+    for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {
+        statement.execute(params![chat, place, member])?;
     }
-    let mut statement =
-        transaction.prepare_cached("SELECT id FROM chats WHERE event = ?1 AND guest = ?2")?;
-    let chat = statement.query_row([event.pk, guest.pk], |row| row.get(0))?;
-    Ok(of_chat(transaction, chat)?.map(|chat| (fresh, chat)))
+    Ok(of_chat(transaction, new.id)?.map(|chat| (true, chat)))
 }
 
-fn by_pk(transaction: &Transaction<'_>, pk: EventPk) -> Result<Option<Event>, StoreError> {
+/// The event with this number; `None`: there is none.
+pub(super) fn by_pk(
+    transaction: &Transaction<'_>,
+    pk: EventPk,
+) -> Result<Option<Event>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM events WHERE pk = ?1");
     let mut statement = transaction.prepare_cached(&select)?;
     let found = statement.query_row([pk], |row| event(transaction, row));

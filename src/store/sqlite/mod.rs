@@ -1,6 +1,7 @@
 //! The store for one machine: a SQLite file in WAL mode, synced at every commit.
 //! It refuses to know any other process: while it is open the file is its own.
 
+mod archive;
 mod chats;
 mod events;
 mod members;
@@ -134,6 +135,11 @@ impl Store for Sqlite {
         });
         writing.await.map_err(settle)?;
         self.read(ask).await
+    }
+
+    async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|transaction| schema::missing_indexes(transaction))
+            .await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

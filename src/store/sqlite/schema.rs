@@ -4,6 +4,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::OpenError;
+use crate::store::StoreError;
 
 /// What brings version `n` to version `n + 1`, from the empty file (version 0) on. A step that
 /// has been released is never changed.
@@ -25,4 +26,23 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.pragma_update(None, "user_version", STEPS.len())?;
     transaction.commit()?;
     Ok(())
+}
+
+/// The indexes that an empty database of the newest version has and this one has not.
+pub(super) fn missing_indexes(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let model = Connection::open_in_memory()?;
+    for step in STEPS {
+        model.execute_batch(step)?;
+    }
+    let there = indexes(connection)?;
+    let mut missing = indexes(&model)?;
+    missing.retain(|index| !there.contains(index));
+    Ok(missing)
+}
+
+fn indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let select = "SELECT name FROM sqlite_schema WHERE type = 'index' ORDER BY name";
+    let mut statement = connection.prepare(select)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect()
 }

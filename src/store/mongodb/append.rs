@@ -1,0 +1,302 @@
+//! Appending: a batch is one ordered insert of many, and the unique index on the numbers of a
+//! chat decides between nodes. Whoever was slower numbers the rest anew and sends it again.
+//! What is not known to stand is looked for under its key, and never stored a second time.
+//! It refuses to give out a number that is not stored.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use mongodb::bson::doc;
+use tracing::debug;
+
+use super::Mongo;
+use super::batch::{Batch, Outcome};
+use super::documents::{CHATS, MESSAGES, MessageDocument};
+use super::ends::{Held, Kind};
+use super::failure::{Pauses, again_and_again, corrupt, passes, stop, within_patience};
+use super::messages::message;
+use super::reading::Query;
+use super::schema::{CHAT_SEQ, KEY};
+use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
+use crate::store::StoreError;
+
+/// What a sender is told whom others overtook until it was too late.
+const OVERTAKEN: &str = "others have appended to the same chat all the time";
+
+/// What one attempt to insert came to.
+enum Attempt {
+    /// Everything stands.
+    Done,
+    /// So many stand; at the next one this unique index had its key already.
+    Stopped(usize, String),
+    /// Nobody knows what stands.
+    Unknown(StoreError),
+}
+
+impl Mongo {
+    /// Appends a batch.
+    pub(super) async fn append_batch(
+        &self,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Option<Sent>>, StoreError> {
+        if entries.is_empty() {
+            again_and_again(|| self.ask()).await?;
+            return Ok(Vec::new());
+        }
+        within_patience(self.append_all(entries)).await
+    }
+
+    async fn append_all(&self, entries: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
+        let senders: HashSet<_> = entries.iter().map(|entry| entry.sender).collect();
+        self.expect_users(&senders).await?;
+        let chats = entries.iter().map(|entry| entry.chat).collect();
+        let mut held = self.ends.hold(chats).await;
+        self.look_up_ends(&mut held).await?;
+        let pks: HashMap<ChatId, ChatPk> = known(&held, |end| Some(end.pk)).collect();
+        let talks: Vec<ChatId> = known(&held, |end| (end.kind == Kind::Event).then_some(()))
+            .map(|(id, ())| id)
+            .collect();
+        let before = again_and_again(|| self.talks(&talks)).await?;
+        let mut batch = Batch::new(entries, &held);
+        let of_senders = || self.users_by_id(senders.iter().copied());
+        let (users, ()) = tokio::try_join!(
+            again_and_again(of_senders),
+            self.insert(&mut batch, &mut held)
+        )?;
+        drop(held);
+        let gone = self.take_back(&batch).await?;
+        let after = again_and_again(|| self.talks(&talks)).await?;
+        let answers = Answers {
+            users,
+            pks,
+            gone,
+            before,
+            after,
+        };
+        answers.of(batch.into_outcomes())
+    }
+
+    /// `Corrupt` if one of them is no user.
+    async fn expect_users(&self, users: &HashSet<UserId>) -> Result<(), StoreError> {
+        if self.known_users.has_all(users) {
+            return Ok(());
+        }
+        let found = again_and_again(|| self.users_by_id(users.iter().copied())).await?;
+        match users.iter().find(|id| !found.contains_key(id)) {
+            Some(id) => Err(corrupt(format!("no user {id} to send"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Inserts what waits, until nothing does.
+    async fn insert(&self, batch: &mut Batch, held: &mut Held) -> Result<(), StoreError> {
+        let mut pauses = Pauses::begin();
+        while batch.waiting() > 0 {
+            let (waiting, chats) = (batch.waiting(), batch.chats());
+            match self.attempt(batch, held).await? {
+                Attempt::Done => batch.stand(usize::MAX, held),
+                Attempt::Stopped(count, index) => {
+                    debug!(
+                        count,
+                        index, "an insert has stopped at a key that was there"
+                    );
+                    batch.stand(count, held);
+                    let chat = batch.first_chat();
+                    self.resolve(batch, &index).await?;
+                    let moved = self.look_up_again(held, chat).await?;
+                    if batch.waiting() == waiting && !moved {
+                        // What is in the way does not stand for good yet.
+                        pauses
+                            .pause(StoreError::Unavailable(OVERTAKEN.into()))
+                            .await?;
+                    } else {
+                        pauses = Pauses::begin();
+                    }
+                }
+                Attempt::Unknown(error) => {
+                    batch.doubt();
+                    pauses.pause(error).await?;
+                    self.resolve(batch, KEY).await?;
+                    self.look_up_again(held, chats).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, batch: &mut Batch, held: &Held) -> Result<Attempt, StoreError> {
+        let messages = self.database.collection::<MessageDocument>(MESSAGES);
+        let Err(error) = messages.insert_many(batch.number(held)).await else {
+            return Ok(Attempt::Done);
+        };
+        if let Some(stop) = stop(&error) {
+            return Ok(Attempt::Stopped(stop.stand, stop.index));
+        }
+        let error = StoreError::Unavailable(Box::new(error));
+        if passes(&error) {
+            Ok(Attempt::Unknown(error))
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Looks for what waits where this index says that it is.
+    async fn resolve(&self, batch: &mut Batch, index: &str) -> Result<(), StoreError> {
+        let filter = match index {
+            CHAT_SEQ => return Ok(()),
+            KEY => doc! { "_id": { "$in": batch.keys() } },
+            other => return Err(corrupt(format!("an index {other} on {MESSAGES}"))),
+        };
+        let found = again_and_again(|| self.all::<MessageDocument>(Query::all(filter.clone())));
+        batch.found(&found.await?);
+        Ok(())
+    }
+
+    /// Takes the messages back that were stored in chats which are gone by now, and answers
+    /// those chats. Whoever deletes a chat sweeps its messages afterwards: what came before that
+    /// is swept, and what came later sees here that the chat is gone.
+    async fn take_back(&self, batch: &Batch) -> Result<HashSet<ChatId>, StoreError> {
+        let stored = batch.stored();
+        let chats: Vec<_> = stored.keys().copied().collect();
+        if chats.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let there = again_and_again(|| self.existing(&chats)).await?;
+        let gone: HashSet<_> = chats.into_iter().filter(|id| !there.contains(id)).collect();
+        for chat in &gone {
+            self.ends.forget(*chat);
+            let keys = &stored[chat];
+            again_and_again(|| async {
+                let messages = self.raw(MESSAGES);
+                messages
+                    .delete_many(doc! { "_id": { "$in": keys } })
+                    .await?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(gone)
+    }
+
+    /// Those of these chats that are there.
+    pub(super) async fn existing(&self, chats: &[ChatId]) -> Result<HashSet<ChatId>, StoreError> {
+        let documents = self.raw(CHATS);
+        let found = documents.find(doc! { "_id": { "$in": chats } });
+        let mut found = found.projection(doc! { "_id": 1 }).await?;
+        let mut there = HashSet::new();
+        while found.advance().await? {
+            let id = found.current().get_binary("_id").ok();
+            let id = id.and_then(|id| <[u8; 16]>::try_from(id.bytes).ok());
+            there.extend(id.map(ChatId::from_bytes));
+        }
+        Ok(there)
+    }
+}
+
+/// What is known of these chats: those that are not there are left out.
+fn known<'a, T: 'a>(
+    held: &'a Held,
+    what: impl Fn(super::ends::End) -> Option<T> + 'a,
+) -> impl Iterator<Item = (ChatId, T)> + 'a {
+    let there = held.iter().filter_map(|(id, end)| Some((*id, (**end)?)));
+    there.filter_map(move |(id, end)| Some((id, what(end)?)))
+}
+
+/// What the answers to a batch are made of.
+struct Answers {
+    users: HashMap<UserId, Arc<User>>,
+    pks: HashMap<ChatId, ChatPk>,
+    /// Chats that were deleted meanwhile.
+    gone: HashSet<ChatId>,
+    /// Events' chats as they stood before the batch, and after it.
+    before: HashMap<ChatId, EventChat>,
+    after: HashMap<ChatId, EventChat>,
+}
+
+impl Answers {
+    fn of(self, outcomes: Vec<Outcome>) -> Result<Vec<Option<Sent>>, StoreError> {
+        let told = self.told(&outcomes);
+        let mut answers: Vec<Option<Sent>> = Vec::with_capacity(outcomes.len());
+        for (outcome, told) in outcomes.into_iter().zip(told) {
+            let answer = match outcome {
+                Outcome::Waiting => return Err(corrupt("an entry was neither stored nor not")),
+                Outcome::NoChat => None,
+                Outcome::Like(earlier) => {
+                    let first = answers.get(earlier).and_then(Option::as_ref);
+                    first.map(|sent| Sent::Repeated(Arc::clone(sent.message())))
+                }
+                Outcome::Stored(document) => {
+                    let message = self.message(document, told)?;
+                    message.map(|message| Sent::Stored(Arc::new(message)))
+                }
+                Outcome::Repeated(document) => {
+                    let now = self.after.get(&document.chat.into());
+                    let message = self.message(document, now.cloned().map(Arc::new))?;
+                    message.map(|message| Sent::Repeated(Arc::new(message)))
+                }
+            };
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
+    fn message(
+        &self,
+        document: MessageDocument,
+        event_chat: Option<Arc<EventChat>>,
+    ) -> Result<Option<Message>, StoreError> {
+        let chat = ChatId::from(document.chat);
+        let Some(pk) = self.pks.get(&chat).filter(|_| !self.gone.contains(&chat)) else {
+            return Ok(None);
+        };
+        let sender = self.users.get(&document.sender.into());
+        let sender = sender.ok_or_else(|| corrupt("a sender who is no user"))?;
+        message(document, *pk, Arc::clone(sender), event_chat).map(Some)
+    }
+
+    /// What each message tells of its event's chat: how things stand right after it. That follows
+    /// from how they stood before the batch, unless somebody else came in between: then it tells
+    /// how they stand now.
+    fn told(&self, outcomes: &[Outcome]) -> Vec<Option<Arc<EventChat>>> {
+        let mut chats = self.before.clone();
+        let mut told = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            let Outcome::Stored(document) = outcome else {
+                told.push(None);
+                continue;
+            };
+            let chat = chats.get_mut(&document.chat.into());
+            told.push(chat.map(|chat| {
+                advance(chat, document);
+                chat.clone()
+            }));
+        }
+        let now = |mut chat: EventChat| {
+            if let Some(after) = self.after.get(&chat.chat) {
+                let expected = chats.get(&chat.chat).map(|chat| chat.standing);
+                if expected != Some(after.standing) {
+                    chat.standing.merge(after.standing);
+                    chat.active_at = chat.active_at.max(after.active_at);
+                }
+                chat.event = Arc::clone(&after.event);
+                chat.guest = Arc::clone(&after.guest);
+            }
+            Arc::new(chat)
+        };
+        told.into_iter().map(|chat| chat.map(now)).collect()
+    }
+}
+
+/// Moves a chat on to this message.
+fn advance(chat: &mut EventChat, document: &MessageDocument) {
+    let read: &mut Seq = match chat.side_of(document.sender.into()) {
+        Some(Side::Owner) => &mut chat.standing.owner_read,
+        Some(Side::Guest) => &mut chat.standing.guest_read,
+        None => &mut 0,
+    };
+    *read = document.seq;
+    chat.standing.head = document.seq;
+    if let Ok(at) = super::fields::time(document.created_at) {
+        chat.active_at = chat.active_at.max(at);
+    }
+}

@@ -1,0 +1,340 @@
+//! Taking everything out of MongoDB, and putting it in.
+//! It refuses to pass over a document that it cannot read: a copy without it would be none.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mongodb::ClientSession;
+use mongodb::bson::{Document, doc};
+
+use super::Mongo;
+use super::batch::key;
+use super::documents::{
+    CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
+    MemberDocument, MessageDocument, TalkDocument, USERS, UserDocument,
+};
+use super::event_documents::EventDocument;
+use super::failure::{corrupt, patiently};
+use super::fields::{date, time};
+use super::lists::by_pk;
+use super::reading::Query;
+use super::step::Step;
+use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
+use crate::store::archive::{Archive, ChatRecord, EventPart, EventRecord, Greatest, MemberRecord};
+use crate::store::{PAGE_MEMBERS, StoreError};
+
+/// How many members go into one step: a transaction must not take long.
+const MEMBERS_AT_A_TIME: usize = 5_000;
+
+#[async_trait]
+impl Archive for Mongo {
+    async fn greatest(&self) -> Result<Greatest, StoreError> {
+        patiently(|| async {
+            Ok(Greatest {
+                user: self.counted(USERS).await?,
+                chat: self.counted(CHATS).await?,
+                event: self.counted(EVENTS).await?,
+            })
+        })
+        .await
+    }
+
+    async fn event_records(
+        &self,
+        after: EventPk,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        patiently(|| self.list_event_records(after, limit)).await
+    }
+
+    async fn chat_records(
+        &self,
+        after: ChatPk,
+        limit: usize,
+    ) -> Result<Vec<ChatRecord>, StoreError> {
+        let query = || by_pk(doc! { "pk": { "$gt": after } }, limit);
+        let found = patiently(|| async {
+            let found = self.all::<ChatDocument>(query()).await?;
+            self.with_heads(found).await
+        });
+        let (mut records, mut members) = (Vec::new(), 0);
+        for found in found.await? {
+            if members > PAGE_MEMBERS {
+                break;
+            }
+            let record = patiently(|| self.record(found.clone())).await?;
+            members += record.members.len();
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    async fn take_greatest(&self, greatest: Greatest) -> Result<(), StoreError> {
+        for (noun, number) in [
+            (USERS, greatest.user),
+            (CHATS, greatest.chat),
+            (EVENTS, greatest.event),
+        ] {
+            patiently(|| self.count_up(noun, number, None)).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError> {
+        let greatest = users.last().map_or(0, |user| user.pk);
+        let documents = users.into_iter().map(UserDocument::from).collect();
+        self.in_one_step(Take::Users(documents, greatest)).await
+    }
+
+    async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError> {
+        let greatest = events.last().map_or(0, |record| record.event.pk);
+        let documents = events.into_iter().map(|record| {
+            let EventRecord { event, key } = record;
+            EventDocument::taken(event, key)
+        });
+        let documents = documents.collect();
+        self.in_one_step(Take::Events(documents, greatest)).await
+    }
+
+    async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
+        let ids = chats.iter().flat_map(|record| &record.members);
+        let ids: Vec<_> = ids.map(|member| member.user).collect();
+        let known = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        if let Some(id) = ids.iter().find(|id| !known.contains_key(id)) {
+            return Err(corrupt(format!("no user {id} to take part")));
+        }
+        let (mut some, mut members) = (Vec::new(), 0);
+        for record in chats {
+            if members + record.members.len() > MEMBERS_AT_A_TIME && !some.is_empty() {
+                let full = std::mem::take(&mut some);
+                self.in_one_step(Take::Chats(full)).await?;
+                members = 0;
+            }
+            members += record.members.len();
+            some.push(self.taken(record).await?);
+        }
+        if some.is_empty() {
+            return Ok(());
+        }
+        self.in_one_step(Take::Chats(some)).await
+    }
+
+    async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError> {
+        let Some(first) = messages.first() else {
+            return Ok(());
+        };
+        let latest = patiently(|| self.latest(first.chat)).await?;
+        let mut head = latest.map_or(0, |latest| latest.seq);
+        for message in &messages {
+            head += 1;
+            if message.seq != head || message.chat != first.chat {
+                let (seq, chat) = (message.seq, message.chat);
+                return Err(corrupt(format!(
+                    "message {seq} does not follow upon the others of chat {chat}"
+                )));
+            }
+        }
+        let documents: Vec<_> = messages.into_iter().map(document).collect();
+        let collection = self.database.collection::<MessageDocument>(MESSAGES);
+        // In order, so that what stands after a failure is the beginning.
+        collection.insert_many(documents).ordered(true).await?;
+        Ok(())
+    }
+}
+
+impl Mongo {
+    async fn counted(&self, noun: &str) -> Result<i64, StoreError> {
+        let counters = self.database.collection::<Document>(COUNTERS);
+        let found = counters.find_one(doc! { "_id": noun }).await?;
+        Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
+    }
+
+    /// From now on greater numbers than this are given to this noun.
+    async fn count_up(
+        &self,
+        noun: &str,
+        number: i64,
+        session: Option<&mut ClientSession>,
+    ) -> Result<(), StoreError> {
+        let counters = self.database.collection::<Document>(COUNTERS);
+        let further = doc! { "$max": { "value": number } };
+        let update = counters
+            .update_one(doc! { "_id": noun }, further)
+            .upsert(true);
+        match session {
+            Some(session) => update.session(session).await?,
+            None => update.await?,
+        };
+        Ok(())
+    }
+
+    async fn list_event_records(
+        &self,
+        after: EventPk,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        let query = Query {
+            filter: doc! { "_id": { "$gt": after } },
+            sort: doc! { "_id": 1 },
+            limit,
+            ..Query::default()
+        };
+        let found = self.all::<EventDocument>(query).await?;
+        let owners = found.iter().map(|event| UserId::from(event.owner));
+        let owners = self.users_by_id(owners).await?;
+        let record = |document: EventDocument| {
+            let key = document.key.clone().map(IdempotencyKey::from);
+            let owner = owners.get(&document.owner.into());
+            let event = super::events::with_owner(document, owner)?;
+            Ok(EventRecord { event, key })
+        };
+        found.into_iter().map(record).collect()
+    }
+
+    /// A chat with everything behind it.
+    async fn record(&self, found: FoundChat) -> Result<ChatRecord, StoreError> {
+        let FoundChat {
+            mut chat,
+            latest_at,
+            key,
+            talk,
+        } = found;
+        let query = Query {
+            sort: doc! { "place": 1 },
+            ..Query::all(doc! { "chat": chat.id })
+        };
+        let (members, own) =
+            tokio::try_join!(self.all::<MemberDocument>(query), self.own_latest(chat.id))?;
+        let member = |member: &MemberDocument| MemberRecord {
+            user: member.user.into(),
+            place: member.place,
+            last_read: member.position_with(own.get(&member.user).copied().unwrap_or(0)),
+        };
+        let members: Vec<_> = members.iter().map(member).collect();
+        chat.members = members.iter().map(|member| member.user).collect();
+        Ok(ChatRecord {
+            latest_at: match chat.head {
+                0 => Timestamp::UNIX_EPOCH,
+                _ => time(latest_at)?,
+            },
+            key: key.map(IdempotencyKey::from),
+            of_event: talk.map(|talk| EventPart {
+                guest: talk.guest.into(),
+                access: talk.access.into(),
+                access_version: talk.version,
+            }),
+            members,
+            chat,
+        })
+    }
+
+    /// A chat as it will stand here, and its members.
+    async fn taken(
+        &self,
+        record: ChatRecord,
+    ) -> Result<(ChatDocument, Vec<MemberDocument>), StoreError> {
+        let chat = record.chat;
+        let event = match (record.of_event, chat.event) {
+            (Some(part), Some(pk)) => {
+                let event = patiently(|| self.one::<EventDocument>(doc! { "_id": pk })).await?;
+                let event = event.ok_or_else(|| corrupt(format!("no event {pk}")))?;
+                Some(TalkDocument {
+                    pk,
+                    owner: event.owner,
+                    guest: part.guest.into(),
+                    access: part.access.into(),
+                    version: part.access_version,
+                })
+            }
+            _ => None,
+        };
+        let members = record.members.iter().map(|member| MemberDocument {
+            chat: chat.id.into(),
+            user: member.user.into(),
+            place: member.place,
+            // The position is known, whatever the member has sent before it.
+            since: chat.head,
+            last_read: member.last_read,
+            own: Vec::new(),
+        });
+        let members: Vec<_> = members.collect();
+        let document = ChatDocument {
+            id: chat.id.into(),
+            pk: chat.pk,
+            name: chat.name,
+            policy: chat.policy.into(),
+            owner: chat.owner,
+            team: chat.team,
+            places: members.last().map_or(0, |member| member.place + 1),
+            created_at: date(chat.created_at),
+            modified_at: date(chat.modified_at),
+            active_at: date(chat.active_at),
+            key: record.key.map(KeyDocument::from),
+            event,
+        };
+        Ok((document, members))
+    }
+}
+
+/// Takes something over, and counts the numbers up to the greatest of it.
+enum Take {
+    Users(Vec<UserDocument>, i64),
+    Events(Vec<EventDocument>, i64),
+    Chats(Vec<(ChatDocument, Vec<MemberDocument>)>),
+}
+
+#[async_trait]
+impl Step for Take {
+    type Answer = ();
+
+    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
+        let database = &store.database;
+        match self {
+            Self::Users(users, greatest) => {
+                let collection = database.collection::<UserDocument>(USERS);
+                collection.insert_many(users).session(&mut *session).await?;
+                store.count_up(USERS, *greatest, Some(session)).await
+            }
+            Self::Events(events, greatest) => {
+                let collection = database.collection::<EventDocument>(EVENTS);
+                collection
+                    .insert_many(events)
+                    .session(&mut *session)
+                    .await?;
+                store.count_up(EVENTS, *greatest, Some(session)).await
+            }
+            Self::Chats(chats) => {
+                let collection = database.collection::<ChatDocument>(CHATS);
+                let documents = chats.iter().map(|(chat, _)| chat);
+                let documents = collection.insert_many(documents);
+                documents.session(&mut *session).await?;
+                let members: Vec<_> = chats.iter().flat_map(|(_, members)| members).collect();
+                if !members.is_empty() {
+                    let collection = database.collection::<MemberDocument>(MEMBERS);
+                    let members = collection.insert_many(members);
+                    members.session(&mut *session).await?;
+                }
+                let greatest = chats.iter().map(|(chat, _)| chat.pk).max();
+                let greatest = greatest.unwrap_or(0);
+                store.count_up(CHATS, greatest, Some(session)).await
+            }
+        }
+    }
+}
+
+fn document(message: Message) -> MessageDocument {
+    let client_id = message.client_id.as_deref();
+    MessageDocument {
+        key: key(message.id, message.chat, message.sender.id, client_id),
+        id: message.id.into(),
+        chat: message.chat.into(),
+        seq: message.seq,
+        sender: message.sender.id.into(),
+        kind: message.kind,
+        text: message.text,
+        photos: message.photos,
+        client_id: message.client_id,
+        read: message.sent_as_read,
+        created_at: date(message.created_at),
+        modified_at: date(message.modified_at),
+    }
+}

@@ -1,0 +1,235 @@
+//! Chats in MongoDB: making, changing, deleting, and finding one.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mongodb::ClientSession;
+use mongodb::bson::{Document, doc};
+
+use super::Mongo;
+use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, MemberDocument};
+use super::failure::{again_and_again, corrupt, patiently, within_patience};
+use super::fields::date;
+use super::step::Step;
+use crate::model::{
+    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, NewChat, Seq, UserId,
+    UserPk,
+};
+use crate::store::{Chats, StoreError};
+
+#[async_trait]
+impl Chats for Mongo {
+    async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError> {
+        let id = chat.id;
+        let step = self.make(chat).await?;
+        self.numbered(step).await?;
+        let made = patiently(|| self.chat_now(doc! { "_id": id })).await?;
+        made.ok_or_else(|| corrupt(format!("no chat {id} once created")))
+    }
+
+    async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError> {
+        let found = patiently(|| async {
+            let Some(found) = self.found(doc! { "key.name": name }).await? else {
+                return Ok(None);
+            };
+            let key = found.key.as_ref().map(KeyDocument::content);
+            Ok(Some((self.with_members([found.chat]).await?, key)))
+        });
+        let Some((mut chats, key)) = found.await? else {
+            return Ok(None);
+        };
+        Ok(chats.pop().zip(key))
+    }
+
+    async fn chat(&self, id: ChatId) -> Result<Option<Chat>, StoreError> {
+        patiently(|| self.chat_now(doc! { "_id": id })).await
+    }
+
+    async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError> {
+        let found = patiently(|| self.one::<ChatDocument>(doc! { "pk": pk })).await?;
+        Ok(found.map(|found| found.chat.id))
+    }
+
+    async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
+        patiently(|| self.list_after(after, limit)).await
+    }
+
+    async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError> {
+        patiently(|| self.list_visible(user, limit)).await
+    }
+
+    async fn change_chat(
+        &self,
+        id: ChatId,
+        change: ChatChange,
+        at: Timestamp,
+    ) -> Result<Option<Chat>, StoreError> {
+        let mut set = Document::new();
+        if let Some(name) = change.name {
+            set.insert("name", name);
+        }
+        if let Some(team) = change.team {
+            set.insert("team", team);
+        }
+        let mut update = doc! { "$max": touched(at) };
+        if !set.is_empty() {
+            update.insert("$set", set);
+        }
+        patiently(|| async {
+            let chats = self.raw(CHATS);
+            chats.update_one(doc! { "_id": id }, update.clone()).await?;
+            self.chat_now(doc! { "_id": id }).await
+        })
+        .await
+    }
+
+    async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
+        let deleted = self.in_one_step(Delete(id)).await?;
+        if deleted {
+            self.ends.forget(id);
+            self.sweep_or_leave().await;
+        }
+        Ok(deleted)
+    }
+
+    async fn chats_of(
+        &self,
+        user: UserId,
+        before: Option<ChatCursor>,
+        limit: usize,
+    ) -> Result<ChatPage, StoreError> {
+        patiently(|| self.page_of(user, before, limit)).await
+    }
+
+    async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+        patiently(|| self.seats(user)).await
+    }
+}
+
+impl Mongo {
+    /// What it takes to make this chat.
+    async fn make(&self, chat: NewChat) -> Result<Make, StoreError> {
+        let ids = || chat.members.iter().chain(&chat.owner).copied();
+        let users = patiently(|| self.users_by_id(ids())).await?;
+        let stranger = chat.members.iter().find(|id| !users.contains_key(id));
+        let stranger = stranger.copied();
+        let owner = chat.owner.and_then(|id| users.get(&id));
+        Ok(Make {
+            owner: owner.map(|user| user.pk),
+            stranger,
+            chat,
+        })
+    }
+
+    /// The chat that matches, with what its latest message says, without its members.
+    pub(super) async fn found(&self, filter: Document) -> Result<Option<FoundChat>, StoreError> {
+        let Some(found) = self.one::<ChatDocument>(filter).await? else {
+            return Ok(None);
+        };
+        let latest = self.latest(found.chat.id).await?;
+        found.with(latest).map(Some)
+    }
+
+    /// The chat that matches, with all that belongs to it.
+    pub(super) async fn chat_now(&self, filter: Document) -> Result<Option<Chat>, StoreError> {
+        let Some(found) = self.found(filter).await? else {
+            return Ok(None);
+        };
+        Ok(self.with_members([found.chat]).await?.pop())
+    }
+
+    /// The same, for the end of something that is given up as a whole.
+    pub(super) async fn chat_afterwards(&self, id: ChatId) -> Result<Option<Chat>, StoreError> {
+        within_patience(again_and_again(|| self.chat_now(doc! { "_id": id }))).await
+    }
+}
+
+/// What `$max` does to the times of a chat that has changed.
+pub(super) fn touched(at: Timestamp) -> Document {
+    doc! { "modified_at": date(at), "active_at": date(at) }
+}
+
+/// Makes a chat with its members.
+struct Make {
+    chat: NewChat,
+    owner: Option<UserPk>,
+    /// A member that is no user.
+    stranger: Option<UserId>,
+}
+
+#[async_trait]
+impl Step for Make {
+    type Answer = ();
+
+    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
+        let new = &self.chat;
+        let at = date(new.at);
+        let document = ChatDocument {
+            id: new.id.into(),
+            pk: store.next_pk(CHATS, session).await?,
+            name: new.name.clone(),
+            policy: new.policy.into(),
+            owner: self.owner,
+            team: new.team,
+            places: 0,
+            created_at: at,
+            modified_at: at,
+            active_at: at,
+            key: new.key.clone().map(KeyDocument::from),
+            event: None,
+        };
+        store.insert_chat(document, &new.members, session).await?;
+        match self.stranger {
+            Some(id) => Err(corrupt(format!("no user {id} to add"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Mongo {
+    /// Inserts a chat and its members, in the order given.
+    pub(super) async fn insert_chat(
+        &self,
+        mut chat: ChatDocument,
+        members: &[UserId],
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
+        let places = (0..).zip(members);
+        let members: Vec<_> = places
+            .map(|(place, user)| MemberDocument {
+                chat: chat.id,
+                user: (*user).into(),
+                place,
+                since: 0,
+                last_read: 0,
+                own: Vec::new(),
+            })
+            .collect();
+        chat.places = i64::try_from(members.len()).unwrap_or(i64::MAX);
+        let chats = self.database.collection::<ChatDocument>(CHATS);
+        chats.insert_one(chat).session(&mut *session).await?;
+        if !members.is_empty() {
+            let places = self.database.collection::<MemberDocument>(MEMBERS);
+            places.insert_many(members).session(session).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a chat; its members and messages are out of sight with it, and are swept later.
+struct Delete(ChatId);
+
+#[async_trait]
+impl Step for Delete {
+    type Answer = bool;
+
+    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
+        let chats = store.raw(CHATS);
+        let delete = chats.delete_one(doc! { "_id": self.0 });
+        let deleted = delete.session(&mut *session).await?.deleted_count > 0;
+        if deleted {
+            store.mark_deleted(&[self.0], session).await?;
+        }
+        Ok(deleted)
+    }
+}

@@ -1,0 +1,327 @@
+//! What stands in each collection, as serde structs, and the way between them and the model.
+//! It refuses to ask the database anything.
+
+use mongodb::bson::{DateTime, Uuid};
+use serde::{Deserialize, Serialize};
+
+use super::fields::{AccessField, PolicyField, Readable, date, time};
+use crate::model::{Chat, ChatPk, EventPk, Fingerprint, IdempotencyKey, Seq, User, UserPk};
+use crate::store::StoreError;
+
+pub(super) const USERS: &str = "users";
+pub(super) const CHATS: &str = "chats";
+pub(super) const MEMBERS: &str = "members";
+pub(super) const MESSAGES: &str = "messages";
+pub(super) const EVENTS: &str = "events";
+/// The number that was given out last, per noun.
+pub(super) const COUNTERS: &str = "counters";
+/// Chats that are gone while their members and messages may not be yet.
+pub(super) const DELETED: &str = "deleted";
+/// The version of all this.
+pub(super) const SCHEMA: &str = "schema";
+
+/// A user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct UserDocument {
+    #[serde(rename = "_id")]
+    id: Uuid,
+    pk: UserPk,
+    external_id: String,
+    username: String,
+    name: String,
+    avatar: String,
+    github: String,
+    image_uuid: Option<String>,
+    created_at: DateTime,
+    modified_at: DateTime,
+}
+
+impl From<User> for UserDocument {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.into(),
+            pk: user.pk,
+            external_id: user.external_id,
+            username: user.username,
+            name: user.name,
+            avatar: user.avatar,
+            github: user.github,
+            image_uuid: user.image_uuid,
+            created_at: date(user.created_at),
+            modified_at: date(user.modified_at),
+        }
+    }
+}
+
+impl Readable for UserDocument {
+    const COLLECTION: &'static str = USERS;
+    type Model = User;
+
+    fn model(self) -> Result<User, StoreError> {
+        Ok(User {
+            id: self.id.into(),
+            pk: self.pk,
+            external_id: self.external_id,
+            username: self.username,
+            name: self.name,
+            avatar: self.avatar,
+            github: self.github,
+            image_uuid: self.image_uuid,
+            created_at: time(self.created_at)?,
+            modified_at: time(self.modified_at)?,
+        })
+    }
+}
+
+/// A chat, without its members.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ChatDocument {
+    #[serde(rename = "_id")]
+    pub(super) id: Uuid,
+    pub(super) pk: ChatPk,
+    pub(super) name: Option<String>,
+    pub(super) policy: PolicyField,
+    pub(super) owner: Option<UserPk>,
+    pub(super) team: Option<i64>,
+    /// How many have ever joined: the place of the next one.
+    pub(super) places: i64,
+    pub(super) created_at: DateTime,
+    pub(super) modified_at: DateTime,
+    /// When something last happened, apart from messages: those speak for themselves.
+    pub(super) active_at: DateTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<KeyDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) event: Option<TalkDocument>,
+}
+
+impl Readable for ChatDocument {
+    const COLLECTION: &'static str = CHATS;
+    type Model = FoundChat;
+
+    fn model(self) -> Result<FoundChat, StoreError> {
+        Ok(FoundChat {
+            chat: Chat {
+                id: self.id.into(),
+                pk: self.pk,
+                policy: self.policy.into(),
+                owner: self.owner,
+                team: self.team,
+                event: self.event.as_ref().map(|talk| talk.pk),
+                members: Vec::new(),
+                head: 0,
+                created_at: time(self.created_at)?,
+                modified_at: time(self.modified_at)?,
+                active_at: time(self.active_at)?,
+                name: self.name,
+            },
+            latest_at: DateTime::MIN,
+            key: self.key,
+            talk: self.event,
+        })
+    }
+}
+
+/// A chat as it was found: its members and its latest message stand elsewhere.
+#[derive(Debug, Clone)]
+pub(super) struct FoundChat {
+    pub(super) chat: Chat,
+    /// When its latest message was stored.
+    pub(super) latest_at: DateTime,
+    pub(super) key: Option<KeyDocument>,
+    /// What makes it an event's.
+    pub(super) talk: Option<TalkDocument>,
+}
+
+impl FoundChat {
+    /// The same with what its latest message says.
+    pub(super) fn with(mut self, latest: Option<LatestDocument>) -> Result<Self, StoreError> {
+        if let Some(latest) = latest {
+            self.latest_at = latest.created_at;
+            self.chat.head = latest.seq;
+            self.chat.active_at = self.chat.active_at.max(time(latest.created_at)?);
+        }
+        Ok(self)
+    }
+}
+
+/// The number and the time of a message.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct LatestDocument {
+    pub(super) seq: Seq,
+    pub(super) created_at: DateTime,
+}
+
+impl Readable for LatestDocument {
+    const COLLECTION: &'static str = MESSAGES;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+/// What makes a chat one of an event's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct TalkDocument {
+    pub(super) pk: EventPk,
+    pub(super) owner: Uuid,
+    pub(super) guest: Uuid,
+    pub(super) access: AccessField,
+    pub(super) version: i64,
+}
+
+/// An idempotency key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct KeyDocument {
+    pub(super) name: String,
+    content: Uuid,
+}
+
+impl KeyDocument {
+    pub(super) fn content(&self) -> Fingerprint {
+        Fingerprint::from_bytes(self.content.bytes())
+    }
+}
+
+impl From<KeyDocument> for IdempotencyKey {
+    fn from(key: KeyDocument) -> Self {
+        Self {
+            content: key.content(),
+            name: key.name,
+        }
+    }
+}
+
+impl From<IdempotencyKey> for KeyDocument {
+    fn from(key: IdempotencyKey) -> Self {
+        Self {
+            name: key.name,
+            content: Uuid::from_bytes(*key.content.as_bytes()),
+        }
+    }
+}
+
+/// A member of a chat.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct MemberDocument {
+    pub(super) chat: Uuid,
+    pub(super) user: Uuid,
+    /// The order of joining.
+    pub(super) place: i64,
+    /// The number of the latest message when the member joined. Own messages after it count as
+    /// read by their sender; those of an earlier membership do not.
+    pub(super) since: Seq,
+    /// How far the member has said to have read.
+    pub(super) last_read: Seq,
+    /// The number of the member's latest own message, which a query adds; never stored.
+    #[serde(default, skip_serializing)]
+    pub(super) own: Vec<OwnDocument>,
+}
+
+impl MemberDocument {
+    /// How far the member has read: what was said, or its own latest message.
+    pub(super) fn position(&self) -> Seq {
+        self.position_with(self.own.first().map_or(0, |own| own.seq))
+    }
+
+    /// The same for one whose latest own message is known.
+    pub(super) fn position_with(&self, own: Seq) -> Seq {
+        if own > self.since {
+            self.last_read.max(own)
+        } else {
+            self.last_read
+        }
+    }
+}
+
+impl Readable for MemberDocument {
+    const COLLECTION: &'static str = MEMBERS;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+/// The number of a message.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct OwnDocument {
+    pub(super) seq: Seq,
+}
+
+/// The same of the latest message of a chat, which a query puts together.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct HeadDocument {
+    #[serde(rename = "_id")]
+    pub(super) chat: Uuid,
+    seq: Seq,
+    created_at: DateTime,
+}
+
+impl HeadDocument {
+    pub(super) fn latest(self) -> LatestDocument {
+        LatestDocument {
+            seq: self.seq,
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl Readable for HeadDocument {
+    const COLLECTION: &'static str = MESSAGES;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+/// The number of a sender's latest message in a chat, which a query puts together.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct SenderDocument {
+    #[serde(rename = "_id")]
+    pub(super) sender: Uuid,
+    pub(super) seq: Seq,
+}
+
+impl Readable for SenderDocument {
+    const COLLECTION: &'static str = MESSAGES;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+/// A message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct MessageDocument {
+    /// What makes it this message and no other: what stands for its chat, its sender and the
+    /// sender's own name for it; without such a name its id. So a repeated send meets the first
+    /// one at the index that every collection has, and needs none of its own.
+    #[serde(rename = "_id")]
+    pub(super) key: Uuid,
+    pub(super) id: Uuid,
+    pub(super) chat: Uuid,
+    pub(super) seq: Seq,
+    pub(super) sender: Uuid,
+    pub(super) kind: String,
+    pub(super) text: String,
+    pub(super) photos: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_id: Option<String>,
+    /// Whether its sender called it read already when sending it.
+    pub(super) read: bool,
+    pub(super) created_at: DateTime,
+    pub(super) modified_at: DateTime,
+}
+
+impl Readable for MessageDocument {
+    const COLLECTION: &'static str = MESSAGES;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}

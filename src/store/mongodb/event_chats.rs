@@ -1,0 +1,206 @@
+//! The chats of events in MongoDB, as one of the two in them sees them.
+//! It refuses to know who may do what there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, Uuid, doc};
+use tracing::error;
+
+use super::Mongo;
+use super::chats::touched;
+use super::documents::{CHATS, ChatDocument, EVENTS, FoundChat, MemberDocument, TalkDocument};
+use super::event_documents::EventDocument;
+use super::failure::corrupt;
+use super::fields::{AccessField, PolicyField, date};
+use super::reading::Query;
+use super::step::Step;
+use crate::model::{Access, ChatId, EventChat, NewEventChat, Standing, User, UserId};
+use crate::store::StoreError;
+
+/// What events' chats are made of, read together for several of them.
+struct Parts {
+    users: HashMap<UserId, Arc<User>>,
+    events: HashMap<i64, EventDocument>,
+    members: HashMap<(Uuid, Uuid), MemberDocument>,
+}
+
+impl Mongo {
+    /// This chat as one of an event's; `None`: it is none.
+    pub(super) async fn talk(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
+        let filter = doc! { "_id": chat, "event.pk": { "$exists": true } };
+        let Some(found) = self.found(filter).await? else {
+            return Ok(None);
+        };
+        let parts = self.parts(std::slice::from_ref(&found)).await?;
+        parts.talk(found)
+    }
+
+    /// Those of these chats that are events'.
+    pub(super) async fn talks(
+        &self,
+        chats: &[ChatId],
+    ) -> Result<HashMap<ChatId, EventChat>, StoreError> {
+        if chats.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let of_events = doc! { "_id": { "$in": chats }, "event.pk": { "$exists": true } };
+        let found = self.found_all(Query::all(of_events)).await?;
+        let talks = self.complete(found).await?;
+        Ok(talks.into_iter().map(|talk| (talk.chat, talk)).collect())
+    }
+
+    /// These chats of events, with all that belongs to them. One that lacks something is
+    /// reported in the log and left out.
+    pub(super) async fn complete(
+        &self,
+        found: Vec<FoundChat>,
+    ) -> Result<Vec<EventChat>, StoreError> {
+        let parts = self.parts(&found).await?;
+        let mut talks = Vec::with_capacity(found.len());
+        for found in found {
+            match parts.talk(found) {
+                Ok(talk) => talks.extend(talk),
+                Err(error) => error!(%error, "the chat of an event was left out"),
+            }
+        }
+        Ok(talks)
+    }
+
+    async fn parts(&self, found: &[FoundChat]) -> Result<Parts, StoreError> {
+        let talks = || found.iter().filter_map(|found| found.talk.as_ref());
+        let users = talks().flat_map(|talk| [talk.owner.into(), talk.guest.into()]);
+        let events: Vec<_> = talks().map(|talk| talk.pk).collect();
+        let chats: Vec<_> = found.iter().map(|found| found.chat.id).collect();
+        let (users, events, members) = tokio::try_join!(
+            self.users_by_id(users),
+            self.readable::<EventDocument>(Query::all(doc! { "_id": { "$in": events } })),
+            self.members_with_own(doc! { "chat": { "$in": chats } })
+        )?;
+        let events = events.into_iter().map(|event| (event.pk, event));
+        let members = members
+            .into_iter()
+            .map(|member| ((member.chat, member.user), member));
+        Ok(Parts {
+            users,
+            events: events.collect(),
+            members: members.collect(),
+        })
+    }
+}
+
+impl Parts {
+    /// This chat as one of an event's; `None`: it is none, or not any more.
+    fn talk(&self, found: FoundChat) -> Result<Option<EventChat>, StoreError> {
+        let FoundChat { chat, talk, .. } = found;
+        let Some(talk) = talk else {
+            return Ok(None);
+        };
+        // It was deleted between two questions, and its chats with it.
+        let Some(event) = self.events.get(&talk.pk) else {
+            return Ok(None);
+        };
+        let user = |id: Uuid| {
+            let user = self.users.get(&id.into()).map(Arc::clone);
+            user.ok_or_else(|| corrupt(format!("the event's chat {}: no user {id}", chat.id)))
+        };
+        let read = |user: Uuid| {
+            let member = self.members.get(&(chat.id.into(), user));
+            member.map_or(0, MemberDocument::position)
+        };
+        let (owner_read, guest_read) = (read(talk.owner), read(talk.guest));
+        Ok(Some(EventChat {
+            chat: chat.id,
+            chat_pk: chat.pk,
+            event: Arc::new(event.clone().with_owner(user(talk.owner)?)?),
+            guest: user(talk.guest)?,
+            standing: Standing {
+                // A message that came between two questions was counted as read.
+                head: chat.head.max(owner_read).max(guest_read),
+                owner_read,
+                guest_read,
+                access: talk.access.into(),
+                access_version: talk.version,
+            },
+            active_at: chat.active_at,
+        }))
+    }
+}
+
+/// Finds or opens the chat of an event with a guest. Answers whether it is new, and which it is;
+/// `None`: there is no such event.
+pub(super) struct Open(pub(super) NewEventChat);
+
+#[async_trait::async_trait]
+impl Step for Open {
+    type Answer = Option<(bool, ChatId)>;
+
+    async fn take(
+        &self,
+        store: &Mongo,
+        session: &mut ClientSession,
+    ) -> Result<Self::Answer, StoreError> {
+        let new = &self.0;
+        // Counted up, so that nobody deletes the event at the same moment.
+        let events = store.database.collection::<EventDocument>(EVENTS);
+        let opened = doc! { "$inc": { "opened": 1_i64 } };
+        let event = events.find_one_and_update(doc! { "_id": new.event }, opened);
+        let Some(event) = event.session(&mut *session).await? else {
+            return Ok(None);
+        };
+        let chats = store.database.collection::<ChatDocument>(CHATS);
+        let known = doc! { "event.pk": new.event, "event.guest": new.guest };
+        if let Some(chat) = chats.find_one(known).session(&mut *session).await? {
+            return Ok(Some((false, chat.id.into())));
+        }
+        let owner = UserId::from(event.owner);
+        let users = store.users_by_id(std::iter::once(owner)).await?;
+        let document = ChatDocument {
+            id: new.id.into(),
+            pk: store.next_pk(CHATS, session).await?,
+            name: None,
+            policy: PolicyField::Closed,
+            owner: users.get(&owner).map(|user| user.pk),
+            team: None,
+            places: 0,
+            created_at: date(new.at),
+            modified_at: date(new.at),
+            active_at: date(new.at),
+            key: None,
+            event: Some(TalkDocument {
+                pk: new.event,
+                owner: event.owner,
+                guest: new.guest.into(),
+                access: AccessField::Unasked,
+                version: 0,
+            }),
+        };
+        store
+            .insert_chat(document, &[owner, new.guest], session)
+            .await?;
+        Ok(Some((true, new.id)))
+    }
+}
+
+impl Mongo {
+    /// Changes the access of an event's chat. Answers whether it did.
+    pub(super) async fn change_access_of(
+        &self,
+        chat: ChatId,
+        from: &[Access],
+        to: Access,
+        at: jiff::Timestamp,
+    ) -> Result<bool, StoreError> {
+        let from = from.iter().filter(|access| **access != to);
+        let from: Vec<Bson> = from.map(|access| (*access).into()).collect();
+        let due = doc! { "_id": chat, "event.access": { "$in": from } };
+        let change = doc! {
+            "$set": { "event.access": to },
+            "$inc": { "event.version": 1_i64 },
+            "$max": touched(at),
+        };
+        let changed = self.raw(CHATS).update_one(due, change).await?;
+        Ok(changed.modified_count > 0)
+    }
+}

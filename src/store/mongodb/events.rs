@@ -1,0 +1,272 @@
+//! Events in MongoDB.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mongodb::ClientSession;
+use mongodb::bson::{Document, doc};
+
+use super::Mongo;
+use super::documents::{CHATS, ChatDocument, EVENTS, KeyDocument};
+use super::event_chats::Open;
+use super::event_documents::EventDocument;
+use super::failure::{corrupt, patiently};
+use super::fields::date;
+use super::reading::Query;
+use super::step::Step;
+use crate::model::{
+    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint, NewEvent,
+    NewEventChat, User, UserId,
+};
+use crate::store::{Events, StoreError};
+
+#[async_trait]
+impl Events for Mongo {
+    async fn create_event(&self, event: NewEvent) -> Result<Event, StoreError> {
+        let users = patiently(|| self.users_by_id(std::iter::once(event.owner))).await?;
+        let Some(owner) = users.get(&event.owner) else {
+            return Err(corrupt(format!("no user {} to own it", event.owner)));
+        };
+        let made = self.numbered(Make(event)).await?;
+        made.with_owner(Arc::clone(owner))
+    }
+
+    async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError> {
+        patiently(|| self.event_now(doc! { "_id": pk }))
+            .await
+            .map(|found| found.map(|(event, _)| event))
+    }
+
+    async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError> {
+        let found = patiently(|| self.event_now(doc! { "key.name": name })).await?;
+        Ok(found.and_then(|(event, key)| Some((event, key?.content()))))
+    }
+
+    async fn events_after(
+        &self,
+        owner: Option<UserId>,
+        after: EventPk,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        patiently(|| async {
+            let mut filter = doc! { "_id": { "$gt": after } };
+            if let Some(owner) = owner {
+                filter.insert("owner", owner);
+            }
+            let found = self.readable::<EventDocument>(Query {
+                filter,
+                sort: doc! { "_id": 1 },
+                limit,
+                ..Query::default()
+            });
+            let found = found.await?;
+            let owners = found.iter().map(|event| event.owner.into());
+            let owners = self.users_by_id(owners).await?;
+            let events = found.into_iter().map(|event| {
+                let owner = owners.get(&event.owner.into());
+                with_owner(event, owner)
+            });
+            events.collect()
+        })
+        .await
+    }
+
+    async fn change_event(
+        &self,
+        pk: EventPk,
+        change: EventChange,
+        at: Timestamp,
+    ) -> Result<Option<Event>, StoreError> {
+        let mut update = doc! { "$max": { "modified_at": date(at) } };
+        let set = what_changes(change);
+        if !set.is_empty() {
+            update.insert("$set", set);
+        }
+        let changed = patiently(|| async {
+            let events = self.raw(EVENTS);
+            events
+                .update_one(doc! { "_id": pk }, update.clone())
+                .await?;
+            self.event_now(doc! { "_id": pk }).await
+        });
+        Ok(changed.await?.map(|(event, _)| event))
+    }
+
+    async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
+        let deleted = self.in_one_step(Delete(pk)).await?;
+        if let Some(chats) = &deleted {
+            for (chat, _) in chats {
+                self.ends.forget(*chat);
+            }
+            self.sweep_or_leave().await;
+        }
+        Ok(deleted)
+    }
+
+    async fn open_event_chat(
+        &self,
+        chat: NewEventChat,
+    ) -> Result<Option<(bool, EventChat)>, StoreError> {
+        let event = doc! { "_id": chat.event };
+        if patiently(|| self.one::<EventDocument>(event.clone()))
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        let guest = patiently(|| self.users_by_id(std::iter::once(chat.guest))).await?;
+        if guest.is_empty() {
+            return Err(corrupt(format!("no user {} to open it", chat.guest)));
+        }
+        // Mostly it is there, and whoever only reads waits for nobody.
+        let known = doc! { "event.pk": chat.event, "event.guest": chat.guest };
+        let known = patiently(|| self.one::<ChatDocument>(known.clone())).await?;
+        let opened = match known {
+            Some(known) => Some((false, known.chat.id)),
+            None => self.numbered(Open(chat)).await?,
+        };
+        let Some((fresh, id)) = opened else {
+            return Ok(None);
+        };
+        let talk = patiently(|| self.talk(id)).await?;
+        Ok(talk.map(|talk| (fresh, talk)))
+    }
+
+    async fn change_access(
+        &self,
+        chat: ChatId,
+        from: &[Access],
+        to: Access,
+        at: Timestamp,
+    ) -> Result<Option<(bool, EventChat)>, StoreError> {
+        let changed = patiently(|| self.change_access_of(chat, from, to, at)).await?;
+        let talk = patiently(|| self.talk(chat)).await?;
+        Ok(talk.map(|talk| (changed, talk)))
+    }
+
+    async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
+        patiently(|| self.talk(chat)).await
+    }
+
+    async fn event_chats_of(
+        &self,
+        user: UserId,
+        limit: usize,
+    ) -> Result<Vec<EventChat>, StoreError> {
+        patiently(|| async {
+            let of_events = doc! { "event.pk": { "$exists": true } };
+            let mut found = self.by_activity(user, of_events).await?;
+            found.truncate(limit);
+            self.complete(found).await
+        })
+        .await
+    }
+}
+
+impl Mongo {
+    /// The event that matches, with the key that it was created with.
+    async fn event_now(
+        &self,
+        filter: Document,
+    ) -> Result<Option<(Event, Option<KeyDocument>)>, StoreError> {
+        let Some(found) = self.one::<EventDocument>(filter).await? else {
+            return Ok(None);
+        };
+        let owner = found.owner.into();
+        let owners = self.users_by_id(std::iter::once(owner)).await?;
+        let key = found.key.clone();
+        Ok(Some((with_owner(found, owners.get(&owner))?, key)))
+    }
+}
+
+/// The event, whose owner has to be there.
+pub(super) fn with_owner(
+    event: EventDocument,
+    owner: Option<&Arc<User>>,
+) -> Result<Event, StoreError> {
+    match owner {
+        Some(owner) => event.with_owner(Arc::clone(owner)),
+        None => Err(corrupt(format!(
+            "the document {} in {EVENTS}: no such owner",
+            event.pk
+        ))),
+    }
+}
+
+/// The fields that a change names.
+fn what_changes(change: EventChange) -> Document {
+    let mut set = Document::new();
+    if let Some(name) = change.name {
+        set.insert("name", name);
+    }
+    if let Some(icons) = change.icons {
+        set.insert("icons", icons);
+    }
+    if let Some(location) = change.location {
+        set.insert("location", location);
+    }
+    if let Some(starts) = change.starts {
+        set.insert("starts", starts);
+    }
+    if let Some(ends) = change.ends {
+        set.insert("ends", ends);
+    }
+    set
+}
+
+/// Makes an event.
+struct Make(NewEvent);
+
+#[async_trait]
+impl Step for Make {
+    type Answer = EventDocument;
+
+    async fn take(
+        &self,
+        store: &Mongo,
+        session: &mut ClientSession,
+    ) -> Result<EventDocument, StoreError> {
+        let new = self.0.clone();
+        let pk = store.next_pk(EVENTS, session).await?;
+        let document = EventDocument::new(pk, new.owner, new.details, new.key, new.at);
+        let events = store.database.collection::<EventDocument>(EVENTS);
+        events.insert_one(&document).session(session).await?;
+        Ok(document)
+    }
+}
+
+/// Deletes an event and its chats, whose members and messages are out of sight with them.
+struct Delete(EventPk);
+
+#[async_trait]
+impl Step for Delete {
+    type Answer = Option<Vec<(ChatId, ChatPk)>>;
+
+    async fn take(
+        &self,
+        store: &Mongo,
+        session: &mut ClientSession,
+    ) -> Result<Self::Answer, StoreError> {
+        let events = store.raw(EVENTS);
+        let event = events.delete_one(doc! { "_id": self.0 });
+        if event.session(&mut *session).await?.deleted_count == 0 {
+            return Ok(None);
+        }
+        let chats = store.database.collection::<ChatDocument>(CHATS);
+        let of_event = doc! { "event.pk": self.0 };
+        let mut found = chats.find(of_event.clone()).session(&mut *session).await?;
+        let mut deleted = Vec::new();
+        while found.advance(session).await? {
+            let chat = found.deserialize_current()?;
+            deleted.push((ChatId::from(chat.id), chat.pk));
+        }
+        drop(found);
+        deleted.sort_by_key(|(_, pk)| *pk);
+        chats.delete_many(of_event).session(&mut *session).await?;
+        let ids: Vec<_> = deleted.iter().map(|(id, _)| *id).collect();
+        store.mark_deleted(&ids, session).await?;
+        Ok(Some(deleted))
+    }
+}

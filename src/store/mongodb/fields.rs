@@ -1,0 +1,153 @@
+//! How ids, times and choices stand in documents, and how a document becomes what it means.
+//! It refuses to know which fields a document has.
+
+use jiff::Timestamp;
+use mongodb::bson::{Bson, DateTime, RawDocument, Uuid, deserialize_from_slice};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::failure::corrupt;
+use crate::model::{Access, ChatId, MessageId, Policy, UserId};
+use crate::store::StoreError;
+
+/// An id as the UUID that a document has, and back.
+macro_rules! id_field {
+    ($name:ident) => {
+        impl From<$name> for Bson {
+            fn from(id: $name) -> Self {
+                Uuid::from_bytes(*id.as_bytes()).into()
+            }
+        }
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                Uuid::from_bytes(*id.as_bytes())
+            }
+        }
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self::from_bytes(id.bytes())
+            }
+        }
+    };
+}
+
+id_field!(UserId);
+id_field!(ChatId);
+id_field!(MessageId);
+
+/// [`Policy`] as a document has it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PolicyField {
+    Closed,
+    Open,
+}
+
+impl From<Policy> for PolicyField {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Closed => Self::Closed,
+            Policy::Open => Self::Open,
+        }
+    }
+}
+
+impl From<PolicyField> for Policy {
+    fn from(policy: PolicyField) -> Self {
+        match policy {
+            PolicyField::Closed => Self::Closed,
+            PolicyField::Open => Self::Open,
+        }
+    }
+}
+
+/// [`Access`] as a document has it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AccessField {
+    Unasked,
+    Asked,
+    Granted,
+}
+
+impl From<AccessField> for Access {
+    fn from(access: AccessField) -> Self {
+        match access {
+            AccessField::Unasked => Self::Unasked,
+            AccessField::Asked => Self::Asked,
+            AccessField::Granted => Self::Granted,
+        }
+    }
+}
+
+impl From<Access> for AccessField {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Unasked => Self::Unasked,
+            Access::Asked => Self::Asked,
+            Access::Granted => Self::Granted,
+        }
+    }
+}
+
+impl From<Access> for Bson {
+    fn from(access: Access) -> Self {
+        let text = match access {
+            Access::Unasked => "unasked",
+            Access::Asked => "asked",
+            Access::Granted => "granted",
+        };
+        text.into()
+    }
+}
+
+/// A document that can be read, and what it means.
+pub(super) trait Readable: DeserializeOwned + Send {
+    /// Where it stands.
+    const COLLECTION: &'static str;
+    /// What it is for the others.
+    type Model: Send;
+
+    /// What it is for the others; `Corrupt` if it cannot be that.
+    fn model(self) -> Result<Self::Model, StoreError>;
+}
+
+/// What this document means; `Corrupt`, with its collection and its id, if that cannot be said.
+pub(super) fn decode<D: Readable>(document: &RawDocument) -> Result<D::Model, StoreError> {
+    let decoded = deserialize_from_slice::<D>(document.as_bytes());
+    let decoded = decoded.map_err(|error| error.to_string()).and_then(|read| {
+        read.model().map_err(|error| match error {
+            StoreError::Corrupt(why) => why,
+            error => error.to_string(),
+        })
+    });
+    decoded.map_err(|why| {
+        let id = document.get("_id").ok().flatten();
+        let id = id.and_then(|id| Bson::try_from(id).ok());
+        let id = id.map_or_else(|| "without an _id".into(), |id| name(&id));
+        corrupt(format!("the document {id} in {}: {why}", D::COLLECTION))
+    })
+}
+
+/// An `_id` for people.
+fn name(id: &Bson) -> String {
+    match id {
+        Bson::Binary(binary) => match binary.to_uuid() {
+            Ok(uuid) => uuid.to_string(),
+            Err(_) => id.to_string(),
+        },
+        id => id.to_string(),
+    }
+}
+
+/// A time as a document has it: whole milliseconds.
+pub(super) fn date(at: Timestamp) -> DateTime {
+    DateTime::from_millis(at.as_millisecond())
+}
+
+/// The time that a document gives.
+pub(super) fn time(date: DateTime) -> Result<Timestamp, StoreError> {
+    let millisecond = date.timestamp_millis();
+    Timestamp::from_millisecond(millisecond)
+        .map_err(|error| corrupt(format!("no time: {millisecond} ms ({error})")))
+}

@@ -1,0 +1,353 @@
+//! Whether both stores answer alike: the same commands in any order to SQLite and to MongoDB.
+//! It refuses to say which of the two is right.
+
+mod acts;
+
+use std::fmt::Debug;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use self::acts::{Act, act};
+use super::replica_set::Scratch;
+use crate::model::{
+    ChatChange, ChatId, Draft, Entry, EventChange, EventDetails, Fingerprint, History,
+    IdempotencyKey, MessageId, NewChat, NewEvent, NewEventChat, NewUser, Policy, Profile, Range,
+    UserId, Window,
+};
+use crate::store::contract::{Subject, at};
+use crate::store::{Store, StoreError};
+
+/// How many sequences are tried; each is a database of its own.
+const CASES: u32 = 12;
+
+/// What there is to choose from, beside one of each that there is not.
+struct Known {
+    users: Vec<UserId>,
+    chats: Vec<ChatId>,
+    /// Those among the chats that are events'.
+    talks: Vec<ChatId>,
+}
+
+impl Known {
+    fn user(&self, index: usize) -> UserId {
+        self.users[index % self.users.len()]
+    }
+
+    fn chat(&self, index: usize) -> ChatId {
+        self.chats[index % self.chats.len()]
+    }
+}
+
+/// The answer, comparable: an error counts by its kind.
+fn told<T: Debug>(answer: Result<T, StoreError>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:#?}"),
+        Err(StoreError::Duplicate) => "Duplicate".into(),
+        Err(StoreError::Corrupt(_)) => "Corrupt".into(),
+        Err(error @ StoreError::Unavailable(_)) => panic!("{error:?}"),
+    }
+}
+
+fn text(number: u8) -> String {
+    format!("name {number}")
+}
+
+fn profile(handle: Option<u8>) -> Profile {
+    Profile {
+        username: handle.map(text),
+        ..Profile::default()
+    }
+}
+
+fn key(number: u8) -> IdempotencyKey {
+    IdempotencyKey {
+        name: text(number),
+        content: Fingerprint::of("what was asked"),
+    }
+}
+
+/// What both answer to the same question.
+macro_rules! both {
+    ($stores:expr, $store:ident => $question:expr) => {{
+        let $store = &$stores.0;
+        let one = told($question.await);
+        let $store = &$stores.1;
+        (one, told($question.await))
+    }};
+}
+
+/// What both answer to an act; new ids are chosen once for both.
+async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (String, String) {
+    match act {
+        Act::MakeUser { name, handle, now } => {
+            let new = NewUser {
+                id: UserId::new(at(now)),
+                external_id: format!("user {name}"),
+                profile: profile(handle),
+                at: at(now),
+            };
+            known.users.push(new.id);
+            both!(stores, store => store.find_or_create_user(new.clone()))
+        }
+        Act::UpdateUser { user, handle, now } => {
+            let user = known.user(user);
+            both!(stores, store => store.update_user(user, profile(handle), at(now)))
+        }
+        Act::MakeChat {
+            members,
+            policy,
+            key,
+            now,
+        } => {
+            let new = new_chat(known, &members, policy, key, now);
+            known.chats.push(new.id);
+            both!(stores, store => store.create_chat(new.clone()))
+        }
+        Act::ChangeChat {
+            chat,
+            name,
+            team,
+            now,
+        } => {
+            let chat = known.chat(chat);
+            let change = ChatChange {
+                name: name.map(text),
+                // A team of 0 takes it away.
+                team: team.map(|team| (team > 0).then_some(team)),
+            };
+            both!(stores, store => store.change_chat(chat, change.clone(), at(now)))
+        }
+        Act::DeleteChat { chat } => {
+            let chat = known.chat(chat);
+            both!(stores, store => store.delete_chat(chat))
+        }
+        of_chats => answers_about_chats(stores, of_chats, known).await,
+    }
+}
+
+async fn answers_about_chats(
+    stores: &(Subject, Subject),
+    act: Act,
+    known: &mut Known,
+) -> (String, String) {
+    match act {
+        Act::Join {
+            chat,
+            user,
+            read,
+            now,
+        } => {
+            let (chat, user) = (known.chat(chat), known.user(user));
+            both!(stores, store => store.add_member(chat, user, read, at(now)))
+        }
+        // The two of an event's chat stay in it.
+        Act::Leave { chat, .. } if known.talks.contains(&known.chat(chat)) => Default::default(),
+        Act::Leave { chat, user, now } => {
+            let (chat, user) = (known.chat(chat), known.user(user));
+            both!(stores, store => store.remove_member(chat, user, at(now)))
+        }
+        Act::Read { chat, user, read } => {
+            let (chat, user) = (known.chat(chat), known.user(user));
+            both!(stores, store => store.advance_read(chat, user, read))
+        }
+        Act::Send { entries } => {
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|entry| sent(known, entry))
+                .collect();
+            both!(stores, store => store.append(entries.clone()))
+        }
+        of_events => answers_about_events(stores, of_events, known).await,
+    }
+}
+
+async fn answers_about_events(
+    stores: &(Subject, Subject),
+    act: Act,
+    known: &mut Known,
+) -> (String, String) {
+    match act {
+        Act::MakeEvent {
+            owner,
+            key: number,
+            now,
+        } => {
+            let new = NewEvent {
+                owner: known.user(owner),
+                details: EventDetails::default(),
+                key: number.map(key),
+                at: at(now),
+            };
+            both!(stores, store => store.create_event(new.clone()))
+        }
+        Act::ChangeEvent { event, name, now } => {
+            let change = EventChange {
+                name: name.map(text),
+                ..EventChange::default()
+            };
+            both!(stores, store => store.change_event(event, change.clone(), at(now)))
+        }
+        Act::DeleteEvent { event } => both!(stores, store => store.delete_event(event)),
+        Act::Open { event, guest, now } => {
+            let (id, guest) = (ChatId::new(at(now)), known.user(guest));
+            // Nobody writes to oneself.
+            let event_now = stores.0.event(event).await.expect("an answer");
+            if event_now.is_some_and(|event| event.owner.id == guest) {
+                return Default::default();
+            }
+            known.chats.push(id);
+            known.talks.push(id);
+            let new = NewEventChat {
+                id,
+                event,
+                guest,
+                at: at(now),
+            };
+            both!(stores, store => store.open_event_chat(new.clone()))
+        }
+        Act::Decide {
+            chat,
+            from,
+            to,
+            now,
+        } => {
+            let chat = known.chat(chat);
+            both!(stores, store => store.change_access(chat, &from, to, at(now)))
+        }
+        other => panic!("{other:?} is not about events"),
+    }
+}
+
+fn new_chat(
+    known: &Known,
+    members: &[usize],
+    policy: Policy,
+    number: Option<u8>,
+    now: i64,
+) -> NewChat {
+    let mut members: Vec<_> = members.iter().map(|member| known.user(*member)).collect();
+    members.sort_unstable();
+    members.dedup();
+    NewChat {
+        id: ChatId::new(at(now)),
+        name: None,
+        policy,
+        owner: members.first().copied(),
+        team: None,
+        members,
+        key: number.map(key),
+        at: at(now),
+    }
+}
+
+fn sent(known: &Known, (chat, sender, client_id, now): (usize, usize, Option<u8>, i64)) -> Entry {
+    Entry {
+        id: MessageId::new(at(now)),
+        chat: known.chat(chat),
+        sender: known.user(sender),
+        origin: None,
+        draft: Draft {
+            kind: "text".into(),
+            text: format!("at {now}"),
+            photos: client_id.map(text).into_iter().collect(),
+            client_id: client_id.map(text),
+            sent_as_read: now % 2 == 0,
+        },
+        at: at(now),
+    }
+}
+
+/// Everything that a store says about what there is.
+async fn everything(store: &dyn Store, known: &Known) -> Vec<String> {
+    let mut all = vec![
+        told(store.users_after(1, 3).await),
+        told(store.chats_after(0, 4).await),
+        told(store.events_after(None, 0, 9).await),
+        told(store.users(&known.users).await),
+        told(store.unknown_users(&known.users).await),
+        told(store.chat_by_key(&text(0)).await),
+        told(store.event_by_key(&text(1)).await),
+    ];
+    for user in &known.users {
+        let seats = store.seats_of(*user).await;
+        let page = store.chats_of(*user, None, 2).await;
+        let before = page.as_ref().ok().and_then(|page| page.next);
+        all.extend([
+            told(seats.map(|mut seats| {
+                seats.sort_unstable();
+                seats
+            })),
+            told(page),
+            told(store.chats_of(*user, before, 9).await),
+            told(store.visible_chats(*user, 3).await),
+            told(store.events_after(Some(*user), 1, 9).await),
+            told(store.event_chats_of(*user, 2).await),
+        ]);
+    }
+    let ranges = [
+        (Range::default(), Window::First(3)),
+        (
+            Range {
+                after: Some(1),
+                before: Some(5),
+                ..Range::default()
+            },
+            Window::Last(2),
+        ),
+        (
+            Range {
+                from: Some(at(10)),
+                to: Some(at(40)),
+                ..Range::default()
+            },
+            Window::Last(9),
+        ),
+    ];
+    for chat in &known.chats {
+        for (range, window) in ranges {
+            let history = History { range, window };
+            all.push(told(store.messages(*chat, history).await));
+        }
+        all.push(told(store.event_chat(*chat).await));
+        all.push(told(store.reads(*chat).await));
+    }
+    all
+}
+
+async fn compare(acts: Vec<Act>) {
+    let scratch = Scratch::new();
+    let mongodb = scratch.node().await;
+    let sqlite = crate::store::open("sqlite::memory:").await;
+    let stores = (sqlite.expect("a database"), mongodb);
+    let mut known = Known {
+        users: vec![UserId::new(at(0))],
+        chats: vec![ChatId::new(at(0))],
+        talks: Vec::new(),
+    };
+    for act in acts {
+        let shown = format!("{act:?}");
+        let (one, other) = answers(&stores, act, &mut known).await;
+        assert_eq!(one, other, "{shown}");
+    }
+    let one = everything(&*stores.0, &known).await;
+    let other = everything(&*stores.1, &known).await;
+    for (one, other) in one.iter().zip(&other) {
+        assert_eq!(one, other);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn both_stores_answer_alike(acts in vec(act(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(compare(acts));
+    }
+}

@@ -1,0 +1,202 @@
+//! Lists of chats in MongoDB.
+//! It refuses to let one unreadable chat, or one with very many members, spoil a list.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use mongodb::bson::{Document, Uuid, doc};
+
+use super::Mongo;
+use super::documents::{ChatDocument, FoundChat, HeadDocument, MemberDocument};
+use super::reading::Query;
+use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, Seq, UserId};
+use crate::store::{PAGE_MEMBERS, StoreError};
+
+impl Mongo {
+    pub(super) async fn list_after(
+        &self,
+        after: ChatPk,
+        limit: usize,
+    ) -> Result<Vec<Chat>, StoreError> {
+        let query = by_pk(doc! { "pk": { "$gt": after } }, limit);
+        let found = self.found_all(query).await?;
+        self.with_members(found.into_iter().map(|found| found.chat))
+            .await
+    }
+
+    pub(super) async fn list_visible(
+        &self,
+        user: UserId,
+        limit: usize,
+    ) -> Result<Vec<Chat>, StoreError> {
+        let own = async {
+            let own = doc! { "_id": { "$in": self.ids_of(user).await? } };
+            self.readable::<ChatDocument>(by_pk(own, limit)).await
+        };
+        let open = self.readable::<ChatDocument>(by_pk(doc! { "policy": "open" }, limit));
+        let (mut found, own) = tokio::try_join!(open, own)?;
+        found.extend(own);
+        found.sort_by_key(|found| found.chat.pk);
+        found.dedup_by_key(|found| found.chat.pk);
+        found.truncate(limit);
+        let found = self.with_heads(found).await?;
+        self.with_members(found.into_iter().map(|found| found.chat))
+            .await
+    }
+
+    pub(super) async fn page_of(
+        &self,
+        user: UserId,
+        before: Option<ChatCursor>,
+        limit: usize,
+    ) -> Result<ChatPage, StoreError> {
+        let mut found = self.by_activity(user, doc! {}).await?;
+        if let Some(before) = before {
+            let before = (before.active_at, before.pk);
+            found.retain(|found| (found.chat.active_at, found.chat.pk) < before);
+        }
+        // One more than asked for says whether there is a next page.
+        found.truncate(limit.saturating_add(1));
+        let asked_for = found.iter().take(limit).map(|found| found.chat.clone());
+        let chats = self.with_members(asked_for).await?;
+        let more = chats.len() < found.len();
+        let next = chats.last().filter(|_| more).map(|chat| ChatCursor {
+            active_at: chat.active_at,
+            pk: chat.pk,
+        });
+        Ok(ChatPage { chats, next })
+    }
+
+    pub(super) async fn seats(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+        let ids = self.ids_of(user).await?;
+        let found = self
+            .found_all(Query::all(doc! { "_id": { "$in": ids } }))
+            .await?;
+        let seats = found
+            .into_iter()
+            .map(|found| (found.chat.id, found.chat.head));
+        Ok(seats.collect())
+    }
+
+    /// The chats of this user that match, the most recently active first.
+    pub(super) async fn by_activity(
+        &self,
+        user: UserId,
+        mut filter: Document,
+    ) -> Result<Vec<FoundChat>, StoreError> {
+        filter.insert("_id", doc! { "$in": self.ids_of(user).await? });
+        let mut found = self.found_all(Query::all(filter)).await?;
+        found.sort_by_key(|found| Reverse((found.chat.active_at, found.chat.pk)));
+        Ok(found)
+    }
+
+    /// The ids of the chats that this user is a member of, and perhaps of some that are gone.
+    async fn ids_of(&self, user: UserId) -> Result<Vec<Uuid>, StoreError> {
+        let members = self
+            .readable::<MemberDocument>(Query::all(doc! { "user": user }))
+            .await?;
+        Ok(members.into_iter().map(|member| member.chat).collect())
+    }
+
+    /// The chats that match, with what their latest messages say, without their members.
+    pub(super) async fn found_all(&self, query: Query) -> Result<Vec<FoundChat>, StoreError> {
+        let found = self.readable::<ChatDocument>(query).await?;
+        self.with_heads(found).await
+    }
+
+    /// These chats with what their latest messages say: one step in the index for each.
+    pub(super) async fn with_heads(
+        &self,
+        found: Vec<FoundChat>,
+    ) -> Result<Vec<FoundChat>, StoreError> {
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let ids: Vec<_> = found.iter().map(|found| found.chat.id).collect();
+        let stages = [
+            doc! { "$match": { "chat": { "$in": ids } } },
+            doc! { "$sort": { "chat": -1, "seq": -1 } },
+            doc! { "$group": {
+                "_id": "$chat",
+                "seq": { "$first": "$seq" },
+                "created_at": { "$first": "$created_at" },
+            } },
+        ];
+        let heads = self.aggregated::<HeadDocument>(stages).await?;
+        let heads: HashMap<_, _> = heads.into_iter().map(|head| (head.chat, head)).collect();
+        let with_head = |found: FoundChat| {
+            let head = heads.get(&found.chat.id.into());
+            found.with(head.map(|head| head.latest()))
+        };
+        found.into_iter().map(with_head).collect()
+    }
+
+    /// These chats with their members, until those are more than [`PAGE_MEMBERS`].
+    pub(super) async fn with_members(
+        &self,
+        chats: impl IntoIterator<Item = Chat>,
+    ) -> Result<Vec<Chat>, StoreError> {
+        let chats: Vec<_> = chats.into_iter().collect();
+        let ids: Vec<_> = chats.iter().map(|chat| chat.id).collect();
+        let mut members = self.members_of(&ids).await?;
+        let (mut complete, mut count) = (Vec::with_capacity(chats.len()), 0);
+        for mut chat in chats {
+            if count > PAGE_MEMBERS {
+                break;
+            }
+            chat.members = match &mut members {
+                Some(members) => members.remove(&chat.id).unwrap_or_default(),
+                None => self.all_members_of(chat.id).await?,
+            };
+            count += chat.members.len();
+            complete.push(chat);
+        }
+        Ok(complete)
+    }
+
+    /// The members of these chats, in the order of joining; `None`: they are more than
+    /// [`PAGE_MEMBERS`] together.
+    async fn members_of(
+        &self,
+        chats: &[ChatId],
+    ) -> Result<Option<HashMap<ChatId, Vec<UserId>>>, StoreError> {
+        if chats.is_empty() {
+            return Ok(Some(HashMap::new()));
+        }
+        let query = Query {
+            filter: doc! { "chat": { "$in": chats } },
+            limit: PAGE_MEMBERS + 1,
+            ..Query::default()
+        };
+        let mut found = self.readable::<MemberDocument>(query).await?;
+        if found.len() > PAGE_MEMBERS {
+            return Ok(None);
+        }
+        found.sort_by_key(|member| member.place);
+        let mut members: HashMap<_, Vec<_>> = HashMap::new();
+        for member in found {
+            members
+                .entry(member.chat.into())
+                .or_default()
+                .push(member.user.into());
+        }
+        Ok(Some(members))
+    }
+
+    async fn all_members_of(&self, chat: ChatId) -> Result<Vec<UserId>, StoreError> {
+        let query = Query::all(doc! { "chat": chat });
+        let mut found = self.readable::<MemberDocument>(query).await?;
+        found.sort_by_key(|member| member.place);
+        Ok(found.into_iter().map(|member| member.user.into()).collect())
+    }
+}
+
+/// The first of the chats that match, by their numbers.
+pub(super) fn by_pk(filter: Document, limit: usize) -> Query {
+    Query {
+        filter,
+        sort: doc! { "pk": 1 },
+        limit,
+        ..Query::default()
+    }
+}

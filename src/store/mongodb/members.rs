@@ -1,0 +1,236 @@
+//! Members and their read positions in MongoDB. A position is what the member has said, or its
+//! own latest message where that is further on: so that sending needs no write of its own.
+//! It refuses to know anything about them beyond the contract in `store`.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mongodb::ClientSession;
+use mongodb::bson::{Document, Uuid, doc};
+
+use super::Mongo;
+use super::chats::touched;
+use super::documents::{CHATS, LatestDocument, MEMBERS, MESSAGES, MemberDocument, SenderDocument};
+use super::failure::{corrupt, patiently};
+use super::fields::decode;
+use super::reading::Query;
+use super::step::Step;
+use crate::model::{Chat, ChatId, Reads, Seq, UserId};
+use crate::store::{Members, StoreError};
+
+#[async_trait]
+impl Members for Mongo {
+    async fn add_member(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+        at: Timestamp,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        let Some(before) = self.chat_afterwards(chat).await? else {
+            return Ok(None);
+        };
+        let known = patiently(|| self.users_by_id(std::iter::once(user))).await?;
+        if known.is_empty() {
+            return Err(corrupt(format!("no user {user} to add")));
+        }
+        let join = Join {
+            chat,
+            user,
+            read,
+            at,
+        };
+        let fresh = if before.members.contains(&user) {
+            false
+        } else {
+            match self.in_one_step(join).await {
+                // Somebody else has added it meanwhile.
+                Err(StoreError::Duplicate) => false,
+                joined => joined?,
+            }
+        };
+        if !fresh {
+            patiently(|| self.advance(chat, user, read)).await?;
+        }
+        let after = self.chat_afterwards(chat).await?;
+        Ok(after.map(|chat| (fresh, chat)))
+    }
+
+    async fn remove_member(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        let removed = self.in_one_step(Leave { chat, user, at }).await?;
+        let after = self.chat_afterwards(chat).await?;
+        Ok(after.map(|chat| (removed, chat)))
+    }
+
+    async fn advance_read(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+    ) -> Result<Option<bool>, StoreError> {
+        patiently(|| self.advance(chat, user, read)).await
+    }
+
+    async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError> {
+        patiently(|| self.positions(chat)).await
+    }
+}
+
+impl Mongo {
+    /// Moves a member's position forward. Answers whether it moved; `None`: there is no such
+    /// chat, or no such member of it.
+    async fn advance(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+    ) -> Result<Option<bool>, StoreError> {
+        let filter = doc! { "chat": chat, "user": user };
+        let (found, member, own) = tokio::try_join!(
+            self.found(doc! { "_id": chat }),
+            self.one::<MemberDocument>(filter.clone()),
+            self.latest_with(doc! { "chat": chat, "sender": user })
+        )?;
+        let Some((found, member)) = found.zip(member) else {
+            return Ok(None);
+        };
+        let read = read.min(found.chat.head);
+        if read <= member.position_with(own.map_or(0, |own| own.seq)) {
+            return Ok(Some(false));
+        }
+        let mut behind = filter;
+        behind.insert("last_read", doc! { "$lt": read });
+        let further = doc! { "$set": { "last_read": read } };
+        let moved = self.raw(MEMBERS).update_one(behind, further).await?;
+        Ok(Some(moved.modified_count > 0))
+    }
+
+    /// The members that match, each with the number of its own latest message.
+    pub(super) async fn members_with_own(
+        &self,
+        filter: Document,
+    ) -> Result<Vec<MemberDocument>, StoreError> {
+        let stages = [doc! { "$match": filter }, with_own()];
+        self.aggregated::<MemberDocument>(stages).await
+    }
+
+    async fn positions(&self, chat: ChatId) -> Result<Reads, StoreError> {
+        let ids = [chat];
+        let (there, members, own) = tokio::try_join!(
+            self.existing(&ids),
+            self.readable::<MemberDocument>(Query::all(doc! { "chat": chat })),
+            self.own_latest(chat)
+        )?;
+        if there.is_empty() {
+            return Ok(Reads::default());
+        }
+        let positions = members.iter().map(|member| {
+            let own = own.get(&member.user).copied().unwrap_or(0);
+            (member.user.into(), member.position_with(own))
+        });
+        Ok(Reads::new(positions))
+    }
+
+    /// The number of each sender's latest message in a chat: one step in the index per sender.
+    pub(super) async fn own_latest(&self, chat: ChatId) -> Result<HashMap<Uuid, Seq>, StoreError> {
+        let stages = [
+            doc! { "$match": { "chat": chat } },
+            doc! { "$sort": { "chat": -1, "sender": -1, "seq": -1 } },
+            doc! { "$group": { "_id": "$sender", "seq": { "$first": "$seq" } } },
+        ];
+        let found = self.aggregated::<SenderDocument>(stages).await?;
+        Ok(found.into_iter().map(|own| (own.sender, own.seq)).collect())
+    }
+}
+
+/// Adds the number of a member's own latest message to it.
+fn with_own() -> Document {
+    doc! { "$lookup": {
+        "from": MESSAGES,
+        "let": { "chat": "$chat", "user": "$user" },
+        "pipeline": [
+            { "$match": { "$expr": { "$and": [
+                { "$eq": ["$chat", "$$chat"] },
+                { "$eq": ["$sender", "$$user"] },
+            ] } } },
+            { "$sort": { "seq": -1 } },
+            { "$limit": 1 },
+            { "$project": { "_id": 0, "seq": 1 } },
+        ],
+        "as": "own",
+    } }
+}
+
+/// Makes a user a member. Answers whether it is one now: not if there is no such chat.
+struct Join {
+    chat: ChatId,
+    user: UserId,
+    read: Seq,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl Step for Join {
+    type Answer = bool;
+
+    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
+        let chats = store.raw(CHATS);
+        let update = doc! { "$inc": { "places": 1_i64 }, "$max": touched(self.at) };
+        let chat = chats.find_one_and_update(doc! { "_id": self.chat }, update);
+        let Some(before) = chat.session(&mut *session).await? else {
+            return Ok(false);
+        };
+        let place = before.get_i64("places");
+        let place = place.map_err(|error| corrupt(format!("the chat {}: {error}", self.chat)))?;
+        let messages = store.raw(MESSAGES);
+        let latest = messages.find_one(doc! { "chat": self.chat });
+        let latest = latest
+            .sort(doc! { "seq": -1 })
+            .session(&mut *session)
+            .await?;
+        let latest = latest.map(|latest| decode::<LatestDocument>(&latest));
+        let head = latest.transpose()?.map_or(0, |latest| latest.seq);
+        let members = store.database.collection::<MemberDocument>(MEMBERS);
+        let member = MemberDocument {
+            chat: self.chat.into(),
+            user: self.user.into(),
+            place,
+            since: head,
+            last_read: self.read.clamp(0, head),
+            own: Vec::new(),
+        };
+        members.insert_one(member).session(session).await?;
+        Ok(true)
+    }
+}
+
+/// Ends a membership. Answers whether there was one.
+struct Leave {
+    chat: ChatId,
+    user: UserId,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl Step for Leave {
+    type Answer = bool;
+
+    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
+        let members = store.raw(MEMBERS);
+        let member = members.delete_one(doc! { "chat": self.chat, "user": self.user });
+        if member.session(&mut *session).await?.deleted_count == 0 {
+            return Ok(false);
+        }
+        let chats = store.raw(CHATS);
+        let touch = doc! { "$max": touched(self.at) };
+        let chat = chats.update_one(doc! { "_id": self.chat }, touch);
+        chat.session(session).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,222 @@
+//! The `mongod` that the tests ask: one replica set per test process, on a port of its own, in
+//! a folder of its own, and gone with the process however that ends.
+//! It refuses to skip a test: without a `mongod` it fails and says how to get one.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+use mongodb::{Client, Database};
+
+use crate::store::Store;
+
+/// How long it may take to start.
+const START: Duration = Duration::from_mins(1);
+
+/// Runs `mongod` beside a shell that waits for its own input to end, which it does when the
+/// test process does; then both are over, and the folder is gone.
+const SUPERVISOR: &str = r#"
+trap "" INT TERM HUP
+"$0" "$@" >"$FOLDER/log" 2>&1 &
+read -r _
+kill -9 $! 2>/dev/null
+rm -rf "$FOLDER"
+"#;
+
+/// A running replica set.
+struct ReplicaSet {
+    /// The URL up to the database's name, and the options after it.
+    url: (String, String),
+    /// The one that was started for it.
+    _mongod: Option<Mongod>,
+}
+
+/// A database for one test; dropped with this.
+pub(in crate::store) struct Scratch {
+    name: String,
+}
+
+impl Scratch {
+    /// A name that no other test has.
+    pub(in crate::store) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        Self {
+            name: format!("polychat_test_{process}_{number}"),
+        }
+    }
+
+    /// The URL of the database.
+    pub(in crate::store) fn url(&self) -> String {
+        let (server, options) = &replica_set().url;
+        format!("{server}/{}?{options}", self.name)
+    }
+
+    /// A store over it, as one node has it.
+    pub(super) async fn node(&self) -> Arc<dyn Store> {
+        let store = crate::store::open(&self.url()).await;
+        store.expect("a database")
+    }
+
+    /// The same under a name that a failpoint can mean it by.
+    pub(super) async fn node_called(&self, name: &str) -> Arc<dyn Store> {
+        let store = crate::store::open(&format!("{}&appName={name}", self.url())).await;
+        store.expect("a database")
+    }
+
+    /// The database itself, for what no store does.
+    pub(super) async fn database(&self) -> Database {
+        let client = Client::with_uri_str(self.url()).await.expect("a client");
+        client.database(&self.name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let (url, name) = (self.url(), self.name.clone());
+        let dropping = std::thread::spawn(move || {
+            block_on(async {
+                let client = Client::with_uri_str(url).await?;
+                client.database(&name).drop().await?;
+                client.shutdown().immediate(true).await;
+                Ok::<_, mongodb::error::Error>(())
+            })
+        });
+        // A database that stays is no reason to fail.
+        let _ = dropping.join();
+    }
+}
+
+/// An empty store, and what must live as long as it does.
+pub(in crate::store) async fn subject() -> (Arc<dyn Store>, Scratch) {
+    let scratch = Scratch::new();
+    let store = crate::store::open(&scratch.url()).await;
+    (store.expect("a database"), scratch)
+}
+
+fn replica_set() -> &'static ReplicaSet {
+    static RUNNING: OnceLock<ReplicaSet> = OnceLock::new();
+    RUNNING.get_or_init(|| match std::env::var("MONGODB_URI") {
+        Ok(url) => existing(&url),
+        // A runtime of its own: the one of the test that comes first ends before the others.
+        Err(_) => std::thread::spawn(start).join().expect("a mongod"),
+    })
+}
+
+/// The replica set that `MONGODB_URI` names.
+fn existing(url: &str) -> ReplicaSet {
+    let (base, options) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = base.split_once("://").expect("MONGODB_URI is a URL");
+    let hosts = rest.split('/').next().unwrap_or(rest);
+    ReplicaSet {
+        url: (format!("{scheme}://{hosts}"), options.to_owned()),
+        _mongod: None,
+    }
+}
+
+/// Where `mongod` is.
+fn binary() -> PathBuf {
+    let fetched = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mongod/mongod");
+    let path = std::env::var_os("MONGOD").map_or_else(fetched, PathBuf::from);
+    assert!(
+        path.is_file(),
+        "the tests of the MongoDB store need a mongod, and there is none at {}: run `make mongod`, \
+         or let MONGOD name one, or let MONGODB_URI name a replica set",
+        path.display()
+    );
+    path
+}
+
+/// A `mongod` that runs as long as this.
+pub(super) struct Mongod {
+    port: u16,
+    folder: PathBuf,
+    /// Nobody waits for it: while its input is open it runs.
+    _supervisor: Child,
+}
+
+impl Mongod {
+    /// Starts one with these arguments.
+    pub(super) fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        // Free at this moment; nobody else on this machine gets it for a while.
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let supervisor = Command::new("/bin/sh")
+            .args(["-c", SUPERVISOR])
+            .arg(binary())
+            .args(["--bind_ip", "127.0.0.1", "--nounixsocket"])
+            .args(["--port", &port.to_string()])
+            .arg("--dbpath")
+            .arg(&folder)
+            .args(["--wiredTigerCacheSizeGB", "0.25"])
+            .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            .args(arguments)
+            .env("FOLDER", &folder)
+            .stdin(Stdio::piped())
+            .spawn();
+        Self {
+            port,
+            folder,
+            _supervisor: supervisor.expect("a shell"),
+        }
+    }
+
+    /// Its URL, without a database.
+    pub(super) fn server(&self) -> String {
+        format!("mongodb://127.0.0.1:{}", self.port)
+    }
+}
+
+fn start() -> ReplicaSet {
+    let test_commands = ["--setParameter", "enableTestCommands=1"];
+    let set = ["--replSet", "rs0", "--oplogSize", "64"];
+    let mongod = Mongod::start(&[set.as_slice(), &test_commands].concat());
+    if let Err(error) = block_on(initiate(&mongod.server(), mongod.port)) {
+        let log = fs::read_to_string(mongod.folder.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().rev().take(5).collect();
+        panic!("the mongod did not become a replica set: {error}\n{lines:#?}");
+    }
+    ReplicaSet {
+        url: (mongod.server(), "replicaSet=rs0".into()),
+        _mongod: Some(mongod),
+    }
+}
+
+/// Makes it a replica set of one, and waits until that is writable.
+async fn initiate(server: &str, port: u16) -> mongodb::error::Result<()> {
+    let begun = Instant::now();
+    let mut options = ClientOptions::parse(server).await?;
+    options.direct_connection = Some(true);
+    options.server_selection_timeout = Some(START);
+    let admin = Client::with_options(options)?.database("admin");
+    let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
+    let set = doc! { "_id": "rs0", "members": [member] };
+    admin.run_command(doc! { "replSetInitiate": set }).await?;
+    loop {
+        let hello: Document = admin.run_command(doc! { "hello": 1 }).await?;
+        if hello.get_bool("isWritablePrimary").unwrap_or(false) {
+            return Ok(());
+        }
+        if begun.elapsed() > START {
+            return Err(mongodb::error::Error::custom(
+                "it never became writable".to_owned(),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().expect("a runtime");
+    runtime.block_on(work)
+}

@@ -1,0 +1,156 @@
+//! The indexes and the version of what is stored.
+//! It refuses to open a database that a newer version wrote: that one may mean something else.
+
+use futures_util::future::try_join_all;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::IndexOptions;
+use mongodb::{Database, IndexModel};
+
+use super::connection::sentence;
+use super::documents::{CHATS, COUNTERS, DELETED, EVENTS, MEMBERS, MESSAGES, SCHEMA, USERS};
+use crate::store::{OpenError, StoreError};
+
+/// The newest version.
+const VERSION: i64 = 1;
+
+/// Decides who inserts the next message of a chat.
+pub(super) const CHAT_SEQ: &str = "chat_seq";
+
+/// Makes a repeated send harmless, see [`super::documents::MessageDocument`].
+pub(super) const KEY: &str = "_id_";
+
+/// Brings an empty database to the newest version, and one of that version to all its indexes.
+pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
+    let refuse = |error: Error| OpenError(sentence(&error));
+    let schema = database.collection::<Document>(SCHEMA);
+    let found = schema.find_one(doc! { "_id": "version" }).await;
+    if let Some(found) = found.map_err(refuse)? {
+        let version = found.get_i64("version");
+        let version = version.map_err(|error| OpenError(format!("its schema version: {error}")))?;
+        if version > VERSION {
+            return Err(OpenError(format!(
+                "it has schema version {version}, written by a newer polychat; \
+                 this one knows up to {VERSION}"
+            )));
+        }
+    }
+    let made = indexes().into_iter().map(|(name, indexes)| async move {
+        let collection = database.collection::<Document>(name);
+        collection.create_indexes(indexes).await
+    });
+    try_join_all(made).await.map_err(refuse)?;
+    // A transaction must find its collections.
+    for name in [COUNTERS, DELETED] {
+        if let Err(error) = database.create_collection(name).await
+            && !exists_already(&error)
+        {
+            return Err(refuse(error));
+        }
+    }
+    let version = doc! { "$setOnInsert": { "version": VERSION } };
+    let stored = schema
+        .update_one(doc! { "_id": "version" }, version)
+        .upsert(true)
+        .await;
+    match stored.map_err(StoreError::from) {
+        // Another node was faster.
+        Ok(_) | Err(StoreError::Duplicate) => Ok(()),
+        Err(error) => Err(OpenError(error.to_string())),
+    }
+}
+
+/// The indexes that should be there and are not.
+pub(super) async fn missing_indexes(database: &Database) -> Result<Vec<String>, StoreError> {
+    let mut missing = Vec::new();
+    for (name, indexes) in indexes() {
+        let collection = database.collection::<Document>(name);
+        let there = collection.list_index_names().await?;
+        let names = indexes.into_iter().filter_map(|index| index.options?.name);
+        let lacking = names.filter(|index| !there.contains(index));
+        missing.extend(lacking.map(|index| format!("{name}.{index}")));
+    }
+    Ok(missing)
+}
+
+fn exists_already(error: &Error) -> bool {
+    const NAMESPACE_EXISTS: i32 = 48;
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == NAMESPACE_EXISTS)
+}
+
+/// Every index that is not on an `_id`, by collection.
+fn indexes() -> [(&'static str, Vec<IndexModel>); 5] {
+    [
+        (
+            USERS,
+            vec![
+                unique("external_id", doc! { "external_id": 1 }),
+                unique("pk", doc! { "pk": 1 }),
+            ],
+        ),
+        (
+            CHATS,
+            vec![
+                unique("pk", doc! { "pk": 1 }),
+                plain("policy_pk", doc! { "policy": 1, "pk": 1 }),
+                partial("key", doc! { "key.name": 1 }, "key.name"),
+                partial(
+                    "event_guest",
+                    doc! { "event.pk": 1, "event.guest": 1 },
+                    "event.pk",
+                ),
+                sparse("event_owner", doc! { "event.owner": 1 }),
+                sparse("guest", doc! { "event.guest": 1 }),
+            ],
+        ),
+        (
+            MEMBERS,
+            vec![
+                unique("chat_user", doc! { "chat": 1, "user": 1 }),
+                plain("user", doc! { "user": 1, "chat": 1 }),
+            ],
+        ),
+        (
+            MESSAGES,
+            vec![
+                unique(CHAT_SEQ, doc! { "chat": 1, "seq": 1 }),
+                plain("chat_sender_seq", doc! { "chat": 1, "sender": 1, "seq": 1 }),
+            ],
+        ),
+        (
+            EVENTS,
+            vec![
+                plain("owner_pk", doc! { "owner": 1, "_id": 1 }),
+                partial("key", doc! { "key.name": 1 }, "key.name"),
+            ],
+        ),
+    ]
+}
+
+fn plain(name: &str, keys: Document) -> IndexModel {
+    with(keys, IndexOptions::builder().name(name.to_owned()).build())
+}
+
+fn unique(name: &str, keys: Document) -> IndexModel {
+    let options = IndexOptions::builder().name(name.to_owned()).unique(true);
+    with(keys, options.build())
+}
+
+/// Unique among the documents that have this field.
+fn partial(name: &str, keys: Document, field: &str) -> IndexModel {
+    let options = IndexOptions::builder()
+        .name(name.to_owned())
+        .unique(true)
+        .partial_filter_expression(doc! { field: { "$exists": true } });
+    with(keys, options.build())
+}
+
+/// Of the documents that have this field.
+fn sparse(name: &str, keys: Document) -> IndexModel {
+    let options = IndexOptions::builder().name(name.to_owned()).sparse(true);
+    with(keys, options.build())
+}
+
+fn with(keys: Document, options: IndexOptions) -> IndexModel {
+    IndexModel::builder().keys(keys).options(options).build()
+}

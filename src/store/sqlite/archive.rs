@@ -1,0 +1,304 @@
+//! Taking everything out of SQLite, and putting it in.
+//! It refuses to know anything about it beyond the contract in `store`.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::rows::{Millisecond, Texts, taken};
+use super::{Sqlite, chats, events};
+use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId, UserPk};
+use crate::store::archive::{Archive, ChatRecord, EventPart, EventRecord, Greatest, MemberRecord};
+use crate::store::{PAGE_MEMBERS, StoreError};
+
+#[async_trait]
+impl Archive for Sqlite {
+    async fn greatest(&self) -> Result<Greatest, StoreError> {
+        self.read(|transaction| {
+            Ok(Greatest {
+                user: greatest(transaction, "users")?,
+                chat: greatest(transaction, "chats")?,
+                event: greatest(transaction, "events")?,
+            })
+        })
+        .await
+    }
+
+    async fn event_records(
+        &self,
+        after: EventPk,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT pk, key_name, key_content FROM events WHERE pk > ?1 ORDER BY pk LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![after, limit], |row| {
+                Ok((row.get::<_, EventPk>(0)?, key(row, 1)?))
+            })?;
+            let mut records = Vec::new();
+            for row in rows {
+                let (pk, key) = row?;
+                let event = events::by_pk(transaction, pk)?;
+                records.extend(event.map(|event| EventRecord { event, key }));
+            }
+            Ok(records)
+        })
+        .await
+    }
+
+    async fn chat_records(
+        &self,
+        after: ChatPk,
+        limit: usize,
+    ) -> Result<Vec<ChatRecord>, StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction
+                .prepare_cached("SELECT pk FROM chats WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
+            let (mut records, mut members) = (Vec::new(), 0);
+            for pk in statement.query_map(params![after, limit], |row| row.get(0))? {
+                if members > PAGE_MEMBERS {
+                    break;
+                }
+                let record = record(transaction, pk?)?;
+                members += record.members.len();
+                records.push(record);
+            }
+            Ok(records)
+        })
+        .await
+    }
+
+    async fn take_greatest(&self, given: Greatest) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            for (table, number) in [
+                ("users", given.user),
+                ("chats", given.chat),
+                ("events", given.event),
+            ] {
+                let known = greatest(transaction, table)?;
+                transaction.execute("DELETE FROM sqlite_sequence WHERE name = ?1", [table])?;
+                let insert = "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)";
+                transaction.execute(insert, params![table, number.max(known)])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            let mut take = |user| take_user(transaction, user);
+            users.iter().try_for_each(&mut take)
+        })
+        .await
+    }
+
+    async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            let mut take = |event| take_event(transaction, event);
+            events.iter().try_for_each(&mut take)
+        })
+        .await
+    }
+
+    async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            let mut take = |chat| take_chat(transaction, chat);
+            chats.iter().try_for_each(&mut take)
+        })
+        .await
+    }
+
+    async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            let mut take = |message| take_message(transaction, message);
+            messages.iter().try_for_each(&mut take)
+        })
+        .await
+    }
+}
+
+/// The greatest number that a table has ever given.
+fn greatest(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<i64> {
+    let mut statement =
+        transaction.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?1")?;
+    let found = statement.query_row([table], |row| row.get(0)).optional()?;
+    Ok(found.unwrap_or(0))
+}
+
+fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<IdempotencyKey>> {
+    let name: Option<String> = row.get(first)?;
+    name.map(|name| {
+        Ok(IdempotencyKey {
+            name,
+            content: row.get(first + 1)?,
+        })
+    })
+    .transpose()
+}
+
+fn record(transaction: &Transaction<'_>, pk: ChatPk) -> Result<ChatRecord, StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT chats.id, latest_at, key_name, key_content, users.id, access, access_version
+         FROM chats LEFT JOIN users ON users.pk = guest WHERE chats.pk = ?1",
+    )?;
+    let (id, latest_at, key, of_event) = statement.query_row([pk], |row| {
+        let guest: Option<UserId> = row.get(4)?;
+        let of_event = guest.map(|guest| {
+            Ok::<_, rusqlite::Error>(EventPart {
+                guest,
+                access: row.get(5)?,
+                access_version: row.get(6)?,
+            })
+        });
+        let latest_at: Millisecond = row.get(1)?;
+        Ok((
+            row.get(0)?,
+            latest_at.0,
+            key(row, 2)?,
+            of_event.transpose()?,
+        ))
+    })?;
+    let chat = chats::by_id(transaction, id)?;
+    let chat = chat.ok_or_else(|| StoreError::Corrupt(format!("no chat {id}")))?;
+    let mut statement = transaction.prepare_cached(
+        "SELECT users.id, place, last_read FROM members JOIN users ON users.pk = user
+         WHERE chat = ?1 ORDER BY place",
+    )?;
+    let members = statement.query_map([pk], |row| {
+        Ok(MemberRecord {
+            user: row.get(0)?,
+            place: row.get(1)?,
+            last_read: row.get(2)?,
+        })
+    })?;
+    Ok(ChatRecord {
+        members: members.collect::<Result<_, _>>()?,
+        chat,
+        latest_at,
+        key,
+        of_event,
+    })
+}
+
+fn take_user(transaction: &Transaction<'_>, user: &User) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO users (pk, id, external_id, username, name, avatar, github, image_uuid,
+                            created_at, modified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    taken(statement.execute(params![
+        user.pk,
+        user.id,
+        user.external_id,
+        user.username,
+        user.name,
+        user.avatar,
+        user.github,
+        user.image_uuid,
+        Millisecond(user.created_at),
+        Millisecond(user.modified_at),
+    ]))?;
+    Ok(())
+}
+
+fn take_event(transaction: &Transaction<'_>, record: &EventRecord) -> Result<(), StoreError> {
+    let EventRecord { event, key } = record;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO events (pk, owner, name, icons, location, starts, ends, key_name,
+                             key_content, created_at, modified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    taken(statement.execute(params![
+        event.pk,
+        event.owner.pk,
+        event.details.name,
+        Texts(event.details.icons.clone()),
+        event.details.location,
+        event.details.starts,
+        event.details.ends,
+        key.as_ref().map(|key| &key.name),
+        key.as_ref().map(|key| key.content),
+        Millisecond(event.created_at),
+        Millisecond(event.modified_at),
+    ]))?;
+    Ok(())
+}
+
+fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), StoreError> {
+    let ChatRecord { chat, key, .. } = record;
+    let part = record.of_event;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO chats (pk, id, name, policy, owner, team, latest_at, created_at, modified_at,
+                            active_at, event, guest, access, access_version, key_name,
+                            key_content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+                 (SELECT pk FROM users WHERE id = ?12), ?13, ?14, ?15, ?16)",
+    )?;
+    taken(statement.execute(params![
+        chat.pk,
+        chat.id,
+        chat.name,
+        chat.policy,
+        chat.owner,
+        chat.team,
+        Millisecond(Timestamp::UNIX_EPOCH),
+        Millisecond(chat.created_at),
+        Millisecond(chat.modified_at),
+        Millisecond(chat.active_at),
+        chat.event,
+        part.map(|part| part.guest),
+        part.map(|part| part.access),
+        part.map_or(0, |part| part.access_version),
+        key.as_ref().map(|key| &key.name),
+        key.as_ref().map(|key| key.content),
+    ]))?;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO members (chat, place, user, last_read)
+         SELECT ?1, ?2, pk, ?4 FROM users WHERE id = ?3",
+    )?;
+    for member in &record.members {
+        let MemberRecord {
+            user,
+            place,
+            last_read,
+        } = member;
+        if statement.execute(params![chat.pk, place, user, last_read])? != 1 {
+            return Err(StoreError::Corrupt(format!("no user {user} to take part")));
+        }
+    }
+    Ok(())
+}
+
+fn take_message(transaction: &Transaction<'_>, message: &Message) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE chats SET head = ?2, latest_at = max(latest_at, ?3) WHERE pk = ?1 AND head = ?2 - 1",
+    )?;
+    let at = Millisecond(message.created_at);
+    if statement.execute(params![message.chat_pk, message.seq, at])? != 1 {
+        let (seq, chat) = (message.seq, message.chat);
+        let hole = format!("message {seq} does not follow upon the others of chat {chat}");
+        return Err(StoreError::Corrupt(hole));
+    }
+    let sender: UserPk = message.sender.pk;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
+                               modified_at, photos)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    taken(statement.execute(params![
+        message.chat_pk,
+        message.seq,
+        message.id,
+        sender,
+        message.kind,
+        message.text,
+        message.client_id,
+        message.sent_as_read,
+        at,
+        Millisecond(message.modified_at),
+        (!message.photos.is_empty()).then(|| Texts(message.photos.clone())),
+    ]))?;
+    Ok(())
+}
