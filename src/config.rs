@@ -2,6 +2,7 @@
 //! It refuses to travel: `server` hands values on, nobody else sees a [`Config`].
 
 mod file;
+mod keys;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,9 +14,10 @@ use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
 
 use crate::gateway::Origins;
+
+pub use keys::KeyOptions;
 
 /// One chat server for four existing chat protocols: what is acknowledged is never lost.
 #[derive(Debug, Parser)]
@@ -42,6 +44,15 @@ pub enum Command {
     Serve(Box<Config>),
     /// Print a token for development, signed with the shared secret
     Token(TokenOptions),
+    /// Say whether the options are right and the store can be used, a line each; it is brought
+    /// up to date as a start would do it
+    Check(Box<Config>),
+    /// Ask the server that these options start whether it is ready: for a container's health
+    /// check
+    Health(Box<Config>),
+    /// Copy everything from one store into another, and compare it; nobody may use either
+    /// meanwhile
+    Copy(CopyOptions),
 }
 
 /// How to serve.
@@ -61,7 +72,8 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// Where to keep everything: `sqlite:PATH`, or `sqlite::memory:` for a try
+    /// Where to keep everything: `sqlite:PATH`, `sqlite::memory:` for a try, or
+    /// `mongodb://HOST/DATABASE` of a replica set. The variable `MONGODB_URI` changes the default
     #[arg(
         long,
         env = "POLYCHAT_STORE",
@@ -155,33 +167,6 @@ pub struct Config {
     pub log_level: Option<String>,
 }
 
-/// Where the keys are that tokens are checked with.
-#[derive(Debug, Clone, Args)]
-pub struct KeyOptions {
-    /// The shared secret of HS256 tokens
-    #[arg(
-        long,
-        env = "POLYCHAT_JWT_SECRET",
-        hide_env_values = true,
-        hide_default_value = true,
-        value_name = "SECRET"
-    )]
-    pub jwt_secret: Option<SecretString>,
-
-    /// A file with that secret; white space around it does not count
-    #[arg(long, env = "POLYCHAT_JWT_SECRET_FILE", value_name = "FILE")]
-    pub jwt_secret_file: Option<PathBuf>,
-
-    /// A file with public keys, PEM or JWKS; may be given several times
-    #[arg(
-        long,
-        env = "POLYCHAT_JWT_KEYS",
-        value_delimiter = ',',
-        value_name = "FILE"
-    )]
-    pub jwt_keys: Vec<PathBuf>,
-}
-
 /// For whom to mint a token.
 #[derive(Debug, Clone, Args)]
 pub struct TokenOptions {
@@ -204,6 +189,22 @@ pub struct TokenOptions {
     /// Where the secret is.
     #[command(flatten)]
     pub keys: KeyOptions,
+}
+
+/// What to copy where.
+#[derive(Debug, Clone, Args)]
+pub struct CopyOptions {
+    /// The store to copy from, as in --store
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+
+    /// The store to copy to: an empty one
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+
+    /// Go on with a copy that was interrupted
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// How callers prove who they are.
@@ -258,7 +259,10 @@ impl Cli {
         let matches = matches.map_err(ConfigError::Usage)?;
         let mut cli = Self::from_arg_matches(&matches).map_err(ConfigError::Usage)?;
         let (config, matches) = match (&mut cli.command, matches.subcommand()) {
-            (Some(Command::Serve(config)), Some((_, matches))) => (&mut **config, matches),
+            (
+                Some(Command::Serve(config) | Command::Check(config) | Command::Health(config)),
+                Some((_, matches)),
+            ) => (&mut **config, matches),
             _ => (&mut cli.config, &matches),
         };
         // Hosting platforms say by this variable where they expect a server. It goes before
@@ -269,6 +273,13 @@ impl Cli {
         {
             let wrong = |_| ConfigError::Wrong(format!("PORT is no port number: {port}"));
             config.listen.set_port(port.parse().map_err(wrong)?);
+        }
+        // The same of a database.
+        let by_default = matches.value_source("store") == Some(ValueSource::DefaultValue);
+        if let Ok(url) = std::env::var("MONGODB_URI")
+            && by_default
+        {
+            config.store = url;
         }
         Ok(cli)
     }
@@ -318,31 +329,6 @@ impl Config {
     }
 }
 
-impl KeyOptions {
-    /// The shared secret, from wherever it stands.
-    ///
-    /// # Errors
-    /// Its file cannot be read.
-    pub fn secret(&self) -> Result<Option<SecretString>, ConfigError> {
-        match (&self.jwt_secret, &self.jwt_secret_file) {
-            (None, Some(path)) => {
-                let text = read("--jwt-secret-file", path)?;
-                Ok(Some(SecretString::from(text.trim())))
-            }
-            (secret, _) => Ok(secret.clone()),
-        }
-    }
-
-    /// The text of every file with public keys.
-    ///
-    /// # Errors
-    /// One of them cannot be read.
-    pub fn files(&self) -> Result<Vec<String>, ConfigError> {
-        let read = |path| read("--jwt-keys", path);
-        self.jwt_keys.iter().map(read).collect()
-    }
-}
-
 fn time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "no time zone of that name is known".to_owned())
 }
@@ -355,11 +341,6 @@ fn in_one_line(error: &clap::Error) -> String {
     let sentence = lines.join(" ");
     let sentence = sentence.trim_start_matches("error: ");
     format!("{sentence}; see polychat --help")
-}
-
-fn read(option: &str, path: &PathBuf) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Wrong(format!("{option} {}: {error}", path.display())))
 }
 
 #[cfg(test)]

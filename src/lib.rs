@@ -14,7 +14,7 @@
 //!      │                                        ▲ in order
 //!      │ store first, then publish             relay         fills holes from the store
 //!      ▼                                        ▲ Notice
-//!  store     sqlite                    bus   local           remembers │ tells every node
+//!  store     sqlite │ mongodb          bus   local           remembers │ tells every node
 //!  ───────────────────────────────────────────────────────────────────
 //!  model     the language: nouns, Command, Reply, Notice, Error     knows nobody
 //! ```
@@ -67,7 +67,9 @@
 
 pub mod auth;
 mod bus;
+pub mod check;
 pub mod config;
+pub mod copy;
 mod gateway;
 mod hub;
 pub mod model;

@@ -5,9 +5,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use polychat::config::{Cli, Command, ConfigError, TokenOptions, TokenRole};
+use polychat::config::{Cli, Command, Config, ConfigError, CopyOptions, TokenOptions, TokenRole};
 use polychat::model::{Clock, Role};
-use polychat::{auth, server, telemetry};
+use polychat::{auth, check, server, telemetry};
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     match run() {
@@ -31,15 +32,45 @@ fn run() -> anyhow::Result<()> {
     let cli = Cli::read(std::env::args_os().collect())?;
     let config = match cli.command {
         Some(Command::Token(options)) => return mint(&options),
+        Some(Command::Check(config)) => return check(&config),
+        Some(Command::Health(config)) => {
+            return Ok(Runtime::new()?.block_on(check::health(config.listen))?);
+        }
+        Some(Command::Copy(options)) => return copy(&options),
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };
     telemetry::start(config.log_format, config.log_level.as_deref())?;
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     let served = runtime.block_on(server::run(config));
     // Whatever still runs has had its time.
     runtime.shutdown_background();
     served
+}
+
+/// Says a line for each thing that is right.
+fn check(config: &Config) -> anyhow::Result<()> {
+    server::check(config)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "options  ok")?;
+    for line in Runtime::new()?.block_on(check::store(&config.store))? {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Copies, and says how much that was.
+fn copy(options: &CopyOptions) -> anyhow::Result<()> {
+    let copied = Runtime::new()?.block_on(server::copy(options))?;
+    writeln!(
+        std::io::stdout(),
+        "copied and compared: {} users, {} events, {} chats, {} messages",
+        copied.users,
+        copied.events,
+        copied.chats,
+        copied.messages
+    )?;
+    Ok(())
 }
 
 /// Prints a token that the server takes which was given the same secret.

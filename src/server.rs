@@ -18,7 +18,8 @@ use tracing::{info, warn};
 
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
-use crate::config::{AuthMode, Config, LogFormat};
+use crate::config::{AuthMode, Config, CopyOptions, LogFormat};
+use crate::copy::{self, Copied, Target};
 use crate::gateway::Gateway;
 use crate::gateway::connection::Desk;
 use crate::gateway::line::{Line, Watched};
@@ -77,6 +78,38 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// Whether the options go together, as far as can be said without using the store.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let mode = config.auth_mode()?;
+    config.origins(mode)?;
+    authenticator(config, mode)?;
+    Ok(())
+}
+
+/// Copies one store into another.
+///
+/// # Errors
+/// Why that cannot be, in one sentence.
+pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
+    if options.from == options.to {
+        bail!("--from and --to are the same store");
+    }
+    let from = store::open(&options.from).await.context("--from")?;
+    let to = store::open(&options.to).await.context("--to")?;
+    let target = if options.resume {
+        Target::Resumed
+    } else {
+        Target::Empty
+    };
+    let copied = copy::copy(&*from, &*to, target).await?;
+    to.close().await?;
+    from.close().await?;
+    Ok(copied)
 }
 
 /// What runs behind the gateways.

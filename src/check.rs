@@ -1,0 +1,166 @@
+//! `polychat check`, before the server starts: are the options right, can the store be used?
+//! And `polychat health`, while it runs: is it ready?
+//! It refuses to know how a store is built.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::store::{self, OpenError, StoreError};
+
+/// How long the server may take to say that it is ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Opens the store, brings it up to date as a start would, and closes it. Answers a line for
+/// each thing that was looked at.
+///
+/// # Errors
+/// Why it cannot be used, in one sentence.
+pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
+    let store = store::open(url).await?;
+    let mut lines = vec![format!("store    ok: {}", store.describe())];
+    store.ping().await?;
+    let missing = store.missing_indexes().await?;
+    if !missing.is_empty() {
+        return Err(CheckError::Indexes(missing.join(", ")));
+    }
+    lines.push("indexes  ok".to_owned());
+    store.close().await?;
+    Ok(lines)
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// These are not there.
+    #[error("the store lacks indexes: {0}")]
+    Indexes(String),
+}
+
+/// Asks the server that listens on `address` whether it is ready.
+///
+/// # Errors
+/// What it says, or why it says nothing.
+pub async fn health(address: SocketAddr) -> Result<(), HealthError> {
+    let asked = tokio::time::timeout(PATIENCE, ask(reachable(address)));
+    match asked.await {
+        Ok(Ok(StatusCode::OK)) => Ok(()),
+        Ok(Ok(status)) => Err(HealthError::NotReady(status)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(HealthError::Silent),
+    }
+}
+
+/// Why a server counts as not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// It says so.
+    #[error("not ready: {0}")]
+    NotReady(StatusCode),
+    /// Nobody can be reached there.
+    #[error("nobody answers: {0}")]
+    Unreachable(#[from] std::io::Error),
+    /// Whoever listens there does not speak HTTP.
+    #[error("no answer that makes sense: {0}")]
+    Http(#[from] hyper::Error),
+    /// It took too long.
+    #[error("no answer within {} seconds", PATIENCE.as_secs())]
+    Silent,
+}
+
+async fn ask(address: SocketAddr) -> Result<StatusCode, HealthError> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = axum::http::Uri::from_static("/readyz");
+    if let Ok(host) = address.to_string().parse() {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    tokio::select! {
+        answer = sender.send_request(request) => Ok(answer?.status()),
+        Err(error) = connection => Err(error.into()),
+    }
+}
+
+/// An address that a server listens on is not always one that can be connected to.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request with this text, or hangs up.
+    async fn answering(text: &'static str) -> Result<(), HealthError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.expect("a request");
+            assert!(request[..read].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            stream.write_all(text.as_bytes()).await.expect("written");
+        };
+        let (answer, ()) = tokio::join!(health(address), server);
+        answer
+    }
+
+    #[tokio::test]
+    async fn only_ok_is_ready() {
+        let ready = answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(ready.is_ok(), "{ready:?}");
+        let starting = answering("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(
+            matches!(starting, Err(HealthError::NotReady(_))),
+            "{starting:?}"
+        );
+        let other = answering("SSH-2.0-OpenSSH\r\n").await;
+        assert!(matches!(other, Err(HealthError::Http(_))), "{other:?}");
+        let gone = answering("").await;
+        assert!(gone.is_err(), "{gone:?}");
+    }
+
+    #[tokio::test]
+    async fn where_nobody_listens_nobody_is_ready() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let answer = health(address).await;
+        assert!(
+            matches!(answer, Err(HealthError::Unreachable(_))),
+            "{answer:?}"
+        );
+    }
+
+    #[test]
+    fn an_address_for_all_is_asked_at_home() {
+        for (listens, asked) in [
+            ("0.0.0.0:3000", "127.0.0.1:3000"),
+            ("[::]:3000", "[::1]:3000"),
+            ("10.1.2.3:80", "10.1.2.3:80"),
+        ] {
+            let address = listens.parse().expect("an address");
+            assert_eq!(reachable(address).to_string(), asked);
+        }
+    }
+}

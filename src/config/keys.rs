@@ -1,0 +1,66 @@
+//! The options that say where the keys of tokens are.
+//! It refuses to know what a key is good for: `auth` does.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use secrecy::SecretString;
+
+use super::ConfigError;
+
+/// Where the keys are that tokens are checked with.
+#[derive(Debug, Clone, Args)]
+pub struct KeyOptions {
+    /// The shared secret of HS256 tokens
+    #[arg(
+        long,
+        env = "POLYCHAT_JWT_SECRET",
+        hide_env_values = true,
+        hide_default_value = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Option<SecretString>,
+
+    /// A file with that secret; white space around it does not count
+    #[arg(long, env = "POLYCHAT_JWT_SECRET_FILE", value_name = "FILE")]
+    pub jwt_secret_file: Option<PathBuf>,
+
+    /// A file with public keys, PEM or JWKS; may be given several times
+    #[arg(
+        long,
+        env = "POLYCHAT_JWT_KEYS",
+        value_delimiter = ',',
+        value_name = "FILE"
+    )]
+    pub jwt_keys: Vec<PathBuf>,
+}
+
+impl KeyOptions {
+    /// The shared secret, from wherever it stands.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub fn secret(&self) -> Result<Option<SecretString>, ConfigError> {
+        match (&self.jwt_secret, &self.jwt_secret_file) {
+            (None, Some(path)) => {
+                let text = read("--jwt-secret-file", path)?;
+                Ok(Some(SecretString::from(text.trim())))
+            }
+            (secret, _) => Ok(secret.clone()),
+        }
+    }
+
+    /// The text of every file with public keys.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn files(&self) -> Result<Vec<String>, ConfigError> {
+        let read = |path| read("--jwt-keys", path);
+        self.jwt_keys.iter().map(read).collect()
+    }
+}
+
+fn read(option: &str, path: &PathBuf) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Wrong(format!("{option} {}: {error}", path.display())))
+}

@@ -1,0 +1,170 @@
+//! What `copy` promises: everything, taken up again after an interruption, and compared.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::model::{
+    Draft, Entry, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser, Policy,
+    Profile, User, UserId,
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+async fn empty() -> Arc<dyn Store> {
+    let store = crate::store::open("sqlite::memory:").await;
+    store.expect("a store in memory")
+}
+
+async fn user(store: &dyn Store, name: &str) -> User {
+    let new = NewUser {
+        id: UserId::new(NOW),
+        external_id: name.into(),
+        profile: Profile::default(),
+        at: NOW,
+    };
+    store.find_or_create_user(new).await.expect("a user")
+}
+
+async fn say(store: &dyn Store, chat: ChatId, sender: &User, texts: &[String]) {
+    let entry = |text: &String| Entry {
+        id: MessageId::new(NOW),
+        chat,
+        sender: sender.id,
+        origin: None,
+        draft: Draft {
+            kind: "text".into(),
+            text: text.clone(),
+            photos: Vec::new(),
+            client_id: None,
+            sent_as_read: false,
+        },
+        at: NOW,
+    };
+    let batch = texts.iter().map(entry).collect();
+    store.append(batch).await.expect("stored");
+}
+
+/// A store with two users, an event, a chat about it, and a chat of 2,500 messages.
+async fn filled() -> Arc<dyn Store> {
+    let store = empty().await;
+    let (anna, boris) = (user(&*store, "anna").await, user(&*store, "boris").await);
+    let new = NewChat {
+        id: ChatId::new(NOW),
+        name: None,
+        policy: Policy::Open,
+        owner: Some(anna.id),
+        team: None,
+        members: vec![anna.id],
+        key: None,
+        at: NOW,
+    };
+    let chat = store.create_chat(new).await.expect("a chat");
+    let event = NewEvent {
+        owner: anna.id,
+        details: EventDetails::default(),
+        key: None,
+        at: NOW,
+    };
+    let event = store.create_event(event).await.expect("an event");
+    let new = NewEventChat {
+        id: ChatId::new(NOW),
+        event: event.pk,
+        guest: boris.id,
+        at: NOW,
+    };
+    let opened = store.open_event_chat(new).await.expect("an answer");
+    let (_, private) = opened.expect("an event");
+    let texts: Vec<_> = (0..2500).map(|number| number.to_string()).collect();
+    say(&*store, chat.id, &anna, &texts).await;
+    say(&*store, private.chat, &boris, &texts[..3]).await;
+    store
+}
+
+const ALL: Copied = Copied {
+    users: 2,
+    events: 1,
+    chats: 2,
+    messages: 2503,
+};
+
+#[tokio::test]
+async fn everything_is_copied_and_counted() {
+    let (from, to) = (filled().await, empty().await);
+    let copied = copy(&*from, &*to, Target::Empty).await;
+    assert_eq!(copied.expect("a copy"), ALL);
+    let back = empty().await;
+    let copied = copy(&*to, &*back, Target::Empty).await;
+    assert_eq!(copied.expect("a copy of the copy"), ALL);
+}
+
+#[tokio::test]
+async fn an_empty_source_is_a_mistake() {
+    let (from, to) = (empty().await, empty().await);
+    let copied = copy(&*from, &*to, Target::Empty).await;
+    assert!(matches!(copied, Err(CopyError::Nothing)), "{copied:?}");
+}
+
+#[tokio::test]
+async fn a_target_that_is_not_empty_is_refused() {
+    let (from, to) = (filled().await, empty().await);
+    user(&*to, "vera").await;
+    let copied = copy(&*from, &*to, Target::Empty).await;
+    assert!(matches!(copied, Err(CopyError::NotEmpty)), "{copied:?}");
+    let resumed = copy(&*from, &*to, Target::Resumed).await;
+    assert!(resumed.is_err(), "Vera is nobody in the source");
+}
+
+#[tokio::test]
+async fn an_interrupted_copy_goes_on_wherever_it_ended() {
+    let from = filled().await;
+    let chats = from.chat_records(0, 9).await.expect("chats");
+    for messages in [0, 1, 1000, 1700, 2500] {
+        let to = empty().await;
+        let users = from.users_after(0, 9).await.expect("users");
+        to.take_users(users).await.expect("taken");
+        let events = from.event_records(0, 9).await.expect("events");
+        to.take_events(events).await.expect("taken");
+        to.take_chats(chats[..1].to_vec()).await.expect("taken");
+        let mut taken = page(&*from, chats[0].chat.id, 0).await.expect("a page");
+        let rest = page(&*from, chats[0].chat.id, 1000).await.expect("a page");
+        let last = page(&*from, chats[0].chat.id, 2000).await.expect("a page");
+        taken.messages.extend(rest.messages);
+        taken.messages.extend(last.messages);
+        taken.messages.truncate(messages);
+        to.take_messages(taken.messages).await.expect("taken");
+        let copied = copy(&*from, &*to, Target::Resumed).await;
+        assert_eq!(copied.expect("the rest"), ALL, "after {messages}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_has_changed_is_found_out() {
+    let (from, to) = (filled().await, empty().await);
+    copy(&*from, &*to, Target::Empty).await.expect("a copy");
+    let profile = Profile {
+        name: Some("Anna".into()),
+        ..Profile::default()
+    };
+    let anna = from
+        .user_by_pk(1)
+        .await
+        .expect("an answer")
+        .expect("a user");
+    let updated = to.update_user(anna.id, profile, NOW).await;
+    updated.expect("an answer");
+    let again = copy(&*from, &*to, Target::Resumed).await;
+    assert!(matches!(again, Err(CopyError::Differs(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_target_with_more_messages_is_found_out() {
+    let (from, to) = (filled().await, empty().await);
+    copy(&*from, &*to, Target::Empty).await.expect("a copy");
+    let chat = &to.chat_records(0, 1).await.expect("chats")[0].chat;
+    let anna = to.user_by_pk(1).await.expect("an answer").expect("a user");
+    say(&*to, chat.id, &anna, &["one more".to_owned()]).await;
+    let again = copy(&*from, &*to, Target::Resumed).await;
+    assert!(matches!(again, Err(CopyError::Differs(_))), "{again:?}");
+}
