@@ -31,13 +31,22 @@ lint: rustfmt clippy ## Check the formatting, and the code with clippy
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
 .PHONY: unit
-unit: ## Run the tests in src/
+unit: mongod ## Run the tests in src/
 	$(CARGO) test --locked
+
+# A mongod of one's own is used when MONGOD names it; `make unit` takes a replica set that runs, too,
+# when MONGODB_URI names one.
+.PHONY: mongod
+mongod: ## Fetch a mongod for the tests, unless MONGOD names one
+ifeq ($(MONGOD),)
+	@.ci/fetch-mongod target/mongod
+endif
 
 # The binary under test is the one that people run, so `cargo run --release` shares its build.
 .PHONY: client
-client: node build $(NPM_STAMP) ## Run the tests in client-tests/ against the built server
+client: node mongod build $(NPM_STAMP) ## Run the tests in client-tests/ against the built server, on both stores
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
+	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
 
 .PHONY: deny
 deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
@@ -48,7 +57,7 @@ deny: ## Check the dependencies' licences, sources and advisories with cargo-den
 .PHONY: clean
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf client-tests/node_modules
+	rm -rf client-tests/node_modules target/mongod
 
 # npm writes this file last; it is older than the lock file once that has changed.
 $(NPM_STAMP): client-tests/package-lock.json

@@ -1,5 +1,6 @@
 // Owns the process under test: starts the binary, waits for its banner, keeps its output, ends it.
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -12,6 +13,16 @@ const BINARY = process.env.POLYCHAT_BIN ?? fileURLToPath(new URL('../../target/r
 const BANNER = /listening on http:\/\/[^\s:]+:(\d+)/;
 const START_MS = 20_000;
 const EXIT_MS = 40_000;
+
+/** The replica set on which all stores stand, if the tests are run on it. */
+const REPLICA_SET = process.env.POLYCHAT_TEST_MONGODB;
+
+/** A database that nobody has used. */
+function database() {
+  const url = new URL(REPLICA_SET);
+  url.pathname = `/test-${randomUUID()}`;
+  return url.href;
+}
 
 /** What the server inherits from us: nothing that could configure it. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
@@ -118,11 +129,11 @@ class Server {
 
 /**
  * A listening server that ends with its owner: a test's `t`, or a suite's scope.
- * Unless `args` say otherwise it takes a free port and keeps everything in memory;
+ * Unless `args` say otherwise it takes a free port and keeps everything where nobody else does;
  * `bare` leaves even these two out.
  */
 export async function startServer(owner, args = [], { env = {}, bare = false } = {}) {
-  const defaults = bare ? [] : [['--listen', '127.0.0.1:0'], ['--store', 'sqlite::memory:']];
+  const defaults = bare ? [] : [['--listen', '127.0.0.1:0'], ['--store', REPLICA_SET ? database() : 'sqlite::memory:']];
   const missing = defaults.filter(([flag]) => !args.includes(flag)).flat();
   const server = new Server([...missing, ...args], env);
   owner.after(async () => {
@@ -139,8 +150,9 @@ export async function tempDir(owner) {
   return path;
 }
 
-/** The name of a store file that does not exist yet. */
+/** A store that outlives its server, and does not exist yet: a file, unless the tests are run on a replica set. */
 export async function storeFile(owner) {
+  if (REPLICA_SET) return { store: database() };
   const path = join(await tempDir(owner), 'chat.db');
   return { path, store: `sqlite:${path}` };
 }

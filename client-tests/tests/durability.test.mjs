@@ -2,54 +2,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TRANSPORT_LOST, ask, connect } from '../lib/client.mjs';
-import { Ledger, Sender } from '../lib/ledger.mjs';
-import { alsoConnected, chatOf, fullHistory, numbers, people, say, upTo } from '../lib/people.mjs';
+import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
+import { Ledger } from '../lib/ledger.mjs';
+import { chatOf, fullHistory, people, say } from '../lib/people.mjs';
 import { freePort, startServer, storeFile } from '../lib/server.mjs';
 import { eventually } from '../lib/wait.mjs';
 
 const PATIENCE_MS = 60_000;
-const SENDERS = 10;
-const CHATS = 3;
 
 /** A server on one port and one store, however often it is started. */
 async function house(t) {
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
   return () => startServer(t, args);
-}
-
-/** Users in some chats, and a sender for each user. */
-async function crowd(t, server, ledger) {
-  const users = await people(t, server, ...Array.from({ length: SENDERS }, (_, index) => `sender-${index}`));
-  const chats = [];
-  for (let made = 0; made < CHATS; made++) chats.push(await chatOf(...users));
-  const senders = await Promise.all(users.map(({ user }, index) => (
-    Sender.connect(t, server, ledger, { user, room: chats[index % CHATS].id })
-  )));
-  users.forEach(({ socket }) => socket.close());
-  return { users, chats, senders };
-}
-
-/** Everything that is stored in these chats, by text; each chat's numbers are checked on the way. */
-async function storedByText(t, server, someone, chats) {
-  const reader = await alsoConnected(t, server, someone);
-  const stored = new Map();
-  for (const chat of chats) {
-    const messages = await fullHistory(reader, chat);
-    assert.deepEqual(numbers(messages), upTo(messages.length), 'the numbers are contiguous');
-    for (const message of messages) {
-      assert.ok(!stored.has(message.msg), `'${message.msg}' is stored twice`);
-      stored.set(message.msg, message);
-    }
-  }
-  return stored;
-}
-
-function assertKept(ledger, stored) {
-  for (const [text, { id, seq, room }] of ledger.acknowledged) {
-    const found = stored.get(text);
-    assert.ok(found, `'${text}' was acknowledged, and is lost`);
-    assert.deepEqual([found.id, found.seq, found.room], [id, seq, room], `'${text}' has changed`);
-  }
 }
 
 const everyoneIsConnected = (senders) => (
@@ -103,7 +67,7 @@ test('kill -9 under load, five times: every acknowledged message is there exactl
   const stored = await storedByText(t, server, users[0], chats);
   assertKept(ledger, stored);
   assert.equal(stored.size, ledger.acknowledged.size, 'every message was retried until it was acknowledged');
-  assert.ok(ledger.losses.length >= 5 * SENDERS, 'every sender lived through every kill');
+  assert.ok(ledger.losses.length >= 5 * senders.length, 'every sender lived through every kill');
   assertTransportsLost(ledger);
 });
 
@@ -118,7 +82,7 @@ test('SIGTERM under load: exit 0, nothing acknowledged is lost, clients come bac
   await ledger.until(1000, PATIENCE_MS);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
   await work;
-  await eventually(() => ledger.losses.length >= SENDERS, 'every client has lost its transport');
+  await eventually(() => ledger.losses.length >= senders.length, 'every client has lost its transport');
   assertTransportsLost(ledger);
 
   const again = await open();

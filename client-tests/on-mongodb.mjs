@@ -1,0 +1,20 @@
+// Owns the run of the tests on the other store: each server gets a database of its own in one replica set. Tests that
+// are about the SQLite file itself, or bring a mongod of their own, stay out.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { startMongod } from './lib/mongod.mjs';
+
+const ELSEWHERE = ['commands', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble'];
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const elsewhere = ELSEWHERE.map((name) => `${name}.test.mjs`);
+const tests = readdirSync(`${here}tests`).filter((file) => file.endsWith('.test.mjs') && !elsewhere.includes(file)).sort();
+
+const endings = [];
+const mongod = await startMongod({ after: (end) => endings.push(end) });
+const run = spawn(process.execPath, ['--test', '--test-concurrency=1', ...tests.map((file) => `tests/${file}`)], {
+  cwd: here, stdio: 'inherit', env: { ...process.env, POLYCHAT_TEST_MONGODB: mongod.url },
+});
+process.exitCode = await new Promise((resolve) => { run.on('close', (code) => resolve(code ?? 1)); });
+for (const end of endings.reverse()) await end();

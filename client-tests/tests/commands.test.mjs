@@ -1,0 +1,153 @@
+// Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check says what is wrong
+// before a start does, and health says what a container asks.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { ask, connect } from '../lib/client.mjs';
+import { startMongod } from '../lib/mongod.mjs';
+import { chatOf, fullHistory, people, say } from '../lib/people.mjs';
+import { Backend } from '../lib/rest.mjs';
+import { freePort, runToEnd, startServer, storeFile, tempDir } from '../lib/server.mjs';
+
+/** Everything that stands in a SQLite file, as SQL. */
+const dump = (path) => execFileSync('python3', [
+  '-c', 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep="\\n")', path,
+], { encoding: 'utf8' });
+
+const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to, ...more]);
+
+/** A store in which two people talked, and what they said. */
+async function filledStore(t, count = 3) {
+  const { path, store } = await storeFile(t);
+  const server = await startServer(t, ['--store', store]);
+  const [anna, boris] = await people(t, server, 'anna', 'boris');
+  const chat = await chatOf(anna, boris);
+  const sent = Array.from({ length: count }, (_, index) => say([anna, boris][index % 2], chat, `number ${index}`));
+  await Promise.all(sent);
+  const said = await fullHistory(anna, chat);
+  await server.stop();
+  return { path, store, chat, said, user: anna.user };
+}
+
+async function assertRefused(result, why) {
+  const { code, stderr } = await result;
+  assert.notEqual(code, 0, 'it ended well');
+  const lines = stderr.split('\n').filter((line) => line.trim());
+  assert.equal(lines.length, 1, `one sentence expected:\n${stderr}`);
+  assert.match(lines[0], why);
+  assert.doesNotMatch(stderr, /panicked|backtrace/i);
+}
+
+describe('polychat copy', () => {
+  test('makes the same server elsewhere: users, chats, messages, and the numbers go on', async (t) => {
+    const from = await filledStore(t, 2500);
+    const to = await storeFile(t);
+    const { code, stdout, stderr } = await copy(from.store, to.store);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /2 users, 0 events, 1 chats, 2500 messages/);
+    const server = await startServer(t, ['--store', to.store]);
+    const socket = await connect(t, server.url);
+    const { externalUserId } = from.user;
+    const { user } = await ask(socket, 'create-user', { user: { externalUserId } });
+    assert.deepEqual(user, from.user);
+    const { chats } = await ask(socket, 'list-chats', {});
+    assert.deepEqual(chats.map(({ id }) => id), [from.chat.id]);
+    assert.deepEqual(await fullHistory({ socket }, from.chat), from.said);
+    const next = await say({ socket }, from.chat, 'one more');
+    assert.equal(next.seq, from.said.length + 1);
+    const fresh = await ask(socket, 'create-chat', { chat: {}, users: [user.id] });
+    assert.equal(fresh.chat.pk, from.chat.pk + 1);
+  });
+
+  test('to MongoDB and back is the same to the byte, events and all', async (t) => {
+    const mongod = await startMongod(t);
+    const from = await filledStore(t, 50);
+    const server = await startServer(t, ['--store', from.store]);
+    const host = new Backend(server);
+    const [owner, guest] = [await host.user('owner'), await host.user('guest')];
+    const event = await host.event(owner);
+    await host.eventChat(event, guest);
+    await server.stop();
+    const database = `mongodb://127.0.0.1:${mongod.port}/copy?replicaSet=rs0`;
+    const there = await copy(from.store, database);
+    assert.equal(there.code, 0, there.stderr);
+    const back = await storeFile(t);
+    const again = await copy(database, back.store);
+    assert.equal(again.code, 0, again.stderr);
+    assert.equal(again.stdout, there.stdout);
+    assert.equal(dump(back.path), dump(from.path));
+    await assertRefused(copy(from.store, database), /not empty/);
+    const { code, stdout } = await runToEnd(['check', '--store', database]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^indexes +ok/m);
+  });
+
+  test('refuses a target that is not empty, and goes on where it was with --resume', async (t) => {
+    const from = await filledStore(t);
+    const to = await storeFile(t);
+    assert.equal((await copy(from.store, to.store)).code, 0);
+    await assertRefused(copy(from.store, to.store), /not empty.*--resume/);
+    const again = await copy(from.store, to.store, '--resume');
+    assert.equal(again.code, 0, again.stderr);
+    const other = await filledStore(t);
+    await assertRefused(copy(other.store, to.store, '--resume'), /differs/);
+  });
+
+  test('refuses a source that holds nothing, that a server uses, or that is the target', async (t) => {
+    const [empty, to] = [await storeFile(t), await storeFile(t)];
+    await assertRefused(copy(empty.store, to.store), /holds nothing/);
+    const server = await startServer(t, ['--store', empty.store]);
+    await assertRefused(copy(empty.store, to.store), /another polychat is using it/);
+    await server.stop();
+    await assertRefused(copy(empty.store, empty.store), /same store/);
+    await assertRefused(copy('redis://x', to.store), /--from.*no known kind/);
+  });
+});
+
+describe('polychat check', () => {
+  test('says a line for each thing that is right', async (t) => {
+    const { store } = await filledStore(t);
+    const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/\s+/)[0]), ['options', 'store', 'indexes']);
+    for (const line of stdout.trim().split('\n')) assert.match(line, /^\w+ +ok/);
+  });
+
+  test('takes the store from MONGODB_URI if nothing else names one, and never prints a password', async () => {
+    const port = await freePort();
+    const url = `mongodb://anna:s3cret@127.0.0.1:${port}/chat?replicaSet=rs0&serverSelectionTimeoutMS=500`;
+    for (const [args, env] of [[['check'], { MONGODB_URI: url }], [['check', '--store', url], {}]]) {
+      const result = await runToEnd(args, { env });
+      await assertRefused(result, new RegExp(`127\\.0\\.0\\.1:${port}`));
+      assert.doesNotMatch(result.stdout + result.stderr, /s3cret/);
+    }
+  });
+
+  test('says in one sentence what is wrong', async (t) => {
+    const nowhere = join(await tempDir(t), 'missing', 'chat.db');
+    await assertRefused(runToEnd(['check', '--store', `sqlite:${nowhere}`]), /missing/);
+    assert.ok(!existsSync(nowhere));
+    await assertRefused(runToEnd(['check', '--store', 'sqlite::memory:', '--auth', 'jwt']), /--jwt-secret/);
+    await assertRefused(runToEnd(['check', '--listen', '0.0.0.0:1', '--auth', 'open']), /--insecure-open-auth/);
+  });
+});
+
+describe('polychat health', () => {
+  test('ends well while the server is ready, and not where none is', async (t) => {
+    const port = await freePort();
+    const listen = ['--listen', `127.0.0.1:${port}`];
+    await assertRefused(runToEnd(['health', ...listen]), /nobody answers/);
+    const server = await startServer(t, listen);
+    const everywhere = ['--listen', `0.0.0.0:${port}`];
+    for (const options of [listen, everywhere]) {
+      const { code, stderr } = await runToEnd(['health', ...options]);
+      assert.equal(code, 0, stderr);
+    }
+    const { code } = await runToEnd(['health'], { env: { PORT: `${port}` } });
+    assert.equal(code, 0);
+    await server.stop();
+    await assertRefused(runToEnd(['health', ...listen]), /nobody answers/);
+  });
+});
