@@ -48,6 +48,11 @@ client: node mongod build $(NPM_STAMP) ## Run the tests in client-tests/ against
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
 
+# Not in `make test`: the proxies are packages of the system.
+.PHONY: proxies
+proxies: node build $(NPM_STAMP) ## Run the server behind nginx, HAProxy and Caddy as docs/proxies has them
+	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:proxies
+
 .PHONY: deny
 deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \

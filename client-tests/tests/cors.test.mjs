@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { useScope } from '../lib/scope.mjs';
+import { connect } from '../lib/client.mjs';
 import { startServer } from '../lib/server.mjs';
-import { SECRET } from '../lib/tokens.mjs';
+import { SECRET, token } from '../lib/tokens.mjs';
+import { refusedWith } from '../lib/wire.mjs';
 
 const OURS = ['https://app.example', 'https://admin.example:8443'];
 const FOREIGN = ['https://evil.example', 'https://app.example.evil.example', 'http://app.example', 'null'];
@@ -53,6 +55,23 @@ describe('a page of another origin', () => {
 
   test('may not connect where a token is needed and nobody is listed', async () => {
     for (const origin of [...OURS, ...FOREIGN]) await assertNotAllowed(closed, origin);
+  });
+
+  // CORS does not hold a browser back from a WebSocket: the server has to.
+  test('may not open the WebSocket of Socket.IO where it may not connect, whatever its token', async (t) => {
+    const jwt = await token({ sub: 'anna' });
+    const trusting = await startServer(scope, ['--allowed-origins', OURS.join(',')]);
+    for (const server of [listed, closed, trusting]) {
+      const own = server.url;
+      for (const origin of [...FOREIGN, `${own}0`]) {
+        const path = '/socket.io/?EIO=4&transport=websocket';
+        assert.equal(await refusedWith(t, server, path, { headers: { origin } }), 403, origin);
+      }
+      for (const origin of server === closed ? [own] : [...OURS, own]) {
+        await connect(t, server.url, { auth: { token: jwt }, extraHeaders: { origin } });
+      }
+    }
+    for (const origin of FOREIGN) await connect(t, open.url, { extraHeaders: { origin } });
   });
 
   test('may send an Authorization header where it may connect', async () => {

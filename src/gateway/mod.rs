@@ -5,6 +5,7 @@ pub mod connection;
 mod credentials;
 pub mod dialect;
 pub mod line;
+mod origins;
 mod rest;
 mod socketio;
 mod websocket;
@@ -14,26 +15,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use self::connection::Desk;
+pub use self::origins::Origins;
 use self::socketio::SocketIoServer;
 use self::websocket::RawServer;
 use crate::model::Error;
-
-/// Which web pages may use the server from a browser.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origins {
-    /// Any.
-    Any,
-    /// Pages of these origins; others only from the server's own host.
-    Listed(Vec<HeaderValue>),
-}
 
 /// The tasks of all connections.
 #[derive(Clone, Default)]
@@ -60,7 +52,6 @@ impl Gateway {
         let closing = Arc::new(AtomicBool::new(false));
         let raw = RawServer {
             desk: desk.clone(),
-            origins: origins.clone(),
             zone,
             frame_bytes,
             tasks: tasks.clone(),
@@ -70,7 +61,8 @@ impl Gateway {
         let (socketio, router) = SocketIoServer::mount(router, desk.clone(), &tasks, frame_bytes);
         let router = router
             .layer(from_fn_with_state(Arc::clone(&closing), gate))
-            .layer(cors(origins));
+            .layer(from_fn_with_state(origins.clone(), origins::guard))
+            .layer(origins.cors());
         Self {
             router,
             socketio,
@@ -102,24 +94,6 @@ impl Gateway {
     pub async fn close(&self) {
         self.socketio.close().await;
     }
-}
-
-fn cors(origins: &Origins) -> CorsLayer {
-    let origin = match origins {
-        Origins::Any => AllowOrigin::mirror_request(),
-        Origins::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
-    };
-    CorsLayer::new()
-        .allow_origin(origin)
-        .allow_credentials(true)
-        .allow_methods(AllowMethods::list([
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ]))
-        .allow_headers(AllowHeaders::mirror_request())
 }
 
 /// While the server shuts down only health and the sessions that exist are served.

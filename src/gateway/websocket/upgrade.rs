@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use jiff::tz::TimeZone;
@@ -21,7 +21,7 @@ use super::serve;
 use crate::gateway::connection::{Admitted, Connection, Desk, unauthenticated};
 use crate::gateway::dialect::{ALL, Acks, Dialect, Push, Setting, Talk, Undecided};
 use crate::gateway::line::Line;
-use crate::gateway::{Origins, Tasks, credentials};
+use crate::gateway::{Tasks, credentials};
 use crate::model::{ConnectionId, Error, ErrorKind, Identity, UserId};
 
 /// The path on which the first frame decides what is spoken.
@@ -35,8 +35,6 @@ const READ_BUFFER: usize = 2048;
 pub struct RawServer {
     /// To the service and the hub.
     pub desk: Desk,
-    /// Which web pages may connect.
-    pub origins: Origins,
     /// What a day is.
     pub zone: TimeZone,
     /// The longest frame, in bytes.
@@ -98,9 +96,6 @@ impl RawServer {
             headers,
             upgrade,
         } = asked;
-        if !self.welcomes(&headers) {
-            return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
-        }
         let admitted = match self.admit(&uri, &headers).await {
             Ok(admitted) => admitted,
             Err(error) => {
@@ -169,25 +164,6 @@ impl RawServer {
         match admitted.identity.user {
             Some(_) => Ok(admitted),
             None => Err(unauthenticated()),
-        }
-    }
-
-    /// A page may connect from the server's own host, or from a listed origin; programs that
-    /// are no browsers say no origin.
-    fn welcomes(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else {
-            return true;
-        };
-        let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-        let own = origin
-            .to_str()
-            .ok()
-            .and_then(|origin| origin.split_once("://"));
-        match &self.origins {
-            Origins::Any => true,
-            Origins::Listed(listed) => {
-                listed.contains(origin) || own.is_some_and(|(_, own)| Some(own.as_bytes()) == host)
-            }
         }
     }
 }
