@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { startMongod } from './lib/mongod.mjs';
 
-const ELSEWHERE = ['commands', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble'];
+const ELSEWHERE = ['backup', 'commands', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble'];
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const elsewhere = ELSEWHERE.map((name) => `${name}.test.mjs`);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,10 @@ use crate::store::{self, Store};
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// How many connections may wait for us to take them: after a restart all clients come at once,
+/// and who finds no room tries again after a second. The kernel's `net.core.somaxconn` bounds it.
+const BACKLOG: u32 = 4096;
+
 /// How long clients may take to read what waits for them at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -45,7 +49,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let authenticator = authenticator(&config, mode)?;
     let warnings = authenticator.warnings();
     let mut signals = Signals::listen()?;
-    let listener = TcpListener::bind(config.listen).await;
+    let listener = listen(config.listen);
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let store = store::open(&config.store).await?;
@@ -78,6 +82,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// Listens, with room for many who come at once.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether the options go together, as far as can be said without using the store.
@@ -273,5 +288,23 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::try_join_all;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_that_comes_at_once_finds_room_while_nobody_is_taken() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let crowd = try_join_all((0..400).map(|_| TcpStream::connect(address)));
+        let crowd = tokio::time::timeout(Duration::from_secs(20), crowd).await;
+        // Not a question of speed: whoever waits beyond the backlog waits until it is taken.
+        assert_eq!(crowd.expect("room").expect("connections").len(), 400);
     }
 }

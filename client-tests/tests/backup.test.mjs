@@ -1,0 +1,57 @@
+// Owns the promise about backups: a copy made of the file of a running server, as docs/OPERATIONS.md says, is whole.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
+import { Ledger } from '../lib/ledger.mjs';
+import { startServer, storeFile, tempDir } from '../lib/server.mjs';
+import { within } from '../lib/wait.mjs';
+
+const PATIENCE_MS = 60_000;
+
+/** What an operator does; says what the check of the copy finds. */
+const BACKUP = `
+import sqlite3, sys
+source, target = sys.argv[1:]
+store = sqlite3.connect(source, timeout=10, isolation_level=None)
+store.execute("VACUUM INTO ?", [target])
+print(sqlite3.connect(target).execute("PRAGMA integrity_check").fetchone()[0])
+`;
+
+async function backUp(owner, source, target) {
+  const child = spawn('python3', ['-c', BACKUP, source, target], { stdio: ['ignore', 'pipe', 'inherit'] });
+  owner.after(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => { said += text; });
+  const code = await within(new Promise((resolve, reject) => {
+    child.once('close', resolve).once('error', reject);
+  }), () => 'the end of the backup', PATIENCE_MS);
+  assert.deepEqual({ code, said }, { code: 0, said: 'ok\n' });
+}
+
+test('a backup under load has all that was acknowledged before it, without a hole, and serves', async (t) => {
+  const { path, store } = await storeFile(t);
+  const server = await startServer(t, ['--store', store]);
+  const ledger = new Ledger();
+  const { users, chats, senders } = await crowd(t, server, ledger);
+  let going = true;
+  const work = Promise.all(senders.map((sender) => sender.persist(() => going)));
+  work.catch(() => {}); // awaited below
+  await ledger.until(500, PATIENCE_MS);
+
+  const before = { acknowledged: new Map(ledger.acknowledged) };
+  const copy = join(await tempDir(t), 'copy.db');
+  await backUp(t, path, copy);
+  await ledger.until(ledger.acknowledged.size + 100, PATIENCE_MS);
+  going = false;
+  await work;
+
+  const restored = await startServer(t, ['--store', `sqlite:${copy}`]);
+  const stored = await storedByText(t, restored, users[0], chats);
+  assertKept(before, stored);
+  assert.ok(stored.size < ledger.acknowledged.size, 'it was made while the server went on');
+  // Those who wrote meanwhile lost neither their connections nor a message.
+  assertKept(ledger, await storedByText(t, server, users[0], chats));
+  assert.deepEqual(ledger.losses, []);
+});
