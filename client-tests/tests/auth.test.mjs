@@ -206,6 +206,17 @@ describe('with public keys', () => {
     await assertIn(t, server, await token({ sub: 'shared' }), 'shared');
     for (const pair of [rsa, ec, ed]) await assertOut(t, server, await confused({ sub: 'eve' }, pair));
   });
+
+  test('are exchanged without locking anybody out: for a while the old one and the new one serve', async (t) => {
+    const [old, fresh] = [await keyPair('RS256'), await keyPair('RS256')];
+    const keys = { old: await pemFile(await tempDir(t), old), fresh: await pemFile(await tempDir(t), fresh) };
+    const tokens = { old: await signed({ sub: 'anna' }, old), fresh: await signed({ sub: 'anna' }, fresh) };
+    const both = await startServer(t, ['--auth', 'jwt', '--jwt-keys', keys.old, '--jwt-keys', keys.fresh]);
+    for (const each of Object.values(tokens)) await assertIn(t, both, each, 'anna');
+    const after = await startServer(t, ['--auth', 'jwt', '--jwt-keys', keys.fresh]);
+    await assertIn(t, after, tokens.fresh, 'anna');
+    await assertOut(t, after, tokens.old);
+  });
 });
 
 test('a server that trusts everybody listens on all addresses only when told that this is insecure', async (t) => {
