@@ -18,9 +18,9 @@ const documented = (name) => readFileSync(new URL(`../../docs/proxies/${name}`, 
 
 /** Replaces each text, which has to be there: what the documentation no longer says cannot be changed unnoticed. */
 function changed(text, ...changes) {
-  return changes.reduce((so_far, [from, to]) => {
-    if (!so_far.includes(from)) throw new Error(`the documented configuration has no '${from}'`);
-    return so_far.replaceAll(from, to);
+  return changes.reduce((soFar, [from, to]) => {
+    if (!soFar.includes(from)) throw new Error(`the documented configuration has no '${from}'`);
+    return soFar.replaceAll(from, to);
   }, text);
 }
 

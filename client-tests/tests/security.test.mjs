@@ -130,16 +130,16 @@ describe('an attacker without rights', () => {
 
   test('finds nothing likewise in action, type and marketplace', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
-    const [by_action, by_type] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
+    const [actor, typist] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
     const market = await bySocketIo(t, server, raw);
     await market.next('initial_data');
     for (const query of QUERIES) {
       for (const name of ['join_room', 'retrieve', 'subscribe_instance', 'delete', 'create_message', 'leave_room']) {
-        const reply = await by_action.wire.ask({ action: name, pk: query, message: 'x' });
+        const reply = await actor.wire.ask({ action: name, pk: query, message: 'x' });
         assert.ok([400, 403, 404].includes(reply.response_status), JSON.stringify(reply));
       }
       for (const name of ['joinChat', 'getChatDetails', 'newMessage', 'getChatMessages']) {
-        const answer = await type.refusal(by_type, name, { chat: query, chatId: query, text: 'x' });
+        const answer = await type.refusal(typist, name, { chat: query, chatId: query, text: 'x' });
         assert.ok(['invalid', 'not_found', 'forbidden'].includes(answer.code), JSON.stringify(answer));
       }
       for (const name of ['send_message', 'read_messages', 'load_history', 'open_chat', 'request_access', 'grant_access']) {
@@ -148,26 +148,26 @@ describe('an attacker without rights', () => {
         assert.ok(['invalid', 'not_found', 'forbidden'].includes(error?.code), JSON.stringify({ name, query, error }));
       }
     }
-    const told = JSON.stringify([by_action.wire.frames, by_type.wire.frames, market.frames]);
+    const told = JSON.stringify([actor.wire.frames, typist.wire.frames, market.frames]);
     assert.ok(!told.includes('THE-SECRET'));
     await unharmed();
   });
 
   test('cannot tell a chat that is hidden from one that never was, in any dialect', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
-    const [by_action, by_type] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
+    const [actor, typist] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
     const market = await bySocketIo(t, server, raw);
     await market.next('initial_data');
     const questions = {
       'list-messages': (id) => refusal(attacker.socket, 'list-messages', { chat: { id } }),
       'new-message': (id) => refusal(attacker.socket, 'new-message', { room: id, msg: 'x' }),
-      retrieve: (id, pk) => action.refusal(by_action, 'retrieve', { pk }, 404),
-      join_room: (id, pk) => action.refusal(by_action, 'join_room', { pk }, 404),
-      delete: (id, pk) => action.refusal(by_action, 'delete', { pk }, 404),
-      joinChat: (id, pk) => type.refusal(by_type, 'joinChat', { chat: pk }),
-      newMessage: (id, pk) => type.refusal(by_type, 'newMessage', { chat: pk, text: 'x' }),
-      getChatDetails: (id, pk) => type.refusal(by_type, 'getChatDetails', { chatId: pk }),
-      getChatMessages: (id, pk) => type.refusal(by_type, 'getChatMessages', { chatId: pk }),
+      retrieve: (id, pk) => action.refusal(actor, 'retrieve', { pk }, 404),
+      join_room: (id, pk) => action.refusal(actor, 'join_room', { pk }, 404),
+      delete: (id, pk) => action.refusal(actor, 'delete', { pk }, 404),
+      joinChat: (id, pk) => type.refusal(typist, 'joinChat', { chat: pk }),
+      newMessage: (id, pk) => type.refusal(typist, 'newMessage', { chat: pk, text: 'x' }),
+      getChatDetails: (id, pk) => type.refusal(typist, 'getChatDetails', { chatId: pk }),
+      getChatMessages: (id, pk) => type.refusal(typist, 'getChatMessages', { chatId: pk }),
       load_history: (chatId) => market.ask('load_history', { chatId, lastMessageId: '5' }),
       send_message: (chatId) => market.ask('send_message', { chatId, message: { text: 'x' } }),
     };
@@ -184,7 +184,7 @@ describe('an attacker without rights', () => {
   test('finds nothing by putting queries into the addresses and bodies of REST', async () => {
     const backend = new Backend(server, await token({ sub: 'backend', role: 'service' }));
     const known = async () => (await backend.all('/users', 'users', 500)).flat().length;
-    const before_ = await known();
+    const knownBefore = await known();
     for (const query of QUERIES) {
       const text = encodeURIComponent(typeof query === 'string' ? query : JSON.stringify(query));
       for (const path of [`/users/${text}`, `/chats/${text}`, `/chats/${text}/messages`, `/events/${text}`]) {
@@ -199,7 +199,7 @@ describe('an attacker without rights', () => {
     for (const search of ['limit[$ne]=1', 'cursor[$ne]=x', 'externalUserId[$ne]=x', '__proto__[x]=y']) {
       assert.equal((await backend.call('GET', `/users?${search}`)).status, 400, search);
     }
-    assert.equal(await known(), before_);
+    assert.equal(await known(), knownBefore);
     await unharmed();
   });
 });
