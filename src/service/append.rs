@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -71,20 +72,30 @@ impl Append {
 impl Committer {
     /// Runs until `stop`; what is in the queue by then is still written.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut written = None;
         let mut waiting = Vec::new();
         loop {
+            if self.queue.is_empty()
+                && let Some(written) = written.take()
+            {
+                self.tell(written).await;
+            }
             tokio::select! {
                 biased;
                 taken = self.queue.recv_many(&mut waiting, BATCH) => match taken {
-                    0 => return,
-                    _ => self.commit(std::mem::take(&mut waiting)).await,
+                    0 => break,
+                    _ => written = Some(self.commit(std::mem::take(&mut waiting), written.take()).await),
                 },
                 () = stop.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
+        if let Some(written) = written {
+            self.tell(written).await;
+        }
     }
 
-    async fn commit(&self, batch: Vec<Waiting>) {
+    /// Writes a batch; while the store has it, tells of the one before.
+    async fn commit(&self, batch: Vec<Waiting>, before: Option<Written>) -> Written {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
         for Waiting { entry, answer } in batch {
@@ -95,7 +106,18 @@ impl Committer {
             });
             entries.push(entry);
         }
-        let sent = match self.store.append(entries).await {
+        let tell = async {
+            if let Some(before) = before {
+                self.tell(before).await;
+            }
+        };
+        let (sent, ()) = join(self.store.append(entries), tell).await;
+        Written { senders, sent }
+    }
+
+    /// Tells every node of what was stored, and each sender what became of the message.
+    async fn tell(&self, Written { senders, sent }: Written) {
+        let sent = match sent {
             Ok(sent) if sent.len() == senders.len() => sent,
             Ok(_) => {
                 let error = StoreError::Corrupt("another number of answers than entries".into());
@@ -115,6 +137,12 @@ impl Committer {
             let _ = sender.answer.send(sent.ok_or_else(|| no_chat(sender.chat)));
         }
     }
+}
+
+/// A batch that the store has answered.
+struct Written {
+    senders: Vec<Sender>,
+    sent: Result<Vec<Option<Sent>>, StoreError>,
 }
 
 /// What is kept of an entry while the store has it.
