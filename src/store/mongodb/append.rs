@@ -1,22 +1,22 @@
 //! Appending: a batch is one ordered insert of many, and the unique index on the numbers of a
 //! chat decides between nodes. Whoever was slower numbers the rest anew and sends it again.
-//! What is not known to stand is looked for under its key, and never stored a second time.
+//! What is not known to stand is looked for where it was sent to, and never stored twice.
 //! It refuses to give out a number that is not stored.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mongodb::bson::doc;
+use mongodb::bson::{Bson, Uuid, doc};
 use tracing::debug;
 
 use super::Mongo;
 use super::batch::{Batch, Outcome};
-use super::documents::{CHATS, MESSAGES, MessageDocument};
+use super::documents::{CHATS, MESSAGES, MessageDocument, all_of};
 use super::ends::{Held, Kind};
 use super::failure::{Pauses, again_and_again, corrupt, passes, stop, within_patience};
 use super::messages::message;
 use super::reading::Query;
-use super::schema::{CHAT_SEQ, KEY};
+use super::schema::{KEY, NUMBER};
 use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
 use crate::store::StoreError;
 
@@ -59,12 +59,14 @@ impl Mongo {
         let before = again_and_again(|| self.talks(&talks)).await?;
         let mut batch = Batch::new(entries, &held);
         let of_senders = || self.users_by_id(senders.iter().copied());
-        let (users, ()) = tokio::try_join!(
+        let chats: Vec<ChatId> = pks.keys().copied().collect();
+        let (users, there, ()) = tokio::try_join!(
             again_and_again(of_senders),
+            again_and_again(|| self.existing(&chats)),
             self.insert(&mut batch, &mut held)
         )?;
         drop(held);
-        let gone = self.take_back(&batch).await?;
+        let gone = self.take_back(&batch, &there).await?;
         let after = again_and_again(|| self.talks(&talks)).await?;
         let answers = Answers {
             users,
@@ -102,7 +104,12 @@ impl Mongo {
                     );
                     batch.stand(count, held);
                     let chat = batch.first_chat();
-                    self.resolve(batch, &index).await?;
+                    let keys = match &*index {
+                        NUMBER => Vec::new(),
+                        KEY => batch.keys(),
+                        _ => return Err(corrupt(format!("an index {index} on {MESSAGES}"))),
+                    };
+                    self.resolve(batch, keys).await?;
                     let moved = self.look_up_again(held, chat).await?;
                     if batch.waiting() == waiting && !moved {
                         // What is in the way does not stand for good yet.
@@ -116,7 +123,7 @@ impl Mongo {
                 Attempt::Unknown(error) => {
                     batch.doubt();
                     pauses.pause(error).await?;
-                    self.resolve(batch, KEY).await?;
+                    self.resolve(batch, batch.keys()).await?;
                     self.look_up_again(held, chats).await?;
                 }
             }
@@ -140,37 +147,38 @@ impl Mongo {
         }
     }
 
-    /// Looks for what waits where this index says that it is.
-    async fn resolve(&self, batch: &mut Batch, index: &str) -> Result<(), StoreError> {
-        let filter = match index {
-            CHAT_SEQ => return Ok(()),
-            KEY => doc! { "_id": { "$in": batch.keys() } },
-            other => return Err(corrupt(format!("an index {other} on {MESSAGES}"))),
-        };
-        let found = again_and_again(|| self.all::<MessageDocument>(Query::all(filter.clone())));
-        batch.found(&found.await?);
+    /// Looks for what waits under these keys, and where it may have been stored without an
+    /// answer.
+    async fn resolve(&self, batch: &mut Batch, keys: Vec<Uuid>) -> Result<(), StoreError> {
+        let wanted = [
+            ("key", keys.into_iter().map(Bson::from).collect()),
+            ("_id", batch.doubtful_numbers()),
+        ];
+        for (field, values) in wanted {
+            let values: Vec<Bson> = values;
+            if !values.is_empty() {
+                let query = || Query::all(doc! { field: { "$in": &values } });
+                let found = again_and_again(|| self.all::<MessageDocument>(query()));
+                batch.found(&found.await?);
+            }
+        }
         Ok(())
     }
 
-    /// Takes the messages back that were stored in chats which are gone by now, and answers
-    /// those chats. Whoever deletes a chat sweeps its messages afterwards: what came before that
-    /// is swept, and what came later sees here that the chat is gone.
-    async fn take_back(&self, batch: &Batch) -> Result<HashSet<ChatId>, StoreError> {
-        let stored = batch.stored();
-        let chats: Vec<_> = stored.keys().copied().collect();
-        if chats.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let there = again_and_again(|| self.existing(&chats)).await?;
-        let gone: HashSet<_> = chats.into_iter().filter(|id| !there.contains(id)).collect();
+    /// Takes the messages back that were stored in chats which were gone by then, and answers
+    /// those chats. One that goes later takes its messages with it.
+    async fn take_back(
+        &self,
+        batch: &Batch,
+        there: &HashSet<ChatId>,
+    ) -> Result<HashSet<ChatId>, StoreError> {
+        let stored = batch.stored().into_iter();
+        let gone: HashSet<_> = stored.filter(|id| !there.contains(id)).collect();
         for chat in &gone {
             self.ends.forget(*chat);
-            let keys = &stored[chat];
             again_and_again(|| async {
                 let messages = self.raw(MESSAGES);
-                messages
-                    .delete_many(doc! { "_id": { "$in": keys } })
-                    .await?;
+                messages.delete_many(all_of(*chat)).await?;
                 Ok(())
             })
             .await?;
@@ -230,7 +238,7 @@ impl Answers {
                     message.map(|message| Sent::Stored(Arc::new(message)))
                 }
                 Outcome::Repeated(document) => {
-                    let now = self.after.get(&document.chat.into());
+                    let now = self.after.get(&document.chat());
                     let message = self.message(document, now.cloned().map(Arc::new))?;
                     message.map(|message| Sent::Repeated(Arc::new(message)))
                 }
@@ -245,7 +253,7 @@ impl Answers {
         document: MessageDocument,
         event_chat: Option<Arc<EventChat>>,
     ) -> Result<Option<Message>, StoreError> {
-        let chat = ChatId::from(document.chat);
+        let chat = document.chat();
         let Some(pk) = self.pks.get(&chat).filter(|_| !self.gone.contains(&chat)) else {
             return Ok(None);
         };
@@ -265,7 +273,7 @@ impl Answers {
                 told.push(None);
                 continue;
             };
-            let chat = chats.get_mut(&document.chat.into());
+            let chat = chats.get_mut(&document.chat());
             told.push(chat.map(|chat| {
                 advance(chat, document);
                 chat.clone()
@@ -294,8 +302,8 @@ fn advance(chat: &mut EventChat, document: &MessageDocument) {
         Some(Side::Guest) => &mut chat.standing.guest_read,
         None => &mut 0,
     };
-    *read = document.seq;
-    chat.standing.head = document.seq;
+    *read = document.number.seq;
+    chat.standing.head = document.number.seq;
     if let Ok(at) = super::fields::time(document.created_at) {
         chat.active_at = chat.active_at.max(at);
     }

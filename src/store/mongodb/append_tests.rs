@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
 
-use super::documents::{CHATS, DELETED, MEMBERS, MESSAGES};
+use super::documents::{CHATS, DELETED, MEMBERS, MESSAGES, all_of};
 use super::replica_set::Scratch;
 use crate::model::{ChatId, Entry, History, Message, MessageId, Range, Sent, Seq, User, Window};
 use crate::store::contract::{Subject, at, chat, entry, user};
@@ -151,7 +151,7 @@ async fn a_chat_that_another_node_has_deleted_takes_no_message() {
     assert_eq!(sent[0], None);
     assert!(sent[1].is_some());
     let database = scratch.database().await;
-    for (collection, expected) in [(MESSAGES, 2), (MEMBERS, 1), (DELETED, 0)] {
+    for (collection, expected) in [(MESSAGES, 2), (MEMBERS, 1), (DELETED, 1)] {
         let left = database.collection::<Document>(collection);
         let left = left.count_documents(doc! {}).await.expect("a number");
         assert_eq!(left, expected, "{collection}");
@@ -190,6 +190,36 @@ async fn what_a_deleted_chat_left_is_swept_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn what_lands_after_the_sweep_is_swept_at_a_later_start() {
+    let scratch = Scratch::new();
+    let store = scratch.node().await;
+    let anna = user(&store, "anna").await;
+    let gone = chat(&store, &[&anna], 0).await.id;
+    let kept = chat(&store, &[&anna], 0).await.id;
+    let batch = vec![named(gone, &anna, "a"), named(kept, &anna, "b")];
+    store.append(batch).await.expect("stored");
+    let database = scratch.database().await;
+    let of = |name| database.collection::<Document>(name);
+    let landing = of(MESSAGES).find_one(all_of(gone)).await;
+    let landing = landing.expect("an answer").expect("the message");
+    assert!(store.delete_chat(gone).await.expect("an answer"));
+    of(MESSAGES).insert_one(landing).await.expect("stored");
+    assert!(all(&store, gone).await.is_empty());
+
+    scratch.node().await;
+    let marks = of(DELETED).count_documents(doc! {}).await;
+    assert_eq!(marks.expect("a number"), 1, "it is still watched");
+    let long_ago = doc! { "$set": { "at": mongodb::bson::DateTime::from_millis(1) } };
+    let aged = of(DELETED).update_one(doc! {}, long_ago).await;
+    aged.expect("aged");
+    scratch.node().await;
+    for (name, expected) in [(MESSAGES, 1), (MEMBERS, 1), (DELETED, 0)] {
+        let left = of(name).count_documents(doc! {}).await.expect("a number");
+        assert_eq!(left, expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn two_nodes_give_out_every_number_once() {
     let scratch = Scratch::new();
     let (one, two) = two_nodes(&scratch).await;
@@ -202,29 +232,4 @@ async fn two_nodes_give_out_every_number_once() {
     made.dedup();
     let pks: Vec<_> = made.iter().map(|user| user.pk).collect();
     assert_eq!(pks, (1..=10).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn an_id_that_stands_already_is_a_repetition() {
-    let scratch = Scratch::new();
-    let store = scratch.node().await;
-    let anna = user(&store, "anna").await;
-    let chat = chat(&store, &[&anna], 0).await.id;
-    let mut first = entry(chat, &anna, "hello", 1);
-    first.id = MessageId::new(at(1));
-    let stored = store.append(vec![first.clone()]).await.expect("stored");
-    let again = store
-        .append(vec![first.clone(), first])
-        .await
-        .expect("an answer");
-    for answer in again {
-        let Some(Sent::Repeated(message)) = answer else {
-            panic!("{answer:?}")
-        };
-        assert_eq!(
-            Some(message),
-            stored[0].as_ref().map(|sent| Arc::clone(sent.message()))
-        );
-    }
-    assert_eq!(seqs(&all(&store, chat).await), [1]);
 }

@@ -10,7 +10,7 @@ use super::Mongo;
 use super::batch::key;
 use super::documents::{
     CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
-    MemberDocument, MessageDocument, TalkDocument, USERS, UserDocument,
+    MemberDocument, MessageDocument, Number, TalkDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::{corrupt, patiently};
@@ -324,10 +324,12 @@ impl Step for Take {
 fn document(message: Message) -> MessageDocument {
     let client_id = message.client_id.as_deref();
     MessageDocument {
-        key: key(message.id, message.chat, message.sender.id, client_id),
+        number: Number {
+            chat: message.chat.into(),
+            seq: message.seq,
+        },
         id: message.id.into(),
-        chat: message.chat.into(),
-        seq: message.seq,
+        key: client_id.map(|name| key(message.chat, message.sender.id, name)),
         sender: message.sender.id.into(),
         kind: message.kind,
         text: message.text,

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use mongodb::bson::{DateTime, Uuid};
+use mongodb::bson::{Bson, DateTime, Uuid};
 
-use super::documents::MessageDocument;
+use super::documents::{MessageDocument, Number};
 use super::ends::Held;
 use super::fields::date;
-use crate::model::{ChatId, Entry, Fingerprint, MessageId, UserId};
+use crate::model::{ChatId, Entry, Fingerprint, UserId};
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -91,27 +91,27 @@ impl Batch {
     /// The chats of what waits.
     pub(super) fn chats(&self) -> BTreeSet<ChatId> {
         let chats = self.waiting.iter();
-        chats.map(|waiting| waiting.document.chat.into()).collect()
+        chats.map(|waiting| waiting.document.chat()).collect()
     }
 
     /// The chat of the first that waits.
     pub(super) fn first_chat(&self) -> Option<ChatId> {
         let first = self.waiting.front();
-        first.map(|waiting| waiting.document.chat.into())
+        first.map(|waiting| waiting.document.chat())
     }
 
     /// Numbers what waits from the ends of its chats on, and gives it in order.
     pub(super) fn number(&mut self, held: &Held) -> impl Iterator<Item = &MessageDocument> {
         let mut ends = HashMap::new();
         for Waiting { at, document, .. } in &mut self.waiting {
-            let chat = ChatId::from(document.chat);
+            let chat = document.chat();
             let end = held.get(&chat).and_then(|end| **end);
             let (number, latest_at) = ends
                 .entry(chat)
                 .or_insert_with(|| end.map_or((0, *at), |end| (end.head, end.latest_at)));
             *number += 1;
             *latest_at = (*at).max(*latest_at);
-            document.seq = *number;
+            document.number.seq = *number;
             document.created_at = *latest_at;
             document.modified_at = *latest_at;
         }
@@ -125,25 +125,37 @@ impl Batch {
             index, document, ..
         } in self.waiting.drain(..count)
         {
-            let place = held.get_mut(&document.chat.into());
+            let place = held.get_mut(&document.chat());
             if let Some(end) = place.and_then(|place| place.as_mut()) {
-                end.head = document.seq;
+                end.head = document.number.seq;
                 end.latest_at = document.created_at;
             }
             self.outcomes[index] = Outcome::Stored(document);
         }
     }
 
-    /// The keys of what waits.
+    /// The keys of what waits and has one.
     pub(super) fn keys(&self) -> Vec<Uuid> {
         let waiting = self.waiting.iter();
-        waiting.map(|waiting| waiting.document.key).collect()
+        waiting.filter_map(|waiting| waiting.document.key).collect()
     }
 
-    /// These messages are in the store: what waits under their keys no longer does, be it that it
-    /// was stored without anybody knowing, or that its sender had used its name before.
+    /// The numbers under which what is doubtful was sent. It can stand nowhere else: once a
+    /// number is somebody else's it has not been stored there, and whatever came after it in the
+    /// same insert has not been stored at all.
+    pub(super) fn doubtful_numbers(&self) -> Vec<Bson> {
+        let waiting = self.waiting.iter().map(|waiting| &waiting.document);
+        let doubtful = waiting.filter(|document| self.doubtful.contains(&document.id));
+        doubtful.map(|document| document.number.into()).collect()
+    }
+
+    /// These messages are in the store: what waits and is one of them, or has the key of one of
+    /// them, no longer does, be it that it was stored without anybody knowing, or that its sender
+    /// had used its name before.
     pub(super) fn found(&mut self, found: &[MessageDocument]) {
-        let by_key: HashMap<_, _> = found.iter().map(|found| (found.key, found)).collect();
+        let by_id: HashMap<_, _> = found.iter().map(|found| (found.id, found)).collect();
+        let keyed = found.iter().filter_map(|found| Some((found.key?, found)));
+        let by_key: HashMap<_, _> = keyed.collect();
         let Self {
             waiting,
             outcomes,
@@ -153,32 +165,26 @@ impl Batch {
             |Waiting {
                  index, document, ..
              }| {
-                let Some(found) = by_key.get(&document.key) else {
-                    return true;
-                };
-                let found = MessageDocument::clone(found);
-                outcomes[*index] = if doubtful.contains(&found.id) && found.id == document.id {
-                    Outcome::Stored(found)
-                } else {
-                    Outcome::Repeated(found)
+                let own = by_id.get(&document.id);
+                let own = own.filter(|_| doubtful.contains(&document.id));
+                let first = document.key.and_then(|key| by_key.get(&key));
+                outcomes[*index] = match (own, first) {
+                    (Some(own), _) => Outcome::Stored(MessageDocument::clone(own)),
+                    (None, Some(first)) => Outcome::Repeated(MessageDocument::clone(first)),
+                    (None, None) => return true,
                 };
                 false
             },
         );
     }
 
-    /// The keys of the messages that this batch stored, by chat.
-    pub(super) fn stored(&self) -> HashMap<ChatId, Vec<Uuid>> {
-        let mut stored: HashMap<_, Vec<_>> = HashMap::new();
-        for outcome in &self.outcomes {
-            if let Outcome::Stored(document) = outcome {
-                stored
-                    .entry(document.chat.into())
-                    .or_default()
-                    .push(document.key);
-            }
-        }
-        stored
+    /// The chats in which this batch stored messages.
+    pub(super) fn stored(&self) -> HashSet<ChatId> {
+        let stored = self.outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Stored(document) => Some(document.chat()),
+            _ => None,
+        });
+        stored.collect()
     }
 
     /// What became of each entry, in their order.
@@ -187,29 +193,22 @@ impl Batch {
     }
 }
 
-/// What makes a message this one and no other.
-pub(super) fn key(id: MessageId, chat: ChatId, sender: UserId, client_id: Option<&str>) -> Uuid {
-    match client_id {
-        Some(client_id) => {
-            let named = Fingerprint::of(&format!("{chat} {sender} {client_id}"));
-            Uuid::from_bytes(*named.as_bytes())
-        }
-        None => id.into(),
-    }
+/// What stands for a message that its sender has given this name.
+pub(super) fn key(chat: ChatId, sender: UserId, client_id: &str) -> Uuid {
+    let named = Fingerprint::of(&format!("{chat} {sender} {client_id}"));
+    Uuid::from_bytes(*named.as_bytes())
 }
 
 /// An entry as it will stand; its number comes later, and its time may move then.
 fn document(entry: Entry) -> MessageDocument {
+    let client_id = entry.draft.client_id.as_deref();
     MessageDocument {
-        key: key(
-            entry.id,
-            entry.chat,
-            entry.sender,
-            entry.draft.client_id.as_deref(),
-        ),
+        number: Number {
+            chat: entry.chat.into(),
+            seq: 0,
+        },
         id: entry.id.into(),
-        chat: entry.chat.into(),
-        seq: 0,
+        key: client_id.map(|name| key(entry.chat, entry.sender, name)),
         sender: entry.sender.into(),
         kind: entry.draft.kind,
         text: entry.draft.text,

@@ -11,6 +11,7 @@ use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, Mem
 use super::failure::{again_and_again, corrupt, patiently, within_patience};
 use super::fields::date;
 use super::step::Step;
+use super::sweep::Sweep;
 use crate::model::{
     Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, NewChat, Seq, UserId,
     UserPk,
@@ -87,7 +88,7 @@ impl Chats for Mongo {
         let deleted = self.in_one_step(Delete(id)).await?;
         if deleted {
             self.ends.forget(id);
-            self.sweep_or_leave().await;
+            self.sweep_or_leave(Sweep::These(&[id])).await;
         }
         Ok(deleted)
     }

@@ -1,11 +1,13 @@
 //! What stands in each collection, as serde structs, and the way between them and the model.
 //! It refuses to ask the database anything.
 
-use mongodb::bson::{DateTime, Uuid};
+use std::ops::RangeInclusive;
+
+use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
 use serde::{Deserialize, Serialize};
 
 use super::fields::{AccessField, PolicyField, Readable, date, time};
-use crate::model::{Chat, ChatPk, EventPk, Fingerprint, IdempotencyKey, Seq, User, UserPk};
+use crate::model::{Chat, ChatId, ChatPk, EventPk, Fingerprint, IdempotencyKey, Seq, User, UserPk};
 use crate::store::StoreError;
 
 pub(super) const USERS: &str = "users";
@@ -135,7 +137,7 @@ pub(super) struct FoundChat {
 
 impl FoundChat {
     /// The same with what its latest message says.
-    pub(super) fn with(mut self, latest: Option<LatestDocument>) -> Result<Self, StoreError> {
+    pub(super) fn with(mut self, latest: Option<Latest>) -> Result<Self, StoreError> {
         if let Some(latest) = latest {
             self.latest_at = latest.created_at;
             self.chat.head = latest.seq;
@@ -145,19 +147,36 @@ impl FoundChat {
     }
 }
 
-/// The number and the time of a message.
+/// The number of a message and its time.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct LatestDocument {
+    #[serde(rename = "_id")]
+    number: Number,
+    created_at: DateTime,
+}
+
+/// The number and the time of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Latest {
     pub(super) seq: Seq,
     pub(super) created_at: DateTime,
 }
 
+impl LatestDocument {
+    pub(super) fn latest(self) -> Latest {
+        Latest {
+            seq: self.number.seq,
+            created_at: self.created_at,
+        }
+    }
+}
+
 impl Readable for LatestDocument {
     const COLLECTION: &'static str = MESSAGES;
-    type Model = Self;
+    type Model = Latest;
 
-    fn model(self) -> Result<Self, StoreError> {
-        Ok(self)
+    fn model(self) -> Result<Latest, StoreError> {
+        Ok(self.latest())
     }
 }
 
@@ -250,26 +269,23 @@ pub(super) struct OwnDocument {
     pub(super) seq: Seq,
 }
 
-/// The same of the latest message of a chat, which a query puts together.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// A chat and its latest message, which a query puts together.
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct HeadDocument {
     #[serde(rename = "_id")]
     pub(super) chat: Uuid,
-    seq: Seq,
-    created_at: DateTime,
+    latest: Vec<LatestDocument>,
 }
 
 impl HeadDocument {
-    pub(super) fn latest(self) -> LatestDocument {
-        LatestDocument {
-            seq: self.seq,
-            created_at: self.created_at,
-        }
+    /// `None`: it has no message.
+    pub(super) fn latest(&self) -> Option<Latest> {
+        self.latest.first().map(|latest| latest.latest())
     }
 }
 
 impl Readable for HeadDocument {
-    const COLLECTION: &'static str = MESSAGES;
+    const COLLECTION: &'static str = CHATS;
     type Model = Self;
 
     fn model(self) -> Result<Self, StoreError> {
@@ -294,17 +310,42 @@ impl Readable for SenderDocument {
     }
 }
 
+/// Which message of which chat: the index that every collection has decides between nodes, and a
+/// chat's messages stand there in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Number {
+    pub(super) chat: Uuid,
+    pub(super) seq: Seq,
+}
+
+impl From<Number> for Bson {
+    fn from(Number { chat, seq }: Number) -> Self {
+        doc! { "chat": chat, "seq": seq }.into()
+    }
+}
+
+/// Matches the messages of a chat whose numbers are in this range.
+pub(super) fn numbered(chat: impl Into<Uuid>, seqs: RangeInclusive<Seq>) -> Document {
+    let chat = chat.into();
+    let number = |seq: &Seq| Bson::from(Number { chat, seq: *seq });
+    doc! { "_id": { "$gte": number(seqs.start()), "$lte": number(seqs.end()) } }
+}
+
+/// Matches all messages of a chat.
+pub(super) fn all_of(chat: impl Into<Uuid>) -> Document {
+    numbered(chat, 0..=Seq::MAX)
+}
+
 /// A message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct MessageDocument {
-    /// What makes it this message and no other: what stands for its chat, its sender and the
-    /// sender's own name for it; without such a name its id. So a repeated send meets the first
-    /// one at the index that every collection has, and needs none of its own.
     #[serde(rename = "_id")]
-    pub(super) key: Uuid,
+    pub(super) number: Number,
     pub(super) id: Uuid,
-    pub(super) chat: Uuid,
-    pub(super) seq: Seq,
+    /// Stands for its chat, its sender and the sender's own name for it, so that a repeated send
+    /// meets the first one; absent if it has no such name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<Uuid>,
     pub(super) sender: Uuid,
     pub(super) kind: String,
     pub(super) text: String,
@@ -315,6 +356,13 @@ pub(super) struct MessageDocument {
     pub(super) read: bool,
     pub(super) created_at: DateTime,
     pub(super) modified_at: DateTime,
+}
+
+impl MessageDocument {
+    /// The chat that it stands in.
+    pub(super) fn chat(&self) -> ChatId {
+        self.number.chat.into()
+    }
 }
 
 impl Readable for MessageDocument {

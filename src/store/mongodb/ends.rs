@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Mongo;
-use super::documents::LatestDocument;
+use super::documents::{Latest, LatestDocument, all_of};
 use super::failure::again_and_again;
 use super::reading::Query;
 use crate::model::{ChatId, ChatPk, Seq};
@@ -125,20 +125,22 @@ impl Mongo {
     }
 
     /// The latest message of a chat; `None`: it has none.
-    pub(super) async fn latest(&self, chat: ChatId) -> Result<Option<LatestDocument>, StoreError> {
-        self.latest_with(doc! { "chat": chat }).await
+    pub(super) async fn latest(&self, chat: ChatId) -> Result<Option<Latest>, StoreError> {
+        let filter = all_of(chat);
+        self.latest_with(filter, doc! { "_id": -1 }).await
     }
 
-    /// The latest of a chat's messages that match.
+    /// The first in this order of the messages that match.
     pub(super) async fn latest_with(
         &self,
         filter: Document,
-    ) -> Result<Option<LatestDocument>, StoreError> {
+        sort: Document,
+    ) -> Result<Option<Latest>, StoreError> {
         let query = Query {
             filter,
-            sort: doc! { "seq": -1 },
+            sort,
             limit: 1,
-            fields: doc! { "seq": 1, "created_at": 1 },
+            fields: doc! { "created_at": 1 },
         };
         Ok(self.all::<LatestDocument>(query).await?.pop())
     }

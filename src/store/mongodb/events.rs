@@ -16,6 +16,7 @@ use super::failure::{corrupt, patiently};
 use super::fields::date;
 use super::reading::Query;
 use super::step::Step;
+use super::sweep::Sweep;
 use crate::model::{
     Access, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint, NewEvent,
     NewEventChat, User, UserId,
@@ -97,10 +98,11 @@ impl Events for Mongo {
     async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
         let deleted = self.in_one_step(Delete(pk)).await?;
         if let Some(chats) = &deleted {
-            for (chat, _) in chats {
+            let chats: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
+            for chat in &chats {
                 self.ends.forget(*chat);
             }
-            self.sweep_or_leave().await;
+            self.sweep_or_leave(Sweep::These(&chats)).await;
         }
         Ok(deleted)
     }

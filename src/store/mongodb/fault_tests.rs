@@ -9,7 +9,7 @@ use super::append_tests::{all, named};
 use super::replica_set::Scratch;
 use crate::model::{ChatId, Sent, User};
 use crate::store::StoreError;
-use crate::store::contract::{Subject, chat, user};
+use crate::store::contract::{Subject, chat, entry, user};
 
 /// Lets the server do this to the commands of the node of this name.
 async fn fail(scratch: &Scratch, name: &str, mode: impl Into<mongodb::bson::Bson>, data: Document) {
@@ -65,6 +65,71 @@ async fn what_stands_without_an_answer_is_found_and_not_stored_twice() {
         .await
         .expect("stored");
     assert_eq!(sent[0].as_ref().map(|sent| sent.message().seq), Some(5));
+}
+
+#[tokio::test]
+async fn what_has_no_name_of_its_own_is_found_where_it_was_sent_to() {
+    let (_alone, scratch) = (FAILPOINT.lock().await, Scratch::new());
+    let (store, anna, chat) = scene(&scratch, "nameless").await;
+    let unsure = doc! {
+        "failCommands": ["insert"],
+        "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" },
+    };
+    fail(&scratch, "nameless", doc! { "times": 2 }, unsure).await;
+    for round in ["1", "2", "3"] {
+        let batch = (0..3).map(|number| entry(chat, &anna, round, number));
+        let sent = store.append(batch.collect()).await.expect("stored");
+        assert!(
+            sent.iter()
+                .all(|sent| matches!(sent, Some(Sent::Stored(_)))),
+            "{sent:?}"
+        );
+    }
+    let expected = ["0", "1", "1", "1", "2", "2", "2", "3", "3", "3"];
+    assert_eq!(texts(&all(&store, chat).await), expected);
+}
+
+#[tokio::test]
+async fn two_nodes_in_trouble_store_every_message_once() {
+    let (_alone, scratch) = (FAILPOINT.lock().await, Scratch::new());
+    let (one, anna, chat) = scene(&scratch, "troubled").await;
+    let two = scratch.node_called("untroubled").await;
+    let unsure = doc! {
+        "failCommands": ["insert"],
+        "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" },
+    };
+    let broken = doc! { "failCommands": ["insert", "find"], "closeConnection": true };
+    let send = async |store: &Subject, name: &str| {
+        for round in 0..30 {
+            let text = |number| format!("{name} {round} {number}");
+            let batch = (0..5).map(|number| entry(chat, &anna, &text(number), number));
+            let sent = store.append(batch.collect()).await.expect("stored");
+            assert!(
+                sent.iter()
+                    .all(|sent| matches!(sent, Some(Sent::Stored(_)))),
+                "{sent:?}"
+            );
+        }
+    };
+    let disturb = async {
+        for trouble in [&unsure, &broken].into_iter().cycle().take(20) {
+            fail(&scratch, "troubled", doc! { "times": 3 }, trouble.clone()).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        fail(&scratch, "troubled", "off", doc! { "failCommands": [] }).await;
+    };
+    tokio::join!(send(&one, "one"), send(&two, "two"), disturb);
+    let found = all(&one, chat).await;
+    let seqs: Vec<_> = found.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (1..=301).collect::<Vec<_>>());
+    for name in ["one", "two"] {
+        let sent = (0..30).flat_map(|round| (0..5).map(move |number| (round, number)));
+        let sent: Vec<_> = sent.map(|(r, n)| format!("{name} {r} {n}")).collect();
+        let stored = texts(&found)
+            .into_iter()
+            .filter(|text| text.starts_with(name));
+        assert_eq!(stored.collect::<Vec<_>>(), sent);
+    }
 }
 
 #[tokio::test]

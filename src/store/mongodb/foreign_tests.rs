@@ -4,7 +4,7 @@
 use mongodb::bson::{Document, doc};
 
 use super::append_tests::seqs;
-use super::documents::{CHATS, EVENTS, MESSAGES, SCHEMA, USERS};
+use super::documents::{CHATS, EVENTS, MESSAGES, SCHEMA, USERS, numbered};
 use super::replica_set::{Mongod, Scratch};
 use crate::model::{Chat, History, Range, User, Window};
 use crate::store::contract::{Subject, at, chat, entry, user};
@@ -32,7 +32,7 @@ async fn spoilt() -> Spoilt {
     let database = scratch.database().await;
     for (name, filter, field) in [
         (CHATS, doc! { "_id": odd.id }, "policy"),
-        (MESSAGES, doc! { "chat": good.id, "seq": 3 }, "text"),
+        (MESSAGES, numbered(good.id, 3..=3), "text"),
         (USERS, doc! { "_id": boris.id }, "avatar"),
     ] {
         let spoil = doc! { "$set": { field: { "a": 1 } } };
@@ -143,13 +143,13 @@ async fn a_newer_database_is_refused() {
     scratch.node().await;
     let database = scratch.database().await;
     let schema = database.collection::<Document>(SCHEMA);
-    let newer = doc! { "$set": { "version": 2_i64 } };
+    let newer = doc! { "$set": { "version": 3_i64 } };
     schema
         .update_one(doc! { "_id": "version" }, newer)
         .await
         .expect("changed");
     let why = refusal(&scratch.url()).await;
-    assert!(why.contains("schema version 2"), "{why}");
+    assert!(why.contains("schema version 3"), "{why}");
 }
 
 #[tokio::test]

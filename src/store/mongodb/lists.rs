@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
-use super::documents::{ChatDocument, FoundChat, HeadDocument, MemberDocument};
+use super::documents::{ChatDocument, FoundChat, HeadDocument, MESSAGES, MemberDocument};
 use super::reading::Query;
 use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, Seq, UserId};
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -114,19 +114,15 @@ impl Mongo {
         }
         let ids: Vec<_> = found.iter().map(|found| found.chat.id).collect();
         let stages = [
-            doc! { "$match": { "chat": { "$in": ids } } },
-            doc! { "$sort": { "chat": -1, "seq": -1 } },
-            doc! { "$group": {
-                "_id": "$chat",
-                "seq": { "$first": "$seq" },
-                "created_at": { "$first": "$created_at" },
-            } },
+            doc! { "$match": { "_id": { "$in": ids } } },
+            doc! { "$project": { "_id": 1 } },
+            with_latest(),
         ];
         let heads = self.aggregated::<HeadDocument>(stages).await?;
         let heads: HashMap<_, _> = heads.into_iter().map(|head| (head.chat, head)).collect();
         let with_head = |found: FoundChat| {
             let head = heads.get(&found.chat.id.into());
-            found.with(head.map(|head| head.latest()))
+            found.with(head.and_then(HeadDocument::latest))
         };
         found.into_iter().map(with_head).collect()
     }
@@ -189,6 +185,25 @@ impl Mongo {
         found.sort_by_key(|member| member.place);
         Ok(found.into_iter().map(|member| member.user.into()).collect())
     }
+}
+
+/// Adds its latest message to a chat.
+fn with_latest() -> Document {
+    let number = |seq: Seq| doc! { "chat": "$_id", "seq": seq };
+    doc! { "$lookup": {
+        "from": MESSAGES,
+        "let": { "first": number(0), "last": number(Seq::MAX) },
+        "pipeline": [
+            { "$match": { "$expr": { "$and": [
+                { "$gte": ["$_id", "$$first"] },
+                { "$lte": ["$_id", "$$last"] },
+            ] } } },
+            { "$sort": { "_id": -1 } },
+            { "$limit": 1 },
+            { "$project": { "created_at": 1 } },
+        ],
+        "as": "latest",
+    } }
 }
 
 /// The first of the chats that match, by their numbers.

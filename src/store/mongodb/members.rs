@@ -11,7 +11,9 @@ use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
 use super::chats::touched;
-use super::documents::{CHATS, LatestDocument, MEMBERS, MESSAGES, MemberDocument, SenderDocument};
+use super::documents::{
+    CHATS, LatestDocument, MEMBERS, MESSAGES, MemberDocument, SenderDocument, all_of,
+};
 use super::failure::{corrupt, patiently};
 use super::fields::decode;
 use super::reading::Query;
@@ -95,7 +97,10 @@ impl Mongo {
         let (found, member, own) = tokio::try_join!(
             self.found(doc! { "_id": chat }),
             self.one::<MemberDocument>(filter.clone()),
-            self.latest_with(doc! { "chat": chat, "sender": user })
+            self.latest_with(
+                doc! { "_id.chat": chat, "sender": user },
+                doc! { "_id.seq": -1 }
+            )
         )?;
         let Some((found, member)) = found.zip(member) else {
             return Ok(None);
@@ -140,9 +145,9 @@ impl Mongo {
     /// The number of each sender's latest message in a chat: one step in the index per sender.
     pub(super) async fn own_latest(&self, chat: ChatId) -> Result<HashMap<Uuid, Seq>, StoreError> {
         let stages = [
-            doc! { "$match": { "chat": chat } },
-            doc! { "$sort": { "chat": -1, "sender": -1, "seq": -1 } },
-            doc! { "$group": { "_id": "$sender", "seq": { "$first": "$seq" } } },
+            doc! { "$match": { "_id.chat": chat } },
+            doc! { "$sort": { "_id.chat": -1, "sender": -1, "_id.seq": -1 } },
+            doc! { "$group": { "_id": "$sender", "seq": { "$first": "$_id.seq" } } },
         ];
         let found = self.aggregated::<SenderDocument>(stages).await?;
         Ok(found.into_iter().map(|own| (own.sender, own.seq)).collect())
@@ -156,12 +161,12 @@ fn with_own() -> Document {
         "let": { "chat": "$chat", "user": "$user" },
         "pipeline": [
             { "$match": { "$expr": { "$and": [
-                { "$eq": ["$chat", "$$chat"] },
+                { "$eq": ["$_id.chat", "$$chat"] },
                 { "$eq": ["$sender", "$$user"] },
             ] } } },
-            { "$sort": { "seq": -1 } },
+            { "$sort": { "_id.seq": -1 } },
             { "$limit": 1 },
-            { "$project": { "_id": 0, "seq": 1 } },
+            { "$project": { "_id": 0, "seq": "$_id.seq" } },
         ],
         "as": "own",
     } }
@@ -189,9 +194,9 @@ impl Step for Join {
         let place = before.get_i64("places");
         let place = place.map_err(|error| corrupt(format!("the chat {}: {error}", self.chat)))?;
         let messages = store.raw(MESSAGES);
-        let latest = messages.find_one(doc! { "chat": self.chat });
+        let latest = messages.find_one(all_of(self.chat));
         let latest = latest
-            .sort(doc! { "seq": -1 })
+            .sort(doc! { "_id": -1 })
             .session(&mut *session)
             .await?;
         let latest = latest.map(|latest| decode::<LatestDocument>(&latest));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use mongodb::bson::doc;
 
 use super::Mongo;
-use super::documents::{FoundChat, LatestDocument, MESSAGES, MessageDocument};
+use super::documents::{FoundChat, LatestDocument, MESSAGES, MessageDocument, Number, numbered};
 use super::failure::{corrupt, patiently};
 use super::fields::{decode, time};
 use super::reading::Query;
@@ -88,8 +88,8 @@ impl Mongo {
             Window::Last(_) => -1,
         };
         let query = Query {
-            filter: doc! { "chat": chat, "seq": { "$gte": first, "$lte": last } },
-            sort: doc! { "seq": order },
+            filter: numbered(chat, first..=last),
+            sort: doc! { "_id": order },
             limit: window.limit(),
             ..Query::default()
         };
@@ -137,11 +137,16 @@ impl Mongo {
         while low < high {
             let stride = ((high - low) / PARTS).max(1);
             let marks = (0..PARTS).map(|part| low + part * stride);
-            let marks: Vec<_> = marks.filter(|mark| *mark < high).collect();
+            let marks = marks.filter(|mark| *mark < high);
+            let number = |seq| Number {
+                chat: chat.into(),
+                seq,
+            };
+            let marks: Vec<_> = marks.map(number).collect();
             let query = Query {
-                filter: doc! { "chat": chat, "seq": { "$in": marks } },
-                sort: doc! { "seq": 1 },
-                fields: doc! { "seq": 1, "created_at": 1 },
+                filter: doc! { "_id": { "$in": marks } },
+                sort: doc! { "_id": 1 },
+                fields: doc! { "created_at": 1 },
                 ..Query::default()
             };
             let before = (low, high);
@@ -170,9 +175,9 @@ pub(super) fn message(
 ) -> Result<Message, StoreError> {
     Ok(Message {
         id: document.id.into(),
-        chat: document.chat.into(),
+        chat: document.chat(),
         chat_pk,
-        seq: document.seq,
+        seq: document.number.seq,
         sender,
         kind: document.kind,
         text: document.text,

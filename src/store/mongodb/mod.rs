@@ -45,6 +45,7 @@ use self::connection::{Connection, connect, refuse};
 use self::documents::{CHATS, SCHEMA};
 use self::ends::Ends;
 use self::failure::{PATIENCE, patiently};
+use self::sweep::Sweep;
 use self::users::KnownUsers;
 use super::{OpenError, Store, StoreError};
 
@@ -85,7 +86,7 @@ impl Mongo {
             numbering: Mutex::default(),
         };
         // What another run did not get round to; it is out of everybody's sight already.
-        store.sweep_or_leave().await;
+        store.sweep_or_leave(Sweep::All).await;
         Ok(store)
     }
 

@@ -12,13 +12,16 @@ use super::documents::{CHATS, COUNTERS, DELETED, EVENTS, MEMBERS, MESSAGES, SCHE
 use crate::store::{OpenError, StoreError};
 
 /// The newest version.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
-/// Decides who inserts the next message of a chat.
-pub(super) const CHAT_SEQ: &str = "chat_seq";
+/// The oldest one that can still be read: none before it was ever released.
+const OLDEST: i64 = 2;
+
+/// Decides who inserts the next message of a chat, see [`super::documents::Number`].
+pub(super) const NUMBER: &str = "_id_";
 
 /// Makes a repeated send harmless, see [`super::documents::MessageDocument`].
-pub(super) const KEY: &str = "_id_";
+pub(super) const KEY: &str = "key";
 
 /// Brings an empty database to the newest version, and one of that version to all its indexes.
 pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
@@ -32,6 +35,13 @@ pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
             return Err(OpenError(format!(
                 "it has schema version {version}, written by a newer polychat; \
                  this one knows up to {VERSION}"
+            )));
+        }
+        if version < OLDEST {
+            return Err(OpenError(format!(
+                "it has schema version {version} of a polychat that was never released; copy it \
+                 to a SQLite file with that one (polychat copy), and from there into a new \
+                 database with this one"
             )));
         }
     }
@@ -113,8 +123,11 @@ fn indexes() -> [(&'static str, Vec<IndexModel>); 5] {
         (
             MESSAGES,
             vec![
-                unique(CHAT_SEQ, doc! { "chat": 1, "seq": 1 }),
-                plain("chat_sender_seq", doc! { "chat": 1, "sender": 1, "seq": 1 }),
+                plain(
+                    "chat_sender_seq",
+                    doc! { "_id.chat": 1, "sender": 1, "_id.seq": 1 },
+                ),
+                partial(KEY, doc! { "key": 1 }, "key"),
             ],
         ),
         (
