@@ -3,6 +3,7 @@
 
 mod file;
 mod keys;
+mod limits;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use jiff::tz::TimeZone;
 use crate::gateway::Origins;
 
 pub use keys::KeyOptions;
+pub use limits::{Limit, LimitOptions};
 
 /// One chat server for four existing chat protocols: what is acknowledged is never lost.
 #[derive(Debug, Parser)]
@@ -152,6 +154,10 @@ pub struct Config {
         value_name = "NUMBER"
     )]
     pub max_outbox_messages: usize,
+
+    /// How much one client may take.
+    #[command(flatten)]
+    pub limits: LimitOptions,
 
     /// How long to wait for clients and the store at the end
     #[arg(long, env = "POLYCHAT_SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]

@@ -19,13 +19,13 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("hub", &["model", "gateway::dialect"]),
     ("relay", &["model", "hub", "store", "bus"]),
     ("gateway", &["model", "service", "hub", "auth"]),
-    ("config", &["gateway::Origins"]),
+    ("config", &["gateway::Origins", "gateway::limits"]),
     ("copy", &["model", "store"]),
     ("check", &["store"]),
 ];
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 17] = [
+const AT_HOME: [(&str, &[&str]); 20] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("mongodb", &["store/mongodb"]),
@@ -42,6 +42,9 @@ const AT_HOME: [(&str, &[&str]); 17] = [
     ("utoipa_axum", &["gateway/rest"]),
     ("utoipa_swagger_ui", &["gateway/rest"]),
     ("serde_path_to_error", &["gateway/rest"]),
+    ("http_body", &["gateway/visit.rs"]),
+    ("governor", &["gateway/limits"]),
+    ("ipnet", &["gateway/limits", "config"]),
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
     ("toml", &["config"]),

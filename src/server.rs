@@ -22,6 +22,7 @@ use crate::config::{AuthMode, Config, CopyOptions, LogFormat};
 use crate::copy::{self, Copied, Target};
 use crate::gateway::Gateway;
 use crate::gateway::connection::Desk;
+use crate::gateway::limits;
 use crate::gateway::line::{Line, Watched};
 use crate::hub::{Hub, OutboxLimits};
 use crate::model::Clock;
@@ -61,7 +62,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         let service = gateway.router.clone();
         let service = service.into_make_service_with_connect_info::<Line>();
         let stopped = parts.deaf.clone().cancelled_owned();
-        axum::serve(Watched(listener), service)
+        let listener = Watched::new(listener, Arc::clone(&parts.desk.limits));
+        axum::serve(listener, service)
             .with_graceful_shutdown(stopped)
             .into_future()
     });
@@ -147,6 +149,7 @@ impl Parts {
         let limits = Limits {
             message_bytes: config.max_message_bytes,
             members: config.max_members,
+            chats: config.limits.max_chats_per_user.value(),
         };
         let clock = Clock::system();
         let (service, committer) =
@@ -160,6 +163,7 @@ impl Parts {
                 frames: config.max_outbox_messages,
                 bytes: config.max_outbox_bytes,
             },
+            limits: Arc::new(limits::Limits::new(config.limits.settings())),
             closing: CancellationToken::new(),
         };
         let relay = Relay {
@@ -168,6 +172,7 @@ impl Parts {
             store: Arc::clone(&store),
         };
         let (tasks, sealed) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(Arc::clone(&desk.limits).keep_clean(desk.closing.clone()));
         Self {
             committing: tasks.spawn(committer.run(sealed.clone())),
             relaying: tasks.spawn(relay.run()),

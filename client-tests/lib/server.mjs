@@ -129,11 +129,13 @@ class Server {
 
 /**
  * A listening server that ends with its owner: a test's `t`, or a suite's scope.
- * Unless `args` say otherwise it takes a free port and keeps everything where nobody else does;
- * `bare` leaves even these two out.
+ * Unless `args` say otherwise it takes a free port, keeps everything where nobody else does, and lets tests flood it;
+ * `bare` leaves even that out.
  */
 export async function startServer(owner, args = [], { env = {}, bare = false } = {}) {
-  const defaults = bare ? [] : [['--listen', '127.0.0.1:0'], ['--store', REPLICA_SET ? database() : 'sqlite::memory:']];
+  const defaults = bare ? [] : [
+    ['--listen', '127.0.0.1:0'], ['--store', REPLICA_SET ? database() : 'sqlite::memory:'], ['--rate-limit', 'off'],
+  ];
   const missing = defaults.filter(([flag]) => !args.includes(flag)).flat();
   const server = new Server([...missing, ...args], env);
   owner.after(async () => {

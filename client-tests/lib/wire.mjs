@@ -134,15 +134,19 @@ export async function dial(owner, server, path, { opened: seen, ...options } = {
   return wire;
 }
 
-/** The HTTP status with which a connection is refused before it is one. */
-export function refusedWith(owner, server, path, options = {}) {
+/** The HTTP answer with which a connection is refused before it is one: `status`, `headers`, `body`. */
+export function refusal(owner, server, path, options = {}) {
   const socket = open(owner, server, path, options);
   const answered = new Promise((resolve, reject) => {
-    socket.once('unexpected-response', (request, response) => {
-      resolve(response.statusCode);
-      response.destroy();
+    socket.once('unexpected-response', async (request, response) => {
+      let body = '';
+      for await (const text of response.setEncoding('utf8')) body += text;
+      resolve({ status: response.statusCode, headers: response.headers, body });
     });
     socket.once('open', () => reject(new Error(`${path} was not refused`)));
   });
   return within(answered, () => `a refusal of ${path}`);
 }
+
+/** Only its status. */
+export const refusedWith = async (...args) => (await refusal(...args)).status;

@@ -1,9 +1,12 @@
 // Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { actor, newRoom, refusal as refusedByAction } from '../lib/by-action.mjs';
+import { join, refusal as refusedByType, typist } from '../lib/by-type.mjs';
 import { TRANSPORT_LOST, ask, connect, next, refusal } from '../lib/client.mjs';
 import { chatOf, history, people, person, say, settle } from '../lib/people.mjs';
 import { PACKET, RawClient, RawPolling } from '../lib/raw.mjs';
+import { Backend } from '../lib/rest.mjs';
 import { useScope } from '../lib/scope.mjs';
 import { startServer } from '../lib/server.mjs';
 import { within } from '../lib/wait.mjs';
@@ -135,5 +138,40 @@ describe('a chat', () => {
 
     const { chat } = await ask(four[0].socket, 'create-chat', make([...users.slice(0, 3), users[0]]));
     assert.equal(chat.users.length, 3);
+  });
+});
+
+describe('a user', () => {
+  test('takes part in at most as many chats as the server allows, however it came there', async (t) => {
+    const server = await startServer(t, ['--max-chats-per-user', '2']);
+    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const host = new Backend(server);
+    const full = (error, who) => {
+      assert.equal(error.code, 'too_large');
+      assert.match(error.message ?? error.detail, /\b2\b/);
+      if (who) assert.ok((error.message ?? error.detail).includes(who.id));
+    };
+    const chats = [await chatOf(alice), await chatOf(alice)];
+    const bobs = await chatOf(bob);
+    full(await refusal(alice.socket, 'create-chat', { chat: {}, users: [alice.id] }));
+    full(await refusal(bob.socket, 'create-chat', { chat: {}, users: [bob.id, alice.id] }), alice);
+    full(await host.refused(413, 'too_large', 'POST', '/chats', { users: [alice.id] }), alice);
+    full(await host.refused(413, 'too_large', 'POST', `/chats/${bobs.id}/members`, { users: [alice.id] }), alice);
+    const event = await host.event(bob.user);
+    full(await host.refused(413, 'too_large', 'POST', `/events/${event.id}/chats`, { userId: alice.id }), alice);
+
+    const token = alice.user.externalUserId;
+    const rooms = await actor(t, server, 'carol');
+    const pk = await newRoom(rooms);
+    const typing = await typist(t, server, 'alice', { token });
+    full(await refusedByType(typing, 'joinChat', { chat: pk }));
+    full(await refusedByType(typing, 'createEmptyChat', {}));
+    const acting = await actor(t, server, 'alice', { token });
+    assert.match((await refusedByAction(acting, 'join_room', { pk }, 413))[0], /\b2\b/);
+
+    // With one chat less there is room for another, and who is in one already is not refused.
+    await host.ok(204, 'DELETE', `/chats/${chats[0].id}`);
+    await join(typing, pk);
+    assert.equal((await typing.wire.ask({ type: 'joinChat', data: { chat: pk } })).type, 'info');
   });
 });

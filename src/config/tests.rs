@@ -103,3 +103,59 @@ fn the_file_names_the_address_where_no_flag_does() {
     let config = with_file("listen = \"[::1]:7\"", &[]).expect("a good file");
     assert_eq!(config.listen.to_string(), "[::1]:7");
 }
+
+#[test]
+fn every_limit_has_a_default_and_can_be_off() {
+    let settings = read(&[]).expect("defaults").limits.settings();
+    let rate = |text: &str| text.parse().ok();
+    assert_eq!(settings.messages, rate("20:100"));
+    assert_eq!(settings.frames, rate("100:500"));
+    assert_eq!(settings.connections_per_user, Some(100));
+    assert_eq!(settings.connections_per_address, Some(1000));
+    assert_eq!(settings.unauthenticated, Some(4096));
+    assert_eq!(settings.handshake, Duration::from_secs(10));
+    let file = "rate-limit = \"off\"\nmax-connections-per-user = \"off\"\n\
+                max-connections-per-address = 7\nmax-chats-per-user = \"off\"";
+    let config = with_file(file, &["--max-unauthenticated", "off"]).expect("limits");
+    assert_eq!(config.limits.max_chats_per_user, Limit::Off);
+    let settings = config.limits.settings();
+    assert_eq!((settings.messages, settings.frames), (None, None));
+    assert_eq!(settings.connections_per_user, None);
+    assert_eq!(settings.connections_per_address, Some(7));
+    assert_eq!(settings.unauthenticated, None);
+}
+
+#[test]
+fn frames_are_limited_without_messages_only_if_that_is_said() {
+    let limits = ["--rate-limit", "off", "--frame-limit", "5:6"];
+    let settings = read(&limits).expect("rates").limits.settings();
+    assert_eq!(
+        (settings.messages, settings.frames),
+        (None, "5:6".parse().ok())
+    );
+    let settings = read(&["--frame-limit", "off"])
+        .expect("a rate")
+        .limits
+        .settings();
+    assert_eq!(
+        (settings.messages, settings.frames),
+        ("20:100".parse().ok(), None)
+    );
+}
+
+#[test]
+fn a_wrong_limit_is_refused_with_what_to_write() {
+    for (option, value, told) in [
+        ("--rate-limit", "20", "RATE:BURST"),
+        ("--rate-limit", "0:5", "RATE:BURST"),
+        ("--frame-limit", "none", "or off"),
+        ("--max-connections-per-user", "0", "or off"),
+        ("--trusted-proxies", "10.0.0.0/40", "10.0.0.0/8"),
+    ] {
+        let error = read(&[option, value]).expect_err(value).to_string();
+        assert!(error.contains(option) && error.contains(told), "{error}");
+    }
+    let ranges = ["--trusted-proxies", "127.0.0.1,10.0.0.0/8,fd00::/8"];
+    let config = read(&ranges).expect("ranges");
+    assert_eq!(config.limits.trusted_proxies.len(), 3);
+}

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use crate::auth::Authenticator;
 use crate::gateway::dialect::Listener;
+use crate::gateway::limits::{Gauges, Limits, Over, Payer, Slot, Verdict};
 use crate::hub::{Closed, Hub, Outbox, OutboxLimits, Seat};
 use crate::model::{
     ChatId, Clock, Command, ConnectionId, Error, ErrorKind, Identity, Reply, Rights, UserId,
@@ -37,6 +38,8 @@ pub struct Desk {
     pub clock: Clock,
     /// How much may wait for one connection.
     pub outbox: OutboxLimits,
+    /// How fast a client may ask, and how many connections it may have.
+    pub limits: Arc<Limits>,
     /// Cancelled: what waits for a connection is still sent, then it ends.
     pub closing: CancellationToken,
 }
@@ -76,8 +79,24 @@ impl Desk {
         })
     }
 
-    /// Puts a command to the service; see [`Service::begin`].
+    /// A place among the connections of this user. Whoever has none may have as many as it
+    /// likes.
+    ///
+    /// # Errors
+    /// `RateLimited`: the user has as many as it may.
+    pub fn place(&self, user: Option<UserId>) -> Result<Option<Slot<UserId>>, Error> {
+        user.map_or(Ok(None), |user| self.limits.connection_of(user))
+    }
+
+    /// Puts a command that came on no connection to the service; see [`Service::begin`].
     pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
+        match self.limits.message(identity, &command, None) {
+            Ok(()) => self.put(identity, command).await,
+            Err(over) => Begun::from(Err(Error::rate_limited(over.retry_after_ms))),
+        }
+    }
+
+    async fn put(&self, identity: &Identity, command: Command) -> Begun {
         if command.stores() {
             return self.service.begin(identity, command).await;
         }
@@ -99,16 +118,21 @@ pub struct Connection {
     desk: Desk,
     seat: Arc<Seat>,
     identity: Mutex<Identity>,
+    /// Its place among the connections of its user.
+    place: Mutex<Option<Slot<UserId>>>,
+    gauges: Gauges,
 }
 
 impl Connection {
-    /// A connection of somebody who was admitted, seated in the chats of its user.
+    /// A connection of somebody who was admitted and has this [`Desk::place`], seated in the
+    /// chats of its user.
     ///
     /// # Errors
     /// `Unavailable`: the chats could not be read.
     pub async fn open(
         desk: Desk,
         identity: Identity,
+        place: Option<Slot<UserId>>,
         listener: Arc<dyn Listener>,
     ) -> Result<Self, Error> {
         let id = identity.connection;
@@ -117,6 +141,8 @@ impl Connection {
         let connection = Self {
             seat: Arc::new(Seat::new(id, listener, outbox)),
             identity: Mutex::new(identity),
+            place: Mutex::new(place),
+            gauges: desk.limits.gauges(),
             desk,
         };
         if let Some(user) = identity.user {
@@ -165,19 +191,51 @@ impl Connection {
     /// From now on the connection acts as this user and receives its chats.
     ///
     /// # Errors
-    /// `Unavailable`: the chats could not be read; the connection acts as before.
+    /// `RateLimited`: the user has as many connections as it may. `Unavailable`: the chats
+    /// could not be read. In either case the connection acts as before.
     pub async fn act_as(&self, user: UserId) -> Result<(), Error> {
         if self.identity.lock().user != Some(user) {
+            let place = self.desk.place(Some(user))?;
             self.take_seats(user).await?;
             self.identity.lock().user = Some(user);
+            *self.place.lock() = place;
         }
         Ok(())
     }
 
-    /// Puts a command to the service; see [`Service::begin`].
+    /// Puts a command to the service; see [`Service::begin`]. A message over the rate limit
+    /// is refused.
     pub async fn begin(&self, command: Command) -> Begun {
         let identity = *self.identity.lock();
-        self.desk.begin(&identity, command).await
+        let gauges = Some(&self.gauges);
+        match self.desk.limits.message(&identity, &command, gauges) {
+            Ok(()) => self.desk.put(&identity, command).await,
+            Err(over) => Begun::from(Err(self.refusal(over))),
+        }
+    }
+
+    /// Counts a frame, whatever is in it, before it is looked at.
+    ///
+    /// # Errors
+    /// `RateLimited`: it is not to be looked at but for what its answer has to say.
+    pub fn count_frame(&self) -> Result<(), Error> {
+        let payer = self.identity.lock().user.map(Payer::User);
+        let counted = self.desk.limits.frame(payer, Some(&self.gauges));
+        counted.map_err(|over| self.refusal(over))
+    }
+
+    /// Whether it is being closed because its client went on after it was refused.
+    pub fn is_rate_limited(&self) -> bool {
+        self.outbox().closed() == Some(Closed::RateLimited)
+    }
+
+    /// What is said of a request over a rate. Who does not heed that is not listened to any
+    /// longer.
+    fn refusal(&self, over: Over) -> Error {
+        if over.verdict == Verdict::Close {
+            self.close(Closed::RateLimited);
+        }
+        Error::rate_limited(over.retry_after_ms)
     }
 
     /// Returns when the server wants the connection to end, once what waits for it was sent.
@@ -191,6 +249,7 @@ impl Connection {
             debug!(connection = %self.seat.id, ?why, "closing");
         }
         self.desk.hub.leave(&self.seat);
+        self.place.lock().take();
     }
 
     /// The user's chats are read after the seat is known to be the user's, and the heads of

@@ -1,5 +1,5 @@
 //! The TCP connections, watched: each can be cut, hung up, held back and asked whether the
-//! other side takes what is written.
+//! other side takes what is written; and one that gets nowhere ends.
 //! It refuses to know what is spoken on them.
 //!
 //! `socketioxide` gives no hold on the connection under a socket: a client that stops reading
@@ -8,7 +8,7 @@
 //! HTTP server, and everything above finds its [`Line`] in the request.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -18,13 +18,20 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
+use tracing::debug;
+
+use super::limits::{Entry, Limits, Slot};
 
 /// A client that takes not one byte of what is written to it for so long is cut off.
 const STALL: Duration = Duration::from_secs(20);
+
+/// How long a connection on which requests were served may wait for the next one.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Neither side can go on: reading and writing fail.
 const CUT: u8 = 1;
@@ -34,9 +41,15 @@ const HUNG_UP: u8 = 2;
 const HELD: u8 = 4;
 /// The last write found no room.
 const BLOCKED: u8 = 8;
+/// A request is being served: the client waits for us.
+const SERVING: u8 = 16;
+/// A request was served.
+const SERVED: u8 = 32;
+/// Somebody was admitted who stays.
+const ADMITTED: u8 = 64;
 
 /// A hold on one TCP connection; clones hold the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Line(Arc<Shared>);
 
 /// A hold that ends with the connection.
@@ -50,15 +63,67 @@ impl WeakLine {
     }
 }
 
-#[derive(Default)]
 struct Shared {
+    peer: IpAddr,
+    /// What it counts for, until it ends.
+    entry: Mutex<Entry>,
     flags: AtomicU8,
     reader: AtomicWaker,
     writer: AtomicWaker,
     unblocked: Notify,
 }
 
+/// As long as this lives the client is not kept to any time.
+pub struct Serving(Line);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.lower(SERVING);
+    }
+}
+
 impl Line {
+    fn new(peer: IpAddr, entry: Entry) -> Self {
+        Self(Arc::new(Shared {
+            peer,
+            entry: Mutex::new(entry),
+            flags: AtomicU8::default(),
+            reader: AtomicWaker::default(),
+            writer: AtomicWaker::default(),
+            unblocked: Notify::default(),
+        }))
+    }
+
+    /// The other end of the TCP connection: a client, or a proxy.
+    pub fn peer(&self) -> IpAddr {
+        self.0.peer
+    }
+
+    /// Notes that a request was read and is being served, until what this returns is dropped.
+    pub fn serve(&self) -> Serving {
+        self.raise(SERVING);
+        Serving(self.clone())
+    }
+
+    /// Notes that a request was served: from now on the connection ends only when it is idle
+    /// for long.
+    pub fn served(&self) {
+        self.raise(SERVED);
+        self.0.entry.lock().stranger = None;
+    }
+
+    /// Notes that it belongs to somebody who was admitted: it may stay, and be silent, for as
+    /// long as whoever speaks on it likes.
+    pub fn admit(&self) {
+        self.raise(ADMITTED);
+        self.0.entry.lock().stranger = None;
+    }
+
+    /// Counts as a connection from there, until it ends: a proxy has made it for somebody.
+    pub fn occupy(&self, address: Option<Slot<IpAddr>>) {
+        self.0.entry.lock().address = address;
+    }
+
     /// A hold that does not outlive the connection.
     pub fn weak(&self) -> WeakLine {
         WeakLine(Arc::downgrade(&self.0))
@@ -118,21 +183,42 @@ impl Line {
 }
 
 /// Accepts TCP connections and wraps each.
-pub struct Watched(pub TcpListener);
+pub struct Watched {
+    listener: TcpListener,
+    limits: Arc<Limits>,
+}
+
+impl Watched {
+    /// Accepts those that the limits allow; others are closed at once.
+    pub fn new(listener: TcpListener, limits: Arc<Limits>) -> Self {
+        Self { listener, limits }
+    }
+}
 
 impl Listener for Watched {
     type Io = WatchedStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (WatchedStream, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // Frames are small and wanted at once. A stream that refuses has ended already.
-        let _ = stream.set_nodelay(true);
-        (WatchedStream::new(stream), address)
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            let entry = match self.limits.entry(address.ip()) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    debug!(%address, %error, "a connection was not accepted");
+                    continue;
+                }
+            };
+            // Frames are small and wanted at once. A stream that refuses has ended already.
+            let _ = stream.set_nodelay(true);
+            let line = Line::new(address.ip(), entry);
+            let patience = self.limits.handshake();
+            return (WatchedStream::new(stream, line, patience), address);
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -148,15 +234,46 @@ pub struct WatchedStream {
     line: Line,
     /// Runs while a write finds no room.
     stall: Option<Pin<Box<Sleep>>>,
+    /// Until when somebody has to be admitted, or a request served.
+    handshake: Instant,
+    /// Runs while the client is kept to a time.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+/// Other holds on the line may live on; what it counted for ends here.
+impl Drop for WatchedStream {
+    fn drop(&mut self) {
+        std::mem::take(&mut *self.line.0.entry.lock());
+    }
 }
 
 impl WatchedStream {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: TcpStream, line: Line, handshake: Duration) -> Self {
         Self {
             stream,
-            line: Line::default(),
+            line,
             stall: None,
+            handshake: Instant::now() + handshake,
+            waiting: None,
         }
+    }
+
+    /// Whether the client has taken too long over its next request, however busily it sends
+    /// one. Asked whenever something is to be read, so the timer wakes whoever reads.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
+        if self.line.has(SERVING | ADMITTED) {
+            self.waiting = None;
+            return false;
+        }
+        let handshake = self.handshake;
+        let until = if self.line.has(SERVED) {
+            Instant::now() + KEEP_ALIVE
+        } else {
+            handshake
+        };
+        let waiting = &mut self.waiting;
+        let waiting = waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        waiting.as_mut().poll(context).is_ready()
     }
 
     /// What every write does besides writing: obey the line, and watch for room.
@@ -171,6 +288,13 @@ impl WatchedStream {
         }
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), context) {
             self.stall = None;
+            // Idleness begins when the answer is written. The timer stays, lest nobody wake who
+            // is reading already.
+            if let Some(waiting) = &mut self.waiting
+                && self.line.has(SERVED)
+            {
+                waiting.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            }
             if self.line.lower(BLOCKED) {
                 self.line.0.unblocked.notify_waiters();
             }
@@ -197,6 +321,10 @@ impl AsyncRead for WatchedStream {
             Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
         } else if self.line.has(HUNG_UP) {
             Poll::Ready(Ok(()))
+        } else if self.is_overdue(context) {
+            debug!(peer = %self.line.peer(), "a connection got nowhere in time");
+            self.line.cut();
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         } else if self.line.has(HELD) {
             Poll::Pending
         } else {
@@ -238,93 +366,5 @@ impl AsyncWrite for WatchedStream {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    async fn pair() -> (WatchedStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let client = TcpStream::connect(address).await.expect("a client");
-        let (watched, _) = Watched(listener).accept().await;
-        (watched, client)
-    }
-
-    /// Writes until there is no more room.
-    async fn fill(stream: &mut WatchedStream) {
-        let bytes = vec![0; 1 << 20];
-        let full = async { while stream.write_all(&bytes).await.is_ok() {} };
-        let quiet = Duration::from_millis(300);
-        assert!(tokio::time::timeout(quiet, full).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_cut_ends_a_write_that_nobody_reads() {
-        let (mut server, _client) = pair().await;
-        fill(&mut server).await;
-        assert!(server.line.has(BLOCKED));
-        let (line, bytes) = (server.line.clone(), vec![0; 1 << 20]);
-        let writing = tokio::join!(server.write_all(&bytes), async { line.cut() });
-        assert!(writing.0.is_err());
-        line.unblocked().await;
-    }
-
-    #[tokio::test]
-    async fn a_line_is_unblocked_when_the_client_reads_again() {
-        let (mut server, mut client) = pair().await;
-        fill(&mut server).await;
-        let line = server.line.clone();
-        let mut bytes = vec![0; 1 << 20];
-        let reading = async { while client.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
-        let more = vec![0; 1 << 20];
-        let writing = server.write_all(&more);
-        tokio::select! {
-            written = writing => written.expect("the client reads"),
-            () = reading => panic!("the line was cut"),
-        }
-        line.unblocked().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_cut_off_in_the_end() {
-        let (mut server, _client) = pair().await;
-        let bytes = vec![0; 1 << 20];
-        let mut written = Ok(());
-        while written.is_ok() {
-            written = server.write_all(&bytes).await;
-        }
-        assert_eq!(
-            written.map_err(|error| error.kind()),
-            Err(io::ErrorKind::TimedOut)
-        );
-        assert!(server.line.has(CUT));
-    }
-
-    #[tokio::test]
-    async fn a_held_line_reads_nothing_until_released() {
-        let (mut server, mut client) = pair().await;
-        let line = server.line.clone();
-        line.hold();
-        client.write_all(b"x").await.expect("room");
-        let mut byte = [0];
-        let quiet = Duration::from_millis(100);
-        assert!(
-            tokio::time::timeout(quiet, server.read(&mut byte))
-                .await
-                .is_err()
-        );
-        let reading = tokio::join!(server.read(&mut byte), async { line.release() });
-        assert_eq!(reading.0.expect("released"), 1);
-    }
-
-    #[tokio::test]
-    async fn after_hanging_up_reading_ends_and_writing_goes_on() {
-        let (mut server, mut client) = pair().await;
-        server.line.hang_up();
-        let mut byte = [0];
-        assert_eq!(server.read(&mut byte).await.expect("the end"), 0);
-        server.write_all(b"x").await.expect("writing goes on");
-        assert_eq!(client.read(&mut byte).await.expect("a byte"), 1);
-    }
-}
+#[path = "line_tests.rs"]
+mod tests;

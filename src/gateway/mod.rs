@@ -4,10 +4,12 @@
 pub mod connection;
 mod credentials;
 pub mod dialect;
+pub mod limits;
 pub mod line;
 mod origins;
 mod rest;
 mod socketio;
+mod visit;
 mod websocket;
 
 use std::sync::Arc;
@@ -62,7 +64,8 @@ impl Gateway {
         let router = router
             .layer(from_fn_with_state(Arc::clone(&closing), gate))
             .layer(from_fn_with_state(origins.clone(), origins::guard))
-            .layer(origins.cors());
+            .layer(origins.cors())
+            .layer(from_fn_with_state(Arc::clone(&desk.limits), visit::receive));
         Self {
             router,
             socketio,

@@ -20,6 +20,7 @@ use crate::gateway::line::Line;
 use crate::hub::{Closed, Next, Outbox};
 
 pub use upgrade::RawServer;
+pub(super) use upgrade::refusal;
 
 type Sink = SplitSink<WebSocket, Message>;
 type Stream = SplitStream<WebSocket>;
@@ -51,6 +52,8 @@ enum End {
     Expired,
     /// The client does not keep up.
     Lagging,
+    /// The client went on after it was told that it is too fast.
+    RateLimited,
     /// The server is going, and others or itself will be back.
     Restarting,
     /// The store did not answer when the connection began.
@@ -66,6 +69,7 @@ impl End {
             Self::Protocol => (1002, "protocol error"),
             Self::Expired => (1008, "token expired"),
             Self::Lagging => (1013, "lagging"),
+            Self::RateLimited => (1008, "rate_limited"),
             Self::Restarting => (1012, "restarting"),
             Self::Unavailable => (1013, "unavailable"),
         })
@@ -77,6 +81,7 @@ impl From<Closed> for End {
         match closed {
             Closed::Gone => Self::Gone,
             Closed::Lagging => Self::Lagging,
+            Closed::RateLimited => Self::RateLimited,
             Closed::ShuttingDown => Self::Restarting,
         }
     }
@@ -209,7 +214,9 @@ async fn unless_lagging(
             biased;
             written = &mut write => return written.map_err(|_| End::Gone),
             () = outbox.filled() => match outbox.closed() {
-                Some(why @ (Closed::Lagging | Closed::Gone)) => return Err(why.into()),
+                Some(why @ (Closed::Lagging | Closed::RateLimited | Closed::Gone)) => {
+                    return Err(why.into());
+                }
                 Some(Closed::ShuttingDown) | None => {}
             },
         }

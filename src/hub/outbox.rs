@@ -69,6 +69,8 @@ pub enum Closed {
     Gone,
     /// The client does not keep up. What waited is dropped: it will ask for it.
     Lagging,
+    /// The client goes on asking for more than it may. What waited is dropped.
+    RateLimited,
     /// The server is going. What waits is still sent.
     ShuttingDown,
 }
@@ -148,7 +150,7 @@ impl Outbox {
     /// Puts back what [`Outbox::take`] gave, as the next to be taken.
     pub fn put_back(&self, frame: Frame) {
         let mut state = self.state.lock();
-        if !matches!(state.closed, Some(Closed::Gone | Closed::Lagging)) {
+        if matches!(state.closed, None | Some(Closed::ShuttingDown)) {
             state.answers.add(&frame);
             state.frames.push_front((Purpose::Answer, frame));
         }

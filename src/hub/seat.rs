@@ -86,7 +86,7 @@ impl Seat {
     /// finds what was noted here.
     fn change(&self, change: impl FnOnce(&mut Place)) -> bool {
         let mut place = self.place.lock();
-        let open = !matches!(self.outbox.closed(), Some(Closed::Gone | Closed::Lagging));
+        let open = matches!(self.outbox.closed(), None | Some(Closed::ShuttingDown));
         if open {
             change(&mut place);
         }

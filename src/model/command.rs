@@ -232,6 +232,20 @@ impl Command {
                 | Self::ListSeats { .. }
         )
     }
+
+    /// If a message is sent by it: for whom, as the request says; `Some(None)`: it names
+    /// nobody.
+    pub const fn sends_for(&self) -> Option<Option<UserId>> {
+        match self {
+            Self::SendMessage { user, .. }
+            | Self::RequestAccess {
+                user,
+                draft: Some(_),
+                ..
+            } => Some(*user),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to one [`Command`].

@@ -71,6 +71,7 @@ impl Service {
         if let Some(id) = unknown.first() {
             return Err(Error::not_found(format_args!("user {id}")));
         }
+        self.may_join_more(identity, &members).await?;
         let at = self.clock.now();
         let new = NewChat {
             id: ChatId::new(at),
@@ -93,6 +94,33 @@ impl Service {
         self.publish(identity, Fact::ChatCreated(chat.clone()))
             .await;
         Ok(Reply::Chat(chat))
+    }
+
+    /// Whether each of these may take part in one chat more. Of two requests at the same moment
+    /// both may find that it may.
+    ///
+    /// # Errors
+    /// `TooLarge`, with the limit; it names the user if that is not the caller.
+    pub(super) async fn may_join_more(
+        &self,
+        identity: &Identity,
+        users: &[UserId],
+    ) -> Result<(), Error> {
+        let Some(most) = self.limits.chats.filter(|_| !users.is_empty()) else {
+            return Ok(());
+        };
+        let full = self.store.users_in_many_chats(users, most).await;
+        match full.map_err(store_error)?.first() {
+            None => Ok(()),
+            Some(user) if identity.user == Some(*user) => Err(Error::too_large(
+                "chats",
+                format_args!("{most} of one user"),
+            )),
+            Some(user) => {
+                let limit = format_args!("{most} chats of user {user}");
+                Err(Error::too_large("users", limit))
+            }
+        }
     }
 
     /// The chat that a request of this name has made.

@@ -157,6 +157,12 @@ impl Service {
         let found = self.event(event).await?;
         access::may_write_to_owner(guest, &found)?;
         self.user(guest).await?;
+        let room = self.may_join_more(identity, &[guest, found.owner.id]).await;
+        if let Err(full) = room
+            && !self.writes_about(event, guest).await?
+        {
+            return Err(full);
+        }
         let at = self.clock.now();
         let new = NewEventChat {
             id: ChatId::new(at),
@@ -170,6 +176,17 @@ impl Service {
             self.publish(identity, Fact::ChatCreated(made)).await;
         }
         Ok((fresh, Arc::new(chat)))
+    }
+
+    /// Whether this guest has a chat with the event's owner already.
+    async fn writes_about(&self, event: EventPk, guest: UserId) -> Result<bool, Error> {
+        /// More than anybody has: no number is so large that a store could not take it.
+        const ALL: usize = 1_000_000;
+        let chats = self.store.event_chats_of(guest, ALL).await;
+        let chats = chats.map_err(store_error)?;
+        Ok(chats
+            .iter()
+            .any(|chat| chat.event.pk == event && chat.guest.id == guest))
     }
 
     /// What became of a change of access, once both sides were told.

@@ -21,6 +21,7 @@ impl Service {
         if !roster.has(user) {
             access::may_come_and_go(&roster)?;
             self.has_room(&roster, 1)?;
+            self.may_join_more(identity, &[user]).await?;
         }
         let (fresh, room, user) = self.admit(identity, chat, &roster, user, read).await?;
         if roster.is_of_event() && read.is_some() {
@@ -49,8 +50,9 @@ impl Service {
         let actor = access::actor(identity, None)?;
         let roster = self.visible(actor, chat).await?;
         access::may_invite(actor, &roster)?;
-        let new = users.iter().filter(|user| !roster.has(**user)).count();
-        self.has_room(&roster, new)?;
+        let new = users.iter().copied().filter(|user| !roster.has(*user));
+        let new: Vec<UserId> = new.collect();
+        self.has_room(&roster, new.len())?;
         let unknown = self
             .store
             .unknown_users(&users)
@@ -59,6 +61,7 @@ impl Service {
         if let Some(id) = unknown.first() {
             return Err(Error::not_found(format_args!("user {id}")));
         }
+        self.may_join_more(identity, &new).await?;
         for user in users {
             self.admit(identity, chat, &roster, user, None).await?;
         }

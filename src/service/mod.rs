@@ -35,6 +35,8 @@ pub struct Limits {
     pub message_bytes: usize,
     /// The members of one chat.
     pub members: usize,
+    /// The chats that one user takes part in; `None`: any number.
+    pub chats: Option<usize>,
 }
 
 /// The one door: whatever a client can do is a [`Command`] put to [`Service::execute`].

@@ -25,12 +25,15 @@ impl Service {
         team: Option<i64>,
     ) -> Result<Reply, Error> {
         check_name(name.as_deref())?;
+        let owner = access::user(identity, None)?;
+        // It is made to be joined.
+        self.may_join_more(identity, &[owner]).await?;
         let at = self.clock.now();
         let new = NewChat {
             id: ChatId::new(at),
             name,
             policy: Policy::Open,
-            owner: Some(access::user(identity, None)?),
+            owner: Some(owner),
             team,
             members: Vec::new(),
             key: None,

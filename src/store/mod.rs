@@ -124,6 +124,14 @@ pub trait Chats: Send + Sync {
 
     /// Every chat of this user with the number of its latest message, 0 without one.
     async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError>;
+
+    /// Those of `users` who take part in so many chats at least, in the order given. One who
+    /// does not exist takes part in none.
+    async fn users_in_many_chats(
+        &self,
+        users: &[UserId],
+        chats: usize,
+    ) -> Result<Vec<UserId>, StoreError>;
 }
 
 /// Who takes part in which chat, and how far each has read.

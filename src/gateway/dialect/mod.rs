@@ -54,6 +54,10 @@ pub trait Talk: Listener {
     /// Reads a text frame.
     fn hear(self: Arc<Self>, text: &str) -> Heard;
 
+    /// The answer to a text frame that is refused for this reason whatever it says: it is
+    /// read only to find what the client knows its answer by.
+    fn refuse(&self, text: &str, error: &Error) -> Frame;
+
     /// The answer to a frame that is no text.
     fn refuse_binary(&self) -> Frame;
 

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::plain::Plain;
 use super::{ALL, Dialect, Encoded, Frame, Heard, Listener, Setting, Talk, by_type};
-use crate::model::{ChatId, Command, Notice, Reply};
+use crate::model::{ChatId, Command, Error, Notice, Reply};
 
 /// Does not yet know what its client speaks. Until then it answers like the type dialect.
 pub struct Undecided {
@@ -66,6 +66,10 @@ impl Talk for Undecided {
             }
         }
         Arc::clone(self.current()).hear(text)
+    }
+
+    fn refuse(&self, text: &str, error: &Error) -> Frame {
+        self.current().refuse(text, error)
     }
 
     fn refuse_binary(&self) -> Frame {

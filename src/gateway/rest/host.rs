@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
@@ -11,6 +11,8 @@ use tracing::{error, info};
 use super::problem::Problem;
 use crate::gateway::connection::Desk;
 use crate::gateway::credentials;
+use crate::gateway::limits::Payer;
+use crate::gateway::line::Line;
 use crate::model::{Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
 
 /// What every request needs of the rest of the server.
@@ -88,6 +90,16 @@ impl FromRequestParts<Arc<Server>> for Host {
             connection: None,
             ..admitted.identity
         };
+        // Who is not known is counted by the address.
+        let line = parts.extensions.get::<ConnectInfo<Line>>();
+        let address = line.map(|ConnectInfo(line)| {
+            let forwarded = server.desk.limits.forwarded(line.peer(), &parts.headers);
+            forwarded.unwrap_or(line.peer())
+        });
+        let payer = identity.user.map(Payer::User);
+        let payer = payer.or(address.map(Payer::Address));
+        let counted = server.desk.limits.frame(payer, None);
+        counted.map_err(|over| Error::rate_limited(over.retry_after_ms))?;
         server.desk.service.host(&identity)?;
         Ok(Self {
             server: Arc::clone(server),

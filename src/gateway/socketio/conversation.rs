@@ -44,6 +44,12 @@ pub struct Event {
     pub ack: Option<i64>,
 }
 
+/// An event that has its turn, and whether it may be looked at.
+struct Waiting {
+    event: Event,
+    counted: Result<(), Error>,
+}
+
 /// One socket's requests.
 pub struct Conversation {
     /// Who is speaking.
@@ -57,7 +63,7 @@ pub struct Conversation {
 
 #[derive(Default)]
 struct Inbox {
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<Waiting>,
     attended: bool,
     holding: bool,
 }
@@ -105,13 +111,17 @@ impl Conversation {
     /// Queues an event, without waiting for anything. Answers whether the caller has to
     /// [`Conversation::attend`].
     pub fn queue(&self, event: Event) -> bool {
+        let counted = self.connection.count_frame();
+        if self.connection.is_rate_limited() {
+            return false;
+        }
         let mut inbox = self.inbox.lock();
         if inbox.waiting.len() >= WAITING {
             drop(inbox);
             self.refuse(&event);
             return false;
         }
-        inbox.waiting.push_back(event);
+        inbox.waiting.push_back(Waiting { event, counted });
         if inbox.waiting.len() >= HOLD_AT && !inbox.holding {
             inbox.holding = true;
             self.session.hold();
@@ -136,13 +146,9 @@ impl Conversation {
                 }
                 event = self.next(idle), if !full => event,
             };
-            let Some(event) = event else { return };
+            let Some(waiting) = event else { return };
             self.connection.outbox().has_room().await;
-            let (asked, request) = open(&event);
-            let mut question = request.and_then(|request| self.tongue.read(request));
-            if question.is_ok() && is_binary(&event) {
-                question = Err(binary());
-            }
+            let (asked, question) = self.question(waiting);
             if !matches!(question, Ok((Command::SendMessage { .. }, _))) {
                 while let Some((asked, answer, stored)) = sending.next().await {
                     self.answer(asked, answer, stored).await;
@@ -160,9 +166,23 @@ impl Conversation {
         }
     }
 
+    /// What an event asks, and how to answer it.
+    fn question(&self, waiting: Waiting) -> (Asked, Result<(Command, Answer), Error>) {
+        let Waiting { event, counted } = waiting;
+        if let Err(error) = counted {
+            return (unread(&event), Err(error));
+        }
+        let (asked, request) = open(&event);
+        let question = request.and_then(|request| self.tongue.read(request));
+        if question.is_ok() && is_binary(&event) {
+            return (asked, Err(binary()));
+        }
+        (asked, question)
+    }
+
     /// The next event; `None`: there is none, and nobody attends any longer. With messages
     /// still on their way it waits instead.
-    async fn next(&self, idle: bool) -> Option<Event> {
+    async fn next(&self, idle: bool) -> Option<Waiting> {
         loop {
             {
                 let mut inbox = self.inbox.lock();
@@ -199,7 +219,7 @@ impl Conversation {
     }
 
     fn refuse(&self, event: &Event) {
-        let (asked, _) = open(event);
+        let asked = unread(event);
         let error = Error::rate_limited(RETRY_AFTER_MS);
         self.put(self.tongue.refuse(&asked, &error));
     }
@@ -210,6 +230,18 @@ impl Conversation {
             // has said why.
             let _ = self.connection.outbox().answer(frame);
         }
+    }
+}
+
+/// How to answer an event that is refused whatever it says.
+fn unread(event: &Event) -> Asked {
+    let name = match &event.packet {
+        Value::Str(packet, _) => name_of(packet),
+        Value::Bytes(_) => String::new(),
+    };
+    Asked {
+        name,
+        ack: event.ack,
     }
 }
 

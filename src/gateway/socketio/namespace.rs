@@ -59,18 +59,22 @@ impl Namespace {
     /// the message of `CONNECT_ERROR`.
     async fn admit(self, handle: Handle) -> Result<(), ErrorKind> {
         let Handle { socket, token } = handle;
+        let parts = socket.req_parts();
+        let line = parts.extensions.get::<ConnectInfo<Line>>();
+        let line = line.filter(|_| session::is_websocket(&parts.uri));
+        let line = line.map(|ConnectInfo(line)| line.clone());
+        // While it is judged the client is not the one that is slow.
+        let judging = line.as_ref().map(Line::serve);
         let connected = self.connect(&socket, token).await;
+        drop(judging);
         let (connection, tongue, lifetime) = connected.map_err(|error| {
             let reason = error.source.as_ref().map(ToString::to_string);
             info!(sid = %socket.id, %error, reason, "refused");
             error.kind
         })?;
         let sid = socket.id.to_string();
-        let parts = socket.req_parts();
-        let line = parts.extensions.get::<ConnectInfo<Line>>();
-        let line = line.filter(|_| session::is_websocket(&parts.uri));
-        let line = line.map(|ConnectInfo(line)| line.clone());
         let session = self.sessions.begin(sid.clone(), line);
+        session.admitted();
         let conversation = Arc::new(Conversation::new(connection, session, tongue));
 
         let (heard, requests) = (Arc::clone(&conversation), self.requests);
@@ -111,7 +115,9 @@ impl Namespace {
         let admitted = self.desk.admit(token.as_deref()).await?;
         let tongue = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
         let listener: Arc<dyn Tongue> = Arc::clone(&tongue);
-        let connection = Connection::open(self.desk.clone(), admitted.identity, listener).await?;
+        let (desk, identity) = (self.desk.clone(), admitted.identity);
+        let place = desk.place(identity.user)?;
+        let connection = Connection::open(desk, identity, place, listener).await?;
         Ok((connection, tongue, admitted.lifetime))
     }
 }

@@ -58,8 +58,8 @@ pub async fn run(
             feeding.await
         }
     };
-    if closed == Closed::Lagging {
-        info!(sid = %socket.id, "the client does not keep up: cutting it off");
+    if matches!(closed, Closed::Lagging | Closed::RateLimited) {
+        info!(sid = %socket.id, why = ?closed, "cutting the client off");
         conversation.session.cut();
     }
     connection.close(closed);
@@ -97,7 +97,9 @@ async fn client_takes_more(conversation: &Conversation) -> Option<Closed> {
             biased;
             () = &mut takes_more => return None,
             () = outbox.filled() => match outbox.closed() {
-                Some(why @ (Closed::Gone | Closed::Lagging)) => return Some(why),
+                Some(why @ (Closed::Gone | Closed::Lagging | Closed::RateLimited)) => {
+                    return Some(why);
+                }
                 Some(Closed::ShuttingDown) | None => {}
             },
         }

@@ -172,11 +172,19 @@ impl Session {
         }
     }
 
+    /// Notes that somebody was admitted on it.
+    pub fn admitted(&self) {
+        if let Some(line) = &*self.websocket.lock() {
+            line.admit();
+        }
+    }
+
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
     fn upgrade(&self, line: Line) {
+        line.admit();
         *self.websocket.lock() = Some(line);
         // Whoever waits for a request to come waits for the line from now on.
         self.came();

@@ -52,12 +52,25 @@ impl Conversation {
                 frame = stream.next(), if !full => frame,
             };
             *self.heard.lock() = Instant::now();
+            let counted = match frame {
+                Some(Ok(_)) => self.connection.count_frame(),
+                _ => Ok(()),
+            };
+            if self.connection.is_rate_limited() {
+                return End::RateLimited;
+            }
             let heard = match frame {
                 Some(Ok(Message::Text(text))) => {
                     self.connection.outbox().has_room().await;
-                    Arc::clone(&self.talk).hear(&text)
+                    match counted {
+                        Ok(()) => Arc::clone(&self.talk).hear(&text),
+                        Err(error) => Heard::Say(vec![self.talk.refuse(&text, &error)]),
+                    }
                 }
-                Some(Ok(Message::Binary(_))) => Heard::Say(vec![self.talk.refuse_binary()]),
+                Some(Ok(Message::Binary(_))) => Heard::Say(vec![match counted {
+                    Ok(()) => self.talk.refuse_binary(),
+                    Err(error) => self.talk.refuse("", &error),
+                }]),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(_))) | None => return End::Gone,
                 Some(Err(error)) => return ended_by(&error),

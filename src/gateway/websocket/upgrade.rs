@@ -20,6 +20,7 @@ use super::conversation::Conversation;
 use super::serve;
 use crate::gateway::connection::{Admitted, Connection, Desk, unauthenticated};
 use crate::gateway::dialect::{ALL, Acks, Dialect, Push, Setting, Talk, Undecided};
+use crate::gateway::limits::Slot;
 use crate::gateway::line::Line;
 use crate::gateway::{Tasks, credentials};
 use crate::model::{ConnectionId, Error, ErrorKind, Identity, UserId};
@@ -47,6 +48,7 @@ pub struct RawServer {
 pub(super) struct Guest {
     server: Arc<RawServer>,
     admitted: Admitted,
+    place: Option<Slot<UserId>>,
     talk: Arc<dyn Talk>,
 }
 
@@ -112,6 +114,14 @@ impl RawServer {
         else {
             return refusal(&unauthenticated());
         };
+        let place = match self.desk.place(Some(user)) {
+            Ok(place) => place,
+            Err(error) => {
+                info!(%user, %error, "refused");
+                return refusal(&error);
+            }
+        };
+        line.admit();
         let setting = self.setting(&uri, connection, user);
         debug!(%connection, dialect = dialect.map(|dialect| dialect.name), "raw WebSocket");
         let talk: Arc<dyn Talk> = match dialect {
@@ -122,6 +132,7 @@ impl RawServer {
         let guest = Guest {
             server: Arc::clone(&self),
             admitted,
+            place,
             talk,
         };
         upgrade
@@ -177,10 +188,12 @@ impl Guest {
         let Self {
             server,
             admitted,
+            place,
             talk,
         } = self;
         let listener: Arc<dyn Talk> = Arc::clone(&talk);
-        let connection = Connection::open(server.desk.clone(), admitted.identity, listener).await?;
+        let (desk, identity) = (server.desk.clone(), admitted.identity);
+        let connection = Connection::open(desk, identity, place, listener).await?;
         Ok(Conversation {
             connection,
             talk,
@@ -200,12 +213,18 @@ struct Asked {
 }
 
 /// The answer never says why a token is wrong (PROTOCOL §1.3).
-fn refusal(error: &Error) -> Response {
+pub(in crate::gateway) fn refusal(error: &Error) -> Response {
     let status = match error.kind {
         ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     };
-    (status, format!("{}\n", error.kind)).into_response()
+    let mut response = (status, format!("{}\n", error.kind)).into_response();
+    if let Some(wait) = error.retry_after_ms {
+        let seconds = HeaderValue::from(wait.div_ceil(1000));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }

@@ -113,6 +113,39 @@ pub async fn seats_tell_every_chat_and_its_latest_number(store: Subject) {
     assert_eq!(store.seats_of(UserId::new(at(9))).await.expect("seats"), []);
 }
 
+pub async fn those_in_many_chats_are_told_in_order(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let clara = user(&store, "clara").await;
+    for made in 1..=3 {
+        let members: &[&User] = if made < 3 {
+            &[&anna, &boris]
+        } else {
+            &[&boris]
+        };
+        chat(&store, members, made).await;
+    }
+    let nobody = UserId::new(at(9));
+    let all = [boris.id, nobody, clara.id, anna.id];
+    let expected = [(1, vec![boris.id, anna.id]), (2, vec![boris.id, anna.id])];
+    for (chats, many) in expected
+        .into_iter()
+        .chain([(3, vec![boris.id]), (4, vec![])])
+    {
+        let told = store.users_in_many_chats(&all, chats).await;
+        assert_eq!(told.expect("an answer"), many, "{chats}");
+    }
+    let mut left = store
+        .chats_of(boris.id, None, 1)
+        .await
+        .expect("a page")
+        .chats;
+    let left = left.remove(0);
+    let removed = store.remove_member(left.id, boris.id, at(5)).await;
+    assert!(removed.expect("an answer").expect("a chat").0);
+    let told = store.users_in_many_chats(&all, 3).await;
+    assert_eq!(told.expect("an answer"), []);
+}
+
 pub async fn a_chat_is_found_by_its_pk(store: Subject) {
     let anna = user(&store, "anna").await;
     let first = chat(&store, &[&anna], 1).await;

@@ -105,6 +105,14 @@ impl Chats for Mongo {
     async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
         patiently(|| self.seats(user)).await
     }
+
+    async fn users_in_many_chats(
+        &self,
+        users: &[UserId],
+        chats: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        patiently(|| self.in_many_chats(users, chats)).await
+    }
 }
 
 impl Mongo {

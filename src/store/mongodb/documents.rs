@@ -293,6 +293,22 @@ impl Readable for HeadDocument {
     }
 }
 
+/// A user who takes part in many chats, which a query puts together.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct BusyDocument {
+    #[serde(rename = "_id")]
+    pub(super) user: Uuid,
+}
+
+impl Readable for BusyDocument {
+    const COLLECTION: &'static str = MEMBERS;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
 /// The number of a sender's latest message in a chat, which a query puts together.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct SenderDocument {

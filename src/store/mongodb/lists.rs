@@ -2,12 +2,14 @@
 //! It refuses to let one unreadable chat, or one with very many members, spoil a list.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
-use super::documents::{ChatDocument, FoundChat, HeadDocument, MESSAGES, MemberDocument};
+use super::documents::{
+    BusyDocument, ChatDocument, FoundChat, HeadDocument, MESSAGES, MemberDocument,
+};
 use super::reading::Query;
 use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, Seq, UserId};
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -125,6 +127,24 @@ impl Mongo {
             found.with(head.and_then(HeadDocument::latest))
         };
         found.into_iter().map(with_head).collect()
+    }
+
+    /// See [`crate::store::Chats::users_in_many_chats`]. The index on `user` alone answers it.
+    pub(super) async fn in_many_chats(
+        &self,
+        users: &[UserId],
+        chats: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let chats = i64::try_from(chats).unwrap_or(i64::MAX);
+        let stages = [
+            doc! { "$match": { "user": { "$in": users } } },
+            doc! { "$group": { "_id": "$user", "chats": { "$sum": 1 } } },
+            doc! { "$match": { "chats": { "$gte": chats } } },
+        ];
+        let found = self.aggregated::<BusyDocument>(stages).await?;
+        let many: HashSet<UserId> = found.into_iter().map(|busy| busy.user.into()).collect();
+        let named = users.iter().filter(|user| many.contains(user));
+        Ok(named.copied().collect())
     }
 
     /// These chats with their members, until those are more than [`PAGE_MEMBERS`].

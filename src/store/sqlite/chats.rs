@@ -112,6 +112,30 @@ impl Chats for Sqlite {
         })
         .await
     }
+
+    async fn users_in_many_chats(
+        &self,
+        users: &[UserId],
+        chats: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |transaction| {
+            // No more is counted than has to be known.
+            let mut statement = transaction.prepare_cached(
+                "SELECT count(*) FROM (SELECT 1 FROM members
+                 WHERE user = (SELECT pk FROM users WHERE id = ?1) LIMIT ?2)",
+            )?;
+            let mut many = Vec::new();
+            for user in users {
+                let counted: usize = statement.query_row(params![user, chats], |row| row.get(0))?;
+                if counted >= chats {
+                    many.push(user);
+                }
+            }
+            Ok(many)
+        })
+        .await
+    }
 }
 
 /// Deletes a chat with its members and messages; `false`: there was none.

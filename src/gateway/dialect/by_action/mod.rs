@@ -54,6 +54,11 @@ impl Talk for Conversation {
         self.subscriptions.lock().watches(chat)
     }
 
+    fn refuse(&self, text: &str, error: &Error) -> Frame {
+        let (echo, _) = requests::read(text, None);
+        echo.refuse(&Refusal::from(error))
+    }
+
     fn refuse_binary(&self) -> Frame {
         Echo::default().refuse(&Refusal::text(400, "A frame must be text."))
     }

@@ -124,6 +124,11 @@ impl Talk for Conversation {
         }
     }
 
+    fn refuse(&self, text: &str, error: &Error) -> Frame {
+        let name = open(text).map(|(name, _)| name).unwrap_or_default();
+        answers::refused(Framing::Raw, &name, error)
+    }
+
     fn refuse_binary(&self) -> Frame {
         let error = Error::invalid("frame", "must be text");
         answers::refused(Framing::Raw, "", &error)

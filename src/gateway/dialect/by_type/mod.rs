@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Dialect, Encoded, Frame, Heard, Listener, Push, Setting, Talk};
-use crate::model::{Fact, Notice};
+use crate::model::{Error, Fact, Notice};
 use requests::{Envelope, Request};
 
 /// The type dialect (PROTOCOL §4).
@@ -71,6 +71,13 @@ impl Talk for Conversation {
             }
             Err(error) => Heard::Say(vec![answers::refusal(&error, tag.as_deref())]),
         }
+    }
+
+    fn refuse(&self, text: &str, error: &Error) -> Frame {
+        let tag = Envelope::open(text)
+            .ok()
+            .and_then(|envelope| envelope.tag());
+        answers::refusal(error, tag.as_deref())
     }
 
     fn refuse_binary(&self) -> Frame {

@@ -1,0 +1,228 @@
+// Owns the promise that nobody may be faster than is allowed: who is, is told how long to wait, and who does not heed
+// it is sent away, and may come back.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { actor } from '../lib/by-action.mjs';
+import { typist } from '../lib/by-type.mjs';
+import { TRANSPORT_LOST, ask, connect, next } from '../lib/client.mjs';
+import { WAYS } from '../lib/pace.mjs';
+import { alsoConnected, chatOf, people, person, uniqueName } from '../lib/people.mjs';
+import { Backend, isProblem } from '../lib/rest.mjs';
+import { useScope } from '../lib/scope.mjs';
+import { startServer } from '../lib/server.mjs';
+import { SECRET, token } from '../lib/tokens.mjs';
+import { eventually } from '../lib/wait.mjs';
+
+const BURST = 5;
+const FRAMES = 20;
+
+const count = (length, make) => Array.from({ length }, (_, index) => make(index));
+
+/** Runs `work`; its result, and the most tokens that can have come back meanwhile at one a second. */
+async function timed(work) {
+  const began = performance.now();
+  const result = await work();
+  return { result, back: Math.ceil((performance.now() - began) / 1000) };
+}
+
+/** A burst passed, no more than that and what came back meanwhile, and something was refused. */
+function wasLimited(waits, burst, back) {
+  const passed = waits.filter((wait) => wait === undefined).length;
+  assert.ok(passed >= burst, `${passed} passed, ${burst} may at once`);
+  assert.ok(passed <= burst + back, `${passed} passed, ${burst} may at once, ${back} came back`);
+  assert.ok(passed < waits.length, 'something is refused');
+  return passed;
+}
+
+describe('messages', () => {
+  const scope = useScope();
+  let server;
+  before(async () => {
+    server = await startServer(scope, ['--rate-limit', `1:${BURST}`, '--frame-limit', 'off']);
+  });
+
+  for (const [name, begin] of Object.entries(WAYS)) {
+    test(`beyond the burst are refused, not stored, and pass after the time that is told (${name})`, async (t) => {
+      const { say, stored } = await begin(t, server);
+      const work = () => Promise.all(count(BURST + 20, (index) => say(`text ${index}`)));
+      const { result: waits, back } = await timed(work);
+      const passed = wasLimited(waits, BURST, back);
+      assert.equal(await stored(), passed);
+      const told = waits.filter((wait) => wait !== undefined);
+      assert.ok(told.every((wait) => wait <= 1000), `${told}`);
+      await sleep(told.at(-1));
+      assert.equal(await say('patient'), undefined);
+    });
+  }
+
+  test('of all connections of a user count together, and those of others do not', async (t) => {
+    const alice = await person(t, server, 'alice');
+    const chat = await chatOf(alice);
+    const again = await alsoConnected(t, server, alice);
+    const bob = await person(t, server, 'bob');
+    const with_bob = await chatOf(bob);
+    const say = ({ socket }, room) => async (index) => {
+      const { error } = await socket.timeout(20_000).emitWithAck('new-message', { room: room.id, msg: `${index}` });
+      return error?.retry_after_ms;
+    };
+    const { result: waits, back } = await timed(async () => [
+      ...await Promise.all(count(BURST, say(alice, chat))),
+      ...await Promise.all(count(BURST + 20, say(again, chat))),
+    ]);
+    wasLimited(waits, BURST, back);
+    assert.deepEqual(await Promise.all(count(BURST, say(bob, with_bob))), count(BURST, () => undefined));
+  });
+
+  for (const name of ['action', 'type']) {
+    test(`that go on and on end a raw WebSocket, which may come back (${name})`, async (t) => {
+      const { who, flood } = await WAYS[name](t, server);
+      count(20 * BURST + 100, (index) => flood(`flood ${index}`));
+      assert.deepEqual(await who.wire.end(), { code: 1008, reason: 'rate_limited' });
+      const back = await typist(t, server, 'back', { token: who.token });
+      assert.equal((await back.wire.ask({ type: 'getChats' })).type, 'chatsList');
+    });
+  }
+
+  for (const transport of ['websocket', 'polling']) {
+    test(`that go on and on cut a Socket.IO client off, which comes back by itself (${transport})`, async (t) => {
+      const alice = await person(t, server, 'alice', { transports: [transport], reconnection: true });
+      const chat = await chatOf(alice);
+      const lost = next(alice.socket, 'disconnect', 30_000);
+      const emit = () => count(50, (index) => alice.socket.emit('new-message', { room: chat.id, msg: `${index}` }));
+      const flooding = setInterval(emit, 20);
+      t.after(() => clearInterval(flooding));
+      assert.match(await lost, TRANSPORT_LOST);
+      clearInterval(flooding);
+      await eventually(() => alice.socket.connected, 'the client is back', 30_000);
+    });
+  }
+
+  test('of a service are not limited', async (t) => {
+    const strict = await startServer(t, [
+      '--auth', 'jwt', '--jwt-secret', SECRET, '--rate-limit', '1:2', '--frame-limit', 'off',
+    ]);
+    const backend = await token({ sub: 'backend', role: 'service' });
+    const service = await connect(t, strict.url, { auth: { token: backend } });
+    const { user } = await ask(service, 'create-user', { user: { externalUserId: 'alice' } });
+    const { chat } = await ask(service, 'create-chat', { chat: {}, users: [user.id] });
+    const host = new Backend(strict, backend);
+    for (const text of count(20, String)) {
+      await ask(service, 'new-message', { chat: { id: chat.id }, user: { id: user.id }, message: { value: text } });
+      await host.say(chat, user, text);
+    }
+    const alice = await connect(t, strict.url, { auth: { token: await token({ sub: 'alice' }) } });
+    const sent = await Promise.all(count(20, () => (
+      alice.timeout(20_000).emitWithAck('new-message', { room: chat.id, msg: 'x' })
+    )));
+    assert.ok(sent.some(({ error }) => error?.code === 'rate_limited'));
+  });
+
+  test('are limited unless it is said otherwise, and not where the limit is off', async (t) => {
+    const flood = async (args) => {
+      const other = await startServer(t, args);
+      const alice = await person(t, other, 'alice');
+      const chat = await chatOf(alice);
+      return Promise.all(count(400, async (index) => {
+        const { error } = await alice.socket.timeout(30_000).emitWithAck('new-message', { room: chat.id, msg: `${index}` });
+        return error?.retry_after_ms;
+      }));
+    };
+    const usual = await flood(['--rate-limit', '20:100']);
+    assert.deepEqual(usual.slice(0, 100), count(100, () => undefined));
+    assert.ok(usual.some((wait) => wait !== undefined));
+    assert.deepEqual(await flood(['--rate-limit', 'off']), count(400, () => undefined));
+  });
+});
+
+describe('frames of any kind', () => {
+  const scope = useScope();
+  let server;
+  before(async () => { server = await startServer(scope, ['--frame-limit', `1:${FRAMES}`]); });
+
+  /** What became of frames, by the codes of their answers. */
+  const limited = (codes, back, burst = FRAMES) => (
+    wasLimited(codes.map((code) => (code === 'rate_limited' ? code : undefined)), burst, back)
+  );
+
+  for (const [what, send] of Object.entries({
+    'that are no JSON': (wire) => wire.sendText('nonsense'),
+    'that are binary': (wire) => wire.sendBinary(Buffer.from('{}')),
+    'that are requests': (wire) => wire.send({ type: 'getChats' }),
+  })) {
+    test(`${what} count`, async (t) => {
+      const { wire } = await typist(t, server, 'fast');
+      const { back } = await timed(async () => {
+        count(FRAMES + 30, () => send(wire));
+        await wire.untilMany(() => true, FRAMES + 30, 'answers');
+      });
+      limited(wire.frames.map(({ code }) => code), back);
+    });
+  }
+
+  test('are refused under the names of their requests (action, type)', async (t) => {
+    const { wire } = await typist(t, server, 'fast');
+    const answers = await Promise.all(count(FRAMES + 30, () => wire.ask({ type: 'getChats' })));
+    const refused = answers.find(({ code }) => code === 'rate_limited');
+    assert.equal(refused.type, 'error');
+    assert.ok(refused.retry_after_ms > 0 && refused.retry_after_ms <= 1000);
+
+    const { wire: other } = await actor(t, server, 'fast');
+    const replies = await Promise.all(count(FRAMES + 30, () => other.ask({ action: 'list' })));
+    const reply = replies.find(({ response_status }) => response_status === 429);
+    assert.equal(reply.action, 'list');
+    assert.match(reply.errors[0], /retry_after_ms: \d+/);
+  });
+
+  test('are refused under the names of their requests, nothing is done, and the order is kept (event-name)', async (t) => {
+    const alice = await person(t, server, 'alice');
+    const order = [];
+    const { result: answers, back } = await timed(() => Promise.all(count(FRAMES + 30, async (index) => {
+      const body = { chat: { name: `${index}` }, users: [alice.id] };
+      const answer = await alice.socket.timeout(20_000).emitWithAck('create-chat', body);
+      order.push(index);
+      return answer.error?.code;
+    })));
+    assert.deepEqual(order, count(order.length, (index) => index));
+    const made = limited(answers, back, FRAMES - 1); // becoming Alice was one
+    await sleep(2000);
+    const { chats } = await ask(alice.socket, 'list-chats', {});
+    assert.equal(chats.length, made);
+    const exception = next(alice.socket, 'exception', 20_000);
+    count(FRAMES + 30, () => alice.socket.emit('no-such-event', {}));
+    for (let tries = 0, told = await exception; told.error.code !== 'rate_limited'; tries++) {
+      assert.ok(tries < FRAMES + 30);
+      told = await next(alice.socket, 'exception', 20_000);
+    }
+  });
+
+  test('over REST are calls', async () => {
+    const host = new Backend(server, uniqueName('backend'));
+    const { result: calls, back } = await timed(() => Promise.all(count(FRAMES + 30, () => host.call('GET', '/users'))));
+    const refused = calls.filter(({ status }) => status === 429);
+    assert.ok(refused.length > 0 && refused.length >= 30 - back);
+    for (const answer of refused) {
+      const { retry_after_ms } = isProblem(answer, 429, 'rate_limited');
+      assert.ok(retry_after_ms > 0);
+      assert.equal(answer.headers.get('retry-after'), `${Math.ceil(retry_after_ms / 1000)}`);
+    }
+    const other = new Backend(server, uniqueName('backend'));
+    await other.get('/users');
+  });
+
+  test('that go on and on end the connection', async (t) => {
+    const { wire, token: name } = await typist(t, server, 'fast');
+    count(20 * FRAMES + 300, () => wire.sendText('nonsense'));
+    assert.deepEqual(await wire.end(), { code: 1008, reason: 'rate_limited' });
+    await typist(t, server, 'back', { token: name });
+  });
+
+  test('do not bother others', async (t) => {
+    const [bob, carol] = await people(t, server, 'bob', 'carol');
+    const { wire } = await typist(t, server, 'fast');
+    count(20 * FRAMES + 300, () => wire.sendText('nonsense'));
+    await wire.end();
+    const chat = await chatOf(bob, carol);
+    await ask(carol.socket, 'new-message', { room: chat.id, msg: 'hello' });
+  });
+});

@@ -1,0 +1,156 @@
+//! The options that say how much one client may take of the server.
+//! It refuses to limit anything: `gateway::limits` does.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+
+use crate::gateway::limits::{LimitSettings, Proxies, Rate};
+
+/// What is allowed, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit<T> {
+    /// Anything.
+    Off,
+    /// So much.
+    At(T),
+}
+
+impl<T> Limit<T> {
+    /// So much; `None`: anything.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Off => None,
+            Self::At(value) => Some(value),
+        }
+    }
+}
+
+impl FromStr for Limit<Rate> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            rate => rate
+                .parse()
+                .map(Self::At)
+                .map_err(|why| format!("{why}, or off")),
+        }
+    }
+}
+
+impl FromStr for Limit<usize> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = || text.parse().ok().filter(|number| *number > 0);
+        match text {
+            "off" => Ok(Self::Off),
+            _ => number()
+                .map(Self::At)
+                .ok_or("write a number from 1, or off".into()),
+        }
+    }
+}
+
+/// How much one client may take.
+#[derive(Debug, Clone, Args)]
+pub struct LimitOptions {
+    /// How many messages a user, and a connection, may send: so many a second, and so many at
+    /// once; or off
+    #[arg(
+        long,
+        env = "POLYCHAT_RATE_LIMIT",
+        default_value = "20:100",
+        value_name = "RATE:BURST"
+    )]
+    pub rate_limit: Limit<Rate>,
+
+    /// The same of frames of any kind and calls of the API [default: 100:500, or off with
+    /// --rate-limit off]
+    #[arg(long, env = "POLYCHAT_FRAME_LIMIT", value_name = "RATE:BURST")]
+    pub frame_limit: Option<Limit<Rate>>,
+
+    /// The most connections of one user, or off; each namespace of Socket.IO counts
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_CONNECTIONS_PER_USER",
+        default_value = "100",
+        value_name = "NUMBER"
+    )]
+    pub max_connections_per_user: Limit<usize>,
+
+    /// The most connections from one address, or off; loopback addresses are exempt
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value = "1000",
+        value_name = "NUMBER"
+    )]
+    pub max_connections_per_address: Limit<usize>,
+
+    /// The most connections on which nobody was admitted yet, or off
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_UNAUTHENTICATED",
+        default_value = "4096",
+        value_name = "NUMBER"
+    )]
+    pub max_unauthenticated: Limit<usize>,
+
+    /// How long a connection may take until somebody is admitted or a request is served, and
+    /// the body of a request, with a second more for each KiB
+    #[arg(long, env = "POLYCHAT_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub handshake_timeout: Duration,
+
+    /// Addresses, or ranges like 10.0.0.0/8, separated by commas, of proxies: what they bring
+    /// is counted under the last other address in X-Forwarded-For
+    #[arg(
+        long,
+        env = "POLYCHAT_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_parser = range,
+        value_name = "ADDRESSES"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// The most chats that a user may take part in, or off
+    #[arg(
+        long,
+        env = "POLYCHAT_MAX_CHATS_PER_USER",
+        default_value = "10000",
+        value_name = "NUMBER"
+    )]
+    pub max_chats_per_user: Limit<usize>,
+}
+
+impl LimitOptions {
+    /// What the gateways hold clients to.
+    pub fn settings(&self) -> LimitSettings {
+        let messages = self.rate_limit.value();
+        // A load test needs one option.
+        let frames = match self.frame_limit {
+            Some(limit) => limit.value(),
+            None => messages.and_then(|_| "100:500".parse().ok()),
+        };
+        LimitSettings {
+            messages,
+            frames,
+            connections_per_user: self.max_connections_per_user.value(),
+            connections_per_address: self.max_connections_per_address.value(),
+            unauthenticated: self.max_unauthenticated.value(),
+            handshake: self.handshake_timeout,
+            proxies: Proxies(self.trusted_proxies.clone()),
+        }
+    }
+}
+
+fn range(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    let range = text.parse().or_else(|_| address());
+    range.map_err(|_| "write an address, or a range like 10.0.0.0/8".to_owned())
+}
