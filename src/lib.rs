@@ -80,4 +80,6 @@ mod store;
 pub mod telemetry;
 
 #[cfg(test)]
+mod catching_up_tests;
+#[cfg(test)]
 mod layers;

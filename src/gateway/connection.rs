@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::auth::Authenticator;
-use crate::gateway::dialect::Listener;
+use crate::gateway::dialect::{Frame, Listener};
 use crate::gateway::limits::{Gauges, Limits, Over, Payer, Slot, Verdict};
 use crate::hub::{Closed, Hub, Outbox, OutboxLimits, Seat};
 use crate::model::{
-    ChatId, Clock, Command, ConnectionId, Error, ErrorKind, Identity, Reply, Rights, UserId,
+    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Identity, Reply, Rights, Seq,
+    UserId,
 };
-use crate::service::{Begun, Service};
+use crate::service::{Begun, Portion, Service};
 
 /// How long a request may take that only reads. One that stores something waits for its
 /// outcome, however long that takes: an answer before would be a guess.
@@ -206,6 +207,9 @@ impl Connection {
     /// Puts a command to the service; see [`Service::begin`]. A message over the rate limit
     /// is refused.
     pub async fn begin(&self, command: Command) -> Begun {
+        if let Command::Sync { user, chats } = command {
+            return Begun::from(self.catch_up(user, chats, Portion::ANSWER).await);
+        }
         let identity = *self.identity.lock();
         let gauges = Some(&self.gauges);
         match self.desk.limits.message(&identity, &command, gauges) {
@@ -236,6 +240,44 @@ impl Connection {
             self.close(Closed::RateLimited);
         }
         Error::rate_limited(over.retry_after_ms)
+    }
+
+    /// Tells the client what it has missed of these chats before anything that has happened
+    /// since it took its seats. For a connection of which nothing has been sent yet.
+    ///
+    /// # Errors
+    /// As [`Service::sync`]; `Invalid`: nobody knows whose connection it is, so that nothing
+    /// will come by itself.
+    pub async fn begin_after(
+        &self,
+        chats: Vec<(ChatRef, Seq)>,
+        say: impl FnOnce(&Reply) -> Vec<Frame>,
+    ) -> Result<(), Error> {
+        if self.identity.lock().user.is_none() {
+            let why = "needs a token that says whose connection this is";
+            return Err(Error::invalid("auth.since", why));
+        }
+        let missed = self.catch_up(None, chats, Portion::REPLAY).await?;
+        self.seat.outbox.answer_first(say(&missed));
+        Ok(())
+    }
+
+    /// What is missing of these chats after these numbers: what does not come by itself, see
+    /// `hub/start.rs`. What is answered up to there the client knows from now on.
+    async fn catch_up(
+        &self,
+        user: Option<UserId>,
+        chats: Vec<(ChatRef, Seq)>,
+        portion: Portion,
+    ) -> Result<Reply, Error> {
+        let Desk { service, hub, .. } = &self.desk;
+        let identity = *self.identity.lock();
+        let until = |chat| hub.missed(&self.seat, chat);
+        let missed = limited(service.sync(&identity, user, chats, portion, until)).await?;
+        for part in missed.iter().flatten().filter(|part| !part.has_more) {
+            hub.caught_up(&self.seat, part.chat, part.head);
+        }
+        Ok(Reply::Synced(missed))
     }
 
     /// Returns when the server wants the connection to end, once what waits for it was sent.

@@ -4,6 +4,7 @@
 
 mod outbox;
 mod seat;
+mod start;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -13,10 +14,13 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::gateway::dialect::Encoded;
-use crate::model::{Chat, ChatId, ConnectionId, Membership, Notice, Policy, Seq, Standing, UserId};
+use crate::model::{
+    Chat, ChatId, ConnectionId, Fact, Membership, Notice, Policy, Seq, Standing, UserId,
+};
 
 pub use outbox::{Closed, Fill, Next, Outbox, OutboxLimits};
 pub use seat::Seat;
+use start::{Arrival, Start};
 
 /// All seats of this node.
 #[derive(Default)]
@@ -57,17 +61,29 @@ impl Hub {
         }
     }
 
-    /// Seats the connection in these chats. Answers whether one of them waits for
-    /// [`Hub::open`]: nothing is delivered there before.
+    /// Seats the connection in these chats, which its user was in before. Answers whether one
+    /// of them waits for [`Hub::open`]: nothing is delivered there before.
     pub fn sit(&self, seat: &Arc<Seat>, chats: impl IntoIterator<Item = ChatId>) -> bool {
+        self.arrive(seat, chats, Arrival::Connecting)
+    }
+
+    fn arrive(
+        &self,
+        seat: &Arc<Seat>,
+        chats: impl IntoIterator<Item = ChatId>,
+        arrival: Arrival,
+    ) -> bool {
         let mut waiting = false;
         for chat in chats {
             let mut rooms = self.rooms.write();
-            if seat.sit(chat) {
+            if seat.sit(chat, arrival) {
                 let room = rooms.entry(chat).or_default();
                 let mut room = room.lock();
                 room.seats.insert(seat.id, Arc::clone(seat));
-                waiting |= room.delivered.is_none();
+                match room.delivered {
+                    Some(delivered) => seat.start(chat, delivered),
+                    None => waiting = true,
+                }
             }
         }
         waiting
@@ -89,6 +105,9 @@ impl Hub {
         let mut room = room.lock();
         if room.delivered.is_none() {
             room.delivered = Some(head);
+            for seat in room.seats.values() {
+                seat.start(chat, head);
+            }
             if room.heard > head {
                 drop(room);
                 self.fall_behind(chat);
@@ -108,7 +127,9 @@ impl Hub {
                 }
             }
         }
-        for chat in left.chats.union(&left.watched) {
+        let watched = left.watched.iter();
+        let only_watched = watched.filter(|chat| !left.chats.contains_key(chat));
+        for chat in left.chats.keys().chain(only_watched) {
             let mut rooms = self.rooms.write();
             let empty = rooms.get(chat).is_some_and(|room| {
                 let mut room = room.lock();
@@ -197,6 +218,25 @@ impl Hub {
         }
     }
 
+    /// Up to which number a client that catches up in this chat has to be told: what is later
+    /// comes, or came, by itself. `None`: it has caught up, or nothing comes by itself.
+    pub fn missed(&self, seat: &Seat, chat: ChatId) -> Option<Seq> {
+        if !seat.listener.hears(chat) {
+            return None;
+        }
+        let room = self.room(chat)?;
+        // What is being delivered now may be the last that is not passed on.
+        let _delivered = room.lock();
+        seat.missed(chat)
+    }
+
+    /// A client that catches up in this chat was told of everything up to `until`.
+    pub fn caught_up(&self, seat: &Seat, chat: ChatId, until: Seq) {
+        if seat.listener.hears(chat) {
+            seat.catch_up(chat, until);
+        }
+    }
+
     /// Tells everybody in a chat, and those who watch it, of what is no message.
     pub fn spread(&self, chat: ChatId, notice: &Notice) {
         let Some(room) = self.room(chat) else { return };
@@ -216,7 +256,7 @@ impl Hub {
     fn admit(&self, seats: &[Arc<Seat>], chat: ChatId, head: Seq) {
         let mut waiting = false;
         for seat in seats {
-            waiting |= self.sit(seat, [chat]);
+            waiting |= self.arrive(seat, [chat], Arrival::Later);
         }
         if waiting {
             self.open(chat, head);
@@ -303,8 +343,23 @@ fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Told
     let mut told = Told::default();
     for seat in seats {
         let mut fill = Ok(Fill::Easy);
-        let mut say = |frame| fill = seat.outbox.tell(frame);
+        let mut told_nothing = true;
+        let mut say = |frame| {
+            told_nothing = false;
+            fill = seat.outbox.tell(frame);
+        };
+        let message = match &notice.fact {
+            Fact::MessageSent(message) => Some(message),
+            _ => None,
+        };
+        // Asked before: who begins to hear meanwhile has heard this one if it was told.
+        let unheard = message.filter(|message| !seat.listener.hears(message.chat));
         seat.listener.tell(notice, &mut encoded, &mut say);
+        if let Some(message) = unheard
+            && told_nothing
+        {
+            seat.overhear(message.chat, message.seq);
+        }
         match fill {
             Ok(Fill::Easy) => {}
             Ok(Fill::Crowded) => told.crowded.push(Arc::clone(seat)),

@@ -129,6 +129,21 @@ impl Outbox {
         .map(drop)
     }
 
+    /// Puts in answers to what the client asked when it connected, before everything that
+    /// waits. For a connection of which nothing was taken out yet.
+    pub fn answer_first(&self, frames: Vec<Frame>) {
+        let mut state = self.state.lock();
+        if matches!(state.closed, Some(Closed::Gone | Closed::Lagging)) {
+            return;
+        }
+        for frame in frames.into_iter().rev() {
+            state.answers.add(&frame);
+            state.frames.push_front((Purpose::Answer, frame));
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
     /// Takes out the next frame, in the order in which they were put in.
     pub fn take(&self) -> Next {
         let mut state = self.state.lock();

@@ -109,3 +109,15 @@ async fn answers_hold_up_requests_and_not_news() {
     taken(&outbox);
     outbox.has_room().await;
 }
+
+#[test]
+fn what_a_connection_begins_with_comes_before_everything() {
+    let outbox = outbox(10, 10_000);
+    outbox.tell(frame(3)).expect("room");
+    outbox.answer_first(vec![frame(1), frame(2)]);
+    let all: Vec<_> = std::iter::from_fn(|| taken(&outbox)).collect();
+    assert_eq!(all, ["1", "2", "3"]);
+    outbox.close(Closed::Gone);
+    outbox.answer_first(vec![frame(4)]);
+    assert!(matches!(outbox.take(), Next::Closed(Closed::Gone)));
+}

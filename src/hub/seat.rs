@@ -1,14 +1,14 @@
 //! A connection's place: whose it is, in which chats, and where to put what it is told.
 //! It refuses to know the other seats.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Closed, Outbox};
+use super::{Arrival, Closed, Outbox, Start};
 use crate::gateway::dialect::Listener;
-use crate::model::{ChatId, ConnectionId, UserId};
+use crate::model::{ChatId, ConnectionId, Seq, UserId};
 
 /// One connection, as the hub sees it.
 pub struct Seat {
@@ -25,7 +25,8 @@ pub struct Seat {
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub(super) user: Option<UserId>,
-    pub(super) chats: HashSet<ChatId>,
+    /// With the number after which the messages come by themselves.
+    pub(super) chats: HashMap<ChatId, Start>,
     /// Those that it looks at without being a member.
     pub(super) watched: HashSet<ChatId>,
 }
@@ -43,7 +44,7 @@ impl Seat {
 
     /// Whether what is said in this chat is delivered to this connection.
     pub fn is_in(&self, chat: ChatId) -> bool {
-        self.place.lock().chats.contains(&chat)
+        self.place.lock().chats.contains_key(&chat)
     }
 
     /// Makes it this user's; `false`: the connection has gone.
@@ -51,11 +52,46 @@ impl Seat {
         self.change(|place| place.user = Some(user))
     }
 
-    /// Notes that it is in this chat; `false`: the connection has gone.
-    pub(super) fn sit(&self, chat: ChatId) -> bool {
+    /// Notes that it is in this chat, if that is new at a place yet unknown; `false`: the
+    /// connection has gone.
+    pub(super) fn sit(&self, chat: ChatId, arrival: Arrival) -> bool {
         self.change(|place| {
-            place.chats.insert(chat);
+            let start = place.chats.entry(chat);
+            let start = start.or_insert(Start::unknown(arrival));
+            if arrival == Arrival::Connecting {
+                start.miss();
+            }
         })
+    }
+
+    /// Notes after which number the messages of this chat come by themselves, if that is not
+    /// known yet.
+    pub(super) fn start(&self, chat: ChatId, after: Seq) {
+        if let Some(start) = self.place.lock().chats.get_mut(&chat) {
+            start.begin(after);
+        }
+    }
+
+    /// Notes that a message of this chat was not passed on.
+    pub(super) fn overhear(&self, chat: ChatId, seq: Seq) {
+        if let Some(start) = self.place.lock().chats.get_mut(&chat) {
+            *start = Start::missed(seq);
+        }
+    }
+
+    /// Up to which number the client may have missed messages of this chat; `None`: it has
+    /// caught up.
+    pub(super) fn missed(&self, chat: ChatId) -> Option<Seq> {
+        self.place.lock().chats.get(&chat)?.missing()
+    }
+
+    /// Notes that the client was told of everything up to this number.
+    pub(super) fn catch_up(&self, chat: ChatId, until: Seq) {
+        if let Some(start) = self.place.lock().chats.get_mut(&chat)
+            && start.missing() == Some(until)
+        {
+            start.catch_up();
+        }
     }
 
     /// Notes that it watches this chat; `false`: the connection has gone.

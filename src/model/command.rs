@@ -4,8 +4,8 @@
 use super::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatList, ChatPage, ChatPk, ChatRef, Draft,
     Event, EventChange, EventDetails, EventPage, EventPk, History, IdempotencyKey, Joined,
-    MarkedRead, Marketplace, MessagePage, Profile, Reads, Room, Sent, Seq, Touched, User, UserId,
-    UserPage, UserPk, UserRef,
+    MarkedRead, Marketplace, MessagePage, Missed, Profile, Reads, Room, Sent, Seq, Touched, User,
+    UserId, UserPage, UserPk, UserRef,
 };
 
 /// What a client asks. `user` is the one that the request names, if it names one.
@@ -128,6 +128,13 @@ pub enum Command {
         /// Which part.
         history: History,
     },
+    /// What is missing after these numbers, for somebody who comes back.
+    Sync {
+        /// On whose behalf.
+        user: Option<UserId>,
+        /// Of which chats, each with the latest number that is known.
+        chats: Vec<(ChatRef, Seq)>,
+    },
     /// Send a message.
     SendMessage {
         /// On whose behalf.
@@ -226,6 +233,7 @@ impl Command {
                 | Self::ListRooms
                 | Self::GetRoom { .. }
                 | Self::ListMessages { .. }
+                | Self::Sync { .. }
                 | Self::GetEvent { .. }
                 | Self::ListEvents { .. }
                 | Self::EnterMarketplace
@@ -273,6 +281,8 @@ pub enum Reply {
     Left(ChatId),
     /// To `ListMessages`: with how far its members have read.
     Messages(MessagePage, Reads),
+    /// To `Sync`, in the order asked; `None`: no such chat, or not for the caller.
+    Synced(Vec<Option<Missed>>),
     /// To `SendMessage`.
     Sent(Sent),
     /// To `MarkRead`.

@@ -137,6 +137,20 @@ impl Window {
     }
 }
 
+/// What somebody has missed of one chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// Which chat.
+    pub chat: ChatId,
+    /// The messages right after the number that was asked about, without a hole.
+    pub messages: Vec<Arc<Message>>,
+    /// How far this goes: what has a greater number comes, or came, by itself to a connection
+    /// that is catching up; for everybody else it is the latest message there is.
+    pub head: Seq,
+    /// Whether there are more up to `head`.
+    pub has_more: bool,
+}
+
 /// Messages of one chat, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MessagePage {

@@ -4,6 +4,8 @@
 
 mod access;
 mod append;
+mod blocks;
+mod catching_up;
 mod chats;
 mod events;
 mod marketplace;
@@ -27,6 +29,7 @@ use crate::model::{
 use crate::store::{Store, StoreError};
 
 pub use append::Committer;
+pub use catching_up::Portion;
 
 /// How large things may be.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +50,7 @@ pub struct Service {
     limits: Limits,
     rosters: chats::Rosters,
     numbers: chats::Numbers,
+    blocks: blocks::Blocks,
     /// Held for writing while a membership changes, for reading while one is looked up.
     membership: RwLock<()>,
     append: append::Append,
@@ -64,6 +68,7 @@ impl Service {
     ) -> (Self, Committer) {
         let (append, committer) = append::new(Arc::clone(&store), Arc::clone(&bus));
         let service = Self {
+            blocks: blocks::Blocks::new(Arc::clone(&store)),
             store,
             bus,
             clock,
@@ -91,8 +96,8 @@ impl Service {
     /// command after another, and its messages keep their order while several of them wait
     /// for the same disk.
     pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
-        if self.closed.load(Ordering::Acquire) {
-            return Begun::from(Err(Error::unavailable("the server is shutting down")));
+        if let Err(error) = self.is_open() {
+            return Begun::from(Err(error));
         }
         if let Command::SendMessage { user, chat, draft } = command {
             return match self.send_message(identity, user, chat, draft).await {
@@ -139,6 +144,10 @@ impl Service {
                 chat,
                 history,
             } => self.list_messages(identity, user, chat, history).await,
+            C::Sync { user, chats } => {
+                let missed = self.sync(identity, user, chats, Portion::ANSWER, |_| None);
+                missed.await.map(Reply::Synced)
+            }
             C::SendMessage { user, chat, draft } => {
                 let stored = self.send_message(identity, user, chat, draft).await?;
                 Begun::Storing(stored).await
@@ -181,15 +190,20 @@ impl Service {
     /// # Errors
     /// `Unavailable`, with the reason.
     pub async fn ready(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::unavailable("the server is shutting down"));
-        }
+        self.is_open()?;
         self.store.ping().await.map_err(store_error)
     }
 
     /// From now on every command is refused as `Unavailable`; those that have begun go on.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    fn is_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::unavailable("the server is shutting down"));
+        }
+        Ok(())
     }
 
     /// Tells every node. What happened stands in the store: a failure here delays others, it

@@ -10,6 +10,8 @@ mod sqlite;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+pub mod counted;
 
 use std::sync::Arc;
 
@@ -132,6 +134,10 @@ pub trait Chats: Send + Sync {
         users: &[UserId],
         chats: usize,
     ) -> Result<Vec<UserId>, StoreError>;
+
+    /// The number of the latest message of each of these chats, in the order given; 0 without
+    /// one, and for a chat that does not exist.
+    async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError>;
 }
 
 /// Who takes part in which chat, and how far each has read.

@@ -9,6 +9,7 @@ pub mod cursors;
 pub mod fields;
 pub mod moments;
 pub mod plain;
+pub mod sought;
 mod undecided;
 
 use std::sync::Arc;
@@ -29,6 +30,13 @@ pub trait Listener: Send + Sync {
     /// chat's deliveries wait: it must not block. What many connections say alike is taken
     /// from `encoded`.
     fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame));
+
+    /// Whether messages of this chat are passed on to the client, or are known to it as its own,
+    /// from now on; they stay so. What came before that it has not heard.
+    fn hears(&self, chat: ChatId) -> bool {
+        let _ = chat;
+        true
+    }
 
     /// While this is held nothing is told: for a dialect in which an answer must not be
     /// overtaken by news that is later than what it says.

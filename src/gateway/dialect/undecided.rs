@@ -39,6 +39,10 @@ impl Listener for Undecided {
         }
     }
 
+    fn hears(&self, chat: ChatId) -> bool {
+        self.decided.get().is_some_and(|talk| talk.hears(chat))
+    }
+
     fn quiet(&self) -> Option<MutexGuard<'_, ()>> {
         self.decided.get()?.quiet()
     }

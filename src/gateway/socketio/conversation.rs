@@ -18,7 +18,7 @@ use super::packet::{Request, name_of};
 use super::session::Session;
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Frame, Listener};
-use crate::model::{Command, Error, Reply};
+use crate::model::{ChatRef, Command, Error, Reply, Seq};
 use crate::service::Begun;
 
 /// How many messages of one socket may be on their way into the store at once.
@@ -84,12 +84,28 @@ pub trait Tongue: Listener {
     /// `Invalid`, with the field at fault; `NotFound`: an id that was never given out.
     fn read(&self, request: Request) -> Result<(Command, Answer), Error>;
 
+    /// What the client says in its `auth` that it knows already; `None`: nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field at fault.
+    fn since(&self, auth: &serde_json::Value) -> Result<Option<Since>, Error> {
+        let _ = auth;
+        Ok(None)
+    }
+
     /// The frames that say why a request was refused.
     fn refuse(&self, asked: &Asked, error: &Error) -> Vec<Frame>;
 }
 
 /// Makes the frames that answer a request.
 pub type Answer = Box<dyn FnOnce(&Asked, &Reply, &Connection) -> Vec<Frame> + Send>;
+
+/// The chats that a client knows, each up to a number, and what makes the frames of what it
+/// has missed.
+pub type Since = (
+    Vec<(ChatRef, Seq)>,
+    Box<dyn FnOnce(&Reply) -> Vec<Frame> + Send>,
+);
 
 /// The answer to what was never asked.
 fn nothing() -> Answer {

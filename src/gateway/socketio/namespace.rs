@@ -58,14 +58,18 @@ impl Namespace {
     /// Checks the token, seats the connection and registers its handlers. An error becomes
     /// the message of `CONNECT_ERROR`.
     async fn admit(self, handle: Handle) -> Result<(), ErrorKind> {
-        let Handle { socket, token } = handle;
+        let Handle {
+            socket,
+            token,
+            auth,
+        } = handle;
         let parts = socket.req_parts();
         let line = parts.extensions.get::<ConnectInfo<Line>>();
         let line = line.filter(|_| session::is_websocket(&parts.uri));
         let line = line.map(|ConnectInfo(line)| line.clone());
         // While it is judged the client is not the one that is slow.
         let judging = line.as_ref().map(Line::serve);
-        let connected = self.connect(&socket, token).await;
+        let connected = self.connect(&socket, token, &auth).await;
         drop(judging);
         let (connection, tongue, lifetime) = connected.map_err(|error| {
             let reason = error.source.as_ref().map(ToString::to_string);
@@ -105,6 +109,7 @@ impl Namespace {
         &self,
         socket: &Socket<LocalAdapter>,
         token: Token,
+        auth: &serde_json::Value,
     ) -> Result<(Connection, Arc<dyn Tongue>, Option<Duration>), Error> {
         let parts = socket.req_parts();
         let token = match token {
@@ -114,10 +119,14 @@ impl Namespace {
         };
         let admitted = self.desk.admit(token.as_deref()).await?;
         let tongue = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
+        let since = tongue.since(auth)?;
         let listener: Arc<dyn Tongue> = Arc::clone(&tongue);
         let (desk, identity) = (self.desk.clone(), admitted.identity);
         let place = desk.place(identity.user)?;
         let connection = Connection::open(desk, identity, place, listener).await?;
+        if let Some((chats, say)) = since {
+            connection.begin_after(chats, say).await?;
+        }
         Ok((connection, tongue, admitted.lifetime))
     }
 }
@@ -145,10 +154,11 @@ async fn connected(Handle { socket, .. }: Handle) {
         .await;
 }
 
-/// The socket itself, and the token that it connected with.
+/// The socket itself, the token that it connected with, and what else it said.
 struct Handle {
     socket: Arc<Socket<LocalAdapter>>,
     token: Token,
+    auth: serde_json::Value,
 }
 
 /// What stood in `auth.token`.
@@ -169,7 +179,8 @@ impl FromConnectParts<LocalAdapter> for Handle {
             Some(Value::Str(text, _)) => serde_json::from_str(text).ok(),
             _ => None,
         };
-        let token = match auth.as_ref().and_then(|Plain(auth)| auth.get("token")) {
+        let auth = auth.map_or(serde_json::Value::Null, |Plain(auth)| auth);
+        let token = match auth.get("token") {
             None | Some(serde_json::Value::Null) => Token::Absent,
             Some(serde_json::Value::String(token)) => Token::Given(token.clone()),
             Some(_) => Token::Malformed,
@@ -177,6 +188,7 @@ impl FromConnectParts<LocalAdapter> for Handle {
         Ok(Self {
             socket: Arc::clone(socket),
             token,
+            auth,
         })
     }
 }

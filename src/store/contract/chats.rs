@@ -146,6 +146,18 @@ pub async fn those_in_many_chats_are_told_in_order(store: Subject) {
     assert_eq!(told.expect("an answer"), []);
 }
 
+pub async fn heads_come_in_the_order_asked_for(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let quiet = chat(&store, &[&anna], 1).await;
+    let busy = chat(&store, &[&anna], 2).await;
+    let batch = (0..3).map(|number| entry(busy.id, &anna, "hello", number));
+    store.append(batch.collect()).await.expect("stored");
+    let nowhere = ChatId::new(at(9));
+    let asked = [busy.id, nowhere, quiet.id, busy.id];
+    assert_eq!(store.heads(&asked).await.expect("heads"), [3, 0, 0, 3]);
+    assert!(store.heads(&[]).await.expect("heads").is_empty());
+}
+
 pub async fn a_chat_is_found_by_its_pk(store: Subject) {
     let anna = user(&store, "anna").await;
     let first = chat(&store, &[&anna], 1).await;

@@ -119,6 +119,7 @@ macro_rules! every_promise {
                 a_user_in_no_chat_has_an_empty_page,
                 seats_tell_every_chat_and_its_latest_number,
                 those_in_many_chats_are_told_in_order,
+                heads_come_in_the_order_asked_for,
                 a_chat_is_found_by_its_pk,
                 all_chats_come_in_pages_by_their_numbers,
                 open_chats_and_own_ones_are_visible,

@@ -113,6 +113,10 @@ impl Chats for Mongo {
     ) -> Result<Vec<UserId>, StoreError> {
         patiently(|| self.in_many_chats(users, chats)).await
     }
+
+    async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
+        patiently(|| self.heads_of(chats)).await
+    }
 }
 
 impl Mongo {

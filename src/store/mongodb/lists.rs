@@ -80,6 +80,19 @@ impl Mongo {
         Ok(seats.collect())
     }
 
+    /// The number of each chat's latest message, 0 without one.
+    pub(super) async fn heads_of(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
+        let found = self
+            .found_all(Query::all(doc! { "_id": { "$in": chats } }))
+            .await?;
+        let heads: HashMap<_, _> = found
+            .into_iter()
+            .map(|found| (found.chat.id, found.chat.head))
+            .collect();
+        let head = |chat| heads.get(chat).copied().unwrap_or(0);
+        Ok(chats.iter().map(head).collect())
+    }
+
     /// The chats of this user that match, the most recently active first.
     pub(super) async fn by_activity(
         &self,

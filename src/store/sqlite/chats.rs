@@ -136,6 +136,21 @@ impl Chats for Sqlite {
         })
         .await
     }
+
+    async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
+        let chats = chats.to_vec();
+        self.read(move |transaction| {
+            let mut statement =
+                transaction.prepare_cached("SELECT head FROM chats WHERE id = ?1")?;
+            let mut heads = Vec::with_capacity(chats.len());
+            for chat in chats {
+                let head = statement.query_row([chat], |row| row.get(0)).optional()?;
+                heads.push(head.unwrap_or(0));
+            }
+            Ok(heads)
+        })
+        .await
+    }
 }
 
 /// Deletes a chat with its members and messages; `false`: there was none.

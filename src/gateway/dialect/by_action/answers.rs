@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::gateway::dialect::Frame;
+use crate::gateway::dialect::sought::Numbered;
 use crate::model::{ChatPk, Error, ErrorKind, Membership, Message, Room, User, UserPk, pair};
 
 /// How frames are wrapped: as the request was that they are due to.
@@ -210,6 +211,14 @@ impl Bodies<'_> {
             create_date: create_date(message.created_at, self.zone),
             room: message.chat_pk,
             photos: &message.photos,
+        }
+    }
+
+    /// The same with its number in the room.
+    pub(super) fn numbered(self, message: &Message) -> Numbered<MessageBody<'_>> {
+        Numbered {
+            seq: message.seq,
+            message: self.message(message),
         }
     }
 

@@ -40,7 +40,7 @@ impl Talk for Conversation {
                 let answer: Answer = Box::new(move |outcome| {
                     let frame = outcome
                         .map_err(|error| Refusal::from(&error))
-                        .and_then(|reply| self.answer(&echo, purpose, &reply));
+                        .and_then(|reply| self.answer(&echo, &purpose, &reply));
                     let frame = frame.unwrap_or_else(|refusal| Some(echo.refuse(&refusal)));
                     frame.into_iter().collect()
                 });
@@ -86,6 +86,10 @@ impl Listener for Conversation {
             | Fact::ReadMoved(_) => {}
         }
     }
+
+    fn hears(&self, chat: ChatId) -> bool {
+        self.subscriptions.lock().listening(chat).is_some()
+    }
 }
 
 impl Conversation {
@@ -101,7 +105,7 @@ impl Conversation {
     fn answer(
         &self,
         echo: &Echo,
-        purpose: Purpose,
+        purpose: &Purpose,
         reply: &Reply,
     ) -> Result<Option<Frame>, Refusal> {
         let frame = match (purpose, reply) {
@@ -135,10 +139,14 @@ impl Conversation {
                 echo.reply(200, &message)
             }),
             (Purpose::Show(status), Reply::Room(room)) => {
-                Some(echo.reply(status, &self.bodies().room(room)))
+                Some(echo.reply(*status, &self.bodies().room(room)))
             }
             (Purpose::Show(status), Reply::Rooms(rooms)) => {
-                Some(echo.reply(status, &self.bodies().rooms(rooms)))
+                Some(echo.reply(*status, &self.bodies().rooms(rooms)))
+            }
+            (Purpose::CatchUp(sought), Reply::Synced(synced)) => {
+                let body = sought.answer(synced, |message| self.bodies().numbered(message));
+                Some(echo.reply(200, &body))
             }
             (Purpose::Delete, Reply::Deleted(_)) => Some(echo.reply(204, &())),
             _ => return Err(unexpected()),

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::answers::{Echo, Envelope, Refusal};
 use super::validation;
 use crate::gateway::dialect::plain::Plain;
+use crate::gateway::dialect::sought::{Sought, by_pk};
 use crate::model::{ChatPk, ChatRef, Command};
 
 /// How many messages a room is shown with, the latest ones (PROTOCOL §3).
@@ -32,7 +33,7 @@ pub(super) struct Ask {
 }
 
 /// What a request is for: what follows when the service says yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Makes the room the current one.
     Join,
@@ -50,6 +51,8 @@ pub(super) enum Purpose {
     Show(u16),
     /// Deletes a room.
     Delete,
+    /// Replies with what was missing of these rooms.
+    CatchUp(Sought),
 }
 
 /// Reads a frame: what to repeat in the answer, and what it asks for. `current` is the room
@@ -127,6 +130,7 @@ fn decode(action: &RawValue, body: &Body<'_>, current: Option<ChatPk>) -> Result
             let change = validation::patch(body.data()?)?;
             (Purpose::Show(200), Command::ChangeChat { chat, change })
         }
+        Some("sync") => sync(body)?,
         Some("delete") => (Purpose::Delete, Command::DeleteChat { chat: body.room()? }),
         _ => return Err(not_allowed(action)),
     };
@@ -135,6 +139,19 @@ fn decode(action: &RawValue, body: &Body<'_>, current: Option<ChatPk>) -> Result
 
 fn look(chat: ChatRef, messages: usize) -> Command {
     Command::GetRoom { chat, messages }
+}
+
+fn sync(body: &Body<'_>) -> Result<(Purpose, Command), Refusal> {
+    let chats = body.given("chats").map(|chats| {
+        serde_json::from_str(chats.get())
+            .map(|Plain(chats)| chats)
+            .map_err(|error| Refusal::text(400, format!("JSON parse error - {error}")))
+    });
+    let sought = Sought::read(chats.transpose()?.as_ref(), "chats", by_pk);
+    let sought = sought.map_err(|error| Refusal::from(&error))?;
+    let chats = sought.chats();
+    let command = Command::Sync { user: None, chats };
+    Ok((Purpose::CatchUp(sought), command))
 }
 
 fn create_message(body: &Body<'_>, current: Option<ChatPk>) -> Result<Command, Refusal> {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::requests::{NO_CHAT, NOT_CREATED, NOT_RETRIEVED, Order, Question, UNEXPECTED};
 use crate::gateway::dialect::Frame;
+use crate::gateway::dialect::sought::Numbered;
 use crate::model::{
     ChatPk, Error, ErrorKind, Joined, Membership, Message, MessagePage, Reads, Reply, Room, User,
     UserPk, pair,
@@ -39,15 +40,18 @@ impl Question {
             (Self::Messages(order), Reply::Messages(page, reads)) => {
                 success("chatMessages", listed(&page, &reads, order), tag)
             }
+            (Self::Sync(sought), Reply::Synced(synced)) => {
+                success("sync", sought.answer(&synced, numbered), tag)
+            }
             // Nobody asked for this.
             _ => refusal(&Error::new(ErrorKind::Internal, UNEXPECTED), tag),
         }
     }
 
     /// The error in the words of ORIGINALS B3, where they have any for it.
-    fn excuse(self, error: Error) -> Error {
+    fn excuse(&self, error: Error) -> Error {
         let text = match (error.kind, self) {
-            (ErrorKind::NotFound, Self::Chats | Self::EmptyChat) => return error,
+            (ErrorKind::NotFound, Self::Chats | Self::EmptyChat | Self::Sync(_)) => return error,
             (ErrorKind::NotFound, _) => NO_CHAT,
             (ErrorKind::Unavailable, _) => self.unavailable(),
             _ => return error,
@@ -58,7 +62,7 @@ impl Question {
         }
     }
 
-    const fn unavailable(self) -> &'static str {
+    const fn unavailable(&self) -> &'static str {
         match self {
             Self::Chats => "An error occurred while retrieving chats. Please try again later.",
             Self::EmptyChat => "Could not create chat. Please try again later.",
@@ -67,7 +71,7 @@ impl Question {
                 "An error occurred while retrieving chat details. Please try again later."
             }
             Self::Message => NOT_CREATED,
-            Self::Messages(_) => NOT_RETRIEVED,
+            Self::Messages(_) | Self::Sync(_) => NOT_RETRIEVED,
         }
     }
 }
@@ -76,6 +80,14 @@ impl Question {
 pub(super) fn message_created(message: &Message, tag: Option<&RawValue>) -> Frame {
     let body = MessageBody::of(message, message.sent_as_read);
     success("messageCreated", body, tag)
+}
+
+/// A message as it is pushed, with its number.
+fn numbered(message: &Message) -> Numbered<MessageBody<'_>> {
+    Numbered {
+        seq: message.seq,
+        message: MessageBody::of(message, message.sent_as_read),
+    }
 }
 
 /// `chatJoined`, to those who are in the chat already. It says nothing of what the new one has

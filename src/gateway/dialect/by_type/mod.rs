@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Dialect, Encoded, Frame, Heard, Listener, Push, Setting, Talk};
-use crate::model::{Error, Fact, Notice};
+use crate::model::{ChatId, Error, Fact, Notice};
 use requests::{Envelope, Request};
 
 /// The type dialect (PROTOCOL §4).
@@ -54,6 +54,10 @@ impl Listener for Conversation {
         if let Some(frame) = frame {
             say(frame);
         }
+    }
+
+    fn hears(&self, _: ChatId) -> bool {
+        self.setting.push == Push::On
     }
 }
 

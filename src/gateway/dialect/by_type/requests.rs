@@ -11,6 +11,8 @@ use serde_json::{Number, Value};
 
 use super::days;
 use crate::gateway::dialect::Setting;
+use crate::gateway::dialect::plain::Plain;
+use crate::gateway::dialect::sought::{Sought, by_pk};
 use crate::model::{
     ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Range, Window, unpair,
 };
@@ -48,7 +50,7 @@ pub(super) struct Request {
 }
 
 /// Which request it was, and what of it the answer depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     /// `getChats`
     Chats,
@@ -65,6 +67,8 @@ pub(super) enum Question {
     Message,
     /// `getChatMessages`
     Messages(Order),
+    /// `sync`
+    Sync(Sought),
 }
 
 /// In which order messages are listed.
@@ -121,6 +125,7 @@ impl<'a> Envelope<'a> {
             Some("getChatDetails") => chat_details(&self.data()?),
             Some("newMessage") => new_message(&self.data()?),
             Some("getChatMessages") => chat_messages(&self.data()?, setting),
+            Some("sync") => sync(&self.data()?),
             _ => Err(refused(UNKNOWN_TYPE)),
         }
     }
@@ -239,6 +244,21 @@ fn chat_messages(data: &Data<'_>, setting: &Setting) -> Result<Request, Error> {
             Some(_) => Order::NewestFirst,
             None => Order::OldestFirst,
         }),
+    })
+}
+
+fn sync(data: &Data<'_>) -> Result<Request, Error> {
+    let chats = data.0.get("chats").map(|chats| {
+        let chats = serde_json::from_str(chats.get()).map(|Plain(chats)| chats);
+        chats.map_err(|_| refused(NOT_JSON))
+    });
+    let sought = Sought::read(chats.transpose()?.as_ref(), "chats", by_pk)?;
+    Ok(Request {
+        command: Command::Sync {
+            user: None,
+            chats: sought.chats(),
+        },
+        question: Question::Sync(sought),
     })
 }
 

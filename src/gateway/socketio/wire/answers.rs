@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{CREATE_CHAT, CREATE_USER, EXCEPTION, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
+use super::{CREATE_CHAT, CREATE_USER, EXCEPTION, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE, SYNC};
 use crate::gateway::dialect::Frame;
 use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::moments::time;
+use crate::gateway::dialect::sought::{Chats, Part, Sought};
 use crate::model::{
-    Chat, ChatId, ChatPage, Error, Fact, Message, MessageId, MessagePage, Reply, Seq, User, UserId,
+    Chat, ChatId, ChatPage, Error, Fact, Message, MessageId, MessagePage, Missed, Reply, Seq, User,
+    UserId,
 };
 
 /// What is told of `fact`; `None`: this dialect has no words for it.
@@ -38,6 +40,35 @@ pub fn answer(reply: &Reply) -> Option<(&'static str, Arc<RawValue>)> {
         Reply::Sent(sent) => (NEW_MESSAGE, json(&MessageBody::of(sent.message()))),
         _ => return None,
     })
+}
+
+/// The answer to a `sync`.
+pub(super) fn synced(sought: &Sought, synced: &[Option<Missed>]) -> Arc<RawValue> {
+    json(&sought.answer(synced, MessageBody::of))
+}
+
+/// What a client is told first that has said what it knows: the messages that it has missed,
+/// one by one, and then of which chats it has to ask for more, or cannot.
+pub(super) fn replay(sought: &Sought, synced: &[Option<Missed>]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut rest = Chats::<MessageBody<'_>>::default();
+    for (name, missed) in sought.found(synced) {
+        let messages = missed.iter().flat_map(|missed| &missed.messages);
+        frames.extend(messages.map(|message| event(NEW_MESSAGE, &MessageBody::of(message))));
+        match missed {
+            Some(missed) if missed.has_more => {
+                rest.chats.insert(name, Part::more(missed.head));
+            }
+            Some(_) => {}
+            None => {
+                rest.chats.insert(name, Part::missing(name));
+            }
+        }
+    }
+    if !rest.chats.is_empty() {
+        frames.push(event(SYNC, &rest));
+    }
+    frames
 }
 
 /// An error as the body of an acknowledgement.

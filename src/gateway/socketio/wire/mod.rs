@@ -6,7 +6,7 @@ mod answers;
 mod requests;
 mod tongue;
 
-pub use requests::decode;
+pub use requests::{decode, sync};
 pub use tongue::EventName;
 
 /// Finds or creates a user.
@@ -19,6 +19,8 @@ pub const LIST_CHATS: &str = "list-chats";
 pub const LIST_MESSAGES: &str = "list-messages";
 /// Sends a message; also tells everybody in the chat.
 pub const NEW_MESSAGE: &str = "new-message";
+/// What was missed of chats; also tells a client that connects of what it has to ask for.
+pub const SYNC: &str = "sync";
 /// Tells of an error where no acknowledgement was asked for.
 pub const EXCEPTION: &str = "exception";
 

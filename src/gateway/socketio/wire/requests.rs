@@ -10,6 +10,7 @@ use super::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
 use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::fields::{Fields, id};
 use crate::gateway::dialect::moments::{Moment, NO_MOMENT};
+use crate::gateway::dialect::sought::{Sought, by_id};
 use crate::model::{
     ChatId, Command, Draft, Error, History, Profile, Range, UserId, UserRef, Window,
 };
@@ -42,6 +43,20 @@ pub fn decode(request: Request) -> Result<Command, Error> {
             Err(Error::invalid("event", &format!("there is no \"{shown}\"")))
         }
     }
+}
+
+/// The chats that a `sync` asks about, and the command for it.
+///
+/// # Errors
+/// As [`decode`].
+pub fn sync(request: &Request) -> Result<(Sought, Command), Error> {
+    let empty = Value::Object(Map::new());
+    let body = request.arguments.first().filter(|body| !body.is_null());
+    let body = body.unwrap_or(&empty);
+    let user = named_user(&Fields::of_body(body)?)?;
+    let sought = Sought::read(body.get("chats"), "chats", by_id)?;
+    let chats = sought.chats();
+    Ok((sought, Command::Sync { user, chats }))
 }
 
 fn create_user(body: &Fields<'_>) -> Result<Command, Error> {

@@ -1,10 +1,13 @@
 //! One socket that speaks the event-name dialect.
 //! It refuses to know the JSON: its neighbours do.
 
-use super::super::conversation::{Answer, Asked, Tongue};
+use serde_json::Value;
+
+use super::super::conversation::{Answer, Asked, Since, Tongue};
 use super::super::packet::Request;
-use super::{answers, decode};
+use super::{SYNC, answers, decode, sync};
 use crate::gateway::connection::Connection;
+use crate::gateway::dialect::sought::{Sought, by_id};
 use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{Command, ConnectionId, Error, Fact, Notice, Reply, Sent};
 
@@ -28,7 +31,29 @@ impl Listener for EventName {
 
 impl Tongue for EventName {
     fn read(&self, request: Request) -> Result<(Command, Answer), Error> {
+        if request.name == SYNC {
+            let (sought, command) = sync(&request)?;
+            let answer =
+                move |asked: &Asked, reply: &Reply, _: &_| caught_up(&sought, asked, reply);
+            return Ok((command, Box::new(answer)));
+        }
         Ok((decode(request)?, Box::new(answer)))
+    }
+
+    fn since(&self, auth: &Value) -> Result<Option<Since>, Error> {
+        let Some(since) = auth.get("since").filter(|since| !since.is_null()) else {
+            return Ok(None);
+        };
+        let sought = Sought::read(Some(since), "auth.since", by_id)?;
+        if sought.is_empty() {
+            return Ok(None);
+        }
+        let chats = sought.chats();
+        let say = move |reply: &Reply| match reply {
+            Reply::Synced(synced) => answers::replay(&sought, synced),
+            _ => Vec::new(),
+        };
+        Ok(Some((chats, Box::new(say))))
     }
 
     fn refuse(&self, asked: &Asked, error: &Error) -> Vec<Frame> {
@@ -49,6 +74,17 @@ fn answer(asked: &Asked, reply: &Reply, connection: &Connection) -> Vec<Frame> {
         None => Frame::Event(name, body),
     });
     frame.into_iter().collect()
+}
+
+fn caught_up(sought: &Sought, asked: &Asked, reply: &Reply) -> Vec<Frame> {
+    let Reply::Synced(synced) = reply else {
+        return Vec::new();
+    };
+    let body = answers::synced(sought, synced);
+    vec![match asked.ack {
+        Some(number) => Frame::Ack(number, body),
+        None => Frame::Event(SYNC, body),
+    }]
 }
 
 /// Whether the answer reaches this socket by itself: a new message of a chat that it receives.

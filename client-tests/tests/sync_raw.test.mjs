@@ -1,0 +1,238 @@
+// Owns the promise that a client of the action or the type dialect that comes back gets what it missed by `sync`: with
+// what comes by itself each message once, whatever frame decides what is spoken.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { NO_CHAT_NAMES, badSyncs } from '../lib/bad-syncs.mjs';
+import * as action from '../lib/by-action.mjs';
+import * as type from '../lib/by-type.mjs';
+import { following } from '../lib/flow.mjs';
+import { numbers, uniqueName, upTo } from '../lib/people.mjs';
+import { useScope } from '../lib/scope.mjs';
+import { startServer } from '../lib/server.mjs';
+import { unpair } from '../lib/ids.mjs';
+import { SECRET, token } from '../lib/tokens.mjs';
+import { PATH, refusedWith } from '../lib/wire.mjs';
+
+const VISITS = 12;
+
+let server;
+const scope = useScope();
+before(async () => { server = await startServer(scope); });
+
+/** What both dialects can do, each in its own way. */
+const DIALECTS = {
+  action: {
+    connect: (t, options) => action.actor(t, server, 'actor', { acks: true, ...options }),
+    /** Messages come only to one who has subscribed. */
+    listen: (who, chat) => action.ask(who, 'subscribe_to_messages_in_room', { pk: chat }),
+    make: action.newRoom,
+    join: (who, chat) => action.ask(who, 'join_room', { pk: chat }),
+    leave: (who, chat) => action.ask(who, 'leave_room', { pk: chat }),
+    say: (who, chat, words) => action.ask(who, 'create_message', { pk: chat, message: words }),
+    sync: async (who, chats) => (await action.ask(who, 'sync', { chats })).chats,
+    refusal: async (who, chats) => {
+      const { response_status: status, errors } = action.isReply(await who.wire.ask({ action: 'sync', chats }), 'sync', 400);
+      return { status, message: errors.join() };
+    },
+    isMessage: action.isMessage,
+    heard: (who) => action.heard(who).map(({ id }) => unpair(id).seq),
+    isLive: (frame) => frame.action === 'create' && !('errors' in frame),
+  },
+  type: {
+    connect: (t, options) => type.typist(t, server, 'typist', { push: true, ...options }),
+    listen: () => {},
+    make: type.newChat,
+    join: (who, chat) => type.join(who, chat),
+    say: (who, chat, words) => type.say(who, chat, words),
+    sync: async (who, chats) => (await type.ask(who, 'sync', { chats }, 'sync')).chats,
+    refusal: async (who, chats) => {
+      const { code, message } = await type.refusal(who, 'sync', { chats });
+      assert.equal(code, 'invalid');
+      return { status: 400, message };
+    },
+    isMessage: type.isMessage,
+    heard: (who) => type.pushed(who, 'messageCreated').map(({ id }) => unpair(id).seq),
+    isLive: (frame) => frame.type === 'messageCreated' && !('request_id' in frame),
+  },
+};
+
+for (const [name, dialect] of Object.entries(DIALECTS)) {
+  describe(`in the ${name} dialect`, () => {
+    const { connect, listen, make, join, say, sync, heard } = dialect;
+
+    /** A chat of two, and the first of them. */
+    async function chatOfTwo(t) {
+      const [writer, reader] = [await connect(t), await connect(t)];
+      const chat = await make(writer);
+      for (const who of [writer, reader]) await join(who, chat);
+      await reader.wire.close();
+      return { writer, chat, token: reader.token };
+    }
+
+    async function pages(who, chat, after) {
+      const found = [];
+      for (let asked = 0; asked < 100; asked++) {
+        const page = (await sync(who, { [chat]: found.at(-1) ?? after }))[chat];
+        found.push(...numbers(page.messages));
+        if (!page.has_more) return { found, head: page.head };
+      }
+      throw new Error('there is no end to it');
+    }
+
+    const untilHeard = (who, count) => who.wire.untilMany(dialect.isLive, count, 'messages by themselves');
+
+    for (const path of [PATH[name], PATH.either]) {
+      test(`who comes back into the middle of it on ${path} is told exactly what does not come by itself`, async (t) => {
+        const { writer, chat, token: reader } = await chatOfTwo(t);
+        let flowing = true;
+        let total = 0;
+        const lane = async () => {
+          for (; flowing; total += 1) await say(writer, chat, 'on and on');
+        };
+        const talk = Promise.all([lane(), lane(), lane(), lane()]);
+        let known = 0;
+        for (let visits = 0; visits < VISITS; visits++) {
+          const back = await connect(t, { token: reader, path });
+          if (visits % 3 === 1) await new Promise((resolve) => { setTimeout(resolve, 20); });
+          await listen(back, chat);
+          if (visits % 3 === 2 && path !== PATH.either) await untilHeard(back, 5);
+          const { found, head } = await pages(back, chat, known);
+          assert.equal(found.at(-1) ?? known, head);
+          await untilHeard(back, visits * 2 + 1);
+          await back.wire.close();
+          const row = [...found, ...heard(back)];
+          assert.deepEqual(row, following(known, row.length));
+          known += row.length;
+        }
+        flowing = false;
+        await talk;
+        assert.ok(known > VISITS && known <= total, `${known} of ${total}`);
+      });
+    }
+
+    test('a message looks as ever, with its number', async (t) => {
+      const { writer, chat, token: reader } = await chatOfTwo(t);
+      for (const words of ['one', 'two']) await say(writer, chat, words);
+      const back = await connect(t, { token: reader });
+      await listen(back, chat);
+      const found = (await sync(back, { [chat]: 0 }))[chat];
+      assert.deepEqual(Object.keys(found), ['messages', 'head', 'has_more']);
+      assert.deepEqual(numbers(found.messages), [1, 2]);
+      found.messages.forEach(dialect.isMessage);
+      assert.deepEqual(found.messages.map(({ id }) => unpair(id).seq), [1, 2]);
+      assert.deepEqual([found.messages.map(({ text }) => text), found.head], [['one', 'two'], 2]);
+    });
+
+    test('5,000 missed messages come in pages', async (t) => {
+      const { writer, chat, token: reader } = await chatOfTwo(t);
+      let left = 5000;
+      const lane = async () => { while (left-- > 0) await say(writer, chat, 'on and on'); };
+      await Promise.all(Array.from({ length: 50 }, lane));
+      const back = await connect(t, { token: reader });
+      await listen(back, chat);
+      const first = (await sync(back, { [chat]: 0 }))[chat];
+      assert.deepEqual([numbers(first.messages), first.has_more, first.head], [upTo(1000), true, 5000]);
+      await say(writer, chat, 'live');
+      const { found } = await pages(back, chat, 1000);
+      await untilHeard(back, 1);
+      assert.deepEqual([...found, ...heard(back)], following(1000, 4001));
+    });
+
+    test('whoever has caught up may read again up to the end', async (t) => {
+      const { writer, chat, token: reader } = await chatOfTwo(t);
+      await say(writer, chat, 'one');
+      const back = await connect(t, { token: reader });
+      await listen(back, chat);
+      await pages(back, chat, 0);
+      await say(writer, chat, 'two');
+      await untilHeard(back, 1);
+      assert.deepEqual((await pages(back, chat, 0)).found, [1, 2]);
+    });
+
+    test('an open chat may be read without being in it', async (t) => {
+      const { writer, chat } = await chatOfTwo(t);
+      for (const words of ['one', 'two']) await say(writer, chat, words);
+      const guest = await connect(t);
+      assert.deepEqual((await pages(guest, chat, 0)).found, [1, 2]);
+      await say(writer, chat, 'three');
+      assert.deepEqual((await pages(guest, chat, 2)).found, [3]);
+    });
+
+    test('a chat that is not there does not spoil the others', async (t) => {
+      const { writer, chat } = await chatOfTwo(t);
+      await say(writer, chat, 'one');
+      const names = NO_CHAT_NAMES.filter((each) => each !== '__proto__');
+      const chats = await sync(writer, { ...Object.fromEntries(names.map((each) => [each, 0])), [chat]: '0' });
+      assert.deepEqual(numbers(chats[chat].messages), [1]);
+      assert.deepEqual(Object.keys(chats).sort(), [...names, `${chat}`].sort());
+      for (const each of names) {
+        assert.deepEqual(chats[each], { error: { code: 'not_found', message: `no such chat ${[...each].slice(0, 64).join('')}` } });
+      }
+    });
+
+    test('what is malformed is refused in each of its forms', async (t) => {
+      const { writer } = await chatOfTwo(t);
+      const chats = [];
+      for (let count = 0; count < 4; count++) chats.push(`${await make(writer)}`);
+      const bad = badSyncs(chats);
+      assert.ok(bad.length > 300);
+      for (const { chats: asked, names } of bad) {
+        const { message } = await dialect.refusal(writer, asked);
+        assert.ok(message.includes(names), `${message} does not name ${names}`);
+      }
+      assert.deepEqual(await sync(writer, {}), {});
+    });
+  });
+}
+
+test('one whose subscription comes later has not missed what was said before it', async (t) => {
+  const [writer, reader] = [await action.actor(t, server, 'writer', { acks: true }), await action.actor(t, server, 'reader', { acks: true })];
+  const pk = await action.newRoom(writer);
+  for (const who of [writer, reader]) await action.ask(who, 'join_room', { pk });
+  const say = (message) => action.ask(writer, 'create_message', { pk, message });
+  await say('one');
+  await action.ask(reader, 'create_message', { pk, message: 'two' });
+  await action.ask(reader, 'subscribe_to_messages_in_room', { pk });
+  await say('three');
+  await action.untilHeard(reader, 'three');
+  const { chats } = await action.ask(reader, 'sync', { chats: { [pk]: 0 } });
+  assert.deepEqual(numbers(chats[pk].messages), [1, 2]);
+});
+
+test('without pushes a sync goes up to the end every time', async (t) => {
+  const [writer, reader] = [await type.typist(t, server, 'writer'), await type.typist(t, server, 'reader')];
+  const chat = await type.chatOf(writer, reader);
+  for (let count = 1; count <= 5; count++) {
+    await type.say(writer, chat, 'hello');
+    const { chats } = await type.ask(reader, 'sync', { chats: { [chat]: count - 1 } }, 'sync');
+    assert.deepEqual(numbers(chats[chat].messages), [count]);
+  }
+});
+
+test('in an envelope it is answered in one', async (t) => {
+  const who = await action.actor(t, server, 'wrapped');
+  const pk = await action.newRoom(who);
+  who.wire.takeRest();
+  who.wire.send({ stream: 'room', payload: { action: 'sync', request_id: 7, chats: { [pk]: 0 } } });
+  const { stream, payload } = await who.wire.take();
+  assert.equal(stream, 'room');
+  assert.equal(payload.request_id, 7);
+  assert.deepEqual(action.isReply(payload, 'sync', 200).data.chats[pk], { messages: [], head: 0, has_more: false });
+});
+
+test('with a token only the chats of its user are there', async (t) => {
+  const strict = await startServer(t, ['--auth', 'jwt', '--jwt-secret', SECRET]);
+  assert.equal(await refusedWith(t, strict, PATH.type), 401);
+  const jwt = async (claims) => token({ sub: uniqueName('holder'), ...claims });
+  const [writer, reader] = [
+    await type.typist(t, strict, 'writer', { token: await jwt() }), await type.typist(t, strict, 'reader', { token: await jwt() }),
+  ];
+  const chat = await type.chatOf(writer, reader);
+  await type.say(writer, chat, 'one');
+  const asked = { chats: { [chat]: 0, [chat + 1]: 0 } };
+  for (const who of [reader, await type.typist(t, strict, 'backend', { token: await jwt({ role: 'service' }) })]) {
+    const { chats } = await type.ask(who, 'sync', asked, 'sync');
+    assert.deepEqual(numbers(chats[chat].messages), [1]);
+    assert.equal(chats[chat + 1].error.code, 'not_found');
+  }
+});

@@ -1,0 +1,346 @@
+//! What the whole house promises to a client that comes and goes: of each chat every message
+//! once and in order, however it connects, asks, joins and is cut off.
+//! It refuses to know any wire: the client here is the model of one that keeps what it is told.
+
+mod house;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use self::house::House;
+use crate::gateway::connection::Connection;
+use crate::gateway::dialect::{Encoded, Frame, Listener};
+use crate::hub::Next;
+use crate::model::{ChatId, ChatRef, Command, Fact, Identity, Message, Notice, Reply, Rights, Seq};
+
+const CHATS: usize = 3;
+
+/// Says of each message its chat and number, once it was told to: like a dialect that waits
+/// for a subscription.
+#[derive(Default)]
+struct Ears {
+    listening: Mutex<Hearing>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Hearing {
+    #[default]
+    Deaf,
+    Listening,
+}
+
+impl Listener for Ears {
+    fn tell(&self, notice: &Notice, _: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+        if let Fact::MessageSent(message) = &notice.fact
+            && *self.listening.lock() == Hearing::Listening
+        {
+            say(word(message));
+        }
+    }
+
+    fn hears(&self, _: ChatId) -> bool {
+        *self.listening.lock() == Hearing::Listening
+    }
+}
+
+fn word(message: &Message) -> Frame {
+    Frame::Text(format!("{} {}", message.chat, message.seq).into())
+}
+
+/// Anna's client. It drops nothing that it is told, and expects to be told nothing twice.
+#[derive(Default)]
+struct Client {
+    connection: Option<(Connection, Arc<Ears>)>,
+    /// Up to which number each chat is known without a hole.
+    known: BTreeMap<ChatId, Seq>,
+    /// What came by itself on this connection, in order.
+    live: BTreeMap<ChatId, Vec<Seq>>,
+    /// The chats that have to be asked about.
+    behind: Vec<ChatId>,
+}
+
+impl Client {
+    async fn connect(&mut self, house: &House, replay: bool, hearing: Hearing) {
+        if self.connection.is_some() {
+            return;
+        }
+        let ears = Arc::new(Ears::default());
+        *ears.listening.lock() = hearing;
+        let identity = Identity {
+            user: Some(house.anna),
+            rights: Rights::Own,
+            connection: None,
+        };
+        let listener: Arc<dyn Listener> = Arc::clone(&ears) as _;
+        let connection = Connection::open(house.desk.clone(), identity, listener);
+        let connection = connection.await.expect("a connection");
+        self.behind.clone_from(&house.chats);
+        if replay && hearing == Hearing::Listening {
+            let chats = house.chats.iter().map(|chat| self.asked(*chat)).collect();
+            let say = |reply: &Reply| {
+                let Reply::Synced(synced) = reply else {
+                    panic!("{reply:?}")
+                };
+                let missed = synced.iter().flatten();
+                let messages = missed.clone().flat_map(|part| &part.messages);
+                let more = missed.filter(|part| part.has_more);
+                let more = more.map(|part| Frame::Text(format!("{} more", part.chat).into()));
+                messages.map(|message| word(message)).chain(more).collect()
+            };
+            connection.begin_after(chats, say).await.expect("a replay");
+            // Where there is more, that is told after the replay.
+            self.behind.clear();
+        }
+        self.connection = Some((connection, ears));
+    }
+
+    fn asked(&self, chat: ChatId) -> (ChatRef, Seq) {
+        let known = self.known.get(&chat).copied().unwrap_or(0);
+        (ChatRef::Id(chat), known)
+    }
+
+    /// The connection is gone; what was known beyond a hole counts for nothing.
+    fn disconnect(&mut self) -> TestCaseResult {
+        self.read(usize::MAX)?;
+        self.connection = None;
+        self.live.clear();
+        self.behind.clear();
+        Ok(())
+    }
+
+    /// Takes what came by itself: each number follows upon the one before.
+    fn read(&mut self, most: usize) -> TestCaseResult {
+        let Some((connection, _)) = &self.connection else {
+            return Ok(());
+        };
+        for _ in 0..most {
+            let Next::Frame(Frame::Text(text)) = connection.outbox().take() else {
+                break;
+            };
+            let (chat, seq) = text.split_once(' ').expect("two words");
+            let chat: ChatId = chat.parse().expect("a chat");
+            let Ok(seq) = seq.parse::<Seq>() else {
+                self.behind.push(chat);
+                take_in(&mut self.known, &self.live, chat);
+                self.live.remove(&chat);
+                continue;
+            };
+            let live = self.live.entry(chat).or_default();
+            if let Some(latest) = live.last() {
+                prop_assert_eq!(seq, latest + 1, "by itself, in order");
+            }
+            live.push(seq);
+        }
+        for chat in self.live.keys() {
+            take_in(&mut self.known, &self.live, *chat);
+        }
+        Ok(())
+    }
+
+    /// Asks for what is missing of all chats that it is behind in.
+    async fn ask(&mut self) -> TestCaseResult {
+        let Some((connection, ears)) = &self.connection else {
+            return Ok(());
+        };
+        *ears.listening.lock() = Hearing::Listening;
+        let behind = std::mem::take(&mut self.behind);
+        let chats: Vec<_> = behind.iter().map(|chat| self.asked(*chat)).collect();
+        let sync = Command::Sync {
+            user: None,
+            chats: chats.clone(),
+        };
+        let Ok(Reply::Synced(synced)) = connection.begin(sync).await.await else {
+            panic!("no answer");
+        };
+        for (missed, (_, after)) in synced.into_iter().zip(chats) {
+            let missed = missed.expect("her own chat");
+            let numbers: Vec<_> = missed.messages.iter().map(|message| message.seq).collect();
+            let expected: Vec<_> = (after + 1..).take(numbers.len()).collect();
+            prop_assert_eq!(&numbers, &expected, "an answer goes on where it was asked");
+            let live = self.live.get(&missed.chat);
+            if let (Some(last), Some(first)) = (numbers.last(), live.and_then(|live| live.first()))
+            {
+                prop_assert!(last < first, "{} was told twice", last);
+            }
+            let known = self.known.entry(missed.chat).or_default();
+            *known = (*known).max(after + Seq::try_from(numbers.len()).expect("few"));
+            if missed.has_more {
+                self.behind.push(missed.chat);
+            }
+            take_in(&mut self.known, &self.live, missed.chat);
+        }
+        Ok(())
+    }
+
+    /// Is told everything in the end.
+    async fn finish(&mut self, house: &House) -> TestCaseResult {
+        self.connect(house, false, Hearing::Listening).await;
+        for _ in 0..2000 {
+            if !self.behind.is_empty() {
+                self.ask().await?;
+            }
+            self.read(usize::MAX)?;
+            if self.knows_all(house) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        prop_assert!(
+            self.knows_all(house),
+            "{:?}, not {:?}",
+            self.known,
+            house.heads
+        );
+        Ok(())
+    }
+
+    fn is_deaf(&self) -> bool {
+        let ears = self.connection.as_ref().map(|(_, ears)| ears);
+        ears.is_some_and(|ears| *ears.listening.lock() == Hearing::Deaf)
+    }
+
+    fn knows_all(&self, house: &House) -> bool {
+        let known = |chat| self.known.get(chat).copied().unwrap_or(0);
+        house.heads.iter().all(|(chat, head)| known(chat) == *head)
+    }
+}
+
+/// What came by itself and closes up to what is known is known, too.
+fn take_in(known: &mut BTreeMap<ChatId, Seq>, live: &BTreeMap<ChatId, Vec<Seq>>, chat: ChatId) {
+    let known = known.entry(chat).or_default();
+    for seq in live.get(&chat).into_iter().flatten() {
+        if *seq == *known + 1 {
+            *known = *seq;
+        }
+    }
+}
+
+/// What may happen next.
+#[derive(Debug, Clone)]
+enum Step {
+    Say(usize, usize),
+    Connect(bool, bool),
+    Disconnect,
+    Ask,
+    Read(usize),
+    MakeChat,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..3 * CHATS, 1..20_usize).prop_map(|(chat, count)| Step::Say(chat, count)),
+        1 => (0..CHATS).prop_map(|chat| Step::Say(chat, 1100)),
+        4 => (any::<bool>(), any::<bool>()).prop_map(|(replay, deaf)| Step::Connect(replay, deaf)),
+        3 => Just(Step::Disconnect),
+        5 => Just(Step::Ask),
+        4 => (1..30_usize).prop_map(Step::Read),
+        1 => Just(Step::MakeChat),
+    ]
+}
+
+async fn live(steps: Vec<Step>) -> TestCaseResult {
+    let mut house = House::open().await;
+    let mut client = Client::default();
+    for step in steps {
+        match step {
+            Step::Say(chat, count) => house.say(chat, count).await,
+            Step::Connect(replay, deaf) => {
+                let hearing = if deaf {
+                    Hearing::Deaf
+                } else {
+                    Hearing::Listening
+                };
+                client.connect(&house, replay, hearing).await;
+            }
+            Step::Disconnect => client.disconnect()?,
+            Step::Ask if client.behind.is_empty() => {}
+            Step::Ask => client.ask().await?,
+            Step::Read(most) => client.read(most)?,
+            // One who is deaf would not hear of it.
+            Step::MakeChat if client.is_deaf() => {}
+            Step::MakeChat => house.make_chat().await,
+        }
+    }
+    client.finish(&house).await?;
+    client.disconnect()?;
+    client.finish(&house).await?;
+    client.disconnect()?;
+    house.close().await;
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_message_reaches_a_client_that_comes_and_goes_once(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(live(steps))?;
+    }
+}
+
+/// While somebody writes without a pause a client comes back again and again, and what it is
+/// told is one row of numbers without any care on its side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_and_what_follows_are_one_row() {
+    const MESSAGES: usize = 3000;
+    let mut house = House::open().await;
+    let chat = house.chats[0];
+    let visitor = Identity {
+        user: Some(house.anna),
+        rights: Rights::Own,
+        connection: None,
+    };
+    let desk = house.desk.clone();
+    let writing = async {
+        for _ in 0..MESSAGES / 10 {
+            house.say(0, 10).await;
+        }
+    };
+    let coming_and_going = async {
+        let mut row: Vec<Seq> = Vec::new();
+        let mut visits = 0;
+        while row.len() < MESSAGES {
+            visits += 1;
+            let ears = Arc::new(Ears::default());
+            *ears.listening.lock() = Hearing::Listening;
+            let connection = Connection::open(desk.clone(), visitor, ears).await;
+            let connection = connection.expect("a connection");
+            let known = row.last().copied().unwrap_or(0);
+            let say = |reply: &Reply| match reply {
+                Reply::Synced(synced) => {
+                    let missed = synced.iter().flatten();
+                    assert!(missed.clone().all(|part| !part.has_more), "a short absence");
+                    missed
+                        .flat_map(|part| &part.messages)
+                        .map(|message| word(message))
+                        .collect()
+                }
+                other => panic!("{other:?}"),
+            };
+            let since = vec![(ChatRef::Id(chat), known)];
+            connection.begin_after(since, say).await.expect("a replay");
+            for _ in 0..37 {
+                match connection.outbox().take() {
+                    Next::Frame(Frame::Text(text)) => {
+                        let (_, seq) = text.split_once(' ').expect("two words");
+                        row.push(seq.parse().expect("a number"));
+                    }
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        }
+        (row, visits)
+    };
+    let ((), (row, visits)) = tokio::join!(writing, coming_and_going);
+    let expected: Vec<_> = (1..=Seq::try_from(row.len()).expect("few")).collect();
+    assert_eq!(row, expected);
+    assert!(visits > 10, "{visits} visits");
+    house.close().await;
+}

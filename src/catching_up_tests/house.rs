@@ -1,0 +1,146 @@
+//! Everything but the doors: a store, the service over it, and the way back to connections.
+//! It refuses to know who comes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::CHATS;
+use crate::auth::Authenticator;
+use crate::bus::{Bus, Local};
+use crate::gateway::connection::Desk;
+use crate::hub::{Hub, OutboxLimits};
+use crate::model::{
+    ChatId, ChatRef, Clock, Command, Draft, Identity, Profile, Reply, Rights, Seq, UserId,
+};
+use crate::relay::Relay;
+use crate::service::{Limits, Service};
+use crate::store;
+
+/// A house without doors, in which Boris writes.
+pub(super) struct House {
+    pub(super) desk: Desk,
+    bus: Arc<dyn Bus>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    pub(super) anna: UserId,
+    boris: UserId,
+    pub(super) chats: Vec<ChatId>,
+    /// How many messages each chat has.
+    pub(super) heads: BTreeMap<ChatId, Seq>,
+}
+
+impl House {
+    pub(super) async fn open() -> Self {
+        let store = store::open("sqlite::memory:").await.expect("a store");
+        let bus: Arc<dyn Bus> = Arc::new(Local::default());
+        let limits = Limits {
+            message_bytes: 1000,
+            members: 10,
+        };
+        let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
+        let (service, committer) =
+            Service::new(Arc::clone(&store), Arc::clone(&bus), clock.clone(), limits);
+        let desk = Desk {
+            service: Arc::new(service),
+            hub: Arc::new(Hub::default()),
+            authenticator: Arc::new(Authenticator::open()),
+            clock,
+            outbox: OutboxLimits {
+                frames: 100_000,
+                bytes: 1 << 24,
+            },
+            closing: CancellationToken::new(),
+        };
+        let relay = Relay {
+            bus: Arc::clone(&bus),
+            hub: Arc::clone(&desk.hub),
+            store,
+        };
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(committer.run(stop.clone()));
+        tasks.spawn(relay.run());
+        let mut users = Vec::new();
+        for name in ["anna", "boris"] {
+            let create = Command::CreateUser {
+                external_id: Some(name.into()),
+                profile: Profile::default(),
+            };
+            match desk.service.execute(&server(), create).await {
+                Ok(Reply::User(user)) => users.push(user.id),
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut house = Self {
+            desk,
+            bus,
+            stop,
+            tasks,
+            anna: users[0],
+            boris: users[1],
+            chats: Vec::new(),
+            heads: BTreeMap::new(),
+        };
+        for _ in 0..CHATS {
+            house.make_chat().await;
+        }
+        house
+    }
+
+    pub(super) async fn make_chat(&mut self) {
+        let create = Command::CreateChat {
+            name: None,
+            members: vec![self.anna, self.boris],
+            key: None,
+        };
+        match self.desk.service.execute(&server(), create).await {
+            Ok(Reply::Chat(chat)) => {
+                self.chats.push(chat.id);
+                self.heads.insert(chat.id, 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn say(&mut self, chat: usize, count: usize) {
+        let chat = self.chats[chat % self.chats.len()];
+        let mut begun = Vec::new();
+        for _ in 0..count {
+            let draft = Draft {
+                kind: "text".into(),
+                text: "hello".into(),
+                photos: Vec::new(),
+                client_id: None,
+                sent_as_read: false,
+            };
+            let send = Command::SendMessage {
+                user: Some(self.boris),
+                chat: ChatRef::Id(chat),
+                draft,
+            };
+            begun.push(self.desk.service.begin(&server(), send).await);
+        }
+        for begun in begun {
+            begun.await.expect("stored");
+            *self.heads.entry(chat).or_default() += 1;
+        }
+    }
+
+    pub(super) async fn close(self) {
+        self.stop.cancel();
+        self.bus.close();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn server() -> Identity {
+    Identity {
+        user: None,
+        rights: Rights::Service,
+        connection: None,
+    }
+}

@@ -1,0 +1,135 @@
+//! Where what a client has missed ends and what comes by itself begins.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// Hears nothing before it is told to listen.
+#[derive(Default)]
+struct Sleeper(AtomicBool);
+
+impl Listener for Sleeper {
+    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+        if self.0.load(Ordering::SeqCst) {
+            Numbers.tell(notice, encoded, say);
+        }
+    }
+
+    fn hears(&self, _: ChatId) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn one_who_connects_has_missed_what_was_delivered_before() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let first = seated(&hub, user(), chat, 7);
+    deliver(&hub, chat, 8..=9);
+    let second = seated(&hub, user(), chat, 0);
+    deliver(&hub, chat, [10]);
+    assert_eq!(hub.missed(&first, chat), Some(7));
+    assert_eq!(heard(&first), ["8", "9", "10"]);
+    assert_eq!(hub.missed(&second, chat), Some(9));
+    assert_eq!(heard(&second), ["10"]);
+    hub.caught_up(&second, chat, 8);
+    assert_eq!(hub.missed(&second, chat), Some(9), "not yet");
+    hub.caught_up(&second, chat, 9);
+    assert_eq!(hub.missed(&second, chat), None);
+    assert_eq!(hub.missed(&first, chat), Some(7), "each for itself");
+}
+
+#[test]
+fn all_who_wait_for_a_chat_have_missed_the_same() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let seats = [seat(10), seat(10)];
+    for seat in &seats {
+        hub.enter(seat, user());
+        assert!(hub.sit(seat, [chat]));
+        assert_eq!(hub.missed(seat, chat), None);
+    }
+    hub.open(chat, 4);
+    hub.open(chat, 6);
+    for seat in &seats {
+        assert_eq!(hub.missed(seat, chat), Some(4));
+    }
+}
+
+#[test]
+fn one_who_joins_has_missed_nothing() {
+    let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
+    let seat = seat(10);
+    hub.enter(&seat, anna);
+    hub.admit(&[Arc::clone(&seat)], chat, 3);
+    deliver(&hub, chat, [4]);
+    assert_eq!(hub.missed(&seat, chat), None);
+    assert_eq!(heard(&seat), ["4"]);
+}
+
+#[test]
+fn one_who_joins_while_connecting_has_missed_what_was_before() {
+    let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
+    let seat = seat(10);
+    hub.enter(&seat, anna);
+    hub.admit(&[Arc::clone(&seat)], chat, 3);
+    deliver(&hub, chat, [4, 5]);
+    hub.sit(&seat, [chat]);
+    assert_eq!(hub.missed(&seat, chat), Some(3));
+    assert_eq!(heard(&seat), ["4", "5"]);
+}
+
+#[test]
+fn what_is_not_passed_on_is_missed() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let sleeper = Arc::new(Sleeper::default());
+    let seat = seat_of(Arc::clone(&sleeper) as _, 10);
+    hub.enter(&seat, user());
+    hub.sit(&seat, [chat]);
+    hub.open(chat, 1);
+    deliver(&hub, chat, 2..=5);
+    assert_eq!(hub.missed(&seat, chat), None, "it has to ask for all");
+    sleeper.0.store(true, Ordering::SeqCst);
+    deliver(&hub, chat, [6]);
+    assert_eq!(hub.missed(&seat, chat), Some(5));
+    assert_eq!(heard(&seat), ["6"]);
+}
+
+#[test]
+fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let seat = seated(&hub, user(), chat, 7);
+    assert_eq!(hub.missed(&seat, ChatId::new(Timestamp::MAX)), None);
+    hub.leave(&seat);
+    assert_eq!(hub.missed(&seat, chat), None);
+}
+
+/// While messages are delivered, connections come and begin to listen: what each has missed and
+/// what it hears are one row, whenever that was.
+#[test]
+fn what_was_missed_and_what_is_heard_meet_under_load() {
+    const MESSAGES: Seq = 4000;
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let _first = seated(&hub, user(), chat, 0);
+    let come = |hub: &Hub| {
+        let sleeper = Arc::new(Sleeper::default());
+        let seat = seat_of(Arc::clone(&sleeper) as _, 10_000);
+        hub.enter(&seat, user());
+        hub.sit(&seat, [chat]);
+        std::thread::yield_now();
+        sleeper.0.store(true, Ordering::SeqCst);
+        let missed = hub.missed(&seat, chat).expect("a seat");
+        (seat, missed)
+    };
+    let seats = std::thread::scope(|scope| {
+        let coming: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| (0..300).map(|_| come(&hub)).collect::<Vec<_>>()))
+            .collect();
+        deliver(&hub, chat, 1..=MESSAGES);
+        let come = coming.into_iter();
+        come.flat_map(|come| come.join().expect("no panic"))
+            .collect::<Vec<_>>()
+    });
+    for (seat, missed) in seats {
+        let expected: Vec<_> = (missed + 1..=MESSAGES).map(|seq| seq.to_string()).collect();
+        assert_eq!(heard(&seat), expected, "after {missed}");
+    }
+}
