@@ -74,6 +74,11 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
+    /// Where to serve /metrics for Prometheus, to whoever asks, and nowhere else [default: on
+    /// --listen, in open mode to whoever asks, else to a service token]
+    #[arg(long, env = "POLYCHAT_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Where to keep everything: `sqlite:PATH`, `sqlite::memory:` for a try, or
     /// `mongodb://HOST/DATABASE` of a replica set. The variable `MONGODB_URI` changes the default
     #[arg(

@@ -10,22 +10,23 @@ use std::path::{Path, PathBuf};
 const LINES: usize = 400;
 
 /// Which of our modules a module may name.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("model", &[]),
-    ("store", &["model"]),
+    ("telemetry", &["model", "config"]),
+    ("store", &["model", "telemetry"]),
     ("bus", &["model"]),
     ("auth", &["model"]),
-    ("service", &["model", "store", "bus"]),
-    ("hub", &["model", "gateway::dialect"]),
-    ("relay", &["model", "hub", "store", "bus"]),
-    ("gateway", &["model", "service", "hub", "auth"]),
+    ("service", &["model", "telemetry", "store", "bus"]),
+    ("hub", &["model", "telemetry", "gateway::dialect"]),
+    ("relay", &["model", "telemetry", "hub", "store", "bus"]),
+    ("gateway", &["model", "telemetry", "service", "hub", "auth"]),
     ("config", &["gateway::Origins", "gateway::limits"]),
     ("copy", &["model", "store"]),
     ("check", &["store"]),
 ];
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 20] = [
+const AT_HOME: [(&str, &[&str]); 21] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("mongodb", &["store/mongodb"]),
@@ -48,6 +49,8 @@ const AT_HOME: [(&str, &[&str]); 20] = [
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
     ("toml", &["config"]),
+    ("prometheus_client", &["telemetry"]),
+    ("procfs", &["telemetry/process.rs"]),
     ("anyhow", &["main.rs", "server.rs"]),
 ];
 

@@ -24,7 +24,9 @@
 //! | module | may know |
 //! |---|---|
 //! | [`model`] | nothing of ours |
-//! | `store`, `bus`, [`auth`] | `model` |
+//! | `bus`, [`auth`] | `model` |
+//! | [`telemetry`] | `model`; everybody below may know it |
+//! | `store` | `model` |
 //! | `service` | `model`, the traits of `store` and `bus` |
 //! | `hub` | `model`, the seam `gateway::dialect` |
 //! | `relay` | `model`, `hub`, the traits of `store` and `bus` |

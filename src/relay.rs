@@ -11,6 +11,7 @@ use crate::bus::Bus;
 use crate::hub::Hub;
 use crate::model::{ChatId, Fact, History, Notice, Range, Seq, Window};
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 
 /// How many messages are read at a time to catch up.
 const PAGE: usize = 500;
@@ -30,6 +31,8 @@ pub struct Relay {
     pub hub: Arc<Hub>,
     /// Where the missing is.
     pub store: Arc<dyn Store>,
+    /// Where it is counted what was missing.
+    pub metrics: Metrics,
 }
 
 impl Relay {
@@ -88,11 +91,13 @@ impl Relay {
                 window: Window::First(PAGE),
             };
             let page = self.store.messages(chat, history).await?;
+            self.metrics.filled_holes(page.messages.len());
             for message in page.messages {
                 delivered = message.seq;
                 let notice = Notice {
                     origin: None,
                     fact: Fact::MessageSent(Arc::new(message)),
+                    durable: None,
                 };
                 self.pass_on(&notice).await;
             }

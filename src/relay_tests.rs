@@ -64,6 +64,7 @@ impl Scene {
             bus: Arc::new(Local::default()),
             hub: Arc::new(Hub::default()),
             store,
+            metrics: Metrics::default(),
         };
         Self {
             relay,
@@ -99,6 +100,7 @@ impl Scene {
         let notice = Notice {
             origin: None,
             fact: Fact::MessageSent(Arc::clone(message)),
+            durable: None,
         };
         self.relay.bus.publish(notice).await.expect("an open bus");
     }
@@ -153,6 +155,7 @@ async fn what_came_while_a_seat_was_taken_is_delivered() {
             .pass_on(&Notice {
                 origin: None,
                 fact: Fact::MessageSent(message),
+                durable: None,
             })
             .await;
     }

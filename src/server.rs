@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -20,15 +21,16 @@ use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
 use crate::config::{AuthMode, Config, CopyOptions, LogFormat};
 use crate::copy::{self, Copied, Target};
-use crate::gateway::Gateway;
 use crate::gateway::connection::Desk;
 use crate::gateway::limits;
 use crate::gateway::line::{Line, Watched};
+use crate::gateway::{Figures, Gateway};
 use crate::hub::{Hub, OutboxLimits};
 use crate::model::Clock;
 use crate::relay::Relay;
 use crate::service::{Limits, Service};
 use crate::store::{self, Store};
+use crate::telemetry::Metrics;
 
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -50,27 +52,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let authenticator = authenticator(&config, mode)?;
     let warnings = authenticator.warnings();
     let mut signals = Signals::listen()?;
-    let listener = listen(config.listen);
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
+    let listeners = Listeners::bind(&config)?;
     let store = store::open(&config.store).await?;
 
     let parts = Parts::assemble(&config, store, authenticator);
-    let zone = config.timezone.clone();
-    let gateway = Gateway::new(&parts.desk, &origins, zone, config.max_frame_bytes);
-    let serving = parts.tasks.spawn({
-        let service = gateway.router.clone();
-        let service = service.into_make_service_with_connect_info::<Line>();
-        let stopped = parts.deaf.clone().cancelled_owned();
-        let listener = Watched::new(listener, Arc::clone(&parts.desk.limits));
-        axum::serve(listener, service)
-            .with_graceful_shutdown(stopped)
-            .into_future()
-    });
+    let (zone, frame_bytes) = (config.timezone.clone(), config.max_frame_bytes);
+    let figures = listeners.figures();
+    let gateway = Gateway::new(&parts.desk, &origins, zone, frame_bytes, figures);
     for warning in warnings {
         warn!("{warning}");
     }
-    announce(&config, mode, address, &parts.store.describe());
+    announce(&config, mode, &listeners, &parts.store.describe())?;
+    let serving = listeners.serve(&parts, &gateway);
 
     signals.next().await;
     info!("shutting down");
@@ -129,6 +122,48 @@ pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
     Ok(copied)
 }
 
+/// Where the server can be reached.
+struct Listeners {
+    clients: TcpListener,
+    /// For the figures, if they have an address of their own.
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = |address| listen(address).with_context(|| format!("cannot listen on {address}"));
+        Ok(Self {
+            clients: bind(config.listen)?,
+            metrics: config.metrics_listen.map(bind).transpose()?,
+        })
+    }
+
+    fn figures(&self) -> Figures {
+        match self.metrics {
+            Some(_) => Figures::Elsewhere,
+            None => Figures::Here,
+        }
+    }
+
+    /// Serves until nobody is to be heard any more.
+    fn serve(self, parts: &Parts, gateway: &Gateway) -> Vec<JoinHandle<std::io::Result<()>>> {
+        let router = gateway.router.clone();
+        let router = router.into_make_service_with_connect_info::<Line>();
+        let (limits, metrics) = (&parts.desk.limits, &parts.desk.metrics);
+        let clients = Watched::new(self.clients, Arc::clone(limits), metrics.clone());
+        let clients = axum::serve(clients, router)
+            .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
+        let mut serving = vec![parts.tasks.spawn(clients.into_future())];
+        if let Some(listener) = self.metrics {
+            let router = Gateway::figures(parts.desk.metrics.clone());
+            let figures = axum::serve(listener, router)
+                .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
+            serving.push(parts.tasks.spawn(figures.into_future()));
+        }
+        serving
+    }
+}
+
 /// What runs behind the gateways.
 struct Parts {
     desk: Desk,
@@ -145,6 +180,8 @@ struct Parts {
 
 impl Parts {
     fn assemble(config: &Config, store: Arc<dyn Store>, authenticator: Authenticator) -> Self {
+        let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
+        let store = store::measured(store, metrics.clone());
         let bus: Arc<dyn Bus> = Arc::new(Local::default());
         let limits = Limits {
             message_bytes: config.max_message_bytes,
@@ -152,8 +189,13 @@ impl Parts {
             chats: config.limits.max_chats_per_user.value(),
         };
         let clock = Clock::system();
-        let (service, committer) =
-            Service::new(Arc::clone(&store), Arc::clone(&bus), clock.clone(), limits);
+        let (service, committer) = Service::new(
+            Arc::clone(&store),
+            Arc::clone(&bus),
+            clock.clone(),
+            limits,
+            metrics.clone(),
+        );
         let desk = Desk {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),
@@ -165,11 +207,13 @@ impl Parts {
             },
             limits: Arc::new(limits::Limits::new(config.limits.settings())),
             closing: CancellationToken::new(),
+            metrics: metrics.clone(),
         };
         let relay = Relay {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&desk.hub),
             store: Arc::clone(&store),
+            metrics,
         };
         let (tasks, sealed) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(Arc::clone(&desk.limits).keep_clean(desk.closing.clone()));
@@ -190,7 +234,7 @@ impl Parts {
     async fn end(
         self,
         gateway: &Gateway,
-        serving: JoinHandle<std::io::Result<()>>,
+        serving: Vec<JoinHandle<std::io::Result<()>>>,
     ) -> Result<(), store::StoreError> {
         gateway.refuse_newcomers();
         self.desk.service.close();
@@ -203,7 +247,7 @@ impl Parts {
         let _ = tokio::time::timeout(DRAIN, gateway.drained()).await;
         let _ = tokio::time::timeout(DRAIN, gateway.close()).await;
         self.deaf.cancel();
-        let _ = tokio::time::timeout(DRAIN, serving).await;
+        let _ = tokio::time::timeout(DRAIN, join_all(serving)).await;
         self.store.close().await
     }
 }
@@ -232,22 +276,34 @@ fn authenticator(config: &Config, mode: AuthMode) -> anyhow::Result<Authenticato
 }
 
 /// Says where the server is and what to try: for people as text, for machines as a log line.
-fn announce(config: &Config, mode: AuthMode, address: SocketAddr, store: &str) {
+fn announce(
+    config: &Config,
+    mode: AuthMode,
+    listeners: &Listeners,
+    store: &str,
+) -> anyhow::Result<()> {
+    let address = listeners.clients.local_addr()?;
+    let metrics = listeners.metrics.as_ref().map(TcpListener::local_addr);
+    let metrics = metrics.transpose()?;
+    let metrics = metrics.map(|address| format!("http://{address}/metrics"));
     let auth = match mode {
         AuthMode::Open => "open",
         AuthMode::Jwt => "jwt",
     };
     if config.log_format == LogFormat::Json {
-        info!(%address, store, auth, "listening on http://{address}");
+        info!(%address, store, auth, metrics, "listening on http://{address}");
         if mode == AuthMode::Open {
             warn!("open authentication: anyone who can connect may act as any user");
         }
-        return;
+        return Ok(());
     }
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!(
         "polychat {version} listening on http://{address}\n  store  {store}\n  auth   {auth}\n"
     );
+    if let Some(metrics) = metrics {
+        let _ = writeln!(text, "  metrics {metrics}");
+    }
     if mode == AuthMode::Open {
         text.push_str(
             "  WARNING: anyone who can connect may act as any user; for production: --auth jwt\n",
@@ -271,6 +327,7 @@ fn announce(config: &Config, mode: AuthMode, address: SocketAddr, store: &str) {
     text.push_str("Stop with Ctrl-C. Every option: polychat --help\n");
     // With nobody reading there is nobody to tell.
     let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
 }
 
 /// The signals that ask the server to end.

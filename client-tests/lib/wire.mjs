@@ -112,6 +112,9 @@ export class Wire {
 
   resume() { this.#socket.resume(); }
 
+  /** Ends the TCP connection without a word. */
+  vanish() { this.#socket.terminate(); }
+
   /** Leaves with a proper goodbye. */
   async close(code = 1000) {
     this.#socket.close(code);

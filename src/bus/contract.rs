@@ -25,6 +25,7 @@ fn notice(pk: i64) -> Notice {
     Notice {
         origin: None,
         fact: Fact::ChatCreated(chat),
+        durable: None,
     }
 }
 

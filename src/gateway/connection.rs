@@ -18,6 +18,7 @@ use crate::model::{
     UserId,
 };
 use crate::service::{Begun, Portion, Service};
+use crate::telemetry::{Ending, Metrics, Presence, Spoken, Transport};
 
 /// How long a request may take that only reads. One that stores something waits for its
 /// outcome, however long that takes: an answer before would be a guess.
@@ -43,6 +44,8 @@ pub struct Desk {
     pub limits: Arc<Limits>,
     /// Cancelled: what waits for a connection is still sent, then it ends.
     pub closing: CancellationToken,
+    /// Counts what happens.
+    pub metrics: Metrics,
 }
 
 /// Somebody whose token was good.
@@ -122,6 +125,7 @@ pub struct Connection {
     /// Its place among the connections of its user.
     place: Mutex<Option<Slot<UserId>>>,
     gauges: Gauges,
+    presence: Arc<Presence>,
 }
 
 impl Connection {
@@ -135,21 +139,25 @@ impl Connection {
         identity: Identity,
         place: Option<Slot<UserId>>,
         listener: Arc<dyn Listener>,
+        (spoken, transport): (Spoken, Transport),
     ) -> Result<Self, Error> {
         let id = identity.connection;
         let id = id.unwrap_or_else(|| ConnectionId::new(desk.clock.now()));
-        let outbox = Outbox::new(desk.outbox);
+        let outbox = Outbox::new(desk.outbox).counted_in(desk.metrics.outboxes());
+        let presence = Presence::new(desk.metrics.clone(), spoken, transport);
         let connection = Self {
             seat: Arc::new(Seat::new(id, listener, outbox)),
             identity: Mutex::new(identity),
             place: Mutex::new(place),
             gauges: desk.limits.gauges(),
+            presence: Arc::new(presence),
             desk,
         };
         if let Some(user) = identity.user {
             connection.take_seats(user).await?;
         }
         connection.greet().await?;
+        connection.presence.begin();
         debug!(connection = %id, "connected");
         Ok(connection)
     }
@@ -177,6 +185,11 @@ impl Connection {
     /// Lets the connection hear what changes in this chat, member or not.
     pub fn watch(&self, chat: ChatId) {
         self.desk.hub.watch(&self.seat, chat);
+    }
+
+    /// The connection in the figures.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
     }
 
     /// What waits to be sent to the client.
@@ -211,6 +224,7 @@ impl Connection {
             return Begun::from(self.catch_up(user, chats, Portion::ANSWER).await);
         }
         let identity = *self.identity.lock();
+        self.presence.asked(&command);
         let gauges = Some(&self.gauges);
         match self.desk.limits.message(&identity, &command, gauges) {
             Ok(()) => self.desk.put(&identity, command).await,
@@ -287,6 +301,16 @@ impl Connection {
 
     /// Ends the connection, for this reason; what the client was told may still be sent.
     pub fn close(&self, why: Closed) {
+        self.end(why, ending(why));
+    }
+
+    /// The same with another word for it in the figures. If the outbox was closed before, what
+    /// it was closed for counts there.
+    pub fn end(&self, why: Closed, word: Ending) {
+        let word = self.outbox().closed().map_or(word, ending);
+        if why != Closed::ShuttingDown {
+            self.presence.end(word);
+        }
         if self.outbox().close(why) {
             debug!(connection = %self.seat.id, ?why, "closing");
         }
@@ -330,6 +354,15 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.close(Closed::Gone);
+    }
+}
+
+const fn ending(why: Closed) -> Ending {
+    match why {
+        Closed::Gone => Ending::Gone,
+        Closed::Lagging => Ending::Lagging,
+        Closed::RateLimited => Ending::RateLimited,
+        Closed::ShuttingDown => Ending::ShuttingDown,
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
 use super::limits::{Entry, Limits, Slot};
+use crate::telemetry::Metrics;
 
 /// A client that takes not one byte of what is written to it for so long is cut off.
 const STALL: Duration = Duration::from_secs(20);
@@ -186,12 +187,17 @@ impl Line {
 pub struct Watched {
     listener: TcpListener,
     limits: Arc<Limits>,
+    metrics: Metrics,
 }
 
 impl Watched {
     /// Accepts those that the limits allow; others are closed at once.
-    pub fn new(listener: TcpListener, limits: Arc<Limits>) -> Self {
-        Self { listener, limits }
+    pub fn new(listener: TcpListener, limits: Arc<Limits>, metrics: Metrics) -> Self {
+        Self {
+            listener,
+            limits,
+            metrics,
+        }
     }
 }
 
@@ -205,6 +211,7 @@ impl Listener for Watched {
             let entry = match self.limits.entry(address.ip()) {
                 Ok(entry) => entry,
                 Err(error) => {
+                    self.metrics.turned_away(error.kind.code());
                     debug!(%address, %error, "a connection was not accepted");
                     continue;
                 }

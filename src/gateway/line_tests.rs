@@ -19,7 +19,9 @@ async fn pair() -> (WatchedStream, TcpStream) {
         handshake: Duration::from_secs(10),
         proxies: Proxies::default(),
     });
-    let (watched, _) = Watched::new(listener, Arc::new(limits)).accept().await;
+    let (watched, _) = Watched::new(listener, Arc::new(limits), Metrics::default())
+        .accept()
+        .await;
     (watched, client)
 }
 

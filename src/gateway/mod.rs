@@ -6,6 +6,7 @@ mod credentials;
 pub mod dialect;
 pub mod limits;
 pub mod line;
+mod metrics;
 mod origins;
 mod rest;
 mod socketio;
@@ -27,7 +28,17 @@ use self::connection::Desk;
 pub use self::origins::Origins;
 use self::socketio::SocketIoServer;
 use self::websocket::RawServer;
-use crate::model::Error;
+use crate::model::{Error, ErrorKind};
+use crate::telemetry::{Metrics, Spoken};
+
+/// Where the figures for Prometheus are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figures {
+    /// Among the other addresses: for a service, in open mode for everybody.
+    Here,
+    /// At an address of their own.
+    Elsewhere,
+}
 
 /// The tasks of all connections.
 #[derive(Clone, Default)]
@@ -47,9 +58,22 @@ pub struct Gateway {
     closing: Arc<AtomicBool>,
 }
 
+/// What a request has to pass.
+#[derive(Clone)]
+struct Gate {
+    closing: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
 impl Gateway {
     /// The gateways over this desk. `zone`: what a day is; `frame_bytes`: the longest request.
-    pub fn new(desk: &Desk, origins: &Origins, zone: TimeZone, frame_bytes: usize) -> Self {
+    pub fn new(
+        desk: &Desk,
+        origins: &Origins,
+        zone: TimeZone,
+        frame_bytes: usize,
+        figures: Figures,
+    ) -> Self {
         let tasks = Tasks::default();
         let closing = Arc::new(AtomicBool::new(false));
         let raw = RawServer {
@@ -60,18 +84,35 @@ impl Gateway {
         };
         let rest = rest::router(desk, tasks.requests.clone(), frame_bytes);
         let router = rest.merge(raw.router());
+        let router = match figures {
+            Figures::Here => router.merge(metrics::guarded(desk)),
+            Figures::Elsewhere => router,
+        };
+        let guard = origins::Guard {
+            origins: origins.clone(),
+            metrics: desk.metrics.clone(),
+        };
+        let gate_keeping = Gate {
+            closing: Arc::clone(&closing),
+            metrics: desk.metrics.clone(),
+        };
         let (socketio, router) = SocketIoServer::mount(router, desk.clone(), &tasks, frame_bytes);
         let router = router
-            .layer(from_fn_with_state(Arc::clone(&closing), gate))
-            .layer(from_fn_with_state(origins.clone(), origins::guard))
+            .layer(from_fn_with_state(gate_keeping, gate))
+            .layer(from_fn_with_state(guard, origins::guard))
             .layer(origins.cors())
-            .layer(from_fn_with_state(Arc::clone(&desk.limits), visit::receive));
+            .layer(from_fn_with_state(desk.clone(), visit::receive));
         Self {
             router,
             socketio,
             tasks,
             closing,
         }
+    }
+
+    /// The figures for Prometheus, to be served at an address of their own.
+    pub fn figures(metrics: Metrics) -> Router {
+        metrics::open(metrics)
     }
 
     /// From now on no new connection is served; those that are there go on.
@@ -100,20 +141,24 @@ impl Gateway {
 }
 
 /// While the server shuts down only health and the sessions that exist are served.
-async fn gate(State(closing): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
+async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let path = request.uri().path().trim_end_matches('/');
-    let served = ["/livez", "/readyz", "/healthz"].contains(&path)
+    let served = ["/livez", "/readyz", "/healthz", metrics::PATH].contains(&path)
         || request
             .uri()
             .query()
             .is_some_and(|query| query.contains("sid="));
-    if served || !closing.load(Ordering::Acquire) {
+    if served || !gate.closing.load(Ordering::Acquire) {
         return next.run(request).await;
     }
     let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
     let why = "the server is shutting down";
     if rest::is_api(path) {
+        gate.metrics.refused(Spoken::Rest, ErrorKind::Unavailable);
         return (headers, rest::refusal(Error::unavailable(why))).into_response();
+    }
+    if path == "/ws" || path.starts_with("/ws/") || path.starts_with("/socket.io") {
+        gate.metrics.turned_away("shutting_down");
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
     (status, headers, format!("{why}\n")).into_response()

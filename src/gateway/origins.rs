@@ -8,6 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
+use crate::telemetry::Metrics;
+
 /// Which web pages may use the server from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
@@ -50,15 +52,25 @@ impl Origins {
     }
 }
 
+/// What an upgrade has to pass.
+#[derive(Clone)]
+pub(super) struct Guard {
+    /// Whose pages may connect.
+    pub(super) origins: Origins,
+    /// Counts who may not.
+    pub(super) metrics: Metrics,
+}
+
 /// Refuses each upgrade, to a raw WebSocket or to that of Socket.IO, of a page that may not
 /// connect.
 pub(super) async fn guard(
-    State(origins): State<Origins>,
+    State(Guard { origins, metrics }): State<Guard>,
     request: Request,
     next: Next,
 ) -> Response {
     let headers = request.headers();
     if headers.contains_key(header::UPGRADE) && !origins.welcome(headers) {
+        metrics.turned_away("origin");
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
     next.run(request).await

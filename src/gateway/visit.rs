@@ -3,7 +3,6 @@
 //! It refuses to know what is asked.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
-use super::limits::Limits;
+use super::connection::Desk;
 use super::line::Line;
 use super::{rest, websocket};
 
@@ -25,20 +24,25 @@ use super::{rest, websocket};
 const SLOWEST: u64 = 1024;
 
 /// Serves a request, and keeps its line informed.
-pub async fn receive(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
+pub async fn receive(State(desk): State<Desk>, request: Request, next: Next) -> Response {
     let line = request.extensions().get::<ConnectInfo<Line>>();
     let Some(ConnectInfo(line)) = line.cloned() else {
         return next.run(request).await;
     };
     let serving = line.serve();
-    let client = limits.forwarded(line.peer(), request.headers());
-    let place = match client.map(|client| limits.connection_from(client)) {
+    let client = desk.limits.forwarded(line.peer(), request.headers());
+    let place = match client.map(|client| desk.limits.connection_from(client)) {
         None => None,
         Some(Ok(place)) => place,
-        Some(Err(error)) if rest::is_api(request.uri().path()) => return rest::refusal(error),
-        Some(Err(error)) => return websocket::refusal(&error),
+        Some(Err(error)) => {
+            desk.metrics.turned_away(error.kind.code());
+            if rest::is_api(request.uri().path()) {
+                return rest::refusal(error);
+            }
+            return websocket::refusal(&error);
+        }
     };
-    let patience = limits.handshake();
+    let patience = desk.limits.handshake();
     let request = request.map(|body| {
         if body.is_end_stream() {
             body

@@ -18,6 +18,7 @@ use self::upgrade::Guest;
 use crate::gateway::dialect::Frame;
 use crate::gateway::line::Line;
 use crate::hub::{Closed, Next, Outbox};
+use crate::telemetry::Ending;
 
 pub use upgrade::RawServer;
 pub(super) use upgrade::refusal;
@@ -37,11 +38,17 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a client has to hear why its broken frame ends the connection.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// After how many frames at the latest it is said that they are delivered: an outbox that is
+/// filled all the time is never found empty.
+const BURST: usize = 64;
+
 /// Why a connection ends, as its client is told (RFC 6455 §7.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// The client ended it, or is not there any more: nothing is said.
     Gone,
+    /// The client gives no sign of life: nothing is said either.
+    Silent,
     /// A frame is longer than allowed.
     TooLarge,
     /// A text is no UTF-8.
@@ -63,7 +70,7 @@ enum End {
 impl End {
     const fn frame(self) -> Option<(u16, &'static str)> {
         Some(match self {
-            Self::Gone => return None,
+            Self::Gone | Self::Silent => return None,
             Self::TooLarge => (1009, "frame too large"),
             Self::NoText => (1007, "not UTF-8"),
             Self::Protocol => (1002, "protocol error"),
@@ -83,6 +90,23 @@ impl From<Closed> for End {
             Closed::Lagging => Self::Lagging,
             Closed::RateLimited => Self::RateLimited,
             Closed::ShuttingDown => Self::Restarting,
+        }
+    }
+}
+
+impl From<End> for Ending {
+    fn from(end: End) -> Self {
+        match end {
+            End::Gone => Self::Gone,
+            End::Silent => Self::Silent,
+            End::TooLarge => Self::TooLarge,
+            End::NoText => Self::NotUtf8,
+            End::Protocol => Self::ProtocolError,
+            End::Expired => Self::Expired,
+            End::Lagging => Self::Lagging,
+            End::RateLimited => Self::RateLimited,
+            End::Restarting => Self::ShuttingDown,
+            End::Unavailable => Self::Unavailable,
         }
     }
 }
@@ -117,10 +141,11 @@ async fn converse(sink: &mut Sink, stream: &mut Stream, conversation: &Conversat
         end = send(sink, conversation) => end,
         () = lifetime => End::Expired,
     };
-    conversation.connection.close(match end {
+    let closed = match end {
         End::Lagging => Closed::Lagging,
         _ => Closed::Gone,
-    });
+    };
+    conversation.connection.end(closed, end.into());
     end
 }
 
@@ -155,19 +180,27 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
     let mut closing = std::pin::pin!(connection.server_closing());
     // Everything that waits goes out with one flush.
     let mut flushed = true;
+    let mut fed = 0_usize;
+    let delivered = || connection.presence().delivered(outbox.written());
     loop {
         match outbox.take() {
             Next::Frame(Frame::Text(text)) => {
-                let fed = unless_lagging(outbox, sink.feed(Message::Text(text))).await;
-                if let Err(end) = fed {
+                let taken = unless_lagging(outbox, sink.feed(Message::Text(text))).await;
+                if let Err(end) = taken {
                     return end;
                 }
                 flushed = false;
+                fed += 1;
+                if fed.is_multiple_of(BURST) {
+                    delivered();
+                }
             }
             // No dialect of the raw WebSocket makes another kind.
             Next::Frame(_) => {}
             Next::Closed(why) => {
-                let _ = sink.flush().await;
+                if sink.flush().await.is_ok() {
+                    delivered();
+                }
                 return why.into();
             }
             // While a write waited, what woke it may have been news: so the outbox is looked
@@ -176,6 +209,7 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
                 if let Err(end) = unless_lagging(outbox, sink.flush()).await {
                     return end;
                 }
+                delivered();
                 flushed = true;
             }
             Next::Empty => tokio::select! {
@@ -185,7 +219,7 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
                 }
                 _ = ping.tick() => {
                     if conversation.heard.lock().elapsed() > PING + PATIENCE {
-                        return End::Gone;
+                        return End::Silent;
                     }
                     let sent = sink.feed(Message::Ping(Bytes::new()));
                     if let Err(end) = unless_lagging(outbox, sent).await {

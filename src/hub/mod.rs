@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::gateway::dialect::Encoded;
 use crate::model::{
@@ -341,12 +342,20 @@ struct Told {
 fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Told {
     let mut encoded = Encoded::default();
     let mut told = Told::default();
+    // One look at the clock for all of them, at most.
+    let message = matches!(notice.fact, Fact::MessageSent(_));
+    let durable = message.then(|| notice.durable.unwrap_or_else(Instant::now));
     for seat in seats {
         let mut fill = Ok(Fill::Easy);
         let mut told_nothing = true;
+        // What a dialect says of a message beside it is not delivered once more.
+        let mut undelivered = durable;
         let mut say = |frame| {
             told_nothing = false;
-            fill = seat.outbox.tell(frame);
+            fill = match undelivered.take() {
+                Some(durable) => seat.outbox.deliver(frame, durable),
+                None => seat.outbox.tell(frame),
+            };
         };
         let message = match &notice.fact {
             Fact::MessageSent(message) => Some(message),

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::gateway::dialect::Frame;
+use crate::telemetry::{Gauge, Taken};
 
 /// How much of what others did may wait for a connection before it counts as lagging.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,8 @@ const ANSWERS_LIMIT: usize = 16 * ANSWERS_TO_WAIT_FOR;
 #[derive(Debug)]
 pub struct Outbox {
     limits: OutboxLimits,
+    /// What waits, together with what waits elsewhere, in bytes.
+    waiting: Gauge,
     state: Mutex<State>,
     /// Wakes the one who sends.
     filled: Notify,
@@ -48,6 +52,8 @@ struct State {
     /// Whether the one who sends can do nothing before the client has read.
     awaits_client: bool,
     closed: Option<Closed>,
+    /// The messages that were taken out and are not written yet.
+    taken: Option<Taken>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -59,6 +65,8 @@ struct Load {
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
     News,
+    /// News of a message that is durable since then.
+    Message(Instant),
     Answer,
 }
 
@@ -101,6 +109,7 @@ impl Outbox {
     pub fn new(limits: OutboxLimits) -> Self {
         Self {
             limits,
+            waiting: Gauge::default(),
             state: Mutex::default(),
             filled: Notify::new(),
             emptied: Notify::new(),
@@ -108,14 +117,27 @@ impl Outbox {
         }
     }
 
+    /// The same, whose contents count towards this figure, in bytes.
+    #[must_use]
+    pub fn counted_in(mut self, waiting: Gauge) -> Self {
+        self.waiting = waiting;
+        self
+    }
+
     /// Puts in what somebody did. Over the limits the outbox closes as [`Closed::Lagging`].
     ///
     /// # Errors
     /// Why it takes nothing more.
     pub fn tell(&self, frame: Frame) -> Result<Fill, Closed> {
-        self.put(Purpose::News, frame, |state, limits| {
-            state.news.frames >= limits.frames || state.news.bytes > limits.bytes
-        })
+        self.put(Purpose::News, frame, is_full_of_news)
+    }
+
+    /// Puts in a message that is durable since this moment, otherwise as [`Outbox::tell`].
+    ///
+    /// # Errors
+    /// Why it takes nothing more.
+    pub fn deliver(&self, frame: Frame, durable: Instant) -> Result<Fill, Closed> {
+        self.put(Purpose::Message(durable), frame, is_full_of_news)
     }
 
     /// Puts in the answer to a request of this client.
@@ -150,6 +172,10 @@ impl Outbox {
         match state.frames.pop_front() {
             Some((purpose, frame)) => {
                 state.load(purpose).remove(&frame);
+                self.waiting.dec_by(weight(&frame));
+                if let Purpose::Message(durable) = purpose {
+                    state.take(durable);
+                }
                 let fill = self.fill(&state);
                 drop(state);
                 self.emptied.notify_one();
@@ -162,11 +188,18 @@ impl Outbox {
         }
     }
 
+    /// The messages that were taken out since this was last asked: whoever takes them asks when
+    /// they are written.
+    pub fn written(&self) -> Option<Taken> {
+        self.state.lock().taken.take()
+    }
+
     /// Puts back what [`Outbox::take`] gave, as the next to be taken.
     pub fn put_back(&self, frame: Frame) {
         let mut state = self.state.lock();
         if matches!(state.closed, None | Some(Closed::ShuttingDown)) {
             state.answers.add(&frame);
+            self.waiting.inc_by(weight(&frame));
             state.frames.push_front((Purpose::Answer, frame));
         }
     }
@@ -222,7 +255,7 @@ impl Outbox {
     /// Takes nothing more, for this reason, unless it already had one. Says whether this was
     /// the first.
     pub fn close(&self, why: Closed) -> bool {
-        let first = self.state.lock().close(why);
+        let first = self.shut(&mut self.state.lock(), why);
         self.wake_all();
         first
     }
@@ -243,12 +276,13 @@ impl Outbox {
             return Err(why);
         }
         if overflows(&state, &self.limits) {
-            state.close(Closed::Lagging);
+            self.shut(&mut state, Closed::Lagging);
             drop(state);
             self.wake_all();
             return Err(Closed::Lagging);
         }
         state.load(purpose).add(&frame);
+        self.waiting.inc_by(weight(&frame));
         state.frames.push_back((purpose, frame));
         let fill = self.fill(&state);
         drop(state);
@@ -256,10 +290,23 @@ impl Outbox {
         Ok(fill)
     }
 
+    fn shut(&self, state: &mut State, why: Closed) -> bool {
+        let before = state.bytes();
+        let first = state.close(why);
+        self.waiting.dec_by(before - state.bytes());
+        first
+    }
+
     fn wake_all(&self) {
         self.filled.notify_one();
         self.emptied.notify_one();
         self.eased.notify_one();
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.waiting.dec_by(self.state.get_mut().bytes());
     }
 }
 
@@ -276,7 +323,7 @@ impl Drop for AwaitingClient<'_> {
 impl State {
     fn load(&mut self, purpose: Purpose) -> &mut Load {
         match purpose {
-            Purpose::News => &mut self.news,
+            Purpose::News | Purpose::Message(_) => &mut self.news,
             Purpose::Answer => &mut self.answers,
         }
     }
@@ -288,8 +335,22 @@ impl State {
         }
         if why != Closed::ShuttingDown {
             self.frames = VecDeque::new();
+            (self.news, self.answers) = Default::default();
         }
         first
+    }
+
+    fn bytes(&self) -> i64 {
+        i64::try_from(self.news.bytes + self.answers.bytes).unwrap_or(i64::MAX)
+    }
+
+    fn take(&mut self, durable: Instant) {
+        let taken = self.taken.get_or_insert(Taken {
+            oldest: durable,
+            messages: 0,
+        });
+        taken.oldest = taken.oldest.min(durable);
+        taken.messages += 1;
     }
 }
 
@@ -303,6 +364,14 @@ impl Load {
         self.frames -= 1;
         self.bytes -= frame.weight();
     }
+}
+
+fn is_full_of_news(state: &State, limits: &OutboxLimits) -> bool {
+    state.news.frames >= limits.frames || state.news.bytes > limits.bytes
+}
+
+fn weight(frame: &Frame) -> i64 {
+    i64::try_from(frame.weight()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -121,3 +121,61 @@ fn what_a_connection_begins_with_comes_before_everything() {
     outbox.answer_first(vec![frame(4)]);
     assert!(matches!(outbox.take(), Next::Closed(Closed::Gone)));
 }
+
+fn counted(frames: usize) -> (Outbox, Gauge) {
+    let waiting = Gauge::default();
+    (outbox(frames, 10_000).counted_in(waiting.clone()), waiting)
+}
+
+#[test]
+fn what_waits_is_counted_until_it_is_taken_or_dropped() {
+    let (outbox, waiting) = counted(10);
+    let one = weight(&frame(1));
+    outbox.tell(frame(1)).expect("room");
+    outbox.answer(frame(2)).expect("room");
+    assert_eq!(waiting.get(), 2 * one);
+    let Next::Frame(taken) = outbox.take() else {
+        panic!("there was one");
+    };
+    assert_eq!(waiting.get(), one);
+    outbox.put_back(taken);
+    assert_eq!(waiting.get(), 2 * one);
+    outbox.close(Closed::ShuttingDown);
+    assert_eq!(waiting.get(), 2 * one);
+    outbox.close(Closed::Gone);
+    assert_eq!(waiting.get(), 0);
+    drop(outbox);
+    assert_eq!(waiting.get(), 0);
+}
+
+#[test]
+fn what_a_lagging_client_loses_does_not_wait_any_more() {
+    let (outbox, waiting) = counted(1);
+    outbox.tell(frame(1)).expect("room");
+    assert_eq!(outbox.tell(frame(2)), Err(Closed::Lagging));
+    assert_eq!(waiting.get(), 0);
+}
+
+#[test]
+fn what_an_outbox_holds_goes_with_it() {
+    let (outbox, waiting) = counted(10);
+    outbox.tell(frame(1)).expect("room");
+    drop(outbox);
+    assert_eq!(waiting.get(), 0);
+}
+
+#[test]
+fn messages_that_were_taken_are_told_with_the_age_of_the_oldest() {
+    let outbox = outbox(10, 10_000);
+    let first = Instant::now();
+    let second = first + std::time::Duration::from_secs(1);
+    outbox.deliver(frame(1), first).expect("room");
+    outbox.tell(frame(2)).expect("room");
+    outbox.deliver(frame(3), second).expect("room");
+    assert!(outbox.written().is_none());
+    let all: Vec<_> = std::iter::from_fn(|| taken(&outbox)).collect();
+    assert_eq!(all, ["1", "2", "3"]);
+    let written = outbox.written().expect("two of them are messages");
+    assert_eq!((written.oldest, written.messages), (first, 2));
+    assert!(outbox.written().is_none());
+}

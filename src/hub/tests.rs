@@ -82,6 +82,7 @@ fn message(chat: ChatId, seq: Seq) -> Notice {
     Notice {
         origin: None,
         fact: Fact::MessageSent(Arc::new(message)),
+        durable: None,
     }
 }
 
@@ -121,7 +122,11 @@ fn membership(chat: ChatId, user: UserId, head: Seq) -> Arc<Membership> {
 }
 
 fn notice(fact: Fact) -> Notice {
-    Notice { origin: None, fact }
+    Notice {
+        origin: None,
+        fact,
+        durable: None,
+    }
 }
 
 fn created(members: Vec<UserId>) -> (Chat, Notice) {

@@ -8,8 +8,10 @@ use super::{
     UserId, UserPage, UserPk, UserRef,
 };
 
-/// What a client asks. `user` is the one that the request names, if it names one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a client asks. `user` is the one that the request names, if it names one. Turned into
+/// a text it is its name, as figures have it: `send_message`.
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Command {
     /// Find the user of this external id, or create it, and update its profile.
     /// `None` means the caller's own.

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{
     Chat, ChatId, ChatPk, ConnectionId, EventChat, Message, Policy, Room, Seq, Standing, User,
 };
@@ -15,6 +17,8 @@ pub struct Notice {
     pub origin: Option<ConnectionId>,
     /// What happened.
     pub fact: Fact,
+    /// Since when it is durable, as far as this node saw that: for figures.
+    pub durable: Option<Instant>,
 }
 
 impl Notice {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -13,6 +14,7 @@ use super::store_error;
 use crate::bus::Bus;
 use crate::model::{ChatId, ConnectionId, Entry, Error, Fact, Notice, Sent};
 use crate::store::{Store, StoreError};
+use crate::telemetry::{Metrics, Queued};
 
 use super::access::no_chat;
 
@@ -25,11 +27,13 @@ const BATCH: usize = 1024;
 /// Where senders queue up.
 pub(super) struct Append {
     queue: mpsc::Sender<Waiting>,
+    metrics: Metrics,
 }
 
 struct Waiting {
     entry: Entry,
     answer: oneshot::Sender<Result<Sent, Error>>,
+    queued: Queued,
 }
 
 /// Writes what gathers in the queue, batch after batch.
@@ -37,17 +41,27 @@ pub struct Committer {
     queue: mpsc::Receiver<Waiting>,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
+    metrics: Metrics,
 }
 
 /// A queue and the one who empties it.
-pub(super) fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>) -> (Append, Committer) {
+pub(super) fn new(
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    metrics: Metrics,
+) -> (Append, Committer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
+    let append = Append {
+        queue: sender,
+        metrics: metrics.clone(),
+    };
     let committer = Committer {
         queue: receiver,
         store,
         bus,
+        metrics,
     };
-    (Append { queue: sender }, committer)
+    (append, committer)
 }
 
 impl Append {
@@ -61,7 +75,11 @@ impl Append {
         entry: Entry,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { entry, answer };
+        let waiting = Waiting {
+            entry,
+            answer,
+            queued: self.metrics.queued(),
+        };
         match self.queue.send(waiting).await {
             Ok(()) => Ok(answered),
             Err(_) => Err(Error::unavailable("the server is shutting down")),
@@ -98,11 +116,17 @@ impl Committer {
     async fn commit(&self, batch: Vec<Waiting>, before: Option<Written>) -> Written {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
-        for Waiting { entry, answer } in batch {
+        for Waiting {
+            entry,
+            answer,
+            queued,
+        } in batch
+        {
             senders.push(Sender {
                 chat: entry.chat,
                 origin: entry.origin,
                 answer,
+                _queued: queued,
             });
             entries.push(entry);
         }
@@ -125,11 +149,17 @@ impl Committer {
             }
             Err(error) => return refuse_all(senders, &store_error(error)),
         };
+        self.metrics.batch(senders.len());
+        let durable = Some(Instant::now());
         for (sender, sent) in senders.into_iter().zip(sent) {
             if let Some(Sent::Stored(message)) = &sent {
-                let fact = Fact::MessageSent(Arc::clone(message));
-                let origin = sender.origin;
-                if let Err(error) = self.bus.publish(Notice { origin, fact }).await {
+                self.metrics.stored();
+                let notice = Notice {
+                    origin: sender.origin,
+                    fact: Fact::MessageSent(Arc::clone(message)),
+                    durable,
+                };
+                if let Err(error) = self.bus.publish(notice).await {
                     error!(%error, "a message was stored but not published");
                 }
             }
@@ -150,6 +180,7 @@ struct Sender {
     chat: ChatId,
     origin: Option<ConnectionId>,
     answer: oneshot::Sender<Result<Sent, Error>>,
+    _queued: Queued,
 }
 
 fn refuse_all(senders: Vec<Sender>, error: &Error) {

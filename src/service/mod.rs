@@ -27,6 +27,7 @@ use crate::model::{
     Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Notice, Reply, Sent,
 };
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 
 pub use append::Committer;
 pub use catching_up::Portion;
@@ -65,8 +66,9 @@ impl Service {
         bus: Arc<dyn Bus>,
         clock: Clock,
         limits: Limits,
+        metrics: Metrics,
     ) -> (Self, Committer) {
-        let (append, committer) = append::new(Arc::clone(&store), Arc::clone(&bus));
+        let (append, committer) = append::new(Arc::clone(&store), Arc::clone(&bus), metrics);
         let service = Self {
             blocks: blocks::Blocks::new(Arc::clone(&store)),
             store,
@@ -212,6 +214,7 @@ impl Service {
         let notice = Notice {
             origin: identity.connection,
             fact,
+            durable: None,
         };
         if let Err(error) = self.bus.publish(notice).await {
             error!(%error, "a notice was not published");

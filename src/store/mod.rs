@@ -5,6 +5,7 @@
 //! every store.
 
 pub mod archive;
+mod measured;
 mod mongodb;
 mod sqlite;
 
@@ -23,6 +24,8 @@ use crate::model::{
     EventChat, EventPk, Fingerprint, History, MessagePage, NewChat, NewEvent, NewEventChat,
     NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
+
+pub use measured::measured;
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing. What
 /// cannot be read is `Corrupt`; in a list it is logged and left out.
@@ -300,6 +303,11 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(String);
+
+/// What kind of store `url` names, in a word.
+pub fn kind(url: &str) -> &str {
+    url.split([':', '+']).next().unwrap_or_default()
+}
 
 /// Opens the store that `url` names: `sqlite:PATH`, `sqlite::memory:` or
 /// `mongodb://HOST/DATABASE`.

@@ -20,7 +20,8 @@ use parking_lot::MutexGuard;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::{ChatId, Clock, Command, ConnectionId, Error, Notice, Reply, UserId};
+use crate::model::{ChatId, Clock, Command, ConnectionId, Error, ErrorKind, Notice, Reply, UserId};
+use crate::telemetry::Spoken;
 
 pub use undecided::Undecided;
 
@@ -69,6 +70,9 @@ pub trait Talk: Listener {
     /// The answer to a frame that is no text.
     fn refuse_binary(&self) -> Frame;
 
+    /// What is spoken, as far as is known by now.
+    fn spoken(&self) -> Spoken;
+
     /// Whether the client wants to hear what changes in this chat even while its user is no
     /// member. Asked after a request about the chat was answered.
     fn watches(&self, chat: ChatId) -> bool {
@@ -81,8 +85,8 @@ pub trait Talk: Listener {
 pub enum Heard {
     /// A command, and what makes the answer of its outcome.
     Ask(Command, Answer),
-    /// Nothing of the service: these frames are the answer.
-    Say(Vec<Frame>),
+    /// Nothing of the service: these frames say what is wrong.
+    Refuse(ErrorKind, Vec<Frame>),
 }
 
 /// Makes the frames that answer a command, and notes what follows for its connection.
@@ -125,8 +129,6 @@ pub enum Push {
 
 /// A dialect of the raw WebSocket.
 pub struct Dialect {
-    /// What it is called in logs and figures.
-    pub name: &'static str,
     /// The paths that speak it, without the trailing slash.
     pub paths: &'static [&'static str],
     /// Whether the first frame on a path that all dialects share is of this one.

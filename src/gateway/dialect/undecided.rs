@@ -9,6 +9,7 @@ use parking_lot::MutexGuard;
 use super::plain::Plain;
 use super::{ALL, Dialect, Encoded, Frame, Heard, Listener, Setting, Talk, by_type};
 use crate::model::{ChatId, Command, Error, Notice, Reply};
+use crate::telemetry::Spoken;
 
 /// Does not yet know what its client speaks. Until then it answers like the type dialect.
 pub struct Undecided {
@@ -78,6 +79,11 @@ impl Talk for Undecided {
 
     fn refuse_binary(&self) -> Frame {
         self.current().refuse_binary()
+    }
+
+    fn spoken(&self) -> Spoken {
+        let decided = self.decided.get();
+        decided.map_or(Spoken::Undecided, |talk| talk.spoken())
     }
 
     fn watches(&self, chat: ChatId) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
@@ -14,6 +15,7 @@ use crate::gateway::credentials;
 use crate::gateway::limits::Payer;
 use crate::gateway::line::Line;
 use crate::model::{Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
+use crate::telemetry::Spoken;
 
 /// What every request needs of the rest of the server.
 pub struct Server {
@@ -31,6 +33,8 @@ pub struct Host {
     pub server: Arc<Server>,
     /// Who it is.
     pub identity: Identity,
+    /// When the request came in.
+    pub read: Instant,
 }
 
 impl Host {
@@ -40,6 +44,8 @@ impl Host {
     /// As [`crate::service::Service::execute`], with the fields called as they are here.
     pub async fn ask(&self, command: Command) -> Result<Reply, Error> {
         let (desk, identity) = (self.server.desk.clone(), self.identity);
+        let metrics = &self.server.desk.metrics;
+        metrics.asked(Spoken::Rest, &command);
         let stores = command.stores();
         let work = async move { desk.begin(&identity, command).await.await };
         let reply = if stores {
@@ -49,6 +55,9 @@ impl Host {
         } else {
             work.await
         };
+        if matches!(reply, Ok(Reply::Sent(_))) {
+            metrics.acknowledged(Spoken::Rest, self.read);
+        }
         reply.map_err(renamed)
     }
 
@@ -74,6 +83,7 @@ impl FromRequestParts<Arc<Server>> for Host {
         parts: &mut Parts,
         server: &Arc<Server>,
     ) -> Result<Self, Self::Rejection> {
+        let read = Instant::now();
         let token = credentials::of_request(&parts.uri, &parts.headers);
         let admitted = server.desk.admit(token.as_deref()).await;
         let admitted = admitted.map_err(|error| {
@@ -104,6 +114,7 @@ impl FromRequestParts<Arc<Server>> for Host {
         Ok(Self {
             server: Arc::clone(server),
             identity,
+            read,
         })
     }
 }

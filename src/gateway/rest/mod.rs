@@ -26,7 +26,9 @@ mod users;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
@@ -37,8 +39,9 @@ use utoipa_axum::routes;
 use self::host::Server;
 use self::problem::Problem;
 use crate::gateway::connection::Desk;
-use crate::model::Error;
+use crate::model::{Error, ErrorKind};
 use crate::service::Service;
+use crate::telemetry::{Metrics, Spoken};
 
 /// Where the API is.
 pub const ROOT: &str = "/api/v1";
@@ -55,10 +58,19 @@ pub fn router(desk: &Desk, requests: TaskTracker, body_bytes: usize) -> Router {
     let api = api.merge(document::serve(&description, &desk.authenticator));
     let api = api
         .fallback(async || Problem::from(Error::not_found("address")))
-        .method_not_allowed_fallback(async || wrong_method());
+        .method_not_allowed_fallback(async || wrong_method())
+        .layer(map_response_with_state(desk.metrics.clone(), count));
     plain(Arc::clone(&desk.service))
         .nest_service(ROOT, api)
         .merge(document::page())
+}
+
+/// Counts refusals.
+async fn count(State(metrics): State<Metrics>, response: Response) -> Response {
+    if let Some(kind) = response.extensions().get::<ErrorKind>() {
+        metrics.refused(Spoken::Rest, *kind);
+    }
+    response
 }
 
 /// Whether the address is of the API.

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use socketioxide::handler::Value;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::packet::{Request, name_of};
 use super::session::Session;
@@ -42,6 +43,8 @@ pub struct Event {
     pub packet: Value,
     /// The number under which the client waits for an acknowledgement.
     pub ack: Option<i64>,
+    /// When it came in.
+    pub read: Instant,
 }
 
 /// An event that has its turn, and whether it may be looked at.
@@ -156,18 +159,19 @@ impl Conversation {
             let full = sending.len() >= SENDING;
             let event = tokio::select! {
                 biased;
-                Some((asked, answer, stored)) = sending.next() => {
-                    self.answer(asked, answer, stored).await;
+                Some((asked, answer, stored, read)) = sending.next() => {
+                    self.answer(asked, answer, stored, read).await;
                     continue;
                 }
                 event = self.next(idle), if !full => event,
             };
             let Some(waiting) = event else { return };
+            let read = waiting.event.read;
             self.connection.outbox().has_room().await;
             let (asked, question) = self.question(waiting);
             if !matches!(question, Ok((Command::SendMessage { .. }, _))) {
-                while let Some((asked, answer, stored)) = sending.next().await {
-                    self.answer(asked, answer, stored).await;
+                while let Some((asked, answer, stored, read)) = sending.next().await {
+                    self.answer(asked, answer, stored, read).await;
                 }
             }
             let (begun, answer) = match question {
@@ -175,9 +179,9 @@ impl Conversation {
                 Err(error) => (Begun::from(Err(error)), nothing()),
             };
             if matches!(begun, Begun::Done(_)) && sending.is_empty() {
-                self.answer(asked, answer, begun.await).await;
+                self.answer(asked, answer, begun.await, read).await;
             } else {
-                sending.push_back(async { (asked, answer, begun.await) });
+                sending.push_back(async move { (asked, answer, begun.await, read) });
             }
         }
     }
@@ -218,7 +222,13 @@ impl Conversation {
         }
     }
 
-    async fn answer(&self, asked: Asked, answer: Answer, result: Result<Reply, Error>) {
+    async fn answer(
+        &self,
+        asked: Asked,
+        answer: Answer,
+        result: Result<Reply, Error>,
+        read: Instant,
+    ) {
         let result = match result {
             Ok(Reply::User(user)) => {
                 let acting = self.connection.act_as(user.id).await;
@@ -227,17 +237,26 @@ impl Conversation {
             result => result,
         };
         let _quiet = self.tongue.quiet();
-        let frames = match result {
-            Ok(reply) => answer(&asked, &reply, &self.connection),
-            Err(error) => self.tongue.refuse(&asked, &error),
-        };
-        self.put(frames);
+        let presence = self.connection.presence();
+        match result {
+            Ok(reply) => {
+                self.put(answer(&asked, &reply, &self.connection));
+                if matches!(reply, Reply::Sent(_)) {
+                    presence.acknowledged(read);
+                }
+            }
+            Err(error) => {
+                self.put(self.tongue.refuse(&asked, &error));
+                presence.refused(error.kind);
+            }
+        }
     }
 
     fn refuse(&self, event: &Event) {
         let asked = unread(event);
         let error = Error::rate_limited(RETRY_AFTER_MS);
         self.put(self.tongue.refuse(&asked, &error));
+        self.connection.presence().refused(error.kind);
     }
 
     fn put(&self, frames: Vec<Frame>) {

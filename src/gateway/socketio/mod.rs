@@ -25,6 +25,7 @@ use self::wire::EventName;
 use crate::gateway::Tasks;
 use crate::gateway::connection::Desk;
 use crate::model::Identity;
+use crate::telemetry::Spoken;
 
 /// How many packets the library queues per connection. The pump keeps it nearly empty; there
 /// is room so that a ping finds a place, without which the client would be disconnected.
@@ -59,6 +60,7 @@ impl SocketIoServer {
         let sessions = Arc::new(Sessions::default());
         let chat = Namespace {
             path: "/",
+            spoken: Spoken::EventName,
             begin: event_name,
             desk,
             sessions: Arc::clone(&sessions),
@@ -67,6 +69,7 @@ impl SocketIoServer {
         };
         let events = Namespace {
             path: "/events",
+            spoken: Spoken::Marketplace,
             begin: marketplace,
             ..chat.clone()
         };

@@ -9,7 +9,8 @@ use axum::extract::ConnectInfo;
 use socketioxide::SocketIo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts, Value};
-use socketioxide::socket::Socket;
+use socketioxide::socket::{DisconnectReason, Socket};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -20,13 +21,17 @@ use crate::gateway::connection::{Connection, Desk, unauthenticated};
 use crate::gateway::credentials;
 use crate::gateway::dialect::plain::Plain;
 use crate::gateway::line::Line;
+use crate::hub::Closed;
 use crate::model::{Error, ErrorKind, Identity};
+use crate::telemetry::{Ending, Spoken, Transport};
 
 /// One namespace, and what it needs of the rest of the server.
 #[derive(Clone)]
 pub struct Namespace {
     /// Where clients connect.
     pub path: &'static str,
+    /// What is spoken there.
+    pub spoken: Spoken,
     /// Begins what is spoken there with somebody who was admitted; `None`: nobody is known,
     /// and the namespace needs somebody.
     pub begin: fn(&Identity) -> Option<Arc<dyn Tongue>>,
@@ -74,11 +79,13 @@ impl Namespace {
         let (connection, tongue, lifetime) = connected.map_err(|error| {
             let reason = error.source.as_ref().map(ToString::to_string);
             info!(sid = %socket.id, %error, reason, "refused");
+            self.desk.metrics.turned_away(error.kind.code());
             error.kind
         })?;
         let sid = socket.id.to_string();
         let session = self.sessions.begin(sid.clone(), line);
         session.admitted();
+        session.carries(connection.presence());
         let conversation = Arc::new(Conversation::new(connection, session, tongue));
 
         let (heard, requests) = (Arc::clone(&conversation), self.requests);
@@ -92,8 +99,8 @@ impl Namespace {
             }
         });
         let (left, sessions) = (Arc::clone(&conversation), Arc::clone(&self.sessions));
-        socket.on_disconnect(move || {
-            left.connection.close(crate::hub::Closed::Gone);
+        socket.on_disconnect(move |reason: DisconnectReason| {
+            left.connection.end(Closed::Gone, ending(reason));
             sessions.forget(&sid);
             std::future::ready(())
         });
@@ -123,11 +130,33 @@ impl Namespace {
         let listener: Arc<dyn Tongue> = Arc::clone(&tongue);
         let (desk, identity) = (self.desk.clone(), admitted.identity);
         let place = desk.place(identity.user)?;
-        let connection = Connection::open(desk, identity, place, listener).await?;
+        let upgraded = self.sessions.was_upgraded(&socket.id.to_string());
+        let transport = if upgraded || session::is_websocket(&parts.uri) {
+            Transport::WebSocket
+        } else {
+            Transport::Polling
+        };
+        let client = (self.spoken, transport);
+        let connection = Connection::open(desk, identity, place, listener, client).await?;
         if let Some((chats, say)) = since {
             connection.begin_after(chats, say).await?;
         }
         Ok((connection, tongue, admitted.lifetime))
+    }
+}
+
+/// What the library says of the end, in the words of the figures.
+const fn ending(reason: DisconnectReason) -> Ending {
+    match reason {
+        DisconnectReason::HeartbeatTimeout => Ending::Silent,
+        DisconnectReason::PacketParsingError | DisconnectReason::MultipleHttpPollingError => {
+            Ending::ProtocolError
+        }
+        DisconnectReason::ClosingServer => Ending::ShuttingDown,
+        DisconnectReason::TransportClose
+        | DisconnectReason::TransportError
+        | DisconnectReason::ClientNSDisconnect
+        | DisconnectReason::ServerNSDisconnect => Ending::Gone,
     }
 }
 
@@ -205,7 +234,10 @@ impl FromMessageParts<LocalAdapter> for Heard {
         packet: &mut Value,
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
-        let packet = packet.clone();
-        Ok(Self(Event { packet, ack: *ack }))
+        Ok(Self(Event {
+            packet: packet.clone(),
+            ack: *ack,
+            read: Instant::now(),
+        }))
     }
 }

@@ -20,6 +20,7 @@ use tracing::info;
 use super::conversation::Conversation;
 use crate::gateway::dialect::Frame;
 use crate::hub::{Closed, Next};
+use crate::telemetry::Ending;
 
 /// How many frames go over before it is looked whether the client takes them.
 const BURST_FRAMES: usize = 64;
@@ -50,6 +51,7 @@ pub async fn run(
         closed = &mut feeding => closed,
         () = expired => {
             info!(sid = %socket.id, "the token has expired: hanging up");
+            connection.end(Closed::Gone, Ending::Expired);
             conversation.session.hang_up();
             Closed::Gone
         }
@@ -75,6 +77,8 @@ async fn feed(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -
         match burst(socket, conversation).await {
             Fed::Burst => {
                 conversation.session.handed_over();
+                let connection = &conversation.connection;
+                connection.presence().delivered(outbox.written());
                 tokio::task::yield_now().await;
             }
             Fed::Nothing => outbox.filled().await,

@@ -6,8 +6,8 @@
 //! on their way in: they carry the session's id.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use crate::gateway::line::{Line, WeakLine};
+use crate::telemetry::{Presence, Transport};
 
 /// The sessions that have sockets, and the lines of all that were upgraded.
 #[derive(Default)]
@@ -43,6 +44,8 @@ pub struct Session {
     polled: AtomicBool,
     poll: Notify,
     ended: AtomicBool,
+    /// Those of its sockets that count as polling.
+    polling: Mutex<Vec<Weak<Presence>>>,
 }
 
 /// What an Engine.IO request says in its query.
@@ -73,9 +76,16 @@ impl Sessions {
             polled: AtomicBool::new(true),
             poll: Notify::new(),
             ended: AtomicBool::new(false),
+            polling: Mutex::default(),
         });
         known.sessions.insert(sid, (Arc::clone(&session), 1));
         session
+    }
+
+    /// Whether the session under this id has gone over to a WebSocket.
+    pub fn was_upgraded(&self, sid: &str) -> bool {
+        let known = self.0.lock();
+        known.upgraded.get(sid).and_then(WeakLine::line).is_some()
     }
 
     /// Forgets a socket, and with the last one its session.
@@ -147,6 +157,25 @@ impl Session {
         }
     }
 
+    /// Keeps the figures right about what this socket goes over.
+    pub fn carries(&self, socket: &Arc<Presence>) {
+        let mut polling = self.polling.lock();
+        polling.retain(|socket| socket.strong_count() > 0);
+        polling.push(Arc::downgrade(socket));
+        drop(polling);
+        if self.websocket.lock().is_some() {
+            self.went_over();
+        }
+    }
+
+    fn went_over(&self) {
+        for socket in std::mem::take(&mut *self.polling.lock()) {
+            if let Some(socket) = socket.upgrade() {
+                socket.goes_over(Transport::WebSocket);
+            }
+        }
+    }
+
     /// Notes that a burst of frames was handed over for the client.
     pub fn handed_over(&self) {
         self.polled.store(false, Ordering::Release);
@@ -186,6 +215,7 @@ impl Session {
     fn upgrade(&self, line: Line) {
         line.admit();
         *self.websocket.lock() = Some(line);
+        self.went_over();
         // Whoever waits for a request to come waits for the line from now on.
         self.came();
     }

@@ -12,12 +12,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::info;
-use tungstenite::error::{CapacityError, Error as WebSocketError};
+use tungstenite::error::{CapacityError, Error as WebSocketError, ProtocolError};
 
 use super::{End, Stream};
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Answer, Frame, Heard, Talk};
-use crate::model::{Command, Error, Reply};
+use crate::model::{Command, Error, ErrorKind, Reply};
 
 /// How many messages of one connection may be on their way into the store at once.
 const SENDING: usize = 256;
@@ -45,13 +45,14 @@ impl Conversation {
             let full = sending.len() >= SENDING;
             let frame = tokio::select! {
                 biased;
-                Some((answer, result, _token)) = sending.next() => {
-                    self.answer(answer, result);
+                Some((answer, result, read, _token)) = sending.next() => {
+                    self.answer(answer, result, read);
                     continue;
                 }
                 frame = stream.next(), if !full => frame,
             };
-            *self.heard.lock() = Instant::now();
+            let read = Instant::now();
+            *self.heard.lock() = read;
             let counted = match frame {
                 Some(Ok(_)) => self.connection.count_frame(),
                 _ => Ok(()),
@@ -64,51 +65,66 @@ impl Conversation {
                     self.connection.outbox().has_room().await;
                     match counted {
                         Ok(()) => Arc::clone(&self.talk).hear(&text),
-                        Err(error) => Heard::Say(vec![self.talk.refuse(&text, &error)]),
+                        Err(error) => {
+                            Heard::Refuse(error.kind, vec![self.talk.refuse(&text, &error)])
+                        }
                     }
                 }
-                Some(Ok(Message::Binary(_))) => Heard::Say(vec![match counted {
-                    Ok(()) => self.talk.refuse_binary(),
-                    Err(error) => self.talk.refuse("", &error),
-                }]),
+                Some(Ok(Message::Binary(_))) => match counted {
+                    Ok(()) => Heard::Refuse(ErrorKind::Invalid, vec![self.talk.refuse_binary()]),
+                    Err(error) => Heard::Refuse(error.kind, vec![self.talk.refuse("", &error)]),
+                },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(_))) | None => return End::Gone,
                 Some(Err(error)) => return ended_by(&error),
             };
+            // On the shared path this frame may have decided it.
+            self.connection.presence().speaks(self.talk.spoken());
             if let Err(error) = self.connection.greet().await {
                 info!(%error, "a conversation could not begin");
                 return End::Unavailable;
             }
             let sends = matches!(heard, Heard::Ask(Command::SendMessage { .. }, _));
             if !sends {
-                while let Some((answer, result, _token)) = sending.next().await {
-                    self.answer(answer, result);
+                while let Some((answer, result, read, _token)) = sending.next().await {
+                    self.answer(answer, result, read);
                 }
             }
             match heard {
-                Heard::Say(frames) => self.put(frames),
+                Heard::Refuse(kind, frames) => {
+                    self.connection.presence().refused(kind);
+                    self.put(frames);
+                }
                 Heard::Ask(command, answer) => {
                     let token = self.requests.token();
                     match self.connection.begin(command).await {
                         begun if sends => {
-                            sending.push_back(async move { (answer, begun.await, token) });
+                            sending.push_back(async move { (answer, begun.await, read, token) });
                         }
-                        begun => self.answer(answer, begun.await),
+                        begun => self.answer(answer, begun.await, read),
                     }
                 }
             }
         }
     }
 
-    fn answer(&self, answer: Answer, result: Result<Reply, Error>) {
+    fn answer(&self, answer: Answer, result: Result<Reply, Error>, read: Instant) {
         let chat = match &result {
             Ok(Reply::Room(room)) => Some(room.chat.id),
             Ok(Reply::Joined(joined)) => Some(joined.room.chat.id),
             _ => None,
         };
+        let outcome = result.as_ref().map(|reply| matches!(reply, Reply::Sent(_)));
+        let outcome = outcome.map_err(|error| error.kind);
         let quiet = self.talk.quiet();
         self.put(answer(result));
         drop(quiet);
+        let presence = self.connection.presence();
+        match outcome {
+            Ok(true) => presence.acknowledged(read),
+            Ok(false) => {}
+            Err(kind) => presence.refused(kind),
+        }
         if let Some(chat) = chat.filter(|chat| self.talk.watches(*chat)) {
             self.connection.watch(chat);
         }
@@ -129,6 +145,8 @@ fn ended_by(error: &axum::Error) -> End {
     match cause {
         Some(WebSocketError::Capacity(CapacityError::MessageTooLong { .. })) => End::TooLarge,
         Some(WebSocketError::Utf8(_)) => End::NoText,
+        // Who falls silent in the middle of it has broken no rule.
+        Some(WebSocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => End::Gone,
         Some(WebSocketError::Protocol(_)) => End::Protocol,
         _ => End::Gone,
     }

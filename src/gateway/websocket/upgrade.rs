@@ -24,6 +24,7 @@ use crate::gateway::limits::Slot;
 use crate::gateway::line::Line;
 use crate::gateway::{Tasks, credentials};
 use crate::model::{ConnectionId, Error, ErrorKind, Identity, UserId};
+use crate::telemetry::Transport;
 
 /// The path on which the first frame decides what is spoken.
 const SHARED: &str = "/ws";
@@ -103,6 +104,7 @@ impl RawServer {
             Err(error) => {
                 let reason = error.source.as_ref().map(ToString::to_string);
                 info!(%error, reason, "refused");
+                self.desk.metrics.turned_away(error.kind.code());
                 return refusal(&error);
             }
         };
@@ -118,16 +120,17 @@ impl RawServer {
             Ok(place) => place,
             Err(error) => {
                 info!(%user, %error, "refused");
+                self.desk.metrics.turned_away(error.kind.code());
                 return refusal(&error);
             }
         };
         line.admit();
         let setting = self.setting(&uri, connection, user);
-        debug!(%connection, dialect = dialect.map(|dialect| dialect.name), "raw WebSocket");
         let talk: Arc<dyn Talk> = match dialect {
             Some(dialect) => (dialect.begin)(setting),
             None => Arc::new(Undecided::new(setting)),
         };
+        debug!(%connection, dialect = talk.spoken().name(), "raw WebSocket");
         let pumps = self.tasks.pumps.clone();
         let guest = Guest {
             server: Arc::clone(&self),
@@ -193,7 +196,10 @@ impl Guest {
         } = self;
         let listener: Arc<dyn Talk> = Arc::clone(&talk);
         let (desk, identity) = (server.desk.clone(), admitted.identity);
-        let connection = Connection::open(desk, identity, place, listener).await?;
+        let client = (talk.spoken(), Transport::Raw);
+        let connection = Connection::open(desk, identity, place, listener, client).await;
+        let connection =
+            connection.inspect_err(|error| server.desk.metrics.turned_away(error.kind.code()))?;
         Ok(Conversation {
             connection,
             talk,

@@ -163,6 +163,22 @@ impl Refusal {
         }
     }
 
+    /// What it is in the codes that all dialects share.
+    pub(super) const fn kind(&self) -> ErrorKind {
+        match self.status {
+            401 => ErrorKind::Unauthenticated,
+            403 => ErrorKind::Forbidden,
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::Conflict,
+            413 => ErrorKind::TooLarge,
+            429 => ErrorKind::RateLimited,
+            500 => ErrorKind::Internal,
+            503 => ErrorKind::Unavailable,
+            // 400, and 405: what is asked for is not there.
+            _ => ErrorKind::Invalid,
+        }
+    }
+
     /// There is no such room, or none that the caller may see.
     pub(super) fn not_found() -> Self {
         Self::text(404, "Not found")

@@ -16,10 +16,10 @@ use self::requests::{Ask, Purpose};
 use self::subscriptions::Subscriptions;
 use super::{Acks, Answer, Dialect, Encoded, Frame, Heard, Listener, Setting, Talk};
 use crate::model::{ChatId, Error, ErrorKind, Fact, Membership, Message, Notice, Reply, Room};
+use crate::telemetry::Spoken;
 
 /// The action dialect.
 pub(super) const DIALECT: Dialect = Dialect {
-    name: "action",
     paths: &["/ws/chat/room"],
     recognises: |frame| frame.get("action").is_some() || frame.get("stream").is_some(),
     begin: |setting| Arc::new(Conversation::new(setting)),
@@ -46,7 +46,7 @@ impl Talk for Conversation {
                 });
                 Heard::Ask(command, answer)
             }
-            Err(refusal) => Heard::Say(vec![echo.refuse(&refusal)]),
+            Err(refusal) => Heard::Refuse(refusal.kind(), vec![echo.refuse(&refusal)]),
         }
     }
 
@@ -57,6 +57,10 @@ impl Talk for Conversation {
     fn refuse(&self, text: &str, error: &Error) -> Frame {
         let (echo, _) = requests::read(text, None);
         echo.refuse(&Refusal::from(error))
+    }
+
+    fn spoken(&self) -> Spoken {
+        Spoken::Action
     }
 
     fn refuse_binary(&self) -> Frame {

@@ -149,7 +149,11 @@ fn served(command: &Command) -> Result<Reply, Error> {
 
 fn notice(origin: ConnectionId, fact: Fact) -> Notice {
     let origin = Some(origin);
-    Notice { origin, fact }
+    Notice {
+        origin,
+        fact,
+        durable: None,
+    }
 }
 
 fn membership(pk: ChatPk, members: Vec<Arc<User>>) -> Arc<Membership> {
@@ -190,7 +194,7 @@ impl Client {
     fn command(&self, request: &Value) -> Command {
         match self.hear(&request.to_string()) {
             Heard::Ask(command, _) => command,
-            Heard::Say(frames) => panic!("refused: {:?}", texts(frames)),
+            Heard::Refuse(_, frames) => panic!("refused: {:?}", texts(frames)),
         }
     }
 
@@ -198,7 +202,7 @@ impl Client {
     fn say(&self, frame: &str) -> Vec<String> {
         texts(match self.hear(frame) {
             Heard::Ask(command, answer) => answer(served(&command)),
-            Heard::Say(frames) => frames,
+            Heard::Refuse(_, frames) => frames,
         })
     }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::plain::Plain;
 use super::{Dialect, Encoded, Frame, Heard, Listener, Setting, Talk};
 use crate::model::{Command, Error, Notice, Reply};
+use crate::telemetry::Spoken;
 
 pub use answers::{acknowledged, refused};
 pub use requests::{Question, Request, decode};
@@ -34,7 +35,6 @@ const DEBUG_INFO: &str = "debug_info";
 
 /// The marketplace dialect (PROTOCOL §5) on the raw WebSocket.
 pub(super) const DIALECT: Dialect = Dialect {
-    name: "marketplace",
     paths: &["/ws/events"],
     recognises,
     begin,
@@ -110,7 +110,9 @@ impl Talk for Conversation {
     fn hear(self: Arc<Self>, text: &str) -> Heard {
         let (name, body) = match open(text) {
             Ok(opened) => opened,
-            Err(error) => return Heard::Say(vec![answers::refused(Framing::Raw, "", &error)]),
+            Err(error) => {
+                return Heard::Refuse(error.kind, vec![answers::refused(Framing::Raw, "", &error)]);
+            }
         };
         match requests::decode(&name, &body) {
             Ok(Request { command, question }) => {
@@ -120,13 +122,20 @@ impl Talk for Conversation {
                 };
                 Heard::Ask(command, Box::new(answer))
             }
-            Err(error) => Heard::Say(vec![answers::refused(Framing::Raw, &name, &error)]),
+            Err(error) => Heard::Refuse(
+                error.kind,
+                vec![answers::refused(Framing::Raw, &name, &error)],
+            ),
         }
     }
 
     fn refuse(&self, text: &str, error: &Error) -> Frame {
         let name = open(text).map(|(name, _)| name).unwrap_or_default();
         answers::refused(Framing::Raw, &name, error)
+    }
+
+    fn spoken(&self) -> Spoken {
+        Spoken::Marketplace
     }
 
     fn refuse_binary(&self) -> Frame {

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use super::{Dialect, Encoded, Frame, Heard, Listener, Push, Setting, Talk};
 use crate::model::{ChatId, Error, Fact, Notice};
+use crate::telemetry::Spoken;
 use requests::{Envelope, Request};
 
 /// The type dialect (PROTOCOL §4).
 pub(super) const DIALECT: Dialect = Dialect {
-    name: "type",
     paths: &["/ws/chats", "/ws/chat"],
     recognises,
     begin,
@@ -65,7 +65,7 @@ impl Talk for Conversation {
     fn hear(self: Arc<Self>, text: &str) -> Heard {
         let envelope = match Envelope::open(text) {
             Ok(envelope) => envelope,
-            Err(error) => return Heard::Say(vec![answers::refusal(&error, None)]),
+            Err(error) => return Heard::Refuse(error.kind, vec![answers::refusal(&error, None)]),
         };
         let tag = envelope.tag();
         match envelope.request(&self.setting) {
@@ -73,7 +73,7 @@ impl Talk for Conversation {
                 let answer = move |outcome| vec![question.answer(outcome, tag.as_deref())];
                 Heard::Ask(command, Box::new(answer))
             }
-            Err(error) => Heard::Say(vec![answers::refusal(&error, tag.as_deref())]),
+            Err(error) => Heard::Refuse(error.kind, vec![answers::refusal(&error, tag.as_deref())]),
         }
     }
 
@@ -82,6 +82,10 @@ impl Talk for Conversation {
             .ok()
             .and_then(|envelope| envelope.tag());
         answers::refusal(error, tag.as_deref())
+    }
+
+    fn spoken(&self) -> Spoken {
+        Spoken::Type
     }
 
     fn refuse_binary(&self) -> Frame {

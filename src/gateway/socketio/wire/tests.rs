@@ -49,6 +49,7 @@ fn told(fact: Fact, connection: Option<ConnectionId>) -> Option<Frame> {
     let notice = Notice {
         origin: Some(ConnectionId::from_bytes([9; 16])),
         fact,
+        durable: None,
     };
     let mut frames = Vec::new();
     let mut say = |frame| frames.push(frame);

@@ -7,7 +7,7 @@ use super::*;
 /// The status and the errors of a request that asks nothing of the service.
 fn refused(request: &Value) -> (u64, Value) {
     let client = Client::new();
-    let Heard::Say(frames) = client.hear(&request.to_string()) else {
+    let Heard::Refuse(_, frames) = client.hear(&request.to_string()) else {
         panic!("taken: {request}");
     };
     let frame: Value = serde_json::from_str(&texts(frames)[0]).expect("JSON");

@@ -36,7 +36,7 @@ fn replay(scene: &str) -> String {
 /// What is said to a frame, and because of what the service does about it.
 fn request(client: &Client, frame: &str) -> Vec<String> {
     match client.hear(frame) {
-        Heard::Say(frames) => texts(frames),
+        Heard::Refuse(_, frames) => texts(frames),
         Heard::Ask(command, answer) => {
             let reply = served(&command);
             let fact = reply.as_ref().ok().and_then(|reply| fact(&command, reply));

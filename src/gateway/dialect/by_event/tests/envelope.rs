@@ -14,7 +14,7 @@ use crate::model::{Clock, Command, ConnectionId, Error};
 fn heard(frame: &str) -> Result<Command, Value> {
     match begin(&gleb()).hear(frame) {
         Heard::Ask(command, _) => Ok(command),
-        Heard::Say(frames) => Err(debug_info(&frames)),
+        Heard::Refuse(_, frames) => Err(debug_info(&frames)),
     }
 }
 

@@ -121,7 +121,11 @@ pub fn message(chat: &EventChat, seq: Seq, sender: &Arc<User>, text: &str) -> Me
 }
 
 pub fn notice(fact: Fact) -> Notice {
-    Notice { origin: None, fact }
+    Notice {
+        origin: None,
+        fact,
+        durable: None,
+    }
 }
 
 /// The message `seq` was sent in a chat that stands so now.

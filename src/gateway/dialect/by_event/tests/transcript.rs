@@ -69,7 +69,7 @@ impl<'a> Play<'a> {
         }
         let client = self.clients.get_mut(name).expect(name);
         let frames = match Arc::clone(&client.talk).hear(frame) {
-            Heard::Say(frames) => frames,
+            Heard::Refuse(_, frames) => frames,
             Heard::Ask(command, answer) => {
                 let user = Arc::clone(&client.user);
                 answer(self.execute(&user, command))

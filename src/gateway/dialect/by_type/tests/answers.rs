@@ -258,7 +258,7 @@ fn a_request_id_comes_back_with_whatever_is_answered() {
         r#"{"type":"x","request_id":5}"#,
         r#"{"type":"joinChat","request_id":5}"#,
     ] {
-        let Heard::Say(frames) = begin(setting()).hear(frame) else {
+        let Heard::Refuse(_, frames) = begin(setting()).hear(frame) else {
             panic!("no question: {frame}");
         };
         assert_eq!(only(&frames)["request_id"], 5);

@@ -12,7 +12,11 @@ use crate::model::{ConnectionId, Fact, Membership, Notice, pair};
 fn told_in(setting: Setting, origin: Option<u8>, fact: Fact, encoded: &mut Encoded) -> Vec<Frame> {
     let origin = origin.map(|byte| ConnectionId::from_bytes([byte; 16]));
     let mut frames = Vec::new();
-    let notice = Notice { origin, fact };
+    let notice = Notice {
+        origin,
+        fact,
+        durable: None,
+    };
     begin(setting).tell(&notice, encoded, &mut |frame| frames.push(frame));
     frames
 }

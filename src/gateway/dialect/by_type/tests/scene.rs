@@ -106,7 +106,7 @@ pub fn begin(setting: Setting) -> Arc<dyn Talk> {
 pub fn asked_in(setting: Setting, frame: &str) -> Result<Command, Value> {
     match begin(setting).hear(frame) {
         Heard::Ask(command, _) => Ok(command),
-        Heard::Say(frames) => Err(only(&frames)),
+        Heard::Refuse(_, frames) => Err(only(&frames)),
     }
 }
 
@@ -128,7 +128,7 @@ pub fn error(message: &str, code: &str) -> Value {
 pub fn answered(frame: &Value, outcome: Result<Reply, Error>) -> Value {
     match begin(setting()).hear(&frame.to_string()) {
         Heard::Ask(_, answer) => only(&answer(outcome)),
-        Heard::Say(frames) => panic!("asks for nothing: {frames:?}"),
+        Heard::Refuse(_, frames) => panic!("asks for nothing: {frames:?}"),
     }
 }
 

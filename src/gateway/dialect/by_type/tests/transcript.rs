@@ -24,7 +24,7 @@ fn the_transcript_comes_true() {
                 assert!(said.is_empty(), "before line {number}: {said:?}");
                 let frames = match Arc::clone(&talk).hear(frame) {
                     Heard::Ask(command, answer) => answer(stage.execute(command)),
-                    Heard::Say(frames) => frames,
+                    Heard::Refuse(_, frames) => frames,
                 };
                 said = frames.iter().map(|frame| text(frame).to_owned()).collect();
             }

@@ -1,0 +1,230 @@
+//! A store whose calls are timed and counted, whichever store it is.
+//! It refuses to change what any of them does or answers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::archive::{Archive, ChatRecord, EventRecord, Greatest};
+use super::{Chats, Events, Members, Messages, Store, StoreError, Users};
+use crate::model::{
+    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, Event, EventChange,
+    EventChat, EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent,
+    NewEventChat, NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+};
+use crate::telemetry::Metrics;
+
+/// The same store; each of its calls is in the figures, under the name of the method.
+pub fn measured(store: Arc<dyn Store>, metrics: Metrics) -> Arc<dyn Store> {
+    Arc::new(Measured { store, metrics })
+}
+
+struct Measured {
+    store: Arc<dyn Store>,
+    metrics: Metrics,
+}
+
+impl Measured {
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut timing = Timing {
+            metrics: &self.metrics,
+            operation,
+            begun: Instant::now(),
+            failure: Some("abandoned"),
+        };
+        let outcome = call.await;
+        timing.failure = outcome.as_ref().err().map(kind);
+        outcome
+    }
+}
+
+const fn kind(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Duplicate => "duplicate",
+        StoreError::Corrupt(_) => "corrupt",
+        StoreError::Unavailable(_) => "unavailable",
+    }
+}
+
+/// One call. It is counted when this is dropped: a caller may lose patience and give it up, and
+/// those are the calls that an operator wants to see.
+struct Timing<'a> {
+    metrics: &'a Metrics,
+    operation: &'static str,
+    begun: Instant,
+    failure: Option<&'static str>,
+}
+
+impl Drop for Timing<'_> {
+    fn drop(&mut self) {
+        let time = self.begun.elapsed();
+        self.metrics.store_called(self.operation, time);
+        if let Some(kind) = self.failure {
+            self.metrics.store_failed(self.operation, kind);
+        }
+    }
+}
+
+/// Implements a trait by calling the store: a line for each of its methods.
+macro_rules! measured {
+    ($nouns:ident: $(
+        $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;
+    )+) => {
+        #[async_trait]
+        impl $nouns for Measured {
+            $(
+                async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                    let call = self.store.$method($($argument),*);
+                    self.call(stringify!($method), call).await
+                }
+            )+
+        }
+    };
+}
+
+#[async_trait]
+impl Store for Measured {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call("ping", self.store.ping()).await
+    }
+
+    async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
+        self.store.missing_indexes().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.store.close().await
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
+
+measured! {
+    Users:
+    find_or_create_user(user: NewUser) -> User;
+    user(id: UserId) -> Option<User>;
+    user_by_pk(pk: UserPk) -> Option<User>;
+    update_user(id: UserId, profile: Profile, at: Timestamp) -> Option<User>;
+    users_after(after: UserPk, limit: usize) -> Vec<User>;
+    users(ids: &[UserId]) -> Vec<Arc<User>>;
+    unknown_users(ids: &[UserId]) -> Vec<UserId>;
+}
+
+measured! {
+    Chats:
+    create_chat(chat: NewChat) -> Chat;
+    chat_by_key(name: &str) -> Option<(Chat, Fingerprint)>;
+    chat(id: ChatId) -> Option<Chat>;
+    chat_id(pk: ChatPk) -> Option<ChatId>;
+    chats_after(after: ChatPk, limit: usize) -> Vec<Chat>;
+    visible_chats(user: UserId, limit: usize) -> Vec<Chat>;
+    change_chat(id: ChatId, change: ChatChange, at: Timestamp) -> Option<Chat>;
+    delete_chat(id: ChatId) -> bool;
+    chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
+    seats_of(user: UserId) -> Vec<(ChatId, Seq)>;
+    users_in_many_chats(users: &[UserId], chats: usize) -> Vec<UserId>;
+    heads(chats: &[ChatId]) -> Vec<Seq>;
+}
+
+measured! {
+    Members:
+    add_member(chat: ChatId, user: UserId, read: Seq, at: Timestamp) -> Option<(bool, Chat)>;
+    remove_member(chat: ChatId, user: UserId, at: Timestamp) -> Option<(bool, Chat)>;
+    advance_read(chat: ChatId, user: UserId, read: Seq) -> Option<bool>;
+    reads(chat: ChatId) -> Reads;
+}
+
+measured! {
+    Messages:
+    append(batch: Vec<Entry>) -> Vec<Option<Sent>>;
+    messages(chat: ChatId, history: History) -> MessagePage;
+}
+
+measured! {
+    Events:
+    create_event(event: NewEvent) -> Event;
+    event(pk: EventPk) -> Option<Event>;
+    event_by_key(name: &str) -> Option<(Event, Fingerprint)>;
+    events_after(owner: Option<UserId>, after: EventPk, limit: usize) -> Vec<Event>;
+    change_event(pk: EventPk, change: EventChange, at: Timestamp) -> Option<Event>;
+    delete_event(pk: EventPk) -> Option<Vec<(ChatId, ChatPk)>>;
+    open_event_chat(chat: NewEventChat) -> Option<(bool, EventChat)>;
+    change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp) -> Option<(bool, EventChat)>;
+    event_chat(chat: ChatId) -> Option<EventChat>;
+    event_chats_of(user: UserId, limit: usize) -> Vec<EventChat>;
+}
+
+measured! {
+    Archive:
+    greatest() -> Greatest;
+    event_records(after: EventPk, limit: usize) -> Vec<EventRecord>;
+    chat_records(after: ChatPk, limit: usize) -> Vec<ChatRecord>;
+    take_greatest(greatest: Greatest) -> ();
+    take_users(users: Vec<User>) -> ();
+    take_events(events: Vec<EventRecord>) -> ();
+    take_chats(chats: Vec<ChatRecord>) -> ();
+    take_messages(messages: Vec<Message>) -> ();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store;
+
+    async fn measured_store() -> (Arc<dyn Store>, Metrics) {
+        let store = store::open("sqlite::memory:").await.expect("a store");
+        let metrics = Metrics::default();
+        (measured(store, metrics.clone()), metrics)
+    }
+
+    fn assert_says(metrics: &Metrics, line: &str) {
+        let text = metrics.text();
+        assert!(text.lines().any(|said| said == line), "{line} in\n{text}");
+    }
+
+    #[tokio::test]
+    async fn every_call_is_counted_under_its_name() {
+        let (store, metrics) = measured_store().await;
+        for _ in 0..3 {
+            store.user_by_pk(1).await.expect("an answer");
+        }
+        store.ping().await.expect("an answer");
+        let count = |operation, count| {
+            format!(r#"polychat_store_seconds_count{{operation="{operation}"}} {count}"#)
+        };
+        assert_says(&metrics, &count("user_by_pk", 3));
+        assert_says(&metrics, &count("ping", 1));
+        assert!(!metrics.text().contains("store_errors_total{"));
+    }
+
+    #[tokio::test]
+    async fn failures_are_counted_by_their_kind() {
+        let (store, metrics) = measured_store().await;
+        store.close().await.expect("an end");
+        assert!(store.user_by_pk(1).await.is_err());
+        assert_says(
+            &metrics,
+            r#"polychat_store_errors_total{operation="user_by_pk",kind="unavailable"} 1"#,
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_is_counted_too() {
+        let (store, metrics) = measured_store().await;
+        let call = store.user_by_pk(1);
+        // Begun, and dropped before its answer can be there.
+        assert!(futures_util::FutureExt::now_or_never(call).is_none());
+        assert_says(
+            &metrics,
+            r#"polychat_store_errors_total{operation="user_by_pk",kind="abandoned"} 1"#,
+        );
+    }
+}

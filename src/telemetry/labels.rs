@@ -1,0 +1,137 @@
+//! The values that labels of figures may have: few, and never the id of anybody.
+//! It refuses to know which figure has which.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use strum::{EnumCount, EnumIter, IntoStaticStr, VariantArray};
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Spoken {
+    /// The event-name dialect.
+    EventName,
+    /// The action dialect.
+    Action,
+    /// The type dialect.
+    Type,
+    /// The marketplace dialect, on either transport.
+    Marketplace,
+    /// Nothing yet: the first frame will decide.
+    Undecided,
+    /// The API for the host application's backend; it has requests, but no connections.
+    Rest,
+}
+
+impl Spoken {
+    /// As it is called in logs and figures.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What a connection goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Transport {
+    /// The WebSocket of Socket.IO.
+    WebSocket,
+    /// The polling requests of Socket.IO, until it goes over to a WebSocket.
+    Polling,
+    /// A raw WebSocket.
+    Raw,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Ending {
+    /// The client left, or the network failed.
+    Gone,
+    /// The client gave no sign of life.
+    Silent,
+    /// The client did not keep up.
+    Lagging,
+    /// The client went on after it was refused for being too fast.
+    RateLimited,
+    /// The server was shutting down.
+    ShuttingDown,
+    /// The token ended.
+    Expired,
+    /// A frame was longer than allowed.
+    TooLarge,
+    /// A text was no UTF-8.
+    NotUtf8,
+    /// The client broke the protocol of its transport.
+    ProtocolError,
+    /// The store did not answer when a conversation began.
+    Unavailable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfConnection {
+    pub(super) dialect: &'static str,
+    pub(super) transport: &'static str,
+}
+
+impl OfConnection {
+    pub(super) fn new(spoken: Spoken, transport: Transport) -> Self {
+        Self {
+            dialect: spoken.name(),
+            transport: transport.into(),
+        }
+    }
+
+    /// All that there can be.
+    pub(super) fn all() -> [Self; 8] {
+        [
+            (Spoken::EventName, Transport::WebSocket),
+            (Spoken::EventName, Transport::Polling),
+            (Spoken::Marketplace, Transport::WebSocket),
+            (Spoken::Marketplace, Transport::Polling),
+            (Spoken::Marketplace, Transport::Raw),
+            (Spoken::Action, Transport::Raw),
+            (Spoken::Type, Transport::Raw),
+            (Spoken::Undecided, Transport::Raw),
+        ]
+        .map(|(spoken, transport)| Self::new(spoken, transport))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfDialect {
+    pub(super) dialect: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfCommand {
+    pub(super) dialect: &'static str,
+    pub(super) command: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfError {
+    pub(super) dialect: &'static str,
+    pub(super) code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfReason {
+    pub(super) reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfOperation {
+    pub(super) operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfStoreError {
+    pub(super) operation: &'static str,
+    pub(super) kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfBuild {
+    pub(super) version: &'static str,
+    pub(super) store: String,
+}
