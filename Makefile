@@ -53,6 +53,10 @@ client: node mongod build $(NPM_STAMP) ## Run the tests in client-tests/ against
 proxies: node build $(NPM_STAMP) ## Run the server behind nginx, HAProxy and Caddy as docs/proxies has them
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:proxies
 
+.PHONY: soak
+soak: node mongod build $(NPM_STAMP) ## Run the tests of faults for SOAK_MINUTES (10), each round with another seed
+	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run soak
+
 .PHONY: deny
 deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \

@@ -1,19 +1,22 @@
 // Owns the run of the tests on the other store: each server gets a database of its own in one replica set. Tests that
-// are about the SQLite file itself, or bring a mongod of their own, stay out.
+// are about the SQLite file itself, or bring a mongod of their own, stay out, and those of faults but two.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { startMongod } from './lib/mongod.mjs';
 
 const ELSEWHERE = ['backup', 'commands', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble'];
+const FAULTS = ['clock', 'dropped'];
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const elsewhere = ELSEWHERE.map((name) => `${name}.test.mjs`);
-const tests = readdirSync(`${here}tests`).filter((file) => file.endsWith('.test.mjs') && !elsewhere.includes(file)).sort();
+const tests = readdirSync(`${here}tests`).filter((file) => file.endsWith('.test.mjs') && !elsewhere.includes(file)).sort()
+  .map((file) => `tests/${file}`);
+const faults = FAULTS.map((name) => `faults/${name}.test.mjs`);
 
 const endings = [];
 const mongod = await startMongod({ after: (end) => endings.push(end) });
-const run = spawn(process.execPath, ['--test', '--test-concurrency=1', ...tests.map((file) => `tests/${file}`)], {
+const run = spawn(process.execPath, ['--test', '--test-concurrency=1', ...tests, ...faults], {
   cwd: here, stdio: 'inherit', env: { ...process.env, POLYCHAT_TEST_MONGODB: mongod.url },
 });
 process.exitCode = await new Promise((resolve) => { run.on('close', (code) => resolve(code ?? 1)); });

@@ -26,9 +26,10 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
 ];
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 21] = [
+const AT_HOME: [(&str, &[&str]); 22] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
+    ("libc", &["store/sqlite"]),
     ("mongodb", &["store/mongodb"]),
     ("bson", &["store/mongodb"]),
     ("socketioxide", &["gateway/socketio"]),

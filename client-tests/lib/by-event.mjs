@@ -4,7 +4,7 @@ import { Changes, within } from './wait.mjs';
 import { dial } from './wire.mjs';
 
 export const NAMESPACE = '/events';
-const PATH = '/ws/events/';
+export const PATH = '/ws/events/';
 
 /** What the server says in this dialect; version 2 of the client knows no way to listen to everything. */
 const SAID = ['initial_data', 'chat_updates', 'chat_unread', 'history', 'debug_info', 'exception'];

@@ -1,8 +1,13 @@
 // Owns the book of what was sent and what became of it, for the tests that end servers under load.
+import { setTimeout } from 'node:timers/promises';
 import { connect } from './client.mjs';
 import { Changes } from './wait.mjs';
 
-const ANSWER_MS = 3000;
+/** How long an answer is waited for before the message is sent again. */
+export const ANSWER_MS = 3000;
+
+/** How the official client comes back by itself, soon. */
+export const COMING_BACK = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
 
 /** Refusals after which the same message may simply be sent again. */
 const TRY_AGAIN = ['unavailable', 'rate_limited'];
@@ -46,50 +51,49 @@ export class Ledger {
   }
 }
 
-/** A user's connection that comes back by itself, and books what it sends. */
-export class Sender {
-  #socket;
+/**
+ * Somebody who writes into a chat and books each attempt. How a message goes out is said by who extends this:
+ * `deliver(sent)` answers with what came back, or with nothing.
+ */
+export class Writer {
   #ledger;
   #room;
-  #name;
   #made = 0;
 
-  static async connect(owner, server, ledger, { user, room }) {
-    const sender = new Sender();
-    sender.#ledger = ledger;
-    sender.#room = room;
-    sender.#name = user.externalUserId;
-    sender.#socket = await connect(owner, server.url, {
-      auth: { token: sender.#name }, reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200,
-    });
-    sender.#socket.on('disconnect', (reason) => ledger.losses.push(reason));
-    return sender;
+  constructor(ledger, { name, room }) {
+    this.#ledger = ledger;
+    this.#room = room;
+    this.name = name;
   }
-
-  get connected() { return this.#socket.connected; }
 
   /** One attempt: the answer, or nothing if none came. */
   async attempt(sent) {
-    const answer = await this.#socket.timeout(ANSWER_MS).emitWithAck('new-message', sent).catch(() => undefined);
+    const answer = await this.deliver(sent);
     this.#ledger.book(this, sent, answer);
     return answer;
   }
 
-  #compose() {
-    const client_id = `${this.#name}/${++this.#made}`;
+  /** A message that was never sent before. */
+  compose() {
+    const client_id = `${this.name}/${++this.#made}`;
     return { room: this.#room, msg: client_id, client_id };
   }
 
-  /** Sends one message after the other, each again until it is acknowledged, as long as `goesOn` says so. */
-  async persist(goesOn) {
-    while (goesOn()) await this.#insist(this.#compose());
+  /**
+   * Sends one message after the other, each again until it is acknowledged, as long as `goesOn` says so; `pause` is
+   * awaited after each attempt.
+   */
+  async persist(goesOn, pause = () => {}) {
+    while (goesOn()) await this.#insist(this.compose(), pause);
   }
 
-  async #insist(sent) {
+  async #insist(sent, pause) {
     for (let attempts = 0; attempts < 100; attempts++) {
       const answer = await this.attempt(sent);
+      await pause();
       if (answer && !answer.error) return;
       if (answer && !TRY_AGAIN.includes(answer.error.code)) throw new Error(`refused: ${JSON.stringify(answer.error)}`);
+      if (answer?.error.retry_after_ms) await setTimeout(answer.error.retry_after_ms);
     }
     throw new Error(`'${sent.client_id}' was not acknowledged in 100 attempts`);
   }
@@ -97,8 +101,34 @@ export class Sender {
   /** Sends each message once, until the connection is gone or the server no longer takes any. */
   async pour(most) {
     for (let sent = 0; sent < most && this.connected; sent++) {
-      const answer = await this.attempt(this.#compose());
+      const answer = await this.attempt(this.compose());
       if (!answer || answer.error) return;
     }
   }
 }
+
+/** A user's connection of the event-name dialect that comes back by itself, and books what it sends. */
+export class Sender extends Writer {
+  #socket;
+
+  constructor(ledger, who, socket) {
+    super(ledger, who);
+    this.#socket = socket;
+  }
+
+  static async connect(owner, server, ledger, { user, room }) {
+    const name = user.externalUserId;
+    const socket = await connect(owner, server.url, { auth: { token: name }, ...COMING_BACK });
+    socket.on('disconnect', (reason) => ledger.losses.push(reason));
+    return new Sender(ledger, { name, room }, socket);
+  }
+
+  get connected() { return this.#socket.connected; }
+
+  deliver(sent) { return answerTo(this.#socket, 'new-message', sent); }
+}
+
+/** What a request is acknowledged with, or nothing if that takes too long. */
+export const answerTo = (socket, event, body) => (
+  socket.timeout(ANSWER_MS).emitWithAck(event, body).catch(() => undefined)
+);

@@ -1,11 +1,18 @@
-// Owns what lives as long as a suite: an owner of servers and clients like a test's `t`.
+// Owns what lives as long as a suite, or a part of a test: an owner of servers and clients like a test's `t`.
 import { after } from 'node:test';
 
-/** Call it in the body of a `describe`; what was registered last ends first. */
-export function useScope() {
+/** An owner that ends when told to; what was registered last ends first. */
+export function newScope() {
   const endings = [];
-  after(async () => {
-    for (const end of endings.reverse()) await end();
-  });
-  return { after: (end) => { endings.push(end); } };
+  return {
+    after: (end) => { endings.push(end); },
+    end: async () => { for (const end of endings.splice(0).reverse()) await end(); },
+  };
+}
+
+/** One that ends with a suite: call it in the body of a `describe`. */
+export function useScope() {
+  const scope = newScope();
+  after(scope.end);
+  return scope;
 }

@@ -1,6 +1,6 @@
 // Owns the process under test: starts the binary, waits for its banner, keeps its output, ends it.
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -11,7 +11,7 @@ import { Changes, within } from './wait.mjs';
 
 const BINARY = process.env.POLYCHAT_BIN ?? fileURLToPath(new URL('../../target/release/polychat', import.meta.url));
 const BANNER = /listening on http:\/\/[^\s:]+:(\d+)/;
-const START_MS = 20_000;
+const START_MS = 60_000;
 const EXIT_MS = 40_000;
 
 /** The replica set on which all stores stand, if the tests are run on it. */
@@ -159,11 +159,26 @@ export async function storeFile(owner) {
   return { path, store: `sqlite:${path}` };
 }
 
-/** A port that was free a moment ago. */
-export async function freePort() {
+/** The lowest port that the system gives to those who connect without naming one. */
+const lowestOutgoing = () => Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0]);
+
+const FIRST_PORT = 10_000;
+
+const isFree = (port) => new Promise((resolve) => {
   const probe = createServer();
-  await new Promise((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address();
-  await new Promise((resolve) => { probe.close(resolve); });
-  return port;
+  probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+});
+
+/**
+ * A port that was free a moment ago, and that the system gives to nobody who connects: among thousands who try to
+ * come back to a server that is not there, one would be given its very port, and reach itself.
+ */
+export async function freePort() {
+  const outgoing = lowestOutgoing();
+  const end = outgoing > FIRST_PORT + 1000 ? outgoing : 65_536;
+  for (let tries = 0; tries < 100; tries++) {
+    const port = randomInt(FIRST_PORT, end);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`found no free port from ${FIRST_PORT} to ${end}`);
 }

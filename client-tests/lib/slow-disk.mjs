@@ -1,9 +1,8 @@
 // Owns a disk that confirms nothing for a while: the process under test runs as always, but its fsync() waits.
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { tempDir } from './server.mjs';
+import { preloaded } from './preload.mjs';
 import { eventually } from './wait.mjs';
 
 /** While a file `stall` is there a sync notes in `waits` which file it is for, and begins only when `stall` is gone. */
@@ -45,14 +44,12 @@ int fdatasync(int file) {
 }
 `;
 
-/** `env` puts a server on this disk. The C compiler is the one that the server was built with. */
+/** `env` puts a server on this disk. */
 export async function slowDisk(owner) {
-  const dir = await tempDir(owner);
-  const [source, library, stall, waits] = ['disk.c', 'disk.so', 'stall', 'waits'].map((name) => join(dir, name));
-  await writeFile(source, LIBRARY);
-  execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl']);
+  const { dir, env } = await preloaded(owner, LIBRARY);
+  const [stall, waits] = ['stall', 'waits'].map((name) => join(dir, name));
   return {
-    env: { LD_PRELOAD: library, SLOW_DISK: dir },
+    env: { ...env, SLOW_DISK: dir },
     stall: () => writeFile(stall, ''),
     goOn: () => rm(stall),
     waitsFor: (path) => eventually(async () => (

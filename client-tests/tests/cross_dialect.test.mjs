@@ -5,7 +5,8 @@ import { before, describe, test } from 'node:test';
 import * as action from '../lib/by-action.mjs';
 import * as type from '../lib/by-type.mjs';
 import { ask, refusal } from '../lib/client.mjs';
-import { pair, unpair } from '../lib/ids.mjs';
+import { fromAction, fromEventName, fromType } from '../lib/forms.mjs';
+import { pair } from '../lib/ids.mjs';
 import { chatOf, heard, history, person, say, settle } from '../lib/people.mjs';
 import { useScope } from '../lib/scope.mjs';
 import { startServer } from '../lib/server.mjs';
@@ -28,17 +29,7 @@ async function everywhere(t, base) {
 const subscribe = (who, pk) => action.ask(who.byAction, 'subscribe_to_messages_in_room', { pk });
 
 /** What each dialect tells of a message, in one form: its number, text, sender and time. */
-const FORM = {
-  socketio: ({ seq, msg, created_at }) => ({ seq, text: msg, at: Date.parse(created_at) }),
-  byType: ({ id, chat, text, timestamp }) => {
-    assert.equal(unpair(id).pk, chat);
-    return { seq: unpair(id).seq, text, at: Date.parse(timestamp) };
-  },
-  byAction: ({ id, room, text, create_date }) => {
-    assert.equal(unpair(id).pk, room);
-    return { seq: unpair(id).seq, text, at: Date.parse(create_date) };
-  },
-};
+const FORM = { socketio: fromEventName, byType: fromType, byAction: fromAction };
 
 /** What each connection of a user was told of a chat, the answers to its own requests included. */
 const TOLD = {

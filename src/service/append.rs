@@ -135,12 +135,22 @@ impl Committer {
                 self.tell(before).await;
             }
         };
-        let (sent, ()) = join(self.store.append(entries), tell).await;
-        Written { senders, sent }
+        let append = async { (self.store.append(entries).await, Instant::now()) };
+        let ((sent, durable), ()) = join(append, tell).await;
+        Written {
+            senders,
+            sent,
+            durable,
+        }
     }
 
     /// Tells every node of what was stored, and each sender what became of the message.
-    async fn tell(&self, Written { senders, sent }: Written) {
+    async fn tell(&self, written: Written) {
+        let Written {
+            senders,
+            sent,
+            durable,
+        } = written;
         let sent = match sent {
             Ok(sent) if sent.len() == senders.len() => sent,
             Ok(_) => {
@@ -150,14 +160,17 @@ impl Committer {
             Err(error) => return refuse_all(senders, &store_error(error)),
         };
         self.metrics.batch(senders.len());
-        let durable = Some(Instant::now());
         for (sender, sent) in senders.into_iter().zip(sent) {
-            if let Some(Sent::Stored(message)) = &sent {
+            if let Some(Sent::Stored(_)) = &sent {
                 self.metrics.stored();
+            }
+            // A repetition, too: when the first attempt was stored nobody may have learned of
+            // it, and now its sender relies on it. Who was told already is not told again.
+            if let Some(sent) = &sent {
                 let notice = Notice {
                     origin: sender.origin,
-                    fact: Fact::MessageSent(Arc::clone(message)),
-                    durable,
+                    fact: Fact::MessageSent(Arc::clone(sent.message())),
+                    durable: Some(durable),
                 };
                 if let Err(error) = self.bus.publish(notice).await {
                     error!(%error, "a message was stored but not published");
@@ -173,6 +186,8 @@ impl Committer {
 struct Written {
     senders: Vec<Sender>,
     sent: Result<Vec<Option<Sent>>, StoreError>,
+    /// Since when it is durable.
+    durable: Instant,
 }
 
 /// What is kept of an entry while the store has it.
@@ -188,3 +203,7 @@ fn refuse_all(senders: Vec<Sender>, error: &Error) {
         let _ = sender.answer.send(Err(error.clone()));
     }
 }
+
+#[cfg(test)]
+#[path = "append_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 
 mod archive;
 mod chats;
+mod disk;
 mod events;
 mod members;
 mod messages;
@@ -12,6 +13,7 @@ mod users;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use rusqlite::TransactionBehavior::Immediate;
 use rusqlite::{Connection, Transaction};
 use tokio_rusqlite::Connection as Thread;
 
+use self::disk::{Disk, outlive_file_limits};
 use super::{OpenError, Store, StoreError};
 
 /// How many threads read at a time, beside the one that writes.
@@ -43,6 +46,7 @@ pub struct Sqlite {
     /// Empty for a database in memory, which has one connection for everything.
     readers: Vec<Thread>,
     next_reader: AtomicUsize,
+    disk: Arc<Disk>,
     /// Held while the store is open; the system lets go of it when the process ends, however
     /// it ends.
     _lock: Option<File>,
@@ -64,6 +68,7 @@ impl Sqlite {
                 "the store \"sqlite:\" names no file; write sqlite:PATH".into(),
             ));
         }
+        outlive_file_limits().map_err(|error| OpenError(error.to_string()))?;
         let lock = lock(Path::new(place))?;
         let writer = connect(place, prepare_writer).await?;
         let mut readers = Vec::with_capacity(READERS);
@@ -79,6 +84,7 @@ impl Sqlite {
             writer,
             readers,
             next_reader: AtomicUsize::new(0),
+            disk: Arc::default(),
             _lock: lock,
         }
     }
@@ -92,14 +98,14 @@ impl Sqlite {
         W: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let asked = Instant::now();
+        let disk = Arc::clone(&self.disk);
         let done = self.writer.call(move |connection| {
             if asked.elapsed() > QUEUE_TIMEOUT {
                 return Err(StoreError::Unavailable("others were waiting, too".into()));
             }
-            let transaction = connection.transaction_with_behavior(Immediate)?;
-            let answer = work(&transaction)?;
-            transaction.commit()?;
-            Ok(answer)
+            let answer = in_transaction(connection, work);
+            disk.note(&answer);
+            answer
         });
         done.await.map_err(settle)
     }
@@ -124,12 +130,14 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
         // Without patience: whoever asks again and again must not hold up those who write.
-        let writing = self.writer.call(|connection| {
+        let disk = Arc::clone(&self.disk);
+        let writing = self.writer.call(move |connection| {
             connection.busy_timeout(Duration::ZERO)?;
             let begun = connection.transaction_with_behavior(Immediate);
             let answer = begun
                 .map_err(StoreError::from)
-                .and_then(|begun| ask(&begun));
+                .and_then(|begun| ask(&begun))
+                .and_then(|()| disk.try_again(connection));
             connection.busy_timeout(BUSY_TIMEOUT)?;
             answer
         });
@@ -153,6 +161,16 @@ impl Store for Sqlite {
     fn describe(&self) -> String {
         format!("sqlite:{}", self.place)
     }
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    let answer = work(&transaction)?;
+    transaction.commit()?;
+    Ok(answer)
 }
 
 /// A question that touches what is stored.

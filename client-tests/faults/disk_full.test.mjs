@@ -1,0 +1,70 @@
+// Owns the promise about a disk that fills up under SQLite: sends are refused, what was acknowledged stays and is read, the
+// server says how it is, and goes on by itself once there is space again.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { refusal } from '../lib/client.mjs';
+import { dice, sized } from '../lib/faults.mjs';
+import { FULL_DISKS } from '../lib/full-disk.mjs';
+import { probe } from '../lib/http.mjs';
+import { Ledger } from '../lib/ledger.mjs';
+import { person } from '../lib/people.mjs';
+import { freePort, startServer, tempDir } from '../lib/server.mjs';
+import { company } from '../lib/voices.mjs';
+import { eventually } from '../lib/wait.mjs';
+
+const TIMES = sized(2, 20);
+
+/** Room for a part of a page, or for some pages of the log of transactions. */
+const ROOM = 40_000;
+
+/** Everybody says one thing: the codes of the refusals. */
+async function round(everyone) {
+  const writers = [...everyone.voices, ...everyone.backends];
+  const answers = await Promise.all(writers.map((writer) => writer.attempt(writer.compose())));
+  return answers.map((answer) => answer?.error?.code ?? (answer ? 'acknowledged' : 'unanswered'));
+}
+
+const readiness = async ({ url }) => (await probe(`${url}/readyz`)).status;
+
+describe('while', () => {
+  for (const [what, disk] of Object.entries(FULL_DISKS)) {
+    test(`${what} sends are refused and nothing is lost; afterwards all is well without a restart`, async (t) => {
+      const chance = dice(t);
+      const path = `${await tempDir(t)}/chat.db`;
+      const { env, fill, free } = await disk(t, path);
+      const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', `sqlite:${path}`];
+      let server = await startServer(t, args, { env });
+      const ledger = new Ledger();
+      const everyone = await company(t, server, ledger, { chats: 1 });
+      const somebody = await person(t, server, 'somebody');
+
+      for (let times = 0; times < TIMES; times++) {
+        assert.deepEqual(new Set(await round(everyone)), new Set(['acknowledged']));
+        await fill(server, chance.below(ROOM));
+        let codes = new Set();
+        for (let rounds = 0; rounds < 300 && (codes.size !== 1 || !codes.has('unavailable')); rounds++) {
+          codes = new Set(await round(everyone));
+          codes.forEach((code) => assert.ok(['acknowledged', 'unavailable'].includes(code), code));
+        }
+        assert.deepEqual(codes, new Set(['unavailable']), 'every dialect says that the store cannot be used');
+        const { code } = await refusal(somebody.socket, 'create-chat', { chat: { name: 'Tea' }, users: [somebody.id] });
+        assert.equal(code, 'unavailable');
+        await everyone.assertWhole(server);
+        assert.equal((await probe(`${server.url}/livez`)).status, 200);
+        assert.equal(await readiness(server), 503);
+
+        await free(server);
+        await eventually(async () => await readiness(server) === 200, 'the server is ready again');
+        await ledger.retry();
+        assert.equal(ledger.refused.size + ledger.unanswered.size, 0);
+        await everyone.assertWhole(server);
+      }
+
+      await server.kill();
+      server = await startServer(t, args, { env });
+      await eventually(() => everyone.areCaughtUp, 'everybody is back');
+      assert.deepEqual(new Set(await round(everyone)), new Set(['acknowledged']));
+      await everyone.assertWhole(server);
+    });
+  }
+});

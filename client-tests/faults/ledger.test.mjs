@@ -1,0 +1,55 @@
+// Owns the central promise under murder: people of all dialects write into shared chats, each message again until it is
+// acknowledged, while the server (and the database) is killed at random moments and started again on the same store.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Ledger } from '../lib/ledger.mjs';
+import { dice, sized } from '../lib/faults.mjs';
+import { startMongod } from '../lib/mongod.mjs';
+import { freePort, startServer, tempDir } from '../lib/server.mjs';
+import { company } from '../lib/voices.mjs';
+
+const PATIENCE_MS = 60_000;
+const CHATS = 2;
+
+/** Kills whoever `victims` names, one at random each time, and brings everything back; then all that was said is compared. */
+async function murder(t, store, { kills, victims = [] }) {
+  const chance = dice(t);
+  const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', store];
+  let server = await startServer(t, args);
+  const ledger = new Ledger();
+  const everyone = await company(t, server, ledger, {
+    chats: CHATS, silent: ({ number, side }) => number === 1 && side === 1,
+  });
+  const writing = everyone.write(() => chance.sleep(1, 30));
+  const restart = async () => {
+    await server.kill();
+    server = await startServer(t, args);
+  };
+  const all = [restart, ...victims];
+  for (let killed = 0; killed < kills; killed++) {
+    // Sometimes in the midst of coming back, sometimes when all is well.
+    await ledger.until(ledger.acknowledged.size + chance.pick([1, 20, 100, 200]), PATIENCE_MS);
+    await chance.sleep(0, 200);
+    await (killed < all.length ? all[killed] : chance.pick(all))();
+  }
+  await ledger.until(ledger.acknowledged.size + 200, PATIENCE_MS);
+  await writing.stop();
+  await everyone.assertWhole(server);
+  assert.ok(everyone.voices.every(({ connections }) => connections > 1), 'everybody has come back');
+  t.diagnostic(`${ledger.acknowledged.size} messages, ${everyone.voices.reduce((sum, { live }) => sum + live, 0)} heard live`);
+}
+
+test('the server is killed again and again: each acknowledged message exactly once, for everybody, on SQLite', async (t) => {
+  await murder(t, `sqlite:${await tempDir(t)}/chat.db`, { kills: sized(8, 80) });
+});
+
+test('the server and the database are killed again and again: the same on MongoDB', async (t) => {
+  const mongod = await startMongod(t);
+  const again = async () => {
+    await mongod.kill();
+    await mongod.start();
+  };
+  const url = new URL(mongod.url);
+  url.pathname = '/ledger';
+  await murder(t, url.href, { kills: sized(3, 30), victims: [again] });
+});

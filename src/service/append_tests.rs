@@ -1,0 +1,80 @@
+//! What the committer promises when the store and the sender know different things.
+
+use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::bus::Local;
+use crate::model::{Chat, Draft, MessageId, NewChat, NewUser, Policy, Profile, User, UserId};
+use crate::store;
+
+async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
+    let at = Timestamp::UNIX_EPOCH;
+    let user = NewUser {
+        id: UserId::new(at),
+        external_id: name.into(),
+        profile: Profile::default(),
+        at,
+    };
+    let user = store.find_or_create_user(user).await.expect("a user");
+    let chat = NewChat {
+        id: ChatId::new(at),
+        name: None,
+        policy: Policy::Closed,
+        owner: None,
+        team: None,
+        key: None,
+        members: vec![user.id],
+        at,
+    };
+    let chat = store.create_chat(chat).await.expect("a chat");
+    (user, chat)
+}
+
+fn entry(sender: &User, chat: &Chat, client_id: &str) -> Entry {
+    let at = Timestamp::UNIX_EPOCH;
+    Entry {
+        id: MessageId::new(at),
+        chat: chat.id,
+        sender: sender.id,
+        origin: None,
+        draft: Draft {
+            kind: "text".into(),
+            text: "hello".into(),
+            client_id: Some(client_id.into()),
+            sent_as_read: false,
+            photos: Vec::new(),
+        },
+        at,
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
+    let store = store::open("sqlite::memory:").await.expect("a store");
+    let bus: Arc<dyn Bus> = Arc::new(Local::default());
+    let (anna, chat) = chat_of(&*store, "anna").await;
+    // Stored, and whoever asked for it was told that nobody knows: so nothing was published.
+    let lost = store.append(vec![entry(&anna, &chat, "once")]).await;
+    let lost = lost.expect("stored").remove(0).expect("a chat");
+
+    let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus));
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let running = tasks.spawn(committer.run(stop.clone()));
+    let answered = append.enter(entry(&anna, &chat, "once")).await;
+    let answer = answered.expect("a place").await.expect("an answer");
+    let Ok(Sent::Repeated(again)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(again.id, lost.message().id);
+
+    stop.cancel();
+    running.await.expect("the committer ends");
+    bus.close();
+    let notice = bus.next().await.expect("a notice");
+    let Fact::MessageSent(told) = &notice.fact else {
+        panic!("{notice:?}");
+    };
+    assert_eq!(told.id, again.id);
+    assert!(bus.next().await.is_none(), "once only");
+}
