@@ -57,6 +57,11 @@ proxies: node build $(NPM_STAMP) ## Run the server behind nginx, HAProxy and Cad
 soak: node mongod build $(NPM_STAMP) ## Run the tests of faults for SOAK_MINUTES (10), each round with another seed
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run soak
 
+FUZZ_SECONDS ?= 30
+.PHONY: fuzz
+fuzz: ## Give each decoder likely inputs, for FUZZ_SECONDS each
+	FUZZ_SECONDS='$(FUZZ_SECONDS)' $(CARGO) test --locked --lib fuzz -- --nocapture
+
 .PHONY: deny
 deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \

@@ -16,8 +16,11 @@ use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::hub::Next;
 use crate::model::{ChatId, ChatRef, Command, Fact, Identity, Message, Notice, Reply, Rights, Seq};
+use crate::telemetry::{Spoken, Transport};
 
 const CHATS: usize = 3;
+
+const CLIENT: (Spoken, Transport) = (Spoken::EventName, Transport::WebSocket);
 
 /// Says of each message its chat and number, once it was told to: like a dialect that waits
 /// for a subscription.
@@ -76,7 +79,7 @@ impl Client {
             connection: None,
         };
         let listener: Arc<dyn Listener> = Arc::clone(&ears) as _;
-        let connection = Connection::open(house.desk.clone(), identity, listener);
+        let connection = Connection::open(house.desk.clone(), identity, None, listener, CLIENT);
         let connection = connection.await.expect("a connection");
         self.behind.clone_from(&house.chats);
         if replay && hearing == Hearing::Listening {
@@ -310,7 +313,7 @@ async fn a_replay_and_what_follows_are_one_row() {
             visits += 1;
             let ears = Arc::new(Ears::default());
             *ears.listening.lock() = Hearing::Listening;
-            let connection = Connection::open(desk.clone(), visitor, ears).await;
+            let connection = Connection::open(desk.clone(), visitor, None, ears, CLIENT).await;
             let connection = connection.expect("a connection");
             let known = row.last().copied().unwrap_or(0);
             let say = |reply: &Reply| match reply {

@@ -2,6 +2,8 @@
 //! It refuses to travel: `server` hands values on, nobody else sees a [`Config`].
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod keys;
 mod limits;
 

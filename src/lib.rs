@@ -32,6 +32,7 @@
 //! | `relay` | `model`, `hub`, the traits of `store` and `bus` |
 //! | `gateway` | `model`, `service`, `hub`, `auth`; never `store`, never `bus` |
 //! | [`server`] | everything: it wires |
+//! | `fuzz` (in tests) | everything, and everybody's `fuzz.rs` knows it |
 //!
 //! The test `layers` holds everybody to it.
 //!
@@ -72,6 +73,8 @@ mod bus;
 pub mod check;
 pub mod config;
 pub mod copy;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gateway;
 mod hub;
 pub mod model;

@@ -29,6 +29,7 @@ async function figuresIn(server, check, what) {
 }
 
 const connections = (figures, labels) => figures.of('polychat_connections', labels);
+const present = (server, count) => figuresIn(server, (figures) => connections(figures) === count, `${count} are connected`);
 const noneLeft = (server) => figuresIn(server, (figures) => connections(figures) === 0, 'nobody is connected');
 const sends = (figures, before, dialect) => ({
   asked: figures.since(before, 'polychat_commands_total', { dialect, command: 'send_message' }),
@@ -269,8 +270,7 @@ describe('a connection is counted while it is there', () => {
     const server = await startServer(t);
     const { socket } = await person(t, server, 'anna');
     const { wire } = await type.typist(t, server, 'boris');
-    const before = await scrape(server);
-    assert.equal(connections(before), 2);
+    const before = await present(server, 2);
     socket.io.engine.transport.ws.terminate();
     wire.vanish();
     const after = await noneLeft(server);
@@ -286,8 +286,7 @@ describe('a connection is counted while it is there', () => {
     const polling = await (await new RawPolling(server.url).open()).becomes(sleeper);
     assert.ok(polling.handshake.sid);
     for (const client of [stalled, raw]) client.pause();
-    const before = await scrape(server);
-    assert.equal(connections(before), 5);
+    const before = await present(server, 5);
     await sayMany(alice, chat, 12_000, (index) => `${index} `.padEnd(1000, 'x'), 50);
 
     const cut = (figures) => figures.since(before, 'polychat_slow_clients_cut_total');

@@ -1,11 +1,13 @@
 // Owns the promise that a MongoDB in trouble costs no acknowledged message: killed, silent, or without a primary while
-// people write, the server stays up and says so, and afterwards everything is there exactly once.
+// people write, the server stays up and says so, and afterwards everything is there exactly once; nor do two servers on
+// one database.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
 import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
 import { Ledger } from '../lib/ledger.mjs';
 import { startMongod } from '../lib/mongod.mjs';
+import { chatOf, fullHistory, numbers, person, sayMany, upTo } from '../lib/people.mjs';
 import { useScope } from '../lib/scope.mjs';
 import { startServer } from '../lib/server.mjs';
 import { eventually } from '../lib/wait.mjs';
@@ -14,6 +16,7 @@ const PATIENCE_MS = 60_000;
 const SILENCE_MS = 10_000;
 const BEFORE = 200;
 const AFTER = 400;
+const EACH = 3000;
 
 const scope = useScope();
 let mongod;
@@ -76,4 +79,20 @@ describe('while people write', () => {
       await notReady(server);
     });
   });
+});
+
+test('two servers on one database give one chat one row of numbers, at full speed', async (t) => {
+  const store = database();
+  const [one, two] = [await startServer(t, ['--store', store]), await startServer(t, ['--store', store])];
+  const [anna, boris] = [await person(t, one, 'anna'), await person(t, two, 'boris')];
+  const chat = await chatOf(anna, boris);
+  const said = await Promise.all([
+    sayMany(anna, chat, EACH, (index) => `anna ${index}`), sayMany(boris, chat, EACH, (index) => `boris ${index}`),
+  ]);
+  const [stored, again] = [await fullHistory(anna, chat), await fullHistory(boris, chat)];
+  assert.deepEqual(again, stored);
+  assert.deepEqual(numbers(stored), upTo(2 * EACH));
+  for (const [who, answers] of [[anna, said[0]], [boris, said[1]]]) {
+    assert.deepEqual(answers.map(({ id }) => id), stored.filter(({ user_id }) => user_id === who.id).map(({ id }) => id));
+  }
 });

@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{Caller, Profile, Role};
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod keys;
 
 pub use keys::{KeyError, KeyFault, KeyRing};

@@ -12,6 +12,7 @@ use super::CHATS;
 use crate::auth::Authenticator;
 use crate::bus::{Bus, Local};
 use crate::gateway::connection::Desk;
+use crate::gateway::limits;
 use crate::hub::{Hub, OutboxLimits};
 use crate::model::{
     ChatId, ChatRef, Clock, Command, Draft, Identity, Profile, Reply, Rights, Seq, UserId,
@@ -19,6 +20,7 @@ use crate::model::{
 use crate::relay::Relay;
 use crate::service::{Limits, Service};
 use crate::store;
+use crate::telemetry::Metrics;
 
 /// A house without doors, in which Boris writes.
 pub(super) struct House {
@@ -40,10 +42,17 @@ impl House {
         let limits = Limits {
             message_bytes: 1000,
             members: 10,
+            chats: None,
         };
         let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
-        let (service, committer) =
-            Service::new(Arc::clone(&store), Arc::clone(&bus), clock.clone(), limits);
+        let metrics = Metrics::default();
+        let (service, committer) = Service::new(
+            Arc::clone(&store),
+            Arc::clone(&bus),
+            clock.clone(),
+            limits,
+            metrics.clone(),
+        );
         let desk = Desk {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),
@@ -53,34 +62,26 @@ impl House {
                 frames: 100_000,
                 bytes: 1 << 24,
             },
+            limits: Arc::new(limits::Limits::off()),
             closing: CancellationToken::new(),
+            metrics: metrics.clone(),
         };
         let relay = Relay {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&desk.hub),
             store,
+            metrics,
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(committer.run(stop.clone()));
         tasks.spawn(relay.run());
-        let mut users = Vec::new();
-        for name in ["anna", "boris"] {
-            let create = Command::CreateUser {
-                external_id: Some(name.into()),
-                profile: Profile::default(),
-            };
-            match desk.service.execute(&server(), create).await {
-                Ok(Reply::User(user)) => users.push(user.id),
-                other => panic!("{other:?}"),
-            }
-        }
         let mut house = Self {
+            anna: user(&desk, "anna").await,
+            boris: user(&desk, "boris").await,
             desk,
             bus,
             stop,
             tasks,
-            anna: users[0],
-            boris: users[1],
             chats: Vec::new(),
             heads: BTreeMap::new(),
         };
@@ -142,5 +143,16 @@ fn server() -> Identity {
         user: None,
         rights: Rights::Service,
         connection: None,
+    }
+}
+
+async fn user(desk: &Desk, name: &str) -> UserId {
+    let create = Command::CreateUser {
+        external_id: Some(name.into()),
+        profile: Profile::default(),
+    };
+    match desk.service.execute(&server(), create).await {
+        Ok(Reply::User(user)) => user.id,
+        other => panic!("{other:?}"),
     }
 }

@@ -28,9 +28,22 @@ pub(super) fn named_in(arguments: &[OsString]) -> Option<PathBuf> {
 ///
 /// # Errors
 /// The file cannot be read, is no TOML, or has a key that is no option.
-pub(super) fn apply(path: &Path, mut command: Command) -> Result<Command, ConfigError> {
+pub(super) fn apply(path: &Path, command: Command) -> Result<Command, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Wrong(format!("{}: {error}", path.display())))?;
+    read_into(path, &text, command)
+}
+
+/// The same with what stands in the file.
+///
+/// # Errors
+/// It is no TOML, or has a key that is no option.
+pub(super) fn read_into(
+    path: &Path,
+    text: &str,
+    mut command: Command,
+) -> Result<Command, ConfigError> {
     let wrong = |why: String| ConfigError::Wrong(format!("{}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = &text[..error.span().map_or(0, |span| span.start)];
         wrong(format!(

@@ -289,7 +289,7 @@ impl Connection {
         let until = |chat| hub.missed(&self.seat, chat);
         let missed = limited(service.sync(&identity, user, chats, portion, until)).await?;
         for part in missed.iter().flatten().filter(|part| !part.has_more) {
-            hub.caught_up(&self.seat, part.chat, part.head);
+            self.seat.caught_up(part.chat, part.head);
         }
         Ok(Reply::Synced(missed))
     }

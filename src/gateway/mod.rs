@@ -31,6 +31,17 @@ use self::websocket::RawServer;
 use crate::model::{Error, ErrorKind};
 use crate::telemetry::{Metrics, Spoken};
 
+/// What of this module is held to its promises on inputs of strangers.
+#[cfg(any(test, fuzzing))]
+pub fn targets() -> Vec<&'static crate::fuzz::Target> {
+    let targets: [&[crate::fuzz::Target]; 3] = [
+        &dialect::fuzz::TARGETS,
+        &rest::fuzz::TARGETS,
+        &socketio::fuzz::TARGETS,
+    ];
+    targets.into_iter().flatten().collect()
+}
+
 /// Where the figures for Prometheus are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figures {

@@ -231,13 +231,6 @@ impl Hub {
         seat.missed(chat)
     }
 
-    /// A client that catches up in this chat was told of everything up to `until`.
-    pub fn caught_up(&self, seat: &Seat, chat: ChatId, until: Seq) {
-        if seat.listener.hears(chat) {
-            seat.catch_up(chat, until);
-        }
-    }
-
     /// Tells everybody in a chat, and those who watch it, of what is no message.
     pub fn spread(&self, chat: ChatId, notice: &Notice) {
         let Some(room) = self.room(chat) else { return };

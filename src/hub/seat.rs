@@ -85,8 +85,12 @@ impl Seat {
         self.place.lock().chats.get(&chat)?.missing()
     }
 
-    /// Notes that the client was told of everything up to this number.
-    pub(super) fn catch_up(&self, chat: ChatId, until: Seq) {
+    /// Notes that the client was told of everything up to this number of the chat: if that is
+    /// what it could have missed, it has caught up. One who hears nothing goes on missing.
+    pub fn caught_up(&self, chat: ChatId, until: Seq) {
+        if !self.listener.hears(chat) {
+            return;
+        }
         if let Some(start) = self.place.lock().chats.get_mut(&chat)
             && start.missing() == Some(until)
         {

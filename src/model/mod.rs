@@ -6,6 +6,8 @@ mod clock;
 mod command;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod id;
 mod idempotency;
 mod identity;

@@ -7,6 +7,7 @@ use super::*;
 use crate::bus::Local;
 use crate::model::{Chat, Draft, MessageId, NewChat, NewUser, Policy, Profile, User, UserId};
 use crate::store;
+use crate::telemetry::Metrics;
 
 async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
     let at = Timestamp::UNIX_EPOCH;
@@ -58,7 +59,7 @@ async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
     let lost = store.append(vec![entry(&anna, &chat, "once")]).await;
     let lost = lost.expect("stored").remove(0).expect("a chat");
 
-    let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus));
+    let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus), Metrics::default());
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let running = tasks.spawn(committer.run(stop.clone()));
     let answered = append.enter(entry(&anna, &chat, "once")).await;

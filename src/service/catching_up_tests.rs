@@ -4,10 +4,11 @@
 #[path = "catching_up_tests/portion.rs"]
 mod portion;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::bus::Local;
@@ -15,13 +16,16 @@ use crate::model::{
     Clock, Draft, Entry, MessageId, NewChat, NewUser, Policy, Profile, Rights, User,
 };
 use crate::service::Limits;
-use crate::store::counted::Counted;
-use crate::store::{self, Chats, Messages, Users};
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
 
-/// A service over a store that counts.
+/// A service over a store whose calls are counted.
 struct Scene {
     service: Service,
-    store: Arc<Counted>,
+    store: Arc<dyn Store>,
+    metrics: Metrics,
+    /// The calls that were asked about already.
+    known: Mutex<Calls>,
     anna: User,
 }
 
@@ -30,22 +34,27 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 impl Scene {
     async fn set() -> Self {
         let store = store::open("sqlite::memory:").await.expect("a store");
-        let store = Arc::new(Counted::new(store));
+        let metrics = Metrics::default();
+        let store = store::measured(store, metrics.clone());
         let limits = Limits {
             message_bytes: 1 << 20,
             members: 100,
+            chats: None,
         };
         let clock = Clock::fixed(NOW);
         let (service, _) = Service::new(
-            Arc::clone(&store) as Arc<dyn store::Store>,
+            Arc::clone(&store),
             Arc::new(Local::default()),
             clock,
             limits,
+            metrics.clone(),
         );
-        let anna = user(&store, "anna").await;
+        let anna = user(&*store, "anna").await;
         Self {
             service,
             store,
+            metrics,
+            known: Mutex::default(),
             anna,
         }
     }
@@ -105,7 +114,7 @@ impl Scene {
     }
 }
 
-async fn user(store: &Counted, external_id: &str) -> User {
+async fn user(store: &dyn Store, external_id: &str) -> User {
     let new = NewUser {
         id: UserId::new(NOW),
         external_id: external_id.into(),
@@ -127,9 +136,28 @@ fn numbers(missed: &Missed) -> Vec<Seq> {
     missed.messages.iter().map(|message| message.seq).collect()
 }
 
-/// The calls without those that are no reading.
-fn reads(scene: &Scene) -> HashMap<&'static str, usize> {
-    scene.store.take()
+/// How often each method was called.
+type Calls = BTreeMap<String, u64>;
+
+fn calls<const COUNT: usize>(of: [(&str, u64); COUNT]) -> Calls {
+    of.map(|(method, count)| (method.to_owned(), count)).into()
+}
+
+/// What was called since this was last asked.
+fn reads(scene: &Scene) -> Calls {
+    let text = scene.metrics.text();
+    let counted = text.lines().filter_map(|line| {
+        let line = line.strip_prefix(r#"polychat_store_seconds_count{operation=""#)?;
+        let (method, count) = line.split_once(r#""} "#)?;
+        Some((method.to_owned(), count.parse().ok()?))
+    });
+    let counted: Calls = counted.collect();
+    let known = std::mem::replace(&mut *scene.known.lock(), counted.clone());
+    let since = counted.into_iter().map(|(method, count)| {
+        let before = known.get(&method).copied().unwrap_or(0);
+        (method, count - before)
+    });
+    since.filter(|(_, count)| *count > 0).collect()
 }
 
 #[tokio::test]
@@ -239,7 +267,7 @@ async fn texts_too_long_for_a_block_are_read_all_the_same() {
 #[tokio::test]
 async fn one_chat_that_is_not_seen_does_not_spoil_the_others() {
     let scene = Scene::set().await;
-    let boris = user(&scene.store, "boris").await;
+    let boris = user(&*scene.store, "boris").await;
     let own = scene.talk(2).await;
     let foreign = scene
         .chat(Policy::Closed, &[boris.id], &["psst".into()])
@@ -281,7 +309,7 @@ async fn too_many_chats_are_refused() {
 #[tokio::test]
 async fn a_user_cannot_ask_for_another() {
     let scene = Scene::set().await;
-    let boris = user(&scene.store, "boris").await;
+    let boris = user(&*scene.store, "boris").await;
     let identity = own(&scene.anna);
     let missed = scene.service.sync(
         &identity,
@@ -300,7 +328,7 @@ async fn a_user_cannot_ask_for_another() {
 async fn a_crowd_that_comes_back_reads_the_store_once() {
     let scene = Scene::set().await;
     let chat = scene.talk(1000).await;
-    scene.store.take();
+    reads(&scene);
     let identity = own(&scene.anna);
     let clients = (0..200).map(|client| {
         let chats = vec![(ChatRef::Id(chat), client)];
@@ -316,7 +344,7 @@ async fn a_crowd_that_comes_back_reads_the_store_once() {
         assert_eq!(numbers(&missed), (client + 1..=until).collect::<Vec<_>>());
     }
     let reads = reads(&scene);
-    assert_eq!(reads, HashMap::from([("chat", 1), ("messages", 4)]));
+    assert_eq!(reads, calls([("chat", 1), ("messages", 4)]));
 }
 
 #[tokio::test]
@@ -326,26 +354,26 @@ async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none(
     for _ in 0..300 {
         chats.push((scene.talk(2).await, 1));
     }
-    scene.store.take();
+    reads(&scene);
     for part in scene.ask(&chats, Portion::ANSWER).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
-    let expected = HashMap::from([("chat", 300), ("heads", 1), ("messages", 300)]);
+    let expected = calls([("chat", 300), ("heads", 1), ("messages", 300)]);
     assert_eq!(reads(&scene), expected);
     for part in scene.ask(&chats, Portion::ANSWER).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
-    assert_eq!(reads(&scene), HashMap::from([("heads", 1)]));
+    assert_eq!(reads(&scene), calls([("heads", 1)]));
 }
 
 #[tokio::test]
 async fn who_has_missed_nothing_costs_no_message() {
     let scene = Scene::set().await;
     let chat = scene.talk(10).await;
-    scene.store.take();
+    reads(&scene);
     let missed = scene.ask_one(chat, 10).await;
     assert_eq!((numbers(&missed), missed.has_more), (vec![], false));
-    assert_eq!(reads(&scene), HashMap::from([("chat", 1), ("heads", 1)]));
+    assert_eq!(reads(&scene), calls([("chat", 1), ("heads", 1)]));
 }
 
 #[tokio::test]
@@ -353,9 +381,9 @@ async fn a_store_that_fails_is_asked_again() {
     let scene = Scene::set().await;
     let chat = scene.talk(10).await;
     scene.ask_one(chat, 10).await;
-    store::Store::close(&*scene.store).await.expect("closed");
+    scene.store.close().await.expect("closed");
     for _ in 0..2 {
-        scene.store.take();
+        reads(&scene);
         let identity = own(&scene.anna);
         let chats = vec![(ChatRef::Id(chat), 0)];
         let missed = scene
@@ -363,6 +391,6 @@ async fn a_store_that_fails_is_asked_again() {
             .sync(&identity, None, chats, Portion::ANSWER, |_| Some(10));
         let error = missed.await.expect_err("the store is closed");
         assert_eq!(error.kind, ErrorKind::Unavailable);
-        assert_eq!(reads(&scene), HashMap::from([("messages", 1)]));
+        assert_eq!(reads(&scene), calls([("messages", 1)]));
     }
 }

@@ -11,8 +11,6 @@ mod sqlite;
 
 #[cfg(test)]
 mod contract;
-#[cfg(test)]
-pub mod counted;
 
 use std::sync::Arc;
 

@@ -7,6 +7,8 @@ pub mod by_event;
 mod by_type;
 pub mod cursors;
 pub mod fields;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod moments;
 pub mod plain;
 pub mod sought;

@@ -90,6 +90,20 @@ impl Limits {
         }
     }
 
+    /// No limits at all.
+    #[cfg(test)]
+    pub fn off() -> Self {
+        Self::new(LimitSettings {
+            messages: None,
+            frames: None,
+            connections_per_user: None,
+            connections_per_address: None,
+            unauthenticated: None,
+            handshake: Duration::from_secs(10),
+            proxies: Proxies::default(),
+        })
+    }
+
     /// The gauges of a new connection.
     pub fn gauges(&self) -> Gauges {
         Gauges {

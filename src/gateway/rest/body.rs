@@ -69,7 +69,7 @@ async fn drop_rest(mut chunks: BodyDataStream) {
 ///
 /// # Errors
 /// `Invalid`, with the path of the field at fault.
-fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     // Reading a list into a struct would take its items for the fields, one after the other.
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(Error::invalid("body", "must be a JSON object"));

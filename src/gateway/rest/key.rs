@@ -43,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-fn read(value: &[u8]) -> Result<String, Error> {
+pub(super) fn read(value: &[u8]) -> Result<String, Error> {
     let visible = value.iter().all(u8::is_ascii_graphic);
     let name = String::from_utf8(value.to_owned()).ok();
     name.filter(|name| visible && (1..=LONGEST).contains(&name.len()))

@@ -158,7 +158,7 @@ impl Asked for Messages {
 
 impl Messages {
     /// The part that is meant, and in which direction the next page lies.
-    fn history(self) -> Result<(History, List), Error> {
+    pub(super) fn history(self) -> Result<(History, List), Error> {
         let mut range = Range {
             after: self.after_seq,
             before: self.before_seq,

@@ -9,6 +9,8 @@ mod cursor;
 mod document;
 mod event_chats;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod health;
 mod host;
 mod key;

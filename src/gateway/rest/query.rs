@@ -46,7 +46,7 @@ impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-fn read<T: Asked>(uri: &Uri) -> Result<T, Error> {
+pub(super) fn read<T: Asked>(uri: &Uri) -> Result<T, Error> {
     let mut parameters = Parameters::of(uri)?;
     let asked = T::read(&mut parameters)?;
     parameters.end()?;

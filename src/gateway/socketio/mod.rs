@@ -3,6 +3,8 @@
 //! its public API, each described where the work-around stands.
 
 mod conversation;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod marketplace;
 mod namespace;
 mod packet;

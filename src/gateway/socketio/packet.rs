@@ -22,8 +22,14 @@ impl Request {
     /// `Invalid`: it is something else.
     pub fn parse(packet: &str) -> Result<Self, Error> {
         let malformed = |why: &str| Error::invalid("body", why);
-        let packet: Vec<Plain> = serde_json::from_str(packet)
-            .map_err(|error| malformed(&format!("is not JSON: {error}")))?;
+        let packet: Vec<Plain> = serde_json::from_str(packet).map_err(|error| {
+            // What the library says of JSON that is no list repeats it, however long it is.
+            if error.is_data() {
+                malformed("has no event name")
+            } else {
+                malformed(&format!("is not JSON: {error}"))
+            }
+        })?;
         let mut values = packet.into_iter().map(|Plain(value)| value);
         match values.next() {
             Some(Value::String(name)) => Ok(Self {

@@ -61,22 +61,13 @@ impl Conversation {
                 return End::RateLimited;
             }
             let heard = match frame {
-                Some(Ok(Message::Text(text))) => {
-                    self.connection.outbox().has_room().await;
-                    match counted {
-                        Ok(()) => Arc::clone(&self.talk).hear(&text),
-                        Err(error) => {
-                            Heard::Refuse(error.kind, vec![self.talk.refuse(&text, &error)])
-                        }
-                    }
-                }
-                Some(Ok(Message::Binary(_))) => match counted {
-                    Ok(()) => Heard::Refuse(ErrorKind::Invalid, vec![self.talk.refuse_binary()]),
-                    Err(error) => Heard::Refuse(error.kind, vec![self.talk.refuse("", &error)]),
-                },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(_))) | None => return End::Gone,
                 Some(Err(error)) => return ended_by(&error),
+                Some(Ok(frame)) => {
+                    self.connection.outbox().has_room().await;
+                    self.hear(&frame, counted)
+                }
             };
             // On the shared path this frame may have decided it.
             self.connection.presence().speaks(self.talk.spoken());
@@ -105,6 +96,16 @@ impl Conversation {
                     }
                 }
             }
+        }
+    }
+
+    /// What a frame asks for, unless there were too many before it.
+    fn hear(&self, frame: &Message, counted: Result<(), Error>) -> Heard {
+        let text = frame.to_text().unwrap_or_default();
+        match (counted, frame) {
+            (Err(error), _) => Heard::Refuse(error.kind, vec![self.talk.refuse(text, &error)]),
+            (Ok(()), Message::Text(text)) => Arc::clone(&self.talk).hear(text),
+            (Ok(()), _) => Heard::Refuse(ErrorKind::Invalid, vec![self.talk.refuse_binary()]),
         }
     }
 

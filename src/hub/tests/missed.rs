@@ -31,9 +31,9 @@ fn one_who_connects_has_missed_what_was_delivered_before() {
     assert_eq!(heard(&first), ["8", "9", "10"]);
     assert_eq!(hub.missed(&second, chat), Some(9));
     assert_eq!(heard(&second), ["10"]);
-    hub.caught_up(&second, chat, 8);
+    second.caught_up(chat, 8);
     assert_eq!(hub.missed(&second, chat), Some(9), "not yet");
-    hub.caught_up(&second, chat, 9);
+    second.caught_up(chat, 9);
     assert_eq!(hub.missed(&second, chat), None);
     assert_eq!(hub.missed(&first, chat), Some(7), "each for itself");
 }
@@ -108,7 +108,11 @@ fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
 fn what_was_missed_and_what_is_heard_meet_under_load() {
     const MESSAGES: Seq = 4000;
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let _first = seated(&hub, user(), chat, 0);
+    // One who has room for everything keeps the chat open.
+    let first = seat(10_000);
+    hub.enter(&first, user());
+    hub.sit(&first, [chat]);
+    hub.open(chat, 0);
     let come = |hub: &Hub| {
         let sleeper = Arc::new(Sleeper::default());
         let seat = seat_of(Arc::clone(&sleeper) as _, 10_000);
@@ -128,6 +132,7 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
         come.flat_map(|come| come.join().expect("no panic"))
             .collect::<Vec<_>>()
     });
+    assert_eq!(heard(&first).len(), 4000);
     for (seat, missed) in seats {
         let expected: Vec<_> = (missed + 1..=MESSAGES).map(|seq| seq.to_string()).collect();
         assert_eq!(heard(&seat), expected, "after {missed}");

@@ -8,7 +8,7 @@ use mongodb::bson::{Document, doc};
 
 use super::documents::{CHATS, DELETED, MEMBERS, MESSAGES, all_of};
 use super::replica_set::Scratch;
-use crate::model::{ChatId, Entry, History, Message, MessageId, Range, Sent, Seq, User, Window};
+use crate::model::{ChatId, Entry, History, Message, Range, Sent, Seq, User, Window};
 use crate::store::contract::{Subject, at, chat, entry, user};
 
 async fn two_nodes(scratch: &Scratch) -> (Subject, Subject) {

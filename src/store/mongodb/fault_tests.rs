@@ -123,12 +123,14 @@ async fn two_nodes_in_trouble_store_every_message_once() {
     let seqs: Vec<_> = found.iter().map(|message| message.seq).collect();
     assert_eq!(seqs, (1..=301).collect::<Vec<_>>());
     for name in ["one", "two"] {
-        let sent = (0..30).flat_map(|round| (0..5).map(move |number| (round, number)));
-        let sent: Vec<_> = sent.map(|(r, n)| format!("{name} {r} {n}")).collect();
+        let numbers = (0..30).flat_map(|round| (0..5).map(move |number| (round, number)));
+        let expected: Vec<_> = numbers
+            .map(|(round, number)| format!("{name} {round} {number}"))
+            .collect();
         let stored = texts(&found)
             .into_iter()
             .filter(|text| text.starts_with(name));
-        assert_eq!(stored.collect::<Vec<_>>(), sent);
+        assert_eq!(stored.collect::<Vec<_>>(), expected);
     }
 }
 

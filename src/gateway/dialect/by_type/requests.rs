@@ -30,7 +30,7 @@ pub(super) const NOT_RETRIEVED: &str =
     "An error occurred while retrieving messages. Please try again later.";
 
 /// The greatest integer that every JSON client can hold; no id is greater (PROTOCOL §1.1).
-const GREATEST: i64 = 1 << 53;
+const GREATEST: i64 = (1 << 53) - 1;
 
 /// How many messages an answer holds at most (PROTOCOL §4).
 const PAGE: usize = 10_000;

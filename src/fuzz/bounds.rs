@@ -1,0 +1,145 @@
+//! What is promised of every command and of every error, whichever decoder it comes from.
+//! It refuses to know frames.
+
+use std::collections::HashSet;
+
+use crate::model::{ChatRef, Command, Draft, Error, ErrorKind, History, Profile};
+
+/// The greatest integer that every JSON client can hold (PROTOCOL §1.1).
+const GREATEST: i64 = (1 << 53) - 1;
+
+/// The longest name of a room, in characters (ORIGINALS A9).
+const NAME_CHARS: usize = 255;
+
+/// The longest message of an error that stands for its own, in bytes: what it repeats of its
+/// input is at most 255 characters of it.
+const MESSAGE_BYTES: usize = 2048;
+
+/// Every kind of error.
+pub const KINDS: [ErrorKind; 9] = [
+    ErrorKind::Invalid,
+    ErrorKind::Unauthenticated,
+    ErrorKind::Forbidden,
+    ErrorKind::NotFound,
+    ErrorKind::Conflict,
+    ErrorKind::TooLarge,
+    ErrorKind::RateLimited,
+    ErrorKind::Unavailable,
+    ErrorKind::Internal,
+];
+
+/// Whether this is the code of an error.
+pub fn is_code(text: &str) -> bool {
+    KINDS.iter().any(|kind| kind.code() == text)
+}
+
+/// Holds the error of a decoder to its bounds.
+///
+/// # Panics
+/// It is of a kind that no decoder has a right to, says nothing, or says too much.
+pub fn hold_error(error: &Error) {
+    let kinds = [ErrorKind::Invalid, ErrorKind::NotFound, ErrorKind::TooLarge];
+    assert!(kinds.contains(&error.kind), "{error}");
+    assert!(!error.message.is_empty());
+    assert!(error.message.len() <= MESSAGE_BYTES, "{error}");
+}
+
+/// Holds a command to its bounds; `read` is the length of the input that it was read from.
+///
+/// # Panics
+/// A value is out of its bounds, or the command is greater than its input.
+pub fn hold_command(command: &Command, read: usize) {
+    if let Some(ChatRef::Pk(pk)) = chat_of(command) {
+        assert!((1..=GREATEST).contains(&pk), "{pk}");
+    }
+    match command {
+        Command::CreateUser {
+            external_id,
+            profile,
+        } => hold_profile(external_id.as_deref(), profile, read),
+        Command::CreateChat { name, members, .. } => {
+            assert!(name.as_ref().is_none_or(|name| name.len() <= read));
+            assert!(members.len() <= read);
+        }
+        Command::CreateRoom { name, team } => hold_room(name.as_deref(), *team),
+        Command::ChangeChat { change, .. } => {
+            hold_room(change.name.as_deref(), change.team.flatten());
+        }
+        Command::ListChats { limit, .. } => assert!(limit.is_none_or(|limit| limit > 0)),
+        Command::ListMessages { history, .. } => hold_history(history),
+        Command::JoinChat { read, .. } => {
+            assert!(read.is_none_or(|seq| (1..=GREATEST).contains(&seq)));
+        }
+        Command::MarkRead { seq, .. } => assert!(*seq >= 0),
+        Command::SendMessage { draft, .. } => hold_draft(draft, read),
+        Command::RequestAccess { event, draft, .. } => {
+            assert!(*event >= 0);
+            if let Some(draft) = draft {
+                hold_draft(draft, read);
+            }
+        }
+        Command::OpenEventChat { event, .. } => assert!(*event >= 0),
+        Command::GetUser { .. }
+        | Command::ListMyRooms
+        | Command::ListRooms
+        | Command::GetRoom { .. }
+        | Command::DeleteChat { .. }
+        | Command::LeaveChat { .. }
+        | Command::GrantAccess { .. } => {}
+        other => panic!("no frame asks for this: {other:?}"),
+    }
+}
+
+const fn chat_of(command: &Command) -> Option<ChatRef> {
+    match command {
+        Command::GetRoom { chat, .. }
+        | Command::ChangeChat { chat, .. }
+        | Command::DeleteChat { chat }
+        | Command::JoinChat { chat, .. }
+        | Command::LeaveChat { chat }
+        | Command::ListMessages { chat, .. }
+        | Command::SendMessage { chat, .. }
+        | Command::MarkRead { chat, .. }
+        | Command::GrantAccess { chat, .. } => Some(*chat),
+        _ => None,
+    }
+}
+
+fn hold_profile(external_id: Option<&str>, profile: &Profile, read: usize) {
+    let fields = [
+        external_id,
+        profile.username.as_deref(),
+        profile.name.as_deref(),
+        profile.avatar.as_deref(),
+        profile.github.as_deref(),
+        profile.image_uuid.as_deref(),
+    ];
+    let bytes: usize = fields.into_iter().flatten().map(str::len).sum();
+    assert!(bytes <= read);
+}
+
+fn hold_room(name: Option<&str>, team: Option<i64>) {
+    if let Some(name) = name {
+        assert!((1..=NAME_CHARS).contains(&name.chars().count()));
+        assert_eq!(name.trim(), name);
+    }
+    assert!(team.is_none_or(|team| (1..=GREATEST).contains(&team)));
+}
+
+/// Holds the part of a history that is asked for to its bounds.
+///
+/// # Panics
+/// It is none.
+pub fn hold_history(history: &History) {
+    assert!(history.window.limit() > 0);
+    assert!(history.range.after.is_none_or(|seq| seq >= 0));
+    assert!(history.range.before.is_none_or(|seq| seq >= 0));
+}
+
+fn hold_draft(draft: &Draft, read: usize) {
+    let photos: HashSet<_> = draft.photos.iter().collect();
+    assert_eq!(photos.len(), draft.photos.len(), "a photo twice");
+    let photos: usize = draft.photos.iter().map(String::len).sum();
+    let client_id = draft.client_id.as_ref().map_or(0, String::len);
+    assert!(draft.text.len() + photos + client_id <= read);
+}

@@ -1,0 +1,87 @@
+//! Gives a target its corpus, and then likely inputs, for so many cases or so many seconds.
+//! It refuses to know what is likely, and what is right.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::time::Duration;
+use std::{env, fs};
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use tokio::time::Instant;
+
+use super::Target;
+
+/// How many likely inputs a target gets, unless it is given seconds.
+const CASES: u32 = 2000;
+
+/// Holds a target to what is promised of it.
+///
+/// # Panics
+/// Something does not hold; the message has the smallest input found for which it does not.
+pub fn run(target: &Target, likely: &impl Strategy<Value = Vec<u8>>) {
+    replay(target);
+    let seed = number("FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let seconds = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(0));
+    #[expect(clippy::print_stderr, reason = "whoever repeats a run needs it")]
+    {
+        eprintln!("{}: FUZZ_SEED={seed}", target.name);
+    }
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 10_000,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, random);
+    let end = Instant::now() + seconds;
+    loop {
+        let outcome = runner.run(likely, |input| {
+            (target.judge)(&input);
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(TestError::Fail(why, input)) => panic!(
+                "{}, FUZZ_SEED={seed}: {why}\ninput: {}",
+                target.name,
+                input.escape_ascii()
+            ),
+            Err(error) => panic!("{}: {error}", target.name),
+        }
+        if Instant::now() >= end {
+            return;
+        }
+    }
+}
+
+/// Gives the target what was found in earlier runs.
+fn replay(target: &Target) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let entries = fs::read_dir(root.join(target.name)).expect("a target has a corpus");
+    let mut replayed = 0;
+    for entry in entries {
+        let input = fs::read(entry.expect("an entry").path()).expect("an input");
+        (target.judge)(&input);
+        replayed += 1;
+    }
+    assert!(replayed > 0, "{} has an empty corpus", target.name);
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+#[test]
+fn every_target_has_a_name_of_its_own_and_a_corpus() {
+    let targets = super::targets();
+    let names: std::collections::BTreeSet<_> = targets.iter().map(|target| target.name).collect();
+    assert_eq!(names.len(), targets.len());
+    for target in targets {
+        replay(target);
+    }
+}
