@@ -2,17 +2,14 @@
 // server says how it is, and goes on by itself once there is space again.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { refusal } from '../lib/client.mjs';
-import { dice, sized } from '../lib/faults.mjs';
+import { dice } from '../lib/faults.mjs';
 import { FULL_DISKS } from '../lib/full-disk.mjs';
 import { probe } from '../lib/http.mjs';
-import { Ledger } from '../lib/ledger.mjs';
+import { ANSWER_MS, Ledger } from '../lib/ledger.mjs';
 import { person } from '../lib/people.mjs';
 import { freePort, startServer, tempDir } from '../lib/server.mjs';
 import { company } from '../lib/voices.mjs';
 import { eventually } from '../lib/wait.mjs';
-
-const TIMES = sized(2, 20);
 
 /** Room for a part of a page, or for some pages of the log of transactions. */
 const ROOM = 40_000;
@@ -27,7 +24,7 @@ async function round(everyone) {
 const readiness = async ({ url }) => (await probe(`${url}/readyz`)).status;
 
 describe('while', () => {
-  for (const [what, disk] of Object.entries(FULL_DISKS)) {
+  for (const [what, { disk, times }] of Object.entries(FULL_DISKS)) {
     test(`${what} sends are refused and nothing is lost; afterwards all is well without a restart`, async (t) => {
       const chance = dice(t);
       const path = `${await tempDir(t)}/chat.db`;
@@ -38,7 +35,7 @@ describe('while', () => {
       const everyone = await company(t, server, ledger, { chats: 1 });
       const somebody = await person(t, server, 'somebody');
 
-      for (let times = 0; times < TIMES; times++) {
+      for (let time = 0; time < times; time++) {
         assert.deepEqual(new Set(await round(everyone)), new Set(['acknowledged']));
         await fill(server, chance.below(ROOM));
         let codes = new Set();
@@ -47,11 +44,15 @@ describe('while', () => {
           codes.forEach((code) => assert.ok(['acknowledged', 'unavailable'].includes(code), code));
         }
         assert.deepEqual(codes, new Set(['unavailable']), 'every dialect says that the store cannot be used');
-        const { code } = await refusal(somebody.socket, 'create-chat', { chat: { name: 'Tea' }, users: [somebody.id] });
-        assert.equal(code, 'unavailable');
+        const tea = { chat: { name: 'Tea' }, users: [somebody.id] };
+        const { error } = await somebody.socket.timeout(ANSWER_MS).emitWithAck('create-chat', tea);
         await everyone.assertWhole(server);
         assert.equal((await probe(`${server.url}/livez`)).status, 200);
-        assert.equal(await readiness(server), 503);
+        const isReady = await readiness(server) === 200;
+        // Later the log of transactions may begin anew within its own length, which makes room indeed.
+        if (time === 0 || error) assert.equal(error?.code, 'unavailable');
+        if (time === 0) assert.ok(!isReady);
+        if (isReady) assert.ok((await round(everyone)).includes('acknowledged'), 'ready means ready');
 
         await free(server);
         await eventually(async () => await readiness(server) === 200, 'the server is ready again');

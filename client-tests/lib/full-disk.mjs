@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sized } from './faults.mjs';
 import { preloaded } from './preload.mjs';
 
 /**
@@ -87,4 +88,11 @@ async function withLimit(owner, store) {
   };
 }
 
-export const FULL_DISKS = { 'no space is left on the disk': withoutSpace, 'files may not grow any more': withLimit };
+/**
+ * What a full disk can be, and how often one test may have it: an old store's log of transactions begins anew within the
+ * length that it has, and then no file has to grow.
+ */
+export const FULL_DISKS = {
+  'no space is left on the disk': { disk: withoutSpace, times: sized(2, 20) },
+  'files may not grow any more': { disk: withLimit, times: 2 },
+};
