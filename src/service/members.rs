@@ -109,6 +109,10 @@ impl Service {
                 .map(Arc::new),
             false => None,
         };
+        if roster.is_of_event() && event_chat.is_none() {
+            // It was deleted meanwhile.
+            return Err(access::no_chat(chat));
+        }
         Ok(Reply::Read(MarkedRead {
             chat: id,
             moved,
