@@ -1,0 +1,259 @@
+//! Exactly-once and same-order check of one room.
+//!
+//! The room's order is the order in which positions are first seen by any member. A member that meets a
+//! position ahead of its cursor leaves holes; a hole filled later is an order violation; a hole never filled is
+//! a loss; a position met twice is a duplicate.
+
+use std::collections::HashSet;
+
+#[derive(Debug, PartialEq, Clone, Copy)]
+pub enum Seen {
+    First,
+    InOrder,
+    OutOfOrder,
+    Duplicate,
+    Unknown,
+}
+
+#[derive(Default)]
+struct Cursor {
+    next: u32,
+    holes: HashSet<u32>,
+}
+
+pub struct RoomCheck {
+    /// canonical order: (sender, seq)
+    order: Vec<(u32, u32)>,
+    /// per sender, per seq: canonical position + 1, 0 for not seen
+    pos: Vec<Vec<u32>>,
+    acked: Vec<Vec<bool>>,
+    cursors: Vec<Cursor>,
+    pub duplicates: u64,
+    pub order_violations: u64,
+    /// deliveries that are not duplicates
+    pub unique: u64,
+}
+
+#[derive(Default, Debug, PartialEq, Clone, Copy)]
+pub struct RoomResult {
+    /// acked messages x members that were never delivered
+    pub lost: u64,
+    /// messages that no member saw though they were acked
+    pub acked_never_delivered: u64,
+    /// messages that were delivered though never acked
+    pub delivered_unacked: u64,
+}
+
+impl RoomCheck {
+    pub fn new(members: usize, senders: usize) -> RoomCheck {
+        RoomCheck {
+            order: Vec::new(),
+            pos: vec![Vec::new(); senders],
+            acked: vec![Vec::new(); senders],
+            cursors: (0..members).map(|_| Cursor::default()).collect(),
+            duplicates: 0,
+            order_violations: 0,
+            unique: 0,
+        }
+    }
+
+    pub fn members(&self) -> usize {
+        self.cursors.len()
+    }
+
+    pub fn sent(&mut self, sender: usize) {
+        self.pos[sender].push(0);
+        self.acked[sender].push(false);
+    }
+
+    /// False when this message was acked before, or never sent.
+    pub fn ack(&mut self, sender: usize, seq: u32) -> bool {
+        match self.acked[sender].get_mut(seq as usize) {
+            Some(a) if !*a => {
+                *a = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    pub fn deliver(&mut self, member: usize, sender: usize, seq: u32) -> Seen {
+        let Some(slot) = self
+            .pos
+            .get_mut(sender)
+            .and_then(|p| p.get_mut(seq as usize))
+        else {
+            return Seen::Unknown;
+        };
+        let mut first = false;
+        if *slot == 0 {
+            self.order.push((sender as u32, seq));
+            *slot = self.order.len() as u32;
+            first = true;
+        }
+        let k = *slot - 1;
+        let cur = &mut self.cursors[member];
+        if k >= cur.next {
+            for h in cur.next..k {
+                cur.holes.insert(h);
+            }
+            cur.next = k + 1;
+            self.unique += 1;
+            if first {
+                Seen::First
+            } else {
+                Seen::InOrder
+            }
+        } else if cur.holes.remove(&k) {
+            self.order_violations += 1;
+            self.unique += 1;
+            Seen::OutOfOrder
+        } else {
+            self.duplicates += 1;
+            Seen::Duplicate
+        }
+    }
+
+    pub fn finish(&self) -> RoomResult {
+        let mut r = RoomResult::default();
+        let is_acked = |p: u32| {
+            let (s, q) = self.order[p as usize];
+            self.acked[s as usize][q as usize]
+        };
+        for c in &self.cursors {
+            for &h in &c.holes {
+                r.lost += is_acked(h) as u64;
+            }
+            for p in c.next..self.order.len() as u32 {
+                r.lost += is_acked(p) as u64;
+            }
+        }
+        for p in 0..self.order.len() as u32 {
+            r.delivered_unacked += !is_acked(p) as u64;
+        }
+        for (p, a) in self.pos.iter().zip(&self.acked) {
+            for (p, a) in p.iter().zip(a) {
+                if *a && *p == 0 {
+                    r.acked_never_delivered += 1;
+                    r.lost += self.cursors.len() as u64;
+                }
+            }
+        }
+        r
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(members: usize, msgs: u32) -> RoomCheck {
+        let mut r = RoomCheck::new(members, 1);
+        for q in 0..msgs {
+            r.sent(0);
+            assert!(r.ack(0, q));
+        }
+        r
+    }
+
+    #[test]
+    fn clean_run() {
+        let mut r = room(3, 10);
+        for q in 0..10 {
+            for m in 0..3 {
+                r.deliver(m, 0, q);
+            }
+        }
+        assert_eq!((r.duplicates, r.order_violations, r.unique), (0, 0, 30));
+        assert_eq!(r.finish(), RoomResult::default());
+    }
+
+    #[test]
+    fn members_may_lag_behind_each_other() {
+        let mut r = room(2, 10);
+        (0..10).for_each(|q| {
+            r.deliver(0, 0, q);
+        });
+        (0..10).for_each(|q| {
+            r.deliver(1, 0, q);
+        });
+        assert_eq!((r.duplicates, r.order_violations), (0, 0));
+        assert_eq!(r.finish().lost, 0);
+    }
+
+    #[test]
+    fn loss_in_the_middle_and_at_the_end() {
+        let mut r = room(2, 5);
+        (0..5).for_each(|q| {
+            r.deliver(0, 0, q);
+        });
+        [0, 1, 3].iter().for_each(|&q| {
+            r.deliver(1, 0, q);
+        });
+        assert_eq!(r.order_violations, 0);
+        assert_eq!(r.finish().lost, 2);
+    }
+
+    #[test]
+    fn acked_but_delivered_to_nobody() {
+        let mut r = room(4, 2);
+        (0..4).for_each(|m| {
+            r.deliver(m, 0, 0);
+        });
+        assert_eq!(
+            r.finish(),
+            RoomResult {
+                lost: 4,
+                acked_never_delivered: 1,
+                delivered_unacked: 0
+            }
+        );
+    }
+
+    #[test]
+    fn duplicate() {
+        let mut r = room(1, 2);
+        assert_eq!(r.deliver(0, 0, 0), Seen::First);
+        assert_eq!(r.deliver(0, 0, 1), Seen::First);
+        assert_eq!(r.deliver(0, 0, 0), Seen::Duplicate);
+        assert_eq!((r.duplicates, r.unique), (1, 2));
+    }
+
+    #[test]
+    fn swapped_for_one_member() {
+        let mut r = room(2, 3);
+        for q in [0, 1, 2] {
+            r.deliver(0, 0, q);
+        }
+        for q in [0, 2, 1] {
+            r.deliver(1, 0, q);
+        }
+        assert_eq!(r.order_violations, 1);
+        assert_eq!(r.finish().lost, 0);
+    }
+
+    #[test]
+    fn two_senders_interleaved_differently() {
+        let mut r = RoomCheck::new(2, 2);
+        r.sent(0);
+        r.sent(1);
+        r.ack(0, 0);
+        r.ack(1, 0);
+        r.deliver(0, 0, 0);
+        r.deliver(0, 1, 0);
+        r.deliver(1, 1, 0);
+        assert_eq!(r.deliver(1, 0, 0), Seen::OutOfOrder);
+    }
+
+    #[test]
+    fn delivered_without_ack_and_unknown() {
+        let mut r = RoomCheck::new(1, 1);
+        r.sent(0);
+        assert_eq!(r.deliver(0, 0, 0), Seen::First);
+        assert_eq!(r.deliver(0, 0, 9), Seen::Unknown);
+        assert_eq!(r.finish().delivered_unacked, 1);
+        assert!(r.ack(0, 0));
+        assert!(!r.ack(0, 0));
+    }
+}
