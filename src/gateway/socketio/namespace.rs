@@ -90,13 +90,12 @@ impl Namespace {
 
         let (heard, requests) = (Arc::clone(&conversation), self.requests);
         socket.on_fallback(move |Heard(event)| {
-            let unattended = heard.queue(event);
-            let attend = unattended.then(|| requests.track_future(Arc::clone(&heard).attend()));
-            async move {
-                if let Some(attend) = attend {
-                    attend.await;
-                }
+            if heard.queue(event) {
+                requests.spawn(Arc::clone(&heard).attend());
             }
+            // The library makes a task of what is returned for every event: so that is nothing,
+            // rather than the whole conversation.
+            std::future::ready(())
         });
         let (left, sessions) = (Arc::clone(&conversation), Arc::clone(&self.sessions));
         socket.on_disconnect(move |reason: DisconnectReason| {
