@@ -5,6 +5,7 @@
 mod conversation;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod head;
 mod marketplace;
 mod namespace;
 mod packet;
