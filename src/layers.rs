@@ -40,7 +40,7 @@ const AT_HOME: [(&str, &[&str]); 23] = [
         "axum",
         &["gateway", "server.rs", "config.rs", "config", "check.rs"],
     ),
-    ("hyper", &["check.rs"]),
+    ("hyper", &["check.rs", "gateway/socketio"]),
     ("indicatif", &["copy.rs"]),
     ("tower_http", &["gateway"]),
     ("utoipa", &["gateway/rest"]),

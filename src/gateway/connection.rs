@@ -173,7 +173,9 @@ impl Connection {
             let Some(command) = self.seat.listener.opening() else {
                 return Ok(());
             };
-            let reply = limited(self.desk.service.execute(&identity, command)).await?;
+            // Boxed: it happens once, and whoever greets may stay for days.
+            let reply = limited(self.desk.service.execute(&identity, command));
+            let reply = Box::pin(reply).await?;
             self.seat.listener.opened(reply, &mut |frame| {
                 // A connection that takes no more answers is being closed.
                 let _ = self.seat.outbox.answer(frame);

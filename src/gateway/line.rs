@@ -289,7 +289,6 @@ impl WatchedStream {
         context: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        self.line.0.writer.register(context.waker());
         if self.line.has(CUT) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -308,6 +307,12 @@ impl WatchedStream {
             return Poll::Ready(written);
         }
         self.line.raise(BLOCKED);
+        // Only who waits is to be woken: a waker keeps its whole task in memory, and the one
+        // that wrote the answer to an upgrade has ended. Who cuts in between is seen below.
+        self.line.0.writer.register(context.waker());
+        if self.line.has(CUT) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let stall = self
             .stall
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALL)));

@@ -197,3 +197,21 @@ async fn what_is_written_prolongs_only_the_time_of_those_who_were_served() {
         assert_eq!(began.elapsed().as_secs(), seconds);
     }
 }
+
+/// A task, as far as it can be woken.
+struct Task;
+
+impl std::task::Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test]
+async fn a_task_that_has_written_is_not_kept() {
+    let (mut server, _client) = pair().await;
+    let task = Arc::new(Task);
+    let waker = std::task::Waker::from(Arc::clone(&task));
+    let written = Pin::new(&mut server).poll_write(&mut Context::from_waker(&waker), b"an answer");
+    assert!(matches!(written, Poll::Ready(Ok(9))));
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 1);
+}

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use self::conversation::Conversation;
@@ -18,6 +19,7 @@ use self::upgrade::Guest;
 use crate::gateway::dialect::Frame;
 use crate::gateway::line::Line;
 use crate::hub::{Closed, Next, Outbox};
+use crate::model::Error;
 use crate::telemetry::Ending;
 
 pub use upgrade::RawServer;
@@ -111,10 +113,20 @@ impl From<End> for Ending {
     }
 }
 
-/// Serves a connection from its upgrade to its end.
-async fn serve(socket: WebSocket, guest: Guest, line: Line) {
-    let (mut sink, mut stream) = socket.split();
-    let end = match guest.sit_down().await {
+/// Seats somebody whose connection has just been upgraded, and serves it in a task of its own:
+/// this one, with all that the upgrade and the beginning need, is gone while the client stays.
+async fn begin(socket: WebSocket, guest: Guest, line: Line, tasks: TaskTracker) {
+    let seated = guest.sit_down().await.map(Box::new);
+    tasks.spawn(serve(socket.split(), seated, line));
+}
+
+/// Serves a connection from its beginning to its end.
+async fn serve(
+    (mut sink, mut stream): (Sink, Stream),
+    seated: Result<Box<Conversation>, Error>,
+    line: Line,
+) {
+    let end = match seated {
         Ok(conversation) => converse(&mut sink, &mut stream, &conversation).await,
         Err(error) => {
             info!(%error, "a connection could not begin");
@@ -254,5 +266,21 @@ async fn unless_lagging(
                 Some(Closed::ShuttingDown) | None => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How large the state of a task is that begins with this function.
+    fn size<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_silent_client_costs_little_more_than_its_buffers() {
+        // What a request needs stands in a box of its own, as long as the request is served.
+        assert!(size(serve) <= 2048, "{} bytes", size(serve));
     }
 }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+use super::head;
 use crate::gateway::line::{Line, WeakLine};
 use crate::telemetry::{Presence, Transport};
 
@@ -256,7 +257,17 @@ pub async fn watch(
             session.came();
         }
     }
+    if keeps_head(&request) {
+        return next.run(head::slim(request)).await;
+    }
     next.run(request).await
+}
+
+/// Whether the library keeps the head of this request: it opens a session, or a WebSocket.
+fn keeps_head(request: &Request) -> bool {
+    let parameters = Query::<Parameters>::try_from_uri(request.uri());
+    let goes_on = parameters.is_ok_and(|Query(it)| it.sid.is_some() && !it.is_websocket());
+    request.method() == Method::GET && request.uri().path().starts_with("/socket.io") && !goes_on
 }
 
 /// What Engine.IO says of a session that it does not know.

@@ -88,7 +88,8 @@ impl Conversation {
                 }
                 Heard::Ask(command, answer) => {
                     let token = self.requests.token();
-                    match self.connection.begin(command).await {
+                    // Boxed: what a request needs is there only while it is served.
+                    match Box::pin(self.connection.begin(command)).await {
                         begun if sends => {
                             sending.push_back(async move { (answer, begun.await, read, token) });
                         }

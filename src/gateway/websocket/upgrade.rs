@@ -16,8 +16,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
+use super::begin;
 use super::conversation::Conversation;
-use super::serve;
 use crate::gateway::connection::{Admitted, Connection, Desk, unauthenticated};
 use crate::gateway::dialect::{ALL, Acks, Dialect, Push, Setting, Talk, Undecided};
 use crate::gateway::limits::Slot;
@@ -30,7 +30,7 @@ use crate::telemetry::Transport;
 const SHARED: &str = "/ws";
 
 /// How much is read from a connection at a time, in bytes; one such buffer per connection.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 
 /// The raw WebSocket server.
 #[derive(Clone)]
@@ -142,7 +142,10 @@ impl RawServer {
             .max_frame_size(self.frame_bytes)
             .max_message_size(self.frame_bytes)
             .read_buffer_size(READ_BUFFER)
-            .on_upgrade(move |socket| pumps.track_future(serve(socket, guest, line)))
+            .on_upgrade(move |socket| {
+                let tasks = pumps.clone();
+                pumps.track_future(begin(socket, guest, line, tasks))
+            })
     }
 
     /// What a dialect is told of a connection: some of it stands in the query.
