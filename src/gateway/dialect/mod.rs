@@ -9,6 +9,7 @@ pub mod cursors;
 pub mod fields;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod json;
 pub mod moments;
 pub mod plain;
 pub mod sought;
@@ -20,11 +21,11 @@ use axum::extract::ws::Utf8Bytes;
 use jiff::tz::TimeZone;
 use parking_lot::MutexGuard;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::model::{ChatId, Clock, Command, ConnectionId, Error, ErrorKind, Notice, Reply, UserId};
 use crate::telemetry::Spoken;
 
+pub use json::Json;
 pub use undecided::Undecided;
 
 /// What one connection makes of what happens: its dialect, and what it has subscribed to.
@@ -146,9 +147,9 @@ pub static ALL: [Dialect; 3] = [by_action::DIALECT, by_type::DIALECT, by_event::
 #[derive(Debug, Clone)]
 pub enum Frame {
     /// A Socket.IO event of this name, with its body.
-    Event(&'static str, Arc<RawValue>),
+    Event(&'static str, Arc<Json>),
     /// The acknowledgement that a Socket.IO client asked for under this number.
-    Ack(i64, Arc<RawValue>),
+    Ack(i64, Arc<Json>),
     /// A text frame of a raw WebSocket.
     Text(Utf8Bytes),
 }

@@ -3,6 +3,7 @@
 //! its public API, each described where the work-around stands.
 
 mod conversation;
+mod encode;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod head;

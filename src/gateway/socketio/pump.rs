@@ -4,21 +4,24 @@
 //! `socketioxide` has one queue per connection, counted in packets: when it is full, packets
 //! are dropped and a healthy client whose ping is due is disconnected. So it is never filled:
 //! frames wait in the outbox, counted in bytes, and go over in bursts while the client takes
-//! them.
+//! them. On a WebSocket the library is only told where they go: see `gateway/line/splice.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
 use socketioxide::socket::Socket;
-use socketioxide::{SendError, SocketError};
+use socketioxide::{SendError, SocketError, TransportType};
 use tracing::info;
 
 use super::conversation::Conversation;
+use super::encode::encoded;
 use crate::gateway::dialect::Frame;
+use crate::gateway::line::{PLACE, Splice};
 use crate::hub::{Closed, Next};
 use crate::telemetry::Ending;
 
@@ -70,11 +73,15 @@ pub async fn run(
 /// Feeds the socket until the outbox is closed; answers why it was.
 async fn feed(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -> Closed {
     let outbox = conversation.connection.outbox();
+    let mut way = None;
     loop {
         if let Some(why) = client_takes_more(conversation).await {
             return why;
         }
-        match burst(socket, conversation).await {
+        if way.is_none() {
+            way = splice(socket, conversation);
+        }
+        match burst(socket, way.as_ref(), conversation).await {
             Fed::Burst => {
                 conversation.session.handed_over();
                 let connection = &conversation.connection;
@@ -117,41 +124,82 @@ enum Fed {
     Closed(Closed),
 }
 
-async fn burst(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -> Fed {
+async fn burst(
+    socket: &Arc<Socket<LocalAdapter>>,
+    way: Option<&Splice>,
+    conversation: &Conversation,
+) -> Fed {
     let outbox = conversation.connection.outbox();
+    let mut spliced = Vec::new();
     let (mut frames, mut bytes) = (0, 0);
-    while frames < BURST_FRAMES && bytes < BURST_BYTES {
+    let fed = loop {
+        if frames == BURST_FRAMES || bytes >= BURST_BYTES {
+            break Fed::Burst;
+        }
         let frame = match outbox.take() {
             Next::Frame(frame) => frame,
-            Next::Empty | Next::Closed(_) if frames > 0 => break,
-            Next::Empty => return Fed::Nothing,
+            Next::Empty | Next::Closed(_) if frames > 0 => break Fed::Burst,
+            Next::Empty => break Fed::Nothing,
             Next::Closed(why) => return Fed::Closed(why),
         };
+        frames += 1;
+        bytes += frame.weight();
+        if way.is_some() {
+            spliced.extend(encoded(socket.ns(), &frame));
+            continue;
+        }
         match emit(socket, &frame) {
-            Ok(()) => {
-                frames += 1;
-                bytes += frame.weight();
-            }
+            Ok(()) => {}
             Err(SendError::Socket(SocketError::InternalChannelFull)) => {
                 outbox.put_back(frame);
                 tokio::time::sleep(FULL).await;
-                break;
+                break Fed::Burst;
             }
             Err(_) => return Fed::Closed(Closed::Gone),
         }
+    };
+    match way {
+        Some(way) => send(socket, way, spliced).await.unwrap_or(fed),
+        None => fed,
     }
-    Fed::Burst
+}
+
+/// The way past the library, if it is open by now.
+fn splice(socket: &Socket<LocalAdapter>, conversation: &Conversation) -> Option<Splice> {
+    let line = conversation.session.websocket()?;
+    let websocket = socket.transport_type() == TransportType::Websocket;
+    (websocket && line.splices()).then(|| line.splice())
+}
+
+/// Has these frames go out where the library gets to writing their place; answers if nothing
+/// goes out any more.
+async fn send(socket: &Socket<LocalAdapter>, way: &Splice, frames: Vec<Bytes>) -> Option<Fed> {
+    if !way.add(frames) {
+        return None;
+    }
+    loop {
+        match socket.emit(PLACE, &way.number()) {
+            Ok(()) => {
+                way.called();
+                return None;
+            }
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                tokio::time::sleep(FULL).await;
+            }
+            Err(_) => return Some(Fed::Closed(Closed::Gone)),
+        }
+    }
 }
 
 fn emit(socket: &Arc<Socket<LocalAdapter>>, frame: &Frame) -> Result<(), SendError> {
     match frame {
-        Frame::Event(name, body) => socket.emit(name, &**body),
+        Frame::Event(name, body) => socket.emit(name, &***body),
         Frame::Ack(number, body) => {
             // The extractor is the library's only way to an acknowledgement, and it can be
             // asked again: one that did not get through is not lost.
             let mut nothing = Value::Bytes(bytes::Bytes::new());
             match AckSender::from_message_parts(socket, &mut nothing, &Some(*number)) {
-                Ok(ack) => ack.send(&**body),
+                Ok(ack) => ack.send(&***body),
                 Err(never) => match never {},
             }
         }

@@ -144,6 +144,11 @@ impl Session {
         }
     }
 
+    /// The line of the WebSocket, if it has one by now.
+    pub fn websocket(&self) -> Option<Line> {
+        self.websocket.lock().clone()
+    }
+
     /// Stops reading what the client sends, where that holds up nobody else.
     pub fn hold(&self) {
         if let Some(line) = &*self.websocket.lock() {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
-use crate::gateway::dialect::Frame;
 use crate::gateway::dialect::sought::Numbered;
+use crate::gateway::dialect::{Frame, Json};
 use crate::model::{ChatPk, Error, ErrorKind, Membership, Message, Room, User, UserPk, pair};
 
 /// How frames are wrapped: as the request was that they are due to.
@@ -269,9 +269,8 @@ impl Bodies<'_> {
     }
 
     /// A room, to be put into many frames.
-    pub(super) fn encoded_room(self, room: &Room) -> Arc<RawValue> {
-        let body = to_raw_value(&self.room(room));
-        body.map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from)
+    pub(super) fn encoded_room(self, room: &Room) -> Arc<Json> {
+        Json::of(&self.room(room))
     }
 }
 

@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::{DEBUG_INFO, Framing};
-use crate::gateway::dialect::Frame;
+use crate::gateway::dialect::{Frame, Json};
 use crate::model::{
     Access, ChatId, Error, Event, EventChat, EventPk, EventTalk, Marketplace, Message, Seq, Side,
     User, UserId, UserPk,
 };
 
 /// `initial_data` for this user: an entry per event, the latest activity first.
-pub(super) fn initial_data(user: UserId, market: &Marketplace) -> Arc<RawValue> {
+pub(super) fn initial_data(user: UserId, market: &Marketplace) -> Arc<Json> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for talk in &market.talks {
         let event = &talk.chat.event;
@@ -33,12 +32,12 @@ pub(super) fn initial_data(user: UserId, market: &Marketplace) -> Arc<RawValue> 
     }
     // Stable: events with chats keep the order in which the latest of those were active.
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.active_at));
-    json(&entries)
+    Json::of(&entries)
 }
 
 /// `chat_updates` as this side is told.
-pub(super) fn chat_updates(side: Side, chat: &EventChat, news: Option<&Message>) -> Arc<RawValue> {
-    json(&Update {
+pub(super) fn chat_updates(side: Side, chat: &EventChat, news: Option<&Message>) -> Arc<Json> {
+    Json::of(&Update {
         event: EventBody::of(&chat.event),
         event_owner_id: chat.event.owner.pk,
         chat: ChatBody {
@@ -52,17 +51,17 @@ pub(super) fn chat_updates(side: Side, chat: &EventChat, news: Option<&Message>)
 }
 
 /// `chat_unread` as this side is told.
-pub(super) fn chat_unread(side: Side, chat: &EventChat) -> Arc<RawValue> {
-    json(&Unread {
+pub(super) fn chat_unread(side: Side, chat: &EventChat) -> Arc<Json> {
+    Json::of(&Unread {
         chat_id: chat.chat,
         counts: Counts::of(side, chat),
     })
 }
 
 /// `history` of this chat.
-pub(super) fn history(chat: ChatId, messages: &[Message]) -> Arc<RawValue> {
+pub(super) fn history(chat: ChatId, messages: &[Message]) -> Arc<Json> {
     let body = |message| MessageBody::within(message);
-    json(&History {
+    Json::of(&History {
         chat_id: chat,
         messages: messages.iter().filter_map(body).collect(),
     })
@@ -70,21 +69,16 @@ pub(super) fn history(chat: ChatId, messages: &[Message]) -> Arc<RawValue> {
 
 /// `debug_info`: why the request of this name was refused.
 pub fn refused(framing: Framing, event: &str, error: &Error) -> Frame {
-    framing.frame(DEBUG_INFO, json(&Debug::of(event, error)))
+    framing.frame(DEBUG_INFO, Json::of(&Debug::of(event, error)))
 }
 
 /// The same in an acknowledgement: as every Socket.IO client of this server finds it, and as
 /// `debug_info` says it.
-pub fn acknowledged(event: &str, error: &Error) -> Arc<RawValue> {
-    json(&Refusal {
+pub fn acknowledged(event: &str, error: &Error) -> Arc<Json> {
+    Json::of(&Refusal {
         error: Debug::of(event, error),
         debug: Debug::of(event, error),
     })
-}
-
-fn json(body: &impl Serialize) -> Arc<RawValue> {
-    // These structs hold strings, numbers and lists: there is nothing that JSON cannot say.
-    to_raw_value(body).map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from)
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::plain::Plain;
-use super::{Dialect, Encoded, Frame, Heard, Listener, Setting, Talk};
+use super::{Dialect, Encoded, Frame, Heard, Json, Listener, Setting, Talk};
 use crate::model::{Command, Error, Notice, Reply};
 use crate::telemetry::Spoken;
 
@@ -63,7 +63,7 @@ pub enum Framing {
 
 impl Framing {
     /// A body under its name, as a frame.
-    pub fn frame(self, name: &'static str, body: Arc<RawValue>) -> Frame {
+    pub fn frame(self, name: &'static str, body: Arc<Json>) -> Frame {
         match self {
             Self::SocketIo => Frame::Event(name, body),
             Self::Raw => {

@@ -6,10 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::value::RawValue;
 
 use super::{CHAT_UNREAD, CHAT_UPDATES, Framing, HISTORY, INITIAL_DATA, Question, answers};
-use crate::gateway::dialect::{Encoded, Frame, Listener};
+use crate::gateway::dialect::{Encoded, Frame, Json, Listener};
 use crate::model::{
     ChatId, Command, EventChat, EventTalk, Fact, Marketplace, Message, Notice, Reply, Sent, Seq,
     Side, Standing, UserId,
@@ -84,7 +83,7 @@ impl Visitor {
     }
 
     /// The body that answers a request: what an acknowledgement carries.
-    pub fn body(&self, question: &Question, reply: &Reply) -> Option<Arc<RawValue>> {
+    pub fn body(&self, question: &Question, reply: &Reply) -> Option<Arc<Json>> {
         Some(match (question, reply) {
             (Question::Message, Reply::Sent(sent)) => {
                 let message = sent.message();

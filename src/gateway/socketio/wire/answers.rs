@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::{CREATE_CHAT, CREATE_USER, EXCEPTION, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE, SYNC};
-use crate::gateway::dialect::Frame;
 use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::moments::time;
 use crate::gateway::dialect::sought::{Chats, Part, Sought};
+use crate::gateway::dialect::{Frame, Json};
 use crate::model::{
     Chat, ChatId, ChatPage, Error, Fact, Message, MessageId, MessagePage, Missed, Reply, Seq, User,
     UserId,
@@ -28,23 +27,23 @@ pub(super) fn encode(fact: &Fact) -> Option<Frame> {
 
 /// The answer to a request: the name of the event, and its body. `None`: to something that
 /// this dialect cannot ask.
-pub fn answer(reply: &Reply) -> Option<(&'static str, Arc<RawValue>)> {
+pub fn answer(reply: &Reply) -> Option<(&'static str, Arc<Json>)> {
     let user = |user| UserAnswer {
         user: UserBody::of(user),
     };
     Some(match reply {
-        Reply::User(found) => (CREATE_USER, json(&user(found))),
-        Reply::Chat(chat) => (CREATE_CHAT, json(&chat_answer(chat))),
-        Reply::Chats(page) => (LIST_CHATS, json(&ChatsAnswer::of(page))),
-        Reply::Messages(page, _) => (LIST_MESSAGES, json(&MessagesAnswer::of(page))),
-        Reply::Sent(sent) => (NEW_MESSAGE, json(&MessageBody::of(sent.message()))),
+        Reply::User(found) => (CREATE_USER, Json::of(&user(found))),
+        Reply::Chat(chat) => (CREATE_CHAT, Json::of(&chat_answer(chat))),
+        Reply::Chats(page) => (LIST_CHATS, Json::of(&ChatsAnswer::of(page))),
+        Reply::Messages(page, _) => (LIST_MESSAGES, Json::of(&MessagesAnswer::of(page))),
+        Reply::Sent(sent) => (NEW_MESSAGE, Json::of(&MessageBody::of(sent.message()))),
         _ => return None,
     })
 }
 
 /// The answer to a `sync`.
-pub(super) fn synced(sought: &Sought, synced: &[Option<Missed>]) -> Arc<RawValue> {
-    json(&sought.answer(synced, MessageBody::of))
+pub(super) fn synced(sought: &Sought, synced: &[Option<Missed>]) -> Arc<Json> {
+    Json::of(&sought.answer(synced, MessageBody::of))
 }
 
 /// What a client is told first that has said what it knows: the messages that it has missed,
@@ -72,8 +71,8 @@ pub(super) fn replay(sought: &Sought, synced: &[Option<Missed>]) -> Vec<Frame> {
 }
 
 /// An error as the body of an acknowledgement.
-pub fn refusal(error: &Error) -> Arc<RawValue> {
-    json(&Refusal {
+pub fn refusal(error: &Error) -> Arc<Json> {
+    Json::of(&Refusal {
         error: ErrorBody::of(error),
     })
 }
@@ -90,12 +89,7 @@ pub fn exception(name: &str, error: &Error) -> Frame {
 }
 
 fn event(name: &'static str, body: &impl Serialize) -> Frame {
-    Frame::Event(name, json(body))
-}
-
-fn json(body: &impl Serialize) -> Arc<RawValue> {
-    // These structs hold strings, numbers and lists: there is nothing that JSON cannot say.
-    to_raw_value(body).map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from)
+    Frame::Event(name, Json::of(body))
 }
 
 #[derive(Serialize)]

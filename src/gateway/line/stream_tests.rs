@@ -3,8 +3,11 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::gateway::limits::{LimitSettings, Proxies};
+use crate::gateway::line::PLACE;
 
 async fn pair() -> (WatchedStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -214,4 +217,65 @@ async fn a_task_that_has_written_is_not_kept() {
     assert!(matches!(written, Poll::Ready(Ok(9))));
     drop(waker);
     assert_eq!(Arc::strong_count(&task), 1);
+}
+
+/// A short frame of a WebSocket, as a server sends it.
+fn frame(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).expect("short");
+    [&[0x81, length], text.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn frames_come_out_where_the_library_writes_their_place() {
+    let (mut server, mut client) = pair().await;
+    assert!(!server.line.splices());
+    server
+        .write_all(b"HTTP/1.1 101\r\n\r\n")
+        .await
+        .expect("room");
+    server.flush().await.expect("room");
+    server.write_all(&frame("40{}")).await.expect("room");
+    assert!(server.line.splices(), "the library has spoken");
+    let splice = server.line.splice();
+    // More than a connection takes at once, so that it is written in many pieces.
+    let large: Vec<Bytes> = (0..64_u8).map(|byte| vec![byte; 100_000].into()).collect();
+    assert!(splice.add(large.clone()));
+    let place = frame(&format!(r#"42["{PLACE}",{}]"#, splice.number()));
+    let around = [frame("2"), place, frame("43[]")].concat();
+    let expected = [b"HTTP/1.1 101\r\n\r\n".to_vec(), frame("40{}"), frame("2")];
+    let expected = [expected.concat(), large.concat(), frame("43[]")].concat();
+    let mut read = vec![0; expected.len()];
+    let (written, taken) = tokio::join!(
+        async {
+            server.write_all(&around).await?;
+            server.flush().await
+        },
+        client.read_exact(&mut read),
+    );
+    written.expect("the client reads");
+    taken.expect("the server writes");
+    assert!(read == expected, "in order and whole");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_blocks_the_line_under_spliced_frames_too() {
+    let (mut server, _client) = pair().await;
+    server.flush().await.expect("room");
+    assert!(!server.line.splices());
+    server.flush().await.expect("room");
+    server.write_all(&frame("40{}")).await.expect("room");
+    let splice = server.line.splice();
+    let place = frame(&format!(r#"42["{PLACE}",{}]"#, splice.number()));
+    let mut written = 0;
+    while !server.line.has(BLOCKED) {
+        splice.add([vec![0; 1 << 20].into()]);
+        let flushed = async {
+            server.write_all(&place).await?;
+            server.flush().await
+        };
+        let quiet = Duration::from_millis(300);
+        let _ = tokio::time::timeout(quiet, flushed).await;
+        written += 1;
+        assert!(written < 100, "a connection has bounds");
+    }
 }
