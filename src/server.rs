@@ -213,6 +213,7 @@ impl Parts {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&desk.hub),
             store: Arc::clone(&store),
+            outbox: desk.outbox,
             metrics,
         };
         let (tasks, sealed) = (TaskTracker::new(), CancellationToken::new());

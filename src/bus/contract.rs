@@ -30,7 +30,8 @@ fn notice(pk: i64) -> Notice {
 }
 
 async fn next_notice(bus: &dyn Bus) -> Option<Notice> {
-    bus.next().await.map(|notice| (*notice).clone())
+    let next = bus.next(1).await;
+    next.first().map(|notice| (**notice).clone())
 }
 
 async fn a_node_hears_what_it_says_itself_in_order(bus: &dyn Bus) {
@@ -43,13 +44,24 @@ async fn a_node_hears_what_it_says_itself_in_order(bus: &dyn Bus) {
     }
 }
 
+async fn what_waits_is_heard_together_up_to_a_limit(bus: &dyn Bus) {
+    for pk in 1..=5 {
+        bus.publish(notice(pk)).await.expect("an open bus");
+    }
+    for pks in [vec![1, 2, 3], vec![4, 5]] {
+        let next = bus.next(3).await;
+        let next: Vec<_> = next.iter().map(|notice| pk((**notice).clone())).collect();
+        assert_eq!(next, pks);
+    }
+}
+
 async fn what_was_said_before_closing_is_still_heard(bus: &dyn Bus) {
     bus.publish(notice(1)).await.expect("an open bus");
     bus.close();
     let refused = bus.publish(notice(2)).await;
     assert!(matches!(refused, Err(BusError::Closed)));
     assert_eq!(next_notice(bus).await.map(pk), Some(1));
-    assert!(bus.next().await.is_none());
+    assert!(bus.next(1).await.is_empty());
 }
 
 fn pk(notice: Notice) -> i64 {
@@ -78,5 +90,6 @@ contract!(
     local,
     Local::default(),
     a_node_hears_what_it_says_itself_in_order,
+    what_waits_is_heard_together_up_to_a_limit,
     what_was_said_before_closing_is_still_heard,
 );

@@ -36,8 +36,11 @@ impl Bus for Local {
         sent.map_err(|_| BusError::Closed)
     }
 
-    async fn next(&self) -> Option<Arc<Notice>> {
-        self.receiver.lock().await.recv().await
+    async fn next(&self, limit: usize) -> Vec<Arc<Notice>> {
+        let mut notices = Vec::new();
+        let mut receiver = self.receiver.lock().await;
+        receiver.recv_many(&mut notices, limit).await;
+        notices
     }
 
     fn close(&self) {

@@ -22,9 +22,10 @@ pub trait Bus: Send + Sync {
     /// reach this node's own reader in that order.
     async fn publish(&self, notice: Notice) -> Result<(), BusError>;
 
-    /// The next notice for this node; `None` once the bus is closed and all has been
-    /// read. One reader only: a second one takes turns with it.
-    async fn next(&self) -> Option<Arc<Notice>>;
+    /// The next notices for this node, as many as there are but at most `limit`; none once the
+    /// bus is closed and all has been read. Nothing is lost if this is not waited for. One
+    /// reader only: a second one takes turns with it.
+    async fn next(&self, limit: usize) -> Vec<Arc<Notice>>;
 
     /// Takes no more notices; what it has can still be read.
     fn close(&self);

@@ -70,6 +70,7 @@ impl House {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&desk.hub),
             store,
+            outbox: desk.outbox,
             metrics,
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -153,6 +153,11 @@ impl Line {
         }
     }
 
+    /// Whether the client takes what is written, as far as is known.
+    pub fn is_clear(&self) -> bool {
+        !self.has(BLOCKED | CUT | HUNG_UP)
+    }
+
     /// Returns once the client takes what is written, or the line is cut.
     pub async fn unblocked(&self) {
         loop {

@@ -5,6 +5,7 @@
 mod outbox;
 mod seat;
 mod start;
+mod telling;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -12,16 +13,15 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use crate::gateway::dialect::Encoded;
 use crate::model::{
     Chat, ChatId, ConnectionId, Fact, Membership, Notice, Policy, Seq, Standing, UserId,
 };
 
-pub use outbox::{Closed, Fill, Next, Outbox, OutboxLimits};
+pub use outbox::{Closed, Fill, Next, Outbox, OutboxLimits, Outlet};
 pub use seat::Seat;
 use start::{Arrival, Start};
+use telling::tell;
 
 /// All seats of this node.
 #[derive(Default)]
@@ -144,38 +144,30 @@ impl Hub {
         }
     }
 
-    /// Delivers the message `seq` of `chat` to every seat there if it is the next one. An
-    /// earlier one has been delivered, a later one shows that some are missing: the chat has
-    /// fallen behind. Answers the seats whose outboxes are crowded now: to be waited for.
-    pub fn deliver(&self, chat: ChatId, seq: Seq, notice: &Notice) -> Vec<Arc<Seat>> {
+    /// Delivers messages of this chat, in the order of the bus, to every seat there: each if it
+    /// is the next one. An earlier one has been delivered, a later one shows that some are
+    /// missing: the chat has fallen behind. Answers the seats whose outboxes are crowded now: to
+    /// be waited for.
+    pub fn deliver(&self, chat: ChatId, messages: &[Arc<Notice>]) -> Vec<Arc<Seat>> {
         let Some(room) = self.room(chat) else {
             return Vec::new();
         };
         let mut room = room.lock();
-        room.heard = room.heard.max(seq);
-        match room.delivered {
-            Some(delivered) if seq == delivered + 1 => {
-                room.delivered = Some(seq);
-                let notice = room.present(notice);
-                let told = tell(room.seats.values(), &notice);
-                drop(room);
-                self.leave_all(&told.closed);
-                return told.crowded;
-            }
-            Some(delivered) if seq > delivered => {
-                drop(room);
-                self.fall_behind(chat);
-            }
-            Some(_) | None => {}
+        let (due, missing) = room.advance(messages);
+        let told = tell(room.seats.values(), &due);
+        drop(room);
+        if missing {
+            self.fall_behind(chat);
         }
-        Vec::new()
+        self.leave_all(&told.closed);
+        told.crowded
     }
 
     /// A chat was made: seats its members' connections there and tells them.
     pub fn introduce(&self, chat: &Chat, notice: &Notice) {
         let seats = self.seats_of(&chat.members);
         self.admit(&seats, chat.id, 0);
-        let told = tell(seats.iter(), notice);
+        let told = tell(seats.iter(), &[Cow::Borrowed(notice)]);
         self.leave_all(&told.closed);
     }
 
@@ -240,7 +232,7 @@ impl Hub {
             let seated = |id| room.seats.contains_key(id);
             let watchers = room.watchers.iter().filter(|(id, _)| !seated(id));
             let watchers = watchers.map(|(_, seat)| seat);
-            tell(room.seats.values().chain(watchers), &notice)
+            tell(room.seats.values().chain(watchers), &[notice])
         };
         self.leave_all(&told.closed);
     }
@@ -307,6 +299,28 @@ impl Room {
         self.seats.is_empty() && self.watchers.is_empty()
     }
 
+    /// Those of these messages that are to be delivered now, which from now on they are, and
+    /// whether some are missing before others.
+    fn advance<'a>(&mut self, messages: &'a [Arc<Notice>]) -> (Vec<Cow<'a, Notice>>, bool) {
+        let mut due = Vec::with_capacity(messages.len());
+        let mut missing = false;
+        for notice in messages {
+            let Fact::MessageSent(message) = &notice.fact else {
+                continue;
+            };
+            self.heard = self.heard.max(message.seq);
+            match self.delivered {
+                Some(delivered) if message.seq == delivered + 1 => {
+                    self.delivered = Some(message.seq);
+                    due.push(self.present(notice));
+                }
+                Some(delivered) => missing |= message.seq > delivered,
+                None => {}
+            }
+        }
+        (due, missing)
+    }
+
     /// What happened in an event's chat, with how things stand there by now: notices of sends
     /// and of reads overtake each other, and the last one told has to tell the truth.
     fn present<'a>(&mut self, notice: &'a Notice) -> Cow<'a, Notice> {
@@ -320,55 +334,6 @@ impl Room {
         }
         Cow::Owned(notice.standing(*standing))
     }
-}
-
-/// What became of telling seats something.
-#[derive(Default)]
-struct Told {
-    /// Those that take nothing more.
-    closed: Vec<Arc<Seat>>,
-    /// Those whose outboxes are crowded.
-    crowded: Vec<Arc<Seat>>,
-}
-
-/// Puts what each seat makes of `notice` into its outbox, encoded once per dialect.
-fn tell<'a>(seats: impl Iterator<Item = &'a Arc<Seat>>, notice: &Notice) -> Told {
-    let mut encoded = Encoded::default();
-    let mut told = Told::default();
-    // One look at the clock for all of them, at most.
-    let message = matches!(notice.fact, Fact::MessageSent(_));
-    let durable = message.then(|| notice.durable.unwrap_or_else(Instant::now));
-    for seat in seats {
-        let mut fill = Ok(Fill::Easy);
-        let mut told_nothing = true;
-        // What a dialect says of a message beside it is not delivered once more.
-        let mut undelivered = durable;
-        let mut say = |frame| {
-            told_nothing = false;
-            fill = match undelivered.take() {
-                Some(durable) => seat.outbox.deliver(frame, durable),
-                None => seat.outbox.tell(frame),
-            };
-        };
-        let message = match &notice.fact {
-            Fact::MessageSent(message) => Some(message),
-            _ => None,
-        };
-        // Asked before: who begins to hear meanwhile has heard this one if it was told.
-        let unheard = message.filter(|message| !seat.listener.hears(message.chat));
-        seat.listener.tell(notice, &mut encoded, &mut say);
-        if let Some(message) = unheard
-            && told_nothing
-        {
-            seat.overhear(message.chat, message.seq);
-        }
-        match fill {
-            Ok(Fill::Easy) => {}
-            Ok(Fill::Crowded) => told.crowded.push(Arc::clone(seat)),
-            Err(_) => told.closed.push(Arc::clone(seat)),
-        }
-    }
-    told
 }
 
 #[cfg(test)]

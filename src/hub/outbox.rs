@@ -1,14 +1,18 @@
 //! What waits to be sent to one connection, within bounds.
 //! It refuses to know sockets: somebody else takes frames out and sends them.
 
-use std::collections::VecDeque;
+mod outlet;
+mod state;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::state::{Purpose, State, weight};
 use crate::gateway::dialect::Frame;
 use crate::telemetry::{Gauge, Taken};
+
+pub use outlet::Outlet;
 
 /// How much of what others did may wait for a connection before it counts as lagging.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +34,6 @@ const ANSWERS_LIMIT: usize = 16 * ANSWERS_TO_WAIT_FOR;
 /// *News* (what others did) beyond the limits close it: the client reconnects and asks for
 /// what it missed, rather than being skipped. *Answers* (to the client's own requests) hold
 /// up its next requests instead: a client may well ask for more than a queue should hold.
-#[derive(Debug)]
 pub struct Outbox {
     limits: OutboxLimits,
     /// What waits, together with what waits elsewhere, in bytes.
@@ -42,32 +45,6 @@ pub struct Outbox {
     emptied: Notify,
     /// Wakes the one who brings news.
     eased: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    frames: VecDeque<(Purpose, Frame)>,
-    news: Load,
-    answers: Load,
-    /// Whether the one who sends can do nothing before the client has read.
-    awaits_client: bool,
-    closed: Option<Closed>,
-    /// The messages that were taken out and are not written yet.
-    taken: Option<Taken>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Load {
-    frames: usize,
-    bytes: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Purpose {
-    News,
-    /// News of a message that is durable since then.
-    Message(Instant),
-    Answer,
 }
 
 /// Why an outbox takes nothing more.
@@ -84,7 +61,7 @@ pub enum Closed {
 }
 
 /// How much room an outbox has left for news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fill {
     /// Enough.
     Easy,
@@ -162,6 +139,7 @@ impl Outbox {
             state.answers.add(&frame);
             state.frames.push_front((Purpose::Answer, frame));
         }
+        state.resting = false;
         drop(state);
         self.filled.notify_one();
     }
@@ -169,23 +147,23 @@ impl Outbox {
     /// Takes out the next frame, in the order in which they were put in.
     pub fn take(&self) -> Next {
         let mut state = self.state.lock();
-        match state.frames.pop_front() {
-            Some((purpose, frame)) => {
-                state.load(purpose).remove(&frame);
-                self.waiting.dec_by(weight(&frame));
-                if let Purpose::Message(durable) = purpose {
-                    state.take(durable);
-                }
-                let fill = self.fill(&state);
-                drop(state);
-                self.emptied.notify_one();
-                if fill == Fill::Easy {
-                    self.eased.notify_one();
-                }
-                Next::Frame(frame)
-            }
-            None => state.closed.map_or(Next::Empty, Next::Closed),
+        let Some((purpose, frame)) = state.frames.pop_front() else {
+            state.resting = true;
+            return state.closed.map_or(Next::Empty, Next::Closed);
+        };
+        state.resting = false;
+        state.load(purpose).remove(&frame);
+        self.waiting.dec_by(weight(&frame));
+        if let Purpose::Message(durable) = purpose {
+            state.take(durable);
         }
+        let fill = self.fill(&state);
+        drop(state);
+        self.emptied.notify_one();
+        if fill == Fill::Easy {
+            self.eased.notify_one();
+        }
+        Next::Frame(frame)
     }
 
     /// The messages that were taken out since this was last asked: whoever takes them asks when
@@ -201,6 +179,7 @@ impl Outbox {
             state.answers.add(&frame);
             self.waiting.inc_by(weight(&frame));
             state.frames.push_front((Purpose::Answer, frame));
+            state.resting = false;
         }
     }
 
@@ -275,6 +254,9 @@ impl Outbox {
         if let Some(why) = state.closed {
             return Err(why);
         }
+        if state.pass(purpose, &frame) {
+            return Ok(Fill::Easy);
+        }
         if overflows(&state, &self.limits) {
             self.shut(&mut state, Closed::Lagging);
             drop(state);
@@ -284,6 +266,7 @@ impl Outbox {
         state.load(purpose).add(&frame);
         self.waiting.inc_by(weight(&frame));
         state.frames.push_back((purpose, frame));
+        state.resting = false;
         let fill = self.fill(&state);
         drop(state);
         self.filled.notify_one();
@@ -311,7 +294,6 @@ impl Drop for Outbox {
 }
 
 /// As long as this lives, an outbox is waiting for its client to read.
-#[derive(Debug)]
 pub struct AwaitingClient<'a>(&'a Outbox);
 
 impl Drop for AwaitingClient<'_> {
@@ -320,58 +302,8 @@ impl Drop for AwaitingClient<'_> {
     }
 }
 
-impl State {
-    fn load(&mut self, purpose: Purpose) -> &mut Load {
-        match purpose {
-            Purpose::News | Purpose::Message(_) => &mut self.news,
-            Purpose::Answer => &mut self.answers,
-        }
-    }
-
-    fn close(&mut self, why: Closed) -> bool {
-        let first = self.closed.is_none();
-        if first || why == Closed::Gone {
-            self.closed = Some(why);
-        }
-        if why != Closed::ShuttingDown {
-            self.frames = VecDeque::new();
-            (self.news, self.answers) = Default::default();
-        }
-        first
-    }
-
-    fn bytes(&self) -> i64 {
-        i64::try_from(self.news.bytes + self.answers.bytes).unwrap_or(i64::MAX)
-    }
-
-    fn take(&mut self, durable: Instant) {
-        let taken = self.taken.get_or_insert(Taken {
-            oldest: durable,
-            messages: 0,
-        });
-        taken.oldest = taken.oldest.min(durable);
-        taken.messages += 1;
-    }
-}
-
-impl Load {
-    fn add(&mut self, frame: &Frame) {
-        self.frames += 1;
-        self.bytes += frame.weight();
-    }
-
-    fn remove(&mut self, frame: &Frame) {
-        self.frames -= 1;
-        self.bytes -= frame.weight();
-    }
-}
-
 fn is_full_of_news(state: &State, limits: &OutboxLimits) -> bool {
     state.news.frames >= limits.frames || state.news.bytes > limits.bytes
-}
-
-fn weight(frame: &Frame) -> i64 {
-    i64::try_from(frame.weight()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

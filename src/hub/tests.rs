@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::*;
-use crate::gateway::dialect::{Frame, Listener};
+use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{Fact, Message, MessageId, NewUser, Policy, Profile, User};
 
 /// Says of a message its number, of anything else a word.
@@ -88,7 +88,7 @@ fn message(chat: ChatId, seq: Seq) -> Notice {
 
 fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
     for seq in numbers {
-        hub.deliver(chat, seq, &message(chat, seq));
+        hub.deliver(chat, &[Arc::new(message(chat, seq))]);
     }
 }
 

@@ -19,11 +19,20 @@ use bytes::{Buf, Bytes};
 
 use super::Line;
 
-/// The name of the event in whose place frames go out; its body is [`Splice::number`].
+/// The name of the event in whose place frames go out; its body is the number of a [`Splice`].
 pub const PLACE: &str = "polychat:frames";
 
 /// The same as the library writes it, behind the packet's type and namespace.
 const WRITTEN: (&[u8], &[u8]) = (br#"["polychat:frames","#, b"]");
+
+/// How many frames wait for one place at most.
+const MOST_FRAMES: usize = 256;
+
+/// The same in bytes, not counting the last one.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Up to how many bytes it is cheaper to copy frames together than to write them one by one.
+const COPIED: usize = 16 * 1024;
 
 /// How many frames are written at a time.
 pub(super) const TOGETHER: usize = 64;
@@ -43,26 +52,29 @@ impl Splice {
         Self { line, number }
     }
 
-    /// What a place has to say so that these frames go there.
-    pub fn number(&self) -> u32 {
-        self.number
+    /// Whether the client takes what is written, as far as is known.
+    pub fn is_clear(&self) -> bool {
+        self.line.is_clear()
     }
 
-    /// Adds frames, which go out in this order. Answers whether the library has to be told to
-    /// send a place for them.
-    pub fn add(&self, frames: impl IntoIterator<Item = Bytes>) -> bool {
+    /// Adds a frame behind those that wait. If there is no place for them yet `call` has the
+    /// library queue one, with this number in it. `false`: the frame was not added, since much
+    /// waits already or there is no place to be had.
+    pub fn add(&self, frame: Bytes, call: impl FnOnce(u32) -> bool) -> bool {
         let mut spliced = self.line.0.spliced.lock();
-        spliced.of(self.number).is_some_and(|ours| {
-            ours.frames.extend(frames);
-            !ours.called && !ours.frames.is_empty()
-        })
-    }
-
-    /// Notes that the library has the place in its queue, or has written it already.
-    pub fn called(&self) {
-        if let Some(ours) = self.line.0.spliced.lock().of(self.number) {
-            ours.called = !ours.frames.is_empty();
+        let Some(ours) = spliced.of(self.number) else {
+            return false;
+        };
+        if ours.frames.len() >= MOST_FRAMES || ours.bytes >= MOST_BYTES {
+            return false;
         }
+        // What waits is locked: whoever writes the place finds the frame.
+        ours.called = ours.called || call(self.number);
+        if ours.called {
+            ours.bytes += frame.len();
+            ours.frames.push(frame);
+        }
+        ours.called
     }
 }
 
@@ -82,6 +94,7 @@ pub(super) struct Spliced {
 struct Waiting {
     number: u32,
     frames: Vec<Bytes>,
+    bytes: usize,
     /// Whether the library has a place for them in its queue.
     called: bool,
 }
@@ -92,6 +105,7 @@ impl Spliced {
         self.waiting.push(Waiting {
             number: self.opened,
             frames: Vec::new(),
+            bytes: 0,
             called: false,
         });
         self.opened
@@ -110,7 +124,7 @@ impl Spliced {
         let Some(waiting) = self.of(number) else {
             return Vec::new();
         };
-        waiting.called = false;
+        (waiting.called, waiting.bytes) = (false, 0);
         std::mem::take(&mut waiting.frames)
     }
 }
@@ -198,8 +212,14 @@ impl Splicer {
         self.reading = Reading::Rest(until - written);
     }
 
+    /// These go out next.
     pub(super) fn put(&mut self, frames: Vec<Bytes>) {
-        self.out.0.extend(frames);
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        if frames.len() > 1 && bytes <= COPIED {
+            self.out.0.push_back(frames.concat().into());
+        } else {
+            self.out.0.extend(frames);
+        }
     }
 
     /// What is to be written before anything else, to be put back.

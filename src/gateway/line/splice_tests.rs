@@ -164,22 +164,42 @@ fn the_library_has_spoken_when_it_has_written_a_message() {
 fn frames_wait_for_their_own_places_only() {
     let line = Line::new([127, 0, 0, 1].into(), Entry::default());
     let (one, other) = (line.splice(), line.splice());
-    let taken = |splice: &Splice| line.0.spliced.lock().take(splice.number());
-    assert!(!one.add([]));
-    assert!(one.add([Bytes::from_static(b"1")]));
-    assert!(one.add([]), "not called yet");
-    one.called();
-    assert!(!one.add([Bytes::from_static(b"2")]));
-    assert!(other.add([Bytes::from_static(b"a")]), "another place");
+    let taken = |splice: &Splice| line.0.spliced.lock().take(splice.number);
+    let called = std::cell::RefCell::new(Vec::new());
+    let add = |splice: &Splice, frame: &'static str| {
+        splice.add(Bytes::from_static(frame.as_bytes()), |number| {
+            called.borrow_mut().push(number);
+            true
+        })
+    };
+    assert!(add(&one, "1") && add(&one, "2") && add(&other, "a"));
+    assert_eq!(*called.borrow(), [one.number, other.number], "once each");
     assert_eq!(taken(&one), ["1", "2"]);
-    assert!(!one.add([]));
-    assert!(one.add([Bytes::from_static(b"3")]));
-    // The place may be written before it was noted that it is to be.
+    assert!(add(&one, "3"));
+    assert_eq!(called.borrow().len(), 3, "the place before is gone");
     assert_eq!(taken(&one), ["3"]);
-    one.called();
-    assert!(one.add([Bytes::from_static(b"4")]));
     assert_eq!(taken(&other), ["a"]);
+    assert!(taken(&other).is_empty());
     drop(one);
-    assert!(!other.add([]));
     assert_eq!(line.0.spliced.lock().waiting.len(), 1);
+}
+
+#[test]
+fn what_has_no_place_and_what_is_too_much_is_not_taken() {
+    let line = Line::new([127, 0, 0, 1].into(), Entry::default());
+    let splice = line.splice();
+    let frame = Bytes::from_static(b"frame");
+    assert!(!splice.add(frame.clone(), |_| false));
+    assert!(line.0.spliced.lock().take(splice.number).is_empty());
+    let taken = std::iter::repeat_with(|| splice.add(frame.clone(), |_| true));
+    assert_eq!(
+        taken.take_while(|taken| *taken).take(1000).count(),
+        MOST_FRAMES
+    );
+    line.0.spliced.lock().take(splice.number);
+    let large: Bytes = vec![0; MOST_BYTES].into();
+    assert!(splice.add(large, |_| true));
+    assert!(!splice.add(frame.clone(), |_| true));
+    line.0.spliced.lock().take(splice.number);
+    assert!(splice.add(frame, |_| true));
 }

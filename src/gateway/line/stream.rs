@@ -202,8 +202,9 @@ impl WatchedStream {
                 let mut slices = [IoSlice::new(&[]); TOGETHER];
                 let count = frames.slices(&mut slices);
                 let slices = &slices[..count];
-                self.watch(context, |stream, context| {
-                    stream.poll_write_vectored(context, slices)
+                self.watch(context, |stream, context| match slices {
+                    [slice] => stream.poll_write(context, slice),
+                    slices => stream.poll_write_vectored(context, slices),
                 })
             };
             let count = match &written {

@@ -237,13 +237,18 @@ async fn frames_come_out_where_the_library_writes_their_place() {
     server.write_all(&frame("40{}")).await.expect("room");
     assert!(server.line.splices(), "the library has spoken");
     let splice = server.line.splice();
+    let mut number = None;
+    let mut add = |frame: &Bytes| splice.add(frame.clone(), |it| number.replace(it).is_none());
+    let short = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+    assert!(short.iter().all(&mut add));
     // More than a connection takes at once, so that it is written in many pieces.
-    let large: Vec<Bytes> = (0..64_u8).map(|byte| vec![byte; 100_000].into()).collect();
-    assert!(splice.add(large.clone()));
-    let place = frame(&format!(r#"42["{PLACE}",{}]"#, splice.number()));
+    let long: Vec<Bytes> = (0..3_u8).map(|byte| vec![byte; 80_000].into()).collect();
+    assert!(long.iter().all(&mut add));
+    let place = frame(&format!(r#"42["{PLACE}",{}]"#, number.expect("a call")));
     let around = [frame("2"), place, frame("43[]")].concat();
     let expected = [b"HTTP/1.1 101\r\n\r\n".to_vec(), frame("40{}"), frame("2")];
-    let expected = [expected.concat(), large.concat(), frame("43[]")].concat();
+    let spliced = [short.concat(), long.concat(), frame("43[]")];
+    let expected = [expected.concat(), spliced.concat()].concat();
     let mut read = vec![0; expected.len()];
     let (written, taken) = tokio::join!(
         async {
@@ -265,10 +270,13 @@ async fn a_client_that_does_not_read_blocks_the_line_under_spliced_frames_too() 
     server.flush().await.expect("room");
     server.write_all(&frame("40{}")).await.expect("room");
     let splice = server.line.splice();
-    let place = frame(&format!(r#"42["{PLACE}",{}]"#, splice.number()));
     let mut written = 0;
     while !server.line.has(BLOCKED) {
-        splice.add([vec![0; 1 << 20].into()]);
+        let mut place = Vec::new();
+        splice.add(vec![0; 1 << 20].into(), |number| {
+            place = frame(&format!(r#"42["{PLACE}",{number}]"#));
+            true
+        });
         let flushed = async {
             server.write_all(&place).await?;
             server.flush().await
@@ -278,4 +286,5 @@ async fn a_client_that_does_not_read_blocks_the_line_under_spliced_frames_too() 
         written += 1;
         assert!(written < 100, "a connection has bounds");
     }
+    assert!(!splice.is_clear());
 }

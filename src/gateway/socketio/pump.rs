@@ -5,25 +5,27 @@
 //! are dropped and a healthy client whose ping is due is disconnected. So it is never filled:
 //! frames wait in the outbox, counted in bytes, and go over in bursts while the client takes
 //! them. On a WebSocket the library is only told where they go: see `gateway/line/splice.rs`.
+//! There a frame that finds nothing waiting before it does not wait for anybody either.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
 use socketioxide::socket::Socket;
-use socketioxide::{SendError, SocketError, TransportType};
+use socketioxide::{SendError, TransportType};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::conversation::Conversation;
 use super::encode::encoded;
+use super::session::Session;
 use crate::gateway::dialect::Frame;
 use crate::gateway::line::{PLACE, Splice};
-use crate::hub::{Closed, Next};
-use crate::telemetry::Ending;
+use crate::hub::{Closed, Next, Outbox, Outlet};
+use crate::telemetry::{Ending, Presence, Taken};
 
 /// How many frames go over before it is looked whether the client takes them.
 const BURST_FRAMES: usize = 64;
@@ -48,7 +50,10 @@ pub async fn run(
             None => std::future::pending().await,
         }
     };
-    let feeding = feed(&socket, &conversation);
+    let way = Arc::new(Way::new(&socket, &conversation));
+    let outlet: Arc<dyn Outlet> = Arc::clone(&way) as _;
+    let _attached = connection.outbox().attach(outlet);
+    let feeding = feed(&way, &conversation);
     let mut feeding = std::pin::pin!(feeding);
     let closed = tokio::select! {
         closed = &mut feeding => closed,
@@ -71,24 +76,22 @@ pub async fn run(
 }
 
 /// Feeds the socket until the outbox is closed; answers why it was.
-async fn feed(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -> Closed {
-    let outbox = conversation.connection.outbox();
-    let mut way = None;
+async fn feed(way: &Way, conversation: &Conversation) -> Closed {
+    let connection = &conversation.connection;
     loop {
         if let Some(why) = client_takes_more(conversation).await {
             return why;
         }
-        if way.is_none() {
-            way = splice(socket, conversation);
-        }
-        match burst(socket, way.as_ref(), conversation).await {
+        way.look();
+        let fed = burst(way, connection.outbox());
+        way.presence.delivered(connection.outbox().written());
+        match fed {
+            Fed::All => connection.outbox().filled().await,
             Fed::Burst => {
-                conversation.session.handed_over();
-                let connection = &conversation.connection;
-                connection.presence().delivered(outbox.written());
+                way.session.handed_over();
                 tokio::task::yield_now().await;
             }
-            Fed::Nothing => outbox.filled().await,
+            Fed::Full => tokio::time::sleep(FULL).await,
             Fed::Closed(why) => return why,
         }
     }
@@ -119,75 +122,90 @@ async fn client_takes_more(conversation: &Conversation) -> Option<Closed> {
 
 /// What became of an attempt to feed the socket.
 enum Fed {
+    /// Nothing waits.
+    All,
+    /// It has got something.
     Burst,
-    Nothing,
+    /// It takes nothing just now.
+    Full,
     Closed(Closed),
 }
 
-async fn burst(
-    socket: &Arc<Socket<LocalAdapter>>,
-    way: Option<&Splice>,
-    conversation: &Conversation,
-) -> Fed {
-    let outbox = conversation.connection.outbox();
-    let mut spliced = Vec::new();
+fn burst(way: &Way, outbox: &Outbox) -> Fed {
     let (mut frames, mut bytes) = (0, 0);
-    let fed = loop {
-        if frames == BURST_FRAMES || bytes >= BURST_BYTES {
-            break Fed::Burst;
-        }
+    while frames < BURST_FRAMES && bytes < BURST_BYTES {
         let frame = match outbox.take() {
             Next::Frame(frame) => frame,
-            Next::Empty | Next::Closed(_) if frames > 0 => break Fed::Burst,
-            Next::Empty => break Fed::Nothing,
+            Next::Empty | Next::Closed(_) if frames > 0 => break,
+            Next::Empty => return Fed::All,
             Next::Closed(why) => return Fed::Closed(why),
         };
+        if !way.pass(&frame) {
+            if !way.socket.connected() {
+                return Fed::Closed(Closed::Gone);
+            }
+            outbox.put_back(frame);
+            return if frames > 0 { Fed::Burst } else { Fed::Full };
+        }
         frames += 1;
         bytes += frame.weight();
-        if way.is_some() {
-            spliced.extend(encoded(socket.ns(), &frame));
-            continue;
+    }
+    Fed::Burst
+}
+
+/// The way to the client: through the library, or past it.
+struct Way {
+    socket: Arc<Socket<LocalAdapter>>,
+    session: Arc<Session>,
+    presence: Arc<Presence>,
+    /// Once it is known that the library writes nothing but a WebSocket.
+    past: OnceLock<Splice>,
+}
+
+impl Way {
+    fn new(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -> Self {
+        Self {
+            socket: Arc::clone(socket),
+            session: Arc::clone(&conversation.session),
+            presence: Arc::clone(conversation.connection.presence()),
+            past: OnceLock::new(),
         }
-        match emit(socket, &frame) {
-            Ok(()) => {}
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                outbox.put_back(frame);
-                tokio::time::sleep(FULL).await;
-                break Fed::Burst;
-            }
-            Err(_) => return Fed::Closed(Closed::Gone),
+    }
+
+    /// Looks whether it leads past the library by now.
+    fn look(&self) {
+        if self.past.get().is_none()
+            && self.socket.transport_type() == TransportType::Websocket
+            && let Some(line) = self.session.websocket()
+            && line.splices()
+        {
+            self.past.get_or_init(|| line.splice());
         }
-    };
-    match way {
-        Some(way) => send(socket, way, spliced).await.unwrap_or(fed),
-        None => fed,
+    }
+
+    /// Hands the frame on; `false`: it takes nothing just now, or never again.
+    fn pass(&self, frame: &Frame) -> bool {
+        let Some(splice) = self.past.get() else {
+            return emit(&self.socket, frame).is_ok();
+        };
+        // No dialect of Socket.IO makes a frame that cannot be encoded.
+        let Some(frame) = encoded(self.socket.ns(), frame) else {
+            return true;
+        };
+        splice.add(frame, |number| self.socket.emit(PLACE, &number).is_ok())
     }
 }
 
-/// The way past the library, if it is open by now.
-fn splice(socket: &Socket<LocalAdapter>, conversation: &Conversation) -> Option<Splice> {
-    let line = conversation.session.websocket()?;
-    let websocket = socket.transport_type() == TransportType::Websocket;
-    (websocket && line.splices()).then(|| line.splice())
-}
-
-/// Has these frames go out where the library gets to writing their place; answers if nothing
-/// goes out any more.
-async fn send(socket: &Socket<LocalAdapter>, way: &Splice, frames: Vec<Bytes>) -> Option<Fed> {
-    if !way.add(frames) {
-        return None;
+impl Outlet for Way {
+    fn offer(&self, frame: &Frame) -> bool {
+        self.past.get().is_some_and(Splice::is_clear) && self.pass(frame)
     }
-    loop {
-        match socket.emit(PLACE, &way.number()) {
-            Ok(()) => {
-                way.called();
-                return None;
-            }
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                tokio::time::sleep(FULL).await;
-            }
-            Err(_) => return Some(Fed::Closed(Closed::Gone)),
-        }
+
+    fn delivered(&self, durable: Instant) {
+        self.presence.delivered(Some(Taken {
+            oldest: durable,
+            messages: 1,
+        }));
     }
 }
 

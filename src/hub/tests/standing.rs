@@ -107,9 +107,9 @@ fn in_order_everything_is_told_as_it_was() {
         chat,
         &notice(Fact::EventChatOpened(event_chat(chat, standing(0, 0, 0)))),
     );
-    hub.deliver(chat, 1, &sent(chat, 1, standing(1, 0, 1)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
     hub.spread(chat, &read(chat, standing(1, 1, 1)));
-    hub.deliver(chat, 2, &sent(chat, 2, standing(2, 2, 1)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
     let expected = [
         "opened: 0 0 0 Unasked 0",
         "1 sent: 1 0 1 Unasked 0",
@@ -123,8 +123,8 @@ fn in_order_everything_is_told_as_it_was() {
 fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
     let (hub, chat, seat) = scene();
     hub.spread(chat, &read(chat, standing(2, 1, 2)));
-    hub.deliver(chat, 1, &sent(chat, 1, standing(1, 0, 1)));
-    hub.deliver(chat, 2, &sent(chat, 2, standing(2, 0, 2)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
+    hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 0, 2)))]);
     let expected = [
         "read: 2 1 2 Unasked 0",
         "1 sent: 2 1 2 Unasked 0",
@@ -136,8 +136,8 @@ fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
 #[test]
 fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
     let (hub, chat, seat) = scene();
-    hub.deliver(chat, 1, &sent(chat, 1, standing(1, 0, 1)));
-    hub.deliver(chat, 2, &sent(chat, 2, standing(2, 2, 1)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
+    hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
     hub.spread(chat, &read(chat, standing(1, 1, 1)));
     let expected = [
         "1 sent: 1 0 1 Unasked 0",
@@ -166,19 +166,12 @@ fn of_two_decisions_the_later_one_is_told_last() {
     let (hub, chat, seat) = scene();
     hub.spread(chat, &access(chat, decided(Access::Asked, 3)));
     hub.spread(chat, &access(chat, decided(Access::Granted, 2)));
-    hub.deliver(
-        chat,
-        1,
-        &sent(
-            chat,
-            1,
-            Standing {
-                head: 1,
-                guest_read: 1,
-                ..decided(Access::Granted, 2)
-            },
-        ),
-    );
+    let standing = Standing {
+        head: 1,
+        guest_read: 1,
+        ..decided(Access::Granted, 2)
+    };
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing))]);
     hub.spread(chat, &access(chat, decided(Access::Granted, 4)));
     let expected = [
         "decided: 0 0 0 Asked 3",
