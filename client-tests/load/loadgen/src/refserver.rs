@@ -1,10 +1,10 @@
-//! A reference server with no store and no checks worth the name. Two uses: it shows how much the generator can
-//! take before the generator is the limit, and with --fault it shows that the verification catches faults.
+//! Owns a reference server. It refuses to store or to check anything worth the name. Two uses: it shows how much the
+//! generator can take before the generator is the limit, and with --fault that the verification catches faults.
 
-use crate::net::{now, server_text_frame, App, Net};
+use crate::net::{App, Net, now, server_text_frame};
 use crate::sio::{self, Pkt};
 use clap::Args;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 #[derive(Args, Clone, Debug)]
@@ -58,7 +58,7 @@ impl Ref {
             return false;
         }
         self.k += 1;
-        self.k % self.fault.1 == 0
+        self.k.is_multiple_of(self.fault.1)
     }
 
     fn text(&mut self, net: &mut Net, c: usize, body: &[u8]) {
@@ -138,10 +138,10 @@ impl Ref {
                 net.flush_dirty(self);
             }
         }
-        if self.hit("stray") {
-            if let Some(o) = self.rooms.values().next().and_then(|r| r.first()) {
-                net.send_raw(*o, &f);
-            }
+        if self.hit("stray")
+            && let Some(o) = self.rooms.values().next().and_then(|r| r.first())
+        {
+            net.send_raw(*o, &f);
         }
         if self.hit("kill") {
             net.drop_conn(to[to.len() - 1]);

@@ -1,4 +1,4 @@
-//! Exactly-once and same-order check of one room.
+//! Owns the exactly-once and same-order check of one room. It refuses to know how a message came.
 //!
 //! The room's order is the order in which positions are first seen by any member. A member that meets a
 //! position ahead of its cursor leaves holes; a hole filled later is an order violation; a hole never filled is
@@ -28,8 +28,8 @@ pub struct RoomCheck {
     pos: Vec<Vec<u32>>,
     acked: Vec<Vec<bool>>,
     cursors: Vec<Cursor>,
-    pub duplicates: u64,
-    pub order_violations: u64,
+    duplicates: u64,
+    order_violations: u64,
     /// deliveries that are not duplicates
     pub unique: u64,
 }
@@ -42,6 +42,22 @@ pub struct RoomResult {
     pub acked_never_delivered: u64,
     /// messages that were delivered though never acked
     pub delivered_unacked: u64,
+    pub duplicates: u64,
+    pub order_violations: u64,
+}
+
+/// What all rooms together come to.
+pub fn sum<'a>(rooms: impl Iterator<Item = &'a RoomCheck>) -> RoomResult {
+    rooms.fold(RoomResult::default(), |sum, room| {
+        let found = room.finish();
+        RoomResult {
+            lost: sum.lost + found.lost,
+            acked_never_delivered: sum.acked_never_delivered + found.acked_never_delivered,
+            delivered_unacked: sum.delivered_unacked + found.delivered_unacked,
+            duplicates: sum.duplicates + found.duplicates,
+            order_violations: sum.order_violations + found.order_violations,
+        }
+    })
 }
 
 impl RoomCheck {
@@ -100,11 +116,7 @@ impl RoomCheck {
             }
             cur.next = k + 1;
             self.unique += 1;
-            if first {
-                Seen::First
-            } else {
-                Seen::InOrder
-            }
+            if first { Seen::First } else { Seen::InOrder }
         } else if cur.holes.remove(&k) {
             self.order_violations += 1;
             self.unique += 1;
@@ -116,7 +128,11 @@ impl RoomCheck {
     }
 
     pub fn finish(&self) -> RoomResult {
-        let mut r = RoomResult::default();
+        let mut r = RoomResult {
+            duplicates: self.duplicates,
+            order_violations: self.order_violations,
+            ..RoomResult::default()
+        };
         let is_acked = |p: u32| {
             let (s, q) = self.order[p as usize];
             self.acked[s as usize][q as usize]
@@ -206,7 +222,7 @@ mod tests {
             RoomResult {
                 lost: 4,
                 acked_never_delivered: 1,
-                delivered_unacked: 0
+                ..RoomResult::default()
             }
         );
     }
