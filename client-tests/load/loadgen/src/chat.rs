@@ -9,7 +9,7 @@ use crate::report::{Hist, hist};
 use crate::rooms::{self, id_text};
 use crate::sender::{Sender, filling};
 use crate::sio::{self, Tag};
-use crate::verify::{RoomCheck, Seen};
+use crate::verify::{Own, RoomCheck, Seen};
 use serde_json::{Value, json};
 
 const ID_USER: u32 = 0;
@@ -146,7 +146,7 @@ impl<'a> Chat<'a> {
         self.rooms.push(Room {
             id: room.id,
             first,
-            check: RoomCheck::new(room.members.len(), senders),
+            check: RoomCheck::new(room.members.len(), senders, self.target.dialect.own()),
         });
         for (place, mut vars) in room.members.into_iter().enumerate() {
             vars.i = self.members.len();
@@ -205,8 +205,8 @@ impl<'a> Chat<'a> {
                 if self.window.contains(&ts) {
                     self.ack_latency.add(t - ts);
                 }
-                if self.target.dialect.answer_is_the_delivery() {
-                    self.on_message(c, body, t);
+                if self.target.dialect.own() == Own::Answered {
+                    self.delivered(ts, t);
                 }
             }
             _ => {
@@ -296,9 +296,13 @@ impl<'a> Chat<'a> {
                 return;
             }
         }
+        self.delivered(tag.ts, t);
+    }
+
+    fn delivered(&mut self, ts: u64, t: u64) {
         self.unique += 1;
-        if self.window.contains(&tag.ts) {
-            self.delivery_latency.add(t.saturating_sub(tag.ts));
+        if self.window.contains(&ts) {
+            self.delivery_latency.add(t.saturating_sub(ts));
         }
     }
 

@@ -3,9 +3,10 @@
 //! Only the frames of the raw dialects that a scenario sends stand here; Socket.IO's own packets are in `sio`.
 
 use crate::sio::{self, Pkt, Tag};
+use crate::verify::Own;
 use serde_json::{Value, json};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Dialect {
     /// Event names over Socket.IO
     Socketio,
@@ -82,8 +83,11 @@ impl Dialect {
     }
 
     /// In the type dialect a sender's own message comes as the answer alone, else as an event, too.
-    pub fn answer_is_the_delivery(self) -> bool {
-        self == Dialect::Type
+    pub fn own(self) -> Own {
+        match self {
+            Dialect::Socketio | Dialect::Action => Own::Delivered,
+            Dialect::Type => Own::Answered,
+        }
     }
 
     /// A chat's id there, as JSON: Socket.IO has texts, the raw dialects have integers.

@@ -45,6 +45,8 @@ pub struct Conn {
     armed_write: bool,
     frag: Vec<u8>,
     handshake: Vec<u8>,
+    /// Server role: what the upgrade request asked for, path and query.
+    pub request_target: String,
     dirty: bool,
     client: bool,
 }
@@ -124,6 +126,7 @@ impl Net {
             armed_write: events & libc::EPOLLOUT as u32 != 0,
             frag: Vec::new(),
             handshake: Vec::new(),
+            request_target: String::new(),
             dirty: false,
             client,
         });

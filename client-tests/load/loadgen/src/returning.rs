@@ -11,7 +11,7 @@ use crate::report::{Hist, hist};
 use crate::rooms::Room;
 use crate::sender::{Sender, filling};
 use crate::sio::{self, Tag};
-use crate::verify::{RoomCheck, Seen};
+use crate::verify::{Own, RoomCheck, Seen};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -129,7 +129,9 @@ impl Crowd {
             let mut sender = Sender::new(index, index as u32, 0);
             sender.template = dialect.message(&crowd.target.ns, &room.id, &filling);
             crowd.senders.push(sender);
-            crowd.checks.push(RoomCheck::new(room.members.len(), 1));
+            crowd
+                .checks
+                .push(RoomCheck::new(room.members.len(), 1, dialect.own()));
             crowd.chats.push(room.id);
             for (place, mut vars) in room.members.into_iter().enumerate() {
                 (vars.i, vars.room, vars.member) = (index * 1000 + place, index, place);
@@ -392,8 +394,8 @@ impl Crowd {
                 sender.in_flight -= 1;
                 self.acked[index] = self.acked[index].max(seq + 1);
                 self.expected += members;
-                if self.dialect.answer_is_the_delivery() {
-                    self.count(index, 0, seq);
+                if self.dialect.own() == Own::Answered {
+                    self.unique += 1;
                 }
             }
             _ => {

@@ -7,8 +7,9 @@ use crate::net::{App, Net, now};
 use crate::sio::{self, Pkt};
 use serde_json::{Value, json};
 
-/// Users being made at any one time.
+/// Users being made at any one time, and the connections that they are made over: each answers one after the other.
 const AT_ONCE: usize = 64;
+const LINES: usize = 16;
 
 /// A chat and its members.
 pub struct Room {
@@ -90,7 +91,7 @@ pub fn id_text(id: &Value) -> Option<String> {
         .or_else(|| id.as_u64().map(|number| number.to_string()))
 }
 
-/// Makes users and chats over one Socket.IO connection, which is gone afterwards. Each room gets the id that its chat
+/// Makes users and chats over a few Socket.IO connections, which are gone afterwards. Each room gets the id that its chat
 /// has in this dialect.
 pub fn make(
     target: &Target,
@@ -120,14 +121,15 @@ pub fn make(
         asked: 0,
         answered: 0,
         rooms,
-        joined: false,
+        joined: 0,
         fatal: None,
     };
     let mut net = Net::new().map_err(|e| e.to_string())?;
     net.wait = crate::net::Wait::Block;
-    target
-        .start_as(&mut net, &nobody(), Dialect::Socketio)
-        .map_err(|e| format!("connect: {e}"))?;
+    for _ in 0..LINES {
+        let started = target.start_as(&mut net, &nobody(), Dialect::Socketio);
+        started.map_err(|e| format!("connect: {e}"))?;
+    }
     let end = now() + timeout_s * 1_000_000_000;
     while maker.answered < maker.all() {
         maker.ask(&mut net);
@@ -137,15 +139,17 @@ pub fn make(
             return Err(fatal);
         }
         if now() > end {
-            return Err(format!("users and chats took longer than {timeout_s} s"));
+            return Err(format!(
+                "users and chats took longer than {timeout_s} s to make"
+            ));
         }
     }
-    net.say_bye(0);
+    (0..LINES).for_each(|line| net.say_bye(line));
     net.flush_dirty(&mut maker);
     Ok(())
 }
 
-/// In open mode the connection that makes users is none of theirs.
+/// In open mode a connection that makes users is nobody's to begin with.
 fn nobody() -> Vars {
     Vars {
         query: Some(String::new()),
@@ -164,7 +168,7 @@ struct Maker<'a> {
     rooms: &'a mut [Room],
     asked: usize,
     answered: usize,
-    joined: bool,
+    joined: usize,
     fatal: Option<String>,
 }
 
@@ -175,7 +179,10 @@ impl Maker<'_> {
 
     fn ask(&mut self, net: &mut Net) {
         // a chat is only made once all its members are there
-        while self.joined && self.asked < self.all() && self.asked - self.answered < AT_ONCE {
+        while self.joined == LINES
+            && self.asked < self.all()
+            && self.asked - self.answered < AT_ONCE
+        {
             if self.asked == self.users.len() && self.answered < self.asked {
                 return;
             }
@@ -192,7 +199,7 @@ impl Maker<'_> {
                     self.target.event(id, "create-chat", &chat)
                 }
             };
-            net.send_text(0, &request);
+            net.send_text(self.asked % LINES, &request);
             self.asked += 1;
         }
     }
@@ -222,7 +229,7 @@ impl App for Maker<'_> {
                 self.ask(net);
             }
             packet => match step(net, c, self.target, &nobody(), &packet) {
-                Ok(joined) => self.joined |= joined,
+                Ok(joined) => self.joined += usize::from(joined),
                 Err(e) => self.fatal = Some(e),
             },
         }
@@ -230,7 +237,7 @@ impl App for Maker<'_> {
 
     fn on_close(&mut self, _net: &mut Net, _c: usize, why: &str) {
         self.fatal = Some(format!(
-            "the connection that makes users and chats was closed: {why}"
+            "a connection that makes users and chats was closed: {why}"
         ));
     }
 }

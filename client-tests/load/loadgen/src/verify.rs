@@ -15,6 +15,15 @@ pub enum Seen {
     Unknown,
 }
 
+/// How a sender learns of its own messages. The first members of a room are its senders, in the same order.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Own {
+    /// As everybody does.
+    Delivered,
+    /// By the answer alone, which has no place in the order.
+    Answered,
+}
+
 #[derive(Default)]
 struct Cursor {
     next: u32,
@@ -28,6 +37,7 @@ pub struct RoomCheck {
     pos: Vec<Vec<u32>>,
     acked: Vec<Vec<bool>>,
     cursors: Vec<Cursor>,
+    own: Own,
     duplicates: u64,
     order_violations: u64,
     /// deliveries that are not duplicates
@@ -61,12 +71,13 @@ pub fn sum<'a>(rooms: impl Iterator<Item = &'a RoomCheck>) -> RoomResult {
 }
 
 impl RoomCheck {
-    pub fn new(members: usize, senders: usize) -> RoomCheck {
+    pub fn new(members: usize, senders: usize, own: Own) -> RoomCheck {
         RoomCheck {
             order: Vec::new(),
             pos: vec![Vec::new(); senders],
             acked: vec![Vec::new(); senders],
             cursors: (0..members).map(|_| Cursor::default()).collect(),
+            own,
             duplicates: 0,
             order_violations: 0,
             unique: 0,
@@ -109,10 +120,16 @@ impl RoomCheck {
             first = true;
         }
         let k = *slot - 1;
+        if self.own == Own::Answered && member == sender {
+            self.duplicates += 1;
+            return Seen::Duplicate;
+        }
         let cur = &mut self.cursors[member];
         if k >= cur.next {
             for h in cur.next..k {
-                cur.holes.insert(h);
+                if self.own == Own::Delivered || self.order[h as usize].0 as usize != member {
+                    cur.holes.insert(h);
+                }
             }
             cur.next = k + 1;
             self.unique += 1;
@@ -127,6 +144,11 @@ impl RoomCheck {
         }
     }
 
+    /// Whether this member is to hear what stands at this position, and not only its answer.
+    fn is_delivered_to(&self, member: usize, position: u32) -> bool {
+        self.own == Own::Delivered || self.order[position as usize].0 as usize != member
+    }
+
     pub fn finish(&self) -> RoomResult {
         let mut r = RoomResult {
             duplicates: self.duplicates,
@@ -137,12 +159,12 @@ impl RoomCheck {
             let (s, q) = self.order[p as usize];
             self.acked[s as usize][q as usize]
         };
-        for c in &self.cursors {
+        for (member, c) in self.cursors.iter().enumerate() {
             for &h in &c.holes {
                 r.lost += is_acked(h) as u64;
             }
             for p in c.next..self.order.len() as u32 {
-                r.lost += is_acked(p) as u64;
+                r.lost += (is_acked(p) && self.is_delivered_to(member, p)) as u64;
             }
         }
         for p in 0..self.order.len() as u32 {
@@ -152,7 +174,7 @@ impl RoomCheck {
             for (p, a) in p.iter().zip(a) {
                 if *a && *p == 0 {
                     r.acked_never_delivered += 1;
-                    r.lost += self.cursors.len() as u64;
+                    r.lost += (self.cursors.len() - (self.own == Own::Answered) as usize) as u64;
                 }
             }
         }
@@ -165,7 +187,7 @@ mod tests {
     use super::*;
 
     fn room(members: usize, msgs: u32) -> RoomCheck {
-        let mut r = RoomCheck::new(members, 1);
+        let mut r = RoomCheck::new(members, 1, Own::Delivered);
         for q in 0..msgs {
             r.sent(0);
             assert!(r.ack(0, q));
@@ -251,7 +273,7 @@ mod tests {
 
     #[test]
     fn two_senders_interleaved_differently() {
-        let mut r = RoomCheck::new(2, 2);
+        let mut r = RoomCheck::new(2, 2, Own::Delivered);
         r.sent(0);
         r.sent(1);
         r.ack(0, 0);
@@ -263,8 +285,29 @@ mod tests {
     }
 
     #[test]
+    fn where_the_answer_is_the_delivery_an_own_message_is_neither_missed_nor_in_the_order() {
+        let mut r = RoomCheck::new(3, 2, Own::Answered);
+        for q in 0..2 {
+            r.sent(0);
+            r.sent(1);
+            assert!(r.ack(0, q) && r.ack(1, q));
+        }
+        // 0-0, 1-0, 0-1, 1-1 for the third member; the senders hear each other
+        for (s, q) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            r.deliver(2, s, q);
+        }
+        r.deliver(1, 0, 0);
+        r.deliver(1, 0, 1);
+        r.deliver(0, 1, 0);
+        assert_eq!(r.finish().lost, 1);
+        r.deliver(0, 1, 1);
+        assert_eq!(r.finish(), RoomResult::default());
+        assert_eq!(r.deliver(0, 0, 0), Seen::Duplicate);
+    }
+
+    #[test]
     fn delivered_without_ack_and_unknown() {
-        let mut r = RoomCheck::new(1, 1);
+        let mut r = RoomCheck::new(1, 1, Own::Delivered);
         r.sent(0);
         assert_eq!(r.deliver(0, 0, 0), Seen::First);
         assert_eq!(r.deliver(0, 0, 9), Seen::Unknown);

@@ -77,6 +77,8 @@ impl Net {
                     return Err("wrong Sec-WebSocket-Accept".into());
                 }
             } else {
+                let asked = head.split(' ').nth(1).unwrap_or_default();
+                self.conns[c].request_target = asked.to_string();
                 let r = format!(
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {WS_ACCEPT}\r\n\r\n"
                 );
