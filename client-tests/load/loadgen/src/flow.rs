@@ -9,6 +9,7 @@ use crate::report::{self, hist};
 use crate::rooms;
 use crate::sio;
 use crate::sys::{Sample, Watch};
+use crate::verify::Own;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -105,6 +106,14 @@ pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Result<(Value, bool
             (plan, Setup::Exists)
         }
     };
+    if common.dialect.own() == Own::Answered
+        && plan.iter().any(|room| room.members.len() <= spec.senders)
+    {
+        return Err(
+            "a room needs a member that only listens: a sender is not told of its own messages"
+                .into(),
+        );
+    }
     let total: usize = plan.iter().map(|room| room.members.len()).sum();
     crate::sys::may_open(total)?;
     let mut net = Net::new().map_err(|e| e.to_string())?;

@@ -99,7 +99,7 @@ enum Cmd {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        reconnect: reconnect::Reconnect,
+        reconnect: reconnect::ReconnectArgs,
     },
     /// The most inserts per second that a mongod takes
     MongoCeiling(mongo::MongoArgs),

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 #[derive(Args, Clone, Debug)]
-pub struct Reconnect {
+pub struct ReconnectArgs {
     #[arg(long, default_value_t = 20)]
     pub rooms: usize,
     /// Clients per room that are cut off; the sender is one more member, and is not
@@ -59,7 +59,7 @@ struct Return {
 
 struct Course<'a> {
     common: &'a Common,
-    reconnect: &'a Reconnect,
+    reconnect: &'a ReconnectArgs,
     crowd: Crowd,
     net: Net,
     watch: Watch,
@@ -74,7 +74,7 @@ fn ns(seconds: f64) -> u64 {
     (seconds * 1e9) as u64
 }
 
-pub fn run(common: &Common, reconnect: &Reconnect) -> Result<(Value, bool), String> {
+pub fn run(common: &Common, reconnect: &ReconnectArgs) -> Result<(Value, bool), String> {
     let target = Target::new(common)?;
     let watch = Watch::new(&common.pid, &common.also)?;
     crate::sys::may_open(reconnect.rooms * (reconnect.clients + 1))?;

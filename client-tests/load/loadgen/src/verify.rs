@@ -30,6 +30,13 @@ struct Cursor {
     holes: HashSet<u32>,
 }
 
+/// What a sender hears of the others. It is held against the room's order in the end, when others have shown that.
+#[derive(Default)]
+struct Part {
+    heard: Vec<(u32, u32)>,
+    seen: HashSet<(u32, u32)>,
+}
+
 pub struct RoomCheck {
     /// canonical order: (sender, seq)
     order: Vec<(u32, u32)>,
@@ -37,7 +44,8 @@ pub struct RoomCheck {
     pos: Vec<Vec<u32>>,
     acked: Vec<Vec<bool>>,
     cursors: Vec<Cursor>,
-    own: Own,
+    /// By sender, where it hears of its own messages by the answer alone. Such a one cannot tell the room's order.
+    parts: Vec<Part>,
     duplicates: u64,
     order_violations: u64,
     /// deliveries that are not duplicates
@@ -77,7 +85,10 @@ impl RoomCheck {
             pos: vec![Vec::new(); senders],
             acked: vec![Vec::new(); senders],
             cursors: (0..members).map(|_| Cursor::default()).collect(),
-            own,
+            parts: match own {
+                Own::Delivered => Vec::new(),
+                Own::Answered => (0..senders).map(|_| Part::default()).collect(),
+            },
             duplicates: 0,
             order_violations: 0,
             unique: 0,
@@ -113,6 +124,16 @@ impl RoomCheck {
         else {
             return Seen::Unknown;
         };
+        if let Some(part) = self.parts.get_mut(member) {
+            let message = (sender as u32, seq);
+            if member == sender || !part.seen.insert(message) {
+                self.duplicates += 1;
+                return Seen::Duplicate;
+            }
+            part.heard.push(message);
+            self.unique += 1;
+            return Seen::InOrder;
+        }
         let mut first = false;
         if *slot == 0 {
             self.order.push((sender as u32, seq));
@@ -120,16 +141,10 @@ impl RoomCheck {
             first = true;
         }
         let k = *slot - 1;
-        if self.own == Own::Answered && member == sender {
-            self.duplicates += 1;
-            return Seen::Duplicate;
-        }
         let cur = &mut self.cursors[member];
         if k >= cur.next {
             for h in cur.next..k {
-                if self.own == Own::Delivered || self.order[h as usize].0 as usize != member {
-                    cur.holes.insert(h);
-                }
+                cur.holes.insert(h);
             }
             cur.next = k + 1;
             self.unique += 1;
@@ -144,9 +159,26 @@ impl RoomCheck {
         }
     }
 
-    /// Whether this member is to hear what stands at this position, and not only its answer.
-    fn is_delivered_to(&self, member: usize, position: u32) -> bool {
-        self.own == Own::Delivered || self.order[position as usize].0 as usize != member
+    /// What the senders who hear only the others have missed, and heard in another order.
+    fn finish_parts(&self, result: &mut RoomResult) {
+        for (member, part) in self.parts.iter().enumerate() {
+            let mut last = 0;
+            for (sender, seq) in &part.heard {
+                let position = self.pos[*sender as usize][*seq as usize];
+                result.order_violations += u64::from(position < last);
+                last = last.max(position);
+            }
+            for (sender, acked) in self
+                .acked
+                .iter()
+                .enumerate()
+                .filter(|each| each.0 != member)
+            {
+                let missed =
+                    |seq: &usize| acked[*seq] && !part.seen.contains(&(sender as u32, *seq as u32));
+                result.lost += (0..acked.len()).filter(missed).count() as u64;
+            }
+        }
     }
 
     pub fn finish(&self) -> RoomResult {
@@ -159,12 +191,13 @@ impl RoomCheck {
             let (s, q) = self.order[p as usize];
             self.acked[s as usize][q as usize]
         };
-        for (member, c) in self.cursors.iter().enumerate() {
+        self.finish_parts(&mut r);
+        for c in self.cursors.iter().skip(self.parts.len()) {
             for &h in &c.holes {
                 r.lost += is_acked(h) as u64;
             }
             for p in c.next..self.order.len() as u32 {
-                r.lost += (is_acked(p) && self.is_delivered_to(member, p)) as u64;
+                r.lost += is_acked(p) as u64;
             }
         }
         for p in 0..self.order.len() as u32 {
@@ -174,7 +207,7 @@ impl RoomCheck {
             for (p, a) in p.iter().zip(a) {
                 if *a && *p == 0 {
                     r.acked_never_delivered += 1;
-                    r.lost += (self.cursors.len() - (self.own == Own::Answered) as usize) as u64;
+                    r.lost += (self.cursors.len() - self.parts.len()) as u64;
                 }
             }
         }
@@ -285,24 +318,25 @@ mod tests {
     }
 
     #[test]
-    fn where_the_answer_is_the_delivery_an_own_message_is_neither_missed_nor_in_the_order() {
+    fn where_the_answer_is_the_delivery_a_sender_is_held_against_what_others_heard() {
         let mut r = RoomCheck::new(3, 2, Own::Answered);
         for q in 0..2 {
             r.sent(0);
             r.sent(1);
             assert!(r.ack(0, q) && r.ack(1, q));
         }
-        // 0-0, 1-0, 0-1, 1-1 for the third member; the senders hear each other
+        // the room's order is 0-0, 1-0, 0-1, 1-1: only the third member can tell, and it is the last to hear
+        r.deliver(0, 1, 0);
+        r.deliver(1, 0, 1);
         for (s, q) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
             r.deliver(2, s, q);
         }
-        r.deliver(1, 0, 0);
-        r.deliver(1, 0, 1);
-        r.deliver(0, 1, 0);
-        assert_eq!(r.finish().lost, 1);
+        assert_eq!((r.finish().lost, r.finish().order_violations), (2, 0));
         r.deliver(0, 1, 1);
-        assert_eq!(r.finish(), RoomResult::default());
+        r.deliver(1, 0, 0);
+        assert_eq!((r.finish().lost, r.finish().order_violations), (0, 1));
         assert_eq!(r.deliver(0, 0, 0), Seen::Duplicate);
+        assert_eq!(r.deliver(0, 1, 1), Seen::Duplicate);
     }
 
     #[test]
