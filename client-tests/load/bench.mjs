@@ -76,7 +76,7 @@ const { values } = parseArgs({ options: { ...OPTIONS, scenarios: { type: 'string
 
 const peerScenario = (scenario) => scenario.replace(/-(action|type)$/, '');
 
-/** Of each verified run one figure. */
+/** Of each verified run one figure: the others show nothing. */
 function figures(results, server, scenario, key) {
   const runs = results.find(({ name }) => name === server)?.scenarios[scenario] ?? [];
   return runs.filter(({ verify }) => verify.ok).map((run) => at(run, key)).filter((each) => typeof each === 'number');
