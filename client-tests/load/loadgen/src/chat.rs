@@ -1,23 +1,20 @@
 //! Owns the conversation of chat, fanout and rate: who sends what, and whether all that came was right. It refuses to
 //! know when the measured window begins and ends: `flow` does.
 
+mod arrival;
+
 use crate::client::{Errors, Target, Vars, step};
-use crate::dialect::{Heard, ID_MESSAGE, ID_SUBSCRIBE};
+use crate::dialect::{Heard, ID_MESSAGE};
 use crate::flow::{Spec, Timing};
 use crate::net::{App, Net, now};
 use crate::report::{Hist, hist};
-use crate::rooms::{self, id_text};
+use crate::rooms::{self};
 use crate::sender::{Sender, filling};
 use crate::sio::{self, Tag};
 use crate::verify::{Own, RoomCheck, Seen};
-use serde_json::{Value, json};
 
-const ID_USER: u32 = 0;
-const ID_CHAT: u32 = 1;
 /// A refusal is an error of the run; so many end it.
 const MAX_REFUSED: u64 = 1000;
-/// Chats being made at any one time.
-const CHATS_AT_ONCE: usize = 32;
 
 struct Member {
     room: u32,
@@ -226,45 +223,6 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// The answer to what was asked before the first message.
-    fn on_answer(&mut self, c: usize, id: u32, body: &[u8]) {
-        let answer: Value = match serde_json::from_slice(body) {
-            Ok(answer) => answer,
-            Err(e) => {
-                self.faults.fatal = Some(format!("ack is not JSON: {e}"));
-                return;
-            }
-        };
-        let member = &mut self.members[c];
-        match id {
-            ID_USER => match id_text(&answer[0]["user"]["id"]) {
-                Some(user) => {
-                    member.user_id = user;
-                    self.is_ready(c);
-                }
-                None => self.faults.fatal = Some(format!("create-user answered {answer}")),
-            },
-            ID_CHAT => match id_text(&answer[0]["chat"]["id"]) {
-                Some(chat) => {
-                    self.rooms[member.room as usize].id = chat;
-                    self.chats_done += 1;
-                }
-                None => self.faults.fatal = Some(format!("create-chat answered {answer}")),
-            },
-            ID_SUBSCRIBE if answer["response_status"] == 200 => self.is_ready(c),
-            ID_SUBSCRIBE => self.faults.fatal = Some(format!("subscribing was answered {answer}")),
-            _ => self
-                .faults
-                .errors
-                .add("ack with an id that was not asked for"),
-        }
-    }
-
-    fn is_ready(&mut self, c: usize) {
-        self.members[c].ready = true;
-        self.ready += 1;
-    }
-
     fn on_message(&mut self, c: usize, body: &[u8], t: u64) {
         let tag = match Tag::find(body) {
             Some(tag) if tag.nonce == self.target.nonce => tag,
@@ -306,35 +264,6 @@ impl<'a> Chat<'a> {
         }
     }
 
-    pub fn pump_connect(&mut self, net: &mut Net) {
-        while self.started < self.members.len() && self.started - self.ready < self.concurrency {
-            let i = self.started;
-            match self.target.start(net, &self.members[i].vars) {
-                Ok(c) => assert_eq!(c, i),
-                Err(e) => {
-                    self.faults.fatal = Some(format!("connect: {e}"));
-                    return;
-                }
-            }
-            self.started += 1;
-        }
-    }
-
-    pub fn pump_chats(&mut self, net: &mut Net) {
-        while self.chats_started < self.rooms.len()
-            && self.chats_started - self.chats_done < CHATS_AT_ONCE
-        {
-            let index = self.chats_started;
-            let room = &self.rooms[index];
-            let members = &self.members[room.first..room.first + room.check.members()];
-            let users: Vec<&str> = members.iter().map(|each| each.user_id.as_str()).collect();
-            let chat = json!({"chat": {"name": format!("bench {index}")}, "users": users});
-            let request = self.target.event(ID_CHAT, "create-chat", &chat);
-            net.send_text(room.first, &request);
-            self.chats_started += 1;
-        }
-    }
-
     /// Once every room has its id.
     pub fn write_templates(&mut self) {
         let filling = filling(self.timing.msg_bytes);
@@ -366,20 +295,6 @@ impl<'a> Chat<'a> {
             } else {
                 gap
             };
-        }
-    }
-
-    /// A connection is one of the chat's, in the sense of its dialect.
-    fn joined(&mut self, net: &mut Net, c: usize) {
-        let dialect = self.target.dialect;
-        let room = self.members[c].room as usize;
-        if self.setup == Setup::Create {
-            let user = json!({"user": {"externalUserId": self.members[c].vars.uid}});
-            net.send_text(c, &self.target.event(ID_USER, "create-user", &user));
-        } else if let Some(request) = dialect.subscribe(&self.rooms[room].id) {
-            net.send_text(c, &request);
-        } else {
-            self.is_ready(c);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Owns a reference server. It refuses to store or to check anything worth the name. Two uses: it shows how much the
 //! generator can take before the generator is the limit, and with --fault that the verification catches faults.
 
+mod message;
+mod telling;
+
 use crate::dialect::Dialect;
 use crate::net::{App, Net, now, server_text_frame};
 use crate::sio::{self, Pkt};
 use clap::Args;
+use message::{Message, answer, long_id};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -31,17 +35,6 @@ pub struct RefArgs {
     pub pin: Option<String>,
     #[arg(long, default_value = "/")]
     pub namespace: String,
-}
-
-const WHEN: &str = "2026-01-01T00:00:00.000Z";
-
-#[derive(Clone)]
-struct Message {
-    id: u64,
-    seq: u32,
-    room: usize,
-    user: usize,
-    text: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -88,76 +81,6 @@ fn number_after(body: &[u8], key: &[u8]) -> Option<u64> {
     let rest = after(body, key)?;
     let digits = rest.iter().take_while(|each| each.is_ascii_digit()).count();
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
-}
-
-/// Socket.IO's ids: as long as other servers' are.
-fn long_id(number: u64) -> String {
-    format!("{number:024x}")
-}
-
-impl Message {
-    /// As the dialect has it, without what is around it.
-    fn body(&self, dialect: Dialect) -> Vec<u8> {
-        let (before, behind) = match dialect {
-            Dialect::Socketio => (
-                format!(
-                    "{{\"id\":\"{}\",\"seq\":{},\"room\":\"{}\",\"msg\":\"",
-                    long_id(self.id),
-                    self.seq,
-                    long_id(self.room as u64)
-                ),
-                format!(
-                    "\",\"type\":\"text\",\"user_id\":\"{}\",\"created_at\":\"{WHEN}\",\"modified_at\":\"{WHEN}\"}}",
-                    long_id(self.user as u64)
-                ),
-            ),
-            Dialect::Action => (
-                format!(
-                    "{{\"id\":{},\"seq\":{},\"user\":{{\"id\":{}}},\"text\":\"",
-                    self.id, self.seq, self.user
-                ),
-                format!("\",\"create_date\":\"{WHEN}\",\"room\":{}}}", self.room),
-            ),
-            Dialect::Type => (
-                format!(
-                    "{{\"id\":{},\"seq\":{},\"chat\":{},\"text\":\"",
-                    self.id, self.seq, self.room
-                ),
-                format!("\",\"timestamp\":\"{WHEN}\",\"is_read\":false}}"),
-            ),
-        };
-        [before.as_bytes(), &self.text, behind.as_bytes()].concat()
-    }
-
-    /// As it comes by itself.
-    fn event(&self, dialect: Dialect, ns: &str) -> Vec<u8> {
-        let body = self.body(dialect);
-        let (before, behind) = match dialect {
-            Dialect::Socketio => (format!("42{ns}[\"new-message\","), "]".into()),
-            Dialect::Action => (
-                "{\"data\":".into(),
-                format!(",\"action\":\"create\",\"pk\":{}}}", self.id),
-            ),
-            Dialect::Type => ("{\"type\":\"messageCreated\",\"data\":".into(), "}".into()),
-        };
-        [before.as_bytes(), &body, behind.as_bytes()].concat()
-    }
-}
-
-/// An answer of this dialect. Socket.IO's has no name; the raw dialects repeat what was asked.
-fn answer(dialect: Dialect, ns: &str, id: u64, name: &str, body: &[u8]) -> Vec<u8> {
-    let (before, behind) = match dialect {
-        Dialect::Socketio => (format!("43{ns}{id}["), "]".into()),
-        Dialect::Action => (
-            "{\"errors\":[],\"data\":".into(),
-            format!(",\"action\":\"{name}\",\"response_status\":200,\"request_id\":{id}}}"),
-        ),
-        Dialect::Type => (
-            format!("{{\"type\":\"{name}\",\"data\":"),
-            format!(",\"request_id\":{id}}}"),
-        ),
-    };
-    [before.as_bytes(), body, behind.as_bytes()].concat()
 }
 
 impl Ref {
@@ -246,106 +169,6 @@ impl Ref {
         if self.args.remember {
             self.rooms[room].history.push(message);
         }
-    }
-
-    fn tell_all(&mut self, net: &mut Net, message: &Message, but: Option<usize>) {
-        let to = std::mem::take(&mut self.rooms[message.room].listeners);
-        let mut frames: HashMap<Dialect, Vec<u8>> = HashMap::new();
-        for &c in to.iter().filter(|each| Some(**each) != but) {
-            let Some(Peer { dialect, .. }) = self.peers.get(&c) else {
-                continue;
-            };
-            let dialect = *dialect;
-            let frame = frames.entry(dialect).or_insert_with(|| {
-                let mut frame = Vec::new();
-                server_text_frame(&message.event(dialect, &self.ns), &mut frame);
-                frame
-            });
-            self.tell(net, c, frame);
-            if self.args.no_batch {
-                net.flush_dirty(self);
-            }
-        }
-        let other = (message.room + 1) % self.rooms.len();
-        let stranger = self.rooms[other].listeners.first().copied();
-        if let Some(c) = stranger.filter(|_| self.hit("stray")) {
-            let dialect = self.peers[&c].dialect;
-            Self::text(net, c, &message.event(dialect, &self.ns));
-        }
-        if let Some(last) = to.last().copied().filter(|_| self.hit("kill")) {
-            net.drop_conn(last);
-        }
-        self.rooms[message.room].listeners = to;
-    }
-
-    fn tell(&mut self, net: &mut Net, c: usize, frame: &[u8]) {
-        if self.hit("drop") {
-            return;
-        }
-        if self.hit("swap") && self.held.is_none() {
-            self.held = Some((c, frame.to_vec()));
-            return;
-        }
-        net.send_raw(c, frame);
-        if self.hit("dup") {
-            net.send_raw(c, frame);
-        }
-        match self.held.take() {
-            Some((who, held)) if who == c => net.send_raw(c, &held),
-            held => self.held = held,
-        }
-    }
-
-    /// What one who comes back has missed: up to where messages come by themselves.
-    fn missed(&mut self, c: usize, room: usize, known: u32) -> Vec<Message> {
-        let history = self
-            .rooms
-            .get(room)
-            .map(|room| room.history.clone())
-            .unwrap_or_default();
-        let live_after = self
-            .peers
-            .get(&c)
-            .and_then(|peer| peer.live_after.get(&room).copied())
-            .unwrap_or(u32::MAX);
-        let mut told: Vec<Message> = Vec::new();
-        for message in history
-            .into_iter()
-            .filter(|each| each.seq > known && each.seq <= live_after)
-        {
-            if self.hit("told:drop") {
-                continue;
-            }
-            if self.hit("told:dup") {
-                told.push(message.clone());
-            }
-            told.push(message);
-            if self.hit("told:swap") && told.len() > 1 {
-                let last = told.len() - 1;
-                told.swap(last - 1, last);
-            }
-        }
-        told
-    }
-
-    /// The answer to a `sync`: everything on one page.
-    fn sync(&mut self, c: usize, dialect: Dialect, chats: &Value) -> Vec<u8> {
-        let mut pages = Vec::new();
-        for (name, known) in chats.as_object().into_iter().flatten() {
-            let room = name.parse().unwrap_or(usize::MAX);
-            let messages = self.missed(c, room, known.as_u64().unwrap_or(0) as u32);
-            let messages: Vec<Vec<u8>> = messages.iter().map(|each| each.body(dialect)).collect();
-            let head = format!("\"{name}\":{{\"messages\":[");
-            pages.push(
-                [
-                    head.as_bytes(),
-                    &messages.join(&b','),
-                    b"],\"has_more\":false}",
-                ]
-                .concat(),
-            );
-        }
-        [b"{\"chats\":{".as_slice(), &pages.join(&b','), b"}}"].concat()
     }
 
     fn raw(&mut self, net: &mut Net, c: usize, dialect: Dialect, text: &[u8]) {
