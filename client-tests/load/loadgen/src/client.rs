@@ -1,10 +1,13 @@
-//! What every scenario shares: where and how to connect, who the client is, how errors are counted.
+//! Owns what every scenario shares: where and how to connect, who the client is, how errors are counted. It refuses to
+//! know what a scenario does with its connections.
 
+use crate::dialect::Dialect;
 use crate::net::{self, Net};
 use crate::sio;
 use clap::Args;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 #[derive(Args, Clone, Debug)]
@@ -12,6 +15,9 @@ pub struct Common {
     /// Server, as ws://HOST:PORT (http:// is taken as the same; no TLS)
     #[arg(long, default_value = "ws://127.0.0.1:3000")]
     pub url: String,
+    /// What the clients speak
+    #[arg(long, value_enum, default_value_t = Dialect::Socketio)]
+    pub dialect: Dialect,
     /// Path of the Engine.IO endpoint
     #[arg(long, default_value = "/socket.io/")]
     pub sio_path: String,
@@ -21,7 +27,8 @@ pub struct Common {
     /// JSON sent as the auth payload of the Socket.IO CONNECT packet; may hold the placeholders of --query
     #[arg(long)]
     pub auth_json: Option<String>,
-    /// Extra query string of the upgrade request, e.g. 'token={uid}'. Placeholders: {i} {room} {member} {uid} {nonce}
+    /// Extra query string of the upgrade request, e.g. 'token={uid}', which the raw dialects have without being told.
+    /// Placeholders: {i} {room} {member} {uid} {nonce}
     #[arg(long)]
     pub query: Option<String>,
     /// Extra header of the upgrade request, 'Name: value'; repeatable; same placeholders
@@ -82,6 +89,7 @@ pub struct Target {
     headers: Vec<String>,
     src_ips: u32,
     pub nonce: u32,
+    pub dialect: Dialect,
 }
 
 impl Target {
@@ -104,7 +112,9 @@ impl Target {
         all.sort_by_key(|a| a.is_ipv6());
         let addr = *all.first().ok_or("no address")?;
         if !addr.ip().is_loopback() && std::env::var_os("LOADGEN_ALLOW_REMOTE").is_none() {
-            return Err(format!("{addr} is not a loopback address; set LOADGEN_ALLOW_REMOTE=1 if it is yours to load"));
+            return Err(format!(
+                "{addr} is not a loopback address; set LOADGEN_ALLOW_REMOTE=1 if it is yours to load"
+            ));
         }
         if let Some(a) = &c.auth_json {
             let probe = a
@@ -116,11 +126,7 @@ impl Target {
             serde_json::from_str::<Value>(&probe)
                 .map_err(|e| format!("--auth-json is not JSON: {e}"))?;
         }
-        let nanos = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_nanos() as u64;
-        let nonce = (sio::hash(&nanos.to_le_bytes()) >> 16) as u32 ^ std::process::id();
+        let nonce = RandomState::new().build_hasher().finish() as u32;
         Ok(Target {
             addr,
             host,
@@ -131,6 +137,7 @@ impl Target {
             headers: c.header.clone(),
             src_ips: c.src_ips,
             nonce,
+            dialect: c.dialect,
         })
     }
 
@@ -146,16 +153,13 @@ impl Target {
         format!("bench-{:08x}-{room}-{member}", self.nonce)
     }
 
+    /// Begins a connection in the dialect of the scenario.
     pub fn start(&self, net: &mut Net, v: &Vars) -> std::io::Result<usize> {
-        let mut q = format!(
-            "{}{}EIO=4&transport=websocket",
-            self.path,
-            if self.path.contains('?') { "&" } else { "?" }
-        );
-        if let Some(x) = v.query.as_ref().or(self.query.as_ref()) {
-            q.push('&');
-            q.push_str(self.fill(x, v).trim_start_matches(['?', '&']));
-        }
+        self.start_as(net, v, self.dialect)
+    }
+
+    pub fn start_as(&self, net: &mut Net, v: &Vars, dialect: Dialect) -> std::io::Result<usize> {
+        let q = self.request_target(v, dialect);
         let mut h = format!(
             "GET {q} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n",
             self.host,
@@ -175,6 +179,24 @@ impl Target {
             )
         });
         net.connect(self.addr, src, Some(h.into_bytes()))
+    }
+
+    fn request_target(&self, v: &Vars, dialect: Dialect) -> String {
+        let path = dialect.path().unwrap_or(&self.path);
+        let mut parts = Vec::new();
+        if dialect == Dialect::Socketio {
+            parts.push("EIO=4&transport=websocket".to_string());
+        }
+        let given = v.query.as_deref().or(self.query.as_deref());
+        if let Some(query) = given.or(dialect.query()).filter(|each| !each.is_empty()) {
+            let query = self.fill(query, v);
+            parts.push(query.trim_start_matches(['?', '&']).to_string());
+        }
+        if dialect == Dialect::Action {
+            parts.push("ack=1".to_string()); // without it what succeeds is not answered
+        }
+        let separator = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{separator}{}", parts.join("&"))
     }
 
     /// The Socket.IO CONNECT packet.

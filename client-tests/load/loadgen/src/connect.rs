@@ -1,11 +1,11 @@
-//! connect: how fast connections come up, and what an idle one costs.
+//! Owns the scenario connect: how fast connections come up, and what an idle one costs. It refuses to send a message.
 
-use crate::client::{step, Common, Errors, Target, Vars};
-use crate::net::{now, App, Net, State};
-use crate::report::{self, hist, Hist};
+use crate::client::{Common, Errors, Target, Vars, step};
+use crate::net::{App, Net, State, now};
+use crate::report::{self, Hist, hist};
 use crate::sio::{self, Pkt};
 use crate::sys::Watch;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 struct Conns {
     target: Target,
@@ -50,7 +50,16 @@ impl Conns {
 }
 
 impl App for Conns {
+    fn on_ws_open(&mut self, _net: &mut Net, c: usize, t: u64) {
+        if self.target.dialect.path().is_some() {
+            self.done(c, t); // the token was taken at the upgrade
+        }
+    }
+
     fn on_text(&mut self, net: &mut Net, c: usize, text: &[u8], t: u64) {
+        if self.target.dialect.path().is_some() {
+            return net.close(c, self, "a frame that nobody asked for");
+        }
         let p = sio::parse(text);
         if matches!(p, Pkt::Ping(_)) {
             self.pings += 1;
@@ -97,12 +106,7 @@ pub fn run(
 ) -> Result<(Value, bool), String> {
     let target = Target::new(common)?;
     let mut watch = Watch::new(&common.pid, &common.also)?;
-    if count + 64 > crate::sys::nofile() as usize {
-        return Err(format!(
-            "{count} connections, but the open files limit is {}",
-            crate::sys::nofile()
-        ));
-    }
+    crate::sys::may_open(count)?;
     let vars = (0..count)
         .map(|i| Vars {
             i,
@@ -195,7 +199,7 @@ pub fn run(
     net.flush_dirty(&mut app);
     Ok((
         json!({
-            "scenario": "connect", "label": common.label,
+            "scenario": "connect", "dialect": common.dialect.name(), "label": common.label,
             "params": {"count": count, "concurrency": common.concurrency, "wait": common.wait.to_string(), "create_user": create_user},
             "result": result,
             "verify": {"ok": ok, "ready": app.ready, "failed": app.failed, "lost": app.lost, "alive_at_end": alive, "errors": app.errors.map},

@@ -1,26 +1,30 @@
-//! Load generator and verifier for Socket.IO chat servers. See ../README.md.
+//! Owns the command line of the load generator and verifier. It refuses to know how a scenario goes. See ../../README.md.
 
 mod chat;
 mod client;
 mod connect;
+mod dialect;
+mod flow;
+mod missed;
 mod mongo;
 mod net;
+mod reconnect;
 mod refserver;
 mod report;
+mod returning;
+mod rooms;
+mod sender;
 mod sio;
 mod sys;
 mod verify;
 
-use chat::{Spec, Timing};
 use clap::{Parser, Subcommand};
 use client::Common;
-use serde_json::{json, Value};
+use flow::{Spec, Timing};
+use serde_json::{Value, json};
 
 #[derive(Parser)]
-#[command(
-    version,
-    about = "Load generator and verifier for Socket.IO chat servers"
-)]
+#[command(version, about = "Load generator and verifier for chat servers")]
 struct Cli {
     #[command(subcommand)]
     cmd: Cmd,
@@ -90,6 +94,13 @@ enum Cmd {
         #[arg(long, default_value_t = 4)]
         window: usize,
     },
+    /// Clients are cut off while others send, come back all at once, and catch up; only polychat has this
+    Reconnect {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        reconnect: reconnect::ReconnectArgs,
+    },
     /// The most inserts per second that a mongod takes
     MongoCeiling(mongo::MongoArgs),
     /// Reference server without a store: the harness's own ceiling, and faults to test the verification
@@ -139,7 +150,7 @@ fn main() {
                     rate: None,
                     poisson: false,
                 };
-                chat::run(common, timing, &spec)
+                flow::run(common, timing, &spec)
             }
             Cmd::Rate {
                 common,
@@ -161,7 +172,7 @@ fn main() {
                     rate: Some(*rate),
                     poisson: *poisson,
                 };
-                chat::run(common, timing, &spec)
+                flow::run(common, timing, &spec)
             }
             Cmd::Fanout {
                 common,
@@ -180,7 +191,12 @@ fn main() {
                     rate: None,
                     poisson: false,
                 };
-                chat::run(common, timing, &spec)
+                flow::run(common, timing, &spec)
+            }
+            Cmd::Reconnect { common, reconnect } => {
+                begin(&common.pin, common.prio)?;
+                out = common.json.clone();
+                reconnect::run(common, reconnect)
             }
             Cmd::MongoCeiling(a) => {
                 begin(&a.pin, a.prio)?;
@@ -198,12 +214,11 @@ fn main() {
     match res {
         Ok((v, ok)) => {
             report::print(&v);
-            if let Some(p) = out {
-                if let Err(e) = std::fs::write(&p, serde_json::to_string_pretty(&v).unwrap() + "\n")
-                {
-                    eprintln!("{}: {e}", p.display());
-                    std::process::exit(3);
-                }
+            if let Some(p) = out
+                && let Err(e) = std::fs::write(&p, serde_json::to_string_pretty(&v).unwrap() + "\n")
+            {
+                eprintln!("{}: {e}", p.display());
+                std::process::exit(3);
             }
             std::process::exit(if ok { 0 } else { 2 });
         }

@@ -1,11 +1,11 @@
-//! mongo-ceiling: the most inserts that a mongod takes, from a client that costs next to nothing
-//! (BSON and OP_MSG written by hand, one epoll thread). No driver can be faster on the same mongod.
+//! Owns mongo-ceiling: the most inserts that a mongod takes, from a client that costs next to nothing (BSON and OP_MSG
+//! written by hand, one epoll thread). It refuses to be a driver: none can be faster on the same mongod.
 
-use crate::net::{now, App, Net};
-use crate::report::{self, hist, Hist};
+use crate::net::{App, Net, now};
+use crate::report::{self, Hist, hist};
 use crate::sys::Watch;
 use clap::Args;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 
 #[derive(Args, Clone, Debug)]

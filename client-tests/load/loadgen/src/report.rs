@@ -1,7 +1,7 @@
-//! Percentiles, the human table, the JSON file.
+//! Owns percentiles and what a person reads of a result. It refuses to know how it was measured.
 
 use hdrhistogram::Histogram;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// Latencies in ns, 3 significant digits, up to 10 minutes.
 pub struct Hist(Histogram<u64>);
@@ -54,7 +54,7 @@ fn group(n: u64) -> String {
     let s = n.to_string();
     let mut o = String::new();
     for (i, ch) in s.chars().enumerate() {
-        if i > 0 && (s.len() - i) % 3 == 0 {
+        if i > 0 && (s.len() - i).is_multiple_of(3) {
             o.push(',');
         }
         o.push(ch);
@@ -199,10 +199,12 @@ pub fn print(v: &Value) {
     } else {
         &r["generator"]["cpu_pct"]
     };
-    if let (Some(g), Some(s)) = (used.as_f64(), r["server"]["cpu_pct"].as_f64()) {
-        if g > 85.0 {
-            println!("  WARNING: the generator used {g:.0}% of a core (server {s:.0}%): the figures may be the generator's ceiling");
-        }
+    if let (Some(g), Some(s)) = (used.as_f64(), r["server"]["cpu_pct"].as_f64())
+        && g > 85.0
+    {
+        println!(
+            "  WARNING: the generator used {g:.0}% of a core (server {s:.0}%): the figures may be the generator's ceiling"
+        );
     }
     for w in v["warnings"].as_array().into_iter().flatten() {
         println!("  WARNING: {}", w.as_str().unwrap_or(""));

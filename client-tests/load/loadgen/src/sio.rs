@@ -1,4 +1,5 @@
-//! Engine.IO v4 and Socket.IO v5 text packets.
+//! Owns the text packets of Engine.IO v4 and Socket.IO v5, and the tag of a message. It refuses to know what they mean to
+//! a scenario.
 
 #[derive(Debug, PartialEq)]
 pub enum Pkt<'a> {

@@ -1,6 +1,7 @@
-//! CPU time and memory from /proc, pinning, limits.
+//! Owns what the system tells of processes (CPU time and memory from /proc), pinning and limits. It refuses to know what
+//! is measured.
 
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 pub fn tick_ns() -> u64 {
     1_000_000_000 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64
@@ -273,6 +274,17 @@ pub fn prepare(prio: i32) {
             libc::setpriority(libc::PRIO_PROCESS, 0, prio); // needs a right for < 0; fine without it
         }
     }
+}
+
+/// Whether so many connections may be open.
+pub fn may_open(connections: usize) -> Result<(), String> {
+    let limit = nofile();
+    if connections as u64 + 64 > limit {
+        return Err(format!(
+            "{connections} connections, but the open files limit is {limit}"
+        ));
+    }
+    Ok(())
 }
 
 pub fn nofile() -> u64 {

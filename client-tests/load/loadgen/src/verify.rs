@@ -1,4 +1,4 @@
-//! Exactly-once and same-order check of one room.
+//! Owns the exactly-once and same-order check of one room. It refuses to know how a message came.
 //!
 //! The room's order is the order in which positions are first seen by any member. A member that meets a
 //! position ahead of its cursor leaves holes; a hole filled later is an order violation; a hole never filled is
@@ -15,10 +15,26 @@ pub enum Seen {
     Unknown,
 }
 
+/// How a sender learns of its own messages. The first members of a room are its senders, in the same order.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Own {
+    /// As everybody does.
+    Delivered,
+    /// By the answer alone, which has no place in the order.
+    Answered,
+}
+
 #[derive(Default)]
 struct Cursor {
     next: u32,
     holes: HashSet<u32>,
+}
+
+/// What a sender hears of the others. It is held against the room's order in the end, when others have shown that.
+#[derive(Default)]
+struct Part {
+    heard: Vec<(u32, u32)>,
+    seen: HashSet<(u32, u32)>,
 }
 
 pub struct RoomCheck {
@@ -28,8 +44,10 @@ pub struct RoomCheck {
     pos: Vec<Vec<u32>>,
     acked: Vec<Vec<bool>>,
     cursors: Vec<Cursor>,
-    pub duplicates: u64,
-    pub order_violations: u64,
+    /// By sender, where it hears of its own messages by the answer alone. Such a one cannot tell the room's order.
+    parts: Vec<Part>,
+    duplicates: u64,
+    order_violations: u64,
     /// deliveries that are not duplicates
     pub unique: u64,
 }
@@ -42,15 +60,35 @@ pub struct RoomResult {
     pub acked_never_delivered: u64,
     /// messages that were delivered though never acked
     pub delivered_unacked: u64,
+    pub duplicates: u64,
+    pub order_violations: u64,
+}
+
+/// What all rooms together come to.
+pub fn sum<'a>(rooms: impl Iterator<Item = &'a RoomCheck>) -> RoomResult {
+    rooms.fold(RoomResult::default(), |sum, room| {
+        let found = room.finish();
+        RoomResult {
+            lost: sum.lost + found.lost,
+            acked_never_delivered: sum.acked_never_delivered + found.acked_never_delivered,
+            delivered_unacked: sum.delivered_unacked + found.delivered_unacked,
+            duplicates: sum.duplicates + found.duplicates,
+            order_violations: sum.order_violations + found.order_violations,
+        }
+    })
 }
 
 impl RoomCheck {
-    pub fn new(members: usize, senders: usize) -> RoomCheck {
+    pub fn new(members: usize, senders: usize, own: Own) -> RoomCheck {
         RoomCheck {
             order: Vec::new(),
             pos: vec![Vec::new(); senders],
             acked: vec![Vec::new(); senders],
             cursors: (0..members).map(|_| Cursor::default()).collect(),
+            parts: match own {
+                Own::Delivered => Vec::new(),
+                Own::Answered => (0..senders).map(|_| Part::default()).collect(),
+            },
             duplicates: 0,
             order_violations: 0,
             unique: 0,
@@ -86,6 +124,16 @@ impl RoomCheck {
         else {
             return Seen::Unknown;
         };
+        if let Some(part) = self.parts.get_mut(member) {
+            let message = (sender as u32, seq);
+            if member == sender || !part.seen.insert(message) {
+                self.duplicates += 1;
+                return Seen::Duplicate;
+            }
+            part.heard.push(message);
+            self.unique += 1;
+            return Seen::InOrder;
+        }
         let mut first = false;
         if *slot == 0 {
             self.order.push((sender as u32, seq));
@@ -100,11 +148,7 @@ impl RoomCheck {
             }
             cur.next = k + 1;
             self.unique += 1;
-            if first {
-                Seen::First
-            } else {
-                Seen::InOrder
-            }
+            if first { Seen::First } else { Seen::InOrder }
         } else if cur.holes.remove(&k) {
             self.order_violations += 1;
             self.unique += 1;
@@ -115,13 +159,40 @@ impl RoomCheck {
         }
     }
 
+    /// What the senders who hear only the others have missed, and heard in another order.
+    fn finish_parts(&self, result: &mut RoomResult) {
+        for (member, part) in self.parts.iter().enumerate() {
+            let mut last = 0;
+            for (sender, seq) in &part.heard {
+                let position = self.pos[*sender as usize][*seq as usize];
+                result.order_violations += u64::from(position < last);
+                last = last.max(position);
+            }
+            for (sender, acked) in self
+                .acked
+                .iter()
+                .enumerate()
+                .filter(|each| each.0 != member)
+            {
+                let missed =
+                    |seq: &usize| acked[*seq] && !part.seen.contains(&(sender as u32, *seq as u32));
+                result.lost += (0..acked.len()).filter(missed).count() as u64;
+            }
+        }
+    }
+
     pub fn finish(&self) -> RoomResult {
-        let mut r = RoomResult::default();
+        let mut r = RoomResult {
+            duplicates: self.duplicates,
+            order_violations: self.order_violations,
+            ..RoomResult::default()
+        };
         let is_acked = |p: u32| {
             let (s, q) = self.order[p as usize];
             self.acked[s as usize][q as usize]
         };
-        for c in &self.cursors {
+        self.finish_parts(&mut r);
+        for c in self.cursors.iter().skip(self.parts.len()) {
             for &h in &c.holes {
                 r.lost += is_acked(h) as u64;
             }
@@ -136,7 +207,7 @@ impl RoomCheck {
             for (p, a) in p.iter().zip(a) {
                 if *a && *p == 0 {
                     r.acked_never_delivered += 1;
-                    r.lost += self.cursors.len() as u64;
+                    r.lost += (self.cursors.len() - self.parts.len()) as u64;
                 }
             }
         }
@@ -149,7 +220,7 @@ mod tests {
     use super::*;
 
     fn room(members: usize, msgs: u32) -> RoomCheck {
-        let mut r = RoomCheck::new(members, 1);
+        let mut r = RoomCheck::new(members, 1, Own::Delivered);
         for q in 0..msgs {
             r.sent(0);
             assert!(r.ack(0, q));
@@ -206,7 +277,7 @@ mod tests {
             RoomResult {
                 lost: 4,
                 acked_never_delivered: 1,
-                delivered_unacked: 0
+                ..RoomResult::default()
             }
         );
     }
@@ -235,7 +306,7 @@ mod tests {
 
     #[test]
     fn two_senders_interleaved_differently() {
-        let mut r = RoomCheck::new(2, 2);
+        let mut r = RoomCheck::new(2, 2, Own::Delivered);
         r.sent(0);
         r.sent(1);
         r.ack(0, 0);
@@ -247,8 +318,30 @@ mod tests {
     }
 
     #[test]
+    fn where_the_answer_is_the_delivery_a_sender_is_held_against_what_others_heard() {
+        let mut r = RoomCheck::new(3, 2, Own::Answered);
+        for q in 0..2 {
+            r.sent(0);
+            r.sent(1);
+            assert!(r.ack(0, q) && r.ack(1, q));
+        }
+        // the room's order is 0-0, 1-0, 0-1, 1-1: only the third member can tell, and it is the last to hear
+        r.deliver(0, 1, 0);
+        r.deliver(1, 0, 1);
+        for (s, q) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            r.deliver(2, s, q);
+        }
+        assert_eq!((r.finish().lost, r.finish().order_violations), (2, 0));
+        r.deliver(0, 1, 1);
+        r.deliver(1, 0, 0);
+        assert_eq!((r.finish().lost, r.finish().order_violations), (0, 1));
+        assert_eq!(r.deliver(0, 0, 0), Seen::Duplicate);
+        assert_eq!(r.deliver(0, 1, 1), Seen::Duplicate);
+    }
+
+    #[test]
     fn delivered_without_ack_and_unknown() {
-        let mut r = RoomCheck::new(1, 1);
+        let mut r = RoomCheck::new(1, 1, Own::Delivered);
         r.sent(0);
         assert_eq!(r.deliver(0, 0, 0), Seen::First);
         assert_eq!(r.deliver(0, 0, 9), Seen::Unknown);
