@@ -3,11 +3,15 @@
 mod chat;
 mod client;
 mod connect;
+mod fill;
+mod history;
+mod lines;
 mod mongo;
 mod net;
 mod refserver;
 mod report;
 mod sio;
+mod stored;
 mod sys;
 mod verify;
 
@@ -89,6 +93,20 @@ enum Cmd {
         members: usize,
         #[arg(long, default_value_t = 4)]
         window: usize,
+    },
+    /// Fill one chat with very many messages, and note what was acknowledged
+    Fill {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        fill: fill::Fill,
+    },
+    /// Read pages of what `fill` has filled
+    History {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        history: history::History,
     },
     /// The most inserts per second that a mongod takes
     MongoCeiling(mongo::MongoArgs),
@@ -181,6 +199,16 @@ fn main() {
                     poisson: false,
                 };
                 chat::run(common, timing, &spec)
+            }
+            Cmd::Fill { common, fill } => {
+                begin(&common.pin, common.prio)?;
+                out = common.json.clone();
+                fill::run(common, fill)
+            }
+            Cmd::History { common, history } => {
+                begin(&common.pin, common.prio)?;
+                out = common.json.clone();
+                history::run(common, history)
             }
             Cmd::MongoCeiling(a) => {
                 begin(&a.pin, a.prio)?;
