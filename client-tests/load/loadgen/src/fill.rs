@@ -104,8 +104,7 @@ impl House {
             users.push((uid, text(&user, "id")));
         }
         let ids: Vec<_> = users.iter().map(|(_, id)| id.clone()).collect();
-        let talk = |post: &mut dyn FnMut(&str, Value) -> Result<Value, String>,
-                        guest: usize| {
+        let talk = |post: &mut dyn FnMut(&str, Value) -> Result<Value, String>, guest: usize| {
             let event = post(
                 "/events",
                 json!({"eventOwnerId": ids[0], "name": "Picnic", "iconsUUIDs": [], "location": "ONLINE",
