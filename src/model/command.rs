@@ -4,8 +4,8 @@
 use super::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatList, ChatPage, ChatPk, ChatRef, Draft,
     Event, EventChange, EventDetails, EventPage, EventPk, History, IdempotencyKey, Joined,
-    MarkedRead, Marketplace, MessagePage, Missed, Profile, Reads, Room, Sent, Seq, Touched, User,
-    UserId, UserPage, UserPk, UserRef,
+    MarkedRead, Marketplace, MessagePage, Missed, Positions, Profile, Reads, Room, Sent, Seq,
+    Touched, User, UserId, UserPage, UserPk, UserRef,
 };
 
 /// What a client asks. `user` is the one that the request names, if it names one. Turned into
@@ -129,6 +129,8 @@ pub enum Command {
         chat: ChatRef,
         /// Which part.
         history: History,
+        /// Whether the answer tells how far the members have read.
+        positions: Positions,
     },
     /// What is missing after these numbers, for somebody who comes back.
     Sync {
@@ -281,7 +283,7 @@ pub enum Reply {
     Joined(Joined),
     /// To `LeaveChat`: which chat it was.
     Left(ChatId),
-    /// To `ListMessages`: with how far its members have read.
+    /// To `ListMessages`: with how far its members have read, as far as that was asked for.
     Messages(MessagePage, Reads),
     /// To `Sync`, in the order asked; `None`: no such chat, or not for the caller.
     Synced(Vec<Option<Missed>>),

@@ -33,5 +33,5 @@ pub use identity::{Caller, Identity, Rights, Role};
 pub use message::{Draft, Entry, History, Message, MessagePage, Missed, Range, Sent, Window};
 pub use notice::{Fact, Membership, Notice};
 pub use pair::{pair, unpair};
-pub use read::{MarkedRead, Reads};
+pub use read::{MarkedRead, Positions, Reads};
 pub use user::{NewUser, Profile, User, UserPage, UserRef};

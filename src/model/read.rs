@@ -5,6 +5,16 @@ use std::sync::Arc;
 
 use super::{ChatId, EventChat, Seq, UserId};
 
+/// Whether a history is to come with how far the chat's members have read: another look into
+/// the store, for those who show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// It is.
+    Told,
+    /// It is not.
+    Untold,
+}
+
 /// The read positions of a chat's members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reads {

@@ -8,8 +8,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{Begun, Service, access, store_error};
 use crate::model::{
-    Access, ChatId, ChatRef, Draft, Error, EventChat, EventPk, EventTalk, Fact, History, Identity,
-    Marketplace, NewEventChat, Range, Reply, Sent, Touched, UserId, Window,
+    Access, ChatId, ChatRef, Draft, Error, EventChat, EventPk, EventTalk, Fact, Identity,
+    Marketplace, NewEventChat, Reply, Sent, Touched, UserId,
 };
 use crate::store::PAGE_BYTES;
 
@@ -135,16 +135,11 @@ impl Service {
             .side_of(user)
             .map_or(0, |side| chat.standing.unread(side));
         let unread = usize::try_from(unread).unwrap_or(0);
-        let history = History {
-            range: Range {
-                before: Some(chat.standing.head + 1),
-                ..Range::default()
-            },
-            window: Window::Last(unread.clamp(LEAST, MOST)),
-        };
-        let page = self.store.messages(chat.chat, history).await;
-        let messages = page.map_err(store_error)?.messages;
-        Ok(EventTalk { chat, messages })
+        let latest = self.store.latest_in(&chat, unread.clamp(LEAST, MOST)).await;
+        Ok(EventTalk {
+            messages: latest.map_err(store_error)?,
+            chat,
+        })
     }
 
     /// The chat of this guest with the event's owner, and whether it is new.

@@ -1,11 +1,13 @@
 //! Sending messages and reading history.
 //! It refuses to number or to write: `append` does.
 
+use futures_util::future::try_join;
 use tokio::sync::oneshot;
 
 use super::{Service, access, store_error};
 use crate::model::{
-    ChatRef, Draft, Entry, Error, History, Identity, MessageId, Reply, Sent, UserId,
+    ChatRef, Draft, Entry, Error, History, Identity, MessageId, Positions, Reads, Reply, Sent,
+    UserId,
 };
 
 /// How many messages of history one answer holds at most.
@@ -80,6 +82,7 @@ impl Service {
         named: Option<UserId>,
         chat: ChatRef,
         history: History,
+        positions: Positions,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, named)?;
         let chat = self.visible(actor, chat).await?.chat();
@@ -87,9 +90,14 @@ impl Service {
             window: history.window.at_most(PAGE),
             ..history
         };
-        let page = self.store.messages(chat, history).await;
-        let reads = self.store.reads(chat).await.map_err(store_error)?;
-        page.map(|page| Reply::Messages(page, reads))
+        let reads = async {
+            match positions {
+                Positions::Told => self.store.reads(chat).await,
+                Positions::Untold => Ok(Reads::default()),
+            }
+        };
+        let both = try_join(self.store.messages(chat, history), reads).await;
+        both.map(|(page, reads)| Reply::Messages(page, reads))
             .map_err(store_error)
     }
 }

@@ -145,7 +145,11 @@ impl Service {
                 user,
                 chat,
                 history,
-            } => self.list_messages(identity, user, chat, history).await,
+                positions,
+            } => {
+                let page = self.list_messages(identity, user, chat, history, positions);
+                page.await
+            }
             C::Sync { user, chats } => {
                 let missed = self.sync(identity, user, chats, Portion::ANSWER, |_| None);
                 missed.await.map(Reply::Synced)

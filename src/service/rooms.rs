@@ -1,6 +1,7 @@
 //! Chats with their people: looking, changing, deleting.
 //! It refuses to judge: `access` does.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::access;
@@ -8,7 +9,7 @@ use super::chats::check_name;
 use super::{Service, store_error};
 use crate::model::{
     Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, NewChat, Policy, Range,
-    Reply, Room, Window,
+    Reply, Room, UserId, Window,
 };
 
 /// How many chats a list of rooms holds at most.
@@ -55,12 +56,22 @@ impl Service {
         self.rooms(chats.map_err(store_error)?).await
     }
 
+    /// Chats with their people, without messages. All people are read at once, each once.
     async fn rooms(&self, chats: Vec<Chat>) -> Result<Reply, Error> {
-        let mut rooms = Vec::with_capacity(chats.len());
-        for chat in chats {
-            rooms.push(self.room(chat, 0).await?);
-        }
-        Ok(Reply::Rooms(rooms))
+        let mut seen = HashSet::new();
+        let members = chats.iter().flat_map(|chat| &chat.members).copied();
+        let members: Vec<_> = members.filter(|id| seen.insert(*id)).collect();
+        let found = self.store.users(&members).await.map_err(store_error)?;
+        let found: HashMap<UserId, _> = found.into_iter().map(|user| (user.id, user)).collect();
+        let rooms = chats.into_iter().map(|chat| {
+            let known = chat.members.iter().filter_map(|id| found.get(id));
+            Room {
+                members: known.map(Arc::clone).collect(),
+                messages: Vec::new(),
+                chat,
+            }
+        });
+        Ok(Reply::Rooms(rooms.collect()))
     }
 
     pub(super) async fn get_room(
@@ -143,3 +154,7 @@ impl Service {
         Ok(Reply::Deleted(id))
     }
 }
+
+#[cfg(test)]
+#[path = "rooms_tests.rs"]
+mod tests;

@@ -160,6 +160,7 @@ measured! {
     change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp) -> Option<(bool, EventChat)>;
     event_chat(chat: ChatId) -> Option<EventChat>;
     event_chats_of(user: UserId, limit: usize) -> Vec<EventChat>;
+    latest_in(chat: &EventChat, limit: usize) -> Vec<Message>;
 }
 
 measured! {

@@ -19,8 +19,8 @@ use jiff::Timestamp;
 
 use crate::model::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, Event, EventChange,
-    EventChat, EventPk, Fingerprint, History, MessagePage, NewChat, NewEvent, NewEventChat,
-    NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    EventChat, EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent,
+    NewEventChat, NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
 pub use measured::measured;
@@ -274,6 +274,11 @@ pub trait Events: Send + Sync {
         user: UserId,
         limit: usize,
     ) -> Result<Vec<EventChat>, StoreError>;
+
+    /// At most `limit` messages of an event's chat that was looked up a moment ago: the latest
+    /// of those that it had then, oldest first. Each carries the chat as it stood then, or later.
+    /// Fewer come where [`Messages::messages`] would take fewer.
+    async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError>;
 }
 
 /// A page of history ends early once its texts are longer than this, in bytes: an answer has

@@ -17,7 +17,8 @@ use super::query::{Asked, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, MomentInQuery, SeqInQuery, photos};
 use crate::gateway::dialect::moments::{Moment, NO_MOMENT, time};
 use crate::model::{
-    ChatId, Command, Draft, Error, History, Message, MessageId, Range, Reply, Seq, UserId, Window,
+    ChatId, Command, Draft, Error, History, Message, MessageId, Positions, Range, Reply, Seq,
+    UserId, Window,
 };
 
 /// The longest `client_id`, in characters (PROTOCOL §1.6).
@@ -210,6 +211,7 @@ pub async fn list(
         user: None,
         chat,
         history,
+        positions: Positions::Untold,
     };
     let Reply::Messages(page, _) = host.ask(command).await? else {
         return Err(mistaken().into());

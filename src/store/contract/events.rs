@@ -267,6 +267,31 @@ pub async fn event_chats_come_with_the_most_recently_active_first(store: Subject
     );
 }
 
+pub async fn the_latest_messages_of_an_events_chat_end_where_it_ended(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let made = event(&store, &anna, "Picnic").await;
+    let (_, talk) = open(&store, &made, &boris, 1).await;
+    let fresh = store.latest_in(&talk, 9).await.expect("messages");
+    assert_eq!(fresh, []);
+    let said = |who, text| entry(talk.chat, who, text, 2);
+    let begin = [&boris, &boris, &boris, &anna].map(|who| said(who, "hello"));
+    store.append(begin.to_vec()).await.expect("stored");
+    let then = now(&store, &talk).await;
+    let later = vec![said(&boris, "later")];
+    store.append(later).await.expect("stored");
+    for (limit, expected) in [(2, vec![3, 4]), (9, vec![1, 2, 3, 4]), (0, vec![])] {
+        let latest = store.latest_in(&then, limit).await.expect("messages");
+        let told: Vec<_> = latest.iter().map(|message| message.seq).collect();
+        assert_eq!(told, expected, "at most {limit}");
+        for message in latest {
+            let writer = if message.seq == 4 { &anna } else { &boris };
+            assert_eq!(message.sender.id, writer.id);
+            let carried = message.event_chat.expect("the chat");
+            assert!(carried.chat == talk.chat && carried.standing.head >= 4);
+        }
+    }
+}
+
 pub async fn a_message_carries_how_things_stand_after_it(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let made = event(&store, &anna, "Picnic").await;

@@ -167,6 +167,7 @@ macro_rules! every_promise {
                 access_changes_from_one_state_to_another_and_is_counted,
                 a_chat_of_no_event_is_none,
                 event_chats_come_with_the_most_recently_active_first,
+                the_latest_messages_of_an_events_chat_end_where_it_ended,
                 a_message_carries_how_things_stand_after_it,
                 history_carries_how_things_stand_now,
             ],

@@ -143,6 +143,13 @@ impl Mongo {
         found.with(latest).map(Some)
     }
 
+    /// The same for the chat of this id: both questions at once.
+    pub(super) async fn found_by_id(&self, id: ChatId) -> Result<Option<FoundChat>, StoreError> {
+        let found = self.one::<ChatDocument>(doc! { "_id": id });
+        let (found, latest) = tokio::try_join!(found, self.latest(id))?;
+        found.map(|found| found.with(latest)).transpose()
+    }
+
     /// The chat that matches, with all that belongs to it.
     pub(super) async fn chat_now(&self, filter: Document) -> Result<Option<Chat>, StoreError> {
         let Some(found) = self.found(filter).await? else {

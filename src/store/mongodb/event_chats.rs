@@ -30,9 +30,14 @@ impl Mongo {
     /// This chat as one of an event's; `None`: it is none.
     pub(super) async fn talk(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
         let filter = doc! { "_id": chat, "event.pk": { "$exists": true } };
-        let Some(found) = self.found(filter).await? else {
-            return Ok(None);
-        };
+        match self.found(filter).await? {
+            Some(found) => self.talk_of(found).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same of a chat that was found.
+    pub(super) async fn talk_of(&self, found: FoundChat) -> Result<Option<EventChat>, StoreError> {
         let parts = self.parts(std::slice::from_ref(&found)).await?;
         parts.talk(found)
     }

@@ -18,7 +18,7 @@ use super::reading::Query;
 use super::step::Step;
 use super::sweep::Sweep;
 use crate::model::{
-    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint, NewEvent,
+    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint, Message, NewEvent,
     NewEventChat, User, UserId,
 };
 use crate::store::{Events, StoreError};
@@ -164,6 +164,11 @@ impl Events for Mongo {
             self.complete(found).await
         })
         .await
+    }
+
+    async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError> {
+        let chat = Arc::new(chat.clone());
+        patiently(|| self.latest_messages(&chat, limit)).await
     }
 }
 

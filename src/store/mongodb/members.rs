@@ -95,7 +95,7 @@ impl Mongo {
     ) -> Result<Option<bool>, StoreError> {
         let filter = doc! { "chat": chat, "user": user };
         let (found, member, own) = tokio::try_join!(
-            self.found(doc! { "_id": chat }),
+            self.found_by_id(chat),
             self.one::<MemberDocument>(filter.clone()),
             self.latest_with(
                 doc! { "_id.chat": chat, "sender": user },

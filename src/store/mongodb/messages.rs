@@ -1,7 +1,7 @@
 //! Reading messages in MongoDB: the part of a history that was asked for.
 //! It refuses to write any; that is in `append`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,7 +14,8 @@ use super::failure::{corrupt, patiently};
 use super::fields::{decode, time};
 use super::reading::Query;
 use crate::model::{
-    ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, User, Window,
+    ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side, User,
+    UserId, Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
@@ -34,43 +35,63 @@ impl Messages for Mongo {
 
 impl Mongo {
     async fn history(&self, id: ChatId, history: History) -> Result<MessagePage, StoreError> {
-        let Some(found) = self.found(doc! { "_id": id }).await? else {
+        let Some(found) = self.found_by_id(id).await? else {
             return Ok(MessagePage::default());
         };
         let (first, last) = self.bounds(&found, history.range).await?;
         let talk = async {
             Ok(match &found.talk {
-                Some(_) => self.talk(id).await?.map(Arc::new),
+                Some(_) => self.talk_of(found.clone()).await?.map(Arc::new),
                 None => None,
             })
         };
         let documents = self.documents(id, (first, last), history.window);
         let (documents, event_chat) = tokio::try_join!(documents, talk)?;
-        let senders: HashSet<_> = documents.iter().map(|document| document.sender).collect();
-        let senders = self
-            .users_by_id(senders.into_iter().map(Into::into))
-            .await?;
-        let mut messages = Vec::with_capacity(documents.len());
-        for document in documents {
-            let sender = senders.get(&document.sender.into());
-            let sender = sender.ok_or_else(|| {
-                corrupt(format!(
-                    "the message {} in {MESSAGES}: no such sender",
-                    document.id
-                ))
-            })?;
-            let event_chat = event_chat.clone();
-            messages.push(message(
-                document,
-                found.chat.pk,
-                Arc::clone(sender),
-                event_chat,
-            )?);
-        }
+        let messages = self.with_senders(documents, found.chat.pk, event_chat);
+        let messages = messages.await?;
         let taken = Seq::try_from(messages.len()).unwrap_or(Seq::MAX);
         // Numbers have no holes, so they say how many the range holds.
         let has_more = taken < last.saturating_sub(first).saturating_add(1);
         Ok(MessagePage { messages, has_more })
+    }
+
+    pub(super) async fn latest_messages(
+        &self,
+        chat: &Arc<EventChat>,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        let range = (1, chat.standing.head);
+        let documents = self.documents(chat.chat, range, Window::Last(limit));
+        self.with_senders(documents.await?, chat.chat_pk, Some(Arc::clone(chat)))
+            .await
+    }
+
+    /// These messages of one chat. In an event's chat both who write there are known already.
+    async fn with_senders(
+        &self,
+        documents: Vec<MessageDocument>,
+        chat_pk: ChatPk,
+        event_chat: Option<Arc<EventChat>>,
+    ) -> Result<Vec<Message>, StoreError> {
+        let both = event_chat.iter().flat_map(|chat| {
+            let both = [chat.user(Side::Owner), chat.user(Side::Guest)];
+            both.map(|user| (user.id, Arc::clone(user)))
+        });
+        let mut senders: HashMap<UserId, _> = both.collect();
+        let named: HashSet<UserId> = documents.iter().map(|found| found.sender.into()).collect();
+        let unknown = named.into_iter().filter(|id| !senders.contains_key(id));
+        let unknown: Vec<_> = unknown.collect();
+        senders.extend(self.users_by_id(unknown.into_iter()).await?);
+        let mut messages = Vec::with_capacity(documents.len());
+        for document in documents {
+            let sender = senders.get(&document.sender.into()).map(Arc::clone);
+            let sender = sender.ok_or_else(|| {
+                let id = document.id;
+                corrupt(format!("the message {id} in {MESSAGES}: no such sender"))
+            })?;
+            messages.push(message(document, chat_pk, sender, event_chat.clone())?);
+        }
+        Ok(messages)
     }
 
     /// The messages of a range that a window shows, oldest first.

@@ -28,7 +28,8 @@ pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
     let refuse = |error: Error| OpenError(sentence(&error));
     let schema = database.collection::<Document>(SCHEMA);
     let found = schema.find_one(doc! { "_id": "version" }).await;
-    if let Some(found) = found.map_err(refuse)? {
+    let found = found.map_err(refuse)?;
+    if let Some(found) = &found {
         let version = found.get_i64("version");
         let version = version.map_err(|error| OpenError(format!("its schema version: {error}")))?;
         if version > VERSION {
@@ -50,6 +51,10 @@ pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
         collection.create_indexes(indexes).await
     });
     try_join_all(made).await.map_err(refuse)?;
+    // The version is written once all else is there.
+    if found.is_some() {
+        return Ok(());
+    }
     // A transaction must find its collections.
     for name in [COUNTERS, DELETED] {
         if let Err(error) = database.create_collection(name).await

@@ -13,9 +13,9 @@ use super::rows::{Millisecond, Texts, taken};
 use super::users;
 use crate::model::{
     Access, ChatId, ChatPk, Event, EventChange, EventChat, EventDetails, EventPk, Fingerprint,
-    NewEvent, NewEventChat, Standing, UserId, UserPk,
+    History, Message, NewEvent, NewEventChat, Range, Standing, UserId, UserPk, Window,
 };
-use crate::store::{Events, StoreError};
+use crate::store::{Events, Messages, StoreError};
 
 const COLUMNS: &str = "pk, owner, name, icons, location, starts, ends, created_at, modified_at";
 
@@ -156,6 +156,17 @@ impl Events for Sqlite {
             Ok(chats)
         })
         .await
+    }
+
+    async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError> {
+        let history = History {
+            range: Range {
+                before: Some(chat.standing.head + 1),
+                ..Range::default()
+            },
+            window: Window::Last(limit),
+        };
+        Ok(self.messages(chat.chat, history).await?.messages)
     }
 }
 

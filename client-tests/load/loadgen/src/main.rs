@@ -3,9 +3,15 @@
 mod chat;
 mod client;
 mod connect;
+<<<<<<< HEAD
 mod dialect;
 mod flow;
 mod missed;
+=======
+mod fill;
+mod history;
+mod lines;
+>>>>>>> million
 mod mongo;
 mod net;
 mod reconnect;
@@ -15,6 +21,7 @@ mod returning;
 mod rooms;
 mod sender;
 mod sio;
+mod stored;
 mod sys;
 mod verify;
 
@@ -94,12 +101,28 @@ enum Cmd {
         #[arg(long, default_value_t = 4)]
         window: usize,
     },
+<<<<<<< HEAD
     /// Clients are cut off while others send, come back all at once, and catch up; only polychat has this
     Reconnect {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
         reconnect: reconnect::ReconnectArgs,
+=======
+    /// Fill one chat with very many messages, and note what was acknowledged
+    Fill {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        fill: fill::Fill,
+    },
+    /// Read pages of what `fill` has filled
+    History {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        history: history::History,
+>>>>>>> million
     },
     /// The most inserts per second that a mongod takes
     MongoCeiling(mongo::MongoArgs),
@@ -197,6 +220,16 @@ fn main() {
                 begin(&common.pin, common.prio)?;
                 out = common.json.clone();
                 reconnect::run(common, reconnect)
+            }
+            Cmd::Fill { common, fill } => {
+                begin(&common.pin, common.prio)?;
+                out = common.json.clone();
+                fill::run(common, fill)
+            }
+            Cmd::History { common, history } => {
+                begin(&common.pin, common.prio)?;
+                out = common.json.clone();
+                history::run(common, history)
             }
             Cmd::MongoCeiling(a) => {
                 begin(&a.pin, a.prio)?;

@@ -161,6 +161,7 @@ pub fn print(v: &Value) {
                         | "errors"
                         | "ready"
                         | "alive_at_end"
+                        | "answers"
                 ) && x.as_u64().unwrap_or(0) > 0
             })
             .map(|(k, x)| format!("{k}={}", num(x)))
@@ -173,6 +174,8 @@ pub fn print(v: &Value) {
                 num(&y["delivered_unique"]),
                 num(&y["expected_deliveries"])
             )
+        } else if o.contains_key("answers") {
+            format!("{} answers", num(&y["answers"]))
         } else {
             format!("{} connected", num(&y["ready"]))
         };

@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::gateway::dialect::fields::Fields;
-use crate::model::{Access, ChatId, ChatRef, Command, Draft, Error, History, Range, Window};
+use crate::model::{
+    Access, ChatId, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
+};
 
 /// How many messages of history an answer holds (PROTOCOL §5).
 const HISTORY: usize = 50;
@@ -95,6 +97,7 @@ fn load_history(body: &Fields<'_>) -> Result<Request, Error> {
                 range,
                 window: Window::Last(HISTORY),
             },
+            positions: Positions::Untold,
         },
         question: Question::History(chat),
     })

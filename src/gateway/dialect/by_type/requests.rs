@@ -14,7 +14,7 @@ use crate::gateway::dialect::Setting;
 use crate::gateway::dialect::plain::Plain;
 use crate::gateway::dialect::sought::{Sought, by_pk};
 use crate::model::{
-    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Range, Window, unpair,
+    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Positions, Range, Window, unpair,
 };
 
 /// The texts of ORIGINALS B3, which clients may compare.
@@ -239,6 +239,7 @@ fn chat_messages(data: &Data<'_>, setting: &Setting) -> Result<Request, Error> {
                 },
                 window: Window::Last(last.unwrap_or(PAGE)),
             },
+            positions: Positions::Told,
         },
         question: Question::Messages(match last {
             Some(_) => Order::NewestFirst,

@@ -12,7 +12,7 @@ use crate::gateway::dialect::fields::{Fields, id};
 use crate::gateway::dialect::moments::{Moment, NO_MOMENT};
 use crate::gateway::dialect::sought::{Sought, by_id};
 use crate::model::{
-    ChatId, Command, Draft, Error, History, Profile, Range, UserId, UserRef, Window,
+    ChatId, Command, Draft, Error, History, Positions, Profile, Range, UserId, UserRef, Window,
 };
 
 /// The command that a request stands for.
@@ -130,6 +130,7 @@ fn list_messages(body: &Fields<'_>) -> Result<Command, Error> {
         user: named_user(body)?,
         chat: chat(body)?.ok_or_else(|| body.missing("chat.id"))?.into(),
         history: History { range, window },
+        positions: Positions::Untold,
     })
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::{Question, Request, decode};
 use super::scene::chat_id;
-use crate::model::{Access, ChatRef, Command, Draft, History, Range, Window};
+use crate::model::{Access, ChatRef, Command, Draft, History, Positions, Range, Window};
 
 const NAMES: [&str; 6] = [
     "send_message",
@@ -76,10 +76,8 @@ fn draft(message: &Value) -> Draft {
 }
 
 fn no_draft(message: &Value) -> (&'static str, String) {
-    refused(
-        "send_message",
-        &json!({"chatId": chat(), "message": message}),
-    )
+    let body = json!({"chatId": chat(), "message": message});
+    refused("send_message", &body)
 }
 
 fn number(name: &str, key: &str, in_chat: bool, number: &Value) -> Value {
@@ -136,6 +134,7 @@ fn the_requests_of_the_document_are_their_commands() {
                 user,
                 chat,
                 history,
+                positions: Positions::Untold,
             },
             Question::History(chat_id(7)),
         ),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::DIALECT;
 use super::scene::{NO_CHAT, UNEXPECTED, asked, asked_in, error, request, setting};
-use crate::model::{ChatRef, Command, Draft, History, Range, Window, pair};
+use crate::model::{ChatRef, Command, Draft, History, Positions, Range, Window, pair};
 
 const NO_CHAT_OR_TEXT: &str = "Invalid data. Chat ID and text are required.";
 const NOT_CREATED: &str = "An error occurred while creating the message. Please try again later.";
@@ -51,6 +51,7 @@ fn each_request_is_its_command() {
             range: Range::default(),
             window: Window::Last(10_000),
         },
+        positions: Positions::Told,
     };
     let message = json!({"chat": 7, "text": "hi", "is_read": true, "client_id": "mine"});
     let cases = [

@@ -1,0 +1,72 @@
+//! What a list of rooms promises: everybody in their place, and few looks into the store.
+//! It refuses to know a dialect.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::bus::Local;
+use crate::model::{Clock, Command, NewUser, Profile, Rights};
+use crate::service::Limits;
+use crate::store;
+use crate::telemetry::Metrics;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+#[tokio::test]
+async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() {
+    let metrics = Metrics::default();
+    let opened = store::open("sqlite::memory:").await.expect("a store");
+    let store = store::measured(opened, metrics.clone());
+    let limits = Limits {
+        message_bytes: 100,
+        members: 100,
+        chats: None,
+    };
+    let (bus, clock) = (Arc::new(Local::default()), Clock::fixed(NOW));
+    let (service, _) = Service::new(Arc::clone(&store), bus, clock, limits, metrics.clone());
+    let mut people = Vec::new();
+    for name in ["anna", "boris", "vera"] {
+        let new = NewUser {
+            id: UserId::new(NOW),
+            external_id: name.into(),
+            profile: Profile::default(),
+            at: NOW,
+        };
+        people.push(store.find_or_create_user(new).await.expect("a user").id);
+    }
+    let [anna, boris, vera] = people[..] else {
+        panic!("three people");
+    };
+    let everybody = [
+        vec![vera, anna],
+        vec![anna, boris, vera],
+        vec![],
+        vec![boris],
+    ];
+    for members in &everybody {
+        let new = NewChat {
+            id: ChatId::new(NOW),
+            name: None,
+            policy: Policy::Open,
+            owner: None,
+            team: None,
+            members: members.clone(),
+            key: None,
+            at: NOW,
+        };
+        store.create_chat(new).await.expect("a chat");
+    }
+    let identity = Identity {
+        user: Some(anna),
+        rights: Rights::Own,
+        connection: None,
+    };
+    let listed = service.execute(&identity, Command::ListRooms).await;
+    let Ok(Reply::Rooms(rooms)) = listed else {
+        panic!("{listed:?}");
+    };
+    let of = |room: &Room| room.members.iter().map(|user| user.id).collect::<Vec<_>>();
+    assert_eq!(rooms.iter().map(of).collect::<Vec<_>>(), everybody);
+    let once = r#"polychat_store_seconds_count{operation="users"} 1"#;
+    assert!(metrics.text().lines().any(|line| line == once));
+}
