@@ -53,14 +53,14 @@ mod tests {
     #[test]
     fn a_packet_is_made_once_for_each_name() {
         let json = Json::of(&[1, 2]);
-        let made = std::cell::Cell::new(0);
+        let count = std::cell::Cell::new(0);
         let make = |body: &RawValue| {
-            made.set(made.get() + 1);
+            count.set(count.get() + 1);
             Bytes::copy_from_slice(body.get().as_bytes())
         };
         assert_eq!(json.packet("one", make), "[1,2]");
         assert_eq!(json.packet("one", make), "[1,2]");
-        assert_eq!(made.get(), 1);
+        assert_eq!(count.get(), 1);
         let other = |_: &RawValue| Bytes::from_static(b"other");
         assert_eq!(json.packet("another", other), "other");
         assert_eq!(json.packet("one", make), "[1,2]");

@@ -1,17 +1,17 @@
 //! fill: one chat with very many messages, written by several senders, and what lies around it.
 //! It refuses to know how it is read later: it notes what was acknowledged, in `stored`.
 
-use crate::client::{step, Common, Target, Vars};
+use crate::client::{Common, Target, Vars, step};
 use crate::lines::{self, Lines, Request};
-use crate::net::{now, App, Net};
+use crate::net::{App, Net, now};
 use crate::sio::{self, Pkt, Tag};
 use crate::stored::{Filled, Stored};
 use clap::Args;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 #[derive(Args, Clone, Debug)]
-pub struct Fill {
+pub struct FillArgs {
     /// Where to note what was acknowledged
     #[arg(long)]
     pub state: PathBuf,
@@ -44,7 +44,7 @@ pub struct Fill {
 const ID_USER: u32 = 1;
 const ID_MSG: u32 = 16;
 
-pub fn run(common: &Common, fill: &Fill) -> Result<(Value, bool), String> {
+pub fn run(common: &Common, fill: &FillArgs) -> Result<(Value, bool), String> {
     if fill.members < 2 || !(1..=fill.members).contains(&fill.senders) {
         return Err(
             "--members: at least 2; --senders: at least 1, and no more than members".into(),
@@ -91,7 +91,7 @@ struct House {
 }
 
 impl House {
-    fn furnish(mut lines: Lines, nonce: u32, fill: &Fill) -> Result<Self, String> {
+    fn furnish(mut lines: Lines, nonce: u32, fill: &FillArgs) -> Result<Self, String> {
         let line = lines.http()?;
         let mut post = |path: &str, body: Value| -> Result<Value, String> {
             let path = format!("/api/v1{path}");
@@ -159,7 +159,7 @@ fn text(value: &Value, field: &str) -> String {
 /// Writes the whole chat: each sender keeps its window full.
 fn write(
     common: &Common,
-    fill: &Fill,
+    fill: &FillArgs,
     nonce: u32,
     chat: &mut Filled,
     senders: &[&str],

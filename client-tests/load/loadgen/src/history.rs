@@ -7,12 +7,12 @@ use crate::report::{self, hist};
 use crate::stored::{Filled, Shape, Stored};
 use crate::sys::Watch;
 use clap::Args;
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Args, Clone, Debug)]
-pub struct History {
+pub struct HistoryArgs {
     /// What `fill` noted
     #[arg(long)]
     pub state: PathBuf,
@@ -330,7 +330,7 @@ fn sync(known: &Known, after: u64, range: (u64, u64)) -> (Request, Right) {
     sio(Request::Emit("sync", json!({"chats": chats})), range)
 }
 
-pub fn run(common: &Common, history: &History) -> Result<(Value, bool), String> {
+pub fn run(common: &Common, history: &HistoryArgs) -> Result<(Value, bool), String> {
     let stored = Stored::load(&history.state)?;
     if stored.chat.count() < PAGE * 10 || stored.market.count() < PAGE {
         return Err("the chat is too short for pages".into());
@@ -448,7 +448,7 @@ impl Reading<'_> {
     }
 
     /// Connecting in the marketplace dialect: the first frame tells everything.
-    fn greetings(&mut self, history: &History) -> Result<(), String> {
+    fn greetings(&mut self, history: &HistoryArgs) -> Result<(), String> {
         let name = "market initial_data";
         if !name.contains(&history.only) {
             return Ok(());

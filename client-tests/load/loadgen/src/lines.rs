@@ -1,8 +1,8 @@
 //! Request and answer over any transport of a chat server: Socket.IO, raw WebSocket, HTTP.
 //! It refuses to know what is asked: it measures from the first byte sent to the last one read.
 
-use crate::client::{step, Target, Vars};
-use crate::net::{self, now, App, Net};
+use crate::client::{Target, Vars, step};
+use crate::net::{self, App, Net, now};
 use crate::sio::{self, Pkt};
 use serde_json::Value;
 

@@ -3,15 +3,12 @@
 mod chat;
 mod client;
 mod connect;
-<<<<<<< HEAD
 mod dialect;
-mod flow;
-mod missed;
-=======
 mod fill;
+mod flow;
 mod history;
 mod lines;
->>>>>>> million
+mod missed;
 mod mongo;
 mod net;
 mod reconnect;
@@ -101,28 +98,26 @@ enum Cmd {
         #[arg(long, default_value_t = 4)]
         window: usize,
     },
-<<<<<<< HEAD
     /// Clients are cut off while others send, come back all at once, and catch up; only polychat has this
     Reconnect {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
         reconnect: reconnect::ReconnectArgs,
-=======
+    },
     /// Fill one chat with very many messages, and note what was acknowledged
     Fill {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        fill: fill::Fill,
+        fill: fill::FillArgs,
     },
     /// Read pages of what `fill` has filled
     History {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        history: history::History,
->>>>>>> million
+        history: history::HistoryArgs,
     },
     /// The most inserts per second that a mongod takes
     MongoCeiling(mongo::MongoArgs),

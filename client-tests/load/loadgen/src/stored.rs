@@ -2,7 +2,7 @@
 //! It refuses to know how it was filled or how it is read.
 
 use crate::sio::{self, Tag};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// One message as it was acknowledged.
