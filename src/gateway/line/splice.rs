@@ -80,7 +80,7 @@ impl Splice {
 
 impl Drop for Splice {
     fn drop(&mut self) {
-        self.line.0.spliced.lock().close(self.number);
+        self.line.0.spliced.lock().end(self.number);
     }
 }
 
@@ -97,6 +97,8 @@ struct Waiting {
     bytes: usize,
     /// Whether the library has a place for them in its queue.
     called: bool,
+    /// Whether nobody adds anything any more.
+    ended: bool,
 }
 
 impl Spliced {
@@ -107,6 +109,7 @@ impl Spliced {
             frames: Vec::new(),
             bytes: 0,
             called: false,
+            ended: false,
         });
         self.opened
     }
@@ -115,8 +118,17 @@ impl Spliced {
         self.waiting.iter_mut().find(|one| one.number == number)
     }
 
-    fn close(&mut self, number: u32) {
-        self.waiting.retain(|one| one.number != number);
+    /// Nobody adds anything under this number any more: what waits still goes out.
+    fn end(&mut self, number: u32) {
+        if let Some(ours) = self.of(number) {
+            ours.ended = true;
+        }
+        self.forget_ended();
+    }
+
+    fn forget_ended(&mut self) {
+        self.waiting
+            .retain(|one| !one.ended || !one.frames.is_empty());
     }
 
     /// Takes those of this number: their place has come.
@@ -125,7 +137,9 @@ impl Spliced {
             return Vec::new();
         };
         (waiting.called, waiting.bytes) = (false, 0);
-        std::mem::take(&mut waiting.frames)
+        let frames = std::mem::take(&mut waiting.frames);
+        self.forget_ended();
+        frames
     }
 }
 

@@ -180,8 +180,21 @@ fn frames_wait_for_their_own_places_only() {
     assert_eq!(taken(&one), ["3"]);
     assert_eq!(taken(&other), ["a"]);
     assert!(taken(&other).is_empty());
+}
+
+#[test]
+fn what_was_added_goes_out_even_when_nobody_adds_any_more() {
+    let line = Line::new([127, 0, 0, 1].into(), Entry::default());
+    let (one, other) = (line.splice(), line.splice());
+    let (first, second) = (one.number, other.number);
+    assert!(one.add(Bytes::from_static(b"last"), |_| true));
     drop(one);
-    assert_eq!(line.0.spliced.lock().waiting.len(), 1);
+    drop(other);
+    let mut spliced = line.0.spliced.lock();
+    assert_eq!(spliced.waiting.len(), 1);
+    assert!(spliced.take(second).is_empty());
+    assert_eq!(spliced.take(first), ["last"]);
+    assert!(spliced.waiting.is_empty(), "nothing is kept of them");
 }
 
 #[test]
