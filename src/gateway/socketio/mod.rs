@@ -35,7 +35,7 @@ use crate::telemetry::Spoken;
 const QUEUE: usize = 1024;
 
 /// How much is read from a WebSocket at a time, in bytes; one such buffer per connection.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 
 /// The Socket.IO server.
 #[derive(Clone)]

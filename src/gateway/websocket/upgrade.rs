@@ -30,7 +30,7 @@ use crate::telemetry::Transport;
 const SHARED: &str = "/ws";
 
 /// How much is read from a connection at a time, in bytes; one such buffer per connection.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 
 /// The raw WebSocket server.
 #[derive(Clone)]
