@@ -144,7 +144,7 @@ async fn serve(
 async fn converse(sink: &mut Sink, stream: &mut Stream, conversation: &Conversation) -> End {
     let lifetime = async {
         match conversation.lifetime {
-            Some(lifetime) => tokio::time::sleep(lifetime).await,
+            Some(lifetime) => Box::pin(tokio::time::sleep(lifetime)).await,
             None => std::future::pending().await,
         }
     };

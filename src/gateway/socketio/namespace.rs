@@ -178,9 +178,8 @@ async fn connected(Handle { socket, .. }: Handle) {
         lifetime,
         pumps,
     } = starter;
-    pumps
-        .track_future(pump::run(socket, conversation, lifetime))
-        .await;
+    // This task has room for all that connecting needs; the next one is there while the client is.
+    pumps.spawn(pump::run(socket, conversation, lifetime));
 }
 
 /// The socket itself, the token that it connected with, and what else it said.
