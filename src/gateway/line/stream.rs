@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
@@ -25,6 +26,10 @@ const STALL: Duration = Duration::from_secs(20);
 
 /// How long a connection on which requests were served may wait for the next one.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How much is read at once from a client that sends much: the libraries above read into small
+/// buffers, which every connection has, and ask the system for each kilobyte.
+const AHEAD: usize = 16 * 1024;
 
 /// Accepts TCP connections and wraps each.
 pub struct Watched {
@@ -88,6 +93,8 @@ pub struct WatchedStream {
     handshake: Instant,
     /// Runs while the client is kept to a time.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// What was read beyond what was asked for; it comes first.
+    ahead: BytesMut,
     splicer: Splicer,
 }
 
@@ -106,6 +113,7 @@ impl WatchedStream {
             stall: None,
             handshake: Instant::now() + handshake,
             waiting: None,
+            ahead: BytesMut::new(),
             splicer: Splicer::default(),
         }
     }
@@ -126,6 +134,31 @@ impl WatchedStream {
         let waiting = &mut self.waiting;
         let waiting = waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         waiting.as_mut().poll(context).is_ready()
+    }
+
+    /// Reads what is there, and more than that when it does not fit.
+    fn take_in(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            if buffer.remaining() == 0 && self.line.has(ADMITTED) {
+                self.ahead.reserve(AHEAD);
+                // An end or an error shows again when there is nothing else to be read.
+                let _ = self.stream.try_read_buf(&mut self.ahead);
+            }
+        } else {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..count]);
+            self.ahead.advance(count);
+        }
+        if self.ahead.is_empty() {
+            // Whoever is silent keeps no memory.
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// What every write does besides writing: obey the line, and watch for room.
@@ -238,7 +271,7 @@ impl AsyncRead for WatchedStream {
         } else if self.line.has(HELD) {
             Poll::Pending
         } else {
-            Pin::new(&mut self.stream).poll_read(context, buffer)
+            self.take_in(context, buffer)
         }
     }
 }

@@ -96,6 +96,46 @@ async fn a_held_line_reads_nothing_until_released() {
 }
 
 #[tokio::test]
+async fn what_was_read_ahead_comes_first_and_in_order() {
+    let (mut server, mut client) = pair().await;
+    server.line.admit();
+    let sent: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
+    let (mut read, mut most) = (Vec::new(), 0);
+    let reading = async {
+        let mut part = [0; 1000];
+        while read.len() < sent.len() {
+            let count = server.read(&mut part).await.expect("more");
+            assert!(count > 0, "the end after {} bytes", read.len());
+            read.extend_from_slice(&part[..count]);
+            most = most.max(server.ahead.len());
+        }
+    };
+    let (written, ()) = tokio::join!(client.write_all(&sent), reading);
+    written.expect("room");
+    assert_eq!(read, sent);
+    assert!(most > 0, "never ahead");
+    assert_eq!(server.ahead.capacity(), 0);
+}
+
+#[tokio::test]
+async fn a_held_line_keeps_back_what_was_read_ahead() {
+    let (mut server, mut client) = pair().await;
+    let line = server.line.clone();
+    line.admit();
+    client.write_all(b"xy").await.expect("room");
+    let mut byte = [0];
+    server.read_exact(&mut byte).await.expect("a byte");
+    assert_eq!(server.ahead, b"y"[..]);
+    line.hold();
+    let quiet = Duration::from_millis(100);
+    let reading = tokio::time::timeout(quiet, server.read(&mut byte));
+    assert!(reading.await.is_err());
+    let reading = tokio::join!(server.read(&mut byte), async { line.release() });
+    assert_eq!(reading.0.expect("released"), 1);
+    assert_eq!(byte, *b"y");
+}
+
+#[tokio::test]
 async fn after_hanging_up_reading_ends_and_writing_goes_on() {
     let (mut server, mut client) = pair().await;
     server.line.hang_up();

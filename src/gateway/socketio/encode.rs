@@ -12,11 +12,14 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::gateway::dialect::Frame;
 
+/// Room for what stands around the body of a packet: namespace, name, number.
+const AROUND: usize = 64;
+
 /// The bytes of this frame in the namespace at `path`; `None`: Socket.IO has none for it.
 pub(super) fn encoded(path: &str, frame: &Frame) -> Option<Bytes> {
     match frame {
         Frame::Event(name, body) => Some(body.packet(name, |body| event(path, name, body))),
-        Frame::Ack(number, body) => Some(text(path, |packet, namespace| {
+        Frame::Ack(number, body) => Some(text(path, body, |packet, namespace| {
             write!(packet, "43{namespace}{number}[{body}]", body = body.get())
         })),
         Frame::Text(_) => None,
@@ -25,13 +28,17 @@ pub(super) fn encoded(path: &str, frame: &Frame) -> Option<Bytes> {
 
 fn event(path: &str, name: &str, body: &RawValue) -> Bytes {
     let name = serde_json::Value::from(name);
-    text(path, |packet, namespace| {
+    text(path, body, |packet, namespace| {
         write!(packet, "42{namespace}[{name},{body}]", body = body.get())
     })
 }
 
-fn text(path: &str, write: impl FnOnce(&mut Vec<u8>, &str) -> std::io::Result<()>) -> Bytes {
-    let mut packet = Vec::with_capacity(512);
+fn text(
+    path: &str,
+    body: &RawValue,
+    write: impl FnOnce(&mut Vec<u8>, &str) -> std::io::Result<()>,
+) -> Bytes {
+    let mut packet = Vec::with_capacity(body.get().len() + AROUND);
     let namespace = match path {
         "/" => String::new(),
         path => format!("{path},"),
