@@ -27,6 +27,10 @@ const SERVERS = [
   },
 ];
 
+// Beside `rate`: the same with nothing to sync, and syncs with nothing else.
+const MEMORY = { name: 'polychat-memory', title: 'polychat, SQLite in memory', store: 'memory', scenarios: ['rate'], cmd: `${POLYCHAT} --store sqlite::memory:` };
+const DISK = { name: 'disk', title: 'syncs alone: 16 KiB, 500 a second', store: 'memory', scenarios: ['ceiling-disk'] };
+
 const CPU = 'resources/server/cpu_us_per_';
 const DELIVERY = 'result/delivery_latency_ms/';
 // What the table shows of each scenario. A raw dialect's ratio is to the peer's Socket.IO.
@@ -79,7 +83,7 @@ const peerScenario = (scenario) => scenario.replace(/-(action|type)$/, '');
 /** Of each verified run one figure: the others show nothing. */
 function figures(results, server, scenario, key) {
   const runs = results.find(({ name }) => name === server)?.scenarios[scenario] ?? [];
-  return runs.filter(({ verify }) => verify.ok).map((run) => at(run, key)).filter((each) => typeof each === 'number');
+  return runs.filter(({ verify }) => verify?.ok ?? true).map((run) => at(run, key)).filter((each) => typeof each === 'number');
 }
 
 const middle = (...which) => { const found = figures(...which); return found.length > 0 ? median(found) : undefined; };
@@ -107,6 +111,17 @@ function table(results, scenarios) {
   return lines.join('\n');
 }
 
+/** What the latencies of `rate` are made of. */
+function disk(results) {
+  const kinds = ['p50', 'p99', 'p999'];
+  const row = ({ title, name }, scenario, key) => `| ${title} | ${kinds.map((kind) => cell(figures(results, name, scenario, `${key}${kind}`))).join(' | ')} |`;
+  return [
+    '| `rate`, ms: median (least – most) | p50 | p99 | p99.9 |', '|---|---:|---:|---:|',
+    ...[SERVERS[0], MEMORY, SERVERS[1]].map((server) => row(server, 'rate', DELIVERY)),
+    row(DISK, 'ceiling-disk', 'result/sync_latency_ms/'),
+  ].join('\n');
+}
+
 function verdict(results, { server, scenario, key, times, least, most }) {
   const mine = middle(results, server, scenario, key);
   const base = times ? middle(results, times, scenario, key) : 1;
@@ -129,7 +144,7 @@ function targets(results) {
 
 function unverified(results) {
   return results.flatMap(({ name, scenarios }) => Object.entries(scenarios).flatMap(([scenario, runs]) => (
-    runs.flatMap(({ verify }, index) => (verify.ok ? [] : [`- ${name}, ${scenario}, run ${index + 1}: ${JSON.stringify(verify.errors)}`]))
+    runs.flatMap(({ verify }, index) => (verify?.ok ?? true ? [] : [`- ${name}, ${scenario}, run ${index + 1}: ${JSON.stringify(verify.errors)}`]))
   )));
 }
 
@@ -139,10 +154,11 @@ for (const scenario of wanted) {
 }
 if (os.cpus().length < 2 && values.pin === 'split') throw new Error('the server needs a CPU to itself: two at least, or --pin none');
 if (!fs.existsSync(BINARY)) throw new Error(`no polychat at ${BINARY}: make build, or let POLYCHAT_BIN name one`);
-const servers = SERVERS.map((server) => {
+const withDisk = wanted.includes('rate');
+const servers = [...SERVERS, ...(withDisk ? [MEMORY, DISK] : [])].map((server) => {
   const out = path.join(HERE, 'results', `${server.name}.json`);
   fs.rmSync(out, { force: true });
-  return { ...server, out, scenarios: wanted.filter((scenario) => server.scenarios.includes(scenario)) };
+  return { ...server, out, scenarios: [...wanted, 'ceiling-disk'].filter((scenario) => server.scenarios.includes(scenario)) };
 });
 const { results, failed } = await measure(servers.filter(({ scenarios }) => scenarios.length > 0), values);
 console.log(`
@@ -153,7 +169,7 @@ ${table(results, wanted)}
 – : the Node peer has no raw dialect and cannot catch up; × is polychat to the Node peer on the same kind of store (a raw
 dialect to the peer's Socket.IO). Only verified runs count.
 
-${targets(results)}
+${withDisk ? `${disk(results)}\n\n` : ''}${targets(results)}
 `);
 if (failed) {
   console.log(`${failed} run(s) FAILED verification:\n${unverified(results).join('\n')}`);

@@ -520,10 +520,10 @@ impl Reading<'_> {
     }
 
     fn judge(&mut self, name: &str, judged: Result<(), String>) {
-        if let Err(why) = judged {
-            if self.wrong.len() < 20 {
-                *self.wrong.entry(format!("{name}: {why}")).or_default() += 1;
-            }
+        if let Err(why) = judged
+            && self.wrong.len() < 20
+        {
+            *self.wrong.entry(format!("{name}: {why}")).or_default() += 1;
         }
     }
 

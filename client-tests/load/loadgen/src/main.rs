@@ -4,6 +4,7 @@ mod chat;
 mod client;
 mod connect;
 mod dialect;
+mod disk;
 mod fill;
 mod flow;
 mod history;
@@ -121,6 +122,8 @@ enum Cmd {
     },
     /// The most inserts per second that a mongod takes
     MongoCeiling(mongo::MongoArgs),
+    /// How long a disk takes to sync, at a constant rate
+    DiskCeiling(disk::DiskArgs),
     /// Reference server without a store: the harness's own ceiling, and faults to test the verification
     RefServer(refserver::RefArgs),
 }
@@ -230,6 +233,11 @@ fn main() {
                 begin(&a.pin, a.prio)?;
                 out = a.json.clone();
                 mongo::run(a)
+            }
+            Cmd::DiskCeiling(a) => {
+                begin(&a.pin, a.prio)?;
+                out = a.json.clone();
+                disk::run(a)
             }
             Cmd::RefServer(a) => {
                 begin(&None, 0)?;
