@@ -65,6 +65,7 @@ impl Mongo {
             again_and_again(|| self.existing(&chats)),
             self.insert(&mut batch, &mut held)
         )?;
+        self.seen.append(&batch).await;
         drop(held);
         let gone = self.take_back(&batch, &there).await?;
         let after = again_and_again(|| self.talks(&talks)).await?;

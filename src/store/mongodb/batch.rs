@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, DateTime, Uuid};
 use super::documents::{MessageDocument, Number};
 use super::ends::Held;
 use super::fields::date;
-use crate::model::{ChatId, Entry, Fingerprint, UserId};
+use crate::model::{ChatId, Entry, Fingerprint, Seq, UserId};
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -180,11 +180,19 @@ impl Batch {
 
     /// The chats in which this batch stored messages.
     pub(super) fn stored(&self) -> HashSet<ChatId> {
-        let stored = self.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Stored(document) => Some(document.chat()),
-            _ => None,
-        });
-        stored.collect()
+        self.written().into_keys().collect()
+    }
+
+    /// What this batch stored, by chat: who wrote it and its numbers, in order.
+    pub(super) fn written(&self) -> HashMap<ChatId, Vec<(Uuid, Seq)>> {
+        let mut written: HashMap<_, Vec<_>> = HashMap::new();
+        for outcome in &self.outcomes {
+            if let Outcome::Stored(document) = outcome {
+                let chat = written.entry(document.chat()).or_default();
+                chat.push((document.sender, document.number.seq));
+            }
+        }
+        written
     }
 
     /// What became of each entry, in their order.

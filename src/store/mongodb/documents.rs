@@ -158,6 +158,7 @@ pub(super) struct LatestDocument {
 /// The number and the time of a message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Latest {
+    pub(super) chat: ChatId,
     pub(super) seq: Seq,
     pub(super) created_at: DateTime,
 }
@@ -165,6 +166,7 @@ pub(super) struct Latest {
 impl LatestDocument {
     pub(super) fn latest(self) -> Latest {
         Latest {
+            chat: self.number.chat.into(),
             seq: self.number.seq,
             created_at: self.created_at,
         }
@@ -269,30 +271,6 @@ pub(super) struct OwnDocument {
     pub(super) seq: Seq,
 }
 
-/// A chat and its latest message, which a query puts together.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct HeadDocument {
-    #[serde(rename = "_id")]
-    pub(super) chat: Uuid,
-    latest: Vec<LatestDocument>,
-}
-
-impl HeadDocument {
-    /// `None`: it has no message.
-    pub(super) fn latest(&self) -> Option<Latest> {
-        self.latest.first().map(|latest| latest.latest())
-    }
-}
-
-impl Readable for HeadDocument {
-    const COLLECTION: &'static str = CHATS;
-    type Model = Self;
-
-    fn model(self) -> Result<Self, StoreError> {
-        Ok(self)
-    }
-}
-
 /// A user who takes part in many chats, which a query puts together.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct BusyDocument {
@@ -378,6 +356,15 @@ impl MessageDocument {
     /// The chat that it stands in.
     pub(super) fn chat(&self) -> ChatId {
         self.number.chat.into()
+    }
+
+    /// Its number and its time.
+    pub(super) fn latest(&self) -> Latest {
+        Latest {
+            chat: self.chat(),
+            seq: self.number.seq,
+            created_at: self.created_at,
+        }
     }
 }
 

@@ -126,8 +126,10 @@ impl Mongo {
 
     /// The latest message of a chat; `None`: it has none.
     pub(super) async fn latest(&self, chat: ChatId) -> Result<Option<Latest>, StoreError> {
-        let filter = all_of(chat);
-        self.latest_with(filter, doc! { "_id": -1 }).await
+        let latest = self.latest_with(all_of(chat), doc! { "_id": -1 }).await?;
+        let head = latest.map_or(0, |latest| latest.seq);
+        self.seen.see(chat, head).await;
+        Ok(latest)
     }
 
     /// The first in this order of the messages that match.

@@ -77,11 +77,10 @@ impl Mongo {
         let talks = || found.iter().filter_map(|found| found.talk.as_ref());
         let users = talks().flat_map(|talk| [talk.owner.into(), talk.guest.into()]);
         let events: Vec<_> = talks().map(|talk| talk.pk).collect();
-        let chats: Vec<_> = found.iter().map(|found| found.chat.id).collect();
         let (users, events, members) = tokio::try_join!(
             self.users_by_id(users),
             self.readable::<EventDocument>(Query::all(doc! { "_id": { "$in": events } })),
-            self.members_with_own(doc! { "chat": { "$in": chats } })
+            self.members_with_own(found)
         )?;
         let events = events.into_iter().map(|event| (event.pk, event));
         let members = members

@@ -7,9 +7,7 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
-use super::documents::{
-    BusyDocument, ChatDocument, FoundChat, HeadDocument, MESSAGES, MemberDocument,
-};
+use super::documents::{BusyDocument, ChatDocument, FoundChat, MemberDocument};
 use super::reading::Query;
 use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, Seq, UserId};
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -119,27 +117,18 @@ impl Mongo {
         self.with_heads(found).await
     }
 
-    /// These chats with what their latest messages say: one step in the index for each.
+    /// These chats with what their latest messages say.
     pub(super) async fn with_heads(
         &self,
         found: Vec<FoundChat>,
     ) -> Result<Vec<FoundChat>, StoreError> {
-        if found.is_empty() {
-            return Ok(found);
-        }
         let ids: Vec<_> = found.iter().map(|found| found.chat.id).collect();
-        let stages = [
-            doc! { "$match": { "_id": { "$in": ids } } },
-            doc! { "$project": { "_id": 1 } },
-            with_latest(),
-        ];
-        let heads = self.aggregated::<HeadDocument>(stages).await?;
-        let heads: HashMap<_, _> = heads.into_iter().map(|head| (head.chat, head)).collect();
-        let with_head = |found: FoundChat| {
-            let head = heads.get(&found.chat.id.into());
-            found.with(head.and_then(HeadDocument::latest))
+        let latest = self.latest_of(&ids).await?;
+        let with_latest = |found: FoundChat| {
+            let latest = latest.get(&found.chat.id).copied();
+            found.with(latest)
         };
-        found.into_iter().map(with_head).collect()
+        found.into_iter().map(with_latest).collect()
     }
 
     /// See [`crate::store::Chats::users_in_many_chats`]. The index on `user` alone answers it.
@@ -218,25 +207,6 @@ impl Mongo {
         found.sort_by_key(|member| member.place);
         Ok(found.into_iter().map(|member| member.user.into()).collect())
     }
-}
-
-/// Adds its latest message to a chat.
-fn with_latest() -> Document {
-    let number = |seq: Seq| doc! { "chat": "$_id", "seq": seq };
-    doc! { "$lookup": {
-        "from": MESSAGES,
-        "let": { "first": number(0), "last": number(Seq::MAX) },
-        "pipeline": [
-            { "$match": { "$expr": { "$and": [
-                { "$gte": ["$_id", "$$first"] },
-                { "$lte": ["$_id", "$$last"] },
-            ] } } },
-            { "$sort": { "_id": -1 } },
-            { "$limit": 1 },
-            { "$project": { "created_at": 1 } },
-        ],
-        "as": "latest",
-    } }
 }
 
 /// The first of the chats that match, by their numbers.

@@ -3,6 +3,7 @@
 //! It refuses to know anything about them beyond the contract in `store`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,11 +13,13 @@ use mongodb::bson::{Document, Uuid, doc};
 use super::Mongo;
 use super::chats::touched;
 use super::documents::{
-    CHATS, LatestDocument, MEMBERS, MESSAGES, MemberDocument, SenderDocument, all_of,
+    CHATS, FoundChat, LatestDocument, MEMBERS, MESSAGES, MemberDocument, OwnDocument,
+    SenderDocument, all_of,
 };
 use super::failure::{corrupt, patiently};
 use super::fields::decode;
 use super::reading::Query;
+use super::seen::Own;
 use super::step::Step;
 use crate::model::{Chat, ChatId, Reads, Seq, UserId};
 use crate::store::{Members, StoreError};
@@ -116,13 +119,67 @@ impl Mongo {
         Ok(Some(moved.modified_count > 0))
     }
 
-    /// The members that match, each with the number of its own latest message.
+    /// The members of these chats, each with the number of its own latest message. That is asked
+    /// for only where it is not known for the chat as it ends now.
     pub(super) async fn members_with_own(
         &self,
-        filter: Document,
+        chats: &[FoundChat],
     ) -> Result<Vec<MemberDocument>, StoreError> {
-        let stages = [doc! { "$match": filter }, with_own()];
-        self.aggregated::<MemberDocument>(stages).await
+        let (mut known, mut unknown) = (HashMap::new(), HashMap::new());
+        for FoundChat { chat, .. } in chats {
+            match self.seen.own(chat.id, chat.head).await {
+                Some(own) => drop(known.insert(Uuid::from(chat.id), own)),
+                None => drop(unknown.insert(chat.id, chat.head)),
+            }
+        }
+        let (mut members, asked) =
+            tokio::try_join!(self.members_known(&known), self.members_asked(&unknown))?;
+        members.extend(asked);
+        Ok(members)
+    }
+
+    /// The members of chats of which it is known what they have written last.
+    async fn members_known(
+        &self,
+        chats: &HashMap<Uuid, Arc<Own>>,
+    ) -> Result<Vec<MemberDocument>, StoreError> {
+        if chats.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = chats.keys().copied().collect();
+        let query = Query::all(doc! { "chat": { "$in": ids } });
+        let mut members = self.readable::<MemberDocument>(query).await?;
+        for member in &mut members {
+            let own = chats.get(&member.chat).into_iter();
+            let own = own.flat_map(|own| own.iter());
+            let own = own.filter(|(user, _)| *user == member.user);
+            member.own = own.map(|(_, seq)| OwnDocument { seq: *seq }).collect();
+        }
+        Ok(members)
+    }
+
+    /// The members of chats that ended there a moment ago, with what they have written last.
+    async fn members_asked(
+        &self,
+        chats: &HashMap<ChatId, Seq>,
+    ) -> Result<Vec<MemberDocument>, StoreError> {
+        if chats.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = chats.keys().copied().collect();
+        let stages = [doc! { "$match": { "chat": { "$in": ids } } }, with_own()];
+        let members = self.aggregated::<MemberDocument>(stages).await?;
+        let mut own: HashMap<ChatId, Own> = HashMap::new();
+        for member in &members {
+            let of_chat = own.entry(member.chat.into()).or_default();
+            let latest = member.own.iter();
+            of_chat.extend(latest.map(|own| (member.user, own.seq)));
+        }
+        for (chat, own) in own {
+            let head = chats.get(&chat).copied().unwrap_or(0);
+            self.seen.see_own(chat, head, own).await;
+        }
+        Ok(members)
     }
 
     async fn positions(&self, chat: ChatId) -> Result<Reads, StoreError> {

@@ -20,6 +20,7 @@ mod members;
 mod messages;
 mod reading;
 mod schema;
+mod seen;
 mod step;
 mod sweep;
 mod users;
@@ -34,6 +35,8 @@ mod foreign_tests;
 mod likeness_tests;
 #[cfg(test)]
 pub(in crate::store) mod replica_set;
+#[cfg(test)]
+mod seen_tests;
 
 use async_trait::async_trait;
 use mongodb::bson::doc;
@@ -45,6 +48,7 @@ use self::connection::{Connection, connect, refuse};
 use self::documents::{CHATS, SCHEMA};
 use self::ends::Ends;
 use self::failure::{PATIENCE, patiently};
+use self::seen::SeenEnds;
 use self::sweep::Sweep;
 use self::users::KnownUsers;
 use super::{OpenError, Store, StoreError};
@@ -56,6 +60,8 @@ pub struct Mongo {
     place: String,
     /// Where chats end, as far as this node knows.
     ends: Ends,
+    /// The same for those who only read.
+    seen: SeenEnds,
     /// Users that exist; they never cease to.
     known_users: KnownUsers,
     /// One number is given out at a time on this node: two at once would only undo each other.
@@ -82,6 +88,7 @@ impl Mongo {
             database,
             place,
             ends: Ends::default(),
+            seen: SeenEnds::default(),
             known_users: KnownUsers::default(),
             numbering: Mutex::default(),
         };

@@ -9,8 +9,9 @@ use super::Mongo;
 use super::fields::{Readable, decode};
 use crate::store::StoreError;
 
-/// How many documents come with one answer at most, as long as they fit into it.
-const BATCH: u32 = 1_000;
+/// How many documents come with one answer at most, as long as they fit into it: a page of a
+/// thousand, and the one that says whether there is more.
+const BATCH: u32 = 1_001;
 
 /// The documents that match a filter, in an order, up to a limit.
 pub(super) struct Query {

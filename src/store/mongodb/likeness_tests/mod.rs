@@ -4,6 +4,7 @@
 mod acts;
 
 use std::fmt::Debug;
+use std::mem::swap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -287,6 +288,7 @@ async fn everything(store: &dyn Store, known: &Known) -> Vec<String> {
     }
     let ranges = [
         (Range::default(), Window::First(3)),
+        (Range::default(), Window::Last(3)),
         (
             Range {
                 after: Some(1),
@@ -315,11 +317,13 @@ async fn everything(store: &dyn Store, known: &Known) -> Vec<String> {
     all
 }
 
+/// Two nodes on one MongoDB, which take turns.
 async fn compare(acts: Vec<Act>) {
     let scratch = Scratch::new();
-    let mongodb = scratch.node().await;
+    let (node, other) = (scratch.node().await, scratch.node().await);
     let sqlite = crate::store::open("sqlite::memory:").await;
-    let stores = (sqlite.expect("a database"), mongodb);
+    let mut stores = (sqlite.expect("a database"), node);
+    let mut resting = other;
     let mut known = Known {
         users: vec![UserId::new(at(0))],
         chats: vec![ChatId::new(at(0))],
@@ -329,11 +333,16 @@ async fn compare(acts: Vec<Act>) {
         let shown = format!("{act:?}");
         let (one, other) = answers(&stores, act, &mut known).await;
         assert_eq!(one, other, "{shown}");
+        swap(&mut stores.1, &mut resting);
+        let (one, other) = both!(stores, store => store.heads(&known.chats));
+        assert_eq!(one, other, "where chats end after {shown}");
     }
     let one = everything(&*stores.0, &known).await;
-    let other = everything(&*stores.1, &known).await;
-    for (one, other) in one.iter().zip(&other) {
-        assert_eq!(one, other);
+    for node in [&stores.1, &resting] {
+        let other = everything(&**node, &known).await;
+        for (one, other) in one.iter().zip(&other) {
+            assert_eq!(one, other);
+        }
     }
 }
 

@@ -1,0 +1,243 @@
+//! Where chats end, for nodes that have seen it before and are not asked for long.
+//! It refuses to test what one node promises of lists: that is in the contract.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use mongodb::bson::{Document, doc};
+
+use super::append_tests::named;
+use super::documents::{CHATS, MEMBERS, MESSAGES};
+use super::replica_set::Scratch;
+use crate::model::{
+    Chat, ChatId, EventChat, EventDetails, NewEvent, NewEventChat, Seq, Standing, User,
+};
+use crate::store::contract::{Subject, at, chat, entry, user};
+
+async fn heads(store: &Subject, chats: &[ChatId]) -> Vec<Seq> {
+    store.heads(chats).await.expect("heads")
+}
+
+async fn say(store: &Subject, chat: ChatId, sender: &User, times: i64) {
+    let batch = (1..=times).map(|now| entry(chat, sender, "hello", now));
+    let sent = store.append(batch.collect()).await.expect("stored");
+    assert!(sent.iter().all(Option::is_some), "{sent:?}");
+}
+
+async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
+    let new = NewEvent {
+        owner: owner.id,
+        details: EventDetails::default(),
+        key: None,
+        at: at(0),
+    };
+    let event = store.create_event(new).await.expect("an event");
+    let new = NewEventChat {
+        id: ChatId::new(at(0)),
+        event: event.pk,
+        guest: guest.id,
+        at: at(0),
+    };
+    let opened = store.open_event_chat(new).await.expect("an answer");
+    opened.expect("an event").1
+}
+
+/// How many commands of this name a node sends to this collection while it is asked something.
+async fn commands<T>(
+    scratch: &Scratch,
+    (name, collection): (&str, &str),
+    asked: impl Future<Output = T>,
+) -> (u64, T) {
+    let database = scratch.database().await;
+    let profile = async |level: i32| {
+        let set = database.run_command(doc! { "profile": level }).await;
+        set.expect("a profile");
+    };
+    profile(2).await;
+    let answer = asked.await;
+    profile(0).await;
+    let profile = database.collection::<Document>("system.profile");
+    let these = doc! { format!("command.{name}"): collection };
+    let count = profile.count_documents(these).await.expect("a number");
+    profile.drop().await.expect("dropped");
+    (count, answer)
+}
+
+#[tokio::test]
+async fn an_end_that_another_node_has_moved_is_found() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let (anna, boris) = (user(&one, "anna").await, user(&one, "boris").await);
+    let talk = event_chat(&one, &anna, &boris).await.chat;
+    let some = chat(&one, &[&anna], 0).await.id;
+    let none = chat(&one, &[&anna], 0).await.id;
+    let chats = [some, none, talk, ChatId::new(at(0))];
+    let mut expected = [0, 0, 0, 0];
+    // Neither further, and by one and by more, on this node and on the other.
+    for (node, to_some, to_talk) in [
+        (&two, 3, 0),
+        (&two, 1, 1),
+        (&one, 2, 1),
+        (&one, 0, 7),
+        (&two, 70, 0),
+        (&two, 0, 0),
+    ] {
+        say(node, some, &anna, to_some).await;
+        say(node, talk, &boris, to_talk).await;
+        expected[0] += to_some;
+        expected[2] += to_talk;
+        for node in [&one, &two] {
+            assert_eq!(heads(node, &chats).await, expected);
+            let mut seats = node.seats_of(anna.id).await.expect("seats");
+            seats.sort_unstable_by_key(|(chat, _)| chats.iter().position(|known| known == chat));
+            let listed = [some, none, talk].into_iter().zip(expected);
+            assert_eq!(seats, listed.collect::<Vec<_>>());
+        }
+    }
+    let page = one.chats_of(anna.id, None, 1).await.expect("a page");
+    let latest: Vec<_> = page.chats.iter().map(|chat| (chat.id, chat.head)).collect();
+    assert_eq!(
+        latest,
+        [(some, 76)],
+        "the one with the latest message is first"
+    );
+}
+
+#[tokio::test]
+async fn whoever_looks_while_others_append_sees_all_that_was_stored_before() {
+    const MESSAGES_EACH: i64 = 150;
+    let scratch = Scratch::new();
+    let nodes = [scratch.node().await, scratch.node().await];
+    let anna = user(&nodes[0], "anna").await;
+    let chats = [
+        chat(&nodes[0], &[&anna], 0).await.id,
+        chat(&nodes[0], &[&anna], 0).await.id,
+    ];
+    let stored = Arc::new([AtomicI64::new(0), AtomicI64::new(0)]);
+    let write = async |node: &Subject, chat: usize| {
+        for _ in 0..MESSAGES_EACH {
+            say(node, chats[chat], &anna, 1).await;
+            stored[chat].fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let look = async |node: &Subject| {
+        let mut before = vec![0, 0];
+        while before != [2 * MESSAGES_EACH, 2 * MESSAGES_EACH] {
+            let stored = [0, 1].map(|chat: usize| stored[chat].load(Ordering::SeqCst));
+            let seen = heads(node, &chats).await;
+            for (index, head) in seen.iter().enumerate() {
+                assert!(*head >= before[index].max(stored[index]), "{seen:?}");
+            }
+            before = seen;
+        }
+    };
+    tokio::join!(
+        write(&nodes[0], 0),
+        write(&nodes[1], 0),
+        write(&nodes[0], 1),
+        write(&nodes[1], 1),
+        look(&nodes[0]),
+        look(&nodes[1]),
+    );
+}
+
+#[tokio::test]
+async fn a_chat_that_another_node_has_deleted_ends_nowhere() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let anna = user(&one, "anna").await;
+    let (gone, kept) = (
+        chat(&one, &[&anna], 0).await.id,
+        chat(&one, &[&anna], 0).await.id,
+    );
+    for chat in [gone, kept] {
+        say(&one, chat, &anna, 2).await;
+    }
+    assert_eq!(heads(&two, &[gone, kept]).await, [2, 2]);
+    assert!(one.delete_chat(gone).await.expect("an answer"));
+    for node in [&one, &two] {
+        assert_eq!(heads(node, &[gone, kept]).await, [0, 2]);
+        assert_eq!(node.seats_of(anna.id).await.expect("seats"), [(kept, 2)]);
+    }
+    // Messages that are gone under a chat that is there: it is being restored from a copy.
+    let database = scratch.database().await;
+    let messages = database.collection::<Document>(MESSAGES);
+    let last = doc! { "_id.chat": kept, "_id.seq": 2_i64 };
+    messages.delete_one(last).await.expect("deleted");
+    assert_eq!(heads(&two, &[kept]).await, [1]);
+    let all = doc! { "_id.chat": kept };
+    messages.delete_many(all).await.expect("deleted");
+    assert_eq!(heads(&two, &[kept]).await, [0]);
+    assert_eq!(heads(&two, &[kept]).await, [0]);
+}
+
+#[tokio::test]
+async fn what_was_written_on_any_node_counts_as_read_by_its_writer() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let (anna, boris) = (user(&one, "anna").await, user(&one, "boris").await);
+    let talk = event_chat(&one, &anna, &boris).await;
+    let standing = async |node: &Subject| -> Standing {
+        let found = node.event_chats_of(boris.id, 9).await.expect("chats");
+        assert_eq!(found.len(), 1);
+        found[0].standing
+    };
+    let (mut head, mut owner_read, mut guest_read) = (0, 0, 0);
+    for (node, sender, times) in [
+        (&one, &boris, 1),
+        (&one, &boris, 2),
+        (&two, &boris, 1),
+        (&two, &anna, 1),
+        (&one, &anna, 3),
+        (&two, &boris, 2),
+        (&one, &anna, 1),
+    ] {
+        say(node, talk.chat, sender, times).await;
+        head += times;
+        if sender.id == anna.id {
+            owner_read = head;
+        } else {
+            guest_read = head;
+        }
+        for node in [&one, &two, &one] {
+            let standing = standing(node).await;
+            let told = (standing.head, standing.owner_read, standing.guest_read);
+            assert_eq!(told, (head, owner_read, guest_read));
+        }
+    }
+    let read = two.advance_read(talk.chat, boris.id, head).await;
+    assert_eq!(read.expect("an answer"), Some(true));
+    assert_eq!(standing(&one).await.guest_read, head);
+}
+
+#[tokio::test]
+async fn what_was_seen_once_is_not_looked_up_chat_by_chat_again() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let (anna, boris) = (user(&one, "anna").await, user(&one, "boris").await);
+    let mut chats: Vec<Chat> = Vec::new();
+    for now in 0..5 {
+        chats.push(chat(&one, &[&anna, &boris], now).await);
+    }
+    let talk = event_chat(&one, &anna, &boris).await.chat;
+    for chat in [chats[0].id, chats[1].id, talk] {
+        say(&one, chat, &anna, 2).await;
+    }
+    let looked_up = async |node: &Subject| {
+        let (heads, seats) = commands(&scratch, ("aggregate", CHATS), node.seats_of(anna.id)).await;
+        let asked = node.event_chats_of(anna.id, 9);
+        let (reads, talks) = commands(&scratch, ("aggregate", MEMBERS), asked).await;
+        assert_eq!(seats.expect("seats").len(), 6);
+        assert_eq!(talks.expect("chats").len(), 1);
+        (heads, reads)
+    };
+    assert_eq!(looked_up(&two).await, (1, 1), "nothing is known yet");
+    assert_eq!(looked_up(&two).await, (0, 0), "everything is");
+    say(&two, talk, &boris, 3).await;
+    let named = named(chats[2].id, &boris, "once");
+    two.append(vec![named]).await.expect("stored");
+    assert_eq!(looked_up(&two).await, (0, 0), "it has moved all by itself");
+    say(&one, talk, &boris, 1).await;
+    assert_eq!(looked_up(&two).await, (1, 1), "somebody else has moved one");
+    assert_eq!(looked_up(&two).await, (0, 0));
+}
