@@ -224,6 +224,34 @@ pub async fn ranges_of_time_include_their_ends(store: Subject) {
     }
 }
 
+pub async fn a_time_is_found_among_many_messages_wherever_it_lies(store: Subject) {
+    const MESSAGES: i64 = 1_100;
+    // Three at a time, and a long pause in the middle.
+    let time = |seq: i64| (seq - 1) / 3 * 10 + if seq > 400 { 1_000_000 } else { 0 };
+    let (anna, chat) = talk(&store, 0).await;
+    let batch = (1..=MESSAGES).map(|seq| entry(chat.id, &anna, "hello", time(seq)));
+    append(&store, batch.collect()).await;
+    let places = (1..=MESSAGES).step_by(83);
+    for seq in places.chain([2, 3, 4, 399, 400, 401, 402, 1_099, 1_100]) {
+        for now in [time(seq) - 1, time(seq), time(seq) + 1] {
+            let to = Range {
+                to: Some(at(now)),
+                ..Range::default()
+            };
+            let last = (1..=MESSAGES).rev().find(|seq| time(*seq) <= now);
+            let page = read(&store, chat.id, to, Window::Last(1)).await;
+            assert_eq!(seqs(&page.messages), Vec::from_iter(last), "{to:?}");
+            let from = Range {
+                from: Some(at(now)),
+                ..Range::default()
+            };
+            let first = (1..=MESSAGES).find(|seq| time(*seq) >= now);
+            let page = read(&store, chat.id, from, Window::First(1)).await;
+            assert_eq!(seqs(&page.messages), Vec::from_iter(first), "{from:?}");
+        }
+    }
+}
+
 pub async fn a_page_ends_early_when_its_texts_are_long(store: Subject) {
     let (anna, chat) = talk(&store, 0).await;
     let long = "x".repeat(PAGE_BYTES / 2);

@@ -148,6 +148,7 @@ macro_rules! every_promise {
                 history_is_oldest_first_and_says_if_there_is_more,
                 ranges_of_numbers_exclude_their_ends,
                 ranges_of_time_include_their_ends,
+                a_time_is_found_among_many_messages_wherever_it_lies,
                 a_page_ends_early_when_its_texts_are_long,
                 a_chat_that_does_not_exist_has_no_history,
                 text_comes_back_as_it_was_given,

@@ -1,7 +1,7 @@
 //! Reading messages in MongoDB: the part of a history that was asked for.
 //! It refuses to write any; that is in `append`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use mongodb::bson::doc;
 
 use super::Mongo;
-use super::documents::{FoundChat, LatestDocument, MESSAGES, MessageDocument, Number, numbered};
+use super::documents::{
+    ChatDocument, FoundChat, LatestDocument, MESSAGES, MessageDocument, Number, numbered,
+};
 use super::failure::{corrupt, patiently};
 use super::fields::{decode, time};
 use super::reading::Query;
@@ -19,8 +21,17 @@ use crate::model::{
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
-/// Into how many parts a search for a time divides a chat at each step.
-const PARTS: Seq = 64;
+/// How many messages' times a search for a time asks for at each step. More make fewer steps and
+/// more work: with 15 a million messages take five steps and 75 times; with 64 it would be four
+/// and 256.
+const MARKS: Seq = 15;
+
+/// Messages of one chat, oldest first.
+struct Part {
+    documents: Vec<MessageDocument>,
+    /// Whether what was asked for goes on where they end.
+    has_more: bool,
+}
 
 #[async_trait]
 impl Messages for Mongo {
@@ -35,24 +46,63 @@ impl Messages for Mongo {
 
 impl Mongo {
     async fn history(&self, id: ChatId, history: History) -> Result<MessagePage, StoreError> {
-        let Some(found) = self.found_by_id(id).await? else {
+        let Range { from, to, .. } = history.range;
+        let found = match (from, to) {
+            (None, None) => {
+                let bounds = numbers(history.range);
+                let found = self.one::<ChatDocument>(doc! { "_id": id });
+                let part = self.part(id, bounds, history.window);
+                let (found, part) = tokio::try_join!(found, part)?;
+                found.zip(Some(part))
+            }
+            _ => self.timed_part(id, history).await?,
+        };
+        let Some((found, part)) = found else {
             return Ok(MessagePage::default());
         };
-        let (first, last) = self.bounds(&found, history.range).await?;
-        let talk = async {
-            Ok(match &found.talk {
-                Some(_) => self.talk_of(found.clone()).await?.map(Arc::new),
-                None => None,
-            })
+        let chat_pk = found.chat.pk;
+        // What it takes for an event's chat would make every page a large future.
+        let event_chat = Box::pin(self.told_with(found, &part, history)).await?;
+        let messages = self.with_senders(part.documents, chat_pk, event_chat);
+        Ok(MessagePage {
+            messages: messages.await?,
+            has_more: part.has_more,
+        })
+    }
+
+    /// A part between two times, which become numbers first.
+    async fn timed_part(
+        &self,
+        id: ChatId,
+        history: History,
+    ) -> Result<Option<(FoundChat, Part)>, StoreError> {
+        let Some(found) = self.found_by_id(id).await? else {
+            return Ok(None);
         };
-        let documents = self.documents(id, (first, last), history.window);
-        let (documents, event_chat) = tokio::try_join!(documents, talk)?;
-        let messages = self.with_senders(documents, found.chat.pk, event_chat);
-        let messages = messages.await?;
-        let taken = Seq::try_from(messages.len()).unwrap_or(Seq::MAX);
-        // Numbers have no holes, so they say how many the range holds.
-        let has_more = taken < last.saturating_sub(first).saturating_add(1);
-        Ok(MessagePage { messages, has_more })
+        let bounds = self.bounds(&found, history.range).await?;
+        let part = self.part(id, bounds, history.window).await?;
+        Ok(Some((found, part)))
+    }
+
+    /// What messages of an event's chat tell of it. Where it ends is asked for only now, since
+    /// nobody else needs that, unless this part of it says so.
+    async fn told_with(
+        &self,
+        found: FoundChat,
+        part: &Part,
+        history: History,
+    ) -> Result<Option<Arc<EventChat>>, StoreError> {
+        if found.talk.is_none() {
+            return Ok(None);
+        }
+        let to_its_end =
+            history.range == Range::default() && matches!(history.window, Window::Last(1..));
+        let latest = if to_its_end {
+            part.documents.last().map(MessageDocument::latest)
+        } else {
+            self.latest(found.chat.id).await?
+        };
+        Ok(self.talk_of(found.with(latest)?).await?.map(Arc::new))
     }
 
     pub(super) async fn latest_messages(
@@ -61,8 +111,8 @@ impl Mongo {
         limit: usize,
     ) -> Result<Vec<Message>, StoreError> {
         let range = (1, chat.standing.head);
-        let documents = self.documents(chat.chat, range, Window::Last(limit));
-        self.with_senders(documents.await?, chat.chat_pk, Some(Arc::clone(chat)))
+        let part = self.part(chat.chat, range, Window::Last(limit)).await?;
+        self.with_senders(part.documents, chat.chat_pk, Some(Arc::clone(chat)))
             .await
     }
 
@@ -94,76 +144,89 @@ impl Mongo {
         Ok(messages)
     }
 
-    /// The messages of a range that a window shows, oldest first.
-    async fn documents(
+    /// The messages of a range that a window shows.
+    async fn part(
         &self,
         chat: ChatId,
         (first, last): (Seq, Seq),
         window: Window,
-    ) -> Result<Vec<MessageDocument>, StoreError> {
-        if first > last || window.limit() == 0 {
-            return Ok(Vec::new());
-        }
-        let order = match window {
-            Window::First(_) => 1,
-            Window::Last(_) => -1,
-        };
-        let query = Query {
-            filter: numbered(chat, first..=last),
-            sort: doc! { "_id": order },
-            limit: window.limit(),
-            ..Query::default()
-        };
-        let mut found = self.find::<MessageDocument>(query).await?;
-        let (mut documents, mut bytes) = (Vec::new(), 0);
-        while bytes < PAGE_BYTES && found.advance().await? {
-            let document = decode::<MessageDocument>(found.current())?;
-            bytes += document.text.len();
-            documents.push(document);
+    ) -> Result<Part, StoreError> {
+        let (mut documents, mut has_more) = (Vec::new(), false);
+        if first <= last {
+            let order = match window {
+                Window::First(_) => 1,
+                Window::Last(_) => -1,
+            };
+            let query = Query {
+                filter: numbered(chat, first..=last),
+                sort: doc! { "_id": order },
+                // One more than asked for says whether there is more.
+                limit: window.limit().saturating_add(1),
+                ..Query::default()
+            };
+            let mut found = self.find::<MessageDocument>(query).await?;
+            let mut bytes = 0;
+            while found.advance().await? {
+                has_more = documents.len() == window.limit() || bytes >= PAGE_BYTES;
+                if has_more {
+                    break;
+                }
+                let document = decode::<MessageDocument>(found.current())?;
+                bytes += document.text.len();
+                documents.push(document);
+            }
         }
         if matches!(window, Window::Last(_)) {
             documents.reverse();
         }
-        Ok(documents)
+        Ok(Part {
+            documents,
+            has_more,
+        })
     }
 
     /// The first and the last number of a range. Times become numbers here, since inside a chat
     /// both grow together (PROTOCOL §1.5).
     async fn bounds(&self, found: &FoundChat, range: Range) -> Result<(Seq, Seq), StoreError> {
-        let chat = &found.chat;
-        let mut first = range.after.map_or(1, |after| after.saturating_add(1));
-        let before = range.before;
-        let mut last = before.map_or(chat.head, |before| before.saturating_sub(1));
-        if let Some(from) = range.from {
-            let late = self.first_stored(chat.id, chat.head, |at| at >= from);
-            first = first.max(late.await?);
-        }
-        if let Some(to) = range.to {
-            let late = self.first_stored(chat.id, chat.head, |at| at > to);
-            last = last.min(late.await? - 1);
-        }
-        Ok((first.max(1), last.min(chat.head)))
+        let (first, last) = numbers(range);
+        let from = async {
+            match range.from {
+                Some(from) => self.first_stored(found, |at| at >= from).await,
+                None => Ok(1),
+            }
+        };
+        let to = async {
+            match range.to {
+                Some(to) => Ok(self.first_stored(found, |at| at > to).await? - 1),
+                None => Ok(found.chat.head),
+            }
+        };
+        let (from, to) = tokio::try_join!(from, to)?;
+        Ok((first.max(from), last.min(to)))
     }
 
     /// The number of the first message whose time is `late` enough, one past the head without
-    /// one: each step asks for the times of some and goes on between two of them, so that four
-    /// steps are enough for a million messages.
+    /// one: each step asks for the times of some that lie evenly, and goes on between two of
+    /// them.
     async fn first_stored(
         &self,
-        chat: ChatId,
-        head: Seq,
+        found: &FoundChat,
         late: impl Fn(Timestamp) -> bool,
     ) -> Result<Seq, StoreError> {
+        let (chat, head) = (found.chat.id, found.chat.head);
         let (mut low, mut high) = (1, head + 1);
+        if head == 0 || !late(time(found.latest_at)?) {
+            return Ok(high);
+        }
         while low < high {
-            let stride = ((high - low) / PARTS).max(1);
-            let marks = (0..PARTS).map(|part| low + part * stride);
-            let marks = marks.filter(|mark| *mark < high);
+            let marks: BTreeSet<Seq> = (1..=MARKS)
+                .map(|mark| low + mark * (high - low) / (MARKS + 1))
+                .collect();
             let number = |seq| Number {
                 chat: chat.into(),
                 seq,
             };
-            let marks: Vec<_> = marks.map(number).collect();
+            let marks: Vec<_> = marks.into_iter().map(number).collect();
             let query = Query {
                 filter: doc! { "_id": { "$in": marks } },
                 sort: doc! { "_id": 1 },
@@ -185,6 +248,15 @@ impl Mongo {
         }
         Ok(low)
     }
+}
+
+/// The first and the last number that a range names.
+fn numbers(range: Range) -> (Seq, Seq) {
+    let first = range.after.map_or(1, |after| after.saturating_add(1));
+    let last = range
+        .before
+        .map_or(Seq::MAX, |before| before.saturating_sub(1));
+    (first.max(1), last)
 }
 
 /// A message from its document.
