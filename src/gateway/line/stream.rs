@@ -1,6 +1,7 @@
 //! The stream under a connection, which obeys its [`Line`].
 //! It refuses to know what is written, but for the place of frames that are spliced in.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
@@ -27,9 +28,14 @@ const STALL: Duration = Duration::from_secs(20);
 /// How long a connection on which requests were served may wait for the next one.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How much is read at once from a client that sends much: the libraries above read into small
-/// buffers, which every connection has, and ask the system for each kilobyte.
-const AHEAD: usize = 16 * 1024;
+/// How much is read at once. The libraries above read into buffers of their own, which every
+/// connection has and which are small for that: they would ask the system for each piece.
+const AT_ONCE: usize = 16 * 1024;
+
+thread_local! {
+    /// Where bytes arrive, for all connections of a thread: none holds it across a wait.
+    static ARRIVAL: RefCell<Box<[u8]>> = RefCell::new(vec![0; AT_ONCE].into());
+}
 
 /// Accepts TCP connections and wraps each.
 pub struct Watched {
@@ -94,7 +100,7 @@ pub struct WatchedStream {
     /// Runs while the client is kept to a time.
     waiting: Option<Pin<Box<Sleep>>>,
     /// What was read beyond what was asked for; it comes first.
-    ahead: BytesMut,
+    ahead: Bytes,
     splicer: Splicer,
 }
 
@@ -113,7 +119,7 @@ impl WatchedStream {
             stall: None,
             handshake: Instant::now() + handshake,
             waiting: None,
-            ahead: BytesMut::new(),
+            ahead: Bytes::new(),
             splicer: Splicer::default(),
         }
     }
@@ -136,27 +142,31 @@ impl WatchedStream {
         waiting.as_mut().poll(context).is_ready()
     }
 
-    /// Reads what is there, and more than that when it does not fit.
+    /// Reads what is there, and keeps what does not fit.
     fn take_in(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-            if buffer.remaining() == 0 && self.line.has(ADMITTED) {
-                self.ahead.reserve(AHEAD);
-                // An end or an error shows again when there is nothing else to be read.
-                let _ = self.stream.try_read_buf(&mut self.ahead);
-            }
+            let stream = Pin::new(&mut self.stream);
+            let ahead = ARRIVAL.with_borrow_mut(|arrival| {
+                let mut arrived = ReadBuf::new(arrival);
+                ready!(stream.poll_read(context, &mut arrived))?;
+                let arrived = arrived.filled();
+                let (fits, rest) = arrived.split_at(arrived.len().min(buffer.remaining()));
+                buffer.put_slice(fits);
+                Poll::Ready(io::Result::Ok(Bytes::copy_from_slice(rest)))
+            });
+            self.ahead = ready!(ahead)?;
         } else {
             let count = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..count]);
             self.ahead.advance(count);
-        }
-        if self.ahead.is_empty() {
-            // Whoever is silent keeps no memory.
-            self.ahead = BytesMut::new();
+            if self.ahead.is_empty() {
+                // Whoever is silent keeps no memory.
+                self.ahead = Bytes::new();
+            }
         }
         Poll::Ready(Ok(()))
     }

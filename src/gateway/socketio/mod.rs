@@ -36,7 +36,8 @@ use crate::telemetry::Spoken;
 const QUEUE: usize = 1024;
 
 /// How much is read from a WebSocket at a time, in bytes; one such buffer per connection.
-const READ_BUFFER: usize = 1024;
+/// The stream below asks the system for more at once.
+const READ_BUFFER: usize = 128;
 
 /// The Socket.IO server.
 #[derive(Clone)]

@@ -30,7 +30,8 @@ use crate::telemetry::Transport;
 const SHARED: &str = "/ws";
 
 /// How much is read from a connection at a time, in bytes; one such buffer per connection.
-const READ_BUFFER: usize = 1024;
+/// The stream below asks the system for more at once.
+const READ_BUFFER: usize = 128;
 
 /// The raw WebSocket server.
 #[derive(Clone)]
