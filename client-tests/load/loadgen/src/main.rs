@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 
 #[derive(Parser)]
 #[command(version, about = "Load generator and verifier for chat servers")]
+// So that run.mjs --loadgen may change what a scenario says.
+#[command(args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     cmd: Cmd,
