@@ -53,6 +53,19 @@ pub struct Draft {
     pub sent_as_read: bool,
 }
 
+impl Draft {
+    /// A draft of the kind `text` in which every other field is at its default.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            kind: "text".to_owned(),
+            text: text.into(),
+            photos: Vec::new(),
+            client_id: None,
+            sent_as_read: false,
+        }
+    }
+}
+
 /// A checked draft on its way into the store, which gives it its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
