@@ -1,6 +1,8 @@
 //! The language that every other module speaks: nouns, [`Command`], [`Reply`], [`Notice`], [`Error`].
 //! Plain data: it refuses to know any transport, any store and any clock but the one it is handed.
 
+#[cfg(any(test, fuzzing))]
+mod builders;
 mod chat;
 mod clock;
 mod command;
