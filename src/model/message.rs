@@ -38,6 +38,34 @@ pub struct Message {
     pub modified_at: Timestamp,
 }
 
+impl Message {
+    /// The bytes of its content: the text and the ids of the photos. This bounds the pages that a
+    /// store reads and the portions that a client is sent. Every other field is small and
+    /// limited; [`Message::kept_bytes`] counts those in.
+    pub fn weight(&self) -> usize {
+        weight(&self.text, &self.photos)
+    }
+
+    /// About the bytes that it takes in memory. This bounds caches of messages.
+    pub fn kept_bytes(&self) -> usize {
+        const ENVELOPE: usize = 512;
+        ENVELOPE + self.weight()
+    }
+
+    /// The most bytes that a dialect encodes it in: JSON escapes a byte as six at worst, and there
+    /// are the people and the ids. This bounds what is put into an outbox at once.
+    pub fn most_encoded_bytes(&self) -> usize {
+        const ENVELOPE: usize = 4096;
+        const ESCAPED: usize = 6;
+        ENVELOPE + ESCAPED * self.weight()
+    }
+}
+
+/// See [`Message::weight`]; for content that is no [`Message`] yet.
+pub fn weight(text: &str, photos: &[String]) -> usize {
+    text.len() + photos.iter().map(String::len).sum::<usize>()
+}
+
 /// What a sender brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {

@@ -32,7 +32,9 @@ pub use event::{
 pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MessageId, Seq, UserId, UserPk};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
-pub use message::{Draft, Entry, History, Message, MessagePage, Missed, Range, Sent, Window};
+pub use message::{
+    Draft, Entry, History, Message, MessagePage, Missed, Range, Sent, Window, weight,
+};
 pub use notice::{Fact, Membership, Notice};
 pub use pair::{pair, unpair};
 pub use read::{MarkedRead, Positions, Reads};

@@ -29,7 +29,7 @@ proptest! {
             let latest = missed.messages.last().map_or(after, |message| message.seq);
             prop_assert_eq!(missed.has_more, latest < head);
             told += missed.messages.len();
-            weight += missed.messages.iter().map(|message| message.text.len()).sum::<usize>();
+            weight += missed.messages.iter().map(|message| message.weight()).sum::<usize>();
         }
         prop_assert!(i64::try_from(told).expect("few") <= messages);
         prop_assert!(weight <= bytes.max(400));

@@ -17,7 +17,7 @@ use super::fields::{decode, time};
 use super::reading::Query;
 use crate::model::{
     ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side, User,
-    UserId, Window,
+    UserId, Window, weight,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
@@ -172,7 +172,7 @@ impl Mongo {
                     break;
                 }
                 let document = decode::<MessageDocument>(found.current())?;
-                bytes += document.text.len();
+                bytes += weight(&document.text, &document.photos);
                 documents.push(document);
             }
         }

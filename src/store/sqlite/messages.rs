@@ -277,7 +277,7 @@ fn page(
         && let Some(row) = rows.next()?
     {
         let message = reader.message(row)?;
-        bytes += message.text.len() + message.photos.iter().map(String::len).sum::<usize>();
+        bytes += message.weight();
         messages.push(message);
     }
     let taken = Seq::try_from(messages.len()).unwrap_or(Seq::MAX);
