@@ -39,6 +39,17 @@ pub struct Message {
 }
 
 impl Message {
+    /// What its sender brought.
+    pub fn into_draft(self) -> Draft {
+        Draft {
+            kind: self.kind,
+            text: self.text,
+            photos: self.photos,
+            client_id: self.client_id,
+            sent_as_read: self.sent_as_read,
+        }
+    }
+
     /// The bytes of its content: the text and the ids of the photos. This bounds the pages that a
     /// store reads and the portions that a client is sent. Every other field is small and
     /// limited; [`Message::kept_bytes`] counts those in.
