@@ -33,13 +33,7 @@ async fn say(store: &dyn Store, chat: ChatId, sender: &User, texts: &[String]) {
         chat,
         sender: sender.id,
         origin: None,
-        draft: Draft {
-            kind: "text".into(),
-            text: text.clone(),
-            photos: Vec::new(),
-            client_id: None,
-            sent_as_read: false,
-        },
+        draft: Draft::text(text),
         at: NOW,
     };
     let batch = texts.iter().map(entry).collect();

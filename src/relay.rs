@@ -96,7 +96,7 @@ impl Relay {
         let OutboxLimits { frames, bytes } = self.outbox;
         let mut sum = 0;
         let mut fits = |notice: &&Arc<Notice>| {
-            sum += message_of(notice).map_or(0, most_bytes);
+            sum += message_of(notice).map_or(0, Message::most_encoded_bytes);
             sum <= bytes / PORTIONS
         };
         let most = TOGETHER.min(frames / PORTIONS);
@@ -170,15 +170,6 @@ fn message_of(notice: &Notice) -> Option<&Message> {
 
 fn chat_of(notice: &Arc<Notice>) -> Option<ChatId> {
     message_of(notice).map(|message| message.chat)
-}
-
-/// The most bytes that a dialect makes of a message: JSON writes a byte as six at worst, and
-/// there are the people and the ids.
-fn most_bytes(message: &Message) -> usize {
-    const ENVELOPE: usize = 4096;
-    const ESCAPED: usize = 6;
-    let photos: usize = message.photos.iter().map(String::len).sum();
-    ENVELOPE + ESCAPED * (message.text.len() + photos)
 }
 
 #[cfg(test)]

@@ -88,13 +88,7 @@ impl Scene {
             chat: self.chat.id,
             sender: self.anna.id,
             origin: None,
-            draft: Draft {
-                kind: "text".into(),
-                text: "hello".into(),
-                client_id: None,
-                sent_as_read: false,
-                photos: Vec::new(),
-            },
+            draft: Draft::text("hello"),
             at,
         };
         let batch = (0..count).map(entry).collect();

@@ -1,26 +1,13 @@
 //! What every bus must do, stamped for each of them.
 //! It refuses to know which bus it is looking at.
 
-use jiff::Timestamp;
-
 use super::{Bus, BusError, Local};
-use crate::model::{Chat, ChatId, Fact, Notice, Policy};
+use crate::model::{Chat, Fact, Notice};
 
 fn notice(pk: i64) -> Notice {
-    let at = Timestamp::UNIX_EPOCH;
     let chat = Chat {
-        id: ChatId::new(at),
         pk,
-        name: None,
-        policy: Policy::Closed,
-        owner: None,
-        team: None,
-        event: None,
-        members: Vec::new(),
-        head: 0,
-        created_at: at,
-        modified_at: at,
-        active_at: at,
+        ..Chat::example()
     };
     Notice {
         origin: None,

@@ -111,17 +111,10 @@ impl House {
         let chat = self.chats[chat % self.chats.len()];
         let mut begun = Vec::new();
         for _ in 0..count {
-            let draft = Draft {
-                kind: "text".into(),
-                text: "hello".into(),
-                photos: Vec::new(),
-                client_id: None,
-                sent_as_read: false,
-            };
             let send = Command::SendMessage {
                 user: Some(self.boris),
                 chat: ChatRef::Id(chat),
-                draft,
+                draft: Draft::text("hello"),
             };
             begun.push(self.desk.service.begin(&server(), send).await);
         }

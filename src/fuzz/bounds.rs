@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{ChatRef, Command, Draft, Error, ErrorKind, History, Profile};
+use crate::model::{ChatRef, Command, Draft, Error, ErrorKind, History, Profile, weight};
 
 /// The greatest integer that every JSON client can hold (PROTOCOL §1.1).
 const GREATEST: i64 = (1 << 53) - 1;
@@ -139,7 +139,6 @@ pub fn hold_history(history: &History) {
 fn hold_draft(draft: &Draft, read: usize) {
     let photos: HashSet<_> = draft.photos.iter().collect();
     assert_eq!(photos.len(), draft.photos.len(), "a photo twice");
-    let photos: usize = draft.photos.iter().map(String::len).sum();
     let client_id = draft.client_id.as_ref().map_or(0, String::len);
-    assert!(draft.text.len() + photos + client_id <= read);
+    assert!(weight(&draft.text, &draft.photos) + client_id <= read);
 }

@@ -4,11 +4,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::model::{
-    Chat, ChatId, ChatPk, ChatRef, Command, Draft, Joined, Message, MessageId, MessagePage,
-    NewUser, Policy, Profile, Reads, Reply, Room, Sent, User, UserId,
+    Chat, ChatId, ChatPk, ChatRef, Command, Draft, Joined, Message, MessagePage, Policy, Reads,
+    Reply, Room, Sent, User,
 };
 
 /// The reply to this command. `None`: none is needed.
@@ -46,13 +44,7 @@ fn pk(chat: ChatRef) -> ChatPk {
 }
 
 fn user() -> Arc<User> {
-    let new = NewUser {
-        id: UserId::from_bytes([1; 16]),
-        external_id: "anna".to_owned(),
-        profile: Profile::default(),
-        at: Timestamp::UNIX_EPOCH,
-    };
-    Arc::new(new.into_user(1))
+    Arc::new(User::example())
 }
 
 /// The room of this number, with one member.
@@ -64,16 +56,10 @@ pub fn room(pk: ChatPk) -> Room {
         chat: Chat {
             id: ChatId::from_bytes(id),
             pk,
-            name: None,
             policy: Policy::Open,
             owner: Some(1),
-            team: None,
-            event: None,
             members: vec![user.id],
-            head: 0,
-            created_at: Timestamp::UNIX_EPOCH,
-            modified_at: Timestamp::UNIX_EPOCH,
-            active_at: Timestamp::UNIX_EPOCH,
+            ..Chat::example()
         },
         members: vec![user],
         messages: Vec::new(),
@@ -82,18 +68,8 @@ pub fn room(pk: ChatPk) -> Room {
 
 fn message(pk: ChatPk, draft: &Draft) -> Message {
     Message {
-        id: MessageId::from_bytes([1; 16]),
         chat: room(pk).chat.id,
         chat_pk: pk,
-        seq: 1,
-        sender: user(),
-        kind: draft.kind.clone(),
-        text: draft.text.clone(),
-        photos: draft.photos.clone(),
-        client_id: draft.client_id.clone(),
-        sent_as_read: draft.sent_as_read,
-        event_chat: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        modified_at: Timestamp::UNIX_EPOCH,
+        ..Message::example_of(draft.clone())
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::gateway::dialect::{Encoded, Frame, Listener};
-use crate::model::{Fact, Message, MessageId, NewUser, Policy, Profile, User};
+use crate::model::{Fact, Message, MessageId, Policy, User};
 
 /// Says of a message its number, of anything else a word.
 struct Numbers;
@@ -67,23 +67,10 @@ fn message(chat: ChatId, seq: Seq) -> Notice {
     let message = Message {
         id: MessageId::new(NOW),
         chat,
-        chat_pk: 1,
         seq,
-        sender: Arc::new(somebody(user())),
-        kind: "text".into(),
-        text: "hello".into(),
-        client_id: None,
-        sent_as_read: false,
-        photos: Vec::new(),
-        event_chat: None,
-        created_at: NOW,
-        modified_at: NOW,
+        ..Message::example()
     };
-    Notice {
-        origin: None,
-        fact: Fact::MessageSent(Arc::new(message)),
-        durable: None,
-    }
+    notice(Fact::MessageSent(Arc::new(message)))
 }
 
 fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
@@ -101,13 +88,10 @@ fn heard(seat: &Seat) -> Vec<String> {
 }
 
 fn somebody(id: UserId) -> User {
-    let new = NewUser {
+    User {
         id,
-        external_id: "somebody".into(),
-        profile: Profile::default(),
-        at: NOW,
-    };
-    new.into_user(1)
+        ..User::example()
+    }
 }
 
 fn membership(chat: ChatId, user: UserId, head: Seq) -> Arc<Membership> {
@@ -132,17 +116,8 @@ fn notice(fact: Fact) -> Notice {
 fn created(members: Vec<UserId>) -> (Chat, Notice) {
     let chat = Chat {
         id: ChatId::new(NOW),
-        pk: 1,
-        name: None,
-        policy: Policy::Closed,
-        owner: None,
-        team: None,
-        event: None,
         members,
-        head: 0,
-        created_at: NOW,
-        modified_at: NOW,
-        active_at: NOW,
+        ..Chat::example()
     };
     let fact = Fact::ChatCreated(chat.clone());
     (chat, notice(fact))

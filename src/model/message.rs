@@ -38,6 +38,45 @@ pub struct Message {
     pub modified_at: Timestamp,
 }
 
+impl Message {
+    /// What its sender brought.
+    pub fn into_draft(self) -> Draft {
+        Draft {
+            kind: self.kind,
+            text: self.text,
+            photos: self.photos,
+            client_id: self.client_id,
+            sent_as_read: self.sent_as_read,
+        }
+    }
+
+    /// The bytes of its content: the text and the ids of the photos. This bounds the pages that a
+    /// store reads and the portions that a client is sent. Every other field is small and
+    /// limited; [`Message::kept_bytes`] counts those in.
+    pub fn weight(&self) -> usize {
+        weight(&self.text, &self.photos)
+    }
+
+    /// About the bytes that it takes in memory. This bounds caches of messages.
+    pub fn kept_bytes(&self) -> usize {
+        const ENVELOPE: usize = 512;
+        ENVELOPE + self.weight()
+    }
+
+    /// The most bytes that a dialect encodes it in: JSON escapes a byte as six at worst, and there
+    /// are the people and the ids. This bounds what is put into an outbox at once.
+    pub fn most_encoded_bytes(&self) -> usize {
+        const ENVELOPE: usize = 4096;
+        const ESCAPED: usize = 6;
+        ENVELOPE + ESCAPED * self.weight()
+    }
+}
+
+/// See [`Message::weight`]; for content that is no [`Message`] yet.
+pub fn weight(text: &str, photos: &[String]) -> usize {
+    text.len() + photos.iter().map(String::len).sum::<usize>()
+}
+
 /// What a sender brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -51,6 +90,19 @@ pub struct Draft {
     pub client_id: Option<String>,
     /// See [`Message::sent_as_read`].
     pub sent_as_read: bool,
+}
+
+impl Draft {
+    /// A draft of the kind `text` in which every other field is at its default.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            kind: "text".to_owned(),
+            text: text.into(),
+            photos: Vec::new(),
+            client_id: None,
+            sent_as_read: false,
+        }
+    }
 }
 
 /// A checked draft on its way into the store, which gives it its number.

@@ -1,6 +1,8 @@
 //! The language that every other module speaks: nouns, [`Command`], [`Reply`], [`Notice`], [`Error`].
 //! Plain data: it refuses to know any transport, any store and any clock but the one it is handed.
 
+#[cfg(any(test, fuzzing))]
+mod builders;
 mod chat;
 mod clock;
 mod command;
@@ -30,7 +32,9 @@ pub use event::{
 pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MessageId, Seq, UserId, UserPk};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
-pub use message::{Draft, Entry, History, Message, MessagePage, Missed, Range, Sent, Window};
+pub use message::{
+    Draft, Entry, History, Message, MessagePage, Missed, Range, Sent, Window, weight,
+};
 pub use notice::{Fact, Membership, Notice};
 pub use pair::{pair, unpair};
 pub use read::{MarkedRead, Positions, Reads};

@@ -146,18 +146,8 @@ fn of_event(members: &[UserId]) -> Roster {
 #[test]
 fn a_roster_is_of_an_event_if_its_chat_is() {
     let chat = |event| Chat {
-        id: ChatId::new(Timestamp::UNIX_EPOCH),
-        pk: 7,
-        name: None,
-        policy: Policy::Closed,
-        owner: None,
-        team: None,
         event,
-        members: Vec::new(),
-        head: 0,
-        created_at: Timestamp::UNIX_EPOCH,
-        modified_at: Timestamp::UNIX_EPOCH,
-        active_at: Timestamp::UNIX_EPOCH,
+        ..Chat::example()
     };
     assert!(Roster::from(chat(Some(10))).is_of_event());
     assert!(!Roster::from(chat(None)).is_of_event());

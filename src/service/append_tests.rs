@@ -40,11 +40,8 @@ fn entry(sender: &User, chat: &Chat, client_id: &str) -> Entry {
         sender: sender.id,
         origin: None,
         draft: Draft {
-            kind: "text".into(),
-            text: "hello".into(),
             client_id: Some(client_id.into()),
-            sent_as_read: false,
-            photos: Vec::new(),
+            ..Draft::text("hello")
         },
         at,
     }

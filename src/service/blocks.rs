@@ -22,9 +22,6 @@ const CAPACITY: u64 = 32 * 1024 * 1024;
 /// How long a block is good: a message stands, but its sender's profile may change.
 const LIFE: Duration = Duration::from_secs(5);
 
-/// About what a message takes beside its text, in bytes.
-const ENVELOPE: usize = 512;
-
 /// Reads runs of messages, block by block.
 pub(super) struct Blocks {
     store: Arc<dyn Store>,
@@ -36,7 +33,7 @@ pub(super) struct Blocks {
 struct Block {
     /// From the first number of the block on, without a hole.
     messages: Vec<Arc<Message>>,
-    /// What the texts take.
+    /// The sum of [`Message::kept_bytes`].
     weight: usize,
     end: End,
 }
@@ -87,10 +84,10 @@ impl Blocks {
                 break;
             }
             for message in part {
-                if weight > 0 && weight + length(&message) > bytes {
+                if weight > 0 && weight + message.weight() > bytes {
                     return Ok(run);
                 }
-                weight += length(&message);
+                weight += message.weight();
                 latest = message.seq;
                 run.push(message);
             }
@@ -130,8 +127,7 @@ impl Blocks {
                 return Ok(Op::Nop);
             }
             let (messages, end) = self.read(chat, before * SPAN, (before + 1) * SPAN).await?;
-            let weight = messages.iter().map(|message| length(message) + ENVELOPE);
-            let weight = weight.sum();
+            let weight = messages.iter().map(|message| message.kept_bytes()).sum();
             Ok(Op::Put(Arc::new(Block {
                 messages,
                 weight,
@@ -163,9 +159,4 @@ impl Blocks {
         let end = if page.has_more { End::Cut } else { End::Whole };
         Ok((page.messages.into_iter().map(Arc::new).collect(), end))
     }
-}
-
-/// What a message's content takes, in bytes.
-pub(super) fn length(message: &Message) -> usize {
-    message.text.len() + message.photos.iter().map(String::len).sum::<usize>()
 }

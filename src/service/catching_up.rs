@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::access::{self, Actor};
-use super::{Service, blocks, store_error};
+use super::{Service, store_error};
 use crate::model::{ChatId, ChatRef, Error, ErrorKind, Identity, Message, Missed, Seq, UserId};
 
 /// How many chats one request may ask about.
@@ -206,7 +206,7 @@ impl Left {
     fn cut(&mut self, mut run: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
         let mut fitting = 0;
         for message in &run {
-            let length = blocks::length(message);
+            let length = message.weight();
             if length > self.bytes && !self.untouched {
                 break;
             }

@@ -87,13 +87,7 @@ impl Scene {
             chat,
             sender: self.anna.id,
             origin: None,
-            draft: Draft {
-                kind: "text".into(),
-                text: text.clone(),
-                photos: Vec::new(),
-                client_id: None,
-                sent_as_read: false,
-            },
+            draft: Draft::text(text),
             at: NOW,
         });
         self.store.append(entries.collect()).await.expect("stored");

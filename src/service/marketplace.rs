@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{Begun, Service, access, store_error};
 use crate::model::{
     Access, ChatId, ChatRef, Draft, Error, EventChat, EventPk, EventTalk, Fact, Identity,
-    Marketplace, NewEventChat, Reply, Sent, Touched, UserId,
+    Marketplace, Message, NewEventChat, Reply, Sent, Touched, UserId,
 };
 use crate::store::PAGE_BYTES;
 
@@ -119,11 +119,7 @@ impl Service {
             if bytes > PAGE_BYTES {
                 talk.messages.clear();
             }
-            bytes += talk
-                .messages
-                .iter()
-                .map(|message| message.text.len())
-                .sum::<usize>();
+            bytes += talk.messages.iter().map(Message::weight).sum::<usize>();
             talks.push(talk);
         }
         Ok(Reply::Marketplace(Marketplace { own, talks }))

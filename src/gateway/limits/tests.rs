@@ -24,13 +24,7 @@ fn send(user: Option<UserId>) -> Command {
     Command::SendMessage {
         user,
         chat: ChatRef::Id(ChatId::new(Clock::system().now())),
-        draft: Draft {
-            kind: "text".into(),
-            text: "hello".into(),
-            client_id: None,
-            sent_as_read: false,
-            photos: Vec::new(),
-        },
+        draft: Draft::text("hello"),
     }
 }
 

@@ -269,10 +269,9 @@ pub async fn send(
         chat,
         draft: Draft {
             kind: new.kind.unwrap_or_else(|| "text".to_owned()),
-            text: new.text,
             photos: new.photos.unwrap_or_default(),
             client_id,
-            sent_as_read: false,
+            ..Draft::text(new.text)
         },
     };
     match host.ask(command).await? {

@@ -29,7 +29,7 @@ proptest! {
             let latest = missed.messages.last().map_or(after, |message| message.seq);
             prop_assert_eq!(missed.has_more, latest < head);
             told += missed.messages.len();
-            weight += missed.messages.iter().map(|message| message.text.len()).sum::<usize>();
+            weight += missed.messages.iter().map(|message| message.weight()).sum::<usize>();
         }
         prop_assert!(i64::try_from(told).expect("few") <= messages);
         prop_assert!(weight <= bytes.max(400));
@@ -37,25 +37,10 @@ proptest! {
 }
 
 fn said(chat: ChatId, seq: Seq, length: usize) -> Message {
-    let new = NewUser {
-        id: UserId::new(NOW),
-        external_id: "anna".into(),
-        profile: Profile::default(),
-        at: NOW,
-    };
     Message {
-        id: MessageId::new(NOW),
         chat,
-        chat_pk: 1,
         seq,
-        sender: Arc::new(new.into_user(1)),
-        kind: "text".into(),
         text: "x".repeat(length),
-        photos: Vec::new(),
-        client_id: None,
-        sent_as_read: false,
-        event_chat: None,
-        created_at: NOW,
-        modified_at: NOW,
+        ..Message::example()
     }
 }

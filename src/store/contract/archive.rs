@@ -57,9 +57,14 @@ async fn fill(store: &Subject) {
         entry(talk.id, &anna, "one", 7),
         entry(talk.id, &vera, "two", 9),
     ];
-    batch[0].draft.client_id = Some("1".into());
-    batch[0].draft.photos = vec!["a".into(), "b".into()];
-    batch[1].draft.sent_as_read = true;
+    // All fields, none at its default: a copy has to carry each of them, a new one included.
+    batch[0].draft = Draft {
+        kind: "note".into(),
+        text: "one".into(),
+        photos: vec!["a".into(), "b".into()],
+        client_id: Some("1".into()),
+        sent_as_read: true,
+    };
     batch.push(entry(private.chat, &vera, "three", 8));
     store.append(batch).await.expect("stored");
     store

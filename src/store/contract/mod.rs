@@ -63,13 +63,7 @@ pub(in crate::store) fn entry(chat: ChatId, sender: &User, text: &str, milliseco
         chat,
         sender: sender.id,
         origin: None,
-        draft: Draft {
-            kind: "text".into(),
-            text: text.into(),
-            client_id: None,
-            sent_as_read: false,
-            photos: Vec::new(),
-        },
+        draft: Draft::text(text),
         at: at(millisecond),
     }
 }

@@ -11,10 +11,10 @@ use tracing::debug;
 
 use super::Mongo;
 use super::batch::{Batch, Outcome};
-use super::documents::{CHATS, MESSAGES, MessageDocument, all_of};
+use super::documents::{CHATS, MESSAGES, all_of};
 use super::ends::{Held, Kind};
 use super::failure::{Pauses, again_and_again, corrupt, passes, stop, within_patience};
-use super::messages::message;
+use super::message_document::MessageDocument;
 use super::reading::Query;
 use super::schema::{KEY, NUMBER};
 use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
@@ -260,7 +260,8 @@ impl Answers {
         };
         let sender = self.users.get(&document.sender.into());
         let sender = sender.ok_or_else(|| corrupt("a sender who is no user"))?;
-        message(document, *pk, Arc::clone(sender), event_chat).map(Some)
+        let message = document.into_message(*pk, Arc::clone(sender), event_chat);
+        message.map(Some)
     }
 
     /// What each message tells of its event's chat: how things stand right after it. That follows

@@ -7,15 +7,15 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
-use super::batch::key;
 use super::documents::{
     CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
-    MemberDocument, MessageDocument, Number, TalkDocument, USERS, UserDocument,
+    MemberDocument, TalkDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::{corrupt, patiently};
 use super::fields::{date, time};
 use super::lists::by_pk;
+use super::message_document::MessageDocument;
 use super::reading::Query;
 use super::step::Step;
 use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
@@ -133,7 +133,7 @@ impl Archive for Mongo {
                 )));
             }
         }
-        let documents: Vec<_> = messages.into_iter().map(document).collect();
+        let documents: Vec<_> = messages.into_iter().map(MessageDocument::from).collect();
         let collection = self.database.collection::<MessageDocument>(MESSAGES);
         // In order, so that what stands after a failure is the beginning.
         collection.insert_many(documents).ordered(true).await?;
@@ -318,25 +318,5 @@ impl Step for Take {
                 store.count_up(CHATS, greatest, Some(session)).await
             }
         }
-    }
-}
-
-fn document(message: Message) -> MessageDocument {
-    let client_id = message.client_id.as_deref();
-    MessageDocument {
-        number: Number {
-            chat: message.chat.into(),
-            seq: message.seq,
-        },
-        id: message.id.into(),
-        key: client_id.map(|name| key(message.chat, message.sender.id, name)),
-        sender: message.sender.id.into(),
-        kind: message.kind,
-        text: message.text,
-        photos: message.photos,
-        client_id: message.client_id,
-        read: message.sent_as_read,
-        created_at: date(message.created_at),
-        modified_at: date(message.modified_at),
     }
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use mongodb::bson::{Bson, DateTime, Uuid};
 
-use super::documents::{MessageDocument, Number};
 use super::ends::Held;
 use super::fields::date;
-use crate::model::{ChatId, Entry, Fingerprint, Seq, UserId};
+use super::message_document::MessageDocument;
+use crate::model::{ChatId, Entry, Seq};
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Batch {
             batch.waiting.push_back(Waiting {
                 index,
                 at: date(entry.at),
-                document: document(entry),
+                document: entry.into(),
             });
         }
         batch
@@ -198,32 +198,5 @@ impl Batch {
     /// What became of each entry, in their order.
     pub(super) fn into_outcomes(self) -> Vec<Outcome> {
         self.outcomes
-    }
-}
-
-/// What stands for a message that its sender has given this name.
-pub(super) fn key(chat: ChatId, sender: UserId, client_id: &str) -> Uuid {
-    let named = Fingerprint::of(&format!("{chat} {sender} {client_id}"));
-    Uuid::from_bytes(*named.as_bytes())
-}
-
-/// An entry as it will stand; its number comes later, and its time may move then.
-fn document(entry: Entry) -> MessageDocument {
-    let client_id = entry.draft.client_id.as_deref();
-    MessageDocument {
-        number: Number {
-            chat: entry.chat.into(),
-            seq: 0,
-        },
-        id: entry.id.into(),
-        key: client_id.map(|name| key(entry.chat, entry.sender, name)),
-        sender: entry.sender.into(),
-        kind: entry.draft.kind,
-        text: entry.draft.text,
-        photos: entry.draft.photos,
-        client_id: entry.draft.client_id,
-        read: entry.draft.sent_as_read,
-        created_at: date(entry.at),
-        modified_at: date(entry.at),
     }
 }

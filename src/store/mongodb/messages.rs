@@ -9,14 +9,13 @@ use jiff::Timestamp;
 use mongodb::bson::doc;
 
 use super::Mongo;
-use super::documents::{
-    ChatDocument, FoundChat, LatestDocument, MESSAGES, MessageDocument, Number, numbered,
-};
+use super::documents::{ChatDocument, FoundChat, LatestDocument, MESSAGES, Number, numbered};
 use super::failure::{corrupt, patiently};
 use super::fields::{decode, time};
+use super::message_document::MessageDocument;
 use super::reading::Query;
 use crate::model::{
-    ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side, User,
+    ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side,
     UserId, Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
@@ -139,7 +138,7 @@ impl Mongo {
                 let id = document.id;
                 corrupt(format!("the message {id} in {MESSAGES}: no such sender"))
             })?;
-            messages.push(message(document, chat_pk, sender, event_chat.clone())?);
+            messages.push(document.into_message(chat_pk, sender, event_chat.clone())?);
         }
         Ok(messages)
     }
@@ -172,7 +171,7 @@ impl Mongo {
                     break;
                 }
                 let document = decode::<MessageDocument>(found.current())?;
-                bytes += document.text.len();
+                bytes += document.weight();
                 documents.push(document);
             }
         }
@@ -257,28 +256,4 @@ fn numbers(range: Range) -> (Seq, Seq) {
         .before
         .map_or(Seq::MAX, |before| before.saturating_sub(1));
     (first.max(1), last)
-}
-
-/// A message from its document.
-pub(super) fn message(
-    document: MessageDocument,
-    chat_pk: ChatPk,
-    sender: Arc<User>,
-    event_chat: Option<Arc<EventChat>>,
-) -> Result<Message, StoreError> {
-    Ok(Message {
-        id: document.id.into(),
-        chat: document.chat(),
-        chat_pk,
-        seq: document.number.seq,
-        sender,
-        kind: document.kind,
-        text: document.text,
-        photos: document.photos,
-        client_id: document.client_id,
-        sent_as_read: document.read,
-        event_chat,
-        created_at: time(document.created_at)?,
-        modified_at: time(document.modified_at)?,
-    })
 }

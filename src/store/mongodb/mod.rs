@@ -17,6 +17,7 @@ mod failure;
 mod fields;
 mod lists;
 mod members;
+mod message_document;
 mod messages;
 mod reading;
 mod schema;

@@ -20,7 +20,7 @@ const OLDEST: i64 = 2;
 /// Decides who inserts the next message of a chat, see [`super::documents::Number`].
 pub(super) const NUMBER: &str = "_id_";
 
-/// Makes a repeated send harmless, see [`super::documents::MessageDocument`].
+/// Makes a repeated send harmless, see [`super::message_document::MessageDocument`].
 pub(super) const KEY: &str = "key";
 
 /// Brings an empty database to the newest version, and one of that version to all its indexes.

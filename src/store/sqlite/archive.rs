@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, Texts, taken};
-use super::{Sqlite, chats, events};
-use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId, UserPk};
+use super::{Sqlite, chats, events, messages};
+use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
 use crate::store::archive::{Archive, ChatRecord, EventPart, EventRecord, Greatest, MemberRecord};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -281,24 +281,5 @@ fn take_message(transaction: &Transaction<'_>, message: &Message) -> Result<(), 
         let hole = format!("message {seq} does not follow upon the others of chat {chat}");
         return Err(StoreError::Corrupt(hole));
     }
-    let sender: UserPk = message.sender.pk;
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
-                               modified_at, photos)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    taken(statement.execute(params![
-        message.chat_pk,
-        message.seq,
-        message.id,
-        sender,
-        message.kind,
-        message.text,
-        message.client_id,
-        message.sent_as_read,
-        at,
-        Millisecond(message.modified_at),
-        (!message.photos.is_empty()).then(|| Texts(message.photos.clone())),
-    ]))?;
-    Ok(())
+    taken(messages::insert(transaction, message))
 }

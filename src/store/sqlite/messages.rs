@@ -174,10 +174,18 @@ fn append_one(
         created_at: end.latest_at,
         modified_at: end.latest_at,
     };
+    insert(transaction, &message)?;
+    ends.reads
+        .insert((message.chat_pk, message.sender.pk), message.seq);
+    Ok(Some(Sent::Stored(Arc::new(message))))
+}
+
+/// Inserts a message under its seq.
+pub(super) fn insert(transaction: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
                                modified_at, photos)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     statement.execute(params![
         message.chat_pk,
@@ -189,11 +197,10 @@ fn append_one(
         message.client_id,
         message.sent_as_read,
         Millisecond(message.created_at),
+        Millisecond(message.modified_at),
         (!message.photos.is_empty()).then(|| Texts(message.photos.clone())),
     ])?;
-    ends.reads
-        .insert((message.chat_pk, message.sender.pk), message.seq);
-    Ok(Some(Sent::Stored(Arc::new(message))))
+    Ok(())
 }
 
 const SELECT: &str = "SELECT id, seq, sender, kind, text, client_id, read, created_at,
@@ -277,7 +284,7 @@ fn page(
         && let Some(row) = rows.next()?
     {
         let message = reader.message(row)?;
-        bytes += message.text.len() + message.photos.iter().map(String::len).sum::<usize>();
+        bytes += message.weight();
         messages.push(message);
     }
     let taken = Seq::try_from(messages.len()).unwrap_or(Seq::MAX);

@@ -34,11 +34,7 @@ fn user(pk: u8, username: &str) -> Arc<User> {
         external_id: format!("external {username}"),
         username: username.to_owned(),
         name: format!("name of {username}"),
-        avatar: "/media/default/default.jpg".to_owned(),
-        github: String::new(),
-        image_uuid: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        modified_at: Timestamp::UNIX_EPOCH,
+        ..User::example()
     })
 }
 
@@ -61,14 +57,10 @@ fn message(chat: ChatPk, seq: Seq, sender: Arc<User>, text: &str, sent: &str) ->
         chat_pk: chat,
         seq,
         sender,
-        kind: "text".to_owned(),
         text: text.to_owned(),
-        client_id: None,
-        sent_as_read: false,
-        photos: Vec::new(),
-        event_chat: None,
         created_at: at(sent),
         modified_at: at(sent),
+        ..Message::example()
     }
 }
 
@@ -84,13 +76,9 @@ fn room(pk: ChatPk) -> Room {
         name: (pk == 4).then(|| "Python".to_owned()),
         policy: Policy::Open,
         owner: (pk == 4).then_some(29),
-        team: None,
-        event: None,
         members: vec![guest().id],
         head: 1,
-        created_at: Timestamp::UNIX_EPOCH,
-        modified_at: Timestamp::UNIX_EPOCH,
-        active_at: Timestamp::UNIX_EPOCH,
+        ..Chat::example()
     };
     let day = "2021-12-02T10:29:38.171083Z";
     Room {

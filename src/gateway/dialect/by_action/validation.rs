@@ -41,11 +41,8 @@ pub(super) fn draft(
         .transpose()
         .map_err(|_| refuse("client_id", NO_TEXT))?;
     Ok(Draft {
-        kind: "text".to_owned(),
-        text,
         client_id,
-        sent_as_read: false,
-        photos: Vec::new(),
+        ..Draft::text(text)
     })
 }
 

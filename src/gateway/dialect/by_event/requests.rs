@@ -121,11 +121,8 @@ fn request_access(body: &Fields<'_>) -> Result<Request, Error> {
     }
     let client_id = body.text("client_id")?;
     let draft = text.map(|text| Draft {
-        kind: "text".to_owned(),
-        text: text.to_owned(),
-        photos: Vec::new(),
         client_id: client_id.map(str::to_owned),
-        sent_as_read: false,
+        ..Draft::text(text)
     });
     Ok(Request {
         command: Command::RequestAccess {
@@ -168,11 +165,9 @@ fn draft(message: &Fields<'_>) -> Result<Draft, Error> {
         return Err(message.invalid("text", "is empty, and there are no photos"));
     }
     Ok(Draft {
-        kind: "text".to_owned(),
-        text: text.to_owned(),
         photos,
         client_id: message.text("client_id")?.map(str::to_owned),
-        sent_as_read: false,
+        ..Draft::text(text)
     })
 }
 

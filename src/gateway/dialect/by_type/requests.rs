@@ -202,11 +202,9 @@ fn new_message(data: &Data<'_>) -> Result<Request, Error> {
             user: None,
             chat: ChatRef::Pk(chat),
             draft: Draft {
-                kind: "text".to_owned(),
-                text,
                 client_id,
                 sent_as_read: data.is_read()?,
-                photos: Vec::new(),
+                ..Draft::text(text)
             },
         },
         question: Question::Message,

@@ -160,19 +160,20 @@ fn new_message(room: Option<&str>, body: &Fields<'_>) -> Result<Command, Error> 
         Some(kind) => Some(kind),
         None => within("type")?,
     };
+    let user = named_user(body)?;
+    let text = text.ok_or_else(|| match &message {
+        Some(message) => message.missing("value"),
+        None => body.missing("msg"),
+    })?;
+    let draft = Draft {
+        kind: kind.unwrap_or("text").to_owned(),
+        client_id: owned(body.text("client_id")?),
+        ..Draft::text(text)
+    };
     Ok(Command::SendMessage {
-        user: named_user(body)?,
+        user,
         chat: chat.into(),
-        draft: Draft {
-            kind: kind.unwrap_or("text").to_owned(),
-            text: owned(text).ok_or_else(|| match &message {
-                Some(message) => message.missing("value"),
-                None => body.missing("msg"),
-            })?,
-            client_id: owned(body.text("client_id")?),
-            sent_as_read: false,
-            photos: Vec::new(),
-        },
+        draft,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{
     Chat, ChatId, ChatRef, Command, ConnectionId, Draft, Error, ErrorKind, Fact, Message,
-    MessageId, Notice, Policy, Range, Reply, Sent, User, UserRef, Window,
+    MessageId, Notice, Range, Reply, Sent, User, UserRef, Window,
 };
 
 const CHAT: &str = "01950000-0000-7000-8000-000000000001";
@@ -29,18 +29,10 @@ fn at() -> Timestamp {
 }
 
 fn user() -> User {
-    let whole = Timestamp::from_second(0).expect("a time");
     User {
         id: USER.parse().expect("an id"),
-        pk: 1,
-        external_id: "anna".into(),
-        username: "anna".into(),
-        name: "anna".into(),
         avatar: "/a.jpg".into(),
-        github: String::new(),
-        image_uuid: None,
-        created_at: whole,
-        modified_at: whole,
+        ..User::example()
     }
 }
 
@@ -64,14 +56,11 @@ fn message() -> Message {
         chat_pk: 4,
         seq: 3,
         sender: Arc::new(user()),
-        kind: "text".into(),
         text: "Hi \"world\" \u{1F600}".into(),
         client_id: Some("mine".into()),
-        sent_as_read: false,
-        photos: Vec::new(),
-        event_chat: None,
         created_at: at(),
         modified_at: at(),
+        ..Message::example()
     }
 }
 
@@ -89,10 +78,7 @@ fn all_four_forms_of_a_message_mean_the_same() {
             chat: ChatRef::Id(CHAT.parse().expect("an id")),
             draft: Draft {
                 kind: "note".into(),
-                text: "hi".into(),
-                client_id: None,
-                sent_as_read: false,
-                photos: Vec::new(),
+                ..Draft::text("hi")
             },
         };
         assert_eq!(
@@ -281,16 +267,10 @@ fn the_maker_of_a_chat_is_not_told_of_it_beside_the_answer() {
     let chat = Chat {
         id: ChatId::from_bytes([2; 16]),
         pk: 4,
-        name: None,
-        policy: Policy::Closed,
-        owner: None,
-        team: None,
-        event: None,
-        members: Vec::new(),
-        head: 0,
         created_at: at(),
         modified_at: at(),
         active_at: at(),
+        ..Chat::example()
     };
     let maker = ConnectionId::from_bytes([9; 16]);
     assert!(told(Fact::ChatCreated(chat.clone()), Some(maker)).is_none());

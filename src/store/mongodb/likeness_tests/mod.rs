@@ -248,6 +248,7 @@ fn sent(known: &Known, (chat, sender, client_id, now): (usize, usize, Option<u8>
         chat: known.chat(chat),
         sender: known.user(sender),
         origin: None,
+        // All fields: both stores are compared in each of them, a new one included.
         draft: Draft {
             kind: "text".into(),
             text: format!("at {now}"),

@@ -54,16 +54,6 @@ fn invalid(why: &str) -> (&'static str, String) {
     ("invalid", why.to_owned())
 }
 
-fn text(text: &str) -> Draft {
-    Draft {
-        kind: "text".to_owned(),
-        text: text.to_owned(),
-        photos: Vec::new(),
-        client_id: None,
-        sent_as_read: false,
-    }
-}
-
 /// What a `message` becomes.
 fn draft(message: &Value) -> Draft {
     match asked(
@@ -95,7 +85,7 @@ fn the_requests_of_the_document_are_their_commands() {
     let photos = ["uuid1", "uuid2", "uuid3"].map(str::to_owned).to_vec();
     let draft = Draft {
         photos,
-        ..text("Текст сообщения")
+        ..Draft::text("Текст сообщения")
     };
     let history = History {
         range: Range {
@@ -168,7 +158,7 @@ fn the_requests_beyond_the_document_are_their_commands() {
         (
             "request_access",
             json!({"eventId": 10, "message": " Let me in"}),
-            request(Some(text(" Let me in"))),
+            request(Some(Draft::text(" Let me in"))),
         ),
         (
             "grant_access",
@@ -328,14 +318,17 @@ fn a_message_has_a_text_or_photos() {
             invalid("message.text: must be a string")
         );
     }
-    assert_eq!(draft(&json!({"text": " hi \n"})), text(" hi \n"));
+    assert_eq!(draft(&json!({"text": " hi \n"})), Draft::text(" hi \n"));
     for pictured in [
         json!({"photos": ["uuid1"]}),
         json!({"text": "", "photos": ["uuid1"]}),
         json!({"text": null, "attachedPhotos": ["uuid1"]}),
     ] {
         let photos = vec!["uuid1".to_owned()];
-        let expected = Draft { photos, ..text("") };
+        let expected = Draft {
+            photos,
+            ..Draft::text("")
+        };
         assert_eq!(draft(&pictured), expected, "{pictured}");
     }
 }
@@ -366,7 +359,7 @@ fn a_message_may_have_a_name_of_its_sender() {
     let named = draft(&json!({"text": "hi", "client_id": "mine"}));
     assert_eq!(named.client_id.as_deref(), Some("mine"));
     let unnamed = draft(&json!({"text": "hi", "client_id": null}));
-    assert_eq!(unnamed, text("hi"));
+    assert_eq!(unnamed, Draft::text("hi"));
     for wrong in [json!(7), json!([]), json!({}), json!(true)] {
         let answer = no_draft(&json!({"text": "hi", "client_id": wrong}));
         assert_eq!(answer, invalid("message.client_id: must be a string"));

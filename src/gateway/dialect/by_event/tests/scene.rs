@@ -109,14 +109,11 @@ pub fn message(chat: &EventChat, seq: Seq, sender: &Arc<User>, text: &str) -> Me
         chat_pk: chat.chat_pk,
         seq,
         sender: Arc::clone(sender),
-        kind: "text".to_owned(),
         text: text.to_owned(),
-        photos: Vec::new(),
-        client_id: None,
-        sent_as_read: false,
         event_chat: Some(Arc::new(chat.clone())),
         created_at: then(),
         modified_at: then(),
+        ..Message::example()
     }
 }
 

@@ -210,14 +210,9 @@ impl Stage {
             chat_pk: talk.chat.chat_pk,
             seq,
             sender: Arc::clone(user),
-            kind: draft.kind,
-            text: draft.text,
-            photos: draft.photos,
-            client_id: draft.client_id,
-            sent_as_read: draft.sent_as_read,
-            event_chat: None,
             created_at: then(),
             modified_at: then(),
+            ..Message::example_of(draft)
         };
         self.advance(user, index, seq);
         let message = self.present(index, message);

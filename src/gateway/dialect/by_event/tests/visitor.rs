@@ -106,16 +106,9 @@ fn of_chats_of_no_event_nothing_is_told() {
     let plain = Chat {
         id: chat_id(7),
         pk: 7,
-        name: None,
-        policy: Policy::Closed,
-        owner: None,
-        team: None,
-        event: None,
         members: vec![gleb().id, olga().id],
         head: 1,
-        created_at: super::scene::then(),
-        modified_at: super::scene::then(),
-        active_at: super::scene::then(),
+        ..Chat::example()
     };
     let mut message = message(&chat(standing(1, 0, 1)), 1, &gleb(), "hi");
     message.event_chat = None;

@@ -37,11 +37,9 @@ fn each_request_is_its_command() {
         user: None,
         chat,
         draft: Draft {
-            kind: "text".to_owned(),
-            text: "hi".to_owned(),
             client_id: Some("mine".to_owned()),
             sent_as_read: true,
-            photos: Vec::new(),
+            ..Draft::text("hi")
         },
     };
     let list = Command::ListMessages {

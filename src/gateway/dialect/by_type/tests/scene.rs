@@ -49,16 +49,13 @@ pub fn room(pk: u8, members: &[Arc<User>]) -> Room {
     let chat = Chat {
         id: ChatId::from_bytes([pk; 16]),
         pk: pk.into(),
-        name: None,
         policy: Policy::Open,
         owner: Some(1),
-        team: None,
-        event: None,
         members: members.iter().map(|member| member.id).collect(),
-        head: 0,
         created_at: noon(),
         modified_at: noon(),
         active_at: noon(),
+        ..Chat::example()
     };
     Room {
         chat,
@@ -75,14 +72,10 @@ pub fn message(seq: u8, sender: &Arc<User>, text: &str) -> Message {
         chat_pk: 7,
         seq: seq.into(),
         sender: Arc::clone(sender),
-        kind: "text".to_owned(),
         text: text.to_owned(),
-        client_id: None,
-        sent_as_read: false,
-        photos: Vec::new(),
-        event_chat: None,
         created_at: noon(),
         modified_at: noon(),
+        ..Message::example()
     }
 }
 

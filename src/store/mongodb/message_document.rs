@@ -1,0 +1,157 @@
+//! A message as a document, and the conversions between it and the model.
+//! It refuses to ask the database anything.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mongodb::bson::{DateTime, Uuid};
+use serde::{Deserialize, Serialize};
+
+use super::documents::{Latest, MESSAGES, Number};
+use super::fields::{Readable, date, time};
+use crate::model::{
+    ChatId, ChatPk, Draft, Entry, EventChat, Fingerprint, Message, MessageId, Seq, User, UserId,
+    weight,
+};
+use crate::store::StoreError;
+
+/// A message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct MessageDocument {
+    #[serde(rename = "_id")]
+    pub(super) number: Number,
+    pub(super) id: Uuid,
+    /// Stands for its chat, its sender and the sender's own name for it, so that a repeated send
+    /// meets the first one; absent if it has no such name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<Uuid>,
+    pub(super) sender: Uuid,
+    kind: String,
+    text: String,
+    photos: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    /// Whether its sender called it read already when sending it.
+    read: bool,
+    pub(super) created_at: DateTime,
+    pub(super) modified_at: DateTime,
+}
+
+/// The fields of a document that no draft has.
+struct Place {
+    id: MessageId,
+    chat: ChatId,
+    seq: Seq,
+    sender: UserId,
+    created_at: Timestamp,
+    modified_at: Timestamp,
+}
+
+impl MessageDocument {
+    fn new(place: &Place, draft: Draft) -> Self {
+        let client_id = draft.client_id.as_deref();
+        Self {
+            number: Number {
+                chat: place.chat.into(),
+                seq: place.seq,
+            },
+            id: place.id.into(),
+            key: client_id.map(|name| key(place.chat, place.sender, name)),
+            sender: place.sender.into(),
+            kind: draft.kind,
+            text: draft.text,
+            photos: draft.photos,
+            client_id: draft.client_id,
+            read: draft.sent_as_read,
+            created_at: date(place.created_at),
+            modified_at: date(place.modified_at),
+        }
+    }
+
+    /// The chat that it stands in.
+    pub(super) fn chat(&self) -> ChatId {
+        self.number.chat.into()
+    }
+
+    /// Its number and its time.
+    pub(super) fn latest(&self) -> Latest {
+        Latest {
+            chat: self.chat(),
+            seq: self.number.seq,
+            created_at: self.created_at,
+        }
+    }
+
+    /// See [`Message::weight`].
+    pub(super) fn weight(&self) -> usize {
+        weight(&self.text, &self.photos)
+    }
+
+    /// The message, with those parts of it that other collections hold.
+    pub(super) fn into_message(
+        self,
+        chat_pk: ChatPk,
+        sender: Arc<User>,
+        event_chat: Option<Arc<EventChat>>,
+    ) -> Result<Message, StoreError> {
+        Ok(Message {
+            id: self.id.into(),
+            chat: self.chat(),
+            chat_pk,
+            seq: self.number.seq,
+            sender,
+            kind: self.kind,
+            text: self.text,
+            photos: self.photos,
+            client_id: self.client_id,
+            sent_as_read: self.read,
+            event_chat,
+            created_at: time(self.created_at)?,
+            modified_at: time(self.modified_at)?,
+        })
+    }
+}
+
+impl From<Entry> for MessageDocument {
+    /// The seq is given later, and the time may move then.
+    fn from(entry: Entry) -> Self {
+        let place = Place {
+            id: entry.id,
+            chat: entry.chat,
+            seq: 0,
+            sender: entry.sender,
+            created_at: entry.at,
+            modified_at: entry.at,
+        };
+        Self::new(&place, entry.draft)
+    }
+}
+
+impl From<Message> for MessageDocument {
+    fn from(message: Message) -> Self {
+        let place = Place {
+            id: message.id,
+            chat: message.chat,
+            seq: message.seq,
+            sender: message.sender.id,
+            created_at: message.created_at,
+            modified_at: message.modified_at,
+        };
+        Self::new(&place, message.into_draft())
+    }
+}
+
+impl Readable for MessageDocument {
+    const COLLECTION: &'static str = MESSAGES;
+    type Model = Self;
+
+    fn model(self) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+/// Stands for a message that its sender has given this name.
+fn key(chat: ChatId, sender: UserId, client_id: &str) -> Uuid {
+    let named = Fingerprint::of(&format!("{chat} {sender} {client_id}"));
+    Uuid::from_bytes(*named.as_bytes())
+}
