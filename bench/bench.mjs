@@ -9,7 +9,7 @@ import { at, median, show } from './report.mjs';
 import { OPTIONS, RAW, SCENARIOS, measure } from './run.mjs';
 
 const HERE = import.meta.dirname;
-const BINARY = process.env.POLYCHAT_BIN ?? path.join(HERE, '../../target/release/polychat');
+const BINARY = process.env.POLYCHAT_BIN ?? path.join(HERE, '../target/release/polychat');
 
 const BOTH = ['connect', 'chat', 'fanout', 'rate'];
 // The raw dialects, and coming back, are polychat's alone. On the second store only what differs there.

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 
 const driver = () => {
-  for (const place of ['peers/node-socketio/', '../']) {
+  for (const place of ['peers/node-socketio/', '../client-tests/']) {
     try { return createRequire(path.join(import.meta.dirname, place))('mongodb'); } catch { /* not installed there */ }
   }
   throw new Error('no MongoDB driver: npm ci in peers/node-socketio, or make client');

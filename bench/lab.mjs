@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const HERE = import.meta.dirname;
-const ROOT = path.join(HERE, '../..');
+const ROOT = path.join(HERE, '..');
 const FETCHED = path.join(ROOT, 'target/mongod/mongod');
 /** Data of the servers and of mongod: next to the project, since a temporary folder may be in memory. */
 const DATA = path.join(HERE, '.data');

@@ -12,7 +12,7 @@ import { Mongod } from './million-mongod.mjs';
 import { tables } from './million-report.mjs';
 
 const HERE = import.meta.dirname;
-const ROOT = path.join(HERE, '../..');
+const ROOT = path.join(HERE, '..');
 
 const { values: o } = parseArgs({
   options: {
