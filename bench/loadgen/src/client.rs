@@ -3,7 +3,9 @@
 
 use crate::dialect::Dialect;
 use crate::net::{self, Net};
+use crate::run::RunArgs;
 use crate::sio;
+use crate::sys::Watch;
 use clap::Args;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -40,18 +42,8 @@ pub struct Common {
     /// Another process to account for, NAME=PID (for example mongod=1234); repeatable
     #[arg(long)]
     pub also: Vec<String>,
-    /// Write the result as JSON here too
-    #[arg(long)]
-    pub json: Option<std::path::PathBuf>,
-    /// Free text kept in the JSON
-    #[arg(long, default_value = "")]
-    pub label: String,
-    /// Pin this generator to these CPUs, e.g. 1 or 0,1
-    #[arg(long)]
-    pub pin: Option<String>,
-    /// nice value of this generator (negative needs the right to)
-    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
-    pub prio: i32,
+    #[command(flatten)]
+    pub run: RunArgs,
     /// How the generator waits for the server: block, spin, or nap:MICROSECONDS (see README)
     #[arg(long, default_value = "nap:100")]
     pub wait: crate::net::Wait,
@@ -64,6 +56,17 @@ pub struct Common {
     /// Give up when connecting and setting up takes longer, seconds
     #[arg(long, default_value_t = 60)]
     pub setup_timeout: u64,
+}
+
+impl Common {
+    /// What a scenario begins with: whom to connect to, the processes to account for, and the connections.
+    pub fn open(&self) -> Result<(Target, Watch, Net), String> {
+        Ok((
+            Target::new(self)?,
+            Watch::new(&self.pid, &self.also)?,
+            Net::new(self.wait)?,
+        ))
+    }
 }
 
 /// Placeholder values of one connection.

@@ -3,9 +3,23 @@
 use crate::client::{Common, Errors, Target, Vars, step};
 use crate::net::{App, Net, State, now};
 use crate::report::{self, Hist, hist};
+use crate::run::Outcome;
 use crate::sio::{self, Pkt};
-use crate::sys::Watch;
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
+
+#[derive(Args, Clone, Debug)]
+pub struct ConnectArgs {
+    /// Connections
+    #[arg(long, default_value_t = 5000)]
+    count: usize,
+    /// Seconds to hold them
+    #[arg(long, default_value_t = 5.0)]
+    hold: f64,
+    /// Bind a user on each one (create-user); it then counts into the connect time
+    #[arg(long)]
+    create_user: bool,
+}
 
 struct Conns {
     target: Target,
@@ -98,14 +112,13 @@ impl App for Conns {
     }
 }
 
-pub fn run(
-    common: &Common,
-    count: usize,
-    hold: f64,
-    create_user: bool,
-) -> Result<(Value, bool), String> {
-    let target = Target::new(common)?;
-    let mut watch = Watch::new(&common.pid, &common.also)?;
+pub fn run(common: &Common, args: &ConnectArgs) -> Outcome {
+    let &ConnectArgs {
+        count,
+        hold,
+        create_user,
+    } = args;
+    let (target, mut watch, mut net) = common.open()?;
     crate::sys::may_open(count)?;
     let vars = (0..count)
         .map(|i| Vars {
@@ -131,8 +144,6 @@ pub fn run(
         errors: Errors::default(),
         pings: 0,
     };
-    let mut net = Net::new().map_err(|e| e.to_string())?;
-    net.wait = common.wait;
     let a = watch.sample();
     let begin = now();
     while app.ready + app.failed < count {
@@ -199,7 +210,7 @@ pub fn run(
     net.flush_dirty(&mut app);
     Ok((
         json!({
-            "scenario": "connect", "dialect": common.dialect.name(), "label": common.label,
+            "scenario": "connect", "dialect": common.dialect.name(), "label": common.run.label,
             "params": {"count": count, "concurrency": common.concurrency, "wait": common.wait.to_string(), "create_user": create_user},
             "result": result,
             "verify": {"ok": ok, "ready": app.ready, "failed": app.failed, "lost": app.lost, "alive_at_end": alive, "errors": app.errors.map},

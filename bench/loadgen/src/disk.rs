@@ -3,6 +3,7 @@
 
 use crate::net::now;
 use crate::report::{self, hist};
+use crate::run::{Outcome, RunArgs};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -28,24 +29,18 @@ pub struct DiskArgs {
     pub warmup: f64,
     #[arg(long, default_value_t = 10.0)]
     pub secs: f64,
-    #[arg(long)]
-    pub json: Option<std::path::PathBuf>,
-    #[arg(long, default_value = "")]
-    pub label: String,
-    #[arg(long)]
-    pub pin: Option<String>,
-    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
-    pub prio: i32,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
-pub fn run(a: &DiskArgs) -> Result<(Value, bool), String> {
+pub fn run(a: &DiskArgs) -> Outcome {
     let path = a.folder.join("loadgen-disk");
     let measured = syncs(a, &path);
     let _ = std::fs::remove_file(&path);
     let latency = measured.map_err(|e| format!("{}: {e}", path.display()))?;
     Ok((
         json!({
-            "scenario": "disk-ceiling", "label": a.label,
+            "scenario": "disk-ceiling", "label": a.run.label,
             "params": {"rate": a.rate, "bytes": a.bytes},
             "result": {"sync_latency_ms": latency},
         }),

@@ -4,6 +4,7 @@
 use crate::client::{Common, Target, Vars, step};
 use crate::lines::{self, Lines, Request};
 use crate::net::{App, Net, now};
+use crate::run::Outcome;
 use crate::sio::{self, Pkt, Tag};
 use crate::stored::{Filled, Stored};
 use clap::Args;
@@ -44,7 +45,7 @@ pub struct FillArgs {
 const ID_USER: u32 = 1;
 const ID_MSG: u32 = 16;
 
-pub fn run(common: &Common, fill: &FillArgs) -> Result<(Value, bool), String> {
+pub fn run(common: &Common, fill: &FillArgs) -> Outcome {
     if fill.members < 2 || !(1..=fill.members).contains(&fill.senders) {
         return Err(
             "--members: at least 2; --senders: at least 1, and no more than members".into(),
@@ -71,7 +72,7 @@ pub fn run(common: &Common, fill: &FillArgs) -> Result<(Value, bool), String> {
     stored.save(&fill.state)?;
     Ok((
         json!({
-            "scenario": "fill", "label": common.label,
+            "scenario": "fill", "label": common.run.label,
             "params": {
                 "messages": fill.messages, "market_messages": fill.market_messages, "members": fill.members,
                 "senders": fill.senders, "window": fill.window, "others": fill.others, "msg_bytes": fill.msg_bytes,
@@ -180,8 +181,7 @@ fn write(
         chat,
         broken: None,
     };
-    let mut net = Net::new().map_err(|e| e.to_string())?;
-    net.wait = common.wait;
+    let mut net = Net::new(common.wait)?;
     for i in 0..app.senders.len() {
         let c = app.target.start(&mut net, &app.senders[i].vars);
         assert_eq!(c.map_err(|e| format!("connect: {e}"))?, i);

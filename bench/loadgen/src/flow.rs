@@ -1,52 +1,20 @@
 //! Owns the course of chat (closed loop), rate (open loop) and fanout: connecting, warm-up, measured window, drain, and
 //! the result. It refuses to know what is spoken.
 
+mod args;
+
 use crate::chat::{Chat, Setup};
-use crate::client::{Common, Target};
+use crate::client::Common;
 use crate::dialect::Dialect;
 use crate::net::{Net, now};
 use crate::report::{self, hist};
 use crate::rooms;
+use crate::run::Outcome;
 use crate::sio;
 use crate::sys::{Sample, Watch};
 use crate::verify::Own;
-use clap::Args;
+pub use args::{ChatArgs, FanoutArgs, RateArgs, Spec, Timing};
 use serde_json::{Value, json};
-
-#[derive(Args, Clone, Debug)]
-pub struct Timing {
-    /// Seconds of warm-up before the measured window
-    #[arg(long, default_value_t = 2.0)]
-    pub warmup: f64,
-    /// Seconds measured
-    #[arg(long, default_value_t = 10.0)]
-    pub secs: f64,
-    /// Length of the message text in bytes (at least 50)
-    #[arg(long, default_value_t = 128)]
-    pub msg_bytes: usize,
-    /// After the window, wait this long for outstanding acks and deliveries, seconds
-    #[arg(long, default_value_t = 10.0)]
-    pub drain: f64,
-    /// Pause between the last create-chat ack and the first message, ms
-    #[arg(long, default_value_t = 300)]
-    pub settle_ms: u64,
-    /// How users and chats come to be: 'create' (create-user and create-chat over Socket.IO), or 'file:PATH' or
-    /// 'cmd:COMMAND' for chats that exist already and users that the handshake binds, as JSON:
-    /// {"rooms":[{"id":"..","members":[{"user_id":"..","auth":{..},"query":"..","headers":[".."]}]}]}
-    #[arg(long, default_value = "create")]
-    pub setup: String,
-}
-
-pub struct Spec {
-    pub scenario: &'static str,
-    pub rooms: usize,
-    pub members: usize,
-    pub senders: usize,
-    pub window: usize,
-    /// total messages per second: open loop
-    pub rate: Option<f64>,
-    pub poisson: bool,
-}
 
 #[derive(PartialEq, Clone, Copy)]
 enum Phase {
@@ -92,9 +60,8 @@ fn ns(seconds: f64) -> u64 {
     (seconds * 1e9) as u64
 }
 
-pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Result<(Value, bool), String> {
-    let target = Target::new(common)?;
-    let watch = Watch::new(&common.pid, &common.also)?;
+pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Outcome {
+    let (target, watch, net) = common.open()?;
     let (plan, setup) = if timing.setup != "create" {
         (rooms::read(&timing.setup)?, Setup::Exists)
     } else {
@@ -116,8 +83,6 @@ pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Result<(Value, bool
     }
     let total: usize = plan.iter().map(|room| room.members.len()).sum();
     crate::sys::may_open(total)?;
-    let mut net = Net::new().map_err(|e| e.to_string())?;
-    net.wait = common.wait;
     let flow = Flow {
         spec,
         timing,
@@ -139,7 +104,7 @@ pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Result<(Value, bool
 }
 
 impl Flow<'_> {
-    fn run(mut self) -> Result<(Value, bool), String> {
+    fn run(mut self) -> Outcome {
         while self.phase != Phase::Done {
             let t = now();
             self.watch.tick(t);
@@ -264,7 +229,7 @@ impl Flow<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<(Value, bool), String> {
+    fn finish(mut self) -> Outcome {
         let (from, to) = (self.from.take(), self.to.take());
         let (Some(from), Some(to)) = (from, to) else {
             return Err("there was no measured window".into());
@@ -290,7 +255,7 @@ impl Flow<'_> {
         }
         self.net.flush_dirty(&mut self.chat);
         let result = json!({
-            "scenario": spec.scenario, "dialect": self.common.dialect.name(), "label": self.common.label, "params": params,
+            "scenario": spec.scenario, "dialect": self.common.dialect.name(), "label": self.common.run.label, "params": params,
             "result": result, "verify": verify, "resources": resources,
         });
         Ok((result, ok))

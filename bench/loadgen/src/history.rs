@@ -4,6 +4,7 @@
 use crate::client::{Common, Target};
 use crate::lines::{self, Answer, Lines, Request};
 use crate::report::{self, hist};
+use crate::run::Outcome;
 use crate::stored::{Filled, Shape, Stored};
 use crate::sys::Watch;
 use clap::Args;
@@ -330,7 +331,7 @@ fn sync(known: &Known, after: u64, range: (u64, u64)) -> (Request, Right) {
     sio(Request::Emit("sync", json!({"chats": chats})), range)
 }
 
-pub fn run(common: &Common, history: &HistoryArgs) -> Result<(Value, bool), String> {
+pub fn run(common: &Common, history: &HistoryArgs) -> Outcome {
     let stored = Stored::load(&history.state)?;
     if stored.chat.count() < PAGE * 10 || stored.market.count() < PAGE {
         return Err("the chat is too short for pages".into());
@@ -376,7 +377,7 @@ pub fn run(common: &Common, history: &HistoryArgs) -> Result<(Value, bool), Stri
     let ok = reading.wrong.is_empty();
     Ok((
         json!({
-            "scenario": "history", "label": common.label,
+            "scenario": "history", "label": common.run.label,
             "params": {
                 "messages": stored.chat.count(), "market_messages": stored.market.count(), "chats": stored.chats,
                 "reads": history.reads, "wait": common.wait.to_string(),

@@ -55,10 +55,8 @@ struct Heard {
 
 impl Lines {
     pub fn new(target: Target, wait: net::Wait) -> Result<Self, String> {
-        let mut net = Net::new().map_err(|e| e.to_string())?;
-        net.wait = wait;
         Ok(Lines {
-            net,
+            net: Net::new(wait)?,
             heard: Heard {
                 target,
                 lines: Vec::new(),

@@ -17,6 +17,7 @@ mod refserver;
 mod report;
 mod returning;
 mod rooms;
+mod run;
 mod sender;
 mod sio;
 mod stored;
@@ -25,8 +26,9 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 use client::Common;
-use flow::{Spec, Timing};
-use serde_json::{Value, json};
+use flow::Timing;
+use run::{Outcome, RunArgs};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(version, about = "Load generator and verifier for chat servers")]
@@ -43,15 +45,8 @@ enum Cmd {
     Connect {
         #[command(flatten)]
         common: Common,
-        /// Connections
-        #[arg(long, default_value_t = 5000)]
-        count: usize,
-        /// Seconds to hold them
-        #[arg(long, default_value_t = 5.0)]
-        hold: f64,
-        /// Bind a user on each one (create-user); it then counts into the connect time
-        #[arg(long)]
-        create_user: bool,
+        #[command(flatten)]
+        connect: connect::ConnectArgs,
     },
     /// Closed loop: senders keep a window of unacked messages full
     Chat {
@@ -59,17 +54,8 @@ enum Cmd {
         common: Common,
         #[command(flatten)]
         timing: Timing,
-        #[arg(long, default_value_t = 20)]
-        rooms: usize,
-        /// Members per room, each with its own connection
-        #[arg(long, default_value_t = 10)]
-        members: usize,
-        /// Senders per room
-        #[arg(long, default_value_t = 1)]
-        senders: usize,
-        /// Unacked messages in flight per sender
-        #[arg(long, default_value_t = 16)]
-        window: usize,
+        #[command(flatten)]
+        chat: flow::ChatArgs,
     },
     /// Open loop: a constant rate whatever the server does; latency counts from the intended send time
     Rate {
@@ -77,18 +63,8 @@ enum Cmd {
         common: Common,
         #[command(flatten)]
         timing: Timing,
-        /// Messages per second, over all rooms
-        #[arg(long, default_value_t = 500.0)]
-        rate: f64,
-        #[arg(long, default_value_t = 20)]
-        rooms: usize,
-        #[arg(long, default_value_t = 10)]
-        members: usize,
-        #[arg(long, default_value_t = 1)]
-        senders: usize,
-        /// Exponential gaps between messages in place of even ones
-        #[arg(long)]
-        poisson: bool,
+        #[command(flatten)]
+        rate: flow::RateArgs,
     },
     /// One room, one sender, many members
     Fanout {
@@ -96,10 +72,8 @@ enum Cmd {
         common: Common,
         #[command(flatten)]
         timing: Timing,
-        #[arg(long, default_value_t = 1000)]
-        members: usize,
-        #[arg(long, default_value_t = 4)]
-        window: usize,
+        #[command(flatten)]
+        fanout: flow::FanoutArgs,
     },
     /// Clients are cut off while others send, come back all at once, and catch up; only polychat has this
     Reconnect {
@@ -130,139 +104,69 @@ enum Cmd {
     RefServer(refserver::RefArgs),
 }
 
-fn begin(pin: &Option<String>, prio: i32) -> Result<(), String> {
-    sys::prepare(prio);
-    match pin {
-        Some(p) => sys::pin(p),
-        None => Ok(()),
+impl Cmd {
+    /// The options of a command that measures; the reference server does not.
+    fn run_args(&self) -> Option<&RunArgs> {
+        match self {
+            Cmd::Connect { common, .. }
+            | Cmd::Chat { common, .. }
+            | Cmd::Rate { common, .. }
+            | Cmd::Fanout { common, .. }
+            | Cmd::Reconnect { common, .. }
+            | Cmd::Fill { common, .. }
+            | Cmd::History { common, .. } => Some(&common.run),
+            Cmd::MongoCeiling(args) => Some(&args.run),
+            Cmd::DiskCeiling(args) => Some(&args.run),
+            Cmd::RefServer(_) => None,
+        }
     }
-}
 
-fn main() {
-    net::now();
-    let cli = Cli::parse();
-    let mut out: Option<std::path::PathBuf> = None;
-    let run = || -> Result<(Value, bool), String> {
-        match &cli.cmd {
-            Cmd::Connect {
-                common,
-                count,
-                hold,
-                create_user,
-            } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                connect::run(common, *count, *hold, *create_user)
-            }
+    fn execute(&self) -> Outcome {
+        match self {
+            Cmd::Connect { common, connect } => connect::run(common, connect),
             Cmd::Chat {
                 common,
                 timing,
-                rooms,
-                members,
-                senders,
-                window,
-            } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                let spec = Spec {
-                    scenario: "chat",
-                    rooms: *rooms,
-                    members: *members,
-                    senders: *senders,
-                    window: *window,
-                    rate: None,
-                    poisson: false,
-                };
-                flow::run(common, timing, &spec)
-            }
+                chat,
+            } => flow::run(common, timing, &chat.into()),
             Cmd::Rate {
                 common,
                 timing,
                 rate,
-                rooms,
-                members,
-                senders,
-                poisson,
-            } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                let spec = Spec {
-                    scenario: "rate",
-                    rooms: *rooms,
-                    members: *members,
-                    senders: *senders,
-                    window: 0,
-                    rate: Some(*rate),
-                    poisson: *poisson,
-                };
-                flow::run(common, timing, &spec)
-            }
+            } => flow::run(common, timing, &rate.into()),
             Cmd::Fanout {
                 common,
                 timing,
-                members,
-                window,
-            } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                let spec = Spec {
-                    scenario: "fanout",
-                    rooms: 1,
-                    members: *members,
-                    senders: 1,
-                    window: *window,
-                    rate: None,
-                    poisson: false,
-                };
-                flow::run(common, timing, &spec)
-            }
-            Cmd::Reconnect { common, reconnect } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                reconnect::run(common, reconnect)
-            }
-            Cmd::Fill { common, fill } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                fill::run(common, fill)
-            }
-            Cmd::History { common, history } => {
-                begin(&common.pin, common.prio)?;
-                out = common.json.clone();
-                history::run(common, history)
-            }
-            Cmd::MongoCeiling(a) => {
-                begin(&a.pin, a.prio)?;
-                out = a.json.clone();
-                mongo::run(a)
-            }
-            Cmd::DiskCeiling(a) => {
-                begin(&a.pin, a.prio)?;
-                out = a.json.clone();
-                disk::run(a)
-            }
-            Cmd::RefServer(a) => {
-                begin(&None, 0)?;
-                refserver::run(a).map(|()| (json!({}), true))
-            }
+                fanout,
+            } => flow::run(common, timing, &fanout.into()),
+            Cmd::Reconnect { common, reconnect } => reconnect::run(common, reconnect),
+            Cmd::Fill { common, fill } => fill::run(common, fill),
+            Cmd::History { common, history } => history::run(common, history),
+            Cmd::MongoCeiling(args) => mongo::run(args),
+            Cmd::DiskCeiling(args) => disk::run(args),
+            Cmd::RefServer(args) => match refserver::run(args)? {},
         }
-    };
-    let mut run = run;
-    let res = run();
-    match res {
-        Ok((v, ok)) => {
-            report::print(&v);
-            if let Some(p) = out
-                && let Err(e) = std::fs::write(&p, serde_json::to_string_pretty(&v).unwrap() + "\n")
-            {
-                eprintln!("{}: {e}", p.display());
-                std::process::exit(3);
-            }
-            std::process::exit(if ok { 0 } else { 2 });
-        }
+    }
+}
+
+/// Measures and prints; whether the result was verified.
+fn measure(cmd: &Cmd) -> Result<bool, String> {
+    let args = cmd.run_args();
+    args.map_or(Ok(()), RunArgs::prepare)?;
+    let (result, verified) = cmd.execute()?;
+    report::print(&result);
+    args.map_or(Ok(()), |args| args.save(&result))?;
+    Ok(verified)
+}
+
+fn main() -> ExitCode {
+    net::now();
+    match measure(&Cli::parse().cmd) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(2),
         Err(e) => {
             eprintln!("loadgen: {e}");
-            std::process::exit(3);
+            ExitCode::from(3)
         }
     }
 }

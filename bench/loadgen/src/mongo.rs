@@ -3,9 +3,10 @@
 
 use crate::net::{App, Net, now};
 use crate::report::{self, Hist, hist};
+use crate::run::{Outcome, RunArgs};
 use crate::sys::Watch;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{Read, Write};
 
 #[derive(Args, Clone, Debug)]
@@ -36,14 +37,8 @@ pub struct MongoArgs {
     /// Process id of mongod
     #[arg(long)]
     pub pid: Vec<u32>,
-    #[arg(long)]
-    pub json: Option<std::path::PathBuf>,
-    #[arg(long, default_value = "")]
-    pub label: String,
-    #[arg(long)]
-    pub pin: Option<String>,
-    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
-    pub prio: i32,
+    #[command(flatten)]
+    pub run: RunArgs,
     /// block, spin or nap:MICROSECONDS
     #[arg(long, default_value = "nap:100")]
     pub wait: crate::net::Wait,
@@ -278,7 +273,7 @@ fn command(addr: &str, body: impl FnOnce(&mut Vec<u8>)) -> Result<(f64, Vec<u8>)
     Ok((reply(&d).0, d))
 }
 
-pub fn run(a: &MongoArgs) -> Result<(Value, bool), String> {
+pub fn run(a: &MongoArgs) -> Outcome {
     let mut watch = Watch::new(&a.pid, &[])?;
     command(&a.addr, |b| {
         Doc::new(b).i32("dropDatabase", 1).str("$db", &a.db).end()
@@ -305,8 +300,7 @@ pub fn run(a: &MongoArgs) -> Result<(Value, bool), String> {
             ));
         }
     }
-    let mut net = Net::new().map_err(|e| e.to_string())?;
-    net.wait = a.wait;
+    let mut net = Net::new(a.wait)?;
     let pid = std::process::id();
     let mut app = Probe {
         a,
@@ -383,7 +377,7 @@ pub fn run(a: &MongoArgs) -> Result<(Value, bool), String> {
     }
     Ok((
         json!({
-            "scenario": "mongo-ceiling", "label": a.label,
+            "scenario": "mongo-ceiling", "label": a.run.label,
             "params": {"conns": a.conns, "batch": a.batch, "msg_bytes": a.msg_bytes, "index": !a.no_index, "write_concern": if a.weak {"w:1 j:false"} else {"w:majority j:true"}},
             "result": {
                 "inserts_per_s": (d1 - d0) as f64 / wall,

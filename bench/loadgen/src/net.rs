@@ -85,14 +85,14 @@ pub struct Net {
 const READ_BUF: usize = 256 * 1024;
 
 impl Net {
-    pub fn new() -> io::Result<Net> {
+    pub fn new(wait: Wait) -> Result<Net, String> {
         let ep = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if ep < 0 {
-            return Err(io::Error::last_os_error());
+            return Err(format!("epoll: {}", io::Error::last_os_error()));
         }
         Ok(Net {
             ep,
-            wait: Wait::Block,
+            wait,
             busy_ns: 0,
             conns: Vec::new(),
             buf: vec![0; READ_BUF],

@@ -1,11 +1,12 @@
 //! Owns the course of reconnect: clients are cut off while others send, come back all at once, and catch up. It refuses
 //! to know what a client has to do for that: `returning` does.
 
-use crate::client::{Common, Target};
+use crate::client::Common;
 use crate::net::{Net, Wait, now};
 use crate::report::{self, hist};
 use crate::returning::Crowd;
 use crate::rooms;
+use crate::run::Outcome;
 use crate::sys::{Sample, Watch};
 use clap::Args;
 use serde_json::{Value, json};
@@ -74,18 +75,14 @@ fn ns(seconds: f64) -> u64 {
     (seconds * 1e9) as u64
 }
 
-pub fn run(common: &Common, reconnect: &ReconnectArgs) -> Result<(Value, bool), String> {
-    let target = Target::new(common)?;
-    let watch = Watch::new(&common.pid, &common.also)?;
+pub fn run(common: &Common, reconnect: &ReconnectArgs) -> Outcome {
+    let (target, watch, mut net) = common.open()?;
     crate::sys::may_open(reconnect.rooms * (reconnect.clients + 1))?;
     let mut plan = rooms::unmade(&target, reconnect.rooms, reconnect.clients + 1);
     rooms::make(&target, &mut plan, common.dialect, common.setup_timeout)?;
-    let mut net = Net::new().map_err(|e| e.to_string())?;
-    net.wait = if common.wait == Wait::Spin {
-        Wait::Nap(100_000)
-    } else {
-        common.wait
-    };
+    if net.wait == Wait::Spin {
+        net.wait = Wait::Nap(100_000);
+    }
     let course = Course {
         common,
         reconnect,
@@ -102,7 +99,7 @@ pub fn run(common: &Common, reconnect: &ReconnectArgs) -> Result<(Value, bool), 
 }
 
 impl Course<'_> {
-    fn run(mut self) -> Result<(Value, bool), String> {
+    fn run(mut self) -> Outcome {
         while self.phase != Phase::Done {
             let t = now();
             self.watch.tick(t);
@@ -235,7 +232,7 @@ impl Course<'_> {
             "cuts": reconnect.cuts, "msg_bytes": reconnect.msg_bytes, "wait": self.net.wait.to_string(),
         });
         let result = json!({
-            "scenario": "reconnect", "dialect": self.common.dialect.name(), "label": self.common.label, "params": params,
+            "scenario": "reconnect", "dialect": self.common.dialect.name(), "label": self.common.run.label, "params": params,
             "result": result, "verify": verify, "resources": resources,
         });
         (result, ok)

@@ -5,12 +5,13 @@ mod message;
 mod telling;
 
 use crate::dialect::Dialect;
-use crate::net::{App, Net, now, server_text_frame};
+use crate::net::{App, Net, Wait, now, server_text_frame};
 use crate::sio::{self, Pkt};
 use clap::Args;
 use message::{Message, answer, long_id};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::convert::Infallible;
 
 #[derive(Args, Clone, Debug)]
 pub struct RefArgs {
@@ -359,7 +360,9 @@ impl App for Ref {
     }
 }
 
-pub fn run(args: &RefArgs) -> Result<(), String> {
+/// Serves until it is killed.
+pub fn run(args: &RefArgs) -> Result<Infallible, String> {
+    crate::sys::prepare(0);
     if let Some(p) = &args.pin {
         crate::sys::pin(p)?;
     }
@@ -373,7 +376,7 @@ pub fn run(args: &RefArgs) -> Result<(), String> {
             )
         }
     };
-    let mut net = Net::new().map_err(|e| e.to_string())?;
+    let mut net = Net::new(Wait::Block)?;
     net.flush_per_batch = true;
     net.listen(args.listen).map_err(|e| e.to_string())?;
     let mut app = Ref {

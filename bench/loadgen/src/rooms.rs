@@ -3,7 +3,7 @@
 
 use crate::client::{Target, Vars, step};
 use crate::dialect::Dialect;
-use crate::net::{App, Net, now};
+use crate::net::{App, Net, Wait, now};
 use crate::sio::{self, Pkt};
 use serde_json::{Value, json};
 
@@ -124,8 +124,7 @@ pub fn make(
         joined: 0,
         fatal: None,
     };
-    let mut net = Net::new().map_err(|e| e.to_string())?;
-    net.wait = crate::net::Wait::Block;
+    let mut net = Net::new(Wait::Block)?;
     for _ in 0..LINES {
         let started = target.start_as(&mut net, &nobody(), Dialect::Socketio);
         started.map_err(|e| format!("connect: {e}"))?;
