@@ -7,6 +7,7 @@ use crate::client::{Errors, Target, Vars, step};
 use crate::dialect::{Heard, ID_MESSAGE};
 use crate::flow::{Spec, Timing};
 use crate::net::{App, Net, now};
+use crate::num::{fit, whole};
 use crate::report::{Hist, hist};
 use crate::rooms::{self};
 use crate::sender::{Sender, filling};
@@ -151,11 +152,11 @@ impl<'a> Chat<'a> {
             vars.member = place;
             if place < senders {
                 self.senders
-                    .push(Sender::new(vars.i, index as u32, place as u32));
+                    .push(Sender::new(vars.i, fit(index), fit(place)));
             }
             self.members.push(Member {
-                room: index as u32,
-                idx: place as u32,
+                room: fit(index),
+                idx: fit(place),
                 sender: None,
                 ready: false,
                 user_id: vars.uid.clone(),
@@ -277,7 +278,7 @@ impl<'a> Chat<'a> {
     pub fn pump_rate(&mut self, net: &mut Net, rate: f64, until: u64) -> u64 {
         let gap = 1e9 / rate;
         loop {
-            let due = self.next_due as u64;
+            let due = whole(self.next_due);
             let t = now();
             if due > t || due >= until {
                 return due.min(until);

@@ -3,6 +3,7 @@
 
 use crate::dialect::Dialect;
 use crate::net::{self, Net};
+use crate::num::{fit, low};
 use crate::run::RunArgs;
 use crate::sio;
 use crate::sys::Watch;
@@ -59,7 +60,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// What a scenario begins with: whom to connect to, the processes to account for, and the connections.
+    /// Prepares a scenario: the target, the processes to account for, and an event loop without connections.
     pub fn open(&self) -> Result<(Target, Watch, Net), String> {
         Ok((
             Target::new(self)?,
@@ -102,7 +103,7 @@ impl Target {
             .strip_prefix("ws://")
             .or(c.url.strip_prefix("http://"))
             .ok_or("--url must start with ws:// or http://")?;
-        let host = rest.split('/').next().unwrap().to_string();
+        let host = rest.split('/').next().unwrap_or_default().to_string();
         let with_port = if host.contains(':') {
             host.clone()
         } else {
@@ -112,7 +113,7 @@ impl Target {
             .to_socket_addrs()
             .map_err(|e| format!("{with_port}: {e}"))?
             .collect();
-        all.sort_by_key(|a| a.is_ipv6());
+        all.sort_by_key(SocketAddr::is_ipv6);
         let addr = *all.first().ok_or("no address")?;
         if !addr.ip().is_loopback() && std::env::var_os("LOADGEN_ALLOW_REMOTE").is_none() {
             return Err(format!(
@@ -129,7 +130,7 @@ impl Target {
             serde_json::from_str::<Value>(&probe)
                 .map_err(|e| format!("--auth-json is not JSON: {e}"))?;
         }
-        let nonce = RandomState::new().build_hasher().finish() as u32;
+        let nonce = low(RandomState::new().build_hasher().finish());
         Ok(Target {
             addr,
             host,
@@ -173,15 +174,14 @@ impl Target {
             h.push_str("\r\n");
         }
         h.push_str("\r\n");
-        let src = (self.src_ips > 0).then(|| {
-            Ipv4Addr::new(
-                127,
-                0,
-                (v.i as u32 % self.src_ips / 250) as u8,
-                (2 + v.i as u32 % self.src_ips % 250) as u8,
-            )
-        });
-        net.connect(self.addr, src, Some(h.into_bytes()))
+        net.connect(self.addr, self.source(v.i), Some(h.into_bytes()))
+    }
+
+    /// Source address of connection `i`; `None` without `--src-ips`.
+    fn source(&self, i: usize) -> Option<Ipv4Addr> {
+        let host = u64::try_from(i).ok()?.checked_rem(self.src_ips.into())?;
+        let (third, fourth) = (u8::try_from(host / 250).ok()?, fit(2 + host % 250));
+        Some(Ipv4Addr::new(127, 0, third, fourth))
     }
 
     fn request_target(&self, v: &Vars, dialect: Dialect) -> String {

@@ -276,12 +276,11 @@ mod tests {
                 .message("", "12", "lorem")
                 .write(&mut out, 305, &tag);
             let text = String::from_utf8(out).unwrap();
-            let (id, json) = match text.strip_prefix("42305") {
-                Some(json) => (305, serde_json::from_str::<Value>(json).unwrap()),
-                None => {
-                    let value: Value = serde_json::from_str(&text).unwrap();
-                    (value["request_id"].as_u64().unwrap(), value)
-                }
+            let (id, json) = if let Some(json) = text.strip_prefix("42305") {
+                (305, serde_json::from_str::<Value>(json).unwrap())
+            } else {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                (value["request_id"].as_u64().unwrap(), value)
             };
             assert_eq!(id, 305);
             assert_eq!(Tag::find(json.to_string().as_bytes()), Some(tag));

@@ -2,6 +2,7 @@
 //! refuses to know any database: none that syncs each message can be faster on the same disk.
 
 use crate::net::now;
+use crate::num::whole;
 use crate::report::{self, hist};
 use crate::run::{Outcome, RunArgs};
 use clap::Args;
@@ -57,9 +58,9 @@ fn syncs(a: &DiskArgs, path: &std::path::Path) -> std::io::Result<Value> {
     }
     file.sync_all()?;
     let (mut latency, mut at) = (hist(), 0);
-    let (begin, gap) = (now(), (1e9 / a.rate) as u64);
+    let (begin, gap) = (now(), whole(1e9 / a.rate));
     let due = |write: u64| begin + write * gap;
-    let (mut done, count) = (0, ((a.warmup + a.secs) * a.rate) as u64);
+    let (mut done, count) = (0, whole((a.warmup + a.secs) * a.rate));
     while done < count {
         std::thread::sleep(Duration::from_nanos(due(done).saturating_sub(now())));
         let first = done;

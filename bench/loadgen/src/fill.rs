@@ -4,7 +4,9 @@
 use crate::client::{Common, Target, Vars, step};
 use crate::lines::{self, Lines, Request};
 use crate::net::{App, Net, now};
+use crate::num::fit;
 use crate::run::Outcome;
+use crate::sender::filling;
 use crate::sio::{self, Pkt, Tag};
 use crate::stored::{Filled, Stored};
 use clap::Args;
@@ -96,7 +98,7 @@ impl House {
         let line = lines.http()?;
         let mut post = |path: &str, body: Value| -> Result<Value, String> {
             let path = format!("/api/v1{path}");
-            lines::json(&lines.ask(line, Request::Post(path, body))?.body)
+            lines::json(&lines.ask(line, &Request::Post(path, body))?.body)
         };
         let mut users = Vec::new();
         for i in 0..fill.members {
@@ -165,16 +167,11 @@ fn write(
     chat: &mut Filled,
     senders: &[&str],
 ) -> Result<(), String> {
-    let pad = fill.msg_bytes.saturating_sub(sio::TAG_LEN);
     let mut app = Writing {
         target: Target::new(common)?,
         nonce,
         window: fill.window,
-        padding: "lorem ipsum dolor sit amet "
-            .chars()
-            .cycle()
-            .take(pad)
-            .collect(),
+        padding: filling(fill.msg_bytes),
         senders: senders.iter().map(|uid| Sender::of(uid)).collect(),
         left: chat.count(),
         open: chat.count(),
@@ -199,10 +196,10 @@ fn write(
             return Err("nothing was acknowledged for a minute".into());
         }
     }
-    match app.chat.complete() {
-        true => Ok(()),
-        false => Err("the numbers have holes".into()),
+    if !app.chat.complete() {
+        return Err("the numbers have holes".into());
     }
+    Ok(())
 }
 
 struct Sender {
@@ -248,7 +245,7 @@ impl Writing<'_> {
         let tag = Tag {
             nonce: self.nonce,
             room: self.chat.room,
-            sender: c as u32,
+            sender: fit(c),
             seq: number,
             ts: now(),
         };
@@ -273,7 +270,7 @@ impl Writing<'_> {
         }
         let message = sio::find_id(body).ok_or_else(refused)?;
         let seq = seq(body).ok_or_else(refused)?;
-        self.chat.acked(seq, c as u32, id - ID_MSG, message)?;
+        self.chat.acked(seq, fit(c), id - ID_MSG, message)?;
         self.open -= 1;
         self.send(net, c);
         Ok(())

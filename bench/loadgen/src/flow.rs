@@ -7,11 +7,12 @@ use crate::chat::{Chat, Setup};
 use crate::client::Common;
 use crate::dialect::Dialect;
 use crate::net::{Net, now};
+use crate::num::{ns, whole};
 use crate::report::{self, hist};
 use crate::rooms;
 use crate::run::Outcome;
 use crate::sio;
-use crate::sys::{Sample, Watch};
+use crate::sys::{Group, Sample, Watch};
 use crate::verify::Own;
 pub use args::{ChatArgs, FanoutArgs, RateArgs, Spec, Timing};
 use serde_json::{Value, json};
@@ -56,15 +57,9 @@ struct Flow<'a> {
     series_at: (u64, u64),
 }
 
-fn ns(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
-}
-
 pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Outcome {
     let (target, watch, net) = common.open()?;
-    let (plan, setup) = if timing.setup != "create" {
-        (rooms::read(&timing.setup)?, Setup::Exists)
-    } else {
+    let (plan, setup) = if timing.setup == "create" {
         let mut plan = rooms::unmade(&target, spec.rooms, spec.members);
         if common.dialect == Dialect::Socketio {
             (plan, Setup::Create)
@@ -72,6 +67,8 @@ pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Outcome {
             rooms::make(&target, &mut plan, common.dialect, common.setup_timeout)?;
             (plan, Setup::Exists)
         }
+    } else {
+        (rooms::read(&timing.setup)?, Setup::Exists)
     };
     if common.dialect.own() == Own::Answered
         && plan.iter().any(|room| room.members.len() <= spec.senders)
@@ -93,7 +90,7 @@ pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Outcome {
         setup,
         began: now(),
         setup_ns: 0,
-        rss_before: watch.server.as_ref().map_or(0, |g| g.rss()),
+        rss_before: watch.server.as_ref().map_or(0, Group::rss),
         watch,
         from: None,
         to: None,
@@ -171,7 +168,6 @@ impl Flow<'_> {
                 self.phase = Phase::Drain(t + ns(self.timing.drain));
                 return t;
             }
-            Phase::Settle(until) => return soon.min(until),
             Phase::Warm(until) | Phase::Measure(until) => {
                 return soon.min(self.keep_sending(t, until));
             }
@@ -184,7 +180,7 @@ impl Flow<'_> {
                 return t + 10_000_000;
             }
             Phase::Grace(until) if t >= until => self.phase = Phase::Done,
-            Phase::Grace(until) => return soon.min(until),
+            Phase::Settle(until) | Phase::Grace(until) => return soon.min(until),
             Phase::Done => {}
         }
         soon
@@ -213,7 +209,7 @@ impl Flow<'_> {
         let (since, acked) = self.series_at;
         if matches!(self.phase, Phase::Measure(_)) && t - since >= 1_000_000_000 {
             let per_second = (self.chat.acked - acked) as f64 * 1e9 / (t - since) as f64;
-            self.series.push(per_second as u64);
+            self.series.push(whole(per_second));
             self.series_at = (t, self.chat.acked);
         }
         wake

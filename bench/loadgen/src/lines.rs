@@ -74,7 +74,7 @@ impl Lines {
         let c = self.heard.target.start(&mut self.net, &vars);
         let c = self.add(c, Speech::SocketIo, vars)?;
         let user = serde_json::json!({"user": {"externalUserId": uid}});
-        let told = self.ask(c, Request::Emit("create-user", user))?;
+        let told = self.ask(c, &Request::Emit("create-user", user))?;
         Ok((c, json(&told.body)?))
     }
 
@@ -121,8 +121,8 @@ impl Lines {
         Ok(self.heard.lines[c].answer.take().expect("an answer"))
     }
 
-    pub fn ask(&mut self, c: usize, request: Request) -> Result<Answer, String> {
-        self.send(c, &request);
+    pub fn ask(&mut self, c: usize, request: &Request) -> Result<Answer, String> {
+        self.send(c, request);
         self.greeting(c)
     }
 

@@ -12,6 +12,8 @@ mod lines;
 mod missed;
 mod mongo;
 mod net;
+mod num;
+mod os;
 mod reconnect;
 mod refserver;
 mod report;
@@ -105,7 +107,7 @@ enum Cmd {
 }
 
 impl Cmd {
-    /// The options of a command that measures; the reference server does not.
+    /// Options of a measuring command; `None` for the reference server.
     fn run_args(&self) -> Option<&RunArgs> {
         match self {
             Cmd::Connect { common, .. }
@@ -149,7 +151,7 @@ impl Cmd {
     }
 }
 
-/// Measures and prints; whether the result was verified.
+/// Runs a command and prints its result. Returns whether the result was verified.
 fn measure(cmd: &Cmd) -> Result<bool, String> {
     let args = cmd.run_args();
     args.map_or(Ok(()), RunArgs::prepare)?;

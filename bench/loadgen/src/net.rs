@@ -11,19 +11,21 @@ mod websocket;
 pub use frame::{WS_KEY, server_text_frame};
 pub use wait::Wait;
 
+use crate::num::fit;
+use crate::os::Epoll;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 use std::time::Instant;
 
 static START: OnceLock<Instant> = OnceLock::new();
 
-/// Nanoseconds of CLOCK_MONOTONIC since this process first asked.
+/// Nanoseconds of `CLOCK_MONOTONIC` since this process first asked.
 #[inline]
 pub fn now() -> u64 {
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    fit(START.get_or_init(Instant::now).elapsed().as_nanos())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +67,7 @@ pub trait App {
 }
 
 pub struct Net {
-    ep: RawFd,
+    epoll: Epoll,
     pub wait: Wait,
     /// time spent handling events, ns
     pub busy_ns: u64,
@@ -86,12 +88,8 @@ const READ_BUF: usize = 256 * 1024;
 
 impl Net {
     pub fn new(wait: Wait) -> Result<Net, String> {
-        let ep = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if ep < 0 {
-            return Err(format!("epoll: {}", io::Error::last_os_error()));
-        }
         Ok(Net {
-            ep,
+            epoll: Epoll::new().map_err(|e| format!("epoll: {e}"))?,
             wait,
             busy_ns: 0,
             conns: Vec::new(),
@@ -107,17 +105,10 @@ impl Net {
         })
     }
 
-    fn ctl(&self, op: i32, fd: RawFd, events: u32, token: usize) {
-        let mut ev = libc::epoll_event {
-            events,
-            u64: token as u64,
-        };
-        unsafe { libc::epoll_ctl(self.ep, op, fd, &mut ev) };
-    }
-
     fn add(&mut self, sock: Socket, state: State, client: bool, events: u32) -> usize {
         let c = self.conns.len();
-        self.ctl(libc::EPOLL_CTL_ADD, sock.as_raw_fd(), events, c);
+        self.epoll
+            .ctl(libc::EPOLL_CTL_ADD, sock.as_raw_fd(), events, c);
         self.conns.push(Conn {
             sock: Some(sock),
             state,
@@ -215,6 +206,7 @@ impl Net {
         let Some(mut sock) = conn.sock.as_ref() else {
             return Ok(());
         };
+        let fd = sock.as_raw_fd();
         if conn.state == State::Connecting {
             return Ok(());
         }
@@ -240,13 +232,9 @@ impl Net {
         }
         if pending != conn.armed_write {
             conn.armed_write = pending;
-            let fd = conn.sock.as_ref().unwrap().as_raw_fd();
-            let ev = if pending {
-                libc::EPOLLIN | libc::EPOLLOUT
-            } else {
-                libc::EPOLLIN
-            };
-            self.ctl(libc::EPOLL_CTL_MOD, fd, ev as u32, c);
+            let out = if pending { libc::EPOLLOUT as u32 } else { 0 };
+            let events = libc::EPOLLIN as u32 | out;
+            self.epoll.ctl(libc::EPOLL_CTL_MOD, fd, events, c);
         }
         Ok(())
     }

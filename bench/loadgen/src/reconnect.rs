@@ -3,6 +3,7 @@
 
 use crate::client::Common;
 use crate::net::{Net, Wait, now};
+use crate::num::{ns, whole};
 use crate::report::{self, hist};
 use crate::returning::Crowd;
 use crate::rooms;
@@ -71,10 +72,6 @@ struct Course<'a> {
     next_due: f64,
 }
 
-fn ns(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
-}
-
 pub fn run(common: &Common, reconnect: &ReconnectArgs) -> Outcome {
     let (target, watch, mut net) = common.open()?;
     crate::sys::may_open(reconnect.rooms * (reconnect.clients + 1))?;
@@ -134,7 +131,7 @@ impl Course<'_> {
                     self.crowd.fatal = Some("the clients took too long to connect".into());
                 }
             }
-            Phase::Rest(until) if t < until => return soon.min(until),
+            Phase::Rest(until) | Phase::Away(until) if t < until => return soon.min(until),
             Phase::Rest(_) if self.returns.len() == self.reconnect.cuts => {
                 self.phase = Phase::Drain(t + ns(self.reconnect.patience));
             }
@@ -142,7 +139,6 @@ impl Course<'_> {
                 self.crowd.cut(&mut self.net);
                 self.phase = Phase::Away(t + ns(self.reconnect.away));
             }
-            Phase::Away(until) if t < until => return soon.min(until),
             Phase::Away(_) => {
                 self.began = Some(self.watch.sample());
                 self.since = now();
@@ -188,8 +184,8 @@ impl Course<'_> {
     fn keep_sending(&mut self) -> u64 {
         loop {
             let t = now();
-            if self.next_due as u64 > t {
-                return self.next_due as u64;
+            if whole(self.next_due) > t {
+                return whole(self.next_due);
             }
             self.crowd.say(&mut self.net, t);
             self.next_due += 1e9 / self.reconnect.rate;
@@ -204,7 +200,9 @@ impl Course<'_> {
         let cpu_ns: u64 = self.returns.iter().map(|each| each.cpu_ns).sum();
         let returned = (self.returns.len() * clients).max(1) as f64;
         let mut last = hist();
-        self.returns.iter().for_each(|each| last.add(each.last_ns));
+        for each in &self.returns {
+            last.add(each.last_ns);
+        }
         let mut resources = match self.returns.first() {
             Some(first) => self.watch.report(&first.began, &end, 0, 0),
             None => json!({}),

@@ -6,9 +6,10 @@ mod telling;
 
 use crate::dialect::Dialect;
 use crate::net::{App, Net, Wait, now, server_text_frame};
+use crate::num::fit;
 use crate::sio::{self, Pkt};
 use clap::Args;
-use message::{Message, answer, long_id};
+use message::{Message, answer, long_id, number_after, text_after};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -68,22 +69,6 @@ struct Ref {
     last_stall: u64,
 }
 
-fn after<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let at = memchr::memmem::find(body, key)? + key.len();
-    Some(&body[at..])
-}
-
-fn text_after<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let rest = after(body, key)?;
-    Some(&rest[..memchr::memchr(b'"', rest)?])
-}
-
-fn number_after(body: &[u8], key: &[u8]) -> Option<u64> {
-    let rest = after(body, key)?;
-    let digits = rest.iter().take_while(|each| each.is_ascii_digit()).count();
-    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
-}
-
 impl Ref {
     fn hit(&mut self, what: &str) -> bool {
         if self.fault.1 == 0 || self.fault.0 != what {
@@ -128,11 +113,12 @@ impl Ref {
             return;
         };
         let (dialect, user) = (*dialect, *user);
-        let refused = !self
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let may = self
             .rooms
-            .get(room as usize)
+            .get(room)
             .is_some_and(|room| room.users.contains(&user));
-        if refused || self.hit("nack") {
+        if !may || self.hit("nack") {
             let error = answer(
                 dialect,
                 &self.ns,
@@ -143,7 +129,6 @@ impl Ref {
             return Self::text(net, c, &error);
         }
         self.next_id += 1;
-        let room = room as usize;
         self.rooms[room].head += 1;
         let seq = self.rooms[room].head;
         let message = Message {
@@ -191,7 +176,7 @@ impl Ref {
             return;
         };
         if let Some("subscribe_to_messages_in_room") = asked["action"].as_str() {
-            self.listen(c, asked["pk"].as_u64().map(|pk| pk as usize));
+            self.listen(c, asked["pk"].as_u64().map(fit));
             return Self::text(
                 net,
                 c,
@@ -224,7 +209,7 @@ impl Ref {
         self.listen(c, None);
         for (name, known) in auth["since"].as_object().into_iter().flatten() {
             let room = usize::from_str_radix(name, 16).unwrap_or(usize::MAX);
-            for message in self.missed(c, room, known.as_u64().unwrap_or(0) as u32) {
+            for message in self.missed(c, room, known.as_u64().map_or(0, fit)) {
                 Self::text(net, c, &message.event(Dialect::Socketio, &self.ns));
             }
         }

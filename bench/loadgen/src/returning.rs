@@ -8,6 +8,7 @@ mod hearing;
 use crate::client::{Errors, Target, Vars};
 use crate::dialect::{Dialect, ID_SYNC};
 use crate::net::Net;
+use crate::num::fit;
 use crate::report::{Hist, hist};
 use crate::rooms::Room;
 use crate::sender::{Sender, filling};
@@ -127,7 +128,7 @@ impl Crowd {
             fatal: None,
         };
         for (index, room) in plan.into_iter().enumerate() {
-            let mut sender = Sender::new(index, index as u32, 0);
+            let mut sender = Sender::new(index, fit(index), 0);
             sender.template = dialect.message(&crowd.target.ns, &room.id, &filling);
             crowd.senders.push(sender);
             crowd

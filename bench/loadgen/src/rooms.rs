@@ -143,7 +143,9 @@ pub fn make(
             ));
         }
     }
-    (0..LINES).for_each(|line| net.say_bye(line));
+    for line in 0..LINES {
+        net.say_bye(line);
+    }
     net.flush_dirty(&mut maker);
     Ok(())
 }
@@ -186,17 +188,14 @@ impl Maker<'_> {
                 return;
             }
             let id = u32::try_from(self.asked).unwrap_or(u32::MAX);
-            let request = match self.users.get(self.asked) {
-                Some((_, name)) => {
-                    let user = json!({"user": {"externalUserId": name}});
-                    self.target.event(id, "create-user", &user)
-                }
-                None => {
-                    let room = self.asked - self.users.len();
-                    let chat =
-                        json!({"chat": {"name": format!("bench {room}")}, "users": self.ids[room]});
-                    self.target.event(id, "create-chat", &chat)
-                }
+            let request = if let Some((_, name)) = self.users.get(self.asked) {
+                let user = json!({"user": {"externalUserId": name}});
+                self.target.event(id, "create-user", &user)
+            } else {
+                let room = self.asked - self.users.len();
+                let chat =
+                    json!({"chat": {"name": format!("bench {room}")}, "users": self.ids[room]});
+                self.target.event(id, "create-chat", &chat)
             };
             net.send_text(self.asked % LINES, &request);
             self.asked += 1;
@@ -205,12 +204,11 @@ impl Maker<'_> {
 
     fn answered(&mut self, id: usize, body: &[u8]) -> Option<()> {
         let answer: Value = serde_json::from_slice(body).ok()?;
-        match self.users.get(id) {
-            Some((room, _)) => self.ids[*room].push(id_text(&answer[0]["user"]["id"])?),
-            None => {
-                let room = self.rooms.get_mut(id - self.users.len())?;
-                room.id = id_text(&answer[0]["chat"][self.key])?;
-            }
+        if let Some((room, _)) = self.users.get(id) {
+            self.ids[*room].push(id_text(&answer[0]["user"]["id"])?);
+        } else {
+            let room = self.rooms.get_mut(id - self.users.len())?;
+            room.id = id_text(&answer[0]["chat"][self.key])?;
         }
         self.answered += 1;
         Some(())

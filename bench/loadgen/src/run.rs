@@ -1,4 +1,4 @@
-//! Owns the options that every measuring command has: how this process runs, and where its result goes.
+//! Options of every measuring command: priority and placement of the process, label and file of the result.
 
 use crate::sys;
 use clap::Args;
@@ -24,7 +24,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Limits, priority and placement of this process.
+    /// Applies the limits, priority and placement to this process.
     pub fn prepare(&self) -> Result<(), String> {
         sys::prepare(self.prio);
         self.pin.as_deref().map_or(Ok(()), sys::pin)

@@ -3,6 +3,7 @@
 
 use crate::dialect::{ID_MESSAGE, Template};
 use crate::net::Net;
+use crate::num::fit;
 use crate::sio::Tag;
 
 pub struct Sender {
@@ -36,7 +37,7 @@ impl Sender {
 
     /// Sends the next message, with this time in its text.
     pub fn send(&mut self, net: &mut Net, scratch: &mut Vec<u8>, nonce: u32, ts: u64) {
-        let seq = self.sent_at.len() as u32;
+        let seq = fit(self.sent_at.len());
         let tag = Tag {
             nonce,
             room: self.room,
@@ -64,10 +65,14 @@ impl Sender {
 
 /// What follows the tag in a text, so that it has this many bytes.
 pub fn filling(msg_bytes: usize) -> String {
-    let missing = msg_bytes.saturating_sub(crate::sio::TAG_LEN);
+    lorem(msg_bytes.saturating_sub(crate::sio::TAG_LEN))
+}
+
+/// Text of this length in bytes.
+pub fn lorem(bytes: usize) -> String {
     "lorem ipsum dolor sit amet "
         .chars()
         .cycle()
-        .take(missing)
+        .take(bytes)
         .collect()
 }

@@ -1,6 +1,8 @@
 //! Owns the text packets of Engine.IO v4 and Socket.IO v5, and the tag of a message. It refuses to know what they mean to
 //! a scenario.
 
+use crate::num::fit;
+
 #[derive(Debug, PartialEq)]
 pub enum Pkt<'a> {
     Open(&'a [u8]),
@@ -22,7 +24,7 @@ pub fn parse(t: &[u8]) -> Pkt<'_> {
         Some(b'0') => return Pkt::Open(&t[1..]),
         Some(b'2') => return Pkt::Ping(&t[1..]),
         Some(b'1') => return Pkt::EioClose,
-        Some(b'3') | Some(b'6') => return Pkt::Noop,
+        Some(b'3' | b'6') => return Pkt::Noop,
         _ => return Pkt::Bad,
     }
     let Some(&kind) = t.get(1) else {
@@ -37,7 +39,7 @@ pub fn parse(t: &[u8]) -> Pkt<'_> {
     }
     let digits = r.iter().take_while(|b| b.is_ascii_digit()).count();
     let id = r[..digits].iter().fold(0u32, |a, b| {
-        a.wrapping_mul(10).wrapping_add((b - b'0') as u32)
+        a.wrapping_mul(10).wrapping_add(u32::from(b - b'0'))
     });
     let body = &r[digits..];
     match kind {
@@ -69,7 +71,7 @@ pub fn find_id(body: &[u8]) -> Option<&[u8]> {
     let rest = &body[i..];
     if rest.first() == Some(&b'"') {
         let e = memchr::memchr(b'"', &rest[1..])?;
-        Some(&rest[1..1 + e])
+        Some(&rest[1..=e])
     } else {
         let e = rest.iter().position(|b| matches!(b, b',' | b'}'))?;
         Some(&rest[..e])
@@ -78,7 +80,7 @@ pub fn find_id(body: &[u8]) -> Option<&[u8]> {
 
 pub fn hash(b: &[u8]) -> u64 {
     b.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, x| {
-        (h ^ *x as u64).wrapping_mul(0x100_0000_01b3)
+        (h ^ u64::from(*x)).wrapping_mul(0x100_0000_01b3)
     }) | 1
 }
 
@@ -97,17 +99,30 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn put(out: &mut Vec<u8>, v: u64, digits: u32) {
     for i in (0..digits).rev() {
-        out.push(HEX[(v >> (4 * i)) as usize & 15]);
+        out.push(HEX[fit::<_, usize>((v >> (4 * i)) & 15)]);
     }
+}
+
+/// Decodes at most 16 hexadecimal digits.
+#[inline]
+fn hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |value, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some((value << 4) | u64::from(digit))
+    })
 }
 
 impl Tag {
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(b'~');
-        put(out, self.nonce as u64, 8);
-        put(out, self.room as u64, 8);
-        put(out, self.sender as u64, 8);
-        put(out, self.seq as u64, 8);
+        put(out, u64::from(self.nonce), 8);
+        put(out, u64::from(self.room), 8);
+        put(out, u64::from(self.sender), 8);
+        put(out, u64::from(self.seq), 8);
         put(out, self.ts, 16);
         out.push(b'~');
     }
@@ -120,26 +135,15 @@ impl Tag {
             let i = from + memchr::memchr(b'~', &body[from..])?;
             let t = body.get(i..i + TAG_LEN)?;
             if t[TAG_LEN - 1] == b'~' {
-                let f = |a: usize, n: usize| -> Option<u64> {
-                    let mut v = 0u64;
-                    for b in &t[a..a + n] {
-                        let d = match b {
-                            b'0'..=b'9' => b - b'0',
-                            b'a'..=b'f' => b - b'a' + 10,
-                            _ => return None,
-                        };
-                        v = v << 4 | d as u64;
-                    }
-                    Some(v)
-                };
-                if let (Some(n), Some(r), Some(s), Some(q), Some(ts)) =
-                    (f(1, 8), f(9, 8), f(17, 8), f(25, 8), f(33, 16))
+                let four = |at: usize| hex(&t[at..at + 8]).map(fit);
+                if let (Some(nonce), Some(room), Some(sender), Some(seq), Some(ts)) =
+                    (four(1), four(9), four(17), four(25), hex(&t[33..49]))
                 {
                     return Some(Tag {
-                        nonce: n as u32,
-                        room: r as u32,
-                        sender: s as u32,
-                        seq: q as u32,
+                        nonce,
+                        room,
+                        sender,
+                        seq,
                         ts,
                     });
                 }

@@ -1,6 +1,7 @@
 //! A store that was filled: who is in it, which chat, and what was acknowledged under which number.
 //! It refuses to know how it was filled or how it is read.
 
+use crate::num::fit;
 use crate::sio::{self, Tag};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -41,9 +42,7 @@ impl Filled {
 
     /// Notes an acknowledgement. Fails if the number is taken or was not to be given out.
     pub fn acked(&mut self, seq: u64, sender: u32, number: u32, id: &[u8]) -> Result<(), String> {
-        let place = (seq as usize)
-            .checked_sub(1)
-            .and_then(|i| self.messages.get_mut(i));
+        let place = index(seq).and_then(|i| self.messages.get_mut(i));
         match place {
             Some(place) if place.id == 0 => {
                 let id = sio::hash(id);
@@ -64,9 +63,7 @@ impl Filled {
     /// dialect shows it.
     fn is(&self, nonce: u32, seq: u64, id: Option<&str>, text: &str) -> Result<(), String> {
         let tag = Tag::find(text.as_bytes()).ok_or_else(|| format!("{seq}: a foreign text"))?;
-        let acked = (seq as usize)
-            .checked_sub(1)
-            .and_then(|i| self.messages.get(i));
+        let acked = index(seq).and_then(|i| self.messages.get(i));
         let acked = acked.ok_or_else(|| format!("{seq}: beyond the end"))?;
         let said = (nonce, self.room, acked.sender, acked.number);
         if (tag.nonce, tag.room, tag.sender, tag.seq) != said {
@@ -79,6 +76,11 @@ impl Filled {
             _ => Ok(()),
         }
     }
+}
+
+/// Index of the message with this `seq`.
+fn index(seq: u64) -> Option<usize> {
+    usize::try_from(seq.checked_sub(1)?).ok()
 }
 
 /// How a dialect shows a message of a list.
@@ -112,14 +114,14 @@ impl Stored {
         &self,
         chat: &Filled,
         shape: Shape,
-        list: &[Value],
+        messages: &[Value],
         (first, last): (u64, u64),
     ) -> Result<(), String> {
-        if list.len() as u64 != last + 1 - first {
-            let found = list.len();
+        if messages.len() as u64 != last + 1 - first {
+            let found = messages.len();
             return Err(format!("{found} messages instead of {first} to {last}"));
         }
-        for (seq, message) in (first..).zip(list) {
+        for (seq, message) in (first..).zip(messages) {
             let (found, id, text) = match shape {
                 Shape::Full => (message["seq"].as_u64(), message["id"].as_str(), "msg"),
                 Shape::Paired => (message["id"].as_u64().map(|id| unpair(id).1), None, "text"),
@@ -165,12 +167,12 @@ impl Stored {
         let users = serde_json::from_value(state["users"].clone()).map_err(|e| e.to_string())?;
         let number = |name: &str| state[name].as_u64().unwrap_or_default();
         Ok(Stored {
-            nonce: number("nonce") as u32,
+            nonce: fit(number("nonce")),
             users,
             chat: chat(0, "chat")?,
             market: chat(1, "market")?,
-            chats: number("chats") as usize,
-            talks: number("talks") as usize,
+            chats: fit(number("chats")),
+            talks: fit(number("talks")),
         })
     }
 }
@@ -231,12 +233,12 @@ mod tests {
                 nonce: 7,
                 room: 0,
                 sender: 2,
-                seq: seq as u32 * 10,
+                seq: fit(seq * 10),
                 ts: 1,
             };
             let mut text = Vec::new();
             tag.write(&mut text);
-            chat.acked(seq, 2, seq as u32 * 10, id.as_bytes()).unwrap();
+            chat.acked(seq, 2, fit(seq * 10), id.as_bytes()).unwrap();
             list.push(json!({"seq": seq, "id": id, "msg": String::from_utf8(text).unwrap()}));
         }
         let market = Filled::new("d".into(), 2, 1, 0);

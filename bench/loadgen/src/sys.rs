@@ -1,11 +1,8 @@
 //! Owns what the system tells of processes (CPU time and memory from /proc), pinning and limits. It refuses to know what
 //! is measured.
 
+use crate::os;
 use serde_json::{Value, json};
-
-pub fn tick_ns() -> u64 {
-    1_000_000_000 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64
-}
 
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Cpu {
@@ -29,7 +26,7 @@ impl Cpu {
 pub fn cpu_of(pid: u32) -> Option<Cpu> {
     let s = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let f: Vec<&str> = s[s.rfind(')')? + 2..].split(' ').collect();
-    let t = tick_ns();
+    let t = os::tick_ns();
     Some(Cpu {
         user: f[11].parse::<u64>().ok()? * t,
         sys: f[12].parse::<u64>().ok()? * t,
@@ -39,7 +36,7 @@ pub fn cpu_of(pid: u32) -> Option<Cpu> {
 pub fn rss_of(pid: u32) -> Option<u64> {
     let s = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = s.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64)
+    Some(pages * os::page_bytes())
 }
 
 pub fn threads_of(pid: u32) -> Option<u64> {
@@ -59,13 +56,8 @@ pub fn run_wait_of(pid: u32) -> u64 {
 
 /// This process, to the microsecond.
 pub fn own_cpu() -> Cpu {
-    let mut u: libc::rusage = unsafe { std::mem::zeroed() };
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut u) };
-    let ns = |t: libc::timeval| t.tv_sec as u64 * 1_000_000_000 + t.tv_usec as u64 * 1000;
-    Cpu {
-        user: ns(u.ru_utime),
-        sys: ns(u.ru_stime),
-    }
+    let (user, sys) = os::own_times();
+    Cpu { user, sys }
 }
 
 /// (busy without steal, steal) of the whole machine, ns.
@@ -82,7 +74,7 @@ pub fn machine() -> (u64, u64) {
     if v.len() < 8 {
         return (0, 0);
     }
-    let t = tick_ns();
+    let t = os::tick_ns();
     ((v[0] + v[1] + v[2] + v[5] + v[6]) * t, v[7] * t)
 }
 
@@ -171,17 +163,17 @@ impl Watch {
     }
 
     pub fn sample(&mut self) -> Sample {
-        let rss = self.server.as_ref().map_or(0, |g| g.rss());
+        let rss = self.server.as_ref().map_or(0, Group::rss);
         self.rss_peak = self.rss_peak.max(rss);
         Sample {
             at: crate::net::now(),
-            server: self.server.as_ref().map_or(Cpu::default(), |g| g.cpu()),
-            also: self.also.iter().map(|g| g.cpu()).collect(),
+            server: self.server.as_ref().map_or(Cpu::default(), Group::cpu),
+            also: self.also.iter().map(Group::cpu).collect(),
             own: own_cpu(),
             machine: machine(),
             rss,
             wait: (
-                self.server.as_ref().map_or(0, |g| g.run_wait()),
+                self.server.as_ref().map_or(0, Group::run_wait),
                 run_wait_of(std::process::id()),
             ),
         }
@@ -245,52 +237,28 @@ fn per(ns: u64, n: u64) -> Value {
 }
 
 pub fn pin(cpus: &str) -> Result<(), String> {
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        for part in cpus.split(',') {
-            let c: usize = part
-                .trim()
-                .parse()
-                .map_err(|_| format!("bad --pin {cpus}"))?;
-            libc::CPU_SET(c, &mut set);
-        }
-        if libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set) != 0 {
-            return Err(format!("--pin {cpus}: {}", std::io::Error::last_os_error()));
-        }
-    }
-    Ok(())
+    let parts = cpus.split(',').map(|part| part.trim().parse());
+    let list: Vec<usize> = parts
+        .collect::<Result<_, _>>()
+        .map_err(|_| format!("bad --pin {cpus}"))?;
+    os::set_affinity(&list).map_err(|e| format!("--pin {cpus}: {e}"))
 }
 
 pub fn prepare(prio: i32) {
-    unsafe {
-        let mut r: libc::rlimit = std::mem::zeroed();
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut r) == 0 {
-            r.rlim_cur = r.rlim_max;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &r);
-        }
-        // wake from epoll when asked to, not up to 50 us later
-        libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong);
-        if prio != 0 {
-            libc::setpriority(libc::PRIO_PROCESS, 0, prio); // needs a right for < 0; fine without it
-        }
+    os::raise_open_files();
+    os::sharpen_timers();
+    if prio != 0 {
+        os::set_priority(prio);
     }
 }
 
 /// Whether so many connections may be open.
 pub fn may_open(connections: usize) -> Result<(), String> {
-    let limit = nofile();
+    let limit = os::max_open_files();
     if connections as u64 + 64 > limit {
         return Err(format!(
             "{connections} connections, but the open files limit is {limit}"
         ));
     }
     Ok(())
-}
-
-pub fn nofile() -> u64 {
-    unsafe {
-        let mut r: libc::rlimit = std::mem::zeroed();
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut r);
-        r.rlim_cur
-    }
 }

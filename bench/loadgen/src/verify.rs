@@ -4,6 +4,7 @@
 //! position ahead of its cursor leaves holes; a hole filled later is an order violation; a hole never filled is
 //! a loss; a position met twice is a duplicate.
 
+use crate::num::fit;
 use std::collections::HashSet;
 
 #[derive(Debug, PartialEq, Clone, Copy)]
@@ -125,7 +126,7 @@ impl RoomCheck {
             return Seen::Unknown;
         };
         if let Some(part) = self.parts.get_mut(member) {
-            let message = (sender as u32, seq);
+            let message = (fit(sender), seq);
             if member == sender || !part.seen.insert(message) {
                 self.duplicates += 1;
                 return Seen::Duplicate;
@@ -136,8 +137,8 @@ impl RoomCheck {
         }
         let mut first = false;
         if *slot == 0 {
-            self.order.push((sender as u32, seq));
-            *slot = self.order.len() as u32;
+            self.order.push((fit(sender), seq));
+            *slot = fit(self.order.len());
             first = true;
         }
         let k = *slot - 1;
@@ -175,7 +176,7 @@ impl RoomCheck {
                 .filter(|each| each.0 != member)
             {
                 let missed =
-                    |seq: &usize| acked[*seq] && !part.seen.contains(&(sender as u32, *seq as u32));
+                    |seq: &usize| acked[*seq] && !part.seen.contains(&(fit(sender), fit(*seq)));
                 result.lost += (0..acked.len()).filter(missed).count() as u64;
             }
         }
@@ -194,14 +195,14 @@ impl RoomCheck {
         self.finish_parts(&mut r);
         for c in self.cursors.iter().skip(self.parts.len()) {
             for &h in &c.holes {
-                r.lost += is_acked(h) as u64;
+                r.lost += u64::from(is_acked(h));
             }
-            for p in c.next..self.order.len() as u32 {
-                r.lost += is_acked(p) as u64;
+            for p in c.next..fit(self.order.len()) {
+                r.lost += u64::from(is_acked(p));
             }
         }
-        for p in 0..self.order.len() as u32 {
-            r.delivered_unacked += !is_acked(p) as u64;
+        for p in 0..fit(self.order.len()) {
+            r.delivered_unacked += u64::from(!is_acked(p));
         }
         for (p, a) in self.pos.iter().zip(&self.acked) {
             for (p, a) in p.iter().zip(a) {
@@ -243,12 +244,12 @@ mod tests {
     #[test]
     fn members_may_lag_behind_each_other() {
         let mut r = room(2, 10);
-        (0..10).for_each(|q| {
+        for q in 0..10 {
             r.deliver(0, 0, q);
-        });
-        (0..10).for_each(|q| {
+        }
+        for q in 0..10 {
             r.deliver(1, 0, q);
-        });
+        }
         assert_eq!((r.duplicates, r.order_violations), (0, 0));
         assert_eq!(r.finish().lost, 0);
     }
@@ -256,12 +257,12 @@ mod tests {
     #[test]
     fn loss_in_the_middle_and_at_the_end() {
         let mut r = room(2, 5);
-        (0..5).for_each(|q| {
+        for q in 0..5 {
             r.deliver(0, 0, q);
-        });
-        [0, 1, 3].iter().for_each(|&q| {
+        }
+        for q in [0, 1, 3] {
             r.deliver(1, 0, q);
-        });
+        }
         assert_eq!(r.order_violations, 0);
         assert_eq!(r.finish().lost, 2);
     }
@@ -269,9 +270,9 @@ mod tests {
     #[test]
     fn acked_but_delivered_to_nobody() {
         let mut r = room(4, 2);
-        (0..4).for_each(|m| {
+        for m in 0..4 {
             r.deliver(m, 0, 0);
-        });
+        }
         assert_eq!(
             r.finish(),
             RoomResult {

@@ -1,4 +1,4 @@
-//! Owns the options of chat, rate and fanout, and what the three have in common.
+//! Options of chat, rate and fanout, and the `Spec` that each is converted to.
 
 use clap::Args;
 
@@ -19,9 +19,9 @@ pub struct Timing {
     /// Pause between the last create-chat ack and the first message, ms
     #[arg(long, default_value_t = 300)]
     pub settle_ms: u64,
-    /// How users and chats come to be: 'create' (create-user and create-chat over Socket.IO), or 'file:PATH' or
-    /// 'cmd:COMMAND' for chats that exist already and users that the handshake binds, as JSON:
-    /// {"rooms":[{"id":"..","members":[{"user_id":"..","auth":{..},"query":"..","headers":[".."]}]}]}
+    /// How users and chats come to be: `create` (create-user and create-chat over Socket.IO), or `file:PATH` or
+    /// `cmd:COMMAND` for chats that exist already and users that the handshake binds, as JSON:
+    /// `{"rooms":[{"id":"..","members":[{"user_id":"..","auth":{..},"query":"..","headers":[".."]}]}]}`
     #[arg(long, default_value = "create")]
     pub setup: String,
 }

@@ -1,5 +1,7 @@
 //! Owns the encoding of WebSocket frames (RFC 6455). It refuses to know who sends them.
 
+use crate::num::fit;
+
 /// The RFC 6455 sample nonce: a constant key lets the accept value be checked without SHA-1.
 pub const WS_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub const WS_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -21,14 +23,15 @@ pub(super) fn frame(d: &[u8]) -> Result<Option<Frame>, String> {
         return Err("reserved bits set: an extension that was not negotiated".into());
     }
     let (mut at, len) = match d[1] & 0x7f {
-        126 if d.len() < 4 => return Ok(None),
-        126 => (4, u16::from_be_bytes([d[2], d[3]]) as usize),
-        127 if d.len() < 10 => return Ok(None),
-        127 => (
-            10,
-            u64::from_be_bytes(d[2..10].try_into().unwrap()) as usize,
-        ),
-        n => (2, n as usize),
+        126 => match d[2..].first_chunk() {
+            Some(bytes) => (4, usize::from(u16::from_be_bytes(*bytes))),
+            None => return Ok(None),
+        },
+        127 => match d[2..].first_chunk() {
+            Some(bytes) => (10, fit(u64::from_be_bytes(*bytes))),
+            None => return Ok(None),
+        },
+        short => (2, usize::from(short)),
     };
     let mask = if d[1] & 0x80 != 0 {
         if d.len() < at + 4 {
@@ -54,18 +57,23 @@ pub(super) fn frame(d: &[u8]) -> Result<Option<Frame>, String> {
 
 /// Encodes an unmasked text frame once, for `send_raw` to many receivers.
 pub fn server_text_frame(payload: &[u8], out: &mut Vec<u8>) {
-    let n = payload.len();
     out.push(0x81);
-    if n < 126 {
-        out.push(n as u8);
-    } else if n < 65536 {
-        out.push(126);
-        out.extend_from_slice(&(n as u16).to_be_bytes());
-    } else {
-        out.push(127);
-        out.extend_from_slice(&(n as u64).to_be_bytes());
-    }
+    push_length(out, 0, payload.len());
     out.extend_from_slice(payload);
+}
+
+/// Encodes the length of a payload with the mask bit.
+#[inline]
+pub(super) fn push_length(out: &mut Vec<u8>, masked: u8, length: usize) {
+    if let Some(short) = u8::try_from(length).ok().filter(|n| *n < 126) {
+        out.push(masked | short);
+    } else if let Ok(medium) = u16::try_from(length) {
+        out.push(masked | 0x7e);
+        out.extend_from_slice(&medium.to_be_bytes());
+    } else {
+        out.push(masked | 0x7f);
+        out.extend_from_slice(&(length as u64).to_be_bytes());
+    }
 }
 
 #[inline]
@@ -73,12 +81,11 @@ pub(super) fn xor_mask(d: &mut [u8], mask: [u8; 4]) {
     let m8 = u64::from_ne_bytes([
         mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3],
     ]);
-    let mut it = d.chunks_exact_mut(8);
-    for w in &mut it {
-        let v = u64::from_ne_bytes((&*w).try_into().unwrap()) ^ m8;
-        w.copy_from_slice(&v.to_ne_bytes());
+    let (eights, rest) = d.as_chunks_mut::<8>();
+    for eight in eights {
+        *eight = (u64::from_ne_bytes(*eight) ^ m8).to_ne_bytes();
     }
-    for (i, b) in it.into_remainder().iter_mut().enumerate() {
+    for (i, b) in rest.iter_mut().enumerate() {
         *b ^= mask[i & 3];
     }
 }
@@ -109,8 +116,8 @@ mod tests {
         assert_eq!(d, [0x7f, 0x9f, 0x4d, 0x51, 0x58]);
         let mut long: Vec<u8> = (0..100).collect();
         xor_mask(&mut long, [1, 2, 3, 4]);
-        for (i, b) in long.iter().enumerate() {
-            assert_eq!(*b, i as u8 ^ [1, 2, 3, 4][i & 3]);
+        for (i, b) in (0..100u8).zip(&long) {
+            assert_eq!(*b, i ^ (1 + i % 4));
         }
     }
 }

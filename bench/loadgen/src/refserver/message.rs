@@ -1,5 +1,5 @@
-//! Owns what a message and an answer look like in each dialect, as the reference server has them. It refuses to know who
-//! gets them.
+//! Owns what a request, a message and an answer look like in each dialect, as the reference server has them. It refuses
+//! to know who gets them.
 
 use crate::dialect::Dialect;
 
@@ -82,4 +82,20 @@ pub fn answer(dialect: Dialect, ns: &str, id: u64, name: &str, body: &[u8]) -> V
         ),
     };
     [before.as_bytes(), body, behind.as_bytes()].concat()
+}
+
+fn after<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let at = memchr::memmem::find(body, key)? + key.len();
+    Some(&body[at..])
+}
+
+pub fn text_after<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let rest = after(body, key)?;
+    Some(&rest[..memchr::memchr(b'"', rest)?])
+}
+
+pub fn number_after(body: &[u8], key: &[u8]) -> Option<u64> {
+    let rest = after(body, key)?;
+    let digits = rest.iter().take_while(|each| each.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }

@@ -4,6 +4,7 @@ use super::message::Message;
 use super::{Peer, Ref};
 use crate::dialect::Dialect;
 use crate::net::{Net, server_text_frame};
+use crate::num::fit;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -93,7 +94,7 @@ impl Ref {
         let mut pages = Vec::new();
         for (name, known) in chats.as_object().into_iter().flatten() {
             let room = name.parse().unwrap_or(usize::MAX);
-            let messages = self.missed(c, room, known.as_u64().unwrap_or(0) as u32);
+            let messages = self.missed(c, room, known.as_u64().map_or(0, fit));
             let messages: Vec<Vec<u8>> = messages.iter().map(|each| each.body(dialect)).collect();
             let head = format!("\"{name}\":{{\"messages\":[");
             pages.push(
