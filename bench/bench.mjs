@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // Owns `make bench`: polychat and the Node peer in turn, on both stores, one table, and whether the targets were met. How
 // a scenario goes is known to run.mjs.
 import { parseArgs } from 'node:util';
@@ -64,6 +65,10 @@ const ROWS = {
 };
 
 // A figure of one server, and the least or the most that it may be: times the same of another server, or as it stands.
+/**
+ * @typedef {{ what: string, server: string, scenario: string, key: string, times?: string, least?: number, most?: number }} Target
+ * @type {Target[]}
+ */
 const TARGETS = [
   { what: 'chat on SQLite: acknowledged messages/s', server: 'polychat-sqlite', scenario: 'chat', key: 'result/acked_msgs_per_s', times: 'node-memory', least: 3 },
   { what: 'chat on SQLite: CPU per delivery', server: 'polychat-sqlite', scenario: 'chat', key: `${CPU}delivery`, times: 'node-memory', most: 1 / 3 },
@@ -76,7 +81,18 @@ const TARGETS = [
   { what: 'idle memory over a raw WebSocket, KiB', server: 'polychat-sqlite', scenario: 'connect-type', key: 'result/server_rss_per_connection_kib', most: 8 },
 ];
 
-const { values } = parseArgs({ options: { ...OPTIONS, scenarios: { type: 'string', default: process.env.BENCH_SCENARIOS ?? '' } } });
+const { values } = parseArgs({
+  options: { ...OPTIONS, help: { type: 'boolean' }, scenarios: { type: 'string', default: process.env.BENCH_SCENARIOS ?? '' } },
+});
+if (values.help) {
+  console.log(`node bench.mjs [options]
+  --scenarios LIST     of ${[...BOTH, ...ALONE].join(',')}
+                       (or BENCH_SCENARIOS=); all of them if not given
+  --runs N --secs S --warmup S --port PORT --pin split|none --loadgen ARG --mongod PATH --lock FILE
+                       as run.mjs has them
+  The server is POLYCHAT_BIN=, by default ../target/release/polychat.`);
+  process.exit();
+}
 
 const peerScenario = (scenario) => scenario.replace(/-(action|type)$/, '');
 
@@ -122,6 +138,7 @@ function disk(results) {
   ].join('\n');
 }
 
+/** @param {any} results @param {Target} target */
 function verdict(results, { server, scenario, key, times, least, most }) {
   const mine = middle(results, server, scenario, key);
   const base = times ? middle(results, times, scenario, key) : 1;

@@ -1,6 +1,8 @@
+// @ts-check
 // Owns the processes of a measurement: where they run, how they start and end, the mongod, the folder for data. It knows
 // no scenario.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { connect, createServer } from 'node:net';
 import fs from 'node:fs';
@@ -32,13 +34,14 @@ export const onCpu = (pin, cpu, argv) => (pin === 'split' ? ['taskset', '-c', `$
 // Own session, so own scheduler group; above ordinary work, so that a compiler in the background costs little.
 // Without the right to raise priorities the run goes on at the ordinary one.
 export function start(argv, { nice, ...options }) {
-  const child = spawn(argv[0], argv.slice(1), { cwd: HERE, detached: true, ...options });
-  mine.add(child);
-  child.ended = new Promise((resolve) => {
-    child.once('exit', resolve);
-    child.once('error', (error) => { console.error(`${argv[0]}: ${error.message}`); resolve(-1); });
+  const spawned = spawn(argv[0], argv.slice(1), { cwd: HERE, detached: true, ...options });
+  const ended = new Promise((resolve) => {
+    spawned.once('exit', resolve);
+    spawned.once('error', (error) => { console.error(`${argv[0]}: ${error.message}`); resolve(-1); });
   });
-  child.ended.then(() => mine.delete(child));
+  const child = Object.assign(spawned, { ended });
+  mine.add(child);
+  ended.then(() => mine.delete(child));
   if (child.pid) {
     try { os.setPriority(child.pid, nice); } catch { /* no right to */ }
     try { fs.writeFileSync(`/proc/${child.pid}/autogroup`, `${nice}`); } catch { /* no such feature, or no right */ }
@@ -70,9 +73,9 @@ export async function listening(port, child) {
 }
 
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address();
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   await new Promise((resolve) => { server.close(resolve); });
   return port;
 }
@@ -102,10 +105,18 @@ export async function lock(file) {
   return () => holder.stdin.end();
 }
 
+/** The MongoDB driver: the peer's, else that of the client tests. */
+export function mongoDriver() {
+  for (const place of ['peers/node-socketio/', '../client-tests/']) {
+    try { return createRequire(path.join(HERE, place))('mongodb'); } catch { /* not installed there */ }
+  }
+  throw new Error('no MongoDB driver: npm ci in peers/node-socketio, or make client');
+}
+
 /** A replica set of one member in a new folder: `port`, `url`, `pid`; `empty(database)`, `stop()`. */
 export async function startMongod({ binary = process.env.MONGOD || FETCHED, pin }) {
   if (!fs.existsSync(binary)) throw new Error(`no mongod at ${binary}: make mongod, or let MONGOD name one`);
-  const { MongoClient } = createRequire(path.join(HERE, 'peers/node-socketio/'))('mongodb');
+  const { MongoClient } = mongoDriver();
   const [port, folder] = [await freePort(), newFolder()];
   const child = start(onCpu(pin, 1, [
     binary, '--dbpath', folder, '--port', `${port}`, '--bind_ip', '127.0.0.1', '--nounixsocket', '--replSet', 'rs0',

@@ -1,27 +1,20 @@
+// @ts-check
 // Owns a mongod whose data stays where it is told: a replica set of one member.
-import { once } from 'node:events';
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-
-const driver = () => {
-  for (const place of ['peers/node-socketio/', '../client-tests/']) {
-    try { return createRequire(path.join(import.meta.dirname, place))('mongodb'); } catch { /* not installed there */ }
-  }
-  throw new Error('no MongoDB driver: npm ci in peers/node-socketio, or make client');
-};
+import { mongoDriver } from './lab.mjs';
 
 export class Mongod {
   #child;
-  #ended;
+
+  constructor(child, port) {
+    this.#child = child;
+    this.port = port;
+  }
 
   static async start(binary, folder, port, run) {
     fs.mkdirSync(folder, { recursive: true });
-    const mongod = new Mongod();
-    mongod.port = port;
-    mongod.#child = run([binary, '--dbpath', folder, '--port', `${port}`, '--bind_ip', '127.0.0.1', '--nounixsocket',
-      '--replSet', 'rs0', '--wiredTigerCacheSizeGB', '2', '--quiet'], 1, 'ignore');
-    mongod.#ended = once(mongod.#child, 'exit');
+    const mongod = new Mongod(run([binary, '--dbpath', folder, '--port', `${port}`, '--bind_ip', '127.0.0.1', '--nounixsocket',
+      '--replSet', 'rs0', '--wiredTigerCacheSizeGB', '2', '--quiet'], 1, 'ignore'), port);
     await mongod.#writable();
     return mongod;
   }
@@ -32,7 +25,7 @@ export class Mongod {
 
   // The port may be another one than the last time, so the member is told where it is.
   async #writable() {
-    const { MongoClient } = driver();
+    const { MongoClient } = mongoDriver();
     const client = new MongoClient(`mongodb://127.0.0.1:${this.port}/?directConnection=true`);
     const members = [{ _id: 0, host: `127.0.0.1:${this.port}` }];
     try {
@@ -56,6 +49,6 @@ export class Mongod {
 
   async end() {
     this.#child.kill('SIGTERM');
-    await this.#ended;
+    await this.#child.ended;
   }
 }

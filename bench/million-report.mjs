@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // Markdown tables out of what million.mjs has measured.  node million-report.mjs A.json [B.json ...]
 import fs from 'node:fs';
 
@@ -40,5 +41,5 @@ export function tables(files) {
 }
 
 if (import.meta.filename === fs.realpathSync(process.argv[1])) {
-  console.log(tables(process.argv.slice(2).map((file) => JSON.parse(fs.readFileSync(file)))));
+  console.log(tables(process.argv.slice(2).map((file) => JSON.parse(fs.readFileSync(file, 'utf8')))));
 }

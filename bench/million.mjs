@@ -1,13 +1,13 @@
 #!/usr/bin/env node
+// @ts-check
 // A chat of a million messages: fills it, reads pages of it wherever they lie, and starts the server on it, on both
 // stores.  node million.mjs --help
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
-import { createServer, connect as tcp } from 'node:net';
+import { connect as tcp } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { LOADGEN, freePort, lock, newFolder, onCpu, sleep, start as launch } from './lab.mjs';
 import { Mongod } from './million-mongod.mjs';
 import { tables } from './million-report.mjs';
 
@@ -18,7 +18,7 @@ const { values: o } = parseArgs({
   options: {
     help: { type: 'boolean' },
     bin: { type: 'string', default: process.env.POLYCHAT_BIN ?? path.join(ROOT, 'target/release/polychat') },
-    generator: { type: 'string', default: path.join(HERE, 'loadgen/target/release/loadgen') },
+    generator: { type: 'string', default: LOADGEN },
     mongod: { type: 'string', default: process.env.MONGOD ?? path.join(ROOT, 'target/mongod/mongod') },
     name: { type: 'string', default: 'million' },
     stores: { type: 'string', default: 'sqlite,mongodb' },
@@ -47,33 +47,12 @@ if (o.help) {
   process.exit(0);
 }
 
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-const mine = new Set();
-process.on('exit', () => { for (const child of mine) child.kill('SIGKILL'); });
-for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => process.exit(1));
-
-// Server and generator on a CPU each; above ordinary work, in a scheduler group of their own, where the right to that exists.
-function run(argv, cpu, stdio) {
-  const child = spawn('taskset', ['-c', `${cpu}`, ...argv], { stdio, detached: true });
-  mine.add(child);
-  child.once('exit', () => mine.delete(child));
-  try { os.setPriority(child.pid, -10); } catch { /* no right to */ }
-  try { fs.writeFileSync(`/proc/${child.pid}/autogroup`, '-10'); } catch { /* no such feature, or no right */ }
-  return child;
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
-}
+// Server and generator on a CPU each.
+const run = (argv, cpu, stdio) => launch(onCpu('split', cpu, argv), { nice: -10, stdio, cwd: process.cwd() });
 
 async function locked(work) {
-  const holder = spawn('flock', [o.lock, 'sh', '-c', 'echo locked; cat >/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  await once(holder.stdout, 'data');
-  try { return await work(); } finally { holder.stdin.end(); }
+  const unlock = await lock(o.lock);
+  try { return await work(); } finally { unlock(); }
 }
 
 // One request on a connection of its own; false until there is a 200.
@@ -87,13 +66,14 @@ function answers(port, target) {
 }
 
 class Server {
+  constructor(port, store) {
+    this.port = port;
+    this.begun = performance.now();
+    this.child = run([o.bin, '--listen', `127.0.0.1:${port}`, '--rate-limit', 'off', '--store', store], 0, ['ignore', 'ignore', 'inherit']);
+  }
+
   static async start(store) {
-    const server = new Server();
-    server.port = await freePort();
-    server.begun = performance.now();
-    server.child = run([o.bin, '--listen', `127.0.0.1:${server.port}`, '--rate-limit', 'off', '--store', store], 0, ['ignore', 'ignore', 'inherit']);
-    server.ended = once(server.child, 'exit');
-    return server;
+    return new Server(await freePort(), store);
   }
 
   // Milliseconds since the process was started.
@@ -106,19 +86,23 @@ class Server {
     throw new Error('the server did not get ready within a minute');
   }
 
-  async end(signal = 'SIGTERM') {
-    this.child.kill(signal);
-    await this.ended;
+  async end() {
+    this.child.kill();
+    await this.child.ended;
+  }
+
+  async kill() {
+    this.child.kill('SIGKILL');
+    await this.child.ended;
   }
 }
 
 async function generate(argv) {
   const json = path.join(os.tmpdir(), `million-${process.pid}.json`);
   fs.rmSync(json, { force: true });
-  const child = run([o.generator, ...argv, '--json', json], 1, 'inherit');
-  const [code] = await once(child, 'exit');
+  const code = await run([o.generator, ...argv, '--json', json], 1, 'inherit').ended;
   if (!fs.existsSync(json)) throw new Error(`${argv[0]}: the generator gave no result (exit ${code})`);
-  const result = JSON.parse(fs.readFileSync(json));
+  const result = JSON.parse(fs.readFileSync(json, 'utf8'));
   fs.rmSync(json);
   if (!result.verify.ok) process.exitCode = 2;
   return result;
@@ -146,7 +130,7 @@ async function history(store, state, mongod) {
 }
 
 async function start(store, state) {
-  const { chat } = JSON.parse(fs.readFileSync(path.join(state, 'stored.json')));
+  const { chat } = JSON.parse(fs.readFileSync(path.join(state, 'stored.json'), 'utf8'));
   const page = `/api/v1/chats/${chat.id}/messages?limit=100`;
   const once_ = async (times) => {
     const server = await Server.start(store);
@@ -162,41 +146,33 @@ async function start(store, state) {
     await server.until('/readyz');
     // It fails, since its server is killed; what it says of that is of no interest.
     const writer = run([o.generator, 'chat', ...target(server), '--secs', '60', '--json', '/dev/null'], 1, 'ignore');
-    const gone = once(writer, 'exit');
     await sleep(3000 + 211 * i);
-    await server.end('SIGKILL');
+    await server.kill();
     writer.kill('SIGKILL');
-    await gone;
+    await writer.ended;
     await (await once_(measured.after_a_kill)).end();
   }
   return measured;
 }
 
 const out = o.out ?? path.join(HERE, 'results', `${o.name}.json`);
-const folder = o.keep ?? fs.mkdtempSync(path.join(ROOT, 'target/million-'));
+const folder = o.keep ?? newFolder();
 const result = { name: o.name, million: {} };
-try {
-  for (const kind of o.stores.split(',')) {
-    const at = path.join(folder, kind);
-    fs.mkdirSync(at, { recursive: true });
-    const mongod = kind === 'mongodb' ? await Mongod.start(o.mongod, path.join(at, 'data'), await freePort(), run) : undefined;
-    const store = mongod ? mongod.database('million') : `sqlite:${path.join(at, 'polychat.db')}`;
-    const state = path.join(at, 'state');
-    result.million[kind] = await locked(async () => {
-      const of = { fill: await fill(store, state) };
-      if (o.scenarios.includes('history')) of.history = await history(store, state, mongod);
-      if (o.scenarios.includes('start')) of.start = await start(store, state);
-      return of;
-    });
-    await mongod?.end();
-    fs.mkdirSync(path.dirname(out), { recursive: true });
-    fs.writeFileSync(out, `${JSON.stringify(result, null, 1)}\n`);
-  }
-} finally {
-  if (!o.keep) {
-    for (const child of mine) child.kill('SIGKILL');
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
+for (const kind of o.stores.split(',')) {
+  const at = path.join(folder, kind);
+  fs.mkdirSync(at, { recursive: true });
+  const mongod = kind === 'mongodb' ? await Mongod.start(o.mongod, path.join(at, 'data'), await freePort(), run) : undefined;
+  const store = mongod ? mongod.database('million') : `sqlite:${path.join(at, 'polychat.db')}`;
+  const state = path.join(at, 'state');
+  result.million[kind] = await locked(async () => {
+    const of = { fill: await fill(store, state) };
+    if (o.scenarios.includes('history')) of.history = await history(store, state, mongod);
+    if (o.scenarios.includes('start')) of.start = await start(store, state);
+    return of;
+  });
+  await mongod?.end();
+  fs.mkdirSync(path.dirname(out), { recursive: true });
+  fs.writeFileSync(out, `${JSON.stringify(result, null, 1)}\n`);
 }
 console.log(`\n${tables([result])}`);
 process.exit();
