@@ -4,7 +4,10 @@ CARGO  ?= cargo
 NPM    ?= npm
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BINARY := $(TARGET)/release/polychat
-NPM_STAMP := client-tests/node_modules/.package-lock.json
+NPM_STAMP  := client-tests/node_modules/.package-lock.json
+# The load generator is a crate of its own, with a target directory of its own.
+LOADGEN    := bench/loadgen
+IN_LOADGEN := --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
 
 .DEFAULT_GOAL := help
 # The steps share cargo's target directory: one after the other, whatever -j says.
@@ -26,9 +29,11 @@ fmt: rustfmt ## Format the code
 	$(CARGO) fmt
 
 .PHONY: lint
-lint: rustfmt clippy ## Check the formatting, and the code with clippy
+lint: rustfmt clippy ## Check the formatting, and the code with clippy: the server's and the load generator's
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) fmt --check --manifest-path $(LOADGEN)/Cargo.toml
+	$(CARGO) clippy --all-targets --locked $(IN_LOADGEN) -- -D warnings
 
 .PHONY: unit
 unit: mongod ## Run the tests in src/
@@ -57,24 +62,23 @@ proxies: node build $(NPM_STAMP) ## Run the server behind nginx, HAProxy and Cad
 soak: node mongod build $(NPM_STAMP) ## Run the tests of faults for SOAK_MINUTES (10), each round with another seed
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run soak
 
-LOADGEN    := client-tests/load/loadgen
-PEER_STAMP := client-tests/load/peers/node-socketio/node_modules/.package-lock.json
+PEER_STAMP := bench/peers/node-socketio/node_modules/.package-lock.json
 BENCH_RUNS ?= 3
 BENCH_SECS ?= 10
 
 # Not in `make test`: half an hour, and it wants the machine to itself. BENCH_SCENARIOS=chat,rate takes only these.
 .PHONY: bench
 bench: loadgen mongod build $(PEER_STAMP) ## Measure the server beside a Node peer, BENCH_RUNS (3) times BENCH_SECS (10)
-	cd client-tests/load && POLYCHAT_BIN='$(BINARY)' node bench.mjs --runs '$(BENCH_RUNS)' --secs '$(BENCH_SECS)'
+	cd bench && POLYCHAT_BIN='$(BINARY)' node bench.mjs --runs '$(BENCH_RUNS)' --secs '$(BENCH_SECS)'
 
 .PHONY: bench-check
 bench-check: loadgen ## Show that the load generator finds each kind of fault
-	$(CARGO) test --locked --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
-	client-tests/load/selftest.sh
+	$(CARGO) test --locked $(IN_LOADGEN)
+	bench/selftest.sh
 
 .PHONY: loadgen
 loadgen: node
-	$(CARGO) build --release --locked --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
+	$(CARGO) build --release --locked $(IN_LOADGEN)
 
 FUZZ_SECONDS ?= 30
 .PHONY: fuzz
@@ -90,14 +94,14 @@ deny: ## Check the dependencies' licences, sources and advisories with cargo-den
 .PHONY: clean
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf client-tests/node_modules target/mongod $(LOADGEN)/target $(dir $(PEER_STAMP)) client-tests/load/.data
+	rm -rf client-tests/node_modules target/mongod $(LOADGEN)/target $(dir $(PEER_STAMP)) bench/.data
 
 # npm writes this file last; it is older than the lock file once that has changed.
 $(NPM_STAMP): client-tests/package-lock.json
 	cd client-tests && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
-$(PEER_STAMP): client-tests/load/peers/node-socketio/package-lock.json
+$(PEER_STAMP): bench/peers/node-socketio/package-lock.json
 	cd $(dir $<) && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
