@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { startMongod } from './lib/mongod.mjs';
+import { startMongod } from './harness/mongod.mjs';
 
 const ELSEWHERE = ['backup', 'commands', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble'];
 const FAULTS = ['clock', 'dropped'];

@@ -3,16 +3,16 @@
 // than its token.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { connect, next } from '../lib/client.mjs';
-import { dice, sized } from '../lib/faults.mjs';
-import { probe } from '../lib/http.mjs';
-import { Ledger } from '../lib/ledger.mjs';
-import { alsoConnected, chatOf, fullHistory, people, say, upTo } from '../lib/people.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { shiftedClock } from '../lib/shifted-clock.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
-import { company } from '../lib/voices.mjs';
-import { dial } from '../lib/wire.mjs';
+import { Ledger } from '../chaos/ledger.mjs';
+import { startPopulation } from '../chaos/scenario.mjs';
+import { alsoConnected, chatOf, fullHistory, people, say, upTo } from '../clients/fixtures.mjs';
+import { connect, next } from '../clients/socketio.mjs';
+import { dial } from '../clients/websocket.mjs';
+import { probe } from '../harness/http.mjs';
+import { shiftedClock } from '../harness/preload.mjs';
+import { dice, sized } from '../harness/random.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
 
 const HOUR_S = 3600;
 const PATIENCE_MS = 60_000;
@@ -29,8 +29,8 @@ describe('while the clock is set back and forth', () => {
     const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
     let server = await startServer(t, args, { env: clock.env });
     const ledger = new Ledger();
-    const everyone = await company(t, server, ledger, { chats: 1 });
-    const writing = everyone.write(() => chance.sleep(1, 20));
+    const population = await startPopulation(t, server, ledger, { chats: 1 });
+    const writing = population.write(() => chance.sleep(1, 20));
     const some = () => ledger.until(ledger.acknowledged.size + 100, PATIENCE_MS);
 
     await some();
@@ -45,7 +45,7 @@ describe('while the clock is set back and forth', () => {
     }
     await some();
     await writing.stop();
-    await everyone.assertWhole(server);
+    await population.assertWhole(server);
   });
 
   test('a time never is before that of the message before, and ids are unique', async (t) => {

@@ -3,17 +3,17 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import http2 from 'node:http2';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { enterBySocketIo, enterByWebSocket } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, collect, connect, next } from '../lib/client.mjs';
-import { chatOf, heard, history, numbers, person, say, settle, upTo } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { lockStore } from '../lib/store-lock.mjs';
-import { eventually, within } from '../lib/wait.mjs';
-import { dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { chatOf, heard, history, numbers, person, say, settle, upTo } from '../clients/fixtures.mjs';
+import { enterBySocketIo, enterByWebSocket } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, collect, connect, next } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { dial, refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { lockStore } from '../harness/store-lock.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 import { NAMES, startProxy } from './proxy.mjs';
 
 /** Longer than the default of nginx, 60 s, and twice the time-outs that the tests set. */

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePort, tempDir } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
+import { freePort, tempDir } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const CERTIFICATES = process.env.POLYCHAT_TEST_CERTIFICATES;
 if (!CERTIFICATES) throw new Error('run these tests by `make proxies`');

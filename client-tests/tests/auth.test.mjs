@@ -1,12 +1,12 @@
 // Owns the promise about identity: who has a good token is let in as that user, and nobody else is.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORT_LOST, ask, collect, connect, connectRefused, next, refusal } from '../lib/client.mjs';
-import { as, chatOf, heard, say, settle, uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, tempDir } from '../lib/server.mjs';
-import { isUser } from '../lib/shapes.mjs';
-import { SECRET, confused, jwksFile, keyPair, now, pemFile, signed, token, unsigned } from '../lib/tokens.mjs';
+import { as, chatOf, heard, say, settle, uniqueName } from '../clients/fixtures.mjs';
+import { TRANSPORT_LOST, ask, collect, connect, connectRefused, next, refusal } from '../clients/socketio.mjs';
+import { isUser } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, tempDir } from '../harness/server.mjs';
+import { SECRET, confused, jwksFile, keyPair, now, pemFile, signed, token, unsigned } from '../harness/tokens.mjs';
 
 const JWT = ['--auth', 'jwt'];
 const LIFE_S = 3;

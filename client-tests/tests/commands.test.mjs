@@ -5,11 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { ask, connect } from '../lib/client.mjs';
-import { startMongod } from '../lib/mongod.mjs';
-import { chatOf, fullHistory, people, say } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { freePort, runToEnd, startServer, storeFile, tempDir } from '../lib/server.mjs';
+import { chatOf, fullHistory, people, say } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connect } from '../clients/socketio.mjs';
+import { startMongod } from '../harness/mongod.mjs';
+import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
 
 /** Everything that stands in a SQLite file, as SQL. */
 const dump = (path) => execFileSync('python3', [

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { connect as dialTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask, connect, connectRefused, refusal as refusedRequest } from '../lib/client.mjs';
-import { probe } from '../lib/http.mjs';
-import { person, uniqueName } from '../lib/people.mjs';
-import { PACKET, RawPolling } from '../lib/raw.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
-import { PATH, dial, refusal } from '../lib/wire.mjs';
+import { PACKET, RawPolling } from '../clients/engineio.mjs';
+import { person, uniqueName } from '../clients/fixtures.mjs';
+import { ask, connect, connectRefused, refusal as refusedRequest } from '../clients/socketio.mjs';
+import { PATH, dial, refusal } from '../clients/websocket.mjs';
+import { probe } from '../harness/http.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 /** A TCP connection on which nothing is said yet. */
 async function silent(owner, { port }) {

@@ -2,12 +2,12 @@
 // acknowledgement and without, over each transport, in exactly the promised form.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ask, askPlain, collect, connect, next } from '../lib/client.mjs';
-import { chatOf, history, people, person, say, uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { hasOnly, isChat, isMessage, isUser } from '../lib/shapes.mjs';
-import { tick } from '../lib/wait.mjs';
+import { chatOf, history, people, person, say, uniqueName } from '../clients/fixtures.mjs';
+import { ask, askPlain, collect, connect, next } from '../clients/socketio.mjs';
+import { hasOnly, isChat, isMessage, isUser } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const CLIENTS = {
   'client 4 over websocket': { client: 4, transports: ['websocket'] },

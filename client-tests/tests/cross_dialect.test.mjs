@@ -2,15 +2,14 @@
 // one shows at once in the others.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, refusal } from '../lib/client.mjs';
-import { fromAction, fromEventName, fromType } from '../lib/forms.mjs';
-import { pair } from '../lib/ids.mjs';
-import { chatOf, heard, history, person, say, settle } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import * as action from '../clients/action.mjs';
+import { chatOf, heard, history, person, say, settle } from '../clients/fixtures.mjs';
+import { ask, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { fromAction, fromEventName, fromType, pair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 let server;
 const scope = useScope();

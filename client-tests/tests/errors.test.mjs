@@ -1,13 +1,13 @@
 // Owns the promise that a bad request gets the error that it deserves, and harms nothing and nobody.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { badRequests } from '../lib/bad-requests.mjs';
-import { ask, connect, connectRefused, exception, refusal } from '../lib/client.mjs';
-import { chatOf, heard, history, people, person, say, settle, uniqueName } from '../lib/people.mjs';
-import { PACKET, RawClient } from '../lib/raw.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+import { PACKET, RawClient } from '../clients/engineio.mjs';
+import { chatOf, heard, history, people, person, say, settle, uniqueName } from '../clients/fixtures.mjs';
+import { ask, connect, connectRefused, exception, refusal } from '../clients/socketio.mjs';
+import { badRequests } from '../data/bad-requests.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 function assertIsError(error, { codes, names }) {
   assert.deepEqual(Object.keys(error).sort(), ['code', 'message']);

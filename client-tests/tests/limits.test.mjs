@@ -1,15 +1,15 @@
 // Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { actor, newRoom, refusal as refusedByAction } from '../lib/by-action.mjs';
-import { join, refusal as refusedByType, typist } from '../lib/by-type.mjs';
-import { TRANSPORT_LOST, ask, connect, next, refusal } from '../lib/client.mjs';
-import { chatOf, history, people, person, say, settle } from '../lib/people.mjs';
-import { PACKET, RawClient, RawPolling } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { actor, newRoom, refusal as refusedByAction } from '../clients/action.mjs';
+import { PACKET, RawClient, RawPolling } from '../clients/engineio.mjs';
+import { chatOf, history, people, person, say, settle } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { TRANSPORT_LOST, ask, connect, next, refusal } from '../clients/socketio.mjs';
+import { join, refusal as refusedByType, typist } from '../clients/type-data.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const MESSAGE_BYTES = 16_384;
 const FRAME_BYTES = 1_048_576;

@@ -1,11 +1,11 @@
 // Owns the promise that lists tell all that is there, in order, and in pieces of the size that was asked for.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ask } from '../lib/client.mjs';
-import { chatOf, history, people, person, say } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { chatOf, history, people, person, say } from '../clients/fixtures.mjs';
+import { ask } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

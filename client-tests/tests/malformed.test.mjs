@@ -2,14 +2,14 @@
 // and that the connection goes on.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANY_VALUES } from '../lib/bad-frames.mjs';
-import { actor, newRoom } from '../lib/by-action.mjs';
-import { enterByWebSocket, settled } from '../lib/by-event.mjs';
-import { newChat, join, typist } from '../lib/by-type.mjs';
-import { PACKET, RawClient, parseAck } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { actor, newRoom } from '../clients/action.mjs';
+import { PACKET, RawClient, parseAck } from '../clients/engineio.mjs';
+import { enterByWebSocket, settled } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { join, newChat, typist } from '../clients/type-data.mjs';
+import { ANY_VALUES } from '../data/bad-frames.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const LEAST = 300;
 const ID = '01890000-0000-7000-8000-000000000000';

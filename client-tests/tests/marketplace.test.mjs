@@ -3,11 +3,10 @@
 // and each shows the exact counts.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo, enterByWebSocket } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { enterBySocketIo, enterByWebSocket, screen } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const scope = useScope();
 let server;

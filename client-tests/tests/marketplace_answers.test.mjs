@@ -2,11 +2,10 @@
 // change nothing are answered while messages and readings come, and at rest the last thing told is the truth.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
+import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered, screen, settled } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
 
 const ROUNDS = 240;
 

@@ -3,14 +3,16 @@
 // leaves the connection usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { HUGE_NUMBERS, NESTED, NO_JSON, NO_OBJECT, STRANGE_TEXTS } from '../lib/bad-frames.mjs';
-import { badVisits } from '../lib/bad-visits.mjs';
-import { TRANSPORTS, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { connectRefused } from '../lib/client.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import {
+  TRANSPORTS, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled,
+} from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connectRefused } from '../clients/socketio.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { HUGE_NUMBERS, NESTED, NO_JSON, NO_OBJECT, STRANGE_TEXTS } from '../data/bad-frames.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { invalidMarketplaceRequests } from './marketplace_bad_input.invalid-marketplace.mjs';
 
 const maxMessageBytes = 2000;
 
@@ -62,7 +64,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
         await enterBySocketIo(scope, server, set.gleb),
       ];
     });
-    const table = () => badVisits({ ...set, event: set.next.id, maxMessageBytes });
+    const table = () => invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes });
 
     test('each bad request is refused in one debug_info, and the connection goes on', async (t) => {
       for (const [what, event, body, codes, names] of table()) {
@@ -178,7 +180,7 @@ test('an error calls the field as the marketplace calls it, not as another diale
 test('an error in an acknowledgement says what debug_info says, as every client of Socket.IO knows it', async (t) => {
   const set = await scene();
   const visitor = await enterBySocketIo(t, server, set.gleb);
-  for (const [what, event, body, codes, names] of badVisits({ ...set, event: set.next.id, maxMessageBytes })) {
+  for (const [what, event, body, codes, names] of invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes })) {
     const answer = await visitor.ask(event, body);
     const told = await visitor.next('debug_info');
     assertIsRefusal(answer, event, codes, names);

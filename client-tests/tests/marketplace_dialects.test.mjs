@@ -2,17 +2,16 @@
 // other three dialects at once, and what happens there shows in the marketplace, counts included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { enterBySocketIo, enterByWebSocket, settled } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, collect, connect, refusal } from '../lib/client.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { pair } from '../lib/ids.mjs';
-import { as, heard, history, say } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import * as action from '../clients/action.mjs';
+import { as, heard, history, say } from '../clients/fixtures.mjs';
+import { enterBySocketIo, enterByWebSocket, screen, settled } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { pair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const scope = useScope();
 let server;

@@ -2,15 +2,15 @@
 // `/ws` becomes one; what a service may do there, and what a user's own rights are.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, bySocketIo, byWebSocket, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { connectRefused } from '../lib/client.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, now, token, unsigned } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { TRANSPORTS, bySocketIo, byWebSocket, enterByWebSocket, entered, settled } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connectRefused } from '../clients/socketio.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, now, token, unsigned } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const scope = useScope();
 let open;

@@ -3,13 +3,14 @@
 // deciding and connecting overlapped. What is random follows from the seed in the test's name.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { bySocketIo, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { assertShowsAll, countsFor, stored, unreadCounts, untilShown } from '../lib/market-truth.mjs';
-import { chance } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
+import { assertShowsAll, countsFor, stored, unreadCounts, untilShown } from '../clients/expected-unread.mjs';
+import {
+  bySocketIo, byWebSocket, enterBySocketIo, enterByWebSocket, entered, screen, settled,
+} from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { chance } from '../harness/random.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
 
 const SEED = Number(process.env.POLYCHAT_SEED ?? 20250301);
 const LONG_MS = 60_000;

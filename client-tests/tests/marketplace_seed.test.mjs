@@ -2,11 +2,11 @@
 // every request it shows is understood as it stands there, on both transports.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, entered, settled } from '../lib/by-event.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { SAMPLES, assertLikeSample } from '../lib/seed-shapes.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { TRANSPORTS, entered, settled } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SAMPLES, assertLikeSample } from './marketplace_seed.samples.mjs';
 
 const scope = useScope();
 let server;

@@ -1,14 +1,13 @@
 // Owns the marketplace in trouble: requests that race, a store that does not answer, restarts, much to begin with.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { stored, unreadCounts, untilShown } from '../clients/expected-unread.mjs';
 import {
-  TRANSPORTS, bySocketIo, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled,
-} from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { stored, unreadCounts, untilShown } from '../lib/market-truth.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { lockStore } from '../lib/store-lock.mjs';
+  TRANSPORTS, bySocketIo, byWebSocket, enterBySocketIo, enterByWebSocket, entered, screen, settled,
+} from '../clients/marketplace.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { lockStore } from '../harness/store-lock.mjs';
 
 const LONG_MS = 60_000;
 

@@ -2,13 +2,12 @@
 // activity first, as many messages as are new (at least 20, at most 200), and the history before them to the beginning.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { upTo } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { upTo } from '../clients/fixtures.mjs';
+import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered, screen } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const LEAST = 20;
 const MOST = 200;

@@ -1,10 +1,10 @@
 // Owns the promise that a chat reaches all its members, each of their connections, and nobody else.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { ask, askPlain, collect, connect, refusal } from '../lib/client.mjs';
-import { alsoConnected, as, chatOf, heard, history, people, person, say, settle } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { alsoConnected, as, chatOf, heard, history, people, person, say, settle } from '../clients/fixtures.mjs';
+import { ask, askPlain, collect, connect, refusal } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 

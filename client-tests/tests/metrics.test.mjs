@@ -2,18 +2,18 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { NAMESPACE, enterBySocketIo, enterByWebSocket, settled } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { connect, connectRefused, refusal } from '../lib/client.mjs';
-import { Figures, answerOf, scrape } from '../lib/metrics.mjs';
-import { chatOf, people, person, say, sayMany, settle } from '../lib/people.mjs';
-import { RawClient, RawPolling } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { freePort, runToEnd, startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { eventually, within } from '../lib/wait.mjs';
-import { PATH, dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { RawClient, RawPolling } from '../clients/engineio.mjs';
+import { chatOf, people, person, say, sayMany, settle } from '../clients/fixtures.mjs';
+import { NAMESPACE, enterBySocketIo, enterByWebSocket, settled } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
+import { Figures, answerOf, scrape } from '../harness/metrics.mjs';
+import { freePort, runToEnd, startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const DIALECTS = ['event-name', 'action', 'type', 'marketplace'];
 

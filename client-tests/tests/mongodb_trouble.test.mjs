@@ -4,13 +4,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
-import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
-import { Ledger } from '../lib/ledger.mjs';
-import { startMongod } from '../lib/mongod.mjs';
-import { chatOf, fullHistory, numbers, person, sayMany, upTo } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { Ledger, assertKept } from '../chaos/ledger.mjs';
+import { startWriters, storedByText } from '../chaos/scenario.mjs';
+import { chatOf, fullHistory, numbers, person, sayMany, upTo } from '../clients/fixtures.mjs';
+import { startMongod } from '../harness/mongod.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 const SILENCE_MS = 10_000;
@@ -32,9 +32,9 @@ const ready = (server) => eventually(async () => await readiness(server) === 200
 async function writeThrough(t, trouble) {
   const server = await startServer(t, ['--store', database()]);
   const ledger = new Ledger();
-  const { users, chats, senders } = await crowd(t, server, ledger);
+  const { users, chats, writers } = await startWriters(t, server, ledger);
   let writing = true;
-  const done = Promise.all(senders.map((sender) => sender.persist(() => writing)));
+  const done = Promise.all(writers.map((writer) => writer.sendWhile(() => writing)));
   done.catch(() => {}); // reported below
   await ledger.until(BEFORE, PATIENCE_MS);
   await trouble(server);

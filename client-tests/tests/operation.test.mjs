@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { ask, connect, connectRefused, refusal } from '../lib/client.mjs';
-import { person, say } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { runToEnd, startServer, storeFile } from '../lib/server.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
+import { person, say } from '../clients/fixtures.mjs';
+import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { runToEnd, startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
 
 describe('over HTTP', () => {
   const scope = useScope();

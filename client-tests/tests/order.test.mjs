@@ -1,14 +1,14 @@
 // Owns the promise of order: one order for all readers, each message once, nothing lost at the start.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ask, collect, connect } from '../lib/client.mjs';
+import { PACKET, RawClient, eventBody, parseAck } from '../clients/engineio.mjs';
 import {
   alsoConnected, chatOf, fullHistory, heard, numbers, people, person, say, settle, upTo,
-} from '../lib/people.mjs';
-import { PACKET, RawClient, eventBody, parseAck } from '../lib/raw.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+} from '../clients/fixtures.mjs';
+import { ask, collect, connect } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 

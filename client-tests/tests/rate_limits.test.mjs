@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { actor } from '../lib/by-action.mjs';
-import { typist } from '../lib/by-type.mjs';
-import { TRANSPORT_LOST, ask, connect, next } from '../lib/client.mjs';
-import { WAYS } from '../lib/pace.mjs';
-import { alsoConnected, chatOf, people, person, uniqueName } from '../lib/people.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { actor } from '../clients/action.mjs';
+import { alsoConnected, chatOf, people, person, uniqueName } from '../clients/fixtures.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { TRANSPORT_LOST, ask, connect, next } from '../clients/socketio.mjs';
+import { typist } from '../clients/type-data.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { eventually } from '../harness/wait.mjs';
+import { WAYS } from './rate_limits.senders.mjs';
 
 const BURST = 5;
 const FRAMES = 20;

@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
-  act, actor, ask, done, enter, heard, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents, members,
-  newRoom, refusal, room, tell, untilHeard,
-} from '../lib/by-action.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+  act, actor, ask, done, enter, heard, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents,
+  members, newRoom, refusal, room, tell, untilHeard,
+} from '../clients/action.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const AVATAR = '/media/default/default.jpg';
 const SILENT = ['join_room', 'subscribe_to_messages_in_room', 'create_message', 'leave_room'];

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
+import * as action from '../clients/action.mjs';
+import * as type from '../clients/type-data.mjs';
 import {
   ANY_VALUES, HUGE_NUMBERS, NESTED, NO_JSON, NO_OBJECT, STRANGE_TEXTS, badActionRequests, badTypeRequests,
-} from '../lib/bad-frames.mjs';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+} from '../data/bad-frames.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const maxMessageBytes = 2000;
 const WORDS = 'before the bad frames';

@@ -1,9 +1,9 @@
 // Owns the promise that the date filters of the type dialect mean whole days in the zone of the server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { age } from '../lib/aged.mjs';
-import { chatOf, messages, newChat, say, typist } from '../lib/by-type.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
+import { chatOf, messages, newChat, say, typist } from '../clients/type-data.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { backdate } from './raw_days.backdate.mjs';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -74,7 +74,7 @@ test('words mean the days before today, at either end, and "last" counts within 
     chat ??= await chatOf(alice);
     await say(alice, chat, `${old}`);
     await server.stop();
-    if (old > 0) age(path, old - days[index + 1]);
+    if (old > 0) backdate(path, old - days[index + 1]);
   }
   const server = await startServer(t, args);
   const alice = await typist(t, server, 'alice', { token: 'alice' });

@@ -1,12 +1,14 @@
 // Owns the promise that the npm package dcrf-client 0.3.0, unmodified, is served as if by its own server.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { act, actor, enter, isMessage, isReply, isRoom, memberEvents, newRoom } from '../lib/by-action.mjs';
-import { dcrfClient, rejectionOf } from '../lib/dcrf.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { Changes, within } from '../lib/wait.mjs';
+import dcrf from 'dcrf-client';
+import { WebSocket } from 'ws';
+import { act, actor, enter, isMessage, isReply, isRoom, memberEvents, newRoom } from '../clients/action.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { PATH } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { Changes, within } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 const STREAM = 'room';
@@ -14,6 +16,23 @@ const STREAM = 'room';
 let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
+
+const QUICK = { minReconnectionDelay: 50, maxReconnectionDelay: 200, minUptime: 0 };
+
+/** A client, connected by itself; it ends with its owner. */
+function dcrfClient(owner, { url }, token) {
+  const address = `${url.replace('http', 'ws')}${PATH.action}?token=${encodeURIComponent(token)}`;
+  const client = dcrf.default.connect(address, { websocket: { WebSocket, ...QUICK } });
+  owner.after(() => client.close());
+  return client;
+}
+
+/** What a promise of this client is rejected with: the whole reply. */
+async function rejectionOf(promise) {
+  let value;
+  try { value = await promise; } catch (reply) { return reply; }
+  throw new Error(`was not rejected: ${JSON.stringify(value)}`);
+}
 
 /** The promise's value; the client itself would wait for an answer for ever. */
 const settled = (promise) => within(promise, () => 'an answer to dcrf-client');

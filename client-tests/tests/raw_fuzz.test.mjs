@@ -1,13 +1,13 @@
 // Owns the promise that every frame gets its answer, however it was mangled on its way.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newRoom, actor, ask } from '../lib/by-action.mjs';
-import { ANY_VALUES } from '../lib/bad-frames.mjs';
-import { enterByWebSocket } from '../lib/by-event.mjs';
-import { newChat, join, messages, typist } from '../lib/by-type.mjs';
-import { randomNumbers } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { startServer } from '../lib/server.mjs';
+import { actor, ask, newRoom } from '../clients/action.mjs';
+import { enterByWebSocket } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { join, messages, newChat, typist } from '../clients/type-data.mjs';
+import { ANY_VALUES } from '../data/bad-frames.mjs';
+import { randomNumbers } from '../harness/random.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const COUNT = 3000;
 const SEED = Number(process.env.POLYCHAT_FUZZ_SEED ?? 20211208);

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { PATH, Wire, dial } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, Wire, dial } from '../clients/websocket.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 const PING_MS = 40_000;

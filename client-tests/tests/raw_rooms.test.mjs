@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
   act, actor, ask, done, enter, isMemberEvent, isMessageEvent, isReply, isRoom, members, newRoom, refusal, room,
-} from '../lib/by-action.mjs';
-import { chatOf as closedChatOf, person } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+} from '../clients/action.mjs';
+import { chatOf as closedChatOf, person } from '../clients/fixtures.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 

@@ -2,15 +2,15 @@
 // becomes of frames, and in which order.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { PATH, dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const OURS = 'https://app.example';

@@ -1,16 +1,16 @@
 // Owns the promises of the type dialect: its seed played through, every request and answer, read flags, pushes.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { chatOf as closedChatOf, person } from '../clients/fixtures.mjs';
 import {
   ask, chatOf, chats, details, isChat, isJoining, isListedMessage, isMessage, join, messages, newChat, pushed,
   readFlags, refusal, say, typist,
-} from '../lib/by-type.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { chatOf as closedChatOf, person } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
-import { dial, PATH } from '../lib/wire.mjs';
+} from '../clients/type-data.mjs';
+import { PATH, dial } from '../clients/websocket.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 

@@ -2,14 +2,14 @@
 // connected is told of it at once.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo } from '../lib/by-event.mjs';
-import { ask, collect, connect, refusal } from '../lib/client.mjs';
-import { as, history, say, uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { isChat, isMessage, isUser } from '../lib/shapes.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { as, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { enterBySocketIo } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
+import { isChat, isMessage, isUser } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo } from '../lib/by-event.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { enterBySocketIo } from '../clients/marketplace.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 const UNKNOWN = [NEVER_GIVEN_OUT, 4_000_000_000, '4000000000'];

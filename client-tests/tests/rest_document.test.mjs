@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { enterBySocketIo } from '../lib/by-event.mjs';
-import { madeUp } from '../lib/made-up.mjs';
-import { Description, filled } from '../lib/openapi.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { chance } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { enterBySocketIo } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { chance } from '../harness/random.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { Description, filled } from './rest_document.openapi.mjs';
+import { generateValue } from './rest_document.schema-fuzzer.mjs';
 
 const SEED = Number(process.env.POLYCHAT_SEED ?? 20250301);
 const ROUNDS = 60;
@@ -193,8 +193,8 @@ describe(`${ROUNDS} made-up requests`, () => {
         const queried = (operation.parameters ?? []).filter((each) => each.in === 'query' && dice.below(3) === 0);
         const request = {
           values: dice.below(4) > 0 ? values : strange,
-          query: Object.fromEntries(queried.map((each) => [each.name, madeUp(each.schema, resolve, dice)])),
-          body: schema && madeUp(schema, resolve, dice),
+          query: Object.fromEntries(queried.map((each) => [each.name, generateValue(each.schema, resolve, dice)])),
+          body: schema && generateValue(schema, resolve, dice),
         };
         const answer = await call(host, operation, request);
         assert.ok(answer.status < 500, `${answer.text} answers ${JSON.stringify(request).slice(0, 1000)}`);

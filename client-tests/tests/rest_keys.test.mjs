@@ -2,11 +2,11 @@
 // faster, and another request cannot hide under the same name.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const scope = useScope();
 let server;

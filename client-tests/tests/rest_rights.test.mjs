@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { enterBySocketIo, enterByWebSocket } from '../lib/by-event.mjs';
-import { ask, connect } from '../lib/client.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, tempDir } from '../lib/server.mjs';
-import { SECRET, keyPair, now, pemFile, signed, token, unsigned } from '../lib/tokens.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { enterBySocketIo, enterByWebSocket } from '../clients/marketplace.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { ask, connect } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, tempDir } from '../harness/server.mjs';
+import { SECRET, keyPair, now, pemFile, signed, token, unsigned } from '../harness/tokens.mjs';
 
 const DAY_S = 86_400;
 

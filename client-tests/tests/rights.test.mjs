@@ -2,17 +2,17 @@
 // host application's backend, with tokens; and that without one nobody comes in. REST has its own, rest_rights.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { actor } from '../lib/by-action.mjs';
-import { entered, TRANSPORTS } from '../lib/by-event.mjs';
-import { typist } from '../lib/by-type.mjs';
-import { ask, connect, connectRefused } from '../lib/client.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import { actor } from '../clients/action.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { TRANSPORTS, entered } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connect, connectRefused } from '../clients/socketio.mjs';
+import { typist } from '../clients/type-data.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const scope = useScope();
 let server;

@@ -3,17 +3,17 @@
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { bySocketIo } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, connect, connectRefused, refusal } from '../lib/client.mjs';
-import { chatOf, history, person, say, uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token, unsigned } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { chatOf, history, person, say, uniqueName } from '../clients/fixtures.mjs';
+import { bySocketIo } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { dial, refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token, unsigned } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/events/', '/ws'];

@@ -1,13 +1,13 @@
 // Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { TRANSPORT_LOST, connect, next } from '../lib/client.mjs';
+import { RawClient, RawPolling, eventBody } from '../clients/engineio.mjs';
 import {
   alsoConnected, chatOf, fullHistory, history, numbers, people, say, sayMany, upTo,
-} from '../lib/people.mjs';
-import { RawClient, RawPolling, eventBody } from '../lib/raw.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
+} from '../clients/fixtures.mjs';
+import { TRANSPORT_LOST, connect, next } from '../clients/socketio.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const MOST_MEMORY = 64 * 1024 * 1024;
 const PATIENCE_MS = 60_000;

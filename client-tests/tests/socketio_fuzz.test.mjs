@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
-import { chatOf, heard, numbers, people, person, say, settle, upTo } from '../lib/people.mjs';
-import { RawPolling } from '../lib/raw.mjs';
-import { chance } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
+import { RawPolling } from '../clients/engineio.mjs';
+import { chatOf, heard, numbers, people, person, say, settle, upTo } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { chance } from '../harness/random.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const SEED = Number(process.env.POLYCHAT_FUZZ_SEED ?? 20261122);
 const CONNECTIONS = 150;

@@ -5,8 +5,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { freePort, runToEnd, startServer, storeFile, tempDir } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const OPTIONS = [
   '--listen', '--store', '--auth', '--jwt-secret', '--jwt-keys', '--insecure-open-auth', '--allowed-origins',

@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { ask, connectRefused, refusal } from '../lib/client.mjs';
-import { probe } from '../lib/http.mjs';
 import {
   alsoConnected, chatOf, heard, history, numbers, people, say, sayMany, settle, upTo,
-} from '../lib/people.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { slowDisk } from '../lib/slow-disk.mjs';
-import { lockStore, transactions } from '../lib/store-lock.mjs';
-import { eventually } from '../lib/wait.mjs';
+} from '../clients/fixtures.mjs';
+import { ask, connectRefused, refusal } from '../clients/socketio.mjs';
+import { probe } from '../harness/http.mjs';
+import { slowDisk } from '../harness/preload.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { lockStore, transactions } from '../harness/store-lock.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 /** How long the server asks the store before it says that it is not ready. */
 const READY_MS = 2000;

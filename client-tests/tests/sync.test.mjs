@@ -2,16 +2,15 @@
 // `auth.since` when it connects, or by asking with `sync`.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { NO_CHAT_NAMES, badSyncs } from '../lib/bad-syncs.mjs';
-import { ask, askPlain, collect, connect, connectRefused, exception, refusal } from '../lib/client.mjs';
-import { flow, following } from '../lib/flow.mjs';
 import {
-  alsoConnected, chatOf, history, numbers, people, person, say, sayMany, settle, uniqueName, upTo,
-} from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { hasOnly, isMessage } from '../lib/shapes.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+  alsoConnected, chatOf, flow, following, history, numbers, people, person, say, sayMany, settle, uniqueName, upTo,
+} from '../clients/fixtures.mjs';
+import { ask, askPlain, collect, connect, connectRefused, exception, refusal } from '../clients/socketio.mjs';
+import { NO_CHAT_NAMES, badSyncs } from '../data/bad-requests.mjs';
+import { hasOnly, isMessage } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 const VISITS = 12;

@@ -2,16 +2,15 @@
 // what comes by itself each message once, whatever frame decides what is spoken.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { NO_CHAT_NAMES, badSyncs } from '../lib/bad-syncs.mjs';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { following } from '../lib/flow.mjs';
-import { numbers, uniqueName, upTo } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { PATH, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { following, numbers, uniqueName, upTo } from '../clients/fixtures.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, refusedWith } from '../clients/websocket.mjs';
+import { NO_CHAT_NAMES, badSyncs } from '../data/bad-requests.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const VISITS = 12;
 

@@ -2,11 +2,11 @@
 // or first one and then the other while they come.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { collect, connect } from '../lib/client.mjs';
-import { chatOf, numbers, people, say } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { chatOf, numbers, people, say } from '../clients/fixtures.mjs';
+import { collect, connect } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 const MOST = 20_000;

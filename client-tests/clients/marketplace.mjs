@@ -1,0 +1,263 @@
+// Owns the marketplace dialect on either transport: its connections, the frames that they received, and what a front end
+// shows after these frames.
+import assert from 'node:assert/strict';
+import { connect } from './socketio.mjs';
+import { dial } from './websocket.mjs';
+import { Changes, within } from '../harness/wait.mjs';
+
+export const NAMESPACE = '/events';
+export const PATH = '/ws/events/';
+
+/** What the server says in this dialect; version 2 of the client knows no way to listen to everything. */
+const SAID = ['initial_data', 'chat_updates', 'chat_unread', 'history', 'debug_info', 'exception'];
+
+/** A connection that keeps what it is told, in order, as `{event, data}`. */
+class Visitor {
+  #news = new Changes();
+  #taken = 0;
+
+  constructor(user, over) {
+    this.user = user;
+    this.over = over;
+    this.frames = [];
+    this.ended = undefined;
+  }
+
+  hear(frame) {
+    this.frames.push(frame);
+    this.#news.happened();
+  }
+
+  end(why) {
+    this.ended = why;
+    this.#news.happened();
+  }
+
+  get name() { return `${this.user.externalUserId} (${this.over})`; }
+
+  /** Waits until `check` says something truthy about this connection: that. */
+  until(check, what, ms) {
+    const told = () => `${this.name}: ${what}; it was told ${JSON.stringify(this.frames.slice(-3)).slice(0, 1500)}`;
+    return this.#news.until(() => check(this) || (this.ended && { ended: this.ended }), told, ms).then((answer) => {
+      if (answer.ended) throw new Error(`${this.name}: the connection ended (${answer.ended}) before ${what}`);
+      return answer;
+    });
+  }
+
+  /** The next `count` frames that were not taken yet. */
+  async take(count = 1) {
+    const from = this.#taken;
+    this.#taken += count;
+    await this.until(() => this.frames.length >= from + count, `frame ${from + count}`);
+    return this.frames.slice(from, from + count);
+  }
+
+  /** The body of the next frame, which must have this name. */
+  async next(event) {
+    const [frame] = await this.take();
+    if (frame.event !== event) throw new Error(`${this.name}: ${JSON.stringify(frame)} instead of ${event}`);
+    return frame.data;
+  }
+
+  /** What came and was not taken; it is taken now. */
+  takeRest() {
+    const rest = this.frames.slice(this.#taken);
+    this.#taken = this.frames.length;
+    return rest;
+  }
+
+  /** The first frame from the `from`-th on, past or to come, that fits. */
+  first(fits, what, from = 0) {
+    return this.until(() => this.frames.slice(from).find(fits), what);
+  }
+}
+
+/** On Socket.IO: a request has an acknowledgement, too. */
+class SocketVisitor extends Visitor {
+  constructor(user, socket) {
+    super(user, 'Socket.IO');
+    this.socket = socket;
+    for (const event of SAID) socket.on(event, (data) => this.hear({ event, data }));
+    socket.on('disconnect', (reason) => this.end(reason));
+    socket.on('connect', () => this.end(undefined)); // it may have come back
+  }
+
+  tell(event, data) { this.socket.emit(event, data); }
+
+  /** The one argument of the acknowledgement. */
+  async ask(event, ...bodies) {
+    const answered = new Promise((resolve) => {
+      this.socket.emit(event, ...bodies, (...answer) => resolve(answer));
+    });
+    const answer = await within(answered, () => `${this.name}: the acknowledgement of ${event}`);
+    if (answer.length !== 1) throw new Error(`${event} was acknowledged with ${answer.length} arguments`);
+    return answer[0];
+  }
+
+  close() { this.socket.close(); }
+}
+
+class RawVisitor extends Visitor {
+  constructor(user, wire) {
+    super(user, 'WebSocket');
+    this.wire = wire;
+    wire.listen((frame) => this.hear(frame));
+    wire.closed.then(({ code, reason }) => this.end(`${code} ${reason}`));
+  }
+
+  tell(event, data) { this.wire.send({ event, data }); }
+
+  close() { return this.wire.close(); }
+}
+
+const tokenOf = (user) => user.token ?? user.externalUserId;
+
+/** Hears a socket that has not connected yet. */
+export const hearing = (user, socket) => new SocketVisitor(user, socket);
+
+/**
+ * Where a token stands: version 2 of the client knows no `auth`, and takes a query for a part of the namespace's name
+ * unless it is given to the connection.
+ */
+function credentials(user, { client, namedIn }) {
+  const token = tokenOf(user);
+  if (namedIn === 'query') return { query: { token } };
+  const extraHeaders = { authorization: `Bearer ${token}` };
+  const everywhere = { polling: { extraHeaders }, websocket: { extraHeaders } };
+  return client === 2 ? { transportOptions: everywhere } : { auth: { token } };
+}
+
+/** A connection of this user over Socket.IO; its first frame may not have come yet. */
+export async function bySocketIo(owner, server, user, { namedIn, ...options } = {}) {
+  let visitor;
+  const address = namedIn === 'query' ? [server.url, { namespace: NAMESPACE }] : [`${server.url}${NAMESPACE}`, {}];
+  await connect(owner, address[0], {
+    ...address[1], ...credentials(user, { ...options, namedIn }), ...options,
+    opened: (socket) => { visitor = hearing(user, socket); },
+  });
+  return visitor;
+}
+
+/** A connection of this user over the raw WebSocket. */
+export async function byWebSocket(owner, server, user, { path = PATH, ...options } = {}) {
+  let visitor;
+  await dial(owner, server, path, {
+    token: tokenOf(user), ...options, opened: (wire) => { visitor = new RawVisitor(user, wire); },
+  });
+  return visitor;
+}
+
+export const TRANSPORTS = { 'Socket.IO': bySocketIo, 'the raw WebSocket': byWebSocket };
+
+/** A connection that has been told what it begins with: `initial`. */
+export async function entered(connecting) {
+  const visitor = await connecting;
+  visitor.initial = await visitor.next('initial_data');
+  return visitor;
+}
+
+export const enterBySocketIo = (...args) => entered(bySocketIo(...args));
+export const enterByWebSocket = (...args) => entered(byWebSocket(...args));
+
+let asked = 0;
+
+/**
+ * Everything that this connection asked before is answered, and what it was told because of that has come: a request
+ * that must fail is answered. The frames before that answer that were not taken are returned and taken.
+ */
+export async function settled(visitor) {
+  const event = `no_such_event_${++asked}`;
+  visitor.tell(event, {});
+  await visitor.first((frame) => frame.event === 'debug_info' && frame.data.event === event, `the refusal of ${event}`);
+  return visitor.takeRest().filter((frame) => frame.data?.event !== event);
+}
+
+/**
+ * What a front end shows of one connection: its chats, from `initial_data` and all frames since. It trusts every frame,
+ * and fails where frames of one connection contradict each other.
+ */
+class FrontEnd {
+  #visitor;
+  #seen = 0;
+
+  constructor(visitor) {
+    this.#visitor = visitor;
+    this.chats = new Map();
+    this.events = new Map();
+  }
+
+  /** Catches up with what came; it is safe to ask at any time. */
+  get shown() {
+    for (; this.#seen < this.#visitor.frames.length; this.#seen++) {
+      const { event, data } = this.#visitor.frames[this.#seen];
+      this[`on_${event}`]?.(data);
+    }
+    return this.chats;
+  }
+
+  #complain(what, data) {
+    assert.fail(`${this.#visitor.name}: ${what}: ${JSON.stringify(data).slice(0, 500)}`);
+  }
+
+  on_initial_data(entries) {
+    if (this.#seen > 0) this.#complain('initial_data came late, or twice', entries);
+    for (const { event, eventOwnerId, chats } of entries) {
+      if (this.events.has(event.id)) this.#complain('an event stands there twice', event);
+      this.events.set(event.id, { ...event, eventOwnerId });
+      for (const chat of chats) {
+        if (this.chats.has(chat.chatId)) this.#complain('a chat stands there twice', chat);
+        this.#inOrder(chat.messages);
+        this.chats.set(chat.chatId, { ...chat, event: event.id });
+      }
+    }
+  }
+
+  on_chat_updates(update) {
+    if (this.#seen === 0) this.#complain('chat_updates came before initial_data', update);
+    const { event, eventOwnerId, chatId, messages, ...rest } = update;
+    this.events.set(event.id, { ...event, eventOwnerId });
+    const before = this.chats.get(chatId)?.messages ?? [];
+    const expected = (before.at(-1)?.messageId ?? 0) + 1;
+    if (messages.length > 0 && messages[0].messageId !== expected) {
+      this.#complain(`message ${messages[0].messageId} came where ${expected} should have`, update);
+    }
+    this.#inOrder(messages);
+    this.chats.set(chatId, { chatId, ...rest, event: event.id, messages: [...before, ...messages] });
+  }
+
+  on_chat_unread({ chatId, myUnreadCount, interlocutorUnreadCount }) {
+    const chat = this.chats.get(chatId);
+    if (!chat) this.#complain('chat_unread is about an unknown chat', chatId);
+    Object.assign(chat, { myUnreadCount, interlocutorUnreadCount });
+  }
+
+  on_history({ chatId, messages }) {
+    const chat = this.chats.get(chatId);
+    this.#inOrder(messages);
+    const known = chat.messages[0]?.messageId ?? 1;
+    chat.messages = [...messages.filter(({ messageId }) => messageId < known), ...chat.messages];
+  }
+
+  #inOrder(messages) {
+    for (let index = 1; index < messages.length; index++) {
+      if (messages[index].messageId !== messages[index - 1].messageId + 1) {
+        this.#complain('messages are not in order', messages);
+      }
+    }
+  }
+
+  /** The newest message's number in a chat, 0 without one. */
+  head(chatId) { return this.shown.get(chatId)?.messages.at(-1)?.messageId ?? 0; }
+
+  /** `[mine, the interlocutor's]`: how many messages of a chat are unread. */
+  counts(chatId) {
+    const chat = this.shown.get(chatId);
+    return chat && [chat.myUnreadCount, chat.interlocutorUnreadCount];
+  }
+}
+
+/** The front end of a connection, made once. */
+export function screen(visitor) {
+  visitor.screen ??= new FrontEnd(visitor);
+  return visitor.screen;
+}
