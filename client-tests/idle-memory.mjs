@@ -1,3 +1,4 @@
+// @ts-check
 // Owns one measurement: how much memory the server holds for each connection that is open and silent. It takes no
 // part in the tests: `POLYCHAT_BIN=… node idle-memory.mjs [connections]`, with a release build.
 import { RawClient } from './clients/engineio.mjs';

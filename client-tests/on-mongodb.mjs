@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the run of the tests on the other store: each server gets a database of its own in one replica set. Tests that
 // are about the SQLite file itself, or bring a mongod of their own, stay out, and those of faults but two.
 import { spawn } from 'node:child_process';

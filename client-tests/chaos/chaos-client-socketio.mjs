@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the clients under faults of the dialects on Socket.IO. The official client reconnects without help.
 import { ANSWER_MS, ChaosClient, MarketplaceChaosClient, Writer } from './chaos-client.mjs';
 import { fullHistory } from '../clients/fixtures.mjs';

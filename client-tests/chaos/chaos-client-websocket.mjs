@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the clients under faults of the dialects on the raw WebSocket, and how such a client reconnects.
 import { setTimeout } from 'node:timers/promises';
 import { ChaosClient, MarketplaceChaosClient } from './chaos-client.mjs';

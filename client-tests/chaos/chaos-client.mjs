@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the part of a client under faults that does not depend on the transport: it sends with retries, reconnects, catches
 // up with the messages that it missed, and records every message that it received.
 import assert from 'node:assert/strict';
@@ -16,10 +17,7 @@ const CATCH_UP_RETRY_MS = 100;
 
 const PATIENCE_MS = 60_000;
 
-/**
- * Sends messages into one chat and records the outcome of each attempt. A subclass implements `deliver(sent)`: the
- * server's answer, or nothing if none came; and `connected`.
- */
+/** Sends messages into one chat and records the outcome of each attempt. A subclass implements `deliver`, `connected`. */
 export class Writer {
   #ledger;
   #room;
@@ -30,6 +28,12 @@ export class Writer {
     this.#room = room;
     this.name = name;
   }
+
+  /** Whether messages can be sent now. @returns {boolean} */
+  get connected() { throw new Error(`${this.name} has no connection`); }
+
+  /** Sends a message once: the server's answer, or nothing if none came. @returns {Promise<any>} */
+  deliver(_sent) { throw new Error(`${this.name} cannot send`); }
 
   /** One attempt: the answer, or nothing if none came. */
   async attempt(sent) {
@@ -92,9 +96,8 @@ class Session {
 }
 
 /**
- * A dialect's subclass connects in `open()` and calls `onConnected()` and `onDisconnected()`. It implements
- * `deliver(sent)`, `missedAfter(seq)` (all messages after that seq) and `history()` (all messages that the dialect
- * returns). The latter two reject if there is no answer.
+ * A dialect's subclass connects in `open()`, calls `onConnected()` and `onDisconnected()`, and implements `deliver`,
+ * `missedAfter` and `history`. The latter two reject if there is no answer.
  */
 export class ChaosClient extends Writer {
   #received = new Map();
@@ -115,6 +118,15 @@ export class ChaosClient extends Writer {
     this.closed = false;
     owner.after(() => this.close());
   }
+
+  /** Connects, and reconnects whenever the connection is lost. @returns {Promise<void>} */
+  open() { throw new Error(`${this.name} cannot connect`); }
+
+  /** All messages after a seq. @returns {Promise<any[]>} */
+  missedAfter(_seq) { throw new Error(`${this.name} cannot catch up`); }
+
+  /** All messages that the dialect returns. @returns {Promise<any[]>} */
+  history() { throw new Error(`${this.name} has no history`); }
 
   /** The owner of the current connection; `dropConnection()` ends everything registered here. */
   get connectionOwner() { return { after: (cleanup) => this.#cleanups.push(cleanup) }; }
@@ -195,7 +207,7 @@ export class ChaosClient extends Writer {
   wasRetried(client_id) { return this.#attempts.get(client_id) > 1; }
 
   /** Whether the dialect does not deliver this message live to this client. */
-  isNotDelivered() { return false; }
+  isNotDelivered(_message) { return false; }
 
   /** In the end: every message once, in order, the same as in the history. */
   assertComplete(history) {
@@ -223,7 +235,7 @@ export class ChaosClient extends Writer {
 
 /**
  * The marketplace dialect on either transport: `initial_data` gives the seq at which a connection begins, and no message
- * is delivered twice. A subclass implements `page(body)`, the answer to `load_history`.
+ * is delivered twice. A subclass implements `page`.
  */
 export class MarketplaceChaosClient extends ChaosClient {
   #initial = [];
@@ -250,6 +262,9 @@ export class MarketplaceChaosClient extends ChaosClient {
     else this.session?.receive(message);
     this.head = Math.max(this.head, message.seq);
   }
+
+  /** The answer to `load_history`. @returns {Promise<any>} */
+  page(_body) { throw new Error(`${this.name} has no history`); }
 
   body({ msg, client_id }) { return { chatId: this.chat.chatId, message: { text: msg, client_id } }; }
 

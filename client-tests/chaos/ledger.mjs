@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the record of every message that was sent and of its outcome, for tests that end servers under load.
 import assert from 'node:assert/strict';
 import { Changes } from '../harness/wait.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns a TCP proxy in front of a server that breaks connections in each of the ways networks do, whatever the protocol.
 import { connect, createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
@@ -65,12 +66,13 @@ class Proxy {
 
   async listen(owner) {
     const listener = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
-    await new Promise((resolve, reject) => { listener.once('error', reject).listen(0, '127.0.0.1', resolve); });
+    await new Promise((resolve, reject) => { listener.once('error', reject).listen(0, '127.0.0.1', () => resolve(undefined)); });
     owner.after(() => {
       listener.close();
       for (const connection of this.#connections) connection.reset();
     });
-    this.url = `http://127.0.0.1:${listener.address().port}`;
+    const { port } = /** @type {import('node:net').AddressInfo} */ (listener.address());
+    this.url = `http://127.0.0.1:${port}`;
     return this;
   }
 

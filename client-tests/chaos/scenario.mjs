@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the scenarios in which faults are tried, and the final comparison with the ledger: a population of clients of all
 // dialects in chats about events, or plain writers of the event-name dialect in shared chats.
 import assert from 'node:assert/strict';
@@ -79,7 +80,9 @@ async function inBatches(all, width, work) {
 export async function startPopulation(owner, server, ledger, { chats: count, dialects = Object.keys(DIALECT_CLIENTS), ...more }) {
   const { endpoint = () => server, silent = () => false } = more;
   const backend = new Backend(server);
-  const [chats, clients, backends] = [[], [], []];
+  const chats = [];
+  const clients = [];
+  const backends = [];
   for (let number = 0; number < count; number++) {
     const sides = [await backend.user('owner'), await backend.user('guest')];
     const chat = await backend.eventChat(await backend.event(sides[0]), sides[1]);

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns Socket.IO spoken by hand, for what the official client would never do: stall, hurry, send rubbish.
 import { WebSocket } from 'ws';
 import { Changes } from '../harness/wait.mjs';
@@ -26,14 +27,19 @@ const introduction = ({ externalUserId }) => (
 );
 
 /**
- * A websocket that answers the handshake and pings, and hands every other packet to `onPacket`, which is
- * called with PACKET.connect itself the very moment the server's CONNECT arrives.
+ * A WebSocket that answers the handshake and pings, and passes every other packet to `onPacket`, which is called with
+ * PACKET.connect itself the moment the server's CONNECT arrives.
  */
 export class RawClient {
   #socket;
   #onPacket;
   #arrivals = new Changes();
 
+  /**
+   * @param {import('../harness/scope.mjs').Owner} owner
+   * @param {string} url
+   * @param {(packet: string, client: RawClient) => void} onPacket
+   */
   constructor(owner, url, onPacket = () => {}) {
     this.#onPacket = onPacket;
     this.received = [];

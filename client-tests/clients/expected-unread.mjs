@@ -1,3 +1,4 @@
+// @ts-check
 // Owns how things really stand in an event's chat, worked out from its stored messages and from what was asked to be
 // read, and the comparison of what connections show with that.
 import assert from 'node:assert/strict';
@@ -22,7 +23,7 @@ export function unreadCounts(messages, { owner, guest }, read = {}) {
 
 /** `[mine, the interlocutor's]` as a user has to see them. */
 export function countsFor(user, unread) {
-  const other = Object.keys(unread).find((id) => id !== user.id);
+  const [other] = Object.keys(unread).filter((id) => id !== user.id);
   return [unread[user.id], unread[other]];
 }
 

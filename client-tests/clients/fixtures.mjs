@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the small talk of the tests: people with a connection, chats between them, and what was said and heard.
 import { ask, collect, connect } from './socketio.mjs';
 

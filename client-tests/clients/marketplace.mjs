@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the marketplace dialect on either transport: its connections, the frames that they received, and what a front end
 // shows after these frames.
 import assert from 'node:assert/strict';
@@ -21,6 +22,10 @@ class Visitor {
     this.over = over;
     this.frames = [];
     this.ended = undefined;
+    /** The body of `initial_data`, once it has come. @type {any} */
+    this.initial = undefined;
+    /** What a front end shows. @type {FrontEnd | undefined} */
+    this.screen = undefined;
   }
 
   hear(frame) {
@@ -127,18 +132,32 @@ function credentials(user, { client, namedIn }) {
   return client === 2 ? { transportOptions: everywhere } : { auth: { token } };
 }
 
-/** A connection of this user over Socket.IO; its first frame may not have come yet. */
+/**
+ * A connection of this user over Socket.IO; its first frame may not have come yet.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {{ url: string }} server
+ * @param {{ externalUserId?: string, token?: string }} user
+ * @param {import('./socketio.mjs').ClientOptions & { namedIn?: 'query' }} options
+ * @returns {Promise<SocketVisitor>}
+ */
 export async function bySocketIo(owner, server, user, { namedIn, ...options } = {}) {
   let visitor;
-  const address = namedIn === 'query' ? [server.url, { namespace: NAMESPACE }] : [`${server.url}${NAMESPACE}`, {}];
-  await connect(owner, address[0], {
-    ...address[1], ...credentials(user, { ...options, namedIn }), ...options,
+  const byName = namedIn === 'query';
+  await connect(owner, byName ? server.url : `${server.url}${NAMESPACE}`, {
+    ...(byName && { namespace: NAMESPACE }), ...credentials(user, { client: options.client, namedIn }), ...options,
     opened: (socket) => { visitor = hearing(user, socket); },
   });
   return visitor;
 }
 
-/** A connection of this user over the raw WebSocket. */
+/**
+ * A connection of this user over the raw WebSocket.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {{ url: string }} server
+ * @param {{ externalUserId?: string, token?: string }} user
+ * @param {import('./websocket.mjs').DialOptions & { path?: string }} options
+ * @returns {Promise<RawVisitor>}
+ */
 export async function byWebSocket(owner, server, user, { path = PATH, ...options } = {}) {
   let visitor;
   await dial(owner, server, path, {
@@ -149,14 +168,21 @@ export async function byWebSocket(owner, server, user, { path = PATH, ...options
 
 export const TRANSPORTS = { 'Socket.IO': bySocketIo, 'the raw WebSocket': byWebSocket };
 
-/** A connection that has been told what it begins with: `initial`. */
+/**
+ * A connection that has received what it begins with: `initial`.
+ * @template {Visitor | Promise<Visitor>} T
+ * @param {T} connecting
+ * @returns {Promise<Awaited<T>>}
+ */
 export async function entered(connecting) {
   const visitor = await connecting;
   visitor.initial = await visitor.next('initial_data');
   return visitor;
 }
 
+/** @param {Parameters<typeof bySocketIo>} args */
 export const enterBySocketIo = (...args) => entered(bySocketIo(...args));
+/** @param {Parameters<typeof byWebSocket>} args */
 export const enterByWebSocket = (...args) => entered(byWebSocket(...args));
 
 let asked = 0;

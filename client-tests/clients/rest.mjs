@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the REST API of the host application's backend: how it is called, and what the tests make with it.
 import assert from 'node:assert/strict';
 import { uniqueName } from './fixtures.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the official clients: connecting, asking with and without acknowledgement, collecting events.
 import { io as io4 } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
@@ -9,8 +10,21 @@ export const TRANSPORT_LOST = /^transport (close|error)$/;
 const LIBRARIES = { 2: io2, 4: io4 };
 
 /**
- * A client that has not connected yet; it ends with its owner. `opened` sees it before anything is said. With a
- * `namespace` of its own the options, a query among them, are those of the connection and not of the namespace.
+ * The options of the official client, and: its major version (4 unless it is 2), `opened`, which is called with the
+ * socket before it connects, and a `namespace` for which the options, a query among them, are those of the connection and
+ * not of the namespace.
+ * @typedef {{
+ *   client?: number, opened?: (socket: any) => void, namespace?: string, auth?: any, query?: object,
+ *   transports?: string[], extraHeaders?: object, [option: string]: any,
+ * }} ClientOptions
+ */
+
+/**
+ * A client that has not connected yet; it ends with its owner.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {string} url
+ * @param {ClientOptions} options
+ * @returns {any} a socket of either library, whose types differ
  */
 function open(owner, url, { client = 4, opened, namespace, ...options }) {
   const all = { forceNew: true, reconnection: false, transports: ['websocket'], ...options };
@@ -29,7 +43,12 @@ function refusalOf(socket) {
   });
 }
 
-/** A connected client of version 4, or of version 2 with `client: 2`. */
+/**
+ * A connected client of version 4, or of version 2 with `client: 2`.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {string} url
+ * @param {ClientOptions} options
+ */
 export async function connect(owner, url, options = {}) {
   const socket = open(owner, url, options);
   const connected = new Promise((resolve) => { socket.once('connect', resolve); });
@@ -41,7 +60,12 @@ export async function connect(owner, url, options = {}) {
   return socket;
 }
 
-/** The error with which a connection is refused. */
+/**
+ * The error with which a connection is refused.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {string} url
+ * @param {ClientOptions} options
+ */
 export async function connectRefused(owner, url, options = {}) {
   const socket = open(owner, url, options);
   const connected = new Promise((resolve) => { socket.once('connect', resolve); }).then(() => {
@@ -109,7 +133,15 @@ export async function exception(socket, event, ...args) {
   return body;
 }
 
-/** A growing array of an event's bodies; `.until(n)` waits for the n-th. */
+/**
+ * The bodies of an event, as they come; `until(n)` waits for the n-th.
+ * @typedef {any[] & { until: (count: number, ms?: number) => Promise<boolean> }} Inbox
+ */
+
+/**
+ * Collects the bodies of an event.
+ * @returns {Inbox}
+ */
 export function collect(socket, event) {
   const bodies = [];
   const arrivals = new Changes();
@@ -120,5 +152,5 @@ export function collect(socket, event) {
   const until = (count, ms) => (
     arrivals.until(() => bodies.length >= count, () => `'${event}' number ${count} (so far ${bodies.length})`, ms)
   );
-  return Object.defineProperty(bodies, 'until', { value: until });
+  return /** @type {Inbox} */ (Object.defineProperty(bodies, 'until', { value: until }));
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns how the type dialect is spoken: its people, its requests, and the exact form of its frames.
 import assert from 'node:assert/strict';
 import { uniqueName } from './fixtures.mjs';

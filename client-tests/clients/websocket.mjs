@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the raw WebSocket: dialling with a token, frames in and out as they are, how a connection ends.
 import { WebSocket } from 'ws';
 import { Changes, within } from '../harness/wait.mjs';
@@ -5,6 +6,17 @@ import { Changes, within } from '../harness/wait.mjs';
 /** The paths of the raw dialects. */
 export const PATH = { action: '/ws/chat/room/', type: '/ws/chats/', either: '/ws' };
 
+/**
+ * How a connection is opened: `token` and `query` are parameters of the address.
+ * @typedef {{ token?: string, query?: Record<string, string>, headers?: Record<string, string> }} DialOptions
+ */
+
+/**
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {{ url: string }} server
+ * @param {string} path
+ * @param {DialOptions} options
+ */
 function open(owner, { url }, path, { token, query = {}, headers = {} }) {
   const parameters = new URLSearchParams({ ...(token !== undefined && { token }), ...query });
   const search = parameters.size > 0 ? `?${parameters}` : '';
@@ -21,6 +33,7 @@ export class Wire {
   #socket;
   #arrivals = new Changes();
   #taken = 0;
+  /** @type {(frame: any) => void} */
   #listener = () => {};
 
   constructor(socket) {
@@ -125,7 +138,13 @@ export class Wire {
   end(ms) { return within(this.closed, () => 'the end of the connection', ms); }
 }
 
-/** A connection; the options are `token`, `query` and `headers`. `opened` sees it before anything is said. */
+/**
+ * An open connection; `opened` is called with it before it is open.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {{ url: string }} server
+ * @param {string} path
+ * @param {DialOptions & { opened?: (wire: Wire) => void }} options
+ */
 export async function dial(owner, server, path, { opened: seen, ...options } = {}) {
   const socket = open(owner, server, path, options);
   const wire = new Wire(socket);
@@ -137,7 +156,14 @@ export async function dial(owner, server, path, { opened: seen, ...options } = {
   return wire;
 }
 
-/** The HTTP answer with which a connection is refused before it is one: `status`, `headers`, `body`. */
+/**
+ * The HTTP answer with which a connection is refused before it is one: `status`, `headers`, `body`.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {{ url: string }} server
+ * @param {string} path
+ * @param {DialOptions} options
+ * @returns {Promise<{ status: number, headers: import('node:http').IncomingHttpHeaders, body: string }>}
+ */
 export function refusal(owner, server, path, options = {}) {
   const socket = open(owner, server, path, options);
   const answered = new Promise((resolve, reject) => {
@@ -151,5 +177,8 @@ export function refusal(owner, server, path, options = {}) {
   return within(answered, () => `a refusal of ${path}`);
 }
 
-/** Only its status. */
+/**
+ * Only its status.
+ * @param {Parameters<typeof refusal>} args
+ */
 export const refusedWith = async (...args) => (await refusal(...args)).status;

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the tables of frames that the raw dialects must refuse: what is wrong, the text sent, the answer to expect.
 
 const NEVER_GIVEN_OUT = 4_000_000_000;

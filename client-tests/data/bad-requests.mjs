@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the tables of requests that must be refused: those of the event-name dialect (what is wrong, the arguments, the
 // expected error), and those of `sync`, which are the same in every dialect.
 

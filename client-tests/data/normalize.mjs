@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the common form of a message (seq, text, time) to which each dialect's form is normalised for comparison, and the
 // integer ids of messages: which chat and which seq an id stands for.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the exact form of what the server answers: which fields, of which type and format.
 import assert from 'node:assert/strict';
 

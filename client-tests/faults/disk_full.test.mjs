@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about a disk that fills up under SQLite: sends are refused, what was acknowledged stays and is read, the
 // server says how it is, and goes on by itself once there is space again.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise for clients on bad networks: however their connections are broken while messages flow, each of them ends
 // with every message, once and in order.
 import assert from 'node:assert/strict';

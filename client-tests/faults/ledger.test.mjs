@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the central promise under murder: people of all dialects write into shared chats, each message again until it is
 // acknowledged, while the server (and the database) is killed at random moments and started again on the same store.
 import assert from 'node:assert/strict';
@@ -12,7 +13,7 @@ const PATIENCE_MS = 60_000;
 const CHATS = 2;
 
 /** Kills whoever `victims` names, one at random each time, and brings everything back; then all that was said is compared. */
-async function murder(t, store, { kills, victims = [] }) {
+async function murder(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
   const chance = dice(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', store];
   let server = await startServer(t, args);

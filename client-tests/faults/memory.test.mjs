@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about memory: when everybody has left, the server is as small as before they came, however often they
 // come, chat in all dialects, and leave.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about everybody coming back at once: the server is killed with many connected and messages in flight,
 // and all of them catch up, while it goes on saying that it is well. How long that takes is told, not judged.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns HTTP asked on a connection of its own: no earlier request has prepared the way.
 import { get } from 'node:http';
 import { within } from './wait.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the reading of figures: a strict parser of the OpenMetrics text, and the difference between two scrapes.
 import assert from 'node:assert/strict';
 import { within } from './wait.mjs';
@@ -110,7 +111,7 @@ export class Figures {
 
 /** The answer to a scrape, whatever it is. */
 export async function answerOf(url, token) {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const headers = new Headers(token === undefined ? [] : [['authorization', `Bearer ${token}`]]);
   const response = await within(fetch(url, { headers }), () => `the figures at ${url}`);
   return { status: response.status, type: response.headers.get('content-type'), text: await response.text() };
 }

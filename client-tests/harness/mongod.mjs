@@ -1,3 +1,4 @@
+// @ts-check
 // Owns a mongod of the tests: a replica set of one member in a folder of its own, which ends with its owner.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,7 @@ const START_MS = 60_000;
 
 class Mongod {
   #child;
+  #ended;
 
   constructor(port, folder) {
     this.port = port;
@@ -25,12 +27,12 @@ class Mongod {
       '--wiredTigerCacheSizeGB', '0.25', '--setParameter', 'diagnosticDataCollectionEnabled=false', '--quiet',
     ], { stdio: 'ignore' });
     this.#child = child;
-    child.ended = new Promise((resolve, reject) => {
+    this.#ended = new Promise((resolve, reject) => {
       child.once('exit', resolve);
       child.once('error', ({ message }) => reject(new Error(`cannot run ${BINARY} (make mongod): ${message}`)));
     });
     process.once('exit', () => child.kill('SIGKILL'));
-    await Promise.race([this.#writable(), child.ended.then(() => { throw new Error('the mongod ended at once'); })]);
+    await Promise.race([this.#writable(), this.#ended.then(() => { throw new Error('the mongod ended at once'); })]);
     return this;
   }
 
@@ -55,7 +57,7 @@ class Mongod {
 
   async kill() {
     this.#child.kill('SIGKILL');
-    await within(this.#child.ended, () => 'the end of the mongod');
+    await within(this.#ended, () => 'the end of the mongod');
   }
 }
 

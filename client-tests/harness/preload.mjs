@@ -1,3 +1,4 @@
+// @ts-check
 // Owns faults of the operating system: C libraries loaded before all others into the process under test. A disk that
 // confirms nothing for a while, a disk without space, and a wall clock that is set.
 import { execFileSync } from 'node:child_process';

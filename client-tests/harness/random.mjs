@@ -1,3 +1,4 @@
+// @ts-check
 // Owns repeatable randomness: the same numbers for the same seed; and the size of the fault tests, short or long.
 import { setTimeout } from 'node:timers/promises';
 

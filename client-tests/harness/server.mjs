@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the process under test: starts the binary, waits for its banner, keeps its output, ends it.
 import { spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
@@ -19,7 +20,7 @@ const REPLICA_SET = process.env.POLYCHAT_TEST_MONGODB;
 
 /** A database that nobody has used. */
 function database() {
-  const url = new URL(REPLICA_SET);
+  const url = new URL(/** @type {string} */ (REPLICA_SET));
   url.pathname = `/test-${randomUUID()}`;
   return url.href;
 }
@@ -59,7 +60,12 @@ function launch(args, env) {
   return { child, output, ended };
 }
 
-/** Runs the binary until it ends by itself. */
+/**
+ * Runs the binary until it ends by itself.
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string> }} options
+ * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
+ */
 export async function runToEnd(args, { env = {} } = {}) {
   const { child, output, ended } = launch(args, env);
   try {
@@ -70,7 +76,11 @@ export async function runToEnd(args, { env = {} } = {}) {
   }
 }
 
-class Server {
+/** A process that listens. */
+export class Server {
+  /** The port that it listens on, and its address, once it is ready. */
+  port = 0;
+  url = '';
   #child;
   #output;
   #ended;
@@ -113,7 +123,11 @@ class Server {
   /** Resident memory in bytes: now, and the highest ever. */
   memory() {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    const bytes = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)[1]) * 1024;
+    const bytes = (field) => {
+      const found = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status);
+      if (!found) throw new Error(`/proc/${this.pid}/status has no ${field}`);
+      return Number(found[1]) * 1024;
+    };
     return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
   }
 
@@ -131,6 +145,9 @@ class Server {
  * A listening server that ends with its owner: a test's `t`, or a suite's scope.
  * Unless `args` say otherwise it takes a free port, keeps everything where nobody else does, and lets tests flood it;
  * `bare` leaves even that out.
+ * @param {import('./scope.mjs').Owner} owner
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string>, bare?: boolean }} options
  */
 export async function startServer(owner, args = [], { env = {}, bare = false } = {}) {
   const defaults = bare ? [] : [
@@ -145,16 +162,24 @@ export async function startServer(owner, args = [], { env = {}, bare = false } =
   return server.ready();
 }
 
-/** A directory of its own, gone afterwards. */
+/**
+ * A directory of its own, gone afterwards.
+ * @param {import('./scope.mjs').Owner} owner
+ */
 export async function tempDir(owner) {
   const path = await mkdtemp(join(tmpdir(), 'polychat-test-'));
   owner.after(() => rm(path, { recursive: true, force: true }));
   return path;
 }
 
-/** A store that outlives its server, and does not exist yet: a file, unless the tests are run on a replica set. */
+/**
+ * A store that outlives its server, and does not exist yet: a file, unless the tests are run on a replica set, where it
+ * has no path.
+ * @param {import('./scope.mjs').Owner} owner
+ * @returns {Promise<{ store: string, path: any }>}
+ */
 export async function storeFile(owner) {
-  if (REPLICA_SET) return { store: database() };
+  if (REPLICA_SET) return { store: database(), path: undefined };
   const path = join(await tempDir(owner), 'chat.db');
   return { path, store: `sqlite:${path}` };
 }

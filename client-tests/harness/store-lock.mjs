@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the trouble with the store: somebody else's write lock on its file, and how many transactions it has taken.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';

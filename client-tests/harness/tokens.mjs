@@ -1,3 +1,4 @@
+// @ts-check
 // Owns keys and tokens: what the host application of a chat server would make.
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -11,7 +12,11 @@ const base64url = (value) => Buffer.from(value).toString('base64url');
 
 export const now = () => Math.floor(Date.now() / 1000);
 
-/** A signed token; claims win over the defaults, and `exp: undefined` leaves it out. */
+/**
+ * A signed token; claims win over the defaults, and `exp: undefined` leaves it out.
+ * @param {import('jose').JWTPayload} claims
+ * @param {{ alg: string, key: import('jose').CryptoKey | Uint8Array, kid?: string }} header
+ */
 export function signed(claims, { alg, key, kid }) {
   const all = { exp: now() + 3600, ...claims };
   return new SignJWT(all).setProtectedHeader({ alg, typ: 'JWT', ...(kid && { kid }) }).sign(key);

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns waiting: every promise of the tests has an end, and its failure says what was waited for.
 
 const SAFETY_MS = 10_000;

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about proxies: through each configuration of docs/proxies everything works that works without one.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -90,7 +91,7 @@ for (const name of NAMES) {
       const [anna, boris] = [await type.typist(t, via, 'anna'), await type.typist(t, via, 'boris', { push: true })];
       const chat = await type.chatOf(anna, boris);
       const { id } = await type.say(anna, chat, 'hello');
-      const pushed = await boris.wire.until((frame) => frame.type === 'messageCreated', 'the push');
+      const pushed = await boris.wire.until((each) => each.type === 'messageCreated', 'the push');
       assert.equal(pushed.data.id, id);
     });
 
@@ -165,7 +166,7 @@ for (const name of NAMES) {
         if (request.url === '/seen') seen.push(request.headers['x-forwarded-for']);
         response.end('ok');
       });
-      await new Promise((resolve) => { backend.listen(port, '127.0.0.1', resolve); });
+      await new Promise((resolve) => { backend.listen(port, '127.0.0.1', () => resolve(undefined)); });
       t.after(() => { backend.closeAllConnections(); backend.close(); });
       const front = await startProxy(t, name, port);
       await eventually(async () => await status(`${front.url}/readyz`) === 200, `${name} reaches its backend`);

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about identity: who has a good token is let in as that user, and nobody else is.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about backups: a copy made of the file of a running server, as docs/OPERATIONS.md says, is whole.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

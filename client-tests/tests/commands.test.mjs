@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check says what is wrong
 // before a start does, and health says what a container asks.
 import assert from 'node:assert/strict';
@@ -118,7 +119,7 @@ describe('polychat check', () => {
   test('takes the store from MONGODB_URI if nothing else names one, and never prints a password', async () => {
     const port = await freePort();
     const url = `mongodb://anna:s3cret@127.0.0.1:${port}/chat?replicaSet=rs0&serverSelectionTimeoutMS=500`;
-    for (const [args, env] of [[['check'], { MONGODB_URI: url }], [['check', '--store', url], {}]]) {
+    for (const { args, env } of [{ args: ['check'], env: { MONGODB_URI: url } }, { args: ['check', '--store', url], env: {} }]) {
       const result = await runToEnd(args, { env });
       await assertRefused(result, new RegExp(`127\\.0\\.0\\.1:${port}`));
       assert.doesNotMatch(result.stdout + result.stderr, /s3cret/);

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that every official client can hold a conversation: each event of the dialect, with an
 // acknowledgement and without, over each transport, in exactly the promised form.
 import assert from 'node:assert/strict';

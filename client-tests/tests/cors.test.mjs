@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about browsers: pages of any origin where everybody is trusted, else only of the allowed ones.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

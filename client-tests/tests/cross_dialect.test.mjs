@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that all dialects are views of the same chats: what is said, joined, left, read and changed in
 // one shows at once in the others.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the central promise: what is acknowledged is never lost, however the server ends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

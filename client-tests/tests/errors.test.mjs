@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a bad request gets the error that it deserves, and harms nothing and nobody.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

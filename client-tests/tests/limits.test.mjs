@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

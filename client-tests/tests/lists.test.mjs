@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that lists tell all that is there, in order, and in pieces of the size that was asked for.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that malformed frames, hundreds on one connection, have one answer each, an error, in every dialect,
 // and that the connection goes on.
 import assert from 'node:assert/strict';
@@ -79,12 +80,14 @@ test('in the marketplace dialect', async (t) => {
   assert.deepEqual(await settled(visitor), []);
 });
 
+/** @type {[string, object][]} */
 const marketplace = [
   ['send_message', { chatId: ID, message: { text: 'hello', photos: ['a'], attachedPhotos: ['b'], client_id: 'c' } }],
   ['read_messages', { chatId: ID, lastReadedMessageId: '1' }], ['load_history', { chatId: ID, lastMessageId: 3 }],
   ['request_access', { eventId: 1, message: 'May I?' }], ['grant_access', { chatId: ID, granted: true }],
 ];
 
+/** By dialect: the namespace with its comma, and the events. @type {Record<string, [string, string[]]>} */
 const NAMES = {
   'event-name': ['', ['create-user', 'create-chat', 'list-chats', 'list-messages', 'new-message']],
   marketplace: ['/events,', marketplace.map(([event]) => event)],

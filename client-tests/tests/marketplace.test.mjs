@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the life of a marketplace event, played through by its owner and a guest with two connections each, one on
 // Socket.IO and one on the raw WebSocket: after every step each of the four is told the same things, and nothing else,
 // and each shows the exact counts.
@@ -42,7 +43,7 @@ const inCommon = ({ id, name, iconsUUIDs, location, dateFromS, dateToS }) => (
 );
 
 /** An update as one side has to be told it. */
-const updateFor = (visitor, { messages = [], asked, granted, ofOwner, ofGuest }) => {
+const updateFor = (visitor, { messages = /** @type {object[]} */ ([]), asked, granted, ofOwner, ofGuest }) => {
   const [mine, other, interlocutor] = owner.includes(visitor)
     ? [ofOwner, ofGuest, { id: gleb.pk, name: 'Gleb', imageUUID: null }]
     : [ofGuest, ofOwner, { id: olga.pk, name: 'Olga', imageUUID: 'picture-of-olga' }];

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that an answer to one connection never leaves it with counts that are no longer so: requests that
 // change nothing are answered while messages and readings come, and at rest the last thing told is the truth.
 import assert from 'node:assert/strict';

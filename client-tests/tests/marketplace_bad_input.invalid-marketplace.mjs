@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the table of marketplace requests that must be refused: what is wrong, event, body, and the error to expect.
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that whatever a visitor of the marketplace asks for wrongly is refused with one `debug_info` that
 // says what is wrong (and in the acknowledgement, where there is one), changes nothing, is noticed by nobody, and
 // leaves the connection usable.
@@ -163,6 +164,7 @@ test('an error calls the field as the marketplace calls it, not as another diale
   const { gleb, chatId, next } = await scene();
   const visitor = await enterByWebSocket(t, server, gleb);
   const endless = 'x'.repeat(maxMessageBytes + 1);
+  /** @type {[string, object, string, RegExp][]} */
   const requests = [
     ['request_access', { eventId: next.id, message: '' }, 'invalid', /^message/],
     ['request_access', { eventId: next.id, message: endless }, 'too_large', /^message/],

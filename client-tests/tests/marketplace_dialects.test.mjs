@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a marketplace chat is a chat like any other: what is said, shown and read there is so in the
 // other three dialects at once, and what happens there shows in the marketplace, counts included.
 import assert from 'node:assert/strict';

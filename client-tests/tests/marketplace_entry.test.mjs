@@ -1,3 +1,4 @@
+// @ts-check
 // Owns how one comes into the marketplace: with a token that is checked, at which addresses, and how a connection to
 // `/ws` becomes one; what a service may do there, and what a user's own rights are.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that there is no gap and no double between what a user begins with and what comes live, however
 // many write meanwhile, and that counts are exact on every connection once all is quiet, however reading, writing,
 // deciding and connecting overlapped. What is random follows from the seed in the test's name.

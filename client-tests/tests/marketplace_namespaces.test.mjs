@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the marketplace as a namespace of Socket.IO: beside the chat's namespace on one connection, with clients of
 // version 2, and with packets that no client would send.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the samples of the marketplace's own document (its comments taken out), and the comparison with them.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the comparison with the JSON of the marketplace's own document: every frame it shows is sent with these keys,
 // every request it shows is understood as it stands there, on both transports.
 import assert from 'node:assert/strict';

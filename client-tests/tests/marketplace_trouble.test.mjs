@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the marketplace in trouble: requests that race, a store that does not answer, restarts, much to begin with.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

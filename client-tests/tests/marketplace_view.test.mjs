@@ -1,3 +1,4 @@
+// @ts-check
 // Owns what a user of the marketplace begins with: events grouped on the owner's and on the guest's side, the latest
 // activity first, as many messages as are new (at least 20, at most 200), and the history before them to the beginning.
 import assert from 'node:assert/strict';
@@ -131,9 +132,11 @@ test('an event that is deleted takes its chats along: they are not found, and no
   const { chatId } = await host.eventChat(event, gleb);
   const views = [await enterBySocketIo(t, server, olga), await enterByWebSocket(t, server, gleb)];
   await host.ok(204, 'DELETE', `/events/${event.id}`);
+  const requests = {
+    send_message: { message: { text: 'x' } }, load_history: { lastMessageId: 1 }, read_messages: { lastReadedMessageId: 1 },
+  };
   for (const view of views) {
-    for (const [name, body] of [['send_message', { message: { text: 'x' } }], ['load_history', { lastMessageId: 1 }],
-      ['read_messages', { lastReadedMessageId: 1 }]]) {
+    for (const [name, body] of Object.entries(requests)) {
       view.tell(name, { chatId, ...body });
       assert.equal((await view.next('debug_info')).code, 'not_found');
     }

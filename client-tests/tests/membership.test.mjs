@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a chat reaches all its members, each of their connections, and nobody else.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -125,7 +126,7 @@ test('of two tokens the one in auth counts, then the one in the query', async (t
     auth: { token: names[0] }, query: { token: names[1] }, extraHeaders: { authorization: `Bearer ${names[2]}` },
   };
   const { auth, ...withoutAuth } = all;
-  for (const [options, speaker] of [[all, alice], [withoutAuth, bob]]) {
+  for (const { options, speaker } of [{ options: all, speaker: alice }, { options: withoutAuth, speaker: bob }]) {
     const connection = { socket: await connect(t, server.url, options) };
     assert.equal((await say(connection, chat, 'who am I?')).user_id, speaker.id);
   }

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about figures: they say exactly what was done, to those who may know, under documented names.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
 import { Figures, answerOf, scrape } from '../harness/metrics.mjs';
 import { freePort, runToEnd, startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
-import { eventually, within } from '../harness/wait.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const DIALECTS = ['event-name', 'action', 'type', 'marketplace'];
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a MongoDB in trouble costs no acknowledged message: killed, silent, or without a primary while
 // people write, the server stays up and says so, and afterwards everything is there exactly once; nor do two servers on
 // one database.
@@ -92,7 +93,7 @@ test('two servers on one database give one chat one row of numbers, at full spee
   const [stored, again] = [await fullHistory(anna, chat), await fullHistory(boris, chat)];
   assert.deepEqual(again, stored);
   assert.deepEqual(numbers(stored), upTo(2 * EACH));
-  for (const [who, answers] of [[anna, said[0]], [boris, said[1]]]) {
+  for (const { who, answers } of [{ who: anna, answers: said[0] }, { who: boris, answers: said[1] }]) {
     assert.deepEqual(answers.map(({ id }) => id), stored.filter(({ user_id }) => user_id === who.id).map(({ id }) => id));
   }
 });

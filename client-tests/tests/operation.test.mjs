@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise to whoever runs the server: it tells how it is, logs without secrets, mints tokens, ends well.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -22,9 +23,9 @@ describe('over HTTP', () => {
   test('/ says in a few lines of plain text what this is, its version, and where to connect', async () => {
     const response = await fetch(server.url);
     assert.equal(response.status, 200);
-    assert.match(response.headers.get('content-type'), /^text\/plain/);
+    assert.match(response.headers.get('content-type') ?? '', /^text\/plain/);
     const text = await response.text();
-    const version = /\d+\.\d+\.\d+\S*/.exec((await runToEnd(['--version'])).stdout)[0];
+    const [version] = (await runToEnd(['--version'])).stdout.match(/\d+\.\d+\.\d+\S*/) ?? assert.fail('there is no version');
     assert.match(text, /polychat/i);
     assert.ok(text.includes(version), text);
     assert.match(text, /socket\.io/);

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise of order: one order for all readers, each message once, nothing lost at the start.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -46,7 +47,7 @@ test('50 senders in one chat: every reader hears every message once, in one and 
 
 describe('messages that one connection sends without waiting are stored in that order', () => {
   // Between two polls all answers wait in the server: as many as fit.
-  for (const [transport, count] of [['websocket', 2000], ['polling', 200]]) {
+  for (const { transport, count } of [{ transport: 'websocket', count: 2000 }, { transport: 'polling', count: 200 }]) {
     const texts = upTo(count).map((index) => `number ${index}`);
 
     test(`${count} with acknowledgements, over ${transport}`, async (t) => {
@@ -54,7 +55,7 @@ describe('messages that one connection sends without waiting are stored in that 
       const chat = await chatOf(alice);
       const answered = [];
       const all = Promise.all(texts.map((msg) => new Promise((resolve) => {
-        alice.socket.emit('new-message', { room: chat.id, msg }, (answer) => { answered.push(answer); resolve(); });
+        alice.socket.emit('new-message', { room: chat.id, msg }, (answer) => { resolve(answered.push(answer)); });
       })));
       await within(all, () => `${count} answers (so far ${answered.length})`, PATIENCE_MS);
       assert.deepEqual(answered.map(({ msg }) => msg), texts);

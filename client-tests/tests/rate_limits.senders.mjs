@@ -1,3 +1,4 @@
+// @ts-check
 // Owns clients that send as fast as they can, one for each way to send a message, and how each is told that it is too
 // fast.
 import assert from 'node:assert/strict';
@@ -90,7 +91,8 @@ async function byAction(t, server) {
     const reply = await who.wire.ask({ action: 'create_message', message, pk });
     if (reply.response_status === 200) return undefined;
     action.isReply(reply, 'create_message', 429);
-    return Number(/retry_after_ms: (\d+)/.exec(reply.errors[0])[1]);
+    const [, wait] = /retry_after_ms: (\d+)/.exec(reply.errors[0]) ?? assert.fail(`it does not say how long to wait: ${reply.errors[0]}`);
+    return Number(wait);
   };
   const stored = async () => (await action.room(who, pk)).messages.length;
   return { say, stored, who, flood: (message) => action.tell(who, 'create_message', { message, pk }) };

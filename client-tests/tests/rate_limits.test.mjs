@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that nobody may be faster than is allowed: who is, is told how long to wait, and who does not heed
 // it is sent away, and may come back.
 import assert from 'node:assert/strict';

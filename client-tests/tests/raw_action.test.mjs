@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promises of the action dialect about taking part: the recorded sequence, silence and acknowledgements,
 // who is told of members and of messages, and what a subscription brings.
 import assert from 'node:assert/strict';

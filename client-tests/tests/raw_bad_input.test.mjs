@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that whatever a raw connection sends has one answer that says what is wrong, harms nothing and
 // nobody, and leaves the connection usable.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns old messages: makes a store that is not in use look as if everything in it had happened days ago.
 import { execFileSync } from 'node:child_process';
 

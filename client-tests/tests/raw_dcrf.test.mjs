@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that the npm package dcrf-client 0.3.0, unmodified, is served as if by its own server.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -63,7 +64,7 @@ test('list, create, retrieve, update, patch and delete resolve with the data', a
   const updated = await settled(client.update(STREAM, pk, { name: 'Coffee', team: 2 }));
   assert.deepEqual([updated.name, updated.team], ['Coffee', 2]);
   assert.equal((await settled(client.patch(STREAM, pk, { name: 'Water' }))).name, 'Water');
-  const { name, team, member } = isRoom(await settled(client.retrieve(STREAM, `${pk}`)));
+  const { name, team, member } = isRoom(await settled(client.retrieve(STREAM, /** @type {any} */ (`${pk}`))));
   assert.deepEqual([name, team, member.length], ['Water', 2, 1]);
   assert.equal(await settled(client.delete(STREAM, pk)), null);
   assert.ok(!(await settled(client.list(STREAM))).some((room) => room.pk === pk));

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that every frame gets its answer, however it was mangled on its way.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the life of a raw connection: pings, each way to end, and what is still there after a restart.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -83,7 +84,7 @@ test('messages wait for a client that is merely busy for a while: it hears all o
 describe('a connection ends', () => {
   test('with the code that its client says goodbye with', async (t) => {
     const server = await startServer(t);
-    for (const [path, code] of [[PATH.type, 1000], [PATH.action, 1001], ['/ws', 4321]]) {
+    for (const { path, code } of [{ path: PATH.type, code: 1000 }, { path: PATH.action, code: 1001 }, { path: '/ws', code: 4321 }]) {
       const wire = await dial(t, server, path, { token: 'alice' });
       await wire.ask(path === PATH.action ? { action: 'list' } : { type: 'getChats' });
       assert.equal((await wire.close(code)).code, code, path);

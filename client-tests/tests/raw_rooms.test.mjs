@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promises of the action dialect about rooms: making, changing, watching and ending them, how they are named
 // in requests, the replies that fail, the envelope, and the times in a zone.
 import assert from 'node:assert/strict';
@@ -257,7 +258,7 @@ test('times are told in the zone of the server, those of old messages in UTC as 
     if (offset) assert.ok(create_date.endsWith(offset), create_date);
     else assert.match(create_date, /-0[23]:30$/);
     assert.equal(old.create_date, create_date);
-    const [, day, month, year, time] = /^(\d\d)-(\d\d)-(\d{4}) ([\d:]{8})$/.exec(old.created_at_formatted);
+    const [, day, month, year, time] = /^(\d\d)-(\d\d)-(\d{4}) ([\d:]{8})$/.exec(old.created_at_formatted) ?? [];
     assert.equal(`${year}-${month}-${day}T${time}`, new Date(create_date).toISOString().slice(0, 19));
   }
 });

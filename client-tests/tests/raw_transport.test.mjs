@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promises of the raw WebSocket below its dialects: who is let in and where, which dialect is spoken, what
 // becomes of frames, and in which order.
 import assert from 'node:assert/strict';
@@ -31,7 +32,7 @@ before(async () => {
 });
 
 /** The connection answers: it is let in, and usable. */
-async function answers(wire, frame = { type: 'getChats' }) {
+async function answers(wire, /** @type {object} */ frame = { type: 'getChats' }) {
   const answer = await wire.ask(frame);
   assert.ok(Array.isArray(answer.data), JSON.stringify(answer));
 }
@@ -175,8 +176,9 @@ describe('frames', () => {
     }
   });
 
-  for (const [dialect, path, list] of [
-    ['type', PATH.type, { type: 'getChats' }], ['action', PATH.action, { action: 'list' }],
+  for (const { dialect, path, list } of [
+    { dialect: 'type', path: PATH.type, list: { type: 'getChats' } },
+    { dialect: 'action', path: PATH.action, list: { action: 'list' } },
   ]) {
     test(`that are binary are answered with an error (${dialect})`, async (t) => {
       const wire = await dial(t, server, path, { token: 'alice' });
@@ -215,8 +217,8 @@ describe('frames', () => {
 
   test('in several pieces are one frame', async (t) => {
     const wire = await dial(t, server, PATH.type, { token: 'alice' });
-    const pieces = [[0x01, '{"type":'], [0x00, '"getCh'], [0x80, 'ats"}']];
-    for (const [opcode, text] of pieces) {
+    const pieces = [{ opcode: 0x01, text: '{"type":' }, { opcode: 0x00, text: '"getCh' }, { opcode: 0x80, text: 'ats"}' }];
+    for (const { opcode, text } of pieces) {
       wire.sendBytes(Buffer.concat([Buffer.from([opcode, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]));
     }
     assert.equal((await wire.take()).type, 'chatsList');

@@ -1,9 +1,10 @@
+// @ts-check
 // Owns the promises of the type dialect: its seed played through, every request and answer, read flags, pushes.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { chatOf as closedChatOf, person } from '../clients/fixtures.mjs';
 import {
-  ask, chatOf, chats, details, isChat, isJoining, isListedMessage, isMessage, join, messages, newChat, pushed,
+  chatOf, chats, details, isChat, isJoining, isListedMessage, isMessage, join, messages, newChat, pushed,
   readFlags, refusal, say, typist,
 } from '../clients/type-data.mjs';
 import { PATH, dial } from '../clients/websocket.mjs';
@@ -79,6 +80,7 @@ describe('a chat', () => {
     const member = await person(t, server, 'member');
     const { pk } = await closedChatOf(member);
     const eve = await typist(t, server, 'eve');
+    /** @type {[string, object][]} */
     const requests = [
       ['getChatDetails', { chatId: pk }], ['getChatMessages', { chatId: pk }],
       ['joinChat', { chat: pk }], ['newMessage', { chat: pk, text: 'hello' }],

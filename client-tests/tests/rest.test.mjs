@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the REST API as the host application's backend uses it: every operation does what it says, and whoever is
 // connected is told of it at once.
 import assert from 'node:assert/strict';

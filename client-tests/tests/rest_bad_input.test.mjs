@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a wrong request to the REST API gets a problem that says what is wrong and where, changes
 // nothing, and is nobody else's business.
 import assert from 'node:assert/strict';
@@ -35,9 +36,11 @@ before(async () => {
 
 const shown = (value) => `${JSON.stringify(value)}`.slice(0, 70);
 const photos = (count) => Array.from({ length: count }, (_, index) => `photo-${index}`);
-const without = (body, field) => Object.fromEntries(Object.entries(body).filter(([key]) => key !== field));
 
-/** By operation: method, path, a good body, and for each field what may not stand there: value, status, code. */
+/**
+ * By operation: method, path, a good body, and for each field what may not stand there: value, status, code.
+ * @returns {Record<string, [string, string, object, Record<string, any[][]>]>}
+ */
 const TABLE = () => {
   const bad = (status, code, ...values) => values.map((value) => [value, status, code]);
   const invalid = (...values) => bad(400, 'invalid', ...values);
@@ -216,6 +219,7 @@ describe('an address', () => {
   });
 
   test('takes the methods that it takes: others are 405, with those named', async () => {
+    /** @type {[string, string, string[]][]} */
     const cases = [
       ['DELETE', '/users', ['GET', 'POST']], ['PUT', `/users/${anna.id}`, ['GET', 'PATCH']],
       ['POST', `/chats/${chat.id}`, ['GET', 'PATCH', 'DELETE']], ['GET', `/chats/${chat.id}/members`, ['POST']],
@@ -231,6 +235,7 @@ describe('an address', () => {
   test('with a parameter that is wrong, given twice or unknown is invalid, and names it', async () => {
     const messages = `/chats/${chat.id}/messages`;
     const noTimes = ['yesterday', '', '2024-13-01', '2024-02-30', '1700000000', '2024-01-01T00:00:00'];
+    /** The path, and what the error names. @type {any[][]} */
     const wrong = [
       ...['/users', '/chats', '/events', messages].flatMap((path) => [
         ...['0', '-1', 'x', '', '1.5', '1e3', ' 1', '+1', '%31x'].map((limit) => [`${path}?limit=${limit}`, /limit/]),

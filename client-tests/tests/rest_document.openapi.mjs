@@ -1,6 +1,7 @@
+// @ts-check
 // Owns the server's description of its own REST API: its operations, and what it says that their answers look like.
 import assert from 'node:assert/strict';
-import Ajv2020 from 'ajv/dist/2020.js';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
@@ -15,7 +16,7 @@ export class Description {
   static async of({ url }) {
     const response = await fetch(`${url}/api/v1/openapi.json`);
     assert.equal(response.status, 200);
-    assert.match(response.headers.get('content-type'), /^application\/json/);
+    assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
     return new Description(await response.json());
   }
 
@@ -72,6 +73,7 @@ export class Description {
   /** Whether a body is what an operation says that it takes. */
   takes({ path, method }, body) {
     const pointer = this.#schemaAt(['paths', path, method.toLowerCase(), 'requestBody'], 'application/json');
+    assert.ok(pointer, `${method} ${path} takes no body`);
     return this.#ajv.compile({ $ref: `${NAME}#/${pointer.map(escaped).join('/')}` })(body);
   }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns values that fit to a schema, or nearly, or not at all: by chance that can be repeated.
 
 const WILD = [

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the description of the REST API: a validator that is not ours finds it valid, every operation in it can be
 // called, and every answer is what it says, those to wrong requests included.
 import assert from 'node:assert/strict';
@@ -115,7 +116,7 @@ test('the description and the page for people need no token', async () => {
   for (const path of ['/docs', '/docs/']) {
     const response = await fetch(`${server.url}${path}`);
     assert.equal(response.status, 200, path);
-    assert.match(response.headers.get('content-type'), /^text\/html/);
+    assert.match(response.headers.get('content-type') ?? '', /^text\/html/);
     const html = await response.text();
     assert.doesNotMatch(html, /(src|href)="(https?:)?\/\//, 'the page fetches something from elsewhere');
     for (const [, file] of html.matchAll(/(?:src|href)="\.?\/?([^":]+)"/g)) {

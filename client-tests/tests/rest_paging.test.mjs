@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the lists of the REST API: pages that hold everything once and in order, however long they are, cursors that
 // lead on from where a page ended, and the ranges of a chat's messages.
 import assert from 'node:assert/strict';

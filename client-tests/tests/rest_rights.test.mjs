@@ -1,3 +1,4 @@
+// @ts-check
 // Owns who may use the REST API: the host application's backend and nobody else, and what the tokens are good for that
 // it has made.
 import assert from 'node:assert/strict';

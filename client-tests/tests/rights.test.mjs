@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the table of who may do what: every operation of every dialect for a member, for somebody else, and for the
 // host application's backend, with tokens; and that without one nobody comes in. REST has its own, rest_rights.
 import assert from 'node:assert/strict';
@@ -188,6 +189,7 @@ describe('marketplace', () => {
     return { owner, guest, stranger, service, event, next, chatId, path };
   }
 
+  /** @type {[string, (market: any) => [string, object], ...string[]][]} */
   const ROWS = [
     // what, request, owner, guest, stranger, service: a service is its own sub here, and sees everything
     ['send_message', ({ chatId }) => ['send_message', { chatId, message: { text: 'x' } }],

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a client which breaks Engine.IO's or Socket.IO's own framing hurts nobody but itself: the
 // process stays up, others notice nothing, and what it cost comes back.
 import assert from 'node:assert/strict';

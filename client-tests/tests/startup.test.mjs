@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise to whoever starts the server: options are explained, obeyed, and refused in one clear sentence.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -56,6 +57,7 @@ describe('the banner', () => {
 });
 
 describe('one clear sentence refuses', () => {
+  /** The arguments, and what the sentence names. @type {Record<string, [string[], RegExp]>} */
   const WRONG = {
     'an unknown option': [['--colour', 'blue'], /--colour/],
     'an unknown command': [['dance'], /dance/],

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise about a store that stops answering: sends wait or are refused, nothing is half done, and the
 // server says how it is and ends in good order all the same.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that an event-name client that comes back gets what it missed, each message once and in order: by
 // `auth.since` when it connects, or by asking with `sync`.
 import assert from 'node:assert/strict';
@@ -20,15 +21,16 @@ const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
 /** A connection of somebody known, which keeps what it hears from the first moment on. */
-async function visit(t, { user }, { since, ...options } = {}) {
-  const heard = {};
+async function visit(t, { user }, /** @type {{ since?: object | null, transports?: string[] }} */ { since, ...options } = {}) {
+  let inbox;
+  let told;
   const opened = (socket) => {
-    heard.inbox = collect(socket, 'new-message');
-    heard.told = collect(socket, 'sync');
+    inbox = collect(socket, 'new-message');
+    told = collect(socket, 'sync');
   };
   const auth = { token: user.externalUserId, since };
   const socket = await connect(t, server.url, { auth, opened, ...options });
-  return { socket, ...heard };
+  return { socket, inbox, told };
 }
 
 /** What is missing of one chat. */

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that a client of the action or the type dialect that comes back gets what it missed by `sync`: with
 // what comes by itself each message once, whatever frame decides what is spoken.
 import assert from 'node:assert/strict';

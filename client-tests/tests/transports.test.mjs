@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise that it makes no difference how messages travel: over a WebSocket from the beginning, over polling,
 // or first one and then the other while they come.
 import assert from 'node:assert/strict';
@@ -24,6 +25,7 @@ before(async () => { server = await startServer(scope); });
 
 /** One more connection of the user, which notes every packet that reaches it from the first moment on. */
 async function listener(t, { user }, options) {
+  /** @type {{ packets: string[], inbox?: any, manager?: any }} */
   const heard = { packets: [] };
   const token = user.externalUserId;
   await connect(t, server.url, {
