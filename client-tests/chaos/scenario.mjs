@@ -9,7 +9,7 @@ import {
 } from './chaos-client-socketio.mjs';
 import { ActionClient, MarketplaceWebSocketClient, TypeDataClient } from './chaos-client-websocket.mjs';
 import { assertKept } from './ledger.mjs';
-import { alsoConnected, chatOf, fullHistory, numbers, people, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectAgain, connectUsers, fullHistory, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { fromEventName } from '../data/normalize.mjs';
 
@@ -159,7 +159,7 @@ const CHATS = 3;
 
 /** Users in shared chats, and a writer of the event-name dialect for each user. */
 export async function startWriters(t, server, ledger) {
-  const users = await people(t, server, ...Array.from({ length: WRITERS }, (_, index) => `sender-${index}`));
+  const users = await connectUsers(t, server, ...Array.from({ length: WRITERS }, (_, index) => `sender-${index}`));
   const chats = [];
   for (let made = 0; made < CHATS; made++) chats.push(await chatOf(...users));
   const writers = await Promise.all(users.map(({ user }, index) => (
@@ -171,11 +171,11 @@ export async function startWriters(t, server, ledger) {
 
 /** All messages stored in these chats, by text; checks on the way that each chat's seqs are contiguous. */
 export async function storedByText(t, server, someone, chats) {
-  const reader = await alsoConnected(t, server, someone);
+  const reader = await connectAgain(t, server, someone);
   const stored = new Map();
   for (const chat of chats) {
     const messages = await fullHistory(reader, chat);
-    assert.deepEqual(numbers(messages), upTo(messages.length), 'the numbers are contiguous');
+    assert.deepEqual(seqsOf(messages), upTo(messages.length), 'the numbers are contiguous');
     for (const message of messages) {
       assert.ok(!stored.has(message.msg), `'${message.msg}' is stored twice`);
       stored.set(message.msg, message);

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns how the action dialect is spoken: its people, its requests, and the exact form of its frames.
+// Owns the client of the action dialect: connections, requests, and the exact form of the frames.
 import assert from 'node:assert/strict';
 import { uniqueName } from './fixtures.mjs';
 import { PATH, dial } from './websocket.mjs';
@@ -52,8 +52,8 @@ export function isMemberEvent(frame) {
   return frame.join_user.map((each) => isUser(each).username);
 }
 
-/** A user with a connection of this dialect; `acks` asks for replies to everything. */
-export async function actor(owner, server, base, { acks = false, token = uniqueName(base), path = PATH.action } = {}) {
+/** A user with a connection of this dialect; with `acks` every request is answered. */
+export async function connectAction(owner, server, base, { acks = false, token = uniqueName(base), path = PATH.action } = {}) {
   const wire = await dial(owner, server, path, { token, query: acks ? { ack: '1' } : {} });
   return { wire, token, name: token };
 }
@@ -63,23 +63,23 @@ export async function ask({ wire }, action, fields, status = 200) {
   return isReply(await wire.ask({ action, ...fields }), action, status).data;
 }
 
-/** The errors that a request gets. */
+/** The errors of a request, which must be refused with this status. */
 export async function refusal({ wire }, action, fields, status) {
   const reply = isReply(await wire.ask({ action, ...fields }), action, status);
   assert.equal(reply.data, null);
   return reply.errors;
 }
 
-/** Asks in silence. */
-export const tell = ({ wire }, action, fields) => wire.send({ action, ...fields });
+/** Sends a request without a request id. */
+export const send = ({ wire }, action, fields) => wire.send({ action, ...fields });
 
-/** Everything told before has been done, and what it meant for this connection has come. */
-export const done = ({ wire }) => wire.ask({ action: 'no_such_action' });
+/** Waits until all earlier requests are done, and their frames have been received. */
+export const flush = ({ wire }) => wire.ask({ action: 'no_such_action' });
 
-/** Tells, and waits until it is done. */
-export async function act(who, action, fields) {
-  tell(who, action, fields);
-  await done(who);
+/** Sends a request, and waits until it is done. */
+export async function sendAndFlush(who, action, fields) {
+  send(who, action, fields);
+  await flush(who);
 }
 
 let made = 0;
@@ -96,18 +96,18 @@ export const members = async (who, pk) => (await room(who, pk)).member.map(({ us
 
 /** Joins and subscribes as every front end does. */
 export async function enter(who, pk) {
-  tell(who, 'join_room', { pk });
-  tell(who, 'subscribe_to_messages_in_room', { pk });
+  send(who, 'join_room', { pk });
+  send(who, 'subscribe_to_messages_in_room', { pk });
   await ask(who, 'subscribe_instance', { pk }, 201);
 }
 
-/** The messages and the member lists that this connection was told of, so far. */
+/** The messages and the member lists that this connection has received so far. */
 export const heard = ({ wire }) => (
   wire.frames.filter((frame) => frame.action === 'create' && !('errors' in frame)).map(isMessageEvent)
 );
 export const memberEvents = ({ wire }) => wire.frames.filter((frame) => 'join_user' in frame).map(isMemberEvent);
 
-/** Waits until this connection has heard this text: all that it has heard by then. */
+/** Waits until this connection has received this text: all messages received by then. */
 export async function untilHeard(who, words, ms) {
   await who.wire.until((frame) => frame.data?.text === words && !('errors' in frame), `the message '${words}'`, ms);
   return heard(who);

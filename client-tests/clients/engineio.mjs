@@ -1,14 +1,14 @@
 // @ts-check
-// Owns Socket.IO spoken by hand, for what the official client would never do: stall, hurry, send rubbish.
+// Owns Socket.IO clients that send packets by hand, to do what the official client never does: stall, hurry, send garbage.
 import { WebSocket } from 'ws';
 import { Changes } from '../harness/wait.mjs';
 
-/** The packets of Engine.IO 4 and of the Socket.IO protocol inside it that the tests speak. */
+/** The packets of Engine.IO 4 and of the Socket.IO protocol inside it that the tests use. */
 export const PACKET = { open: '0', close: '1', ping: '2', pong: '3', connect: '40', event: '42', ack: '43' };
 
 const SEPARATOR = '\x1e';
 
-/** Takes an acknowledgement apart: `43<number>[<body>]`. */
+/** Parses an acknowledgement: `43<ack id>[<body>]`. */
 export function parseAck(packet) {
   const start = packet.indexOf('[');
   return { number: Number(packet.slice(PACKET.ack.length, start)), body: JSON.parse(packet.slice(start))[0] };
@@ -21,7 +21,7 @@ export function eventBody(packet, event) {
   return name === event ? body : undefined;
 }
 
-/** Asks to become a user; the acknowledgement will have the number 0. */
+/** The request `create-user`, with the ack id 0. */
 const introduction = ({ externalUserId }) => (
   `${PACKET.event}0${JSON.stringify(['create-user', { user: { externalUserId } }])}`
 );
@@ -74,7 +74,7 @@ export class RawClient {
     return this.#arrivals.until(arrived, () => `a packet ${prefix}…`);
   }
 
-  /** Connects and becomes a user. */
+  /** Connects as a user. */
   async becomes({ user }) {
     await this.packet(PACKET.connect);
     this.send(introduction(user));
@@ -88,7 +88,7 @@ export class RawClient {
   resume() { this.#socket.resume(); }
 }
 
-/** A session over HTTP polling that polls only when told to. */
+/** A session over HTTP polling that polls only when `poll()` is called. */
 export class RawPolling {
   #url;
 

@@ -1,17 +1,17 @@
 // @ts-check
-// Owns how things really stand in an event's chat, worked out from its stored messages and from what was asked to be
-// read, and the comparison of what connections show with that.
+// Owns the expected messages and unread counts of an event's chat, computed from its stored messages and from the read
+// requests, and the comparison with what connections show.
 import assert from 'node:assert/strict';
-import { screen } from './marketplace.mjs';
+import { frontEnd } from './marketplace.mjs';
 
 /** All messages of a chat as they are stored, oldest first. */
-export async function stored(host, chatId) {
+export async function storedMessages(host, chatId) {
   return (await host.all(`/chats/${chatId}/messages?after_seq=0`, 'messages', 1000)).flat();
 }
 
 /**
- * How many messages each side has not read: sending and reading move a side's position, nothing else does.
- * `read` is how far each side asked to be (by user id), as far as that was not past the end.
+ * How many messages are unread on each side: only sending and reading move a side's position. `read` is, by user id, the
+ * seq up to which a side has read.
  */
 export function unreadCounts(messages, { owner, guest }, read = {}) {
   const unread = ({ id }) => {
@@ -21,7 +21,7 @@ export function unreadCounts(messages, { owner, guest }, read = {}) {
   return { [owner.id]: unread(owner), [guest.id]: unread(guest) };
 }
 
-/** `[mine, the interlocutor's]` as a user has to see them. */
+/** `[mine, the interlocutor's]` from a user's point of view. */
 export function countsFor(user, unread) {
   const [other] = Object.keys(unread).filter((id) => id !== user.id);
   return [unread[user.id], unread[other]];
@@ -31,17 +31,17 @@ export function countsFor(user, unread) {
 export function untilShown(visitor, chatId, messages, unread, ms) {
   const [mine, other] = countsFor(visitor.user, unread);
   const fits = () => {
-    const [shownMine, shownOther] = screen(visitor).counts(chatId) ?? [];
-    return screen(visitor).head(chatId) === messages.length && shownMine === mine && shownOther === other;
+    const [shownMine, shownOther] = frontEnd(visitor).counts(chatId) ?? [];
+    return frontEnd(visitor).head(chatId) === messages.length && shownMine === mine && shownOther === other;
   };
   const told = () => `${messages.length} messages and the counts ${mine}, ${other} in ${chatId}; it shows ${
-    screen(visitor).head(chatId)} and ${screen(visitor).counts(chatId)}`;
+    frontEnd(visitor).head(chatId)} and ${frontEnd(visitor).counts(chatId)}`;
   return visitor.until(fits, told(), ms).catch((error) => { throw new Error(`${error.message}\n${told()}`); });
 }
 
-/** Loads what is before the messages that a connection shows, page by page to the first one. */
+/** Loads the history before the messages that a connection shows, page by page to the first message. */
 async function completed(visitor, chatId) {
-  const shown = () => screen(visitor).shown.get(chatId).messages;
+  const shown = () => frontEnd(visitor).shown.get(chatId).messages;
   while (shown().length > 0 && shown()[0].messageId > 1) {
     const before = shown()[0].messageId;
     visitor.tell('load_history', { chatId, lastMessageId: before });

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the small talk of the tests: people with a connection, chats between them, and what was said and heard.
+// Owns the fixtures of the event-name dialect: connected users, chats, and the messages that they send and receive.
 import { ask, collect, connect } from './socketio.mjs';
 
 let made = 0;
@@ -7,27 +7,27 @@ let made = 0;
 /** An external id that no other test uses. */
 export const uniqueName = (base) => `${base}-${++made}`;
 
-/** A user with a connection, which collects what it hears. */
-export async function person(owner, server, base, options) {
+/** A new user with a connection, whose inbox collects the messages that it receives. */
+export async function connectUser(owner, server, base, options) {
   const socket = await connect(owner, server.url, options);
   const { user } = await ask(socket, 'create-user', { user: { externalUserId: uniqueName(base) } });
-  return as(socket, user);
+  return withInbox(socket, user);
 }
 
-/** One more connection of the same user. */
-export async function alsoConnected(owner, server, { user }, options) {
+/** Another connection of the same user. */
+export async function connectAgain(owner, server, { user }, options) {
   const socket = await connect(owner, server.url, options);
   await ask(socket, 'create-user', { user: { externalUserId: user.externalUserId } });
-  return as(socket, user);
+  return withInbox(socket, user);
 }
 
-/** A connection that collects what this user hears. */
-export const as = (socket, user) => ({ socket, user, id: user.id, inbox: collect(socket, 'new-message') });
+/** Adds an inbox to a connection of this user. */
+export const withInbox = (socket, user) => ({ socket, user, id: user.id, inbox: collect(socket, 'new-message') });
 
-/** Several users at once. */
-export const people = (owner, server, ...bases) => Promise.all(bases.map((base) => person(owner, server, base)));
+/** Several new users. */
+export const connectUsers = (owner, server, ...bases) => Promise.all(bases.map((base) => connectUser(owner, server, base)));
 
-/** A chat of these people, made by the first of them. */
+/** A chat with these users, created by the first. */
 export async function chatOf(...members) {
   const { chat } = await ask(members[0].socket, 'create-chat', {
     chat: { name: 'a chat' }, users: members.map(({ id }) => id),
@@ -35,14 +35,14 @@ export async function chatOf(...members) {
   return chat;
 }
 
-/** Says something in a chat: the stored message. */
+/** Sends a message: the stored message. */
 export const say = ({ socket }, chat, msg, more) => ask(socket, 'new-message', { room: chat.id, msg, ...more });
 
-/** What a person has heard of a chat so far. */
+/** The messages of a chat that a user has received so far. */
 export const heard = ({ inbox }, chat) => inbox.filter(({ room }) => room === chat.id);
 
-/** The numbers of messages, and those that they should have. */
-export const numbers = (messages) => messages.map(({ seq }) => seq);
+/** The seqs of messages, and the seqs from 1 to `count`. */
+export const seqsOf = (messages) => messages.map(({ seq }) => seq);
 export const upTo = (count) => Array.from({ length: count }, (_, index) => index + 1);
 
 /** The stored messages of a chat. */
@@ -63,10 +63,10 @@ export async function fullHistory({ socket }, chat) {
 }
 
 /**
- * Everyone hears one more message, in a chat of their own: what was under way to them before has arrived.
- * With this a test can say that something did not come, without guessing how long to wait for nothing.
+ * Sends one more message to everyone, in a new chat, and waits until all have it: everything sent before has arrived.
+ * So a test can state that something was not delivered without guessing how long to wait.
  */
-export async function settle(...everyone) {
+export async function flushInboxes(...everyone) {
   const chat = await chatOf(...everyone);
   const { id } = await say(everyone[0], chat, 'is anything still under way?');
   await Promise.all(everyone.map(async ({ inbox }) => {
@@ -75,7 +75,7 @@ export async function settle(...everyone) {
 }
 
 /**
- * Says many things over one connection with at most `window` of them unanswered: the stored messages in order.
+ * Sends many messages over one connection with at most `window` of them unanswered: the stored messages in order.
  */
 export async function sayMany(speaker, chat, count, textOf, window = 200) {
   const stored = [];
@@ -90,11 +90,11 @@ export async function sayMany(speaker, chat, count, textOf, window = 200) {
   return stored;
 }
 
-/** How many messages are under way at once. */
+/** How many messages are in flight at once. */
 const LANES = 8;
 
-/** Says one thing after the other, without a pause, until it is stopped; then it tells how many there are. */
-export function flow(speaker, chat) {
+/** Sends messages without a pause until `stop()`, which returns the last seq. */
+export function startTraffic(speaker, chat) {
   let flowing = true;
   let latest = 0;
   const lane = async () => {
@@ -115,5 +115,5 @@ export function flow(speaker, chat) {
   };
 }
 
-/** The numbers after `from`, so many. */
-export const following = (from, count) => Array.from({ length: count }, (_, index) => from + index + 1);
+/** The `count` seqs after `from`. */
+export const seqsAfter = (from, count) => Array.from({ length: count }, (_, index) => from + index + 1);

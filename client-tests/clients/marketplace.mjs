@@ -9,11 +9,11 @@ import { Changes, within } from '../harness/wait.mjs';
 export const NAMESPACE = '/events';
 export const PATH = '/ws/events/';
 
-/** What the server says in this dialect; version 2 of the client knows no way to listen to everything. */
+/** The events of the server; version 2 of the client cannot listen to all events. */
 const SAID = ['initial_data', 'chat_updates', 'chat_unread', 'history', 'debug_info', 'exception'];
 
-/** A connection that keeps what it is told, in order, as `{event, data}`. */
-class Visitor {
+/** A connection that keeps the frames that it receives, in order, as `{event, data}`. */
+class MarketplaceConnection {
   #news = new Changes();
   #taken = 0;
 
@@ -40,7 +40,7 @@ class Visitor {
 
   get name() { return `${this.user.externalUserId} (${this.over})`; }
 
-  /** Waits until `check` says something truthy about this connection: that. */
+  /** Waits until the result of `check` is truthy: the result. */
   until(check, what, ms) {
     const told = () => `${this.name}: ${what}; it was told ${JSON.stringify(this.frames.slice(-3)).slice(0, 1500)}`;
     return this.#news.until(() => check(this) || (this.ended && { ended: this.ended }), told, ms).then((answer) => {
@@ -64,7 +64,7 @@ class Visitor {
     return frame.data;
   }
 
-  /** What came and was not taken; it is taken now. */
+  /** Takes the frames that have come and were not taken. */
   takeRest() {
     const rest = this.frames.slice(this.#taken);
     this.#taken = this.frames.length;
@@ -78,7 +78,7 @@ class Visitor {
 }
 
 /** On Socket.IO: a request has an acknowledgement, too. */
-class SocketVisitor extends Visitor {
+class SocketIoConnection extends MarketplaceConnection {
   constructor(user, socket) {
     super(user, 'Socket.IO');
     this.socket = socket;
@@ -102,7 +102,7 @@ class SocketVisitor extends Visitor {
   close() { this.socket.close(); }
 }
 
-class RawVisitor extends Visitor {
+class WebSocketConnection extends MarketplaceConnection {
   constructor(user, wire) {
     super(user, 'WebSocket');
     this.wire = wire;
@@ -117,12 +117,12 @@ class RawVisitor extends Visitor {
 
 const tokenOf = (user) => user.token ?? user.externalUserId;
 
-/** Hears a socket that has not connected yet. */
-export const hearing = (user, socket) => new SocketVisitor(user, socket);
+/** A connection on a socket that has not connected yet. */
+export const connectionOn = (user, socket) => new SocketIoConnection(user, socket);
 
 /**
- * Where a token stands: version 2 of the client knows no `auth`, and takes a query for a part of the namespace's name
- * unless it is given to the connection.
+ * Options with the token: version 2 of the client has no `auth`, and takes a query for a part of the namespace's name
+ * unless it belongs to the connection.
  */
 function credentials(user, { client, namedIn }) {
   const token = tokenOf(user);
@@ -138,14 +138,14 @@ function credentials(user, { client, namedIn }) {
  * @param {{ url: string }} server
  * @param {{ externalUserId?: string, token?: string }} user
  * @param {import('./socketio.mjs').ClientOptions & { namedIn?: 'query' }} options
- * @returns {Promise<SocketVisitor>}
+ * @returns {Promise<SocketIoConnection>}
  */
-export async function bySocketIo(owner, server, user, { namedIn, ...options } = {}) {
+export async function connectSocketIo(owner, server, user, { namedIn, ...options } = {}) {
   let visitor;
   const byName = namedIn === 'query';
   await connect(owner, byName ? server.url : `${server.url}${NAMESPACE}`, {
     ...(byName && { namespace: NAMESPACE }), ...credentials(user, { client: options.client, namedIn }), ...options,
-    opened: (socket) => { visitor = hearing(user, socket); },
+    opened: (socket) => { visitor = connectionOn(user, socket); },
   });
   return visitor;
 }
@@ -156,21 +156,21 @@ export async function bySocketIo(owner, server, user, { namedIn, ...options } = 
  * @param {{ url: string }} server
  * @param {{ externalUserId?: string, token?: string }} user
  * @param {import('./websocket.mjs').DialOptions & { path?: string }} options
- * @returns {Promise<RawVisitor>}
+ * @returns {Promise<WebSocketConnection>}
  */
-export async function byWebSocket(owner, server, user, { path = PATH, ...options } = {}) {
+export async function connectWebSocket(owner, server, user, { path = PATH, ...options } = {}) {
   let visitor;
   await dial(owner, server, path, {
-    token: tokenOf(user), ...options, opened: (wire) => { visitor = new RawVisitor(user, wire); },
+    token: tokenOf(user), ...options, opened: (wire) => { visitor = new WebSocketConnection(user, wire); },
   });
   return visitor;
 }
 
-export const TRANSPORTS = { 'Socket.IO': bySocketIo, 'the raw WebSocket': byWebSocket };
+export const TRANSPORTS = { 'Socket.IO': connectSocketIo, 'the raw WebSocket': connectWebSocket };
 
 /**
- * A connection that has received what it begins with: `initial`.
- * @template {Visitor | Promise<Visitor>} T
+ * A connection that has received its `initial_data`: `initial`.
+ * @template {MarketplaceConnection | Promise<MarketplaceConnection>} T
  * @param {T} connecting
  * @returns {Promise<Awaited<T>>}
  */
@@ -180,18 +180,18 @@ export async function entered(connecting) {
   return visitor;
 }
 
-/** @param {Parameters<typeof bySocketIo>} args */
-export const enterBySocketIo = (...args) => entered(bySocketIo(...args));
-/** @param {Parameters<typeof byWebSocket>} args */
-export const enterByWebSocket = (...args) => entered(byWebSocket(...args));
+/** @param {Parameters<typeof connectSocketIo>} args */
+export const enterSocketIo = (...args) => entered(connectSocketIo(...args));
+/** @param {Parameters<typeof connectWebSocket>} args */
+export const enterWebSocket = (...args) => entered(connectWebSocket(...args));
 
 let asked = 0;
 
 /**
- * Everything that this connection asked before is answered, and what it was told because of that has come: a request
- * that must fail is answered. The frames before that answer that were not taken are returned and taken.
+ * Waits until all earlier requests are answered and their frames have been received, by a request that must fail. Takes
+ * and returns the frames before its answer that were not taken.
  */
-export async function settled(visitor) {
+export async function flush(visitor) {
   const event = `no_such_event_${++asked}`;
   visitor.tell(event, {});
   await visitor.first((frame) => frame.event === 'debug_info' && frame.data.event === event, `the refusal of ${event}`);
@@ -212,7 +212,7 @@ class FrontEnd {
     this.events = new Map();
   }
 
-  /** Catches up with what came; it is safe to ask at any time. */
+  /** The chats after all frames so far. */
   get shown() {
     for (; this.#seen < this.#visitor.frames.length; this.#seen++) {
       const { event, data } = this.#visitor.frames[this.#seen];
@@ -272,7 +272,7 @@ class FrontEnd {
     }
   }
 
-  /** The newest message's number in a chat, 0 without one. */
+  /** The seq of the newest message in a chat, 0 without one. */
   head(chatId) { return this.shown.get(chatId)?.messages.at(-1)?.messageId ?? 0; }
 
   /** `[mine, the interlocutor's]`: how many messages of a chat are unread. */
@@ -282,8 +282,8 @@ class FrontEnd {
   }
 }
 
-/** The front end of a connection, made once. */
-export function screen(visitor) {
+/** The front end of a connection, created once. */
+export function frontEnd(visitor) {
   visitor.screen ??= new FrontEnd(visitor);
   return visitor.screen;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the REST API of the host application's backend: how it is called, and what the tests make with it.
+// Owns the client of the REST API, which the host application's backend uses, and fixtures created with it.
 import assert from 'node:assert/strict';
 import { uniqueName } from './fixtures.mjs';
 import { within } from '../harness/wait.mjs';
@@ -7,7 +7,7 @@ import { within } from '../harness/wait.mjs';
 const JSON_TYPE = 'application/json';
 const PROBLEM_TYPE = 'application/problem+json';
 
-/** What every refusal has; beyond it there may be `retry_after_ms`. */
+/** The members of every problem; there may be `retry_after_ms`, too. */
 const PROBLEM = ['type', 'title', 'status', 'detail', 'code'];
 
 /** Sends a request as it is given: the status, the headers, the parsed body (undefined if there is none). */
@@ -76,7 +76,7 @@ export class Backend {
     return this.ok(201, 'POST', `/chats/${chat.chatId ?? chat.id}/messages`, { userId: user.id, text, ...more });
   }
 
-  /** Everything that pages of a list hold, at most `limit` at a time; `most` pages are turned. */
+  /** The items of up to `most` pages of a list, with `limit` items a page: a list for each page. */
   async all(path, what, limit, most = 100) {
     const all = [];
     for (let pages = 0, cursor; pages < most; pages++) {
@@ -90,7 +90,7 @@ export class Backend {
   }
 }
 
-/** A refusal as RFC 9457 has it: its media type, its members, the status in both places. */
+/** Asserts a problem of RFC 9457: its media type, its members, the status in both places. */
 export function isProblem({ status, type, body, text }, expected, code) {
   assert.equal(status, expected, text);
   assert.equal(type, PROBLEM_TYPE, text);

@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the official clients: connecting, asking with and without acknowledgement, collecting events.
+// Owns the official clients: connecting, requests with and without acknowledgement, collecting events.
 import { io as io4 } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import { Changes, within } from '../harness/wait.mjs';
 
-/** Why a client says that it lost its transport, and not that it was told to leave. */
+/** The reasons of a disconnect that the server did not request. */
 export const TRANSPORT_LOST = /^transport (close|error)$/;
 
 const LIBRARIES = { 2: io2, 4: io4 };
@@ -35,7 +35,7 @@ function open(owner, url, { client = 4, opened, namespace, ...options }) {
   return socket;
 }
 
-/** What the server said to a client that may not connect. */
+/** The server's error for a client that may not connect. */
 function refusalOf(socket) {
   return new Promise((resolve) => {
     socket.once('connect_error', resolve);
@@ -76,7 +76,7 @@ export async function connectRefused(owner, url, options = {}) {
 }
 
 /** The next occurrence of an event: its first argument. */
-export function next(socket, event, ms) {
+export function nextEvent(socket, event, ms) {
   return within(new Promise((resolve) => { socket.once(event, resolve); }), () => `the event '${event}'`, ms);
 }
 
@@ -120,7 +120,7 @@ async function plainAnswer(socket, event, ...args) {
 }
 
 /** Emits without acknowledgement: the body of the event of the same name that answers. */
-export async function askPlain(socket, event, ...args) {
+export async function askByEvent(socket, event, ...args) {
   const { name, body } = await plainAnswer(socket, event, ...args);
   if (name !== event) throw new Error(`${event} was refused: ${JSON.stringify(body)}`);
   return body;

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns how the type dialect is spoken: its people, its requests, and the exact form of its frames.
+// Owns the client of the type dialect: connections, requests, and the exact form of the frames.
 import assert from 'node:assert/strict';
 import { uniqueName } from './fixtures.mjs';
 import { PATH, dial } from './websocket.mjs';
@@ -22,8 +22,8 @@ export const isMessage = checker(MESSAGE, 'the message');
 export const isListedMessage = checker({ ...MESSAGE, sender_username: text }, 'the listed message');
 export const isJoining = checker({ chat: id, user: person }, 'the joining');
 
-/** A user with a connection of this dialect: without pushes, unless `push` asks for them. */
-export async function typist(owner, server, base, { push = false, token = uniqueName(base), path = PATH.type } = {}) {
+/** A user with a connection of this dialect, without pushes unless `push`. */
+export async function connectType(owner, server, base, { push = false, token = uniqueName(base), path = PATH.type } = {}) {
   const wire = await dial(owner, server, path, { token, query: push ? {} : { push: '0' } });
   return { wire, token, name: token };
 }
@@ -48,21 +48,21 @@ export const messages = (who, chatId, filter) => (
 /** The read flags of a chat's messages, oldest first. */
 export const readFlags = async (who, chat) => (await messages(who, chat)).map(({ is_read }) => is_read);
 
-/** The error that a request gets. */
+/** The error of a request, which must be refused. */
 export async function refusal({ wire }, type, data) {
   const answer = await wire.ask({ type, data });
   assert.equal(answer.type, 'error', `${type} was answered with ${JSON.stringify(answer)}`);
   return answer;
 }
 
-/** A chat in which all of these take part, made by the first. */
+/** A chat with these participants, created by the first. */
 export async function chatOf(...everyone) {
   const chat = await newChat(everyone[0]);
   for (const each of everyone) await join(each, chat);
   return chat;
 }
 
-/** The pushed frames of a type, so far. */
+/** The data of the pushed frames of a type, so far. */
 export const pushed = ({ wire }, type) => (
   wire.frames.filter((frame) => frame.type === type && !Object.hasOwn(frame, 'request_id')).map(({ data }) => data)
 );

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the raw WebSocket: dialling with a token, frames in and out as they are, how a connection ends.
+// Owns raw WebSocket clients: dialling with a token, frames in and out as they are, how a connection ends.
 import { WebSocket } from 'ws';
 import { Changes, within } from '../harness/wait.mjs';
 
@@ -56,7 +56,7 @@ export class Wire {
     });
   }
 
-  /** Hands every frame to come to a listener, too. */
+  /** Passes every future frame to a listener, too. */
   listen(listener) { this.#listener = listener; }
 
   get isOpen() { return this.#socket.readyState === WebSocket.OPEN; }
@@ -81,13 +81,13 @@ export class Wire {
     return this.frames[index];
   }
 
-  /** The same as it was sent, to the letter. */
+  /** The same as text. */
   async takeText(ms) {
     await this.take(ms);
     return this.texts[this.#taken - 1];
   }
 
-  /** What came and was not taken; it is taken now. */
+  /** Takes the frames that have come and were not taken. */
   takeRest() {
     const rest = this.frames.slice(this.#taken);
     this.#taken = this.frames.length;
@@ -112,7 +112,7 @@ export class Wire {
     return fitting();
   }
 
-  /** Asks with a request id of its own: the answer, whatever else comes before it. */
+  /** Sends a request with a new request id: its answer, whatever else comes before it. */
   ask(frame) {
     const request_id = `question-${++asked}`;
     this.send({ ...frame, request_id });
@@ -125,10 +125,10 @@ export class Wire {
 
   resume() { this.#socket.resume(); }
 
-  /** Ends the TCP connection without a word. */
+  /** Ends the TCP connection without a closing handshake. */
   vanish() { this.#socket.terminate(); }
 
-  /** Leaves with a proper goodbye. */
+  /** Ends the connection with the closing handshake. */
   async close(code = 1000) {
     this.#socket.close(code);
     return this.end();

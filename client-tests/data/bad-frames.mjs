@@ -24,7 +24,7 @@ export const NO_JSON = {
   'a byte order mark alone': '\ufeff',
 };
 
-/** JSON that is nested beyond measure: alone, as a request id, in a field. */
+/** JSON that is nested too deeply: alone, as a request id, in a field. */
 export const NESTED = [deep(200_000), objects(100_000), ...[deep(50_000), objects(50_000)].flatMap((value) => [
   `{"type":"foo","action":"foo","request_id":${value}}`,
   `{"type":"getChatDetails","action":"retrieve","data":{"chatId":${value}},"pk":${value}}`,
@@ -120,7 +120,7 @@ export function badActionRequests({ pk, maxMessageBytes }) {
   ];
 }
 
-/** Texts that are strange, with what either dialect makes of their message: stored as this, or refused. */
+/** Unusual texts, as JSON and as they are stored; undefined: they are refused. */
 export const STRANGE_TEXTS = [
   ['a NUL', '"a\\u0000b"', 'a\u0000b'],
   ['a pair of surrogates', '"\\ud83d\\ude00"', '😀'],
@@ -132,7 +132,7 @@ export const STRANGE_TEXTS = [
   ['surrogates the wrong way round', '"\\ude00\\ud83d"', undefined],
 ];
 
-/** Numbers that fit nowhere. */
+/** Numbers beyond every range. */
 export const HUGE_NUMBERS = ['1e400', '-1e400', '9007199254740993', '18446744073709551616', '-9223372036854775809',
   '1e308', '123456789012345678901234567890', '0.1e-400', '-0'];
 

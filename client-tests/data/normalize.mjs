@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 /** Szudzik's pairing function. */
 export const pair = (a, b) => (a < b ? b * b + a : a * a + a + b);
 
-/** What an integer id was paired from: the chat's pk and the message's number in it. */
+/** The chat's pk and the message's seq of which an integer id was made. */
 export function unpair(id) {
   let root = Math.floor(Math.sqrt(id));
   if (root * root > id) root -= 1;

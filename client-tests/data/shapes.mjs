@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the exact form of what the server answers: which fields, of which type and format.
+// Owns the exact form of the server's users, chats and messages: their fields, types and formats.
 import assert from 'node:assert/strict';
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -19,7 +19,7 @@ const MESSAGE = {
   id, seq: count, room: id, msg: text, type: text, user_id: id, created_at: time, modified_at: time,
 };
 
-/** What checks that an object has these fields, each one fit. */
+/** A function that asserts that an object has these fields, each of them valid. */
 export function checker(fields, what) {
   return (object) => {
     assert.equal(typeof object, 'object', `${what} is no object: ${object}`);

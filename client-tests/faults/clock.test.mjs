@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
 import { startPopulation } from '../chaos/scenario.mjs';
-import { alsoConnected, chatOf, fullHistory, people, say, upTo } from '../clients/fixtures.mjs';
-import { connect, next } from '../clients/socketio.mjs';
+import { chatOf, connectAgain, connectUsers, fullHistory, say, upTo } from '../clients/fixtures.mjs';
+import { connect, nextEvent } from '../clients/socketio.mjs';
 import { dial } from '../clients/websocket.mjs';
 import { probe } from '../harness/http.mjs';
 import { shiftedClock } from '../harness/preload.mjs';
-import { dice, sized } from '../harness/random.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
 import { freePort, startServer, storeFile } from '../harness/server.mjs';
 import { SECRET, now, token } from '../harness/tokens.mjs';
 
@@ -25,7 +25,7 @@ const isReady = async ({ url }) => (await probe(`${url}/readyz`)).status === 200
 
 describe('while the clock is set back and forth', () => {
   test('people of all dialects write on, before and after a restart: nothing is lost, doubled or out of order', async (t) => {
-    const chance = dice(t);
+    const chance = testRandom(t);
     const clock = await shiftedClock(t);
     const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
     let server = await startServer(t, args, { env: clock.env });
@@ -52,7 +52,7 @@ describe('while the clock is set back and forth', () => {
   test('a time never is before that of the message before, and ids are unique', async (t) => {
     const clock = await shiftedClock(t);
     const server = await startServer(t, [], { env: clock.env });
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const said = [await say(alice, chat, 'in time')];
     assert.ok(Math.abs(Date.parse(said[0].created_at) - Date.now()) < 60_000);
@@ -70,7 +70,7 @@ describe('while the clock is set back and forth', () => {
     const fresh = await chatOf(alice, bob); // made in the past, after the others
     const first = await say(bob, fresh, 'long ago');
     assert.ok(Date.parse(first.created_at) < times[0]);
-    const again = await alsoConnected(t, server, bob);
+    const again = await connectAgain(t, server, bob);
     assert.deepEqual(await fullHistory(again, fresh), [first]);
   });
 });
@@ -84,7 +84,7 @@ describe('a connection ends with its token', () => {
     const made = await token({ sub: 'alice', exp: now() + LIFE_S });
     const socket = await connect(t, server.url, { auth: { token: made } });
     const wire = await dial(t, server, '/ws/chats/', { token: made });
-    const lost = next(socket, 'disconnect', (LIFE_S + ALSO_S) * 1000);
+    const lost = nextEvent(socket, 'disconnect', (LIFE_S + ALSO_S) * 1000);
     await clock.set(-HOUR_S);
     assert.equal((await wire.end((LIFE_S + ALSO_S) * 1000)).reason, 'token expired');
     await lost;

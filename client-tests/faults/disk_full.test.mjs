@@ -6,10 +6,10 @@ import { describe, test } from 'node:test';
 import { ANSWER_MS } from '../chaos/chaos-client.mjs';
 import { Ledger } from '../chaos/ledger.mjs';
 import { startPopulation } from '../chaos/scenario.mjs';
-import { person } from '../clients/fixtures.mjs';
+import { connectUser } from '../clients/fixtures.mjs';
 import { probe } from '../harness/http.mjs';
 import { FULL_DISKS } from '../harness/preload.mjs';
-import { dice } from '../harness/random.mjs';
+import { testRandom } from '../harness/random.mjs';
 import { freePort, startServer, tempDir } from '../harness/server.mjs';
 import { eventually } from '../harness/wait.mjs';
 
@@ -28,14 +28,14 @@ const readiness = async ({ url }) => (await probe(`${url}/readyz`)).status;
 describe('while', () => {
   for (const [what, { disk, times }] of Object.entries(FULL_DISKS)) {
     test(`${what} sends are refused and nothing is lost; afterwards all is well without a restart`, async (t) => {
-      const chance = dice(t);
+      const chance = testRandom(t);
       const path = `${await tempDir(t)}/chat.db`;
       const { env, fill, free } = await disk(t, path);
       const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', `sqlite:${path}`];
       let server = await startServer(t, args, { env });
       const ledger = new Ledger();
       const population = await startPopulation(t, server, ledger, { chats: 1 });
-      const somebody = await person(t, server, 'somebody');
+      const somebody = await connectUser(t, server, 'somebody');
 
       for (let time = 0; time < times; time++) {
         assert.deepEqual(new Set(await round(population)), new Set(['acknowledged']));

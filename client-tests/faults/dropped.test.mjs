@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
 import { FAULT_NAMES, startProxy } from '../chaos/proxy.mjs';
 import { startPopulation } from '../chaos/scenario.mjs';
-import { dice, sized } from '../harness/random.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
 import { startServer, storeFile } from '../harness/server.mjs';
 
 /** How long a fault lasts, and how long a proxy forwards in between. */
@@ -14,7 +14,7 @@ const [DOWN_MS, GOOD_MS] = sized([600, 700], [2000, 3000]);
 const DROPS = sized(5, 20);
 
 test('clients whose lines are dropped again and again have every message once and in order', async (t) => {
-  const chance = dice(t);
+  const chance = testRandom(t);
   const server = await startServer(t, ['--store', (await storeFile(t)).store]);
   const ledger = new Ledger();
   const proxies = [];

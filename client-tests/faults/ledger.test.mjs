@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
 import { startPopulation } from '../chaos/scenario.mjs';
 import { startMongod } from '../harness/mongod.mjs';
-import { dice, sized } from '../harness/random.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
 import { freePort, startServer, tempDir } from '../harness/server.mjs';
 
 const PATIENCE_MS = 60_000;
@@ -14,7 +14,7 @@ const CHATS = 2;
 
 /** Kills whoever `victims` names, one at random each time, and brings everything back; then all that was said is compared. */
 async function murder(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
-  const chance = dice(t);
+  const chance = testRandom(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', store];
   let server = await startServer(t, args);
   const ledger = new Ledger();

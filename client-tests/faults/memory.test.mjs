@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
 import { startPopulation } from '../chaos/scenario.mjs';
-import { dice, sized } from '../harness/random.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
 import { newScope } from '../harness/scope.mjs';
 import { startServer, storeFile } from '../harness/server.mjs';
 import { eventually } from '../harness/wait.mjs';
@@ -26,7 +26,7 @@ const TOLERANCE = sized(6, 16) * 1024 * 1024;
 const PATIENCE_MS = 120_000;
 
 test('what people needed who have left is given back', async (t) => {
-  const chance = dice(t);
+  const chance = testRandom(t);
   const server = await startServer(t, ['--store', (await storeFile(t)).store]);
   const idle = server.openSockets();
 

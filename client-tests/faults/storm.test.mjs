@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Ledger } from '../chaos/ledger.mjs';
 import { DIALECT_CLIENTS, startPopulation } from '../chaos/scenario.mjs';
 import { probe } from '../harness/http.mjs';
-import { dice, sized } from '../harness/random.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
 import { freePort, startServer, storeFile } from '../harness/server.mjs';
 import { eventually } from '../harness/wait.mjs';
 
@@ -40,7 +40,7 @@ function healthChecks(server) {
 }
 
 test(`${CLIENTS} clients come back at once after a kill, and all of them catch up`, async (t) => {
-  const chance = dice(t);
+  const chance = testRandom(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
   let server = await startServer(t, args);
   const ledger = new Ledger();

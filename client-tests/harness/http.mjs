@@ -1,9 +1,9 @@
 // @ts-check
-// Owns HTTP asked on a connection of its own: no earlier request has prepared the way.
+// Owns HTTP requests on a new connection each: no earlier request can have opened it.
 import { get } from 'node:http';
 import { within } from './wait.mjs';
 
-/** The status and the text of the answer. */
+/** Sends GET: the status and the text of the response. */
 export function probe(url) {
   const answered = new Promise((resolve, reject) => {
     get(url, { headers: { connection: 'close' } }, async (response) => {

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the reading of figures: a strict parser of the OpenMetrics text, and the difference between two scrapes.
+// Owns the reading of metrics: a strict parser of OpenMetrics text, and the difference between two scrapes.
 import assert from 'node:assert/strict';
 import { within } from './wait.mjs';
 
@@ -49,7 +49,7 @@ function checkHistogram({ name, samples }) {
   }
 }
 
-/** Reads OpenMetrics text, and refuses what is none: its families by name. */
+/** Parses OpenMetrics text, and fails on anything else: its families by name. */
 function parse(text) {
   assert.ok(text.endsWith('\n# EOF\n'), 'the text has its end');
   const families = new Map();
@@ -87,8 +87,8 @@ function parse(text) {
   return families;
 }
 
-/** The figures at one moment. */
-export class Figures {
+/** The metrics of one scrape. */
+export class Metrics {
   constructor(text) {
     this.text = text;
     this.families = parse(text);
@@ -102,24 +102,24 @@ export class Figures {
     return fitting.reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** How much more that is than it was. */
+  /** The increase since an earlier scrape. */
   since(before, name, labels) { return this.of(name, labels) - before.of(name, labels); }
 
   /** Every name that a query can use. */
   get names() { return new Set(this.samples.map(({ name }) => name)); }
 }
 
-/** The answer to a scrape, whatever it is. */
-export async function answerOf(url, token) {
+/** The response to a scrape, whatever it is. */
+export async function fetchMetrics(url, token) {
   const headers = new Headers(token === undefined ? [] : [['authorization', `Bearer ${token}`]]);
-  const response = await within(fetch(url, { headers }), () => `the figures at ${url}`);
+  const response = await within(fetch(url, { headers }), () => `the metrics at ${url}`);
   return { status: response.status, type: response.headers.get('content-type'), text: await response.text() };
 }
 
-/** The figures of a server, which must give them. */
+/** The metrics of a server, which must return them. */
 export async function scrape({ url }, token) {
-  const { status, type, text } = await answerOf(`${url}/metrics`, token);
+  const { status, type, text } = await fetchMetrics(`${url}/metrics`, token);
   assert.equal(status, 200, text);
   assert.equal(type, 'application/openmetrics-text; version=1.0.0; charset=utf-8');
-  return new Figures(text);
+  return new Metrics(text);
 }

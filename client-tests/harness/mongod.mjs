@@ -1,5 +1,5 @@
 // @ts-check
-// Owns a mongod of the tests: a replica set of one member in a folder of its own, which ends with its owner.
+// Owns a mongod of the tests: a replica set of one member in a folder of its own, which its owner ends.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MongoClient } from 'mongodb';

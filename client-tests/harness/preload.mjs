@@ -9,7 +9,7 @@ import { sized } from './random.mjs';
 import { tempDir } from './server.mjs';
 import { eventually } from './wait.mjs';
 
-/** `env` has a process load the library; `dir` is a folder of its own. The C compiler is the one that the server was built with. */
+/** Compiles a library: `env` makes a process load it, `dir` is its own folder. Needs a C compiler, as the server's build does. */
 async function preloaded(owner, text) {
   const dir = await tempDir(owner);
   const [source, library] = ['library.c', 'library.so'].map((name) => join(dir, name));
@@ -18,7 +18,7 @@ async function preloaded(owner, text) {
   return { dir, env: { LD_PRELOAD: library } };
 }
 
-/** While a file `stall` is there a sync notes in `waits` which file it is for, and begins only when `stall` is gone. */
+/** While a file `stall` exists, a sync writes the name of its file to `waits`, and begins only when `stall` is gone. */
 const SLOW_DISK_LIBRARY = `
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,7 +57,7 @@ int fdatasync(int file) {
 }
 `;
 
-/** `env` puts a server on this disk. */
+/** A disk that confirms nothing while it is stalled: `env` makes a process use it. */
 export async function slowDisk(owner) {
   const { dir, env } = await preloaded(owner, SLOW_DISK_LIBRARY);
   const [stall, waits] = ['stall', 'waits'].map((name) => join(dir, name));
@@ -72,8 +72,8 @@ export async function slowDisk(owner) {
 }
 
 /**
- * While a file `full` is there, files grow by as many bytes more as it says, all together; then a write that would have
- * a file grow fails, and one that has room for its beginning only writes that.
+ * While a file `full` exists, all files together grow by at most the number of bytes in it; then a write that would let a
+ * file grow fails, or is short if there is room for a part of it.
  */
 const FULL_DISK_LIBRARY = `
 #define _GNU_SOURCE
@@ -153,15 +153,15 @@ async function withLimit(owner, store) {
 }
 
 /**
- * What a full disk can be, and how often one test may have it: an old store's log of transactions begins anew within the
- * length that it has, and then no file has to grow.
+ * The kinds of full disk, and how often one test can use each: the write-ahead log of an older store restarts within its
+ * present length, and then no file has to grow.
  */
 export const FULL_DISKS = {
   'no space is left on the disk': { disk: withoutSpace, times: sized(2, 20) },
   'files may not grow any more': { disk: withLimit, times: 2 },
 };
 
-/** The seconds to add stand in a file that everybody reads anew each time. */
+/** The seconds to add are in a file, which is read at every call. */
 const SHIFTED_CLOCK_LIBRARY = `
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -203,12 +203,12 @@ time_t time(time_t *seconds) {
 }
 `;
 
-/** `env` has a process look at this clock. */
+/** A wall clock that can be set; the monotonic clock is left alone. `env` makes a process use it. */
 export async function shiftedClock(owner) {
   const { dir, env } = await preloaded(owner, SHIFTED_CLOCK_LIBRARY);
   return {
     env: { ...env, SHIFTED_CLOCK: dir },
-    /** Sets it so many seconds away from the right time. */
+    /** Sets it to the right time and this many seconds. */
     set: (seconds) => writeFile(join(dir, 'seconds'), `${seconds}`),
   };
 }

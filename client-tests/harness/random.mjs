@@ -13,25 +13,25 @@ export function randomNumbers(seed) {
   };
 }
 
-/** Whole numbers below a limit, and picks out of lists. */
-export function chance(seed) {
+/** Random whole numbers below a limit, and random elements of lists. */
+export function seededRandom(seed) {
   const random = randomNumbers(seed);
   const below = (limit) => Math.floor(random() * limit);
   return { below, pick: (list) => list[below(list.length)] };
 }
 
-/** `make soak` sets it. */
+/** Set by `make soak`. */
 const isLong = process.env.SOAK === '1';
 
-/** What a short run takes, and what a long one. */
+/** A size for a short run, and one for a long run. */
 export const sized = (short, long) => (isLong ? long : short);
 
-/** Chance for one test. `SEED=…` repeats its choices. */
-export function dice(t) {
+/** Random numbers of one test, whose seed is printed. `SEED=…` repeats its choices. */
+export function testRandom(t) {
   const seed = process.env.SEED ? Number(process.env.SEED) : Date.now() % 1_000_000_007;
   if (!Number.isSafeInteger(seed)) throw new Error(`SEED is not a whole number: ${process.env.SEED}`);
   t.diagnostic(`SEED=${seed}`);
-  const { below, pick } = chance(seed);
+  const { below, pick } = seededRandom(seed);
   const between = (least, most) => least + below(most - least + 1);
   return { below, pick, between, sleep: (least, most) => setTimeout(between(least, most)) };
 }

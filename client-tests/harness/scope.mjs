@@ -1,13 +1,13 @@
 // @ts-check
-// Owns what lives as long as a suite, or a part of a test: an owner of servers and clients like a test's `t`.
+// Owns the lifetime of servers and clients: scopes that last as long as a suite, or a part of a test.
 import { after } from 'node:test';
 
 /**
- * Owns servers, clients and files: they register how they end. A test's `t` is one.
+ * Ends servers, clients and files, which register how. A test's `t` is one.
  * @typedef {{ after: (end: () => unknown) => void }} Owner
  */
 
-/** An owner that ends when told to; what was registered last ends first. */
+/** An owner with an `end()`: what was registered last ends first. */
 export function newScope() {
   const endings = [];
   return {
@@ -16,7 +16,7 @@ export function newScope() {
   };
 }
 
-/** One that ends with a suite: call it in the body of a `describe`. */
+/** An owner that ends with a suite: call it in the body of a `describe`. */
 export function useScope() {
   const scope = newScope();
   after(scope.end);

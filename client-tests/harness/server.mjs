@@ -15,17 +15,17 @@ const BANNER = /listening on http:\/\/[^\s:]+:(\d+)/;
 const START_MS = 60_000;
 const EXIT_MS = 40_000;
 
-/** The replica set on which all stores stand, if the tests are run on it. */
+/** The replica set for all stores, if the tests run on MongoDB. */
 const REPLICA_SET = process.env.POLYCHAT_TEST_MONGODB;
 
-/** A database that nobody has used. */
+/** A new database. */
 function database() {
   const url = new URL(/** @type {string} */ (REPLICA_SET));
   url.pathname = `/test-${randomUUID()}`;
   return url.href;
 }
 
-/** What the server inherits from us: nothing that could configure it. */
+/** The variables that the server inherits: none that could configure it. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
 
 const running = new Set();
@@ -77,7 +77,7 @@ export async function runToEnd(args, { env = {} } = {}) {
 }
 
 /** A process that listens. */
-export class Server {
+class Server {
   /** The port that it listens on, and its address, once it is ready. */
   port = 0;
   url = '';
@@ -109,10 +109,10 @@ export class Server {
 
   logs() { return this.#output.stdout + this.#output.stderr; }
 
-  /** The orderly end. */
+  /** Ends it in order. */
   stop(signal = 'SIGTERM') { return this.#end(signal); }
 
-  /** The end without warning. */
+  /** Ends it without warning. */
   kill() { return this.#end('SIGKILL'); }
 
   async #end(signal) {
@@ -143,8 +143,7 @@ export class Server {
 
 /**
  * A listening server that ends with its owner: a test's `t`, or a suite's scope.
- * Unless `args` say otherwise it takes a free port, keeps everything where nobody else does, and lets tests flood it;
- * `bare` leaves even that out.
+ * Unless `args` say otherwise it has a free port, a store of its own and no rate limit; `bare` leaves these defaults out.
  * @param {import('./scope.mjs').Owner} owner
  * @param {string[]} args
  * @param {{ env?: Record<string, string>, bare?: boolean }} options
@@ -184,7 +183,7 @@ export async function storeFile(owner) {
   return { path, store: `sqlite:${path}` };
 }
 
-/** The lowest port that the system gives to those who connect without naming one. */
+/** The lowest ephemeral port. */
 const lowestOutgoing = () => Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0]);
 
 const FIRST_PORT = 10_000;
@@ -195,8 +194,8 @@ const isFree = (port) => new Promise((resolve) => {
 });
 
 /**
- * A port that was free a moment ago, and that the system gives to nobody who connects: among thousands who try to
- * come back to a server that is not there, one would be given its very port, and reach itself.
+ * A port that was free a moment ago, and is not ephemeral: among thousands of clients that reconnect to a server that is
+ * not there, one would get the server's port for its own end, and connect to itself.
  */
 export async function freePort() {
   const outgoing = lowestOutgoing();

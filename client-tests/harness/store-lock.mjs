@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the trouble with the store: somebody else's write lock on its file, and how many transactions it has taken.
+// Owns a write lock of another process on an SQLite store, and the count of the transactions in its log.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { within } from './wait.mjs';
 
-/** Takes SQLite's write lock without writing, and lets go of it at the first line that it reads. */
+/** Takes SQLite's write lock without writing, and releases it at the first line of its input. */
 const HOLDER = `
 import sqlite3, sys
 store = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
@@ -23,7 +23,7 @@ class StoreLock {
     owner.after(() => this.#holder.kill('SIGKILL'));
   }
 
-  /** The holder's next line has to be this word. */
+  /** Waits for the holder's next line, which must be this word. */
   async says(word) {
     const line = new Promise((resolve, reject) => {
       this.#holder.once('error', reject);
@@ -35,22 +35,22 @@ class StoreLock {
     return this;
   }
 
-  /** Lets the store answer again. */
+  /** Releases the lock. */
   async release() {
     this.#holder.stdin.write('\n');
     await this.says('free');
   }
 }
 
-/** Locks a store file against writing, like a process that hangs in the midst of a transaction. Reading goes on. */
+/** Locks a store against writes, like a process that hangs in a transaction. Reads go on. */
 export const lockStore = (owner, path) => new StoreLock(owner, path).says('held');
 
 const LOG_HEADER = 32;
 const FRAME_HEADER = 24;
 
 /**
- * How many transactions stand in the store's write-ahead log: there a frame that ends one says so (the file format is
- * SQLite's own, and documented). `age` counts how often the log was begun anew: numbers of one age can be compared.
+ * How many transactions are in the store's write-ahead log, where the last frame of each is marked (the format is
+ * documented by SQLite). `age` counts the restarts of the log: counts of one age can be compared.
  */
 export function transactions(path) {
   const log = readFileSync(`${path}-wal`);

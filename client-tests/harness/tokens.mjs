@@ -1,5 +1,5 @@
 // @ts-check
-// Owns keys and tokens: what the host application of a chat server would make.
+// Owns keys and tokens, as the host application of a chat server makes them.
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ export async function keyPair(alg, kid) {
 }
 
 /** A token made with the public key as if it were a shared secret. */
-export const confused = (claims, { pem }) => signed(claims, { alg: 'HS256', key: bytes(pem) });
+export const signedWithPublicKey = (claims, { pem }) => signed(claims, { alg: 'HS256', key: bytes(pem) });
 
 export async function pemFile(dir, { alg, pem }) {
   const path = join(dir, `${alg}.pem`);

@@ -1,11 +1,11 @@
 // @ts-check
-// Owns waiting: every promise of the tests has an end, and its failure says what was waited for.
+// Owns waiting with a deadline: the failure names what was waited for.
 
 const SAFETY_MS = 10_000;
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** The promise itself, or a failure that names `what` once the safety time is over. */
+/** The promise itself, or a failure that names `what` after the deadline. */
 export async function within(promise, what, ms = SAFETY_MS) {
   let timer;
   const expired = new Promise((_, reject) => {
@@ -18,7 +18,7 @@ export async function within(promise, what, ms = SAFETY_MS) {
   }
 }
 
-/** Asks `check` again and again until it answers something truthy, which is returned. */
+/** Polls `check` until its result is truthy: the result. */
 export async function eventually(check, what, ms = SAFETY_MS) {
   const deadline = Date.now() + ms;
   for (;;) {
@@ -29,7 +29,7 @@ export async function eventually(check, what, ms = SAFETY_MS) {
   }
 }
 
-/** Something that changes now and then, for those who wait until it is as they want it. */
+/** Notifies of changes, so that others can wait for a condition. */
 export class Changes {
   #looks = new Set();
 
@@ -37,7 +37,7 @@ export class Changes {
     for (const look of this.#looks) look();
   }
 
-  /** Asks `check` now and at every change until it answers something truthy, which is returned. */
+  /** Evaluates `check` now and at every change until its result is truthy: the result. */
   async until(check, what, ms) {
     let look;
     const seen = new Promise((resolve) => {
@@ -56,5 +56,5 @@ export class Changes {
   }
 }
 
-/** Lets the clock move on, so that two stored times differ. */
+/** Waits until two stored times differ. */
 export const tick = () => sleep(5);

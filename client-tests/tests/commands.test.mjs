@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { chatOf, fullHistory, people, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, fullHistory, say } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect } from '../clients/socketio.mjs';
 import { startMongod } from '../harness/mongod.mjs';
@@ -23,7 +23,7 @@ const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to
 async function filledStore(t, count = 3) {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store]);
-  const [anna, boris] = await people(t, server, 'anna', 'boris');
+  const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
   const sent = Array.from({ length: count }, (_, index) => say([anna, boris][index % 2], chat, `number ${index}`));
   await Promise.all(sent);

@@ -5,7 +5,7 @@ import { connect as dialTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET, RawPolling } from '../clients/engineio.mjs';
-import { person, uniqueName } from '../clients/fixtures.mjs';
+import { connectUser, uniqueName } from '../clients/fixtures.mjs';
 import { ask, connect, connectRefused, refusal as refusedRequest } from '../clients/socketio.mjs';
 import { PATH, dial, refusal } from '../clients/websocket.mjs';
 import { probe } from '../harness/http.mjs';
@@ -142,7 +142,7 @@ describe('connections of nobody', () => {
     const server = await startServer(t, ['--max-unauthenticated', '3']);
     for (let made = 0; made < 3; made++) {
       await type(t, server, 'alice');
-      await person(t, server, 'bob');
+      await connectUser(t, server, 'bob');
     }
     const strangers = [];
     for (let made = 0; made < 3; made++) strangers.push(await silent(t, server));
@@ -176,8 +176,8 @@ describe('connections of nobody', () => {
 
     test('not when somebody was admitted, or a request was served', async (t) => {
       const wire = await type(t, server, 'alice');
-      const bob = await person(t, server, 'bob');
-      const polling = await person(t, server, 'carol', { transports: ['polling'] });
+      const bob = await connectUser(t, server, 'bob');
+      const polling = await connectUser(t, server, 'carol', { transports: ['polling'] });
       const line = await silent(t, server);
       const asking = 'GET /livez HTTP/1.1\r\nhost: a\r\n\r\n';
       line.socket.write(asking);

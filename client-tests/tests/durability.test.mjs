@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ledger, assertKept } from '../chaos/ledger.mjs';
 import { startWriters, storedByText } from '../chaos/scenario.mjs';
-import { chatOf, fullHistory, people, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, fullHistory, say } from '../clients/fixtures.mjs';
 import { TRANSPORT_LOST, ask, connect } from '../clients/socketio.mjs';
 import { freePort, startServer, storeFile } from '../harness/server.mjs';
 import { eventually } from '../harness/wait.mjs';
@@ -29,7 +29,7 @@ function assertTransportsLost({ losses }) {
 test('a restart keeps users, chats, members and messages', async (t) => {
   const open = await house(t);
   const server = await open();
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const said = [await say(alice, chat, 'one'), await say(bob, chat, 'two', { client_id: 'c-2', type: 'image' })];
   assert.deepEqual(await server.stop(), { code: 0, signal: null });

@@ -3,11 +3,11 @@
 // and that the connection goes on.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actor, newRoom } from '../clients/action.mjs';
+import { connectAction, newRoom } from '../clients/action.mjs';
 import { PACKET, RawClient, parseAck } from '../clients/engineio.mjs';
-import { enterByWebSocket, settled } from '../clients/marketplace.mjs';
+import { enterWebSocket, flush } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
-import { join, newChat, typist } from '../clients/type-data.mjs';
+import { connectType, join, newChat } from '../clients/type-data.mjs';
 import { ANY_VALUES } from '../data/bad-frames.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -38,7 +38,7 @@ async function answersTo(wire, frames) {
 }
 
 test('in the type dialect', async (t) => {
-  const alice = await typist(t, server, 'alice');
+  const alice = await connectType(t, server, 'alice');
   const chat = await newChat(alice);
   await join(alice, chat);
   alice.wire.takeRest();
@@ -54,7 +54,7 @@ test('in the type dialect', async (t) => {
 });
 
 test('in the action dialect', async (t) => {
-  const alice = await actor(t, server, 'alice', { acks: true });
+  const alice = await connectAction(t, server, 'alice', { acks: true });
   const pk = await newRoom(alice);
   alice.wire.takeRest();
   const frames = brokenOff([
@@ -72,12 +72,12 @@ test('in the action dialect', async (t) => {
 
 test('in the marketplace dialect', async (t) => {
   const olga = await new Backend(server).user('olga');
-  const visitor = await enterByWebSocket(t, server, olga);
+  const visitor = await enterWebSocket(t, server, olga);
   const frames = brokenOff(marketplace.map(([event, data]) => JSON.stringify({ event, data })));
   const answers = await answersTo(visitor.wire, frames);
   assert.deepEqual(new Set(answers.map(({ event, data }) => `${event} ${data.code}`)), new Set(['debug_info invalid']));
   visitor.takeRest();
-  assert.deepEqual(await settled(visitor), []);
+  assert.deepEqual(await flush(visitor), []);
 });
 
 /** @type {[string, object][]} */

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
-  TRANSPORTS, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled,
+  TRANSPORTS, connectWebSocket, enterSocketIo, enterWebSocket, entered, flush,
 } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { connectRefused } from '../clients/socketio.mjs';
@@ -61,8 +61,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       set = await scene();
       visitor = await entered(connecting(scope, server, set.gleb));
       witnesses = [
-        await enterBySocketIo(scope, server, set.olga), await enterByWebSocket(scope, server, set.olga),
-        await enterBySocketIo(scope, server, set.gleb),
+        await enterSocketIo(scope, server, set.olga), await enterWebSocket(scope, server, set.olga),
+        await enterSocketIo(scope, server, set.gleb),
       ];
     });
     const table = () => invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes });
@@ -83,8 +83,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     });
 
     test('nothing of it was stored or told to anybody', async () => {
-      for (const witness of witnesses) assert.deepEqual(await settled(witness), []);
-      const { initial } = await enterBySocketIo(scope, server, set.gleb);
+      for (const witness of witnesses) assert.deepEqual(await flush(witness), []);
+      const { initial } = await enterSocketIo(scope, server, set.gleb);
       const [{ chats: [chat] }] = initial;
       assert.deepEqual(initial.length, 1, 'a chat was opened by a bad request');
       assert.deepEqual(chat.messages.map(({ text }) => text), ['before the bad requests']);
@@ -137,7 +137,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       guest.tell('request_access', { eventId: next.id });
       // Opening and applying may be told in one frame or in two.
       const { data: { chatId } } = await guest.first(({ data }) => data.isRequestSended, 'the application');
-      await settled(guest);
+      await flush(guest);
       for (const granted of [true, false]) await refused(guest, 'grant_access', { chatId, granted }, 'forbidden');
       await refused(await enter(t, other), 'grant_access', { chatId, granted: true }, 'not_found');
       const [{ chats: [chat] }] = (await enter(t, olga)).initial;
@@ -162,7 +162,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
 test('an error calls the field as the marketplace calls it, not as another dialect does', async (t) => {
   const { gleb, chatId, next } = await scene();
-  const visitor = await enterByWebSocket(t, server, gleb);
+  const visitor = await enterWebSocket(t, server, gleb);
   const endless = 'x'.repeat(maxMessageBytes + 1);
   /** @type {[string, object, string, RegExp][]} */
   const requests = [
@@ -181,7 +181,7 @@ test('an error calls the field as the marketplace calls it, not as another diale
 
 test('an error in an acknowledgement says what debug_info says, as every client of Socket.IO knows it', async (t) => {
   const set = await scene();
-  const visitor = await enterBySocketIo(t, server, set.gleb);
+  const visitor = await enterSocketIo(t, server, set.gleb);
   for (const [what, event, body, codes, names] of invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes })) {
     const answer = await visitor.ask(event, body);
     const told = await visitor.next('debug_info');
@@ -201,7 +201,7 @@ describe('a frame on the raw WebSocket', () => {
   let visitor;
   before(async () => {
     set = await scene();
-    visitor = await enterByWebSocket(scope, server, set.gleb);
+    visitor = await enterWebSocket(scope, server, set.gleb);
   });
 
   /** The one answer to a text. */
@@ -279,7 +279,7 @@ describe('a frame on the raw WebSocket', () => {
   });
 
   test('that is larger than any frame may be ends this connection only', async (t) => {
-    const vandal = await byWebSocket(t, server, set.gleb);
+    const vandal = await connectWebSocket(t, server, set.gleb);
     vandal.tell('send_message', { chatId: set.chatId, message: { text: 'x'.repeat(2_000_000) } });
     assert.equal((await vandal.wire.end()).code, 1009);
     await usable(visitor, set.chatId);

@@ -3,7 +3,7 @@
 // every request it shows is understood as it stands there, on both transports.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, entered, settled } from '../clients/marketplace.mjs';
+import { TRANSPORTS, entered, flush } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -46,7 +46,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(await visitor.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 1 });
       visitor.tell('load_history', request('load_history', chatId));
       assert.deepEqual((await visitor.next('history')).messages, messages);
-      assert.deepEqual(await settled(visitor), []);
+      assert.deepEqual(await flush(visitor), []);
     });
 
     test('chat_updates and chat_unread have every key of the document, on both sides', async (t) => {
@@ -121,7 +121,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assert.deepEqual((await other.next('history')).messages.map(({ messageId }) => messageId), [1, 2]);
       other.tell('request_access', { eventId: `${event.id}` });
       assert.equal((await other.next('chat_updates')).isRequestSended, true);
-      assert.deepEqual(await settled(other), []);
+      assert.deepEqual(await flush(other), []);
       await one.first(({ data }) => data.isRequestSended, 'the application');
     });
 

@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
 import { Ledger, assertKept } from '../chaos/ledger.mjs';
 import { startWriters, storedByText } from '../chaos/scenario.mjs';
-import { chatOf, fullHistory, numbers, person, sayMany, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, fullHistory, sayMany, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -85,14 +85,14 @@ describe('while people write', () => {
 test('two servers on one database give one chat one row of numbers, at full speed', async (t) => {
   const store = database();
   const [one, two] = [await startServer(t, ['--store', store]), await startServer(t, ['--store', store])];
-  const [anna, boris] = [await person(t, one, 'anna'), await person(t, two, 'boris')];
+  const [anna, boris] = [await connectUser(t, one, 'anna'), await connectUser(t, two, 'boris')];
   const chat = await chatOf(anna, boris);
   const said = await Promise.all([
     sayMany(anna, chat, EACH, (index) => `anna ${index}`), sayMany(boris, chat, EACH, (index) => `boris ${index}`),
   ]);
   const [stored, again] = [await fullHistory(anna, chat), await fullHistory(boris, chat)];
   assert.deepEqual(again, stored);
-  assert.deepEqual(numbers(stored), upTo(2 * EACH));
+  assert.deepEqual(seqsOf(stored), upTo(2 * EACH));
   for (const { who, answers } of [{ who: anna, answers: said[0] }, { who: boris, answers: said[1] }]) {
     assert.deepEqual(answers.map(({ id }) => id), stored.filter(({ user_id }) => user_id === who.id).map(({ id }) => id));
   }

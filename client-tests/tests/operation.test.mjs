@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { person, say } from '../clients/fixtures.mjs';
+import { connectUser, say } from '../clients/fixtures.mjs';
 import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { runToEnd, startServer, storeFile } from '../harness/server.mjs';
@@ -85,7 +85,7 @@ describe('the log', () => {
 
   test('as json is JSON, line by line, from the first to the last', async (t) => {
     const server = await startServer(t, ['--log-format', 'json']);
-    await person(t, server, 'alice');
+    await connectUser(t, server, 'alice');
     await server.stop();
     const lines = server.logs().split('\n').filter((line) => line.trim());
     assert.ok(lines.length > 0);
@@ -147,9 +147,9 @@ describe('the orderly end', () => {
   for (const signal of ['SIGTERM', 'SIGINT']) {
     test(`does not wait for clients that have nothing to say (${signal})`, async (t) => {
       const server = await startServer(t, ['--shutdown-timeout', '1h']);
-      await person(t, server, 'alice');
-      await person(t, server, 'bob', { transports: ['polling'] });
-      await person(t, server, 'carol', { client: 2 });
+      await connectUser(t, server, 'alice');
+      await connectUser(t, server, 'bob', { transports: ['polling'] });
+      await connectUser(t, server, 'carol', { client: 2 });
       assert.deepEqual(await server.stop(signal), { code: 0, signal: null });
     });
   }

@@ -1,22 +1,21 @@
 // @ts-check
-// Owns clients that send as fast as they can, one for each way to send a message, and how each is told that it is too
-// fast.
+// Owns a sender for each way to send a message, and the form in which each is refused when it is too fast.
 import assert from 'node:assert/strict';
 import * as action from '../clients/action.mjs';
-import { chatOf, history, person } from '../clients/fixtures.mjs';
-import { enterBySocketIo, enterByWebSocket } from '../clients/marketplace.mjs';
+import { chatOf, connectUser, history } from '../clients/fixtures.mjs';
+import { enterSocketIo, enterWebSocket } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import * as type from '../clients/type-data.mjs';
 import { Changes } from '../harness/wait.mjs';
 
-/** What a refusal says, whatever its form: how long to wait. */
+/** How long to wait after a refusal. */
 function waitOf({ code, retry_after_ms }) {
   assert.equal(code, 'rate_limited');
   assert.ok(Number.isSafeInteger(retry_after_ms) && retry_after_ms > 0, `retry_after_ms is ${retry_after_ms}`);
   return retry_after_ms;
 }
 
-/** Answers that do not say which request they answer. What is told to everybody may be overtaken by a refusal. */
+/** Answers without a request id. A refusal may overtake a delivered message. */
 class Nameless {
   #answers = [];
   #asked = 0;
@@ -35,7 +34,7 @@ class Nameless {
 }
 
 async function eventName(t, server, ask) {
-  const who = await person(t, server, 'fast');
+  const who = await connectUser(t, server, 'fast');
   const chat = await chatOf(who);
   const say = ask(who.socket, chat);
   return { say, flood: (text) => who.socket.emit('new-message', { room: chat.id, msg: text }), who,
@@ -84,7 +83,7 @@ async function marketplace(t, server, enter) {
 }
 
 async function byAction(t, server) {
-  const who = await action.actor(t, server, 'fast', { acks: true });
+  const who = await action.connectAction(t, server, 'fast', { acks: true });
   const pk = await action.newRoom(who);
   await action.ask(who, 'join_room', { pk });
   const say = async (message) => {
@@ -95,11 +94,11 @@ async function byAction(t, server) {
     return Number(wait);
   };
   const stored = async () => (await action.room(who, pk)).messages.length;
-  return { say, stored, who, flood: (message) => action.tell(who, 'create_message', { message, pk }) };
+  return { say, stored, who, flood: (message) => action.send(who, 'create_message', { message, pk }) };
 }
 
 async function byType(t, server, token) {
-  const who = await type.typist(t, server, 'fast', { token });
+  const who = await type.connectType(t, server, 'fast', { token });
   const chat = await type.chatOf(who);
   const say = async (text) => {
     const answer = await who.wire.ask({ type: 'newMessage', data: { chat, text } });
@@ -127,12 +126,12 @@ async function byRest(t, server) {
   return { say, stored };
 }
 
-/** Every way to send: `say` answers undefined, or how long to wait; `stored` counts what is stored. */
-export const WAYS = {
+/** Every way to send: `say` returns undefined, or how long to wait; `stored` counts the stored messages. */
+export const SENDERS = {
   'event-name with acknowledgement': (t, server) => eventName(t, server, withAck),
   'event-name without acknowledgement': (t, server) => eventName(t, server, withoutAck),
-  'marketplace over Socket.IO': (t, server) => marketplace(t, server, enterBySocketIo),
-  'marketplace over a raw WebSocket': (t, server) => marketplace(t, server, enterByWebSocket),
+  'marketplace over Socket.IO': (t, server) => marketplace(t, server, enterSocketIo),
+  'marketplace over a raw WebSocket': (t, server) => marketplace(t, server, enterWebSocket),
   action: byAction,
   type: byType,
   REST: byRest,

@@ -27,8 +27,8 @@ describe('in the type dialect', () => {
   let witness;
   let chat;
   before(async () => {
-    alice = await type.typist(scope, server, 'alice');
-    witness = await type.typist(scope, server, 'witness', { push: true });
+    alice = await type.connectType(scope, server, 'alice');
+    witness = await type.connectType(scope, server, 'witness', { push: true });
     chat = await type.chatOf(alice, witness);
     await type.say(alice, chat, WORDS);
     await witness.wire.until(({ data }) => data?.text === WORDS, 'the first message');
@@ -137,8 +137,8 @@ describe('in the action dialect', () => {
   let witness;
   let pk;
   before(async () => {
-    alice = await action.actor(scope, server, 'alice', { acks: true });
-    witness = await action.actor(scope, server, 'witness');
+    alice = await action.connectAction(scope, server, 'alice', { acks: true });
+    witness = await action.connectAction(scope, server, 'witness');
     pk = await action.newRoom(alice);
     await action.enter(witness, pk);
     await action.ask(alice, 'join_room', { pk });

@@ -1,11 +1,11 @@
 // @ts-check
-// Owns old messages: makes a store that is not in use look as if everything in it had happened days ago.
+// Owns the backdating of an SQLite store that is not in use: everything in it has happened days ago afterwards.
 import { execFileSync } from 'node:child_process';
 
 const DAY_MS = 86_400_000;
 const RECENT_DAYS = 30;
 
-/** Whatever is a whole number close to the present in milliseconds is a time, in any table and column. */
+/** Every integer close to the present in milliseconds counts as a time, in any table and column. */
 const SCRIPT = `
 import sqlite3, sys
 path, now, near, back = sys.argv[1], *map(int, sys.argv[2:])

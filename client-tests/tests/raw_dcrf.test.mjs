@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import dcrf from 'dcrf-client';
 import { WebSocket } from 'ws';
-import { act, actor, enter, isMessage, isReply, isRoom, memberEvents, newRoom } from '../clients/action.mjs';
+import {
+  connectAction, enter, isMessage, isReply, isRoom, memberEvents, newRoom, sendAndFlush,
+} from '../clients/action.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
 import { PATH } from '../clients/websocket.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -84,7 +86,7 @@ test('what fails rejects with the whole reply', async (t) => {
 test('requests for joining, subscribing, sending and leaving resolve', async (t) => {
   const name = uniqueName('alice');
   const client = dcrfClient(t, server, name);
-  const witness = await actor(t, server, 'witness');
+  const witness = await connectAction(t, server, 'witness');
   const pk = await newRoom(witness);
   await enter(witness, pk);
   const request = (action, fields) => settled(client.request(STREAM, { action, ...fields }));
@@ -99,9 +101,9 @@ test('requests for joining, subscribing, sending and leaving resolve', async (t)
 
 test('a subscription calls back for each change of its room, and no more once it is cancelled', async (t) => {
   const client = dcrfClient(t, server, uniqueName('alice'));
-  const other = await actor(t, server, 'other');
+  const other = await connectAction(t, server, 'other');
   const pk = await newRoom(other);
-  await act(other, 'join_room', { pk });
+  await sendAndFlush(other, 'join_room', { pk });
   const [kept, cancelled] = [callbacks(), callbacks()];
   assert.equal(await settled(client.subscribe(STREAM, pk, kept.callback)), null);
   const subscription = client.subscribe(STREAM, pk, cancelled.callback);

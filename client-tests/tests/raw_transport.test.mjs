@@ -76,18 +76,18 @@ describe('a connection', () => {
   test('shows the profile that its token tells', async (t) => {
     const sub = uniqueName('alice');
     const claims = { sub, username: 'al', avatar: '/a.png', github: 'al-gh' };
-    const alice = await action.actor(t, strict, 'alice', { token: await token(claims) });
+    const alice = await action.connectAction(t, strict, 'alice', { token: await token(claims) });
     const pk = await action.newRoom(alice);
-    await action.act(alice, 'join_room', { pk });
+    await action.sendAndFlush(alice, 'join_room', { pk });
     const [{ id, ...profile }] = (await action.room(alice, pk)).member;
     assert.deepEqual([typeof id, profile], ['number', { username: 'al', avatar: '/a.png', github: 'al-gh' }]);
   });
 
   test('of the host application\'s own backend acts as itself', async (t) => {
     const sub = uniqueName('backend');
-    const backend = await action.actor(t, strict, 'backend', { token: await token({ sub, role: 'service' }) });
+    const backend = await action.connectAction(t, strict, 'backend', { token: await token({ sub, role: 'service' }) });
     const pk = await action.newRoom(backend);
-    await action.act(backend, 'join_room', { pk });
+    await action.sendAndFlush(backend, 'join_room', { pk });
     assert.deepEqual(await action.members(backend, pk), [sub]);
   });
 
@@ -133,11 +133,11 @@ describe('on /ws', () => {
   });
 
   test('replies and pushes are chosen in the query as elsewhere', async (t) => {
-    const alice = await action.actor(t, server, 'alice', { path: '/ws', acks: true });
+    const alice = await action.connectAction(t, server, 'alice', { path: '/ws', acks: true });
     const pk = await action.newRoom(alice);
     assert.equal(await action.ask(alice, 'join_room', { pk }), null);
-    const bob = await type.typist(t, server, 'bob', { path: '/ws', push: true });
-    const quiet = await type.typist(t, server, 'quiet', { path: '/ws' });
+    const bob = await type.connectType(t, server, 'bob', { path: '/ws', push: true });
+    const quiet = await type.connectType(t, server, 'quiet', { path: '/ws' });
     for (const who of [bob, quiet]) await type.join(who, pk);
     await action.ask(alice, 'create_message', { message: 'hello' });
     await bob.wire.until(({ data }) => data?.text === 'hello', 'the push');
@@ -160,7 +160,7 @@ describe('on /ws', () => {
 
 describe('frames', () => {
   test('that are sent all at once are answered in their order', async (t) => {
-    const alice = await type.typist(t, server, 'alice');
+    const alice = await type.connectType(t, server, 'alice');
     const chat = await type.chatOf(alice);
     alice.wire.takeRest();
     const kinds = [

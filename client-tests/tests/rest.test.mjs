@@ -3,8 +3,8 @@
 // connected is told of it at once.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { as, history, say, uniqueName } from '../clients/fixtures.mjs';
-import { enterBySocketIo } from '../clients/marketplace.mjs';
+import { history, say, uniqueName, withInbox } from '../clients/fixtures.mjs';
+import { enterSocketIo } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
 import { isChat, isMessage, isUser } from '../data/shapes.mjs';
@@ -28,7 +28,7 @@ const users = (...bases) => Promise.all(bases.map((base) => host.user(base)));
 async function online(t, user) {
   const socket = await connect(t, server.url);
   await ask(socket, 'create-user', { user: { externalUserId: user.externalUserId } });
-  return { ...as(socket, user), made: collect(socket, 'create-chat') };
+  return { ...withInbox(socket, user), made: collect(socket, 'create-chat') };
 }
 
 /** What a `Location` leads to. */
@@ -222,7 +222,7 @@ describe('events', () => {
   test('have a chat with each guest, opened once; both are told', async (t) => {
     const [owner, guest] = await users('owner', 'guest');
     const event = await host.event(owner);
-    const visitor = await enterBySocketIo(t, server, guest);
+    const visitor = await enterSocketIo(t, server, guest);
     const open = () => host.call('POST', `/events/${event.id}/chats`, { userId: guest.pk });
     const [first, second] = [await open(), await open()];
     assert.deepEqual([first.status, second.status], [201, 200]);
@@ -239,7 +239,7 @@ describe('events', () => {
     const [event, other] = [await host.event(owner), await host.event(owner)];
     const { chatId, pk } = await host.eventChat(event, guest);
     const decide = (granted) => host.ok(200, 'PUT', `/events/${event.id}/chats/${chatId}/access`, { granted });
-    const [one, two] = [await enterBySocketIo(t, server, owner), await enterBySocketIo(t, server, guest)];
+    const [one, two] = [await enterSocketIo(t, server, owner), await enterSocketIo(t, server, guest)];
     await host.refused(409, 'conflict', 'PUT', `/events/${event.id}/chats/${pk}/access`, { granted: true });
     await two.ask('request_access', { eventId: event.id, message: 'May I?' });
     const granted = await decide(true);

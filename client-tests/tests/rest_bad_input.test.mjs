@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo } from '../clients/marketplace.mjs';
+import { enterSocketIo } from '../clients/marketplace.mjs';
 import { Backend, isProblem } from '../clients/rest.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -111,7 +111,7 @@ async function everything() {
 }
 
 test('a field that is wrong, or missing where it is needed, is named, and nothing changes', async (t) => {
-  const visitor = await enterBySocketIo(t, server, boris);
+  const visitor = await enterSocketIo(t, server, boris);
   const before = await everything();
   for (const [what, [method, path, good, fields]] of Object.entries(TABLE())) {
     for (const [field, values] of Object.entries(fields)) {

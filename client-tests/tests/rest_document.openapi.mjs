@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the server's description of its own REST API: its operations, and what it says that their answers look like.
+// Owns the reading of the server's OpenAPI document: its operations, and the check of responses against their schemas.
 import assert from 'node:assert/strict';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -9,7 +9,7 @@ const NAME = 'openapi';
 
 const escaped = (key) => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
-/** The description, with its references followed where it is asked. */
+/** The document; references in it are followed. */
 export class Description {
   #ajv = new Ajv2020({ strict: false, allErrors: true });
 
@@ -57,7 +57,7 @@ export class Description {
     assert.ok(fits, `${what}: ${this.#ajv.errorsText(validate.errors)}\n${shown}`);
   }
 
-  /** The answer has a status that is described, the described media type, headers and body. */
+  /** Asserts that a response has a described status, and its described media type, headers and body. */
   assertDescribes({ path, method, id }, answer) {
     const at = ['paths', path, method.toLowerCase(), 'responses', `${answer.status}`];
     const what = `${id} was answered ${answer.status}`;
@@ -70,7 +70,7 @@ export class Description {
     return this.#check(this.#schemaAt(at, answer.type), answer.body, what);
   }
 
-  /** Whether a body is what an operation says that it takes. */
+  /** Whether a body matches an operation's schema. */
   takes({ path, method }, body) {
     const pointer = this.#schemaAt(['paths', path, method.toLowerCase(), 'requestBody'], 'application/json');
     assert.ok(pointer, `${method} ${path} takes no body`);
@@ -85,7 +85,7 @@ export class Description {
   }
 }
 
-/** The path with these values in place of its names. */
+/** The path with these values in place of its parameters. */
 export const filled = (path, values) => path.replaceAll(/\{(\w+)\}/g, (_, name) => {
   assert.ok(name in values, `${path} needs a value for ${name}`);
   return encodeURIComponent(values[name]);

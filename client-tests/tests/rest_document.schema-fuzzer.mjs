@@ -1,5 +1,5 @@
 // @ts-check
-// Owns values that fit to a schema, or nearly, or not at all: by chance that can be repeated.
+// Owns random values that match a schema, or nearly, or not at all.
 
 const WILD = [
   null, true, -1, 0, 1.5, 2 ** 53, -(2 ** 63), 1e300, '', ' ', 'x', '\u0000', '😀', 'x'.repeat(300), [], {}, [[]],

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { uniqueName } from '../clients/fixtures.mjs';
-import { enterBySocketIo } from '../clients/marketplace.mjs';
+import { enterSocketIo } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
-import { chance } from '../harness/random.mjs';
+import { seededRandom } from '../harness/random.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
@@ -42,7 +42,7 @@ async function things() {
 /** A chat about an event in which access was asked for; that can be done in the marketplace only. */
 async function application(event, guest) {
   const user = { ...guest, token: await token({ sub: guest.externalUserId }) };
-  const visitor = await enterBySocketIo(scope, server, user);
+  const visitor = await enterSocketIo(scope, server, user);
   const { chatId } = await visitor.ask('request_access', { eventId: event.id });
   visitor.close();
   return chatId;
@@ -183,7 +183,7 @@ describe(`${ROUNDS} made-up requests`, () => {
     test(`to ${id} get answers that are described, and never a 5xx (seed ${SEED})`, async (t) => {
       const operation = described.operations().find((each) => each.id === id);
       const resolve = ($ref) => $ref.slice('#/'.length).split('/').reduce((part, key) => part[key], described.document);
-      const dice = chance(SEED);
+      const dice = seededRandom(SEED);
       const schema = described.bodyOf(operation);
       let set = await things();
       const statuses = new Set();

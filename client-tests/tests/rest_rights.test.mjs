@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { uniqueName } from '../clients/fixtures.mjs';
-import { enterBySocketIo, enterByWebSocket } from '../clients/marketplace.mjs';
+import { enterSocketIo, enterWebSocket } from '../clients/marketplace.mjs';
 import { Backend, isProblem } from '../clients/rest.mjs';
 import { ask, connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -134,7 +134,7 @@ describe('a token that the API makes', () => {
     const socket = await connect(t, server.url, { auth: { token: jwt } });
     const { user } = await ask(socket, 'create-user', { user: {} });
     assert.deepEqual([user.id, user.name], [anna.id, 'Anna']);
-    for (const enter of [enterBySocketIo, enterByWebSocket]) await enter(t, server, { ...anna, token: jwt });
+    for (const enter of [enterSocketIo, enterWebSocket]) await enter(t, server, { ...anna, token: jwt });
     await new Backend(server, jwt).refused(403, 'forbidden', 'GET', '/users');
   });
 

@@ -3,12 +3,12 @@
 // host application's backend, with tokens; and that without one nobody comes in. REST has its own, rest_rights.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { actor } from '../clients/action.mjs';
+import { connectAction } from '../clients/action.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
 import { TRANSPORTS, entered } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect, connectRefused } from '../clients/socketio.mjs';
-import { typist } from '../clients/type-data.mjs';
+import { connectType } from '../clients/type-data.mjs';
 import { refusedWith } from '../clients/websocket.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -40,7 +40,7 @@ async function scene() {
   const [member, stranger] = [await someone('member'), await someone('stranger')];
   const service = await someone('service', { role: 'service' });
   const closed = await host.chat(member);
-  const { wire } = await actor(scope, server, 'member', { token: member.token, acks: true });
+  const { wire } = await connectAction(scope, server, 'member', { token: member.token, acks: true });
   const { data: { pk } } = await wire.ask({ action: 'create', data: { name: uniqueName('room') } });
   await wire.ask({ action: 'join_room', pk });
   await wire.ask({ action: 'create_message', pk, message: 'in the room' });
@@ -139,7 +139,7 @@ describe('action', () => {
     ['delete', on('delete'), 'ok/forbidden', 'forbidden/not_found', 'ok/ok'],
     ['an action that is none', () => [{ action: 'no_such_action' }], 'invalid', 'invalid', 'invalid'],
   ], async (t, user, requests) => {
-    const { wire } = await actor(t, server, 'x', { token: user.token, acks: true });
+    const { wire } = await connectAction(t, server, 'x', { token: user.token, acks: true });
     const codes = [];
     for (const request of requests) codes.push(STATUS[(await wire.ask(request)).response_status]);
     await wire.close();
@@ -160,7 +160,7 @@ describe('type', () => {
     ['newMessage', on('newMessage', 'chat', { text: 'x' }), 'ok/ok', 'forbidden/not_found', 'forbidden/forbidden'],
     ['a type that is none', () => [['noSuchType', {}]], 'invalid', 'invalid', 'invalid'],
   ], async (t, user, requests) => {
-    const { wire } = await typist(t, server, 'x', { token: user.token });
+    const { wire } = await connectType(t, server, 'x', { token: user.token });
     const codes = [];
     for (const [type, data] of requests) codes.push((await wire.ask({ type, data })).code ?? 'ok');
     await wire.close();

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
-import { chatOf, history, person, say, uniqueName } from '../clients/fixtures.mjs';
-import { bySocketIo } from '../clients/marketplace.mjs';
+import { chatOf, connectUser, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { connectSocketIo } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
 import * as type from '../clients/type-data.mjs';
@@ -131,8 +131,8 @@ describe('an attacker without rights', () => {
 
   test('finds nothing likewise in action, type and marketplace', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
-    const [actor, typist] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
-    const market = await bySocketIo(t, server, raw);
+    const [actor, typist] = [await action.connectAction(t, server, 'a', raw), await type.connectType(t, server, 't', raw)];
+    const market = await connectSocketIo(t, server, raw);
     await market.next('initial_data');
     for (const query of QUERIES) {
       for (const name of ['join_room', 'retrieve', 'subscribe_instance', 'delete', 'create_message', 'leave_room']) {
@@ -156,8 +156,8 @@ describe('an attacker without rights', () => {
 
   test('cannot tell a chat that is hidden from one that never was, in any dialect', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
-    const [actor, typist] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
-    const market = await bySocketIo(t, server, raw);
+    const [actor, typist] = [await action.connectAction(t, server, 'a', raw), await type.connectType(t, server, 't', raw)];
+    const market = await connectSocketIo(t, server, raw);
     await market.next('initial_data');
     const questions = {
       'list-messages': (id) => refusal(attacker.socket, 'list-messages', { chat: { id } }),
@@ -212,7 +212,7 @@ const STRANGE = [
 
 test('a text is a text: as a name and as a message it comes back as it went in', async (t) => {
   const server = await startServer(t);
-  const anna = await person(t, server, 'anna');
+  const anna = await connectUser(t, server, 'anna');
   for (const text of STRANGE) {
     const { user } = await ask(anna.socket, 'create-user', { user: { externalUserId: anna.user.externalUserId, name: text } });
     assert.equal(user.name, text);
@@ -227,12 +227,12 @@ test('a text is a text: as a name and as a message it comes back as it went in',
 
 test('keys with a meaning in JavaScript have none here, and are not handed on', async (t) => {
   const server = await startServer(t);
-  const [anna, boris] = [await person(t, server, 'anna'), await person(t, server, 'boris')];
+  const [anna, boris] = [await connectUser(t, server, 'anna'), await connectUser(t, server, 'boris')];
   const chat = await chatOf(anna, boris);
   const body = JSON.parse(`{"room":"${chat.id}","msg":"hi","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`);
   const said = JSON.stringify([await ask(anna.socket, 'new-message', body), await boris.inbox.until(1), boris.inbox]);
   assert.ok(!said.includes('polluted') && !said.includes('__proto__'), said);
-  const raw = await type.typist(t, server, uniqueName('raw'));
+  const raw = await type.connectType(t, server, uniqueName('raw'));
   raw.wire.sendText('{"type":"createEmptyChat","data":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}');
   assert.ok(!JSON.stringify(await raw.wire.take()).includes('polluted'));
 });

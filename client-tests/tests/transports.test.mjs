@@ -3,7 +3,7 @@
 // or first one and then the other while they come.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { chatOf, numbers, people, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, say, seqsOf } from '../clients/fixtures.mjs';
 import { collect, connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -45,7 +45,7 @@ async function listener(t, { user }, options) {
 for (const client of [4, 2]) {
   for (const [way, transports] of Object.entries(WAYS)) {
     test(`over ${way}, a client of version ${client} hears everything from its first message on, and nothing else`, async (t) => {
-      const [alice, bob] = await people(t, server, 'alice', 'bob');
+      const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
       const chat = await chatOf(alice, bob);
       // Somebody speaks all the while, now and then longer than what goes through a queue at once.
       const stored = [];
@@ -65,7 +65,7 @@ for (const client of [4, 2]) {
       for (const { inbox, packets } of listeners) {
         while (inbox.at(-1)?.seq !== stored.length) await inbox.until(inbox.length + 1, PATIENCE_MS);
         const first = inbox[0].seq;
-        assert.deepEqual([...inbox], stored.toSorted(bySeq).slice(first - 1), `from ${first} on: ${numbers(inbox)}`);
+        assert.deepEqual([...inbox], stored.toSorted(bySeq).slice(first - 1), `from ${first} on: ${seqsOf(inbox)}`);
         assert.deepEqual(packets.filter((packet) => packet.includes('polychat:frames')), []);
       }
     });
