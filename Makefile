@@ -29,11 +29,12 @@ fmt: rustfmt ## Format the code
 	$(CARGO) fmt
 
 .PHONY: lint
-lint: rustfmt clippy ## Check the formatting, and the code with clippy: the server's and the load generator's
+lint: rustfmt clippy node $(NPM_STAMP) ## Check the formatting, the code with clippy, and the JavaScript with ESLint and tsc
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(LOADGEN)/Cargo.toml
 	$(CARGO) clippy --all-targets --locked $(IN_LOADGEN) -- -D warnings
+	cd client-tests && $(NPM) run lint
 
 .PHONY: unit
 unit: mongod ## Run the tests in src/
@@ -118,8 +119,8 @@ clippy:
 		echo 'clippy is missing. Install it: rustup component add clippy' >&2; exit 1; }
 
 node:
-	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
-		echo 'The client tests need Node.js 20 or later, with npm.' >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null || { \
+		echo 'The client tests need Node.js 20.19 or later, with npm.' >&2; exit 1; }
 	@$(NPM) --version >/dev/null 2>&1 || { \
 		echo 'The client tests need npm, which comes with Node.js.' >&2; exit 1; }
 	@python3 -c 'import sqlite3' 2>/dev/null || { \

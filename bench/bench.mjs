@@ -139,7 +139,7 @@ function disk(results) {
 }
 
 /** @param {any} results @param {Target} target */
-function verdict(results, { server, scenario, key, times, least, most }) {
+function verdict(results, { server, scenario, key, times, least, most = Infinity }) {
   const mine = middle(results, server, scenario, key);
   const base = times ? middle(results, times, scenario, key) : 1;
   if (mine === undefined || base === undefined) return { shown: '–', met: 'not measured' };
@@ -152,8 +152,8 @@ function targets(results) {
   const lines = ['| target | wanted | measured | |', '|---|---|---:|---|'];
   for (const target of TARGETS) {
     const { shown, met } = verdict(results, target);
-    const bound = target.least ?? target.most;
-    const times = target.times ? `× ${SERVERS.find(({ name }) => name === target.times).title}` : '';
+    const bound = target.least ?? target.most ?? Infinity;
+    const times = target.times ? `× ${SERVERS.find(({ name }) => name === target.times)?.title}` : '';
     lines.push(`| ${target.what} | ${target.least ? 'at least' : 'at most'} ${Number(bound.toFixed(2))} ${times} | ${shown} | ${met} |`);
   }
   return lines.join('\n');

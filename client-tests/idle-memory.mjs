@@ -1,8 +1,9 @@
+// @ts-check
 // Owns one measurement: how much memory the server holds for each connection that is open and silent. It takes no
 // part in the tests: `POLYCHAT_BIN=… node idle-memory.mjs [connections]`, with a release build.
-import { startServer } from './lib/server.mjs';
-import { RawClient } from './lib/raw.mjs';
-import { dial } from './lib/wire.mjs';
+import { RawClient } from './clients/engineio.mjs';
+import { dial } from './clients/websocket.mjs';
+import { startServer } from './harness/server.mjs';
 
 const COUNT = Number(process.argv[2] ?? 2000);
 const AT_ONCE = 50;

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the long run of the tests of faults: round after round, each with another seed, until SOAK_MINUTES are over.
 // `SEED=…` is the seed of the first round. Tests that fail end it, and their seed is told.
 import { spawn } from 'node:child_process';

@@ -1,26 +1,27 @@
+// @ts-check
 // Owns the central promise under murder: people of all dialects write into shared chats, each message again until it is
 // acknowledged, while the server (and the database) is killed at random moments and started again on the same store.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ledger } from '../lib/ledger.mjs';
-import { dice, sized } from '../lib/faults.mjs';
-import { startMongod } from '../lib/mongod.mjs';
-import { freePort, startServer, tempDir } from '../lib/server.mjs';
-import { company } from '../lib/voices.mjs';
+import { Ledger } from '../chaos/ledger.mjs';
+import { startPopulation } from '../chaos/scenario.mjs';
+import { startMongod } from '../harness/mongod.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
+import { freePort, startServer, tempDir } from '../harness/server.mjs';
 
 const PATIENCE_MS = 60_000;
 const CHATS = 2;
 
 /** Kills whoever `victims` names, one at random each time, and brings everything back; then all that was said is compared. */
-async function murder(t, store, { kills, victims = [] }) {
-  const chance = dice(t);
+async function murder(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
+  const chance = testRandom(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', store];
   let server = await startServer(t, args);
   const ledger = new Ledger();
-  const everyone = await company(t, server, ledger, {
+  const population = await startPopulation(t, server, ledger, {
     chats: CHATS, silent: ({ number, side }) => number === 1 && side === 1,
   });
-  const writing = everyone.write(() => chance.sleep(1, 30));
+  const writing = population.write(() => chance.sleep(1, 30));
   const restart = async () => {
     await server.kill();
     server = await startServer(t, args);
@@ -34,9 +35,9 @@ async function murder(t, store, { kills, victims = [] }) {
   }
   await ledger.until(ledger.acknowledged.size + 200, PATIENCE_MS);
   await writing.stop();
-  await everyone.assertWhole(server);
-  assert.ok(everyone.voices.every(({ connections }) => connections > 1), 'everybody has come back');
-  t.diagnostic(`${ledger.acknowledged.size} messages, ${everyone.voices.reduce((sum, { live }) => sum + live, 0)} heard live`);
+  await population.assertWhole(server);
+  assert.ok(population.clients.every(({ connections }) => connections > 1), 'everybody has come back');
+  t.diagnostic(`${ledger.acknowledged.size} messages, ${population.clients.reduce((sum, { live }) => sum + live, 0)} heard live`);
 }
 
 test('the server is killed again and again: each acknowledged message exactly once, for everybody, on SQLite', async (t) => {

@@ -1,13 +1,14 @@
+// @ts-check
 // Owns the promise about memory: when everybody has left, the server is as small as before they came, however often they
 // come, chat in all dialects, and leave.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dice, sized } from '../lib/faults.mjs';
-import { Ledger } from '../lib/ledger.mjs';
-import { newScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { company } from '../lib/voices.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { Ledger } from '../chaos/ledger.mjs';
+import { startPopulation } from '../chaos/scenario.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
+import { newScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const CHATS = sized(4, 40); // with twelve connections each
 const MESSAGES = sized(200, 2000);
@@ -25,18 +26,18 @@ const TOLERANCE = sized(6, 16) * 1024 * 1024;
 const PATIENCE_MS = 120_000;
 
 test('what people needed who have left is given back', async (t) => {
-  const chance = dice(t);
+  const chance = testRandom(t);
   const server = await startServer(t, ['--store', (await storeFile(t)).store]);
   const idle = server.openSockets();
 
   const round = async () => {
     const scope = newScope();
     const ledger = new Ledger();
-    const everyone = await company(scope, server, ledger, { chats: CHATS });
-    const writing = everyone.write(() => chance.sleep(0, 10));
+    const population = await startPopulation(scope, server, ledger, { chats: CHATS });
+    const writing = population.write(() => chance.sleep(0, 10));
     await ledger.until(MESSAGES, PATIENCE_MS);
     await writing.stop();
-    await everyone.assertWhole(server);
+    await population.assertWhole(server);
     await scope.end();
     // The backend's calls leave a few connections open for a while, to be used again.
     await eventually(() => server.openSockets() <= idle + 2 * CHATS + 2, 'everybody has left', PATIENCE_MS);

@@ -1,21 +1,22 @@
+// @ts-check
 // Owns the promise about everybody coming back at once: the server is killed with many connected and messages in flight,
 // and all of them catch up, while it goes on saying that it is well. How long that takes is told, not judged.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { Ledger } from '../lib/ledger.mjs';
-import { dice, sized } from '../lib/faults.mjs';
-import { probe } from '../lib/http.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
-import { LISTENERS, company } from '../lib/voices.mjs';
+import { Ledger } from '../chaos/ledger.mjs';
+import { DIALECT_CLIENTS, startPopulation } from '../chaos/scenario.mjs';
+import { probe } from '../harness/http.mjs';
+import { sized, testRandom } from '../harness/random.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const CLIENTS = sized(300, 2000);
-const DIALECTS = Object.keys(LISTENERS);
+const DIALECTS = Object.keys(DIALECT_CLIENTS);
 const PATIENCE_MS = sized(60_000, 300_000);
 const STORMS = sized(1, 3);
 
-/** One voice of each chat writes, and its backend. */
+/** One client of each chat writes, and its backend. */
 const SILENT = ({ number, side, dialect }) => side === 1 || dialect !== DIALECTS[number % DIALECTS.length];
 
 /** Asks again and again until `stop()`: what was answered. */
@@ -39,31 +40,31 @@ function healthChecks(server) {
 }
 
 test(`${CLIENTS} clients come back at once after a kill, and all of them catch up`, async (t) => {
-  const chance = dice(t);
+  const chance = testRandom(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
   let server = await startServer(t, args);
   const ledger = new Ledger();
-  const everyone = await company(t, server, ledger, {
+  const population = await startPopulation(t, server, ledger, {
     chats: Math.ceil(CLIENTS / (2 * DIALECTS.length)), silent: SILENT,
   });
-  const writing = everyone.write(() => chance.sleep(200, 800));
+  const writing = population.write(() => chance.sleep(200, 800));
 
   for (let storm = 0; storm < STORMS; storm++) {
-    await ledger.until(ledger.acknowledged.size + everyone.chats.length, PATIENCE_MS);
+    await ledger.until(ledger.acknowledged.size + population.chats.length, PATIENCE_MS);
     await chance.sleep(0, 300);
     await server.kill();
-    await eventually(() => everyone.voices.every(({ connected }) => !connected), 'everybody has lost the connection');
+    await eventually(() => population.clients.every(({ connected }) => !connected), 'everybody has lost the connection');
     server = await startServer(t, args);
     const start = performance.now();
     const health = healthChecks(server);
-    await eventually(() => everyone.areCaughtUp, 'all are caught up', PATIENCE_MS);
+    await eventually(() => population.areCaughtUp, 'all are caught up', PATIENCE_MS);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
     const answers = await health.stop();
     assert.ok(answers.length > 0);
     assert.deepEqual(new Set(answers), new Set([200]), 'the server said all the time that it is well');
-    t.diagnostic(`${everyone.voices.length} clients were back and caught up after ${seconds} s; memory ${server.memory().now >> 20} MiB`);
+    t.diagnostic(`${population.clients.length} clients were back and caught up after ${seconds} s; memory ${server.memory().now >> 20} MiB`);
   }
 
   await writing.stop();
-  await everyone.assertWhole(server);
+  await population.assertWhole(server);
 });

@@ -1,19 +1,20 @@
+// @ts-check
 // Owns the promise about proxies: through each configuration of docs/proxies everything works that works without one.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import http2 from 'node:http2';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { enterBySocketIo, enterByWebSocket } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, collect, connect, next } from '../lib/client.mjs';
-import { chatOf, heard, history, numbers, person, say, settle, upTo } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { lockStore } from '../lib/store-lock.mjs';
-import { eventually, within } from '../lib/wait.mjs';
-import { dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { chatOf, connectUser, flushInboxes, heard, history, say, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { enterSocketIo, enterWebSocket } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, collect, connect, nextEvent } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { dial, refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { lockStore } from '../harness/store-lock.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 import { NAMES, startProxy } from './proxy.mjs';
 
 /** Longer than the default of nginx, 60 s, and twice the time-outs that the tests set. */
@@ -65,12 +66,12 @@ for (const name of NAMES) {
     };
     for (const [kind, options] of Object.entries(KINDS)) {
       test(`Socket.IO works ${kind}, both ways`, async (t) => {
-        const [anna, boris] = await Promise.all(['anna', 'boris'].map((base) => person(t, via, base, options)));
+        const [anna, boris] = await Promise.all(['anna', 'boris'].map((base) => connectUser(t, via, base, options)));
         const chat = await chatOf(anna, boris);
         for (const each of upTo(5)) await say(each % 2 ? anna : boris, chat, `message ${each}`);
         for (const each of [anna, boris]) {
           await each.inbox.until(5);
-          assert.deepEqual(numbers(heard(each, chat)), upTo(5));
+          assert.deepEqual(seqsOf(heard(each, chat)), upTo(5));
         }
         const { engine } = anna.socket.io;
         const upgraded = () => engine.transport.name === options.transports.at(-1);
@@ -79,18 +80,18 @@ for (const name of NAMES) {
     }
 
     test('the action dialect works', async (t) => {
-      const [anna, boris] = [await action.actor(t, via, 'anna'), await action.actor(t, via, 'boris')];
+      const [anna, boris] = [await action.connectAction(t, via, 'anna'), await action.connectAction(t, via, 'boris')];
       const pk = await action.newRoom(anna);
       for (const each of [anna, boris]) await action.enter(each, pk);
-      action.tell(anna, 'create_message', { pk, message: 'hello' });
+      action.send(anna, 'create_message', { pk, message: 'hello' });
       for (const each of [anna, boris]) assert.equal((await action.untilHeard(each, 'hello')).length, 1);
     });
 
     test('the type dialect works', async (t) => {
-      const [anna, boris] = [await type.typist(t, via, 'anna'), await type.typist(t, via, 'boris', { push: true })];
+      const [anna, boris] = [await type.connectType(t, via, 'anna'), await type.connectType(t, via, 'boris', { push: true })];
       const chat = await type.chatOf(anna, boris);
       const { id } = await type.say(anna, chat, 'hello');
-      const pushed = await boris.wire.until((frame) => frame.type === 'messageCreated', 'the push');
+      const pushed = await boris.wire.until((each) => each.type === 'messageCreated', 'the push');
       assert.equal(pushed.data.id, id);
     });
 
@@ -98,7 +99,7 @@ for (const name of NAMES) {
       const backend = new Backend(via);
       const [owner, guest] = [await backend.user('owner'), await backend.user('guest')];
       const chat = await backend.eventChat(await backend.event(owner), guest);
-      const visitors = [await enterBySocketIo(t, via, owner), await enterByWebSocket(t, via, guest)];
+      const visitors = [await enterSocketIo(t, via, owner), await enterWebSocket(t, via, guest)];
       visitors[0].tell('send_message', { chatId: chat.chatId, message: { text: 'hello' } });
       for (const each of visitors) {
         await each.first(({ event, data }) => event === 'chat_updates' && JSON.stringify(data).includes('hello'), 'the message');
@@ -115,9 +116,9 @@ for (const name of NAMES) {
     });
 
     test('a big message arrives, by either transport and on a raw WebSocket', async (t) => {
-      const polling = await person(t, via, 'polling', KINDS['by polling']);
-      const socket = await person(t, via, 'socket', KINDS['by WebSocket only']);
-      const raw = await type.typist(t, via, 'raw');
+      const polling = await connectUser(t, via, 'polling', KINDS['by polling']);
+      const socket = await connectUser(t, via, 'socket', KINDS['by WebSocket only']);
+      const raw = await type.connectType(t, via, 'raw');
       const chat = await chatOf(polling, socket);
       await type.join(raw, await type.newChat(raw));
       const own = (await type.chats(raw))[0].id;
@@ -165,7 +166,7 @@ for (const name of NAMES) {
         if (request.url === '/seen') seen.push(request.headers['x-forwarded-for']);
         response.end('ok');
       });
-      await new Promise((resolve) => { backend.listen(port, '127.0.0.1', resolve); });
+      await new Promise((resolve) => { backend.listen(port, '127.0.0.1', () => resolve(undefined)); });
       t.after(() => { backend.closeAllConnections(); backend.close(); });
       const front = await startProxy(t, name, port);
       await eventually(async () => await status(`${front.url}/readyz`) === 200, `${name} reaches its backend`);
@@ -179,14 +180,14 @@ for (const name of NAMES) {
       const first = await startServer(t, options);
       const front = await startProxy(t, name, port);
       await eventually(async () => await status(`${front.url}/readyz`) === 200, `${name} reaches the server`);
-      const anna = await person(t, front, 'anna', { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 300 });
-      const raw = await type.typist(t, front, 'raw');
+      const anna = await connectUser(t, front, 'anna', { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 300 });
+      const raw = await type.connectType(t, front, 'raw');
       const chat = await chatOf(anna);
       await say(anna, chat, 'before');
 
       await first.stop();
       assert.deepEqual(await raw.wire.end(), { code: 1012, reason: 'restarting' });
-      const back = next(anna.socket, 'connect', 20_000);
+      const back = nextEvent(anna.socket, 'connect', 20_000);
       // Nobody is there: the proxy says so, and writes it down.
       assert.ok([502, 503].includes(await status(`${front.url}/api/v1/users?token=SECRET-IN-A-QUERY`)));
       await startServer(t, options);
@@ -216,13 +217,13 @@ for (const name of NAMES) {
         dial(t, via, path, { token: `idle-${path.length}` })
       )));
       const sockets = await Promise.all([KINDS['by polling'], KINDS['by WebSocket only']].map((options) => (
-        person(t, via, 'idle', options)
+        connectUser(t, via, 'idle', options)
       )));
       const losses = sockets.map(({ socket }) => collect(socket, 'disconnect'));
       await sleep(SILENCE_MS);
       for (const wire of wires) assert.ok(wire.isOpen, JSON.stringify(wire.ended));
       assert.deepEqual(losses.flat(), []);
-      await settle(...sockets);
+      await flushInboxes(...sockets);
     });
 
     test('no token stands in its logs', async (t) => {

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the proxies under test: the configurations of docs/proxies as they stand there, with nothing changed but
 // addresses, files, and time-outs that a test can outlive.
 import { spawn } from 'node:child_process';
@@ -5,8 +6,8 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePort, tempDir } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
+import { freePort, tempDir } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const CERTIFICATES = process.env.POLYCHAT_TEST_CERTIFICATES;
 if (!CERTIFICATES) throw new Error('run these tests by `make proxies`');
@@ -25,7 +26,7 @@ function changed(text, ...changes) {
 }
 
 /** The workers of a root's nginx would be nobody, who may not write where the test lets them. */
-const AS_ROOT = process.getuid() === 0 ? ' user root;' : '';
+const AS_ROOT = process.getuid?.() === 0 ? ' user root;' : '';
 
 const temporary = (dir) => ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   .map((what) => `${what}_temp_path ${join(dir, what)};`).join(' ');

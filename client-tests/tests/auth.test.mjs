@@ -1,12 +1,15 @@
+// @ts-check
 // Owns the promise about identity: who has a good token is let in as that user, and nobody else is.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORT_LOST, ask, collect, connect, connectRefused, next, refusal } from '../lib/client.mjs';
-import { as, chatOf, heard, say, settle, uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, tempDir } from '../lib/server.mjs';
-import { isUser } from '../lib/shapes.mjs';
-import { SECRET, confused, jwksFile, keyPair, now, pemFile, signed, token, unsigned } from '../lib/tokens.mjs';
+import { chatOf, flushInboxes, heard, say, uniqueName, withInbox } from '../clients/fixtures.mjs';
+import { TRANSPORT_LOST, ask, collect, connect, connectRefused, nextEvent, refusal } from '../clients/socketio.mjs';
+import { isUser } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, tempDir } from '../harness/server.mjs';
+import {
+  SECRET, jwksFile, keyPair, now, pemFile, signed, signedWithPublicKey, token, unsigned,
+} from '../harness/tokens.mjs';
 
 const JWT = ['--auth', 'jwt'];
 const LIFE_S = 3;
@@ -16,7 +19,7 @@ async function holder(owner, server, base, claims, options) {
   const sub = uniqueName(base);
   const socket = await connect(owner, server.url, { auth: { token: await token({ sub, ...claims }) }, ...options });
   const { user } = await ask(socket, 'create-user', { user: {} });
-  return as(socket, user);
+  return withInbox(socket, user);
 }
 
 async function assertIn(t, server, jwt, sub) {
@@ -117,7 +120,7 @@ describe('with a shared secret', () => {
     const { chat } = await ask(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [bob.id] });
     assert.deepEqual(new Set(chat.users), new Set([alice.id, bob.id]));
     const said = await say(bob, chat, 'hello');
-    await settle(alice, bob);
+    await flushInboxes(alice, bob);
     assert.deepEqual(heard(alice, chat), [said]);
   });
 
@@ -130,7 +133,7 @@ describe('with a shared secret', () => {
     const body = { chat: { id: chat.id }, user: { id: alice.id }, message: { value: 'for Alice', type: 'text' } };
     const said = await ask(service.socket, 'new-message', body);
     assert.equal(said.user_id, alice.id);
-    await settle(alice, bob);
+    await flushInboxes(alice, bob);
     for (const member of [alice, bob]) assert.deepEqual(heard(member, chat), [said]);
 
     const { chats } = await ask(service.socket, 'list-chats', { user: { id: bob.id } });
@@ -151,7 +154,7 @@ describe('with a shared secret', () => {
   for (const transport of ['websocket', 'polling']) {
     test(`a connection ends when its token does (${transport})`, async (t) => {
       const alice = await holder(t, server, 'alice', { exp: now() + LIFE_S }, { transports: [transport] });
-      assert.match(await next(alice.socket, 'disconnect', 30_000), TRANSPORT_LOST);
+      assert.match(await nextEvent(alice.socket, 'disconnect', 30_000), TRANSPORT_LOST);
     });
   }
 
@@ -166,8 +169,8 @@ describe('with a shared secret', () => {
         answer({ token: await token({ sub, exp: now() + (fetched === 1 ? LIFE_S : 3600) }) });
       },
     });
-    assert.match(await next(socket, 'disconnect', 30_000), TRANSPORT_LOST);
-    await next(socket, 'connect', 30_000);
+    assert.match(await nextEvent(socket, 'disconnect', 30_000), TRANSPORT_LOST);
+    await nextEvent(socket, 'connect', 30_000);
     const { user } = await ask(socket, 'create-user', { user: {} });
     assert.equal(user.externalUserId, sub);
   });
@@ -180,7 +183,7 @@ describe('with public keys', () => {
       const server = await startServer(t, [...JWT, '--jwt-keys', await pemFile(await tempDir(t), pair)]);
       await assertIn(t, server, await signed({ sub: 'alice' }, pair), 'alice');
       await assertOut(t, server, await signed({ sub: 'alice' }, other));
-      await assertOut(t, server, await confused({ sub: 'alice' }, pair));
+      await assertOut(t, server, await signedWithPublicKey({ sub: 'alice' }, pair));
       await assertOut(t, server, unsigned({ sub: 'alice' }));
       await assertOut(t, server, await signed({ sub: 'alice', exp: now() - 1 }, pair));
     });
@@ -193,7 +196,7 @@ describe('with public keys', () => {
       await assertOut(t, server, await signed({ sub: 'alice' }, third));
       await assertOut(t, server, await signed({ sub: 'alice' }, { ...first, kid: 'second' }));
       await assertOut(t, server, await signed({ sub: 'alice' }, { ...third, kid: 'first' }));
-      await assertOut(t, server, await confused({ sub: 'alice' }, first));
+      await assertOut(t, server, await signedWithPublicKey({ sub: 'alice' }, first));
     });
   }
 
@@ -204,7 +207,7 @@ describe('with public keys', () => {
     const server = await startServer(t, [...JWT, ...keys, '--jwt-secret', SECRET]);
     for (const pair of [rsa, ec, ed]) await assertIn(t, server, await signed({ sub: pair.alg }, pair), pair.alg);
     await assertIn(t, server, await token({ sub: 'shared' }), 'shared');
-    for (const pair of [rsa, ec, ed]) await assertOut(t, server, await confused({ sub: 'eve' }, pair));
+    for (const pair of [rsa, ec, ed]) await assertOut(t, server, await signedWithPublicKey({ sub: 'eve' }, pair));
   });
 
   test('are exchanged without locking anybody out: for a while the old one and the new one serve', async (t) => {

@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the promise about backups: a copy made of the file of a running server, as docs/OPERATIONS.md says, is whole.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
-import { Ledger } from '../lib/ledger.mjs';
-import { startServer, storeFile, tempDir } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { Ledger, assertKept } from '../chaos/ledger.mjs';
+import { startWriters, storedByText } from '../chaos/scenario.mjs';
+import { startServer, storeFile, tempDir } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 
@@ -34,9 +35,9 @@ test('a backup under load has all that was acknowledged before it, without a hol
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store]);
   const ledger = new Ledger();
-  const { users, chats, senders } = await crowd(t, server, ledger);
+  const { users, chats, writers } = await startWriters(t, server, ledger);
   let going = true;
-  const work = Promise.all(senders.map((sender) => sender.persist(() => going)));
+  const work = Promise.all(writers.map((writer) => writer.sendWhile(() => going)));
   work.catch(() => {}); // awaited below
   await ledger.until(500, PATIENCE_MS);
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check says what is wrong
 // before a start does, and health says what a container asks.
 import assert from 'node:assert/strict';
@@ -5,11 +6,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { ask, connect } from '../lib/client.mjs';
-import { startMongod } from '../lib/mongod.mjs';
-import { chatOf, fullHistory, people, say } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { freePort, runToEnd, startServer, storeFile, tempDir } from '../lib/server.mjs';
+import { chatOf, connectUsers, fullHistory, say } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connect } from '../clients/socketio.mjs';
+import { startMongod } from '../harness/mongod.mjs';
+import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
 
 /** Everything that stands in a SQLite file, as SQL. */
 const dump = (path) => execFileSync('python3', [
@@ -22,7 +23,7 @@ const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to
 async function filledStore(t, count = 3) {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store]);
-  const [anna, boris] = await people(t, server, 'anna', 'boris');
+  const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
   const sent = Array.from({ length: count }, (_, index) => say([anna, boris][index % 2], chat, `number ${index}`));
   await Promise.all(sent);
@@ -118,7 +119,7 @@ describe('polychat check', () => {
   test('takes the store from MONGODB_URI if nothing else names one, and never prints a password', async () => {
     const port = await freePort();
     const url = `mongodb://anna:s3cret@127.0.0.1:${port}/chat?replicaSet=rs0&serverSelectionTimeoutMS=500`;
-    for (const [args, env] of [[['check'], { MONGODB_URI: url }], [['check', '--store', url], {}]]) {
+    for (const { args, env } of [{ args: ['check'], env: { MONGODB_URI: url } }, { args: ['check', '--store', url], env: {} }]) {
       const result = await runToEnd(args, { env });
       await assertRefused(result, new RegExp(`127\\.0\\.0\\.1:${port}`));
       assert.doesNotMatch(result.stdout + result.stderr, /s3cret/);

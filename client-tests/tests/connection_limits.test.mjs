@@ -1,40 +1,38 @@
+// @ts-check
 // Owns the promise that nobody may hold more connections than is allowed, or hold one without getting anywhere.
 import assert from 'node:assert/strict';
 import { connect as dialTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask, connect, connectRefused, refusal as refusedRequest } from '../lib/client.mjs';
-import { probe } from '../lib/http.mjs';
-import { person, uniqueName } from '../lib/people.mjs';
-import { PACKET, RawPolling } from '../lib/raw.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
-import { PATH, dial, refusal } from '../lib/wire.mjs';
+import { PACKET, RawPolling } from '../clients/engineio.mjs';
+import { connectUser, uniqueName } from '../clients/fixtures.mjs';
+import { ask, connect, connectRefused, refusal as refusedRequest } from '../clients/socketio.mjs';
+import { PATH, dial, refusal } from '../clients/websocket.mjs';
+import { probe } from '../harness/http.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 /** A TCP connection on which nothing is said yet. */
 async function silent(owner, { port }) {
   const socket = dialTcp(port, '127.0.0.1');
-  const line = { socket, heard: '', isOver: false };
+  const line = {
+    socket, heard: '', isOver: false, ended: () => within(closed, () => 'the end of the TCP connection', 20_000),
+  };
   socket.on('error', () => {}); // a cut connection: `closed` tells
   socket.setEncoding('utf8').on('data', (text) => { line.heard += text; });
-  line.closed = new Promise((resolve) => {
-    socket.once('close', () => {
-      line.isOver = true;
-      resolve();
-    });
-  });
-  line.ended = () => within(line.closed, () => 'the end of the TCP connection', 20_000);
+  const closed = new Promise((resolve) => { socket.once('close', resolve); });
+  socket.once('close', () => { line.isOver = true; });
   owner.after(() => socket.destroy());
   await within(new Promise((resolve) => { socket.once('connect', resolve).once('close', resolve); }), () => 'a connection');
   return line;
 }
 
 /** Sends one piece after the other, with a pause between two, until there are no more or the connection has ended. */
-async function slowly({ socket, ...line }, pieces, ms) {
+async function slowly(line, pieces, ms) {
   for (const piece of pieces) {
-    if (line.isOver || socket.destroyed) return;
-    socket.write(piece);
+    if (line.isOver) return;
+    line.socket.write(piece);
     await sleep(ms);
   }
 }
@@ -52,7 +50,7 @@ describe('connections of one user', () => {
     const { status, body, headers } = await refusal(t, server, PATH.type, { token });
     assert.equal(status, 429);
     assert.match(body, /rate_limited/);
-    assert.match(headers['retry-after'], /^\d+$/);
+    assert.match(headers['retry-after'] ?? '', /^\d+$/);
     await type(t, server, uniqueName('bob'));
     await first.close();
     await eventually(() => type(t, server, token).catch(() => undefined), 'there is a place again');
@@ -109,7 +107,8 @@ describe('connections from one address', () => {
     await type(t, server, 'c', from('192.0.2.1', '192.0.2.2'));
     const called = await fetch(`${server.url}/api/v1/users`, from('192.0.2.1'));
     assert.equal(called.status, 429);
-    assert.equal((await called.json()).code, 'rate_limited');
+    const { code } = /** @type {{ code: string }} */ (await called.json());
+    assert.equal(code, 'rate_limited');
     await first.close();
     const again = () => type(t, server, 'c', from('192.0.2.1')).catch(() => undefined);
     await eventually(again, 'there is a place again');
@@ -143,7 +142,7 @@ describe('connections of nobody', () => {
     const server = await startServer(t, ['--max-unauthenticated', '3']);
     for (let made = 0; made < 3; made++) {
       await type(t, server, 'alice');
-      await person(t, server, 'bob');
+      await connectUser(t, server, 'bob');
     }
     const strangers = [];
     for (let made = 0; made < 3; made++) strangers.push(await silent(t, server));
@@ -177,8 +176,8 @@ describe('connections of nobody', () => {
 
     test('not when somebody was admitted, or a request was served', async (t) => {
       const wire = await type(t, server, 'alice');
-      const bob = await person(t, server, 'bob');
-      const polling = await person(t, server, 'carol', { transports: ['polling'] });
+      const bob = await connectUser(t, server, 'bob');
+      const polling = await connectUser(t, server, 'carol', { transports: ['polling'] });
       const line = await silent(t, server);
       const asking = 'GET /livez HTTP/1.1\r\nhost: a\r\n\r\n';
       line.socket.write(asking);
@@ -196,8 +195,8 @@ describe('the body of a request', () => {
   let server;
   before(async () => { server = await startServer(scope, ['--handshake-timeout', '1s']); });
 
-  const head = (path, type, length) => (
-    `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n`
+  const head = (path, contentType, length) => (
+    `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: ${contentType}\r\ncontent-length: ${length}\r\n\r\n`
   );
 
   test('that trickles is given up', async (t) => {

@@ -1,13 +1,14 @@
+// @ts-check
 // Owns the promise that every official client can hold a conversation: each event of the dialect, with an
 // acknowledgement and without, over each transport, in exactly the promised form.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ask, askPlain, collect, connect, next } from '../lib/client.mjs';
-import { chatOf, history, people, person, say, uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { hasOnly, isChat, isMessage, isUser } from '../lib/shapes.mjs';
-import { tick } from '../lib/wait.mjs';
+import { chatOf, connectUser, connectUsers, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { ask, askByEvent, collect, connect, nextEvent } from '../clients/socketio.mjs';
+import { hasOnly, isChat, isMessage, isUser } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const CLIENTS = {
   'client 4 over websocket': { client: 4, transports: ['websocket'] },
@@ -18,7 +19,7 @@ const CLIENTS = {
   'client 2 upgrading from polling': { client: 2, transports: ['polling', 'websocket'] },
 };
 
-const WAYS = { 'with acknowledgements': ask, 'with plain events': askPlain };
+const WAYS = { 'with acknowledgements': ask, 'with plain events': askByEvent };
 
 /** The ways to say the same thing: the arguments after the event's name. */
 const FORMS = {
@@ -72,14 +73,14 @@ for (const client of [4, 2]) {
   test(`client ${client} upgrades from polling to websocket and goes on talking`, async (t) => {
     const socket = await connect(t, server.url, { client, transports: ['polling', 'websocket'] });
     const { engine } = socket.io;
-    if (engine.transport.name !== 'websocket') await next(engine, 'upgrade');
+    if (engine.transport.name !== 'websocket') await nextEvent(engine, 'upgrade');
     assert.equal(engine.transport.name, 'websocket');
     isUser((await ask(socket, 'create-user', { user: { externalUserId: uniqueName('alice') } })).user);
   });
 }
 
 test('clients of both versions and all transports share one conversation', async (t) => {
-  const everyone = await Promise.all(Object.values(CLIENTS).map((options) => person(t, server, 'guest', options)));
+  const everyone = await Promise.all(Object.values(CLIENTS).map((options) => connectUser(t, server, 'guest', options)));
   const chat = await chatOf(...everyone);
   const said = [];
   for (const each of everyone) said.push(await say(each, chat, 'hello'));
@@ -90,7 +91,7 @@ test('clients of both versions and all transports share one conversation', async
 });
 
 test('without an acknowledgement the sender gets its message once, in the same form', async (t) => {
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   alice.socket.emit('new-message', { room: chat.id, msg: 'first' });
   const second = await say(alice, chat, 'second');
@@ -150,7 +151,7 @@ describe('a user', () => {
 
 describe('a message', () => {
   test('is kept as it came: spaces, line ends, emoji, quotes, control and other scripts', async (t) => {
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const texts = [
       '  spaces \n\n',
@@ -167,7 +168,7 @@ describe('a message', () => {
   });
 
   test('has the type that it was given, "text" by default', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     for (const type of ['image', 'a', 'x-custom_type-2', 'z'.repeat(32)]) {
       assert.equal((await say(alice, chat, 'look', { type })).type, type);
@@ -176,7 +177,7 @@ describe('a message', () => {
   });
 
   test('carries its client_id to everyone, and none if none was given', async (t) => {
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     assert.equal((await say(alice, chat, 'one', { client_id: 'c-1' })).client_id, 'c-1');
     assert.ok(!('client_id' in await say(alice, chat, 'two')));
@@ -185,7 +186,7 @@ describe('a message', () => {
   });
 
   test('has a time that never runs backwards, and ids that are all different', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     const said = await Promise.all(Array.from({ length: 100 }, (_, index) => say(alice, chat, `${index}`)));
     const times = said.map(({ created_at }) => created_at);
@@ -195,7 +196,7 @@ describe('a message', () => {
 });
 
 test('two collectors of one event on one connection hear the same', async (t) => {
-  const alice = await person(t, server, 'alice');
+  const alice = await connectUser(t, server, 'alice');
   const again = collect(alice.socket, 'new-message');
   await say(alice, await chatOf(alice), 'hello');
   await Promise.all([alice.inbox.until(1), again.until(1)]);

@@ -1,11 +1,12 @@
+// @ts-check
 // Owns the promise about browsers: pages of any origin where everybody is trusted, else only of the allowed ones.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { useScope } from '../lib/scope.mjs';
-import { connect } from '../lib/client.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import { connect } from '../clients/socketio.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const OURS = ['https://app.example', 'https://admin.example:8443'];
 const FOREIGN = ['https://evil.example', 'https://app.example.evil.example', 'http://app.example', 'null'];

@@ -1,16 +1,16 @@
+// @ts-check
 // Owns the promise that all dialects are views of the same chats: what is said, joined, left, read and changed in
 // one shows at once in the others.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, refusal } from '../lib/client.mjs';
-import { fromAction, fromEventName, fromType } from '../lib/forms.mjs';
-import { pair } from '../lib/ids.mjs';
-import { chatOf, heard, history, person, say, settle } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import * as action from '../clients/action.mjs';
+import { chatOf, connectUser, flushInboxes, heard, history, say } from '../clients/fixtures.mjs';
+import { ask, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { fromAction, fromEventName, fromType, pair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 let server;
 const scope = useScope();
@@ -18,10 +18,10 @@ before(async () => { server = await startServer(scope); });
 
 /** A user of Socket.IO, with raw connections of the same user beside it. */
 async function everywhere(t, base) {
-  const socketio = await person(t, server, base);
+  const socketio = await connectUser(t, server, base);
   const token = socketio.user.externalUserId;
-  const byType = await type.typist(t, server, base, { token, push: true });
-  const byAction = await action.actor(t, server, base, { token, acks: true });
+  const byType = await type.connectType(t, server, base, { token, push: true });
+  const byAction = await action.connectAction(t, server, base, { token, acks: true });
   return { name: token, id: socketio.id, socketio, byType, byAction };
 }
 
@@ -86,7 +86,7 @@ test('a message sent in any dialect reaches every member in every dialect once, 
   }
   assert.deepEqual(said.map(({ seq }) => seq), said.map((_, index) => index + 1));
   await untilTold(users, chat, said.at(-1).text);
-  await settle(...users.map(({ socketio }) => socketio));
+  await flushInboxes(...users.map(({ socketio }) => socketio));
   for (const who of users) {
     for (const dialect of DIALECTS) {
       const where = `${who.name} ${dialect}`;

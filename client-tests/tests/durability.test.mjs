@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the central promise: what is acknowledged is never lost, however the server ends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TRANSPORT_LOST, ask, connect } from '../lib/client.mjs';
-import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
-import { Ledger } from '../lib/ledger.mjs';
-import { chatOf, fullHistory, people, say } from '../lib/people.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { Ledger, assertKept } from '../chaos/ledger.mjs';
+import { startWriters, storedByText } from '../chaos/scenario.mjs';
+import { chatOf, connectUsers, fullHistory, say } from '../clients/fixtures.mjs';
+import { TRANSPORT_LOST, ask, connect } from '../clients/socketio.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 
@@ -16,8 +17,8 @@ async function house(t) {
   return () => startServer(t, args);
 }
 
-const everyoneIsConnected = (senders) => (
-  eventually(() => senders.every(({ connected }) => connected), 'every client is connected', PATIENCE_MS)
+const everyoneIsConnected = (writers) => (
+  eventually(() => writers.every(({ connected }) => connected), 'every client is connected', PATIENCE_MS)
 );
 
 /** Clients come back by themselves from a lost transport, but not when they are told to leave. */
@@ -28,7 +29,7 @@ function assertTransportsLost({ losses }) {
 test('a restart keeps users, chats, members and messages', async (t) => {
   const open = await house(t);
   const server = await open();
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const said = [await say(alice, chat, 'one'), await say(bob, chat, 'two', { client_id: 'c-2', type: 'image' })];
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
@@ -49,14 +50,14 @@ test('kill -9 under load, five times: every acknowledged message is there exactl
   const open = await house(t);
   let server = await open();
   const ledger = new Ledger();
-  const { users, chats, senders } = await crowd(t, server, ledger);
+  const { users, chats, writers } = await startWriters(t, server, ledger);
   let going = true;
-  const work = Promise.all(senders.map((sender) => sender.persist(() => going)));
+  const work = Promise.all(writers.map((writer) => writer.sendWhile(() => going)));
   work.catch(() => {}); // awaited below
 
   for (let kills = 0; kills < 5; kills++) {
     await ledger.until(ledger.acknowledged.size + 300, PATIENCE_MS);
-    await everyoneIsConnected(senders);
+    await everyoneIsConnected(writers);
     await server.kill();
     server = await open();
   }
@@ -67,7 +68,7 @@ test('kill -9 under load, five times: every acknowledged message is there exactl
   const stored = await storedByText(t, server, users[0], chats);
   assertKept(ledger, stored);
   assert.equal(stored.size, ledger.acknowledged.size, 'every message was retried until it was acknowledged');
-  assert.ok(ledger.losses.length >= 5 * senders.length, 'every sender lived through every kill');
+  assert.ok(ledger.losses.length >= 5 * writers.length, 'every writer lived through every kill');
   assertTransportsLost(ledger);
 });
 
@@ -75,14 +76,14 @@ test('SIGTERM under load: exit 0, nothing acknowledged is lost, clients come bac
   const open = await house(t);
   const server = await open();
   const ledger = new Ledger();
-  const { users, chats, senders } = await crowd(t, server, ledger);
+  const { users, chats, writers } = await startWriters(t, server, ledger);
   const window = Array.from({ length: 8 });
-  const work = Promise.all(senders.flatMap((sender) => window.map(() => sender.pour(100_000))));
+  const work = Promise.all(writers.flatMap((writer) => window.map(() => writer.sendOnce(100_000))));
 
   await ledger.until(1000, PATIENCE_MS);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
   await work;
-  await eventually(() => ledger.losses.length >= senders.length, 'every client has lost its transport');
+  await eventually(() => ledger.losses.length >= writers.length, 'every client has lost its transport');
   assertTransportsLost(ledger);
 
   const again = await open();
@@ -93,7 +94,7 @@ test('SIGTERM under load: exit 0, nothing acknowledged is lost, clients come bac
     assert.ok(!stored.has(sent.msg), `'${sent.msg}' was refused, and stored`);
   }
 
-  await everyoneIsConnected(senders);
+  await everyoneIsConnected(writers);
   await ledger.retry();
   const everything = await storedByText(t, again, users[0], chats);
   assertKept(ledger, everything);

@@ -1,13 +1,16 @@
+// @ts-check
 // Owns the promise that a bad request gets the error that it deserves, and harms nothing and nobody.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { badRequests } from '../lib/bad-requests.mjs';
-import { ask, connect, connectRefused, exception, refusal } from '../lib/client.mjs';
-import { chatOf, heard, history, people, person, say, settle, uniqueName } from '../lib/people.mjs';
-import { PACKET, RawClient } from '../lib/raw.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+import { PACKET, RawClient } from '../clients/engineio.mjs';
+import {
+  chatOf, connectUser, connectUsers, flushInboxes, heard, history, say, uniqueName,
+} from '../clients/fixtures.mjs';
+import { ask, connect, connectRefused, exception, refusal } from '../clients/socketio.mjs';
+import { badRequests } from '../data/bad-requests.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 function assertIsError(error, { codes, names }) {
   assert.deepEqual(Object.keys(error).sort(), ['code', 'message']);
@@ -28,9 +31,9 @@ describe('a bad request', () => {
 
   before(async () => {
     server = await startServer(scope, ['--max-message-bytes', `${maxMessageBytes}`]);
-    const mallory = await person(scope, server, 'mallory');
+    const mallory = await connectUser(scope, server, 'mallory');
     foreign = await chatOf(mallory);
-    [alice, witness] = await people(scope, server, 'alice', 'witness');
+    [alice, witness] = await connectUsers(scope, server, 'alice', 'witness');
     chat = await chatOf(alice, witness);
     said = await say(alice, chat, 'before the bad requests');
     for (const event of ['exception', 'create-chat', 'disconnect']) witness.socket.on(event, () => noticed.push(event));
@@ -79,13 +82,13 @@ describe('a bad request', () => {
   });
 
   test('is not noticed by anybody else', async () => {
-    await settle(witness);
+    await flushInboxes(witness);
     assert.deepEqual(heard(witness, chat).map(({ msg }) => msg), [said.msg, 'after the bad requests']);
     assert.deepEqual(noticed, []);
   });
 
   test('by several clients at once gives each its own answers', async (t) => {
-    const everyone = await people(t, server, 'a', 'b', 'c', 'd');
+    const everyone = await connectUsers(t, server, 'a', 'b', 'c', 'd');
     await Promise.all(everyone.map(async ({ socket }, index) => {
       const codes = await Promise.all(Array.from({ length: 50 }, async (_, turn) => {
         const event = `no-such-event-${index}-${turn}`;
@@ -124,15 +127,15 @@ describe('rubbish on the wire', () => {
 
   for (const [what, packet] of Object.entries(RUBBISH)) {
     test(`${what}: at most that connection ends, and the others go on`, async (t) => {
-      const [alice, bob] = await people(t, server, 'alice', 'bob');
+      const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
       const vandal = new RawClient(t, server.url);
       await vandal.packet(PACKET.connect);
       vandal.send(packet);
       const chat = await chatOf(alice, bob);
       const said = await say(alice, chat, 'still here');
-      await settle(bob, alice);
+      await flushInboxes(bob, alice);
       assert.deepEqual(heard(bob, chat), [said]);
-      await person(t, server, 'newcomer');
+      await connectUser(t, server, 'newcomer');
     });
   }
 
@@ -173,7 +176,7 @@ describe('who is not allowed to do something', () => {
   });
 
   test('is asked who it is before it speaks, where no token is needed', async (t) => {
-    const alice = await person(t, open, 'alice');
+    const alice = await connectUser(t, open, 'alice');
     const chat = await chatOf(alice);
     const nobody = await connect(t, open.url);
     const error = await refusal(nobody, 'new-message', { room: chat.id, msg: 'hello' });

@@ -1,15 +1,16 @@
+// @ts-check
 // Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { actor, newRoom, refusal as refusedByAction } from '../lib/by-action.mjs';
-import { join, refusal as refusedByType, typist } from '../lib/by-type.mjs';
-import { TRANSPORT_LOST, ask, connect, next, refusal } from '../lib/client.mjs';
-import { chatOf, history, people, person, say, settle } from '../lib/people.mjs';
-import { PACKET, RawClient, RawPolling } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { connectAction, newRoom, refusal as refusedByAction } from '../clients/action.mjs';
+import { PACKET, RawClient, RawPolling } from '../clients/engineio.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, history, say } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { TRANSPORT_LOST, ask, connect, nextEvent, refusal } from '../clients/socketio.mjs';
+import { connectType, join, refusal as refusedByType } from '../clients/type-data.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const MESSAGE_BYTES = 16_384;
 const FRAME_BYTES = 1_048_576;
@@ -22,7 +23,7 @@ describe('a message', () => {
   for (const client of [4, 2]) {
     for (const transport of ['websocket', 'polling']) {
       test(`of 16,384 bytes passes, one of 16,385 does not (client ${client}, ${transport})`, async (t) => {
-        const alice = await person(t, server, 'alice', { client, transports: [transport] });
+        const alice = await connectUser(t, server, 'alice', { client, transports: [transport] });
         const chat = await chatOf(alice);
         const longest = 'x'.repeat(MESSAGE_BYTES);
         assert.equal((await say(alice, chat, longest)).msg, longest);
@@ -35,7 +36,7 @@ describe('a message', () => {
   }
 
   test('is measured in bytes, not in characters', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     const smiles = '😀'.repeat(MESSAGE_BYTES / 4);
     assert.equal((await say(alice, chat, smiles)).msg, smiles);
@@ -45,7 +46,7 @@ describe('a message', () => {
 
   test('may be longer or shorter where the server says so', async (t) => {
     const other = await startServer(t, ['--max-message-bytes', '10']);
-    const alice = await person(t, other, 'alice');
+    const alice = await connectUser(t, other, 'alice');
     const chat = await chatOf(alice);
     await say(alice, chat, '0123456789');
     const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: '0123456789a' });
@@ -64,7 +65,7 @@ describe('a frame', () => {
 
   for (const transport of ['websocket', 'polling']) {
     test(`within the limit only gets its message refused (${transport})`, async (t) => {
-      const alice = await person(t, server, 'alice', { transports: [transport] });
+      const alice = await connectUser(t, server, 'alice', { transports: [transport] });
       const chat = await chatOf(alice);
       const error = await refusal(alice.socket, 'new-message', body(chat, FRAME_BYTES - 1000));
       assert.equal(error.code, 'too_large');
@@ -72,14 +73,14 @@ describe('a frame', () => {
     });
 
     test(`over the limit ends its own connection only (${transport})`, async (t) => {
-      const [bob, alsoBob] = await people(t, server, 'bob', 'also-bob');
-      const alice = await person(t, server, 'alice', { transports: [transport] });
+      const [bob, alsoBob] = await connectUsers(t, server, 'bob', 'also-bob');
+      const alice = await connectUser(t, server, 'alice', { transports: [transport] });
       const chat = await chatOf(alice, bob);
-      const lost = next(alice.socket, 'disconnect');
+      const lost = nextEvent(alice.socket, 'disconnect');
       alice.socket.emit('new-message', body(chat, FRAME_BYTES + 1));
       assert.match(await lost, TRANSPORT_LOST);
 
-      await settle(bob, alsoBob);
+      await flushInboxes(bob, alsoBob);
       assert.ok(bob.socket.connected);
       assert.deepEqual(await history(bob, chat), []);
       const back = await connect(t, server.url, { auth: { token: alice.user.externalUserId } });
@@ -88,7 +89,7 @@ describe('a frame', () => {
   }
 
   test('over the limit is refused, too, when it comes in parts', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     const packet = (bytes) => `${PACKET.event}1${JSON.stringify(['new-message', body(chat, bytes)])}`;
     const short = await new RawClient(t, server.url).becomes(alice);
@@ -107,17 +108,17 @@ describe('a frame', () => {
       const { handshake } = await new RawPolling(url).open();
       assert.equal(handshake.maxPayload, bytes);
     }
-    const alice = await person(t, other, 'alice');
+    const alice = await connectUser(t, other, 'alice');
     const chat = await chatOf(alice);
     await say(alice, chat, 'x'.repeat(MESSAGE_BYTES));
-    const lost = next(alice.socket, 'disconnect');
+    const lost = nextEvent(alice.socket, 'disconnect');
     alice.socket.emit('new-message', body(chat, 50_001));
     assert.match(await lost, TRANSPORT_LOST);
   });
 
   test('that is posted over the limit is refused over HTTP, and other sessions go on', async (t) => {
     const session = await new RawPolling(server.url).open();
-    const bob = await person(t, server, 'bob', { transports: ['polling'] });
+    const bob = await connectUser(t, server, 'bob', { transports: ['polling'] });
     const { status } = await session.post('4'.padEnd(FRAME_BYTES + 1, 'x'));
     assert.ok(status >= 400 && status < 500, `status ${status}`);
     await say(bob, await chatOf(bob), 'still here');
@@ -127,7 +128,7 @@ describe('a frame', () => {
 describe('a chat', () => {
   test('has at most as many members as the server allows', async (t) => {
     const server = await startServer(t, ['--max-members', '3']);
-    const four = await people(t, server, 'a', 'b', 'c', 'd');
+    const four = await connectUsers(t, server, 'a', 'b', 'c', 'd');
     const users = four.map(({ id }) => id);
     const make = (members) => ({ chat: { name: 'full' }, users: members });
 
@@ -144,7 +145,7 @@ describe('a chat', () => {
 describe('a user', () => {
   test('takes part in at most as many chats as the server allows, however it came there', async (t) => {
     const server = await startServer(t, ['--max-chats-per-user', '2']);
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const host = new Backend(server);
     const full = (error, who) => {
       assert.equal(error.code, 'too_large');
@@ -161,12 +162,12 @@ describe('a user', () => {
     full(await host.refused(413, 'too_large', 'POST', `/events/${event.id}/chats`, { userId: alice.id }), alice);
 
     const token = alice.user.externalUserId;
-    const rooms = await actor(t, server, 'carol');
+    const rooms = await connectAction(t, server, 'carol');
     const pk = await newRoom(rooms);
-    const typing = await typist(t, server, 'alice', { token });
+    const typing = await connectType(t, server, 'alice', { token });
     full(await refusedByType(typing, 'joinChat', { chat: pk }));
     full(await refusedByType(typing, 'createEmptyChat', {}));
-    const acting = await actor(t, server, 'alice', { token });
+    const acting = await connectAction(t, server, 'alice', { token });
     assert.match((await refusedByAction(acting, 'join_room', { pk }, 413))[0], /\b2\b/);
 
     // With one chat less there is room for another, and who is in one already is not refused.

@@ -1,11 +1,12 @@
+// @ts-check
 // Owns the promise that lists tell all that is there, in order, and in pieces of the size that was asked for.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ask } from '../lib/client.mjs';
-import { chatOf, history, people, person, say } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { chatOf, connectUser, connectUsers, history, say } from '../clients/fixtures.mjs';
+import { ask } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -30,7 +31,7 @@ describe('list-chats', () => {
   };
 
   test('names the chats of the caller, the most recently active first', async (t) => {
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const [first, second, third] = await chatsOf(3, alice, bob);
     assert.deepEqual(await listed(alice), [third.id, second.id, first.id]);
     await say(bob, first, 'back to the first');
@@ -38,18 +39,18 @@ describe('list-chats', () => {
   });
 
   test('names the chats of the user in the request', async (t) => {
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const shared = await chatOf(alice, bob);
     await chatOf(alice);
     assert.deepEqual(await listed(alice, { user: { id: bob.id } }), [shared.id]);
   });
 
   test('is empty for somebody without chats', async (t) => {
-    assert.deepEqual(await listed(await person(t, server, 'alice')), []);
+    assert.deepEqual(await listed(await connectUser(t, server, 'alice')), []);
   });
 
   test('tells each chat once, page by page', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const newestFirst = (await chatsOf(5, alice)).reverse().map(({ id }) => id);
     const pages = [];
     for (let before; pages.length < 10;) {
@@ -69,7 +70,7 @@ describe('list-messages', () => {
   let said;
 
   before(async () => {
-    alice = await person(scope, server, 'alice');
+    alice = await connectUser(scope, server, 'alice');
     chat = await chatOf(alice);
     said = [];
     for (const msg of ['one', 'two', 'three', 'four', 'five', 'six']) {

@@ -1,15 +1,16 @@
+// @ts-check
 // Owns the promise that malformed frames, hundreds on one connection, have one answer each, an error, in every dialect,
 // and that the connection goes on.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANY_VALUES } from '../lib/bad-frames.mjs';
-import { actor, newRoom } from '../lib/by-action.mjs';
-import { enterByWebSocket, settled } from '../lib/by-event.mjs';
-import { newChat, join, typist } from '../lib/by-type.mjs';
-import { PACKET, RawClient, parseAck } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { connectAction, newRoom } from '../clients/action.mjs';
+import { PACKET, RawClient, parseAck } from '../clients/engineio.mjs';
+import { enterWebSocket, flush } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connectType, join, newChat } from '../clients/type-data.mjs';
+import { ANY_VALUES } from '../data/bad-frames.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const LEAST = 300;
 const ID = '01890000-0000-7000-8000-000000000000';
@@ -37,7 +38,7 @@ async function answersTo(wire, frames) {
 }
 
 test('in the type dialect', async (t) => {
-  const alice = await typist(t, server, 'alice');
+  const alice = await connectType(t, server, 'alice');
   const chat = await newChat(alice);
   await join(alice, chat);
   alice.wire.takeRest();
@@ -53,7 +54,7 @@ test('in the type dialect', async (t) => {
 });
 
 test('in the action dialect', async (t) => {
-  const alice = await actor(t, server, 'alice', { acks: true });
+  const alice = await connectAction(t, server, 'alice', { acks: true });
   const pk = await newRoom(alice);
   alice.wire.takeRest();
   const frames = brokenOff([
@@ -71,20 +72,22 @@ test('in the action dialect', async (t) => {
 
 test('in the marketplace dialect', async (t) => {
   const olga = await new Backend(server).user('olga');
-  const visitor = await enterByWebSocket(t, server, olga);
+  const visitor = await enterWebSocket(t, server, olga);
   const frames = brokenOff(marketplace.map(([event, data]) => JSON.stringify({ event, data })));
   const answers = await answersTo(visitor.wire, frames);
   assert.deepEqual(new Set(answers.map(({ event, data }) => `${event} ${data.code}`)), new Set(['debug_info invalid']));
   visitor.takeRest();
-  assert.deepEqual(await settled(visitor), []);
+  assert.deepEqual(await flush(visitor), []);
 });
 
+/** @type {[string, object][]} */
 const marketplace = [
   ['send_message', { chatId: ID, message: { text: 'hello', photos: ['a'], attachedPhotos: ['b'], client_id: 'c' } }],
   ['read_messages', { chatId: ID, lastReadedMessageId: '1' }], ['load_history', { chatId: ID, lastMessageId: 3 }],
   ['request_access', { eventId: 1, message: 'May I?' }], ['grant_access', { chatId: ID, granted: true }],
 ];
 
+/** By dialect: the namespace with its comma, and the events. @type {Record<string, [string, string[]]>} */
 const NAMES = {
   'event-name': ['', ['create-user', 'create-chat', 'list-chats', 'list-messages', 'new-message']],
   marketplace: ['/events,', marketplace.map(([event]) => event)],

@@ -1,13 +1,13 @@
+// @ts-check
 // Owns the life of a marketplace event, played through by its owner and a guest with two connections each, one on
 // Socket.IO and one on the raw WebSocket: after every step each of the four is told the same things, and nothing else,
 // and each shows the exact counts.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo, enterByWebSocket } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { enterSocketIo, enterWebSocket, frontEnd } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const scope = useScope();
 let server;
@@ -27,15 +27,15 @@ before(async () => {
   olga = await host.user('olga', { name: 'Olga', imageUUID: 'picture-of-olga' });
   gleb = await host.user('gleb', { name: 'Gleb' });
   event = await host.event(olga, { name: 'Picnic', iconsUUIDs: ['icon-1', 'icon-2'], location: 'ONLINE' });
-  owner = [await enterBySocketIo(scope, server, olga), await enterByWebSocket(scope, server, olga)];
-  guest = [await enterBySocketIo(scope, server, gleb), await enterByWebSocket(scope, server, gleb)];
+  owner = [await enterSocketIo(scope, server, olga), await enterWebSocket(scope, server, olga)];
+  guest = [await enterSocketIo(scope, server, gleb), await enterWebSocket(scope, server, gleb)];
   everybody = [...owner, ...guest];
 });
 
 /** What the two sides show as unread: the owner's own and the other side's, the guest's likewise. */
 function assertUnread({ ofOwner, ofGuest }) {
-  for (const visitor of owner) assert.deepEqual(screen(visitor).counts(chatId), [ofOwner, ofGuest], visitor.name);
-  for (const visitor of guest) assert.deepEqual(screen(visitor).counts(chatId), [ofGuest, ofOwner], visitor.name);
+  for (const visitor of owner) assert.deepEqual(frontEnd(visitor).counts(chatId), [ofOwner, ofGuest], visitor.name);
+  for (const visitor of guest) assert.deepEqual(frontEnd(visitor).counts(chatId), [ofGuest, ofOwner], visitor.name);
 }
 
 const inCommon = ({ id, name, iconsUUIDs, location, dateFromS, dateToS }) => (
@@ -43,7 +43,7 @@ const inCommon = ({ id, name, iconsUUIDs, location, dateFromS, dateToS }) => (
 );
 
 /** An update as one side has to be told it. */
-const updateFor = (visitor, { messages = [], asked, granted, ofOwner, ofGuest }) => {
+const updateFor = (visitor, { messages = /** @type {object[]} */ ([]), asked, granted, ofOwner, ofGuest }) => {
   const [mine, other, interlocutor] = owner.includes(visitor)
     ? [ofOwner, ofGuest, { id: gleb.pk, name: 'Gleb', imageUUID: null }]
     : [ofGuest, ofOwner, { id: olga.pk, name: 'Olga', imageUUID: 'picture-of-olga' }];
@@ -242,11 +242,11 @@ describe('an event, step by step', () => {
 
   test('a connection that is made afterwards finds everything as it is', async () => {
     for (const visitor of everybody) {
-      for (const enter of [enterBySocketIo, enterByWebSocket]) {
+      for (const enter of [enterSocketIo, enterWebSocket]) {
         const fresh = await enter(scope, server, visitor.user);
         assert.equal(fresh.initial.length, 1);
         assert.deepEqual(fresh.initial[0].event, inCommon(event));
-        assert.deepEqual(screen(fresh).shown.get(chatId), screen(visitor).shown.get(chatId));
+        assert.deepEqual(frontEnd(fresh).shown.get(chatId), frontEnd(visitor).shown.get(chatId));
       }
     }
   });

@@ -1,12 +1,12 @@
+// @ts-check
 // Owns the promise that an answer to one connection never leaves it with counts that are no longer so: requests that
 // change nothing are answered while messages and readings come, and at rest the last thing told is the truth.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
+import { TRANSPORTS, enterSocketIo, enterWebSocket, entered, flush, frontEnd } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
 
 const ROUNDS = 240;
 
@@ -47,8 +47,8 @@ test('applying again with a message never ends with the counts before that messa
     for (const visitor of visitors) visitor.tell('request_access', { eventId: event.id, message: `${round}` });
     const head = round * visitors.length;
     for (const visitor of visitors) {
-      await visitor.until(() => screen(visitor).head(chatId) === head, `message ${head}`);
-      await settled(visitor);
+      await visitor.until(() => frontEnd(visitor).head(chatId) === head, `message ${head}`);
+      await flush(visitor);
       if (`${lastTold(visitor)}` !== `0,${head}`) wrong.push([round, visitor.name, lastTold(visitor), [0, head]]);
     }
   }
@@ -73,18 +73,18 @@ describe('while the other side writes', () => {
       const set = await scene();
       const { owner, guest, event, chatId } = set;
       const [idle, writer] = side === 'owner' ? [owner, guest] : [guest, owner];
-      const begin = await enterBySocketIo(t, server, guest);
+      const begin = await enterSocketIo(t, server, guest);
       await begin.ask('request_access', { eventId: event.id });
       await begin.ask('send_message', { chatId, message: { text: 'first', client_id: 'c-1' } });
       const asking = [
-        await enterBySocketIo(t, server, idle), await enterByWebSocket(t, server, idle),
-        await enterByWebSocket(t, server, idle),
+        await enterSocketIo(t, server, idle), await enterWebSocket(t, server, idle),
+        await enterWebSocket(t, server, idle),
       ];
-      const writing = await enterByWebSocket(t, server, writer);
+      const writing = await enterWebSocket(t, server, writer);
       const [name, body] = ask(set);
       const wrong = [];
       for (let round = 1; round <= ROUNDS; round++) {
-        const head = screen(writing).head(chatId) + 1;
+        const head = frontEnd(writing).head(chatId) + 1;
         for (const visitor of asking) visitor.tell(name, body);
         writing.tell('send_message', { chatId, message: { text: `${round}` } });
         for (const visitor of asking) for (let more = 0; more < 3; more++) visitor.tell(name, body);
@@ -95,7 +95,7 @@ describe('while the other side writes', () => {
           )), `message ${head}`);
         }
         for (const visitor of asking) {
-          await settled(visitor);
+          await flush(visitor);
           if (`${lastTold(visitor)}` !== `${expected}`) wrong.push([round, visitor.name, lastTold(visitor), expected]);
         }
       }

@@ -1,16 +1,19 @@
+// @ts-check
 // Owns the promise that whatever a visitor of the marketplace asks for wrongly is refused with one `debug_info` that
 // says what is wrong (and in the acknowledgement, where there is one), changes nothing, is noticed by nobody, and
 // leaves the connection usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { HUGE_NUMBERS, NESTED, NO_JSON, NO_OBJECT, STRANGE_TEXTS } from '../lib/bad-frames.mjs';
-import { badVisits } from '../lib/bad-visits.mjs';
-import { TRANSPORTS, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { connectRefused } from '../lib/client.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import {
+  TRANSPORTS, connectWebSocket, enterSocketIo, enterWebSocket, entered, flush,
+} from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connectRefused } from '../clients/socketio.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { HUGE_NUMBERS, NESTED, NO_JSON, NO_OBJECT, STRANGE_TEXTS } from '../data/bad-frames.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { invalidMarketplaceRequests } from './marketplace_bad_input.invalid-marketplace.mjs';
 
 const maxMessageBytes = 2000;
 
@@ -58,11 +61,11 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       set = await scene();
       visitor = await entered(connecting(scope, server, set.gleb));
       witnesses = [
-        await enterBySocketIo(scope, server, set.olga), await enterByWebSocket(scope, server, set.olga),
-        await enterBySocketIo(scope, server, set.gleb),
+        await enterSocketIo(scope, server, set.olga), await enterWebSocket(scope, server, set.olga),
+        await enterSocketIo(scope, server, set.gleb),
       ];
     });
-    const table = () => badVisits({ ...set, event: set.next.id, maxMessageBytes });
+    const table = () => invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes });
 
     test('each bad request is refused in one debug_info, and the connection goes on', async (t) => {
       for (const [what, event, body, codes, names] of table()) {
@@ -80,8 +83,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     });
 
     test('nothing of it was stored or told to anybody', async () => {
-      for (const witness of witnesses) assert.deepEqual(await settled(witness), []);
-      const { initial } = await enterBySocketIo(scope, server, set.gleb);
+      for (const witness of witnesses) assert.deepEqual(await flush(witness), []);
+      const { initial } = await enterSocketIo(scope, server, set.gleb);
       const [{ chats: [chat] }] = initial;
       assert.deepEqual(initial.length, 1, 'a chat was opened by a bad request');
       assert.deepEqual(chat.messages.map(({ text }) => text), ['before the bad requests']);
@@ -134,7 +137,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       guest.tell('request_access', { eventId: next.id });
       // Opening and applying may be told in one frame or in two.
       const { data: { chatId } } = await guest.first(({ data }) => data.isRequestSended, 'the application');
-      await settled(guest);
+      await flush(guest);
       for (const granted of [true, false]) await refused(guest, 'grant_access', { chatId, granted }, 'forbidden');
       await refused(await enter(t, other), 'grant_access', { chatId, granted: true }, 'not_found');
       const [{ chats: [chat] }] = (await enter(t, olga)).initial;
@@ -159,8 +162,9 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
 test('an error calls the field as the marketplace calls it, not as another dialect does', async (t) => {
   const { gleb, chatId, next } = await scene();
-  const visitor = await enterByWebSocket(t, server, gleb);
+  const visitor = await enterWebSocket(t, server, gleb);
   const endless = 'x'.repeat(maxMessageBytes + 1);
+  /** @type {[string, object, string, RegExp][]} */
   const requests = [
     ['request_access', { eventId: next.id, message: '' }, 'invalid', /^message/],
     ['request_access', { eventId: next.id, message: endless }, 'too_large', /^message/],
@@ -177,8 +181,8 @@ test('an error calls the field as the marketplace calls it, not as another diale
 
 test('an error in an acknowledgement says what debug_info says, as every client of Socket.IO knows it', async (t) => {
   const set = await scene();
-  const visitor = await enterBySocketIo(t, server, set.gleb);
-  for (const [what, event, body, codes, names] of badVisits({ ...set, event: set.next.id, maxMessageBytes })) {
+  const visitor = await enterSocketIo(t, server, set.gleb);
+  for (const [what, event, body, codes, names] of invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes })) {
     const answer = await visitor.ask(event, body);
     const told = await visitor.next('debug_info');
     assertIsRefusal(answer, event, codes, names);
@@ -197,7 +201,7 @@ describe('a frame on the raw WebSocket', () => {
   let visitor;
   before(async () => {
     set = await scene();
-    visitor = await enterByWebSocket(scope, server, set.gleb);
+    visitor = await enterWebSocket(scope, server, set.gleb);
   });
 
   /** The one answer to a text. */
@@ -275,7 +279,7 @@ describe('a frame on the raw WebSocket', () => {
   });
 
   test('that is larger than any frame may be ends this connection only', async (t) => {
-    const vandal = await byWebSocket(t, server, set.gleb);
+    const vandal = await connectWebSocket(t, server, set.gleb);
     vandal.tell('send_message', { chatId: set.chatId, message: { text: 'x'.repeat(2_000_000) } });
     assert.equal((await vandal.wire.end()).code, 1009);
     await usable(visitor, set.chatId);

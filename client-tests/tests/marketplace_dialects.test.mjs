@@ -1,18 +1,18 @@
+// @ts-check
 // Owns the promise that a marketplace chat is a chat like any other: what is said, shown and read there is so in the
 // other three dialects at once, and what happens there shows in the marketplace, counts included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { enterBySocketIo, enterByWebSocket, settled } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, collect, connect, refusal } from '../lib/client.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { pair } from '../lib/ids.mjs';
-import { as, heard, history, say } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import * as action from '../clients/action.mjs';
+import { heard, history, say, withInbox } from '../clients/fixtures.mjs';
+import { enterSocketIo, enterWebSocket, flush, frontEnd } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { pair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const scope = useScope();
 let server;
@@ -30,11 +30,11 @@ async function everywhere(t, base) {
   await ask(socket, 'create-user', { user: { externalUserId: token } });
   return {
     ...user,
-    chat: { ...as(socket, user), made: collect(socket, 'create-chat') },
-    byType: await type.typist(t, server, base, { token, push: true }),
-    byAction: await action.actor(t, server, base, { token, acks: true }),
-    market: await enterBySocketIo(t, server, user),
-    rawMarket: await enterByWebSocket(t, server, user),
+    chat: { ...withInbox(socket, user), made: collect(socket, 'create-chat') },
+    byType: await type.connectType(t, server, base, { token, push: true }),
+    byAction: await action.connectAction(t, server, base, { token, acks: true }),
+    market: await enterSocketIo(t, server, user),
+    rawMarket: await enterWebSocket(t, server, user),
   };
 }
 
@@ -58,9 +58,9 @@ async function untilCounts({ owner, guest, chatId }, head, ofOwner, ofGuest) {
   for (const [user, counts] of [[owner, [ofOwner, ofGuest]], [guest, [ofGuest, ofOwner]]]) {
     for (const visitor of markets(user)) {
       const fits = () => (
-        screen(visitor).head(chatId) === head && `${screen(visitor).counts(chatId)}` === `${counts}`
+        frontEnd(visitor).head(chatId) === head && `${frontEnd(visitor).counts(chatId)}` === `${counts}`
       );
-      await visitor.until(fits, `${head} messages and the counts ${counts}, not ${screen(visitor).counts(chatId)}`);
+      await visitor.until(fits, `${head} messages and the counts ${counts}, not ${frontEnd(visitor).counts(chatId)}`);
     }
   }
 }
@@ -83,14 +83,14 @@ for (const [dialect, speak] of Object.entries(WAYS)) {
     await speak(owner, set, 'three');
     await untilCounts(set, 3, 0, 1);
     for (const visitor of markets(owner, guest)) {
-      const shown = screen(visitor).shown.get(chatId).messages;
+      const shown = frontEnd(visitor).shown.get(chatId).messages;
       assert.deepEqual(shown.map(({ messageId, text, photos, fromUserId, toUserId }) => (
         [messageId, text, photos, fromUserId, toUserId]
       )), [
         [1, 'one', [], guest.pk, owner.pk], [2, 'two', [], guest.pk, owner.pk], [3, 'three', [], owner.pk, guest.pk],
       ]);
     }
-    for (const visitor of markets(set.third)) assert.deepEqual(await settled(visitor), []);
+    for (const visitor of markets(set.third)) assert.deepEqual(await flush(visitor), []);
   });
 }
 
@@ -214,8 +214,8 @@ test('chats that are about no event are not told of in the marketplace', async (
   const chat = await host.chat(anna, boris);
   for (const speak of Object.values(WAYS)) await speak(anna, { chatId: chat.id, pk: chat.pk }, 'hello');
   await eventually(() => heard(boris.chat, chat).length === 4, 'four messages came by Socket.IO');
-  for (const visitor of markets(anna, boris)) assert.deepEqual(await settled(visitor), []);
-  assert.deepEqual((await enterByWebSocket(t, server, boris)).initial, []);
+  for (const visitor of markets(anna, boris)) assert.deepEqual(await flush(visitor), []);
+  assert.deepEqual((await enterWebSocket(t, server, boris)).initial, []);
 });
 
 test('all dialects may write at once: the marketplace shows every message, and exact counts', async (t) => {
@@ -231,7 +231,7 @@ test('all dialects may write at once: the marketplace shows every message, and e
   const unread = messages.length - messages.findLast(({ user_id }) => user_id === owner.id).seq;
   await untilCounts(set, 241, unread, 0);
   for (const visitor of markets(owner, guest)) {
-    const shown = screen(visitor).shown.get(chatId).messages;
+    const shown = frontEnd(visitor).shown.get(chatId).messages;
     assert.deepEqual(shown.map(({ text }) => text), messages.map(({ msg }) => msg), visitor.name);
   }
 });

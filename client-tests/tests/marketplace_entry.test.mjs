@@ -1,16 +1,19 @@
+// @ts-check
 // Owns how one comes into the marketplace: with a token that is checked, at which addresses, and how a connection to
 // `/ws` becomes one; what a service may do there, and what a user's own rights are.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, bySocketIo, byWebSocket, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { connectRefused } from '../lib/client.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, now, token, unsigned } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import {
+  TRANSPORTS, connectSocketIo, connectWebSocket, enterWebSocket, entered, flush,
+} from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connectRefused } from '../clients/socketio.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, now, token, unsigned } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const scope = useScope();
 let open;
@@ -68,7 +71,7 @@ describe('where tokens are checked', () => {
       assert.deepEqual(await one.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 0 });
       nobody.tell('send_message', { chatId, message: { text: 'I am not in this' } });
       assert.equal((await nobody.next('debug_info')).code, 'not_found');
-      assert.deepEqual(await settled(nobody), []);
+      assert.deepEqual(await flush(nobody), []);
       assert.equal((await enter(t, owner)).initial[0].chats[0].messages.length, 1);
     });
 
@@ -102,9 +105,9 @@ describe('where tokens are checked', () => {
 describe('the addresses of the raw WebSocket', () => {
   for (const path of ['/ws/events/', '/ws/events']) {
     test(`${path} begins with initial_data at once`, async (t) => {
-      const visitor = await enterByWebSocket(t, open, await host.user('alice'), { path });
+      const visitor = await enterWebSocket(t, open, await host.user('alice'), { path });
       assert.deepEqual(visitor.initial, []);
-      assert.deepEqual(await settled(visitor), []);
+      assert.deepEqual(await flush(visitor), []);
     });
   }
 
@@ -114,7 +117,7 @@ describe('the addresses of the raw WebSocket', () => {
       const event = await host.event(owner);
       const { chatId } = await host.eventChat(event, guest);
       await host.say({ chatId }, owner, 'hello');
-      const visitor = await byWebSocket(t, open, guest, { path });
+      const visitor = await connectWebSocket(t, open, guest, { path });
       visitor.tell('load_history', { chatId, lastMessageId: 2 });
       const [first, second] = await visitor.take(2);
       assert.equal(first.event, 'initial_data');
@@ -128,7 +131,7 @@ describe('the addresses of the raw WebSocket', () => {
   test('/ws is not decided by what is no frame of any dialect: it tells nothing of the marketplace', async (t) => {
     const [owner, guest] = [await host.user('owner'), await host.user('guest')];
     const { chatId } = await host.eventChat(await host.event(owner), guest);
-    const visitor = await byWebSocket(t, open, guest, { path: '/ws' });
+    const visitor = await connectWebSocket(t, open, guest, { path: '/ws' });
     for (const text of ['hello', '{}', '[]', '{"data":{}}']) {
       visitor.wire.sendText(text);
       const [error] = await visitor.take();
@@ -141,7 +144,7 @@ describe('the addresses of the raw WebSocket', () => {
 
   test('/ws is of the marketplace, too, if the first frame is refused there', async (t) => {
     const user = await host.user('alice');
-    const visitor = await byWebSocket(t, open, user, { path: '/ws' });
+    const visitor = await connectWebSocket(t, open, user, { path: '/ws' });
     visitor.tell('no_such_thing', {});
     assert.deepEqual((await visitor.take(2)).map(({ event }) => event), ['initial_data', 'debug_info']);
   });
@@ -150,7 +153,7 @@ describe('the addresses of the raw WebSocket', () => {
 test('requests that come with the very first packets are answered after initial_data', async (t) => {
   const [owner, guest] = [await host.user('owner'), await host.user('guest')];
   const { chatId } = await host.eventChat(await host.event(owner), guest);
-  for (const connecting of [bySocketIo, byWebSocket]) {
+  for (const connecting of [connectSocketIo, connectWebSocket]) {
     for (let time = 0; time < 10; time++) {
       const visitor = await connecting(t, open, guest);
       for (let sent = 0; sent < 3; sent++) visitor.tell('load_history', { chatId, lastMessageId: 1 });

@@ -1,15 +1,17 @@
+// @ts-check
 // Owns the promise that there is no gap and no double between what a user begins with and what comes live, however
 // many write meanwhile, and that counts are exact on every connection once all is quiet, however reading, writing,
 // deciding and connecting overlapped. What is random follows from the seed in the test's name.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { bySocketIo, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { assertShowsAll, countsFor, stored, unreadCounts, untilShown } from '../lib/market-truth.mjs';
-import { chance } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
+import { assertShowsAll, countsFor, storedMessages, unreadCounts, untilShown } from '../clients/expected-unread.mjs';
+import {
+  connectSocketIo, connectWebSocket, enterSocketIo, enterWebSocket, entered, flush, frontEnd,
+} from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { seededRandom } from '../harness/random.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
 
 const SEED = Number(process.env.POLYCHAT_SEED ?? 20250301);
 const LONG_MS = 60_000;
@@ -23,11 +25,11 @@ before(async () => {
 });
 
 const WAYS_IN = [
-  (t, user) => bySocketIo(t, server, user),
-  (t, user) => byWebSocket(t, server, user),
-  (t, user) => bySocketIo(t, server, user, { transports: ['polling'] }),
-  (t, user) => byWebSocket(t, server, user),
-  (t, user) => bySocketIo(t, server, user, { client: 2 }),
+  (t, user) => connectSocketIo(t, server, user),
+  (t, user) => connectWebSocket(t, server, user),
+  (t, user) => connectSocketIo(t, server, user, { transports: ['polling'] }),
+  (t, user) => connectWebSocket(t, server, user),
+  (t, user) => connectSocketIo(t, server, user, { client: 2 }),
 ];
 
 /** An owner with events, and guests who each have a chat about one of them. */
@@ -45,7 +47,7 @@ async function market({ events: eventCount, guests: guestCount }) {
 
 /** Several messages at a time as long as `goesOn` says so, each acknowledged; answers with all texts. */
 async function talk(t, user, chatId, goesOn, lanes = 3) {
-  const visitor = await enterBySocketIo(t, server, user);
+  const visitor = await enterSocketIo(t, server, user);
   const texts = [];
   const lane = async () => {
     while (goesOn()) {
@@ -74,7 +76,7 @@ async function comeAndGo(t, user, { times, stay }) {
 /** Leaves once a few frames have come; those must fit to what it began with. */
 async function leave(visitor) {
   await visitor.until(() => visitor.frames.length > 4, 'a few frames');
-  assert.ok(screen(visitor).shown.size > 0);
+  assert.ok(frontEnd(visitor).shown.size > 0);
   visitor.close();
 }
 
@@ -98,7 +100,7 @@ test('whoever connects while many write has every message once and in order, and
   let count = 0;
   for (const { guest, chatId } of talks) {
     await host.say({ chatId }, guest, 'the end');
-    const messages = await stored(host, chatId);
+    const messages = await storedMessages(host, chatId);
     const unread = unreadCounts(messages, { owner, guest });
     const texts = messages.map(({ msg }) => msg);
     assert.equal(new Set(texts).size, texts.length);
@@ -119,11 +121,11 @@ test('whoever connects while chats are opened sees each of them once, from its f
   const opening = (async () => {
     const talks = [];
     for (const [index, guest] of guests.entries()) {
-      const visitor = await enterByWebSocket(t, server, guest);
+      const visitor = await enterWebSocket(t, server, guest);
       visitor.tell('open_chat', { eventId: events[index % 2].id });
       const { chatId } = await visitor.next('chat_updates');
       for (const text of ['a', 'b', 'c', 'd']) visitor.tell('send_message', { chatId, message: { text } });
-      await visitor.until(() => screen(visitor).head(chatId) === 4, 'four messages');
+      await visitor.until(() => frontEnd(visitor).head(chatId) === 4, 'four messages');
       talks.push({ guest, chatId });
     }
     return talks;
@@ -131,7 +133,7 @@ test('whoever connects while chats are opened sees each of them once, from its f
   const staying = [];
   for (let time = 0; time < 20; time++) staying.push(await entered(WAYS_IN[time % WAYS_IN.length](t, owner)));
   for (const { guest, chatId } of await opening) {
-    const messages = await stored(host, chatId);
+    const messages = await storedMessages(host, chatId);
     const unread = unreadCounts(messages, { owner, guest });
     assert.equal(messages.length, 4);
     for (const visitor of staying) {
@@ -143,7 +145,7 @@ test('whoever connects while chats are opened sees each of them once, from its f
 
 test('whoever connects while access is given and taken shows in the end what was decided last', async (t) => {
   const { owner, talks: [{ guest, chatId, event }] } = await market({ events: 1, guests: 1 });
-  const [asking, deciding] = [await enterBySocketIo(t, server, guest), await enterBySocketIo(t, server, owner)];
+  const [asking, deciding] = [await enterSocketIo(t, server, guest), await enterSocketIo(t, server, owner)];
   await asking.ask('request_access', { eventId: event.id });
   let undecided = true;
   const decisions = (async () => {
@@ -163,10 +165,10 @@ test('whoever connects while access is given and taken shows in the end what was
   undecided = false;
   await decisions;
   await asking.ask('send_message', { chatId, message: { text: 'the end' } });
-  const messages = await stored(host, chatId);
+  const messages = await storedMessages(host, chatId);
   for (const visitor of [...staying, asking, deciding]) {
     await untilShown(visitor, chatId, messages, unreadCounts(messages, { owner, guest }));
-    const { isRequestSended, isAccessGranted } = screen(visitor).shown.get(chatId);
+    const { isRequestSended, isAccessGranted } = frontEnd(visitor).shown.get(chatId);
     assert.deepEqual([isRequestSended, isAccessGranted], [true, true], visitor.name);
   }
 });
@@ -175,7 +177,7 @@ test('whoever connects while access is given and taken shows in the end what was
 async function busy(visitor, chatIds, { below, pick }, read, actions) {
   for (let action = 0; action < actions; action++) {
     const chatId = pick(chatIds);
-    const head = screen(visitor).head(chatId);
+    const head = frontEnd(visitor).head(chatId);
     if (below(2) === 0) {
       visitor.tell('send_message', { chatId, message: { text: `${visitor.name} ${action}` } });
     } else {
@@ -184,16 +186,16 @@ async function busy(visitor, chatIds, { below, pick }, read, actions) {
       const of = read[chatId];
       of[visitor.user.id] = Math.max(of[visitor.user.id] ?? 0, lastReadedMessageId);
     }
-    if (below(4) === 0) await settled(visitor);
+    if (below(4) === 0) await flush(visitor);
   }
-  await settled(visitor);
+  await flush(visitor);
 }
 
 for (let round = 0; round < 4; round++) {
   const seed = SEED + round;
   test(`at rest every connection shows the exact counts, however reads and sends raced (seed ${seed})`, async (t) => {
     const { owner, talks } = await market({ events: 1, guests: 2 });
-    const dice = chance(seed);
+    const dice = seededRandom(seed);
     const read = Object.fromEntries(talks.map(({ chatId }) => [chatId, {}]));
     const people = [owner, ...talks.map(({ guest }) => guest)];
     const chatsOf = (user) => talks.filter(({ guest }) => user === owner || user === guest);
@@ -206,9 +208,9 @@ for (let round = 0; round < 4; round++) {
     /** Everybody, and whoever comes anew, shows the truth. */
     const assertTruth = async () => {
       for (const { guest, chatId } of talks) {
-        const messages = await stored(host, chatId);
+        const messages = await storedMessages(host, chatId);
         const unread = unreadCounts(messages, { owner, guest }, read[chatId]);
-        const fresh = [await enterBySocketIo(t, server, owner), await enterByWebSocket(t, server, guest)];
+        const fresh = [await enterSocketIo(t, server, owner), await enterWebSocket(t, server, guest)];
         for (const visitor of [...visitors, ...fresh].filter(({ user }) => [owner, guest].includes(user))) {
           await untilShown(visitor, chatId, messages, unread);
           const last = visitor.frames.findLast(({ event, data }) => event === 'chat_unread' && data.chatId === chatId);

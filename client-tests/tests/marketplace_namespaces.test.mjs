@@ -1,18 +1,18 @@
+// @ts-check
 // Owns the marketplace as a namespace of Socket.IO: beside the chat's namespace on one connection, with clients of
 // version 2, and with packets that no client would send.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Manager } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
-import { enterBySocketIo, entered, hearing, settled } from '../lib/by-event.mjs';
-import { ask, connectRefused } from '../lib/client.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { as, history, say } from '../lib/people.mjs';
-import { PACKET, RawClient } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { PACKET, RawClient } from '../clients/engineio.mjs';
+import { history, say, withInbox } from '../clients/fixtures.mjs';
+import { connectionOn, enterSocketIo, entered, flush, frontEnd } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connectRefused } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const scope = useScope();
 let server;
@@ -54,11 +54,11 @@ async function bothNamespaces(t, user, { client = 4, transports = ['websocket'] 
   const socketOf = MANAGERS[client](t, transports);
   const chatSocket = socketOf('/', user);
   const marketSocket = socketOf('/events', user);
-  const visitor = hearing(user, marketSocket);
+  const visitor = connectionOn(user, marketSocket);
   await Promise.all([whenOn(chatSocket, 'connect'), entered(visitor)]);
   assert.equal(chatSocket.io, marketSocket.io);
   await ask(chatSocket, 'create-user', { user: { externalUserId: user.externalUserId } });
-  return { user, visitor, chatSocket, marketSocket, chat: as(chatSocket, user) };
+  return { user, visitor, chatSocket, marketSocket, chat: withInbox(chatSocket, user) };
 }
 
 const KINDS = [
@@ -79,14 +79,14 @@ for (const kind of KINDS) {
       for (const { visitor, chat } of [one, other]) {
         await chat.inbox.until(2);
         assert.deepEqual(chat.inbox.map(({ msg }) => msg), ['by the marketplace', 'by the chat']);
-        await visitor.until(() => screen(visitor).head(chatId) === 2, 'two messages');
-        assert.deepEqual((await settled(visitor)).map(({ event }) => event), [
+        await visitor.until(() => frontEnd(visitor).head(chatId) === 2, 'two messages');
+        assert.deepEqual((await flush(visitor)).map(({ event }) => event), [
           'chat_updates', 'chat_unread', 'chat_updates', 'chat_unread',
         ]);
         assert.equal(chat.inbox.length, 2);
       }
-      assert.deepEqual(screen(one.visitor).counts(chatId), [1, 0]);
-      assert.deepEqual(screen(other.visitor).counts(chatId), [0, 1]);
+      assert.deepEqual(frontEnd(one.visitor).counts(chatId), [1, 0]);
+      assert.deepEqual(frontEnd(other.visitor).counts(chatId), [0, 1]);
     });
 
     test('leaving the marketplace leaves the chat, and coming back finds what happened meanwhile', async (t) => {
@@ -112,7 +112,7 @@ for (const kind of KINDS) {
       const answer = await one.visitor.ask('send_message', { chatId, message: { text: 'still here' } });
       assert.equal(answer.messages[0].text, 'still here');
       await host.say({ chatId }, guest, 'me, too');
-      await one.visitor.until(() => screen(one.visitor).head(chatId) === 2, 'two messages');
+      await one.visitor.until(() => frontEnd(one.visitor).head(chatId) === 2, 'two messages');
       assert.equal(one.chat.inbox.length, 0, 'something was told to who had left');
       if (kind.client === 2) return; // it never asks to come back to this namespace: the server is to do that unasked
       one.chatSocket.connect();
@@ -125,7 +125,7 @@ for (const kind of KINDS) {
       const one = await both(t, owner);
       for (let index = 0; index < 20; index++) await host.say({ chatId }, owner, 'x'.repeat(1000));
       one.visitor.takeRest();
-      await settled(one.visitor);
+      await flush(one.visitor);
       const count = 500;
       for (let index = 0; index < count; index++) {
         one.visitor.tell('load_history', { chatId, lastMessageId: 1 + (index % 20) });
@@ -158,8 +158,8 @@ test('a namespace that does not exist is refused', async (t) => {
 describe('a client of version 2', () => {
   const play = async (t, options) => {
     const { owner, guest, event, chatId } = await scene();
-    const one = await enterBySocketIo(t, server, owner, { client: 2, ...options });
-    const other = await enterBySocketIo(t, server, guest, { client: 2, ...options });
+    const one = await enterSocketIo(t, server, owner, { client: 2, ...options });
+    const other = await enterSocketIo(t, server, guest, { client: 2, ...options });
     assert.deepEqual(one.initial[0].chats.map(({ chatId: id }) => id), [chatId]);
     const answer = await other.ask('send_message', { chatId, message: { text: 'hello', photos: ['p-1'] } });
     assert.equal(answer.messages[0].text, 'hello');
@@ -171,7 +171,7 @@ describe('a client of version 2', () => {
       chatId, myUnreadCount: 0, interlocutorUnreadCount: 0,
     });
     assert.equal((await one.ask('open_chat', { eventId: event.id })).error.code, 'forbidden');
-    assert.deepEqual(await settled(other), [
+    assert.deepEqual(await flush(other), [
       { event: 'chat_unread', data: { chatId, myUnreadCount: 0, interlocutorUnreadCount: 0 } },
     ]);
   };
@@ -191,7 +191,7 @@ describe('a client of version 2', () => {
 test('a token in the query of the connection is good for the marketplace with version 4, too', async (t) => {
   const { owner } = await scene();
   for (const transports of [['websocket'], ['polling']]) {
-    const visitor = await enterBySocketIo(t, server, owner, { namedIn: 'query', transports });
+    const visitor = await enterSocketIo(t, server, owner, { namedIn: 'query', transports });
     assert.equal(visitor.initial.length, 1);
   }
 });
@@ -215,7 +215,7 @@ describe('packets that the official client would not send, in the marketplace', 
         assert.match(packet, /"code":"(invalid|not_found)"/)
       ));
       await Promise.race([told, within(vandal.closed, () => 'an answer or the end')]);
-      const visitor = await enterBySocketIo(t, server, owner);
+      const visitor = await enterSocketIo(t, server, owner);
       assert.equal((await visitor.ask('send_message', { chatId, message: { text: 'hello' } })).chatId, chatId);
     });
   }

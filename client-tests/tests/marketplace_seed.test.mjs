@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the comparison with the JSON of the marketplace's own document: every frame it shows is sent with these keys,
 // every request it shows is understood as it stands there, on both transports.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, entered, settled } from '../lib/by-event.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { SAMPLES, assertLikeSample } from '../lib/seed-shapes.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import { TRANSPORTS, entered, flush } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SAMPLES, assertLikeSample } from './marketplace_seed.samples.mjs';
 
 const scope = useScope();
 let server;
@@ -45,7 +46,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(await visitor.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 1 });
       visitor.tell('load_history', request('load_history', chatId));
       assert.deepEqual((await visitor.next('history')).messages, messages);
-      assert.deepEqual(await settled(visitor), []);
+      assert.deepEqual(await flush(visitor), []);
     });
 
     test('chat_updates and chat_unread have every key of the document, on both sides', async (t) => {
@@ -120,7 +121,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assert.deepEqual((await other.next('history')).messages.map(({ messageId }) => messageId), [1, 2]);
       other.tell('request_access', { eventId: `${event.id}` });
       assert.equal((await other.next('chat_updates')).isRequestSended, true);
-      assert.deepEqual(await settled(other), []);
+      assert.deepEqual(await flush(other), []);
       await one.first(({ data }) => data.isRequestSended, 'the application');
     });
 

@@ -1,14 +1,14 @@
+// @ts-check
 // Owns the marketplace in trouble: requests that race, a store that does not answer, restarts, much to begin with.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { storedMessages, unreadCounts, untilShown } from '../clients/expected-unread.mjs';
 import {
-  TRANSPORTS, bySocketIo, byWebSocket, enterBySocketIo, enterByWebSocket, entered, settled,
-} from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { stored, unreadCounts, untilShown } from '../lib/market-truth.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { lockStore } from '../lib/store-lock.mjs';
+  TRANSPORTS, connectSocketIo, connectWebSocket, enterSocketIo, enterWebSocket, entered, flush, frontEnd,
+} from '../clients/marketplace.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { lockStore } from '../harness/store-lock.mjs';
 
 const LONG_MS = 60_000;
 
@@ -24,31 +24,31 @@ describe('requests that race', () => {
     const { server, host, guest, event } = await scene(t);
     const visitors = [];
     for (let made = 0; made < 5; made++) {
-      visitors.push(await enterBySocketIo(t, server, guest), await enterByWebSocket(t, server, guest));
+      visitors.push(await enterSocketIo(t, server, guest), await enterWebSocket(t, server, guest));
     }
     for (const visitor of visitors) visitor.tell('open_chat', { eventId: event.id });
     for (const visitor of visitors) {
-      await visitor.until(() => screen(visitor).shown.size > 0, 'a chat');
-      await settled(visitor);
+      await visitor.until(() => frontEnd(visitor).shown.size > 0, 'a chat');
+      await flush(visitor);
     }
-    const ids = new Set(visitors.flatMap((visitor) => [...screen(visitor).shown.keys()]));
+    const ids = new Set(visitors.flatMap((visitor) => [...frontEnd(visitor).shown.keys()]));
     assert.equal(ids.size, 1);
     assert.deepEqual((await host.get(`/chats?user=${guest.id}`)).chats.map(({ id }) => id), [...ids]);
   });
 
   test('to apply make one application; each message with it is kept', async (t) => {
     const { server, host, owner, guest, event } = await scene(t);
-    const watching = await enterByWebSocket(t, server, owner);
-    const visitors = await Promise.all(Array.from({ length: 6 }, () => enterBySocketIo(t, server, guest)));
+    const watching = await enterWebSocket(t, server, owner);
+    const visitors = await Promise.all(Array.from({ length: 6 }, () => enterSocketIo(t, server, guest)));
     const answers = await Promise.all(visitors.map((visitor, index) => (
       visitor.ask('request_access', { eventId: event.id, message: `may I? ${index}` })
     )));
     const [{ chatId }] = answers;
     for (const answer of answers) assert.deepEqual([answer.chatId, answer.isRequestSended], [chatId, true]);
-    const messages = await stored(host, chatId);
+    const messages = await storedMessages(host, chatId);
     assert.deepEqual(messages.map(({ msg }) => msg).sort(), visitors.map((_, index) => `may I? ${index}`));
     for (const visitor of [watching, ...visitors]) {
-      await visitor.until(() => screen(visitor).head(chatId) === messages.length, 'all of their messages');
+      await visitor.until(() => frontEnd(visitor).head(chatId) === messages.length, 'all of their messages');
     }
     await untilShown(watching, chatId, messages, unreadCounts(messages, { owner, guest }));
     const updates = watching.frames.filter(({ event: name }) => name === 'chat_updates');
@@ -58,7 +58,7 @@ describe('requests that race', () => {
   test('with the end of their event are answered, and none is an internal error', async (t) => {
     const { server, host, owner, guest, event } = await scene(t);
     const { chatId } = await host.eventChat(event, guest);
-    const visitors = await Promise.all([guest, owner, guest].map((user) => enterBySocketIo(t, server, user)));
+    const visitors = await Promise.all([guest, owner, guest].map((user) => enterSocketIo(t, server, user)));
     const asking = visitors.flatMap((visitor, index) => Array.from({ length: 40 }, (_, turn) => {
       const requests = [
         ['send_message', { chatId, message: { text: `${index} ${turn}` } }],
@@ -83,11 +83,11 @@ test('a user who is renamed is called so in the next update', async (t) => {
   const { server, host, owner, guest, event } = await scene(t);
   const { chatId } = await host.eventChat(event, guest);
   await host.say({ chatId }, guest, 'before');
-  const visitor = await enterBySocketIo(t, server, owner);
+  const visitor = await enterSocketIo(t, server, owner);
   await host.ok(200, 'PATCH', `/users/${guest.id}`, { name: 'Gleb', imageUUID: 'new-picture' });
   await host.say({ chatId }, guest, 'after');
   assert.deepEqual((await visitor.next('chat_updates')).user, { id: guest.pk, name: 'Gleb', imageUUID: 'new-picture' });
-  const { initial: [{ chats: [chat] }] } = await enterByWebSocket(t, server, owner);
+  const { initial: [{ chats: [chat] }] } = await enterWebSocket(t, server, owner);
   assert.deepEqual(chat.user, { id: guest.pk, name: 'Gleb', imageUUID: 'new-picture' });
 });
 
@@ -95,16 +95,16 @@ for (const end of ['stop', 'kill']) {
   test(`after the server is gone (${end}) and back everything stands as it was acknowledged`, async (t) => {
     const { store } = await storeFile(t);
     const { server, host, owner, guest, event } = await scene(t, ['--store', store]);
-    const visitor = await enterBySocketIo(t, server, guest);
+    const visitor = await enterSocketIo(t, server, guest);
     const { chatId } = await visitor.ask('request_access', { eventId: event.id, message: 'May I?' });
-    const other = await enterBySocketIo(t, server, owner);
+    const other = await enterSocketIo(t, server, owner);
     await other.ask('grant_access', { chatId, granted: true });
     for (const text of ['b', 'c', 'd']) await visitor.ask('send_message', { chatId, message: { text, photos: ['p'] } });
     await other.ask('read_messages', { chatId, lastReadedMessageId: 2 });
     await host.ok(200, 'PATCH', `/events/${event.id}`, { name: 'Ball' });
     await server[end]();
     const again = await startServer(t, ['--store', store]);
-    for (const enter of [enterBySocketIo, enterByWebSocket]) {
+    for (const enter of [enterSocketIo, enterWebSocket]) {
       const { initial: [entry] } = await enter(t, again, owner);
       const [chat] = entry.chats;
       assert.deepEqual([entry.event.name, chat.chatId, chat.isAccessGranted], ['Ball', chatId, true]);
@@ -122,7 +122,7 @@ test('a store that does not answer is unavailable, over REST too, and nothing is
   const { chatId } = await host.eventChat(event, guest);
   const second = await host.event(owner);
   // On one connection each would wait for the one before it.
-  const visitors = await Promise.all(Array.from({ length: 3 }, () => enterBySocketIo(t, server, guest)));
+  const visitors = await Promise.all(Array.from({ length: 3 }, () => enterSocketIo(t, server, guest)));
   const [visitor] = visitors;
   const lock = await lockStore(t, path);
   const requests = [
@@ -143,7 +143,7 @@ test('a store that does not answer is unavailable, over REST too, and nothing is
   await lock.release();
   const answer = await visitor.ask('send_message', { chatId, message: { text: 'hello', client_id: 'c-1' } });
   assert.equal(answer.messages[0].messageId, 1);
-  const { initial } = await enterByWebSocket(t, server, guest);
+  const { initial } = await enterWebSocket(t, server, guest);
   assert.deepEqual(initial.map(({ event: { id } }) => id), [event.id]);
   assert.equal((await host.get('/events')).events.length, 2);
 });
@@ -160,11 +160,11 @@ describe('much to begin with', () => {
       for (let made = 0; made < CHATS; made++) {
         const guest = await host.user('guest');
         const { chatId } = await host.eventChat(event, guest);
-        const writer = await enterByWebSocket(t, server, guest);
+        const writer = await enterWebSocket(t, server, guest);
         for (let sent = 0; sent < LENGTH; sent++) {
           writer.tell('send_message', { chatId, message: { text: `${sent} ${text}` } });
         }
-        await writer.until(() => screen(writer).head(chatId) === LENGTH, `${LENGTH} messages`, LONG_MS);
+        await writer.until(() => frontEnd(writer).head(chatId) === LENGTH, `${LENGTH} messages`, LONG_MS);
         chats.push({ chatId, guest });
       }
       const visitor = await entered(connecting(t, server, owner));
@@ -172,8 +172,8 @@ describe('much to begin with', () => {
       assert.deepEqual(counts, chats.map(() => [LENGTH, LENGTH]));
       for (const { chatId, guest } of chats) {
         await host.say({ chatId }, guest, 'and one more');
-        await visitor.until(() => screen(visitor).head(chatId) === LENGTH + 1, 'one more');
-        assert.deepEqual(screen(visitor).counts(chatId), [LENGTH + 1, 0]);
+        await visitor.until(() => frontEnd(visitor).head(chatId) === LENGTH + 1, 'one more');
+        assert.deepEqual(frontEnd(visitor).counts(chatId), [LENGTH + 1, 0]);
       }
     });
   }
@@ -186,7 +186,7 @@ describe('much to begin with', () => {
       const { chatId } = await host.eventChat(event, guest);
       await host.say({ chatId }, guest, 'hello');
     }
-    for (const connecting of [bySocketIo, byWebSocket]) {
+    for (const connecting of [connectSocketIo, connectWebSocket]) {
       const { initial } = await entered(connecting(t, server, owner));
       assert.equal(initial.length, 151);
       assert.equal(initial.flatMap(({ chats }) => chats).length, 50);

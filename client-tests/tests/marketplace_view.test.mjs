@@ -1,14 +1,14 @@
+// @ts-check
 // Owns what a user of the marketplace begins with: events grouped on the owner's and on the guest's side, the latest
 // activity first, as many messages as are new (at least 20, at most 200), and the history before them to the beginning.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { TRANSPORTS, enterBySocketIo, enterByWebSocket, entered } from '../lib/by-event.mjs';
-import { screen } from '../lib/front-end.mjs';
-import { upTo } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { upTo } from '../clients/fixtures.mjs';
+import { TRANSPORTS, enterSocketIo, enterWebSocket, entered, frontEnd } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const LEAST = 20;
 const MOST = 200;
@@ -85,8 +85,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       await say(asking, anna, 'to boris');
       const view = await enter(t, anna);
       assert.deepEqual(grouped(view.initial), [[his.id, [boris.pk]], [hers.id, [boris.pk]]]);
-      assert.deepEqual(screen(view).counts(asked.chatId), [1, 0]);
-      assert.deepEqual(screen(view).counts(asking.chatId), [0, 1]);
+      assert.deepEqual(frontEnd(view).counts(asked.chatId), [1, 0]);
+      assert.deepEqual(frontEnd(view).counts(asking.chatId), [0, 1]);
     });
   });
 }
@@ -94,10 +94,10 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 test('new chats of several events keep coming to their owner, each under its event', async (t) => {
   const [olga, ...guests] = await users('olga', 'a', 'b', 'c');
   const events = [await host.event(olga), await host.event(olga)];
-  const views = [await enterBySocketIo(t, server, olga), await enterByWebSocket(t, server, olga)];
+  const views = [await enterSocketIo(t, server, olga), await enterWebSocket(t, server, olga)];
   const expected = [];
   for (const user of guests) {
-    const guest = await enterByWebSocket(t, server, user);
+    const guest = await enterWebSocket(t, server, user);
     for (const event of events) {
       guest.tell('open_chat', { eventId: event.id });
       const { chatId } = await guest.next('chat_updates');
@@ -107,8 +107,8 @@ test('new chats of several events keep coming to their owner, each under its eve
     }
   }
   for (const view of views) {
-    await view.until(() => screen(view).shown.size === expected.length, `${expected.length} chats`);
-    const shown = [...screen(view).shown.values()].map(({ chatId, event, user }) => [chatId, event, user.id]);
+    await view.until(() => frontEnd(view).shown.size === expected.length, `${expected.length} chats`);
+    const shown = [...frontEnd(view).shown.values()].map(({ chatId, event, user }) => [chatId, event, user.id]);
     assert.deepEqual(shown.sort(), expected.sort());
   }
 });
@@ -117,30 +117,32 @@ test('an event that changes shows so at the next connection, and in the next upd
   const [olga, gleb] = await users('olga', 'gleb');
   const event = await host.event(olga, { name: 'Picnic', location: 'here' });
   const chat = await host.eventChat(event, gleb);
-  const view = await enterBySocketIo(t, server, gleb);
+  const view = await enterSocketIo(t, server, gleb);
   assert.equal(view.initial[0].event.name, 'Picnic');
   await host.ok(200, 'PATCH', `/events/${event.id}`, { name: 'Ball', iconsUUIDs: ['i-9'] });
   await host.say(chat, olga, 'we dance');
   const { event: { name, iconsUUIDs, location } } = await view.next('chat_updates');
   assert.deepEqual([name, iconsUUIDs, location], ['Ball', ['i-9'], 'here']);
-  assert.equal((await enterByWebSocket(t, server, olga)).initial[0].event.name, 'Ball');
+  assert.equal((await enterWebSocket(t, server, olga)).initial[0].event.name, 'Ball');
 });
 
 test('an event that is deleted takes its chats along: they are not found, and nobody begins with them', async (t) => {
   const [olga, gleb] = await users('olga', 'gleb');
   const event = await host.event(olga);
   const { chatId } = await host.eventChat(event, gleb);
-  const views = [await enterBySocketIo(t, server, olga), await enterByWebSocket(t, server, gleb)];
+  const views = [await enterSocketIo(t, server, olga), await enterWebSocket(t, server, gleb)];
   await host.ok(204, 'DELETE', `/events/${event.id}`);
+  const requests = {
+    send_message: { message: { text: 'x' } }, load_history: { lastMessageId: 1 }, read_messages: { lastReadedMessageId: 1 },
+  };
   for (const view of views) {
-    for (const [name, body] of [['send_message', { message: { text: 'x' } }], ['load_history', { lastMessageId: 1 }],
-      ['read_messages', { lastReadedMessageId: 1 }]]) {
+    for (const [name, body] of Object.entries(requests)) {
       view.tell(name, { chatId, ...body });
       assert.equal((await view.next('debug_info')).code, 'not_found');
     }
     view.tell('open_chat', { eventId: event.id });
     assert.equal((await view.next('debug_info')).code, 'not_found');
-    assert.deepEqual((await enterByWebSocket(t, server, view.user)).initial, []);
+    assert.deepEqual((await enterWebSocket(t, server, view.user)).initial, []);
   }
 });
 
@@ -162,13 +164,13 @@ describe('of a long chat', () => {
   async function longChat(length, read) {
     const guest = await host.user('guest');
     const { chatId } = await host.eventChat(event, guest);
-    const writer = await enterByWebSocket(scope, server, guest);
+    const writer = await enterWebSocket(scope, server, guest);
     for (let index = 1; index <= length; index++) {
       writer.tell('send_message', { chatId, message: { text: `message ${index}` } });
     }
-    await writer.until(() => screen(writer).head(chatId) === length, `${length} messages`);
+    await writer.until(() => frontEnd(writer).head(chatId) === length, `${length} messages`);
     if (read > 0) {
-      const reader = await enterByWebSocket(scope, server, olga);
+      const reader = await enterWebSocket(scope, server, olga);
       reader.tell('read_messages', { chatId, lastReadedMessageId: read });
       await reader.next('chat_unread');
       await reader.close();
@@ -179,12 +181,12 @@ describe('of a long chat', () => {
   for (const [length, read, shown] of CASES) {
     test(`${length} messages, ${read} read: the latest ${shown} come, and history leads to the first`, async (t) => {
       const { chatId } = await longChat(length, read);
-      for (const enter of [enterBySocketIo, enterByWebSocket]) {
+      for (const enter of [enterSocketIo, enterWebSocket]) {
         const view = await enter(t, server, olga);
-        const chat = screen(view).shown.get(chatId);
+        const chat = frontEnd(view).shown.get(chatId);
         const numbers = () => chat.messages.map(({ messageId }) => messageId);
         assert.deepEqual(numbers(), upTo(length).slice(length - shown));
-        assert.deepEqual(screen(view).counts(chatId), [length - read, 0]);
+        assert.deepEqual(frontEnd(view).counts(chatId), [length - read, 0]);
         let pages = 0;
         for (; numbers().length > 0; pages++) {
           const first = numbers()[0];
@@ -193,7 +195,7 @@ describe('of a long chat', () => {
           assert.equal(messages.length, Math.min(PAGE, first - 1));
           assert.equal(messages.at(-1)?.messageId ?? 0, first - 1);
           if (messages.length === 0) break;
-          assert.equal(screen(view).shown.get(chatId).messages[0].messageId, messages[0].messageId);
+          assert.equal(frontEnd(view).shown.get(chatId).messages[0].messageId, messages[0].messageId);
         }
         assert.deepEqual(numbers(), upTo(length));
         assert.deepEqual(chat.messages.map(({ text }) => text), upTo(length).map((index) => `message ${index}`));

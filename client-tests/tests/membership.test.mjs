@@ -1,10 +1,13 @@
+// @ts-check
 // Owns the promise that a chat reaches all its members, each of their connections, and nobody else.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { ask, askPlain, collect, connect, refusal } from '../lib/client.mjs';
-import { alsoConnected, as, chatOf, heard, history, people, person, say, settle } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+import {
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, heard, history, say, withInbox,
+} from '../clients/fixtures.mjs';
+import { ask, askByEvent, collect, connect, refusal } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 
@@ -13,16 +16,16 @@ const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
 test('every member hears each message once, the sender too, and nobody else hears anything', async (t) => {
-  const [alice, bob, carol, eve] = await people(t, server, 'alice', 'bob', 'carol', 'eve');
+  const [alice, bob, carol, eve] = await connectUsers(t, server, 'alice', 'bob', 'carol', 'eve');
   const chat = await chatOf(alice, bob, carol);
   const said = [await say(alice, chat, 'one'), await say(bob, chat, 'two'), await say(carol, chat, 'three')];
-  await settle(alice, bob, carol, eve);
+  await flushInboxes(alice, bob, carol, eve);
   for (const member of [alice, bob, carol]) assert.deepEqual(heard(member, chat), said);
   assert.deepEqual(heard(eve, chat), []);
 });
 
 test('to somebody who is no member a chat looks like one that never was', async (t) => {
-  const [alice, eve] = await people(t, server, 'alice', 'eve');
+  const [alice, eve] = await connectUsers(t, server, 'alice', 'eve');
   const chat = await chatOf(alice);
   const requests = {
     'new-message': (room) => ({ room, msg: 'let me in' }),
@@ -40,26 +43,26 @@ test('to somebody who is no member a chat looks like one that never was', async 
 });
 
 test('a new chat is told to the other members with the body that its maker got', async (t) => {
-  const [alice, bob, eve] = await people(t, server, 'alice', 'bob', 'eve');
+  const [alice, bob, eve] = await connectUsers(t, server, 'alice', 'bob', 'eve');
   const told = [alice, bob, eve].map(({ socket }) => collect(socket, 'create-chat'));
   const body = await ask(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
   await told[1].until(1);
-  await settle(alice, bob, eve);
+  await flushInboxes(alice, bob, eve);
   const names = told.map((bodies) => bodies.filter(({ chat }) => chat.id === body.chat.id));
   assert.deepEqual(names, [[], [body], []]);
 });
 
 test('a new chat is told to the maker once, when it asked without an acknowledgement', async (t) => {
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const told = collect(alice.socket, 'create-chat');
-  const body = await askPlain(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
-  await settle(alice, bob);
+  const body = await askByEvent(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
+  await flushInboxes(alice, bob);
   assert.deepEqual(told.filter(({ chat }) => chat.id === body.chat.id), [body]);
 });
 
 test('all connections of a user hear the user\'s chats, and of a new one all but the one that made it', async (t) => {
-  const alice = await person(t, server, 'alice');
-  const alsoAlice = await alsoConnected(t, server, alice, { transports: ['polling'] });
+  const alice = await connectUser(t, server, 'alice');
+  const alsoAlice = await connectAgain(t, server, alice, { transports: ['polling'] });
   const [madeHere, toldThere] = [alice, alsoAlice].map(({ socket }) => collect(socket, 'create-chat'));
   const chat = await chatOf(alice);
   await toldThere.until(1);
@@ -67,22 +70,22 @@ test('all connections of a user hear the user\'s chats, and of a new one all but
   assert.deepEqual(madeHere, []);
 
   const said = [await say(alice, chat, 'from here'), await say(alsoAlice, chat, 'from there')];
-  await settle(alice, alsoAlice);
+  await flushInboxes(alice, alsoAlice);
   for (const connection of [alice, alsoAlice]) assert.deepEqual(heard(connection, chat), said);
 });
 
 test('the members are exactly those listed, in the order given, without duplicates', async (t) => {
-  const [alice, bob, carol] = await people(t, server, 'alice', 'bob', 'carol');
+  const [alice, bob, carol] = await connectUsers(t, server, 'alice', 'bob', 'carol');
   const users = [carol.id, bob.id, carol.id, bob.id, carol.id];
   const { chat } = await ask(alice.socket, 'create-chat', { chat: { name: 'not for alice' }, users });
   assert.deepEqual(chat.users, [carol.id, bob.id]);
   const said = await say(bob, chat, 'just us');
-  await settle(alice, bob, carol);
+  await flushInboxes(alice, bob, carol);
   assert.deepEqual([alice, bob, carol].map((each) => heard(each, chat)), [[], [said], [said]]);
 });
 
 test('a connection that switches to another user hears the chats of that one only', async (t) => {
-  const [alice, bob, carol] = await people(t, server, 'alice', 'bob', 'carol');
+  const [alice, bob, carol] = await connectUsers(t, server, 'alice', 'bob', 'carol');
   const [withAlice, withBob] = [await chatOf(carol, alice), await chatOf(carol, bob)];
   await say(carol, withAlice, 'before');
   await alice.inbox.until(1);
@@ -90,7 +93,7 @@ test('a connection that switches to another user hears the chats of that one onl
   await ask(alice.socket, 'create-user', { user: { externalUserId: bob.user.externalUserId } });
   await say(carol, withAlice, 'after');
   const toBob = await say(carol, withBob, 'hello bob');
-  await settle(bob, alice, carol); // alice's connection hears it as bob
+  await flushInboxes(bob, alice, carol); // alice's connection hears it as bob
   assert.deepEqual(heard(alice, withAlice).map(({ msg }) => msg), ['before']);
   assert.deepEqual(heard(alice, withBob), [toBob]);
 
@@ -99,7 +102,7 @@ test('a connection that switches to another user hears the chats of that one onl
 });
 
 test('a token that names the user makes the connection that user\'s from the start', async (t) => {
-  const alice = await person(t, server, 'alice');
+  const alice = await connectUser(t, server, 'alice');
   const chat = await chatOf(alice);
   const token = alice.user.externalUserId;
   const ways = {
@@ -109,7 +112,7 @@ test('a token that names the user makes the connection that user\'s from the sta
     'client 2, query': { client: 2, query: { token } },
   };
   for (const [way, options] of Object.entries(ways)) {
-    const connection = as(await connect(t, server.url, options), alice.user);
+    const connection = withInbox(await connect(t, server.url, options), alice.user);
     const said = await say(connection, chat, `by ${way}`);
     assert.equal(said.user_id, alice.id, way);
     await connection.inbox.until(1);
@@ -118,39 +121,39 @@ test('a token that names the user makes the connection that user\'s from the sta
 });
 
 test('of two tokens the one in auth counts, then the one in the query', async (t) => {
-  const [alice, bob, carol] = await people(t, server, 'alice', 'bob', 'carol');
+  const [alice, bob, carol] = await connectUsers(t, server, 'alice', 'bob', 'carol');
   const chat = await chatOf(alice, bob, carol);
   const names = [alice, bob, carol].map(({ user }) => user.externalUserId);
   const all = {
     auth: { token: names[0] }, query: { token: names[1] }, extraHeaders: { authorization: `Bearer ${names[2]}` },
   };
   const { auth, ...withoutAuth } = all;
-  for (const [options, speaker] of [[all, alice], [withoutAuth, bob]]) {
+  for (const { options, speaker } of [{ options: all, speaker: alice }, { options: withoutAuth, speaker: bob }]) {
     const connection = { socket: await connect(t, server.url, options) };
     assert.equal((await say(connection, chat, 'who am I?')).user_id, speaker.id);
   }
 });
 
 test('a message sent for another user comes back once, though the sender hears none of the chat', async (t) => {
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
-  const bridge = as(await connect(t, server.url), alice.user);
+  const bridge = withInbox(await connect(t, server.url), alice.user);
   const body = { chat: { id: chat.id }, user: { id: alice.id }, message: { value: 'by proxy', type: 'text' } };
-  const said = await askPlain(bridge.socket, 'new-message', body);
+  const said = await askByEvent(bridge.socket, 'new-message', body);
   assert.equal(said.user_id, alice.id);
   await ask(bridge.socket, 'create-user', { user: { externalUserId: alice.user.externalUserId } });
-  await settle(alice, bob, bridge);
+  await flushInboxes(alice, bob, bridge);
   for (const connection of [alice, bob, bridge]) assert.deepEqual(heard(connection, chat), [said]);
 });
 
 test('who comes later hears what is said from then on, and can ask for what was said before', async (t) => {
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   bob.socket.close();
   const missed = await say(alice, chat, 'while bob is away');
-  const back = await alsoConnected(t, server, bob);
+  const back = await connectAgain(t, server, bob);
   const said = await say(alice, chat, 'bob is back');
-  await settle(alice, back);
+  await flushInboxes(alice, back);
   assert.deepEqual(heard(back, chat), [said]);
   assert.deepEqual(await history(back, chat), [missed, said]);
 });

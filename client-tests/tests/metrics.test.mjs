@@ -1,19 +1,20 @@
+// @ts-check
 // Owns the promise about figures: they say exactly what was done, to those who may know, under documented names.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { NAMESPACE, enterBySocketIo, enterByWebSocket, settled } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { connect, connectRefused, refusal } from '../lib/client.mjs';
-import { Figures, answerOf, scrape } from '../lib/metrics.mjs';
-import { chatOf, people, person, say, sayMany, settle } from '../lib/people.mjs';
-import { RawClient, RawPolling } from '../lib/raw.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { freePort, runToEnd, startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { eventually, within } from '../lib/wait.mjs';
-import { PATH, dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { RawClient, RawPolling } from '../clients/engineio.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, say, sayMany } from '../clients/fixtures.mjs';
+import { NAMESPACE, enterSocketIo, enterWebSocket, flush } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
+import { Metrics, fetchMetrics, scrape } from '../harness/metrics.mjs';
+import { freePort, runToEnd, startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const DIALECTS = ['event-name', 'action', 'type', 'marketplace'];
 
@@ -39,7 +40,7 @@ const sends = (figures, before, dialect) => ({
 /** Somebody of each dialect who can say something three times in a chat of two. */
 const SPEAKERS = {
   'event-name': async (t, server) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     return {
       say: (words) => say(anna, chat, words),
@@ -49,7 +50,8 @@ const SPEAKERS = {
     };
   },
   action: async (t, server) => {
-    const [anna, boris] = [await action.actor(t, server, 'anna', { acks: true }), await action.actor(t, server, 'boris')];
+    const anna = await action.connectAction(t, server, 'anna', { acks: true });
+    const boris = await action.connectAction(t, server, 'boris');
     const pk = await action.newRoom(anna);
     for (const who of [anna, boris]) await action.enter(who, pk);
     return {
@@ -60,7 +62,7 @@ const SPEAKERS = {
     };
   },
   type: async (t, server) => {
-    const [anna, boris] = [await type.typist(t, server, 'anna'), await type.typist(t, server, 'boris', { push: true })];
+    const [anna, boris] = [await type.connectType(t, server, 'anna'), await type.connectType(t, server, 'boris', { push: true })];
     const chat = await type.chatOf(anna, boris);
     return {
       say: (words) => type.say(anna, chat, words),
@@ -73,7 +75,7 @@ const SPEAKERS = {
     const backend = new Backend(server);
     const [owner, guest] = [await backend.user('owner'), await backend.user('guest')];
     const { chatId } = await backend.eventChat(await backend.event(owner), guest);
-    const [anna, boris] = [await enterBySocketIo(t, server, owner), await enterByWebSocket(t, server, guest)];
+    const [anna, boris] = [await enterSocketIo(t, server, owner), await enterWebSocket(t, server, guest)];
     return {
       say: (words) => anna.ask('send_message', { chatId, message: { text: words } }),
       heard: () => boris.until(({ frames }) => frames.filter((frame) => frame.event === 'chat_updates').length >= 3, '3'),
@@ -129,7 +131,7 @@ describe('what was done is counted, in every dialect', () => {
 
   test('a repeated message is acknowledged, and stored once', async (t) => {
     const server = await startServer(t);
-    const anna = await person(t, server, 'anna');
+    const anna = await connectUser(t, server, 'anna');
     const chat = await chatOf(anna);
     const before = await scrape(server);
     for (let tries = 0; tries < 3; tries++) await say(anna, chat, 'once', { client_id: 'the same' });
@@ -149,14 +151,14 @@ describe('errors are counted by dialect and code', () => {
 
   const WRONGS = {
     'event-name': async (t, server) => {
-      const { socket } = await person(t, server, 'anna');
+      const { socket } = await connectUser(t, server, 'anna');
       return async () => {
         assert.equal((await refusal(socket, 'no-such-event', {})).code, 'invalid');
         assert.equal((await refusal(socket, 'new-message', { room: NOBODY, msg: 'x' })).code, 'not_found');
       };
     },
     action: async (t, server) => {
-      const anna = await action.actor(t, server, 'anna');
+      const anna = await action.connectAction(t, server, 'anna');
       return async () => {
         anna.wire.sendText('{ no JSON');
         await anna.wire.take();
@@ -164,7 +166,7 @@ describe('errors are counted by dialect and code', () => {
       };
     },
     type: async (t, server) => {
-      const anna = await type.typist(t, server, 'anna');
+      const anna = await type.connectType(t, server, 'anna');
       return async () => {
         anna.wire.sendText('[]');
         await anna.wire.take();
@@ -173,9 +175,9 @@ describe('errors are counted by dialect and code', () => {
     },
     marketplace: async (t, server) => {
       const backend = new Backend(server);
-      const anna = await enterByWebSocket(t, server, await backend.user('anna'));
+      const anna = await enterWebSocket(t, server, await backend.user('anna'));
       return async () => {
-        await settled(anna); // a request of no name
+        await flush(anna); // a request of no name
         anna.tell('load_history', { chatId: NOBODY, lastMessageId: 1 });
         assert.equal((await anna.next('debug_info')).code, 'not_found');
       };
@@ -203,7 +205,7 @@ describe('errors are counted by dialect and code', () => {
 
   test('a binary frame is an invalid one', async (t) => {
     const server = await startServer(t);
-    const anna = await type.typist(t, server, 'anna');
+    const anna = await type.connectType(t, server, 'anna');
     const before = await scrape(server);
     anna.wire.sendBinary(Buffer.from([1, 2, 3]));
     await anna.wire.take();
@@ -240,7 +242,7 @@ describe('a connection is counted while it is there', () => {
   test('a polling session that stays one, and a client of version 2', async (t) => {
     const server = await startServer(t);
     const [slow, old] = [
-      await person(t, server, 'anna', { transports: ['polling'] }), await person(t, server, 'boris', { client: 2 }),
+      await connectUser(t, server, 'anna', { transports: ['polling'] }), await connectUser(t, server, 'boris', { client: 2 }),
     ];
     const figures = await scrape(server);
     assert.equal(connections(figures, { dialect: 'event-name', transport: 'polling' }), 1);
@@ -268,8 +270,8 @@ describe('a connection is counted while it is there', () => {
 
   test('who loses the TCP connection without a word is gone', async (t) => {
     const server = await startServer(t);
-    const { socket } = await person(t, server, 'anna');
-    const { wire } = await type.typist(t, server, 'boris');
+    const { socket } = await connectUser(t, server, 'anna');
+    const { wire } = await type.connectType(t, server, 'boris');
     const before = await present(server, 2);
     socket.io.engine.transport.ws.terminate();
     wire.vanish();
@@ -279,7 +281,7 @@ describe('a connection is counted while it is there', () => {
 
   test('a client that does not keep up is counted as cut', async (t) => {
     const server = await startServer(t, ['--max-outbox-bytes', '262144']);
-    const [alice, sleeper] = await people(t, server, 'alice', 'sleeper');
+    const [alice, sleeper] = await connectUsers(t, server, 'alice', 'sleeper');
     const chat = await chatOf(alice, sleeper);
     const stalled = await new RawClient(t, server.url).becomes(sleeper);
     const raw = await dial(t, server, PATH.type, { token: sleeper.user.externalUserId });
@@ -336,19 +338,19 @@ describe('who may see the figures', () => {
   test('in open mode everybody, with and without the trailing slash', async (t) => {
     const server = await startServer(t);
     await scrape(server);
-    assert.equal((await answerOf(`${server.url}/metrics/`)).status, 200);
-    assert.equal((await answerOf(`${server.url}/metrics`, 'anna')).status, 200);
+    assert.equal((await fetchMetrics(`${server.url}/metrics/`)).status, 200);
+    assert.equal((await fetchMetrics(`${server.url}/metrics`, 'anna')).status, 200);
   });
 
   test('with jwt only a service', async (t) => {
     const server = await startServer(t, jwt);
     const url = `${server.url}/metrics`;
-    const asked = async (claims) => (await answerOf(url, claims && await token(claims))).status;
-    assert.equal((await answerOf(url)).status, 401);
-    assert.equal((await answerOf(url, 'rubbish')).status, 401);
+    const asked = async (claims) => (await fetchMetrics(url, claims && await token(claims))).status;
+    assert.equal((await fetchMetrics(url)).status, 401);
+    assert.equal((await fetchMetrics(url, 'rubbish')).status, 401);
     assert.equal(await asked({ sub: 'anna' }), 403);
     assert.equal(await asked({ sub: 'backend', role: 'service' }), 200);
-    const { text } = await answerOf(url, await token({ sub: 'anna' }));
+    const { text } = await fetchMetrics(url, await token({ sub: 'anna' }));
     assert.equal(JSON.parse(text).code, 'forbidden');
     const figures = await scrape(server, await token({ sub: 'backend', role: 'service' }));
     assert.equal(figures.of('polychat_store_seconds_count', { operation: 'find_or_create_user' }), 0);
@@ -358,9 +360,9 @@ describe('who may see the figures', () => {
     const server = await startServer(t, [...jwt, '--metrics-listen', '127.0.0.1:0']);
     const metrics = elsewhere(server);
     await scrape(metrics);
-    assert.equal((await answerOf(`${metrics.url}/metrics/`)).status, 200);
-    assert.equal((await answerOf(`${server.url}/metrics`, await token({ sub: 'x', role: 'service' }))).status, 404);
-    for (const path of ['/', '/api/v1/users', '/livez']) assert.equal((await answerOf(metrics.url + path)).status, 404);
+    assert.equal((await fetchMetrics(`${metrics.url}/metrics/`)).status, 200);
+    assert.equal((await fetchMetrics(`${server.url}/metrics`, await token({ sub: 'x', role: 'service' }))).status, 404);
+    for (const path of ['/', '/api/v1/users', '/livez']) assert.equal((await fetchMetrics(metrics.url + path)).status, 404);
     assert.deepEqual(await server.stop(), { code: 0, signal: null });
     await assert.rejects(fetch(`${metrics.url}/metrics`), 'it is no longer there');
   });
@@ -386,8 +388,8 @@ describe('names', () => {
   /** A server that has done a little of everything, so that every figure has a value. */
   async function busy(t) {
     const server = await startServer(t);
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
-    await settle(anna, boris);
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
+    await flushInboxes(anna, boris);
     await refusal(anna.socket, 'no-such-event', {});
     assert.equal(await refusedWith(t, server, PATH.type, {}), 401);
     return scrape(server);
@@ -452,7 +454,7 @@ describe('names', () => {
   });
 
   test('what is no text of figures is refused by the reader of these tests', () => {
-    assert.throws(() => new Figures('polychat_x 1\n# EOF\n'));
-    assert.throws(() => new Figures('# HELP x X.\n# TYPE x gauge\nx 1\n'));
+    assert.throws(() => new Metrics('polychat_x 1\n# EOF\n'));
+    assert.throws(() => new Metrics('# HELP x X.\n# TYPE x gauge\nx 1\n'));
   });
 });

@@ -1,16 +1,17 @@
+// @ts-check
 // Owns the promise that a MongoDB in trouble costs no acknowledged message: killed, silent, or without a primary while
 // people write, the server stays up and says so, and afterwards everything is there exactly once; nor do two servers on
 // one database.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
-import { assertKept, crowd, storedByText } from '../lib/crowd.mjs';
-import { Ledger } from '../lib/ledger.mjs';
-import { startMongod } from '../lib/mongod.mjs';
-import { chatOf, fullHistory, numbers, person, sayMany, upTo } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { Ledger, assertKept } from '../chaos/ledger.mjs';
+import { startWriters, storedByText } from '../chaos/scenario.mjs';
+import { chatOf, connectUser, fullHistory, sayMany, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { startMongod } from '../harness/mongod.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 const SILENCE_MS = 10_000;
@@ -32,9 +33,9 @@ const ready = (server) => eventually(async () => await readiness(server) === 200
 async function writeThrough(t, trouble) {
   const server = await startServer(t, ['--store', database()]);
   const ledger = new Ledger();
-  const { users, chats, senders } = await crowd(t, server, ledger);
+  const { users, chats, writers } = await startWriters(t, server, ledger);
   let writing = true;
-  const done = Promise.all(senders.map((sender) => sender.persist(() => writing)));
+  const done = Promise.all(writers.map((writer) => writer.sendWhile(() => writing)));
   done.catch(() => {}); // reported below
   await ledger.until(BEFORE, PATIENCE_MS);
   await trouble(server);
@@ -84,15 +85,15 @@ describe('while people write', () => {
 test('two servers on one database give one chat one row of numbers, at full speed', async (t) => {
   const store = database();
   const [one, two] = [await startServer(t, ['--store', store]), await startServer(t, ['--store', store])];
-  const [anna, boris] = [await person(t, one, 'anna'), await person(t, two, 'boris')];
+  const [anna, boris] = [await connectUser(t, one, 'anna'), await connectUser(t, two, 'boris')];
   const chat = await chatOf(anna, boris);
   const said = await Promise.all([
     sayMany(anna, chat, EACH, (index) => `anna ${index}`), sayMany(boris, chat, EACH, (index) => `boris ${index}`),
   ]);
   const [stored, again] = [await fullHistory(anna, chat), await fullHistory(boris, chat)];
   assert.deepEqual(again, stored);
-  assert.deepEqual(numbers(stored), upTo(2 * EACH));
-  for (const [who, answers] of [[anna, said[0]], [boris, said[1]]]) {
+  assert.deepEqual(seqsOf(stored), upTo(2 * EACH));
+  for (const { who, answers } of [{ who: anna, answers: said[0] }, { who: boris, answers: said[1] }]) {
     assert.deepEqual(answers.map(({ id }) => id), stored.filter(({ user_id }) => user_id === who.id).map(({ id }) => id));
   }
 });

@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the promise to whoever runs the server: it tells how it is, logs without secrets, mints tokens, ends well.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { ask, connect, connectRefused, refusal } from '../lib/client.mjs';
-import { person, say } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { runToEnd, startServer, storeFile } from '../lib/server.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
+import { connectUser, say } from '../clients/fixtures.mjs';
+import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { runToEnd, startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
 
 describe('over HTTP', () => {
   const scope = useScope();
@@ -22,9 +23,9 @@ describe('over HTTP', () => {
   test('/ says in a few lines of plain text what this is, its version, and where to connect', async () => {
     const response = await fetch(server.url);
     assert.equal(response.status, 200);
-    assert.match(response.headers.get('content-type'), /^text\/plain/);
+    assert.match(response.headers.get('content-type') ?? '', /^text\/plain/);
     const text = await response.text();
-    const version = /\d+\.\d+\.\d+\S*/.exec((await runToEnd(['--version'])).stdout)[0];
+    const [version] = (await runToEnd(['--version'])).stdout.match(/\d+\.\d+\.\d+\S*/) ?? assert.fail('there is no version');
     assert.match(text, /polychat/i);
     assert.ok(text.includes(version), text);
     assert.match(text, /socket\.io/);
@@ -84,7 +85,7 @@ describe('the log', () => {
 
   test('as json is JSON, line by line, from the first to the last', async (t) => {
     const server = await startServer(t, ['--log-format', 'json']);
-    await person(t, server, 'alice');
+    await connectUser(t, server, 'alice');
     await server.stop();
     const lines = server.logs().split('\n').filter((line) => line.trim());
     assert.ok(lines.length > 0);
@@ -146,9 +147,9 @@ describe('the orderly end', () => {
   for (const signal of ['SIGTERM', 'SIGINT']) {
     test(`does not wait for clients that have nothing to say (${signal})`, async (t) => {
       const server = await startServer(t, ['--shutdown-timeout', '1h']);
-      await person(t, server, 'alice');
-      await person(t, server, 'bob', { transports: ['polling'] });
-      await person(t, server, 'carol', { client: 2 });
+      await connectUser(t, server, 'alice');
+      await connectUser(t, server, 'bob', { transports: ['polling'] });
+      await connectUser(t, server, 'carol', { client: 2 });
       assert.deepEqual(await server.stop(signal), { code: 0, signal: null });
     });
   }

@@ -1,14 +1,15 @@
+// @ts-check
 // Owns the promise of order: one order for all readers, each message once, nothing lost at the start.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ask, collect, connect } from '../lib/client.mjs';
+import { PACKET, RawClient, eventBody, parseAck } from '../clients/engineio.mjs';
 import {
-  alsoConnected, chatOf, fullHistory, heard, numbers, people, person, say, settle, upTo,
-} from '../lib/people.mjs';
-import { PACKET, RawClient, eventBody, parseAck } from '../lib/raw.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, fullHistory, heard, say, seqsOf, upTo,
+} from '../clients/fixtures.mjs';
+import { ask, collect, connect } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 
@@ -21,8 +22,8 @@ before(async () => { server = await startServer(scope); });
 test('50 senders in one chat: every reader hears every message once, in one and the same order', async (t) => {
   const each = 20;
   const names = Array.from({ length: 50 }, (_, index) => `sender-${index}`);
-  const senders = await people(t, server, ...names);
-  const poller = await person(t, server, 'poller', { transports: ['polling'] });
+  const senders = await connectUsers(t, server, ...names);
+  const poller = await connectUser(t, server, 'poller', { transports: ['polling'] });
   const readers = [...senders, poller];
   const chat = await chatOf(...readers);
 
@@ -34,9 +35,9 @@ test('50 senders in one chat: every reader hears every message once, in one and 
 
   const total = senders.length * each;
   const stored = await fullHistory(poller, chat);
-  assert.deepEqual(numbers(stored), upTo(total));
+  assert.deepEqual(seqsOf(stored), upTo(total));
   assert.deepEqual(new Set(ids(stored)), new Set(ids(said.flat())));
-  for (const own of said) assert.deepEqual(numbers(own), numbers(own).toSorted((a, b) => a - b));
+  for (const own of said) assert.deepEqual(seqsOf(own), seqsOf(own).toSorted((a, b) => a - b));
 
   for (const reader of readers) {
     await reader.inbox.until(total, PATIENCE_MS);
@@ -46,24 +47,24 @@ test('50 senders in one chat: every reader hears every message once, in one and 
 
 describe('messages that one connection sends without waiting are stored in that order', () => {
   // Between two polls all answers wait in the server: as many as fit.
-  for (const [transport, count] of [['websocket', 2000], ['polling', 200]]) {
+  for (const { transport, count } of [{ transport: 'websocket', count: 2000 }, { transport: 'polling', count: 200 }]) {
     const texts = upTo(count).map((index) => `number ${index}`);
 
     test(`${count} with acknowledgements, over ${transport}`, async (t) => {
-      const alice = await person(t, server, 'alice', { transports: [transport] });
+      const alice = await connectUser(t, server, 'alice', { transports: [transport] });
       const chat = await chatOf(alice);
       const answered = [];
       const all = Promise.all(texts.map((msg) => new Promise((resolve) => {
-        alice.socket.emit('new-message', { room: chat.id, msg }, (answer) => { answered.push(answer); resolve(); });
+        alice.socket.emit('new-message', { room: chat.id, msg }, (answer) => { resolve(answered.push(answer)); });
       })));
       await within(all, () => `${count} answers (so far ${answered.length})`, PATIENCE_MS);
       assert.deepEqual(answered.map(({ msg }) => msg), texts);
-      assert.deepEqual(numbers(answered), upTo(count));
+      assert.deepEqual(seqsOf(answered), upTo(count));
       assert.deepEqual(await fullHistory(alice, chat), answered);
     });
 
     test(`${count} with plain events, over ${transport}`, async (t) => {
-      const alice = await person(t, server, 'alice', { transports: [transport] });
+      const alice = await connectUser(t, server, 'alice', { transports: [transport] });
       const chat = await chatOf(alice);
       for (const msg of texts) alice.socket.emit('new-message', chat.id, { msg });
       await alice.inbox.until(count, PATIENCE_MS);
@@ -74,7 +75,7 @@ describe('messages that one connection sends without waiting are stored in that 
 });
 
 test('requests of different kinds on one connection are handled in the order in which they were sent', async (t) => {
-  const alice = await person(t, server, 'alice');
+  const alice = await connectUser(t, server, 'alice');
   const chat = await chatOf(alice);
   const listed = [];
   for (let turn = 1; turn <= 100; turn++) {
@@ -87,19 +88,19 @@ test('requests of different kinds on one connection are handled in the order in 
 
 describe('a message sent again with its client_id', () => {
   test('is the one stored first, whatever the text, and is told nobody a second time', async (t) => {
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const first = await say(alice, chat, 'hello', { client_id: 'once' });
     const again = await say(alice, chat, 'hello?', { client_id: 'once' });
     assert.deepEqual(again, first);
     const other = await say(alice, chat, 'more', { client_id: 'twice' });
-    await settle(alice, bob);
+    await flushInboxes(alice, bob);
     for (const member of [alice, bob]) assert.deepEqual(heard(member, chat), [first, other]);
     assert.deepEqual(await fullHistory(bob, chat), [first, other]);
   });
 
   test('counts for its sender and its chat only', async (t) => {
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const [here, there] = [await chatOf(alice, bob), await chatOf(alice, bob)];
     const client_id = 'x'.repeat(64);
     const said = [
@@ -112,17 +113,17 @@ describe('a message sent again with its client_id', () => {
   });
 
   test('from two connections at the same time is stored once', async (t) => {
-    const alice = await person(t, server, 'alice');
-    const alsoAlice = await alsoConnected(t, server, alice);
+    const alice = await connectUser(t, server, 'alice');
+    const alsoAlice = await connectAgain(t, server, alice);
     const chat = await chatOf(alice);
     const rounds = upTo(100);
     const pairs = await Promise.all(rounds.map((round) => Promise.all(
       [alice, alsoAlice].map((each) => say(each, chat, `round ${round}`, { client_id: `${round}` })),
     )));
     for (const [here, there] of pairs) assert.deepEqual(here, there);
-    await settle(alice, alsoAlice);
+    await flushInboxes(alice, alsoAlice);
     const stored = await fullHistory(alice, chat);
-    assert.deepEqual(numbers(stored), rounds);
+    assert.deepEqual(seqsOf(stored), rounds);
     for (const connection of [alice, alsoAlice]) assert.deepEqual(heard(connection, chat), stored);
   });
 });
@@ -167,7 +168,7 @@ describe('the first event is never lost', () => {
   });
 
   test('of an official client that speaks in its connect handler, in the name of its token', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     const inOrder = await connect(t, server.url, { auth: { token: alice.user.externalUserId } });
     const mine = collect(inOrder, 'new-message');

@@ -1,18 +1,19 @@
+// @ts-check
 // Owns the promise that nobody may be faster than is allowed: who is, is told how long to wait, and who does not heed
 // it is sent away, and may come back.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { actor } from '../lib/by-action.mjs';
-import { typist } from '../lib/by-type.mjs';
-import { TRANSPORT_LOST, ask, connect, next } from '../lib/client.mjs';
-import { WAYS } from '../lib/pace.mjs';
-import { alsoConnected, chatOf, people, person, uniqueName } from '../lib/people.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { connectAction } from '../clients/action.mjs';
+import { chatOf, connectAgain, connectUser, connectUsers, uniqueName } from '../clients/fixtures.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { TRANSPORT_LOST, ask, connect, nextEvent } from '../clients/socketio.mjs';
+import { connectType } from '../clients/type-data.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { eventually } from '../harness/wait.mjs';
+import { SENDERS } from './rate_limits.senders.mjs';
 
 const BURST = 5;
 const FRAMES = 20;
@@ -42,7 +43,7 @@ describe('messages', () => {
     server = await startServer(scope, ['--rate-limit', `1:${BURST}`, '--frame-limit', 'off']);
   });
 
-  for (const [name, begin] of Object.entries(WAYS)) {
+  for (const [name, begin] of Object.entries(SENDERS)) {
     test(`beyond the burst are refused, not stored, and pass after the time that is told (${name})`, async (t) => {
       const { say, stored } = await begin(t, server);
       const work = () => Promise.all(count(BURST + 20, (index) => say(`text ${index}`)));
@@ -57,10 +58,10 @@ describe('messages', () => {
   }
 
   test('of all connections of a user count together, and those of others do not', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
-    const again = await alsoConnected(t, server, alice);
-    const bob = await person(t, server, 'bob');
+    const again = await connectAgain(t, server, alice);
+    const bob = await connectUser(t, server, 'bob');
     const with_bob = await chatOf(bob);
     const say = ({ socket }, room) => async (index) => {
       const { error } = await socket.timeout(20_000).emitWithAck('new-message', { room: room.id, msg: `${index}` });
@@ -76,19 +77,19 @@ describe('messages', () => {
 
   for (const name of ['action', 'type']) {
     test(`that go on and on end a raw WebSocket, which may come back (${name})`, async (t) => {
-      const { who, flood } = await WAYS[name](t, server);
+      const { who, flood } = await SENDERS[name](t, server);
       count(20 * BURST + 100, (index) => flood(`flood ${index}`));
       assert.deepEqual(await who.wire.end(), { code: 1008, reason: 'rate_limited' });
-      const back = await typist(t, server, 'back', { token: who.token });
+      const back = await connectType(t, server, 'back', { token: who.token });
       assert.equal((await back.wire.ask({ type: 'getChats' })).type, 'chatsList');
     });
   }
 
   for (const transport of ['websocket', 'polling']) {
     test(`that go on and on cut a Socket.IO client off, which comes back by itself (${transport})`, async (t) => {
-      const alice = await person(t, server, 'alice', { transports: [transport], reconnection: true });
+      const alice = await connectUser(t, server, 'alice', { transports: [transport], reconnection: true });
       const chat = await chatOf(alice);
-      const lost = next(alice.socket, 'disconnect', 30_000);
+      const lost = nextEvent(alice.socket, 'disconnect', 30_000);
       const emit = () => count(50, (index) => alice.socket.emit('new-message', { room: chat.id, msg: `${index}` }));
       const flooding = setInterval(emit, 20);
       t.after(() => clearInterval(flooding));
@@ -121,7 +122,7 @@ describe('messages', () => {
   test('are limited unless it is said otherwise, and not where the limit is off', async (t) => {
     const flood = async (args) => {
       const other = await startServer(t, args);
-      const alice = await person(t, other, 'alice');
+      const alice = await connectUser(t, other, 'alice');
       const chat = await chatOf(alice);
       return Promise.all(count(400, async (index) => {
         const { error } = await alice.socket.timeout(30_000).emitWithAck('new-message', { room: chat.id, msg: `${index}` });
@@ -151,7 +152,7 @@ describe('frames of any kind', () => {
     'that are requests': (wire) => wire.send({ type: 'getChats' }),
   })) {
     test(`${what} count`, async (t) => {
-      const { wire } = await typist(t, server, 'fast');
+      const { wire } = await connectType(t, server, 'fast');
       const { back } = await timed(async () => {
         count(FRAMES + 30, () => send(wire));
         await wire.untilMany(() => true, FRAMES + 30, 'answers');
@@ -161,13 +162,13 @@ describe('frames of any kind', () => {
   }
 
   test('are refused under the names of their requests (action, type)', async (t) => {
-    const { wire } = await typist(t, server, 'fast');
+    const { wire } = await connectType(t, server, 'fast');
     const answers = await Promise.all(count(FRAMES + 30, () => wire.ask({ type: 'getChats' })));
     const refused = answers.find(({ code }) => code === 'rate_limited');
     assert.equal(refused.type, 'error');
     assert.ok(refused.retry_after_ms > 0 && refused.retry_after_ms <= 1000);
 
-    const { wire: other } = await actor(t, server, 'fast');
+    const { wire: other } = await connectAction(t, server, 'fast');
     const replies = await Promise.all(count(FRAMES + 30, () => other.ask({ action: 'list' })));
     const reply = replies.find(({ response_status }) => response_status === 429);
     assert.equal(reply.action, 'list');
@@ -175,7 +176,7 @@ describe('frames of any kind', () => {
   });
 
   test('are refused under the names of their requests, nothing is done, and the order is kept (event-name)', async (t) => {
-    const alice = await person(t, server, 'alice');
+    const alice = await connectUser(t, server, 'alice');
     const order = [];
     const { result: answers, back } = await timed(() => Promise.all(count(FRAMES + 30, async (index) => {
       const body = { chat: { name: `${index}` }, users: [alice.id] };
@@ -209,15 +210,15 @@ describe('frames of any kind', () => {
   });
 
   test('that go on and on end the connection', async (t) => {
-    const { wire, token: name } = await typist(t, server, 'fast');
+    const { wire, token: name } = await connectType(t, server, 'fast');
     count(20 * FRAMES + 300, () => wire.sendText('nonsense'));
     assert.deepEqual(await wire.end(), { code: 1008, reason: 'rate_limited' });
-    await typist(t, server, 'back', { token: name });
+    await connectType(t, server, 'back', { token: name });
   });
 
   test('do not bother others', async (t) => {
-    const [bob, carol] = await people(t, server, 'bob', 'carol');
-    const { wire } = await typist(t, server, 'fast');
+    const [bob, carol] = await connectUsers(t, server, 'bob', 'carol');
+    const { wire } = await connectType(t, server, 'fast');
     count(20 * FRAMES + 300, () => wire.sendText('nonsense'));
     await wire.end();
     const chat = await chatOf(bob, carol);

@@ -1,14 +1,15 @@
+// @ts-check
 // Owns the promises of the action dialect about taking part: the recorded sequence, silence and acknowledgements,
 // who is told of members and of messages, and what a subscription brings.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
-  act, actor, ask, done, enter, heard, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents, members,
-  newRoom, refusal, room, tell, untilHeard,
-} from '../lib/by-action.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+  ask, connectAction, enter, flush, heard, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents,
+  members, newRoom, refusal, room, send, sendAndFlush, untilHeard,
+} from '../clients/action.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const AVATAR = '/media/default/default.jpg';
 const SILENT = ['join_room', 'subscribe_to_messages_in_room', 'create_message', 'leave_room'];
@@ -17,7 +18,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-const actors = (t, ...bases) => Promise.all(bases.map((base) => actor(t, server, base)));
+const actors = (t, ...bases) => Promise.all(bases.map((base) => connectAction(t, server, base)));
 const texts = (messages) => messages.map(({ text }) => text);
 
 test('the seed, sent at once as every front end does, is answered as recorded', async (t) => {
@@ -44,15 +45,15 @@ test('the seed, sent at once as every front end does, is answered as recorded', 
   assert.deepEqual([message.text, message.room, message.user], ['Hi world!!!', pk, { id, ...me }]);
   assert.deepEqual(unpair(message.id), { pk, seq: 1 });
 
-  await act(bob, 'join_room', { pk });
+  await sendAndFlush(bob, 'join_room', { pk });
   assert.deepEqual(isMemberEvent(await alice.wire.take()), [alice.name, bob.name]);
-  await act(bob, 'create_message', { message: 'мое сообщение' });
+  await sendAndFlush(bob, 'create_message', { message: 'мое сообщение' });
   assert.equal(isMessageEvent(await alice.wire.take()).text, 'мое сообщение');
   const [old] = (await room(bob, pk)).messages;
   assert.deepEqual({ ...old, ...message }, old);
 
-  tell(alice, 'leave_room', { pk });
-  await done(alice);
+  send(alice, 'leave_room', { pk });
+  await flush(alice);
   assert.deepEqual(await members(bob, pk), [bob.name]);
   assert.equal(alice.wire.frames.length, 6, alice.wire.texts.join('\n'));
 });
@@ -60,11 +61,11 @@ test('the seed, sent at once as every front end does, is answered as recorded', 
 describe('silence', () => {
   test('is the answer to what succeeds, unless replies were asked for', async (t) => {
     for (const acks of [false, true]) {
-      const alice = await actor(t, server, 'alice', { acks });
+      const alice = await connectAction(t, server, 'alice', { acks });
       const pk = await newRoom(alice);
       const before = alice.wire.frames.length;
-      for (const action of SILENT) tell(alice, action, { pk, message: 'hello', request_id: action });
-      await done(alice);
+      for (const action of SILENT) send(alice, action, { pk, message: 'hello', request_id: action });
+      await flush(alice);
       const frames = alice.wire.frames.slice(before, -1);
       const replies = frames.filter((frame) => 'errors' in frame);
       assert.deepEqual(replies.map(({ action }) => action), acks ? SILENT : []);
@@ -77,7 +78,7 @@ describe('silence', () => {
   });
 
   test('with replies asked for, the sender gets the reply and the event, of one message', async (t) => {
-    const alice = await actor(t, server, 'alice', { acks: true });
+    const alice = await connectAction(t, server, 'alice', { acks: true });
     const pk = await newRoom(alice);
     await enter(alice, pk);
     const message = await ask(alice, 'create_message', { message: 'hello' });
@@ -91,21 +92,21 @@ describe('a member event', () => {
       t, 'owner', 'joined', 'reader', 'watcher', 'both', 'stranger', 'bob',
     );
     const pk = await newRoom(owner);
-    await act(joined, 'join_room', { pk });
-    await act(reader, 'subscribe_to_messages_in_room', { pk });
+    await sendAndFlush(joined, 'join_room', { pk });
+    await sendAndFlush(reader, 'subscribe_to_messages_in_room', { pk });
     await ask(watcher, 'subscribe_instance', { pk }, 201);
     await enter(both, pk);
     await enter(stranger, await newRoom(owner));
-    const twin = await actor(t, server, 'bob', { token: bob.token });
+    const twin = await connectAction(t, server, 'bob', { token: bob.token });
     await ask(twin, 'subscribe_instance', { pk }, 201);
     const interested = [joined, reader, watcher, both, twin];
     const counts = interested.map((who) => memberEvents(who).length);
 
     await enter(bob, pk);
-    await act(bob, 'leave_room', { pk });
+    await sendAndFlush(bob, 'leave_room', { pk });
     const news = async (who, index) => {
       const events = await who.wire.untilMany((frame) => 'join_user' in frame, counts[index] + 2, 'member events');
-      await done(who);
+      await flush(who);
       return events.slice(counts[index]).map(isMemberEvent);
     };
     for (const [index, who] of interested.entries()) {
@@ -114,7 +115,7 @@ describe('a member event', () => {
       assert.equal(memberEvents(who).length, counts[index] + 2, who.name);
     }
     for (const who of [owner, stranger, bob]) {
-      await done(who);
+      await flush(who);
       assert.deepEqual(memberEvents(who), [], who.name);
     }
   });
@@ -123,10 +124,10 @@ describe('a member event', () => {
     const [alice, bob, carol] = await actors(t, 'alice', 'bob', 'carol');
     const pk = await newRoom(alice);
     await enter(alice, pk);
-    for (let times = 0; times < 3; times++) await act(bob, 'join_room', { pk });
-    tell(carol, 'leave_room', { pk });
-    await done(carol);
-    await act(bob, 'create_message', { message: 'the end' });
+    for (let times = 0; times < 3; times++) await sendAndFlush(bob, 'join_room', { pk });
+    send(carol, 'leave_room', { pk });
+    await flush(carol);
+    await sendAndFlush(bob, 'create_message', { message: 'the end' });
     await untilHeard(alice, 'the end');
     assert.deepEqual(memberEvents(alice), [[alice.name, bob.name]]);
   });
@@ -146,16 +147,16 @@ describe('a member event', () => {
 describe('messages', () => {
   test('reach each subscribed connection of a member once, in order, however often it subscribed', async (t) => {
     const [alice, bob] = await actors(t, 'alice', 'bob');
-    const alsoAlice = await actor(t, server, 'alice', { token: alice.token });
+    const alsoAlice = await connectAction(t, server, 'alice', { token: alice.token });
     const pk = await newRoom(alice);
     for (const each of [alice, alsoAlice, bob]) {
       await enter(each, pk);
-      for (const again of [pk, `${pk}`]) tell(each, 'subscribe_to_messages_in_room', { pk: again, request_id: again });
-      await done(each);
+      for (const again of [pk, `${pk}`]) send(each, 'subscribe_to_messages_in_room', { pk: again, request_id: again });
+      await flush(each);
     }
-    for (let count = 0; count < 10; count++) tell([alice, bob][count % 2], 'create_message', { message: `${count}` });
-    await Promise.all([done(alice), done(bob)]);
-    await act(bob, 'create_message', { message: 'the end' });
+    for (let count = 0; count < 10; count++) send([alice, bob][count % 2], 'create_message', { message: `${count}` });
+    await Promise.all([flush(alice), flush(bob)]);
+    await sendAndFlush(bob, 'create_message', { message: 'the end' });
     const all = await Promise.all([alice, alsoAlice, bob].map((each) => untilHeard(each, 'the end')));
     assert.deepEqual(all[0].map(({ id }) => unpair(id).seq), Array.from({ length: 11 }, (_, index) => index + 1));
     assert.deepEqual(all[1], all[0]);
@@ -166,15 +167,15 @@ describe('messages', () => {
     const [alice, bob, early] = await actors(t, 'alice', 'bob', 'early');
     const pk = await newRoom(alice);
     await enter(alice, pk);
-    await act(bob, 'join_room', { pk });
+    await sendAndFlush(bob, 'join_room', { pk });
     await ask(early, 'subscribe_instance', { pk }, 201);
-    await act(early, 'subscribe_to_messages_in_room', { pk });
-    await act(early, 'join_room', { pk });
-    await act(alice, 'create_message', { message: 'one' });
+    await sendAndFlush(early, 'subscribe_to_messages_in_room', { pk });
+    await sendAndFlush(early, 'join_room', { pk });
+    await sendAndFlush(alice, 'create_message', { message: 'one' });
     assert.deepEqual(texts(await untilHeard(early, 'one')), ['one']);
-    await act(bob, 'create_message', { message: 'two' });
+    await sendAndFlush(bob, 'create_message', { message: 'two' });
     await untilHeard(early, 'two');
-    await done(bob);
+    await flush(bob);
     assert.deepEqual(heard(bob), []);
   });
 
@@ -182,48 +183,48 @@ describe('messages', () => {
     const [alice, bob] = await actors(t, 'alice', 'bob');
     const pk = await newRoom(alice);
     await enter(alice, pk);
-    await act(bob, 'subscribe_to_messages_in_room', { pk });
-    await act(alice, 'create_message', { message: 'before' });
-    await act(bob, 'join_room', { pk });
-    await act(alice, 'create_message', { message: 'between' });
+    await sendAndFlush(bob, 'subscribe_to_messages_in_room', { pk });
+    await sendAndFlush(alice, 'create_message', { message: 'before' });
+    await sendAndFlush(bob, 'join_room', { pk });
+    await sendAndFlush(alice, 'create_message', { message: 'between' });
     await untilHeard(bob, 'between');
-    await act(bob, 'leave_room', { pk });
-    await act(alice, 'create_message', { message: 'after' });
-    await act(bob, 'join_room', { pk });
-    await act(bob, 'subscribe_to_messages_in_room', { pk });
-    await act(alice, 'create_message', { message: 'again' });
+    await sendAndFlush(bob, 'leave_room', { pk });
+    await sendAndFlush(alice, 'create_message', { message: 'after' });
+    await sendAndFlush(bob, 'join_room', { pk });
+    await sendAndFlush(bob, 'subscribe_to_messages_in_room', { pk });
+    await sendAndFlush(alice, 'create_message', { message: 'again' });
     assert.deepEqual(texts(await untilHeard(bob, 'again')), ['between', 'again']);
   });
 
   test('go to the room joined last, or to the one named', async (t) => {
-    const alice = await actor(t, server, 'alice', { acks: true });
+    const alice = await connectAction(t, server, 'alice', { acks: true });
     const [first, second] = [await newRoom(alice), await newRoom(alice)];
-    const send = async (fields) => (await ask(alice, 'create_message', { message: 'hello', ...fields })).room;
+    const create = async (fields) => (await ask(alice, 'create_message', { message: 'hello', ...fields })).room;
     await ask(alice, 'join_room', { pk: first });
-    assert.equal(await send(), first);
+    assert.equal(await create(), first);
     await ask(alice, 'join_room', { pk: second });
-    assert.equal(await send(), second);
-    assert.equal(await send({ pk: first }), first);
-    assert.equal(await send({ pk: `${second}`, room: first, user: 1, images: [] }), second);
+    assert.equal(await create(), second);
+    assert.equal(await create({ pk: first }), first);
+    assert.equal(await create({ pk: `${second}`, room: first, user: 1, images: [] }), second);
   });
 
   test('before joining, without a text or with none in it, are refused', async (t) => {
-    const alice = await actor(t, server, 'alice');
+    const alice = await connectAction(t, server, 'alice');
     const pk = await newRoom(alice);
     await refusal(alice, 'create_message', { message: 'too early' }, 400);
     await refusal(alice, 'create_message', { message: 'no member', pk }, 403);
-    await act(alice, 'join_room', { pk });
+    await sendAndFlush(alice, 'join_room', { pk });
     for (const fields of [{}, { message: null }, { message: '' }, { message: ' \n\u3000' }]) {
       await refusal(alice, 'create_message', fields, 400);
     }
-    await act(alice, 'leave_room', { pk });
+    await sendAndFlush(alice, 'leave_room', { pk });
     const { response_status } = await alice.wire.ask({ action: 'create_message', message: 'too late' });
     assert.ok([400, 403].includes(response_status), `${response_status}`);
     assert.deepEqual((await room(alice, pk)).messages, []);
   });
 
   test('keep their text as it came; anything else becomes its JSON text', async (t) => {
-    const alice = await actor(t, server, 'alice', { acks: true });
+    const alice = await connectAction(t, server, 'alice', { acks: true });
     await ask(alice, 'join_room', { pk: await newRoom(alice) });
     const say = async (message) => (await ask(alice, 'create_message', { message })).text;
     for (const text of ['  spaces \n', '"quoted" \\ </script>', '👩‍👩‍👧', 'a\u2028b\u0007']) {
@@ -235,7 +236,7 @@ describe('messages', () => {
   });
 
   test('may be sent again with their client_id: they are stored and told once', async (t) => {
-    const alice = await actor(t, server, 'alice', { acks: true });
+    const alice = await connectAction(t, server, 'alice', { acks: true });
     const pk = await newRoom(alice);
     await enter(alice, pk);
     const first = await ask(alice, 'create_message', { message: 'hello', client_id: 'c-1' });
@@ -246,11 +247,11 @@ describe('messages', () => {
   });
 
   test('of a long room: the latest thousand come with it, oldest first', async (t) => {
-    const alice = await actor(t, server, 'alice');
+    const alice = await connectAction(t, server, 'alice');
     const pk = await newRoom(alice);
-    await act(alice, 'join_room', { pk });
-    for (let count = 1; count <= 1005; count++) tell(alice, 'create_message', { message: `${count}` });
-    await done(alice);
+    await sendAndFlush(alice, 'join_room', { pk });
+    for (let count = 1; count <= 1005; count++) send(alice, 'create_message', { message: `${count}` });
+    await flush(alice);
     const { messages } = await room(alice, pk);
     assert.deepEqual(texts(messages), Array.from({ length: 1000 }, (_, index) => `${index + 6}`));
   });

@@ -1,15 +1,16 @@
+// @ts-check
 // Owns the promise that whatever a raw connection sends has one answer that says what is wrong, harms nothing and
 // nobody, and leaves the connection usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
+import * as action from '../clients/action.mjs';
+import * as type from '../clients/type-data.mjs';
 import {
   ANY_VALUES, HUGE_NUMBERS, NESTED, NO_JSON, NO_OBJECT, STRANGE_TEXTS, badActionRequests, badTypeRequests,
-} from '../lib/bad-frames.mjs';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+} from '../data/bad-frames.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const maxMessageBytes = 2000;
 const WORDS = 'before the bad frames';
@@ -26,8 +27,8 @@ describe('in the type dialect', () => {
   let witness;
   let chat;
   before(async () => {
-    alice = await type.typist(scope, server, 'alice');
-    witness = await type.typist(scope, server, 'witness', { push: true });
+    alice = await type.connectType(scope, server, 'alice');
+    witness = await type.connectType(scope, server, 'witness', { push: true });
     chat = await type.chatOf(alice, witness);
     await type.say(alice, chat, WORDS);
     await witness.wire.until(({ data }) => data?.text === WORDS, 'the first message');
@@ -136,8 +137,8 @@ describe('in the action dialect', () => {
   let witness;
   let pk;
   before(async () => {
-    alice = await action.actor(scope, server, 'alice', { acks: true });
-    witness = await action.actor(scope, server, 'witness');
+    alice = await action.connectAction(scope, server, 'alice', { acks: true });
+    witness = await action.connectAction(scope, server, 'witness');
     pk = await action.newRoom(alice);
     await action.enter(witness, pk);
     await action.ask(alice, 'join_room', { pk });

@@ -1,9 +1,10 @@
+// @ts-check
 // Owns the promise that the date filters of the type dialect mean whole days in the zone of the server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { age } from '../lib/aged.mjs';
-import { chatOf, messages, newChat, say, typist } from '../lib/by-type.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
+import { chatOf, connectType, messages, newChat, say } from '../clients/type-data.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { backdate } from './raw_days.backdate.mjs';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -29,7 +30,7 @@ const elsewhere = () => {
 };
 const noon = () => {
   const zones = Array.from({ length: 24 }, (_, index) => `Etc/GMT${index < 12 ? '-' : '+'}${Math.abs(index - 12)}`);
-  return zones.find((zone) => Math.abs(hourIn(zone, Date.now()) - 12) < 1);
+  return zones.find((zone) => Math.abs(hourIn(zone, Date.now()) - 12) < 1) ?? assert.fail('it is noon nowhere');
 };
 
 const filtered = async (who, chat, filter) => (await messages(who, chat, filter)).map(({ text }) => text);
@@ -37,7 +38,7 @@ const filtered = async (who, chat, filter) => (await messages(who, chat, filter)
 test('a day begins and ends at midnight in the zone of the server, both ends included', async (t) => {
   for (const zone of [elsewhere(), noon(), 'UTC']) {
     const server = await startServer(t, ['--timezone', zone]);
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     const { timestamp } = await say(alice, chat, 'now');
     const [before, day, after] = [-DAY_MS, 0, DAY_MS].map((shift) => dayIn(zone, Date.parse(timestamp) + shift));
@@ -53,7 +54,7 @@ test('a day begins and ends at midnight in the zone of the server, both ends inc
 });
 
 test('nothing, and an empty text, filter nothing', async (t) => {
-  const alice = await typist(t, await startServer(t), 'alice');
+  const alice = await connectType(t, await startServer(t), 'alice');
   const chat = await chatOf(alice);
   await say(alice, chat, 'now');
   for (const nothing of [undefined, null, '']) {
@@ -70,14 +71,14 @@ test('words mean the days before today, at either end, and "last" counts within 
   let chat;
   for (const [index, old] of days.entries()) {
     const server = await startServer(t, args);
-    const alice = await typist(t, server, 'alice', { token: 'alice' });
+    const alice = await connectType(t, server, 'alice', { token: 'alice' });
     chat ??= await chatOf(alice);
     await say(alice, chat, `${old}`);
     await server.stop();
-    if (old > 0) age(path, old - days[index + 1]);
+    if (old > 0) backdate(path, old - days[index + 1]);
   }
   const server = await startServer(t, args);
-  const alice = await typist(t, server, 'alice', { token: 'alice' });
+  const alice = await connectType(t, server, 'alice', { token: 'alice' });
   const day = (back) => dayIn(zone, Date.now() - back * DAY_MS);
   const table = [
     [{}, '8 7 3 2 1 0'],

@@ -1,12 +1,17 @@
+// @ts-check
 // Owns the promise that the npm package dcrf-client 0.3.0, unmodified, is served as if by its own server.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { act, actor, enter, isMessage, isReply, isRoom, memberEvents, newRoom } from '../lib/by-action.mjs';
-import { dcrfClient, rejectionOf } from '../lib/dcrf.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { freePort, startServer, storeFile } from '../lib/server.mjs';
-import { Changes, within } from '../lib/wait.mjs';
+import dcrf from 'dcrf-client';
+import { WebSocket } from 'ws';
+import {
+  connectAction, enter, isMessage, isReply, isRoom, memberEvents, newRoom, sendAndFlush,
+} from '../clients/action.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { PATH } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { Changes, within } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 const STREAM = 'room';
@@ -14,6 +19,23 @@ const STREAM = 'room';
 let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
+
+const QUICK = { minReconnectionDelay: 50, maxReconnectionDelay: 200, minUptime: 0 };
+
+/** A client, connected by itself; it ends with its owner. */
+function dcrfClient(owner, { url }, token) {
+  const address = `${url.replace('http', 'ws')}${PATH.action}?token=${encodeURIComponent(token)}`;
+  const client = dcrf.default.connect(address, { websocket: { WebSocket, ...QUICK } });
+  owner.after(() => client.close());
+  return client;
+}
+
+/** What a promise of this client is rejected with: the whole reply. */
+async function rejectionOf(promise) {
+  let value;
+  try { value = await promise; } catch (reply) { return reply; }
+  throw new Error(`was not rejected: ${JSON.stringify(value)}`);
+}
 
 /** The promise's value; the client itself would wait for an answer for ever. */
 const settled = (promise) => within(promise, () => 'an answer to dcrf-client');
@@ -44,7 +66,7 @@ test('list, create, retrieve, update, patch and delete resolve with the data', a
   const updated = await settled(client.update(STREAM, pk, { name: 'Coffee', team: 2 }));
   assert.deepEqual([updated.name, updated.team], ['Coffee', 2]);
   assert.equal((await settled(client.patch(STREAM, pk, { name: 'Water' }))).name, 'Water');
-  const { name, team, member } = isRoom(await settled(client.retrieve(STREAM, `${pk}`)));
+  const { name, team, member } = isRoom(await settled(client.retrieve(STREAM, /** @type {any} */ (`${pk}`))));
   assert.deepEqual([name, team, member.length], ['Water', 2, 1]);
   assert.equal(await settled(client.delete(STREAM, pk)), null);
   assert.ok(!(await settled(client.list(STREAM))).some((room) => room.pk === pk));
@@ -64,7 +86,7 @@ test('what fails rejects with the whole reply', async (t) => {
 test('requests for joining, subscribing, sending and leaving resolve', async (t) => {
   const name = uniqueName('alice');
   const client = dcrfClient(t, server, name);
-  const witness = await actor(t, server, 'witness');
+  const witness = await connectAction(t, server, 'witness');
   const pk = await newRoom(witness);
   await enter(witness, pk);
   const request = (action, fields) => settled(client.request(STREAM, { action, ...fields }));
@@ -79,9 +101,9 @@ test('requests for joining, subscribing, sending and leaving resolve', async (t)
 
 test('a subscription calls back for each change of its room, and no more once it is cancelled', async (t) => {
   const client = dcrfClient(t, server, uniqueName('alice'));
-  const other = await actor(t, server, 'other');
+  const other = await connectAction(t, server, 'other');
   const pk = await newRoom(other);
-  await act(other, 'join_room', { pk });
+  await sendAndFlush(other, 'join_room', { pk });
   const [kept, cancelled] = [callbacks(), callbacks()];
   assert.equal(await settled(client.subscribe(STREAM, pk, kept.callback)), null);
   const subscription = client.subscribe(STREAM, pk, cancelled.callback);

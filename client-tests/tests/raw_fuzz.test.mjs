@@ -1,13 +1,14 @@
+// @ts-check
 // Owns the promise that every frame gets its answer, however it was mangled on its way.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newRoom, actor, ask } from '../lib/by-action.mjs';
-import { ANY_VALUES } from '../lib/bad-frames.mjs';
-import { enterByWebSocket } from '../lib/by-event.mjs';
-import { newChat, join, messages, typist } from '../lib/by-type.mjs';
-import { randomNumbers } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { startServer } from '../lib/server.mjs';
+import { ask, connectAction, newRoom } from '../clients/action.mjs';
+import { enterWebSocket } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { connectType, join, messages, newChat } from '../clients/type-data.mjs';
+import { ANY_VALUES } from '../data/bad-frames.mjs';
+import { randomNumbers } from '../harness/random.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const COUNT = 3000;
 const SEED = Number(process.env.POLYCHAT_FUZZ_SEED ?? 20211208);
@@ -41,7 +42,7 @@ async function answersToMangled({ wire }, frames, whole) {
 
 test(`each of ${COUNT} mangled frames of the type dialect has one answer (seed ${SEED})`, async (t) => {
   const server = await startServer(t);
-  const alice = await typist(t, server, 'alice');
+  const alice = await connectType(t, server, 'alice');
   const chat = await newChat(alice);
   await join(alice, chat);
   const answers = await answersToMangled(alice, [
@@ -59,7 +60,7 @@ test(`each of ${COUNT} mangled frames of the type dialect has one answer (seed $
 
 test(`each of ${COUNT} mangled frames of the action dialect has one answer (seed ${SEED})`, async (t) => {
   const server = await startServer(t);
-  const alice = await actor(t, server, 'alice', { acks: true });
+  const alice = await connectAction(t, server, 'alice', { acks: true });
   const pk = await newRoom(alice);
   const answers = await answersToMangled(alice, [
     { action: 'join_room', pk, request_id: 1 }, { action: 'retrieve', pk, request_id: 'a' },
@@ -80,7 +81,7 @@ test(`each of ${COUNT} mangled frames of the marketplace has its answer (seed ${
   const [owner, guest] = [await host.user('owner'), await host.user('guest')];
   const event = await host.event(owner);
   const { chatId } = await host.eventChat(event, guest);
-  const visitor = await enterByWebSocket(t, server, guest);
+  const visitor = await enterWebSocket(t, server, guest);
   visitor.tell('request_access', { eventId: event.id });
   await visitor.next('chat_updates');
   const random = randomNumbers(SEED);

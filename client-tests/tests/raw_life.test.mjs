@@ -1,14 +1,15 @@
+// @ts-check
 // Owns the life of a raw connection: pings, each way to end, and what is still there after a restart.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { PATH, Wire, dial } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, Wire, dial } from '../clients/websocket.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 const PING_MS = 40_000;
@@ -35,7 +36,7 @@ test('silent connections are pinged; who answers stays, who does not is let go',
   const server = await startServer(t);
   const dead = await pinged(t, server, false);
   const alive = await pinged(t, server, true);
-  const busy = await type.typist(t, server, 'busy');
+  const busy = await type.connectType(t, server, 'busy');
   await Promise.all([dead, alive].map(({ ping }) => within(ping, () => 'a ping', PING_MS)));
   await dead.wire.end(DEAD_MS);
   for (const { wire } of [alive, busy]) {
@@ -47,10 +48,10 @@ test('silent connections are pinged; who answers stays, who does not is let go',
 test('answers wait for a client that asks for much and reads late: all come, in order, once it reads', async (t) => {
   const count = 60;
   const server = await startServer(t, ['--max-outbox-bytes', '300000']);
-  const alice = await type.typist(t, server, 'alice');
+  const alice = await type.connectType(t, server, 'alice');
   const chat = await type.chatOf(alice);
   for (let index = 0; index < 25; index++) await type.say(alice, chat, `${index}`.padEnd(16_000, 'x'));
-  const late = await type.typist(t, server, 'late');
+  const late = await type.connectType(t, server, 'late');
   late.wire.pause();
   const ask = { type: 'getChatMessages', data: { chatId: chat } };
   for (let index = 0; index < count; index++) late.wire.send({ ...ask, request_id: index });
@@ -64,8 +65,8 @@ test('answers wait for a client that asks for much and reads late: all come, in 
 
 test('messages wait for a client that is merely busy for a while: it hears all of them once it reads', async (t) => {
   const server = await startServer(t, ['--max-outbox-bytes', '64000000']);
-  const alice = await type.typist(t, server, 'alice');
-  const busy = await type.typist(t, server, 'busy', { push: true });
+  const alice = await type.connectType(t, server, 'alice');
+  const busy = await type.connectType(t, server, 'busy', { push: true });
   const chat = await type.chatOf(alice, busy);
   let said = 0;
   for (const count of [10, 100, 600, 1000]) {
@@ -83,7 +84,7 @@ test('messages wait for a client that is merely busy for a while: it hears all o
 describe('a connection ends', () => {
   test('with the code that its client says goodbye with', async (t) => {
     const server = await startServer(t);
-    for (const [path, code] of [[PATH.type, 1000], [PATH.action, 1001], ['/ws', 4321]]) {
+    for (const { path, code } of [{ path: PATH.type, code: 1000 }, { path: PATH.action, code: 1001 }, { path: '/ws', code: 4321 }]) {
       const wire = await dial(t, server, path, { token: 'alice' });
       await wire.ask(path === PATH.action ? { action: 'list' } : { type: 'getChats' });
       assert.equal((await wire.close(code)).code, code, path);
@@ -102,10 +103,10 @@ describe('a connection ends', () => {
   test('with 1013 and "lagging" when it does not keep up, and the others lose nothing', async (t) => {
     const count = 1000;
     const there = await startServer(t, ['--max-outbox-bytes', '1000000']);
-    const alice = await type.typist(t, there, 'alice');
-    const bob = await type.typist(t, there, 'bob', { push: true });
-    const carol = await action.actor(t, there, 'carol');
-    const slow = await type.typist(t, there, 'slow', { push: true });
+    const alice = await type.connectType(t, there, 'alice');
+    const bob = await type.connectType(t, there, 'bob', { push: true });
+    const carol = await action.connectAction(t, there, 'carol');
+    const slow = await type.connectType(t, there, 'slow', { push: true });
     const chat = await type.chatOf(alice, bob, slow);
     await action.enter(carol, chat);
     slow.wire.pause();
@@ -128,8 +129,8 @@ describe('a connection ends', () => {
   test('with 1012 when the server stops; what it has stored by then it has acknowledged', async (t) => {
     const { store } = await storeFile(t);
     const there = await startServer(t, ['--store', store]);
-    const alice = await type.typist(t, there, 'alice');
-    const watcher = await action.actor(t, there, 'watcher');
+    const alice = await type.connectType(t, there, 'alice');
+    const watcher = await action.connectAction(t, there, 'watcher');
     const chat = await type.chatOf(alice);
     alice.wire.takeRest();
     for (let index = 0; index < 200; index++) alice.wire.send({ type: 'newMessage', data: { chat, text: `${index}` } });
@@ -141,7 +142,7 @@ describe('a connection ends', () => {
     const acknowledged = created.map(({ data }) => data.id);
 
     const again = await startServer(t, ['--store', store]);
-    const reader = await type.typist(t, again, 'alice', { token: alice.token });
+    const reader = await type.connectType(t, again, 'alice', { token: alice.token });
     assert.deepEqual((await type.messages(reader, chat)).map(({ id }) => id), acknowledged);
   });
 });
@@ -151,8 +152,8 @@ test('a restart keeps rooms, their owners, teams and members, what was said, and
   const views = [];
   for (let starts = 0; starts < 2; starts++) {
     const server = await startServer(t, ['--store', store]);
-    const alice = await action.actor(t, server, 'alice', { token: 'alice', acks: true });
-    const bob = await type.typist(t, server, 'bob', { token: 'bob' });
+    const alice = await action.connectAction(t, server, 'alice', { token: 'alice', acks: true });
+    const bob = await type.connectType(t, server, 'bob', { token: 'bob' });
     if (starts === 0) {
       const { pk } = await action.ask(alice, 'create', { data: { name: 'Tea', team: 7 } }, 201);
       await action.ask(alice, 'join_room', { pk });

@@ -1,13 +1,15 @@
+// @ts-check
 // Owns the promises of the action dialect about rooms: making, changing, watching and ending them, how they are named
 // in requests, the replies that fail, the envelope, and the times in a zone.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
-  act, actor, ask, done, enter, isMemberEvent, isMessageEvent, isReply, isRoom, members, newRoom, refusal, room,
-} from '../lib/by-action.mjs';
-import { chatOf as closedChatOf, person } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
+  ask, connectAction, enter, flush, isMemberEvent, isMessageEvent, isReply, isRoom, members, newRoom, refusal, room,
+  sendAndFlush,
+} from '../clients/action.mjs';
+import { chatOf as closedChatOf, connectUser } from '../clients/fixtures.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 
@@ -15,7 +17,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-const actors = (t, ...bases) => Promise.all(bases.map((base) => actor(t, server, base)));
+const actors = (t, ...bases) => Promise.all(bases.map((base) => connectAction(t, server, base)));
 
 describe('a room', () => {
   test('is made, listed, changed in whole and in part, and deleted', async (t) => {
@@ -28,7 +30,7 @@ describe('a room', () => {
       const listed = (await ask(bob, 'list', { data })).map(isRoom);
       assert.deepEqual(listed.find((each) => each.pk === pk), made);
     }
-    await act(alice, 'join_room', { pk });
+    await sendAndFlush(alice, 'join_room', { pk });
     assert.equal((await room(bob, pk)).member[0].id, made.user);
 
     const updated = isRoom(await ask(alice, 'update', { pk, data: { name: 'Coffee', team: 4 } }));
@@ -49,16 +51,16 @@ describe('a room', () => {
     const pk = await newRoom(alice);
     await refusal(bob, 'update', { pk, data: { name: 'Mine' } }, 403);
     await refusal(bob, 'patch', { pk, data: { name: 'Mine' } }, 403);
-    await act(bob, 'join_room', { pk });
+    await sendAndFlush(bob, 'join_room', { pk });
     assert.equal((await ask(bob, 'patch', { pk, data: { name: 'Ours' } })).name, 'Ours');
     await refusal(bob, 'delete', { pk }, 403);
     assert.equal((await room(alice, pk)).name, 'Ours');
   });
 
   test('of a few does not exist for anyone else', async (t) => {
-    const member = await person(t, server, 'member');
+    const member = await connectUser(t, server, 'member');
     const { pk } = await closedChatOf(member);
-    const eve = await actor(t, server, 'eve');
+    const eve = await connectAction(t, server, 'eve');
     assert.ok(!(await ask(eve, 'list', {})).some((each) => each.pk === pk));
     for (const action of ['retrieve', 'join_room', 'leave_room', 'subscribe_to_messages_in_room', 'subscribe_instance',
       'create_message', 'update', 'patch', 'delete']) {
@@ -67,13 +69,13 @@ describe('a room', () => {
         assert.deepEqual(await refusal(eve, action, { pk: each, ...fields }, 404), ['Not found'], action);
       }
     }
-    const itself = await actor(t, server, 'member', { token: member.user.externalUserId });
+    const itself = await connectAction(t, server, 'member', { token: member.user.externalUserId });
     assert.deepEqual(await members(itself, pk), [itself.name]);
     assert.ok((await ask(itself, 'list', {})).some((each) => each.pk === pk));
   });
 
   test('with wrong data is refused, field by field', async (t) => {
-    const alice = await actor(t, server, 'alice');
+    const alice = await connectAction(t, server, 'alice');
     const wrong = [
       [{}, { name: ['This field is required.'] }],
       [{ name: '' }, { name: ['This field may not be blank.'] }],
@@ -86,7 +88,7 @@ describe('a room', () => {
     }
     await refusal(alice, 'create', {}, 400);
     const pk = await newRoom(alice);
-    await act(alice, 'join_room', { pk });
+    await sendAndFlush(alice, 'join_room', { pk });
     assert.deepEqual(await refusal(alice, 'update', { pk, data: {} }, 400), [wrong[0][1]]);
     assert.deepEqual(await refusal(alice, 'patch', { pk, data: { name: '' } }, 400), [wrong[1][1]]);
     assert.equal((await ask(alice, 'create', { data: { name: 'x'.repeat(255) } }, 201)).name.length, 255);
@@ -94,7 +96,7 @@ describe('a room', () => {
 
   test('has at most as many members as the server allows', async (t) => {
     const small = await startServer(t, ['--max-members', '2']);
-    const everyone = await Promise.all(['alice', 'bob', 'carol'].map((base) => actor(t, small, base, { acks: true })));
+    const everyone = await Promise.all(['alice', 'bob', 'carol'].map((base) => connectAction(t, small, base, { acks: true })));
     const pk = await newRoom(everyone[0]);
     for (const who of everyone.slice(0, 2)) await ask(who, 'join_room', { pk });
     const [error] = await refusal(everyone[2], 'join_room', { pk }, 413);
@@ -125,9 +127,9 @@ describe('whoever watches a room', () => {
     const [alice, bob] = await actors(t, 'alice', 'bob');
     const pk = await newRoom(alice);
     watch(bob, pk, 'a', 2, 'a');
-    await done(bob);
+    await flush(bob);
     await enter(alice, pk);
-    await act(alice, 'create_message', { message: 'hello' });
+    await sendAndFlush(alice, 'create_message', { message: 'hello' });
     await ask(alice, 'update', { pk, data: { name: 'Tea' } });
     await ask(alice, 'patch', { pk, data: { team: 5 } });
     await ask(alice, 'delete', { pk }, 204);
@@ -135,7 +137,7 @@ describe('whoever watches a room', () => {
       const isEnd = (frame) => frame.action === 'delete' && frame.request_id === id;
       isReply(await bob.wire.until(isEnd, 'the end of the room'), 'delete', 204);
     }
-    await done(bob);
+    await flush(bob);
     const all = [['update', 200, 'Tea'], ['update', 200, 'Tea'], ['delete', 204, { pk }]];
     assert.deepEqual([notices(bob, 'a'), notices(bob, 2)], [all, all]);
     const updates = bob.wire.frames.filter(({ action }) => action === 'update');
@@ -147,14 +149,14 @@ describe('whoever watches a room', () => {
   test('may cancel one request id, of one room, without losing the others', async (t) => {
     const [alice, bob] = await actors(t, 'alice', 'bob');
     const [here, there] = [await newRoom(alice), await newRoom(alice)];
-    for (const pk of [here, there]) await act(alice, 'join_room', { pk });
+    for (const pk of [here, there]) await sendAndFlush(alice, 'join_room', { pk });
     watch(bob, here, 'a', 'b');
     watch(bob, there, 'a');
-    await done(bob);
+    await flush(bob);
     const rename = (pk, name) => ask(alice, 'patch', { pk, data: { name } });
     await rename(here, 'one');
     bob.wire.send({ action: 'unsubscribe_instance', pk: here, request_id: 'a' });
-    await done(bob);
+    await flush(bob);
     await rename(here, 'two');
     await rename(there, 'three');
     await bob.wire.until(({ data }) => data?.name === 'three', 'the new name');
@@ -168,17 +170,17 @@ describe('whoever watches a room', () => {
 
 describe('a pk', () => {
   test('may be a number or its text, and is answered as a number', async (t) => {
-    const alice = await actor(t, server, 'alice');
+    const alice = await connectAction(t, server, 'alice');
     const pk = await newRoom(alice);
     for (const form of [pk, `${pk}`, ` ${pk} `, pk + 0.5]) {
       assert.strictEqual((await ask(alice, 'retrieve', { pk: form })).pk, pk, JSON.stringify(form));
     }
-    await act(alice, 'join_room', { pk: `${pk}` });
+    await sendAndFlush(alice, 'join_room', { pk: `${pk}` });
     assert.equal((await members(alice, pk)).length, 1);
   });
 
   test('that is none, or unknown, or missing is not found', async (t) => {
-    const alice = await actor(t, server, 'alice');
+    const alice = await connectAction(t, server, 'alice');
     const pks = ['abc', '', null, -1, 0, [1], {}, 2 ** 70, NEVER_GIVEN_OUT, undefined];
     const actions = ['retrieve', 'subscribe_instance', 'unsubscribe_instance', 'join_room', 'leave_room',
       'subscribe_to_messages_in_room'];
@@ -194,7 +196,7 @@ describe('a pk', () => {
 });
 
 test('an unknown action is not allowed, and its name comes back as it was', async (t) => {
-  const { wire } = await actor(t, server, 'alice');
+  const { wire } = await connectAction(t, server, 'alice');
   const spelled = [['foo', 'foo'], ['', ''], [5, '5'], [null, 'None'], [true, 'True'], ['JOIN_ROOM', 'JOIN_ROOM']];
   for (const [action, name] of spelled) {
     const { errors } = isReply(await wire.ask({ action }), action, 405);
@@ -209,7 +211,7 @@ test('an unknown action is not allowed, and its name comes back as it was', asyn
 for (const value of ['"text"', '7', '-1.5', 'true', 'null', '[1,"a"]', '{"a":{"b":null}}', '1638979242972',
   '123456789012345678901234567890']) {
   test(`a request_id that is ${value} comes back as it came`, async (t) => {
-    const { wire } = await actor(t, server, 'alice');
+    const { wire } = await connectAction(t, server, 'alice');
     for (const request of ['"list"', '"foo"', '"retrieve","pk":0']) {
       wire.sendText(`{"action":${request},"request_id":${value}}`);
       const text = await wire.takeText();
@@ -228,7 +230,7 @@ test('in an envelope everything comes in the same envelope, and everything is an
     { stream: 'rooms', payload: { action, pk, message: 'hello', request_id: action } }
   )));
   await bob.wire.until(({ payload }) => payload?.request_id === 'create_message', 'the last reply');
-  await act(alice, 'join_room', { pk });
+  await sendAndFlush(alice, 'join_room', { pk });
   await ask(alice, 'patch', { pk, data: { name: 'Tea' } });
   const found = await bob.wire.untilMany(({ stream }) => stream === 'rooms', 7, 'frames in the envelope');
   for (const frame of found) assert.deepEqual(Object.keys(frame), ['stream', 'payload']);
@@ -247,7 +249,7 @@ test('times are told in the zone of the server, those of old messages in UTC as 
   const zones = { UTC: 'Z', 'Europe/Moscow': '+03:00', 'Asia/Kolkata': '+05:30', 'America/St_Johns': null };
   for (const [zone, offset] of Object.entries(zones)) {
     const there = await startServer(t, ['--timezone', zone]);
-    const alice = await actor(t, there, 'alice', { acks: true });
+    const alice = await connectAction(t, there, 'alice', { acks: true });
     const pk = await newRoom(alice);
     await ask(alice, 'join_room', { pk });
     const start = Date.now();
@@ -257,7 +259,7 @@ test('times are told in the zone of the server, those of old messages in UTC as 
     if (offset) assert.ok(create_date.endsWith(offset), create_date);
     else assert.match(create_date, /-0[23]:30$/);
     assert.equal(old.create_date, create_date);
-    const [, day, month, year, time] = /^(\d\d)-(\d\d)-(\d{4}) ([\d:]{8})$/.exec(old.created_at_formatted);
+    const [, day, month, year, time] = /^(\d\d)-(\d\d)-(\d{4}) ([\d:]{8})$/.exec(old.created_at_formatted) ?? [];
     assert.equal(`${year}-${month}-${day}T${time}`, new Date(create_date).toISOString().slice(0, 19));
   }
 });

@@ -1,16 +1,17 @@
+// @ts-check
 // Owns the promises of the raw WebSocket below its dialects: who is let in and where, which dialect is spoken, what
 // becomes of frames, and in which order.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, now, token } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { PATH, dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const OURS = 'https://app.example';
@@ -31,7 +32,7 @@ before(async () => {
 });
 
 /** The connection answers: it is let in, and usable. */
-async function answers(wire, frame = { type: 'getChats' }) {
+async function answers(wire, /** @type {object} */ frame = { type: 'getChats' }) {
   const answer = await wire.ask(frame);
   assert.ok(Array.isArray(answer.data), JSON.stringify(answer));
 }
@@ -75,18 +76,18 @@ describe('a connection', () => {
   test('shows the profile that its token tells', async (t) => {
     const sub = uniqueName('alice');
     const claims = { sub, username: 'al', avatar: '/a.png', github: 'al-gh' };
-    const alice = await action.actor(t, strict, 'alice', { token: await token(claims) });
+    const alice = await action.connectAction(t, strict, 'alice', { token: await token(claims) });
     const pk = await action.newRoom(alice);
-    await action.act(alice, 'join_room', { pk });
+    await action.sendAndFlush(alice, 'join_room', { pk });
     const [{ id, ...profile }] = (await action.room(alice, pk)).member;
     assert.deepEqual([typeof id, profile], ['number', { username: 'al', avatar: '/a.png', github: 'al-gh' }]);
   });
 
   test('of the host application\'s own backend acts as itself', async (t) => {
     const sub = uniqueName('backend');
-    const backend = await action.actor(t, strict, 'backend', { token: await token({ sub, role: 'service' }) });
+    const backend = await action.connectAction(t, strict, 'backend', { token: await token({ sub, role: 'service' }) });
     const pk = await action.newRoom(backend);
-    await action.act(backend, 'join_room', { pk });
+    await action.sendAndFlush(backend, 'join_room', { pk });
     assert.deepEqual(await action.members(backend, pk), [sub]);
   });
 
@@ -132,11 +133,11 @@ describe('on /ws', () => {
   });
 
   test('replies and pushes are chosen in the query as elsewhere', async (t) => {
-    const alice = await action.actor(t, server, 'alice', { path: '/ws', acks: true });
+    const alice = await action.connectAction(t, server, 'alice', { path: '/ws', acks: true });
     const pk = await action.newRoom(alice);
     assert.equal(await action.ask(alice, 'join_room', { pk }), null);
-    const bob = await type.typist(t, server, 'bob', { path: '/ws', push: true });
-    const quiet = await type.typist(t, server, 'quiet', { path: '/ws' });
+    const bob = await type.connectType(t, server, 'bob', { path: '/ws', push: true });
+    const quiet = await type.connectType(t, server, 'quiet', { path: '/ws' });
     for (const who of [bob, quiet]) await type.join(who, pk);
     await action.ask(alice, 'create_message', { message: 'hello' });
     await bob.wire.until(({ data }) => data?.text === 'hello', 'the push');
@@ -159,7 +160,7 @@ describe('on /ws', () => {
 
 describe('frames', () => {
   test('that are sent all at once are answered in their order', async (t) => {
-    const alice = await type.typist(t, server, 'alice');
+    const alice = await type.connectType(t, server, 'alice');
     const chat = await type.chatOf(alice);
     alice.wire.takeRest();
     const kinds = [
@@ -175,8 +176,9 @@ describe('frames', () => {
     }
   });
 
-  for (const [dialect, path, list] of [
-    ['type', PATH.type, { type: 'getChats' }], ['action', PATH.action, { action: 'list' }],
+  for (const { dialect, path, list } of [
+    { dialect: 'type', path: PATH.type, list: { type: 'getChats' } },
+    { dialect: 'action', path: PATH.action, list: { action: 'list' } },
   ]) {
     test(`that are binary are answered with an error (${dialect})`, async (t) => {
       const wire = await dial(t, server, path, { token: 'alice' });
@@ -215,8 +217,8 @@ describe('frames', () => {
 
   test('in several pieces are one frame', async (t) => {
     const wire = await dial(t, server, PATH.type, { token: 'alice' });
-    const pieces = [[0x01, '{"type":'], [0x00, '"getCh'], [0x80, 'ats"}']];
-    for (const [opcode, text] of pieces) {
+    const pieces = [{ opcode: 0x01, text: '{"type":' }, { opcode: 0x00, text: '"getCh' }, { opcode: 0x80, text: 'ats"}' }];
+    for (const { opcode, text } of pieces) {
       wire.sendBytes(Buffer.concat([Buffer.from([opcode, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]));
     }
     assert.equal((await wire.take()).type, 'chatsList');

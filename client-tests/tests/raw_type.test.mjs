@@ -1,16 +1,17 @@
+// @ts-check
 // Owns the promises of the type dialect: its seed played through, every request and answer, read flags, pushes.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { chatOf as closedChatOf, connectUser } from '../clients/fixtures.mjs';
 import {
-  ask, chatOf, chats, details, isChat, isJoining, isListedMessage, isMessage, join, messages, newChat, pushed,
-  readFlags, refusal, say, typist,
-} from '../lib/by-type.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { chatOf as closedChatOf, person } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
-import { dial, PATH } from '../lib/wire.mjs';
+  chatOf, chats, connectType, details, isChat, isJoining, isListedMessage, isMessage, join, messages, newChat,
+  pushed, readFlags, refusal, say,
+} from '../clients/type-data.mjs';
+import { PATH, dial } from '../clients/websocket.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 
@@ -18,7 +19,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-const typists = (t, ...bases) => Promise.all(bases.map((base) => typist(t, server, base)));
+const typists = (t, ...bases) => Promise.all(bases.map((base) => connectType(t, server, base)));
 
 test('the seed, request by request, is answered as it says', async (t) => {
   const [alice, bob] = await typists(t, 'alice', 'bob');
@@ -41,7 +42,7 @@ test('the seed, request by request, is answered as it says', async (t) => {
   assert.deepEqual({ ...created, ...message, sender: joining.user }, created);
   assert.deepEqual(unpair(created.id), { pk: chat, seq: 1 });
   const reading = { type: 'joinChat', data: { chat, last_read_message: created.id } };
-  const carol = await typist(t, server, 'carol');
+  const carol = await connectType(t, server, 'carol');
   assert.equal((await exchange(carol, reading, 'chatJoined')).last_read_message, created.id);
 
   const listed = await exchange(bob, { type: 'getChats', data: {} }, 'chatsList');
@@ -76,9 +77,10 @@ describe('a chat', () => {
   });
 
   test('of a few does not exist for anyone else', async (t) => {
-    const member = await person(t, server, 'member');
+    const member = await connectUser(t, server, 'member');
     const { pk } = await closedChatOf(member);
-    const eve = await typist(t, server, 'eve');
+    const eve = await connectType(t, server, 'eve');
+    /** @type {[string, object][]} */
     const requests = [
       ['getChatDetails', { chatId: pk }], ['getChatMessages', { chatId: pk }],
       ['joinChat', { chat: pk }], ['newMessage', { chat: pk, text: 'hello' }],
@@ -104,7 +106,7 @@ describe('a chat', () => {
   });
 
   test('is named by a number or the same number as text, and answers with the number', async (t) => {
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const chat = await newChat(alice);
     assert.strictEqual((await join(alice, `${chat}`)).chat, chat);
     const message = await say(alice, `${chat}`, 'hello');
@@ -141,10 +143,10 @@ describe('joining', () => {
   });
 
   test('with a message of another chat, or of none, is an error', async (t) => {
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const [here, there] = [await chatOf(alice), await chatOf(alice)];
     const { id } = await say(alice, there, 'elsewhere');
-    const newcomer = await typist(t, server, 'newcomer');
+    const newcomer = await connectType(t, server, 'newcomer');
     for (const last_read_message of [id, NEVER_GIVEN_OUT, 'x', { a: 1 }, [1], -1]) {
       const { code } = await refusal(newcomer, 'joinChat', { chat: here, last_read_message });
       assert.match(code, /^(invalid|not_found)$/, `${last_read_message}`);
@@ -155,7 +157,7 @@ describe('joining', () => {
 
 describe('a message', () => {
   test('may be sent again with its client_id: it is stored once', async (t) => {
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     const first = await say(alice, chat, 'hello', { client_id: 'c-1' });
     assert.deepEqual(await say(alice, chat, 'something else', { client_id: 'c-1' }), first);
@@ -163,7 +165,7 @@ describe('a message', () => {
   });
 
   test('is told as read in every form that the original took', async (t) => {
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     for (const [is_read, told] of [[true, true], [1, true], ['True', true], ['1', true], [false, false], [0, false]]) {
       assert.strictEqual((await say(alice, chat, 'hello', { is_read })).is_read, told, JSON.stringify(is_read));
@@ -172,7 +174,7 @@ describe('a message', () => {
   });
 
   test('keeps its text as it came, and a number becomes its text', async (t) => {
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     const texts = ['  spaces \n', '"quoted" \\ </script>', '👩‍👩‍👧', 'a\u2028b\u0007'];
     for (const text of texts) assert.equal((await say(alice, chat, text)).text, text);
@@ -181,7 +183,7 @@ describe('a message', () => {
   });
 
   test('of many: the last few come newest first, all of them oldest first', async (t) => {
-    const alice = await typist(t, server, 'alice');
+    const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     const ids = [];
     for (let count = 0; count < 5; count++) ids.push((await say(alice, chat, `${count}`)).id);
@@ -235,11 +237,11 @@ describe('a message is read', () => {
 
 describe('a push', () => {
   test('tells each message and each new participant to everyone else, once', async (t) => {
-    const alice = await typist(t, server, 'alice', { push: true });
-    const alsoAlice = await typist(t, server, 'alice', { push: true, token: alice.token });
-    const bob = await typist(t, server, 'bob', { push: true });
-    const quiet = await typist(t, server, 'quiet');
-    const outsider = await typist(t, server, 'outsider', { push: true });
+    const alice = await connectType(t, server, 'alice', { push: true });
+    const alsoAlice = await connectType(t, server, 'alice', { push: true, token: alice.token });
+    const bob = await connectType(t, server, 'bob', { push: true });
+    const quiet = await connectType(t, server, 'quiet');
+    const outsider = await connectType(t, server, 'outsider', { push: true });
     const chat = await chatOf(alice, quiet, bob);
     const sent = [await say(alice, chat, 'one'), await say(bob, chat, 'two'), await say(quiet, chat, 'three')];
 
@@ -266,7 +268,7 @@ describe('a request_id', () => {
 
   for (const value of VALUES) {
     test(`that is ${value} comes back as it came, with answers, notices and errors`, async (t) => {
-      const { wire } = await typist(t, server, 'alice');
+      const { wire } = await connectType(t, server, 'alice');
       wire.send({ type: 'createEmptyChat', data: {} });
       const chat = (await wire.take()).data.id;
       const requests = ['"getChats"', `"joinChat","data":{"chat":${chat}}`, `"joinChat","data":{"chat":${chat}}`,

@@ -1,15 +1,16 @@
+// @ts-check
 // Owns the REST API as the host application's backend uses it: every operation does what it says, and whoever is
 // connected is told of it at once.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo } from '../lib/by-event.mjs';
-import { ask, collect, connect, refusal } from '../lib/client.mjs';
-import { as, history, say, uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { isChat, isMessage, isUser } from '../lib/shapes.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { history, say, uniqueName, withInbox } from '../clients/fixtures.mjs';
+import { enterSocketIo } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
+import { isChat, isMessage, isUser } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 
@@ -27,7 +28,7 @@ const users = (...bases) => Promise.all(bases.map((base) => host.user(base)));
 async function online(t, user) {
   const socket = await connect(t, server.url);
   await ask(socket, 'create-user', { user: { externalUserId: user.externalUserId } });
-  return { ...as(socket, user), made: collect(socket, 'create-chat') };
+  return { ...withInbox(socket, user), made: collect(socket, 'create-chat') };
 }
 
 /** What a `Location` leads to. */
@@ -221,7 +222,7 @@ describe('events', () => {
   test('have a chat with each guest, opened once; both are told', async (t) => {
     const [owner, guest] = await users('owner', 'guest');
     const event = await host.event(owner);
-    const visitor = await enterBySocketIo(t, server, guest);
+    const visitor = await enterSocketIo(t, server, guest);
     const open = () => host.call('POST', `/events/${event.id}/chats`, { userId: guest.pk });
     const [first, second] = [await open(), await open()];
     assert.deepEqual([first.status, second.status], [201, 200]);
@@ -238,7 +239,7 @@ describe('events', () => {
     const [event, other] = [await host.event(owner), await host.event(owner)];
     const { chatId, pk } = await host.eventChat(event, guest);
     const decide = (granted) => host.ok(200, 'PUT', `/events/${event.id}/chats/${chatId}/access`, { granted });
-    const [one, two] = [await enterBySocketIo(t, server, owner), await enterBySocketIo(t, server, guest)];
+    const [one, two] = [await enterSocketIo(t, server, owner), await enterSocketIo(t, server, guest)];
     await host.refused(409, 'conflict', 'PUT', `/events/${event.id}/chats/${pk}/access`, { granted: true });
     await two.ask('request_access', { eventId: event.id, message: 'May I?' });
     const granted = await decide(true);

@@ -1,13 +1,14 @@
+// @ts-check
 // Owns the promise that a wrong request to the REST API gets a problem that says what is wrong and where, changes
 // nothing, and is nobody else's business.
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { before, describe, test } from 'node:test';
-import { enterBySocketIo } from '../lib/by-event.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { within } from '../lib/wait.mjs';
+import { enterSocketIo } from '../clients/marketplace.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { within } from '../harness/wait.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 const UNKNOWN = [NEVER_GIVEN_OUT, 4_000_000_000, '4000000000'];
@@ -35,9 +36,11 @@ before(async () => {
 
 const shown = (value) => `${JSON.stringify(value)}`.slice(0, 70);
 const photos = (count) => Array.from({ length: count }, (_, index) => `photo-${index}`);
-const without = (body, field) => Object.fromEntries(Object.entries(body).filter(([key]) => key !== field));
 
-/** By operation: method, path, a good body, and for each field what may not stand there: value, status, code. */
+/**
+ * By operation: method, path, a good body, and for each field what may not stand there: value, status, code.
+ * @returns {Record<string, [string, string, object, Record<string, any[][]>]>}
+ */
 const TABLE = () => {
   const bad = (status, code, ...values) => values.map((value) => [value, status, code]);
   const invalid = (...values) => bad(400, 'invalid', ...values);
@@ -108,7 +111,7 @@ async function everything() {
 }
 
 test('a field that is wrong, or missing where it is needed, is named, and nothing changes', async (t) => {
-  const visitor = await enterBySocketIo(t, server, boris);
+  const visitor = await enterSocketIo(t, server, boris);
   const before = await everything();
   for (const [what, [method, path, good, fields]] of Object.entries(TABLE())) {
     for (const [field, values] of Object.entries(fields)) {
@@ -216,6 +219,7 @@ describe('an address', () => {
   });
 
   test('takes the methods that it takes: others are 405, with those named', async () => {
+    /** @type {[string, string, string[]][]} */
     const cases = [
       ['DELETE', '/users', ['GET', 'POST']], ['PUT', `/users/${anna.id}`, ['GET', 'PATCH']],
       ['POST', `/chats/${chat.id}`, ['GET', 'PATCH', 'DELETE']], ['GET', `/chats/${chat.id}/members`, ['POST']],
@@ -231,6 +235,7 @@ describe('an address', () => {
   test('with a parameter that is wrong, given twice or unknown is invalid, and names it', async () => {
     const messages = `/chats/${chat.id}/messages`;
     const noTimes = ['yesterday', '', '2024-13-01', '2024-02-30', '1700000000', '2024-01-01T00:00:00'];
+    /** The path, and what the error names. @type {any[][]} */
     const wrong = [
       ...['/users', '/chats', '/events', messages].flatMap((path) => [
         ...['0', '-1', 'x', '', '1.5', '1e3', ' 1', '+1', '%31x'].map((limit) => [`${path}?limit=${limit}`, /limit/]),

@@ -1,17 +1,18 @@
+// @ts-check
 // Owns the description of the REST API: a validator that is not ours finds it valid, every operation in it can be
 // called, and every answer is what it says, those to wrong requests included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { enterBySocketIo } from '../lib/by-event.mjs';
-import { madeUp } from '../lib/made-up.mjs';
-import { Description, filled } from '../lib/openapi.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { chance } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { enterSocketIo } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { seededRandom } from '../harness/random.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { Description, filled } from './rest_document.openapi.mjs';
+import { generateValue } from './rest_document.schema-fuzzer.mjs';
 
 const SEED = Number(process.env.POLYCHAT_SEED ?? 20250301);
 const ROUNDS = 60;
@@ -41,7 +42,7 @@ async function things() {
 /** A chat about an event in which access was asked for; that can be done in the marketplace only. */
 async function application(event, guest) {
   const user = { ...guest, token: await token({ sub: guest.externalUserId }) };
-  const visitor = await enterBySocketIo(scope, server, user);
+  const visitor = await enterSocketIo(scope, server, user);
   const { chatId } = await visitor.ask('request_access', { eventId: event.id });
   visitor.close();
   return chatId;
@@ -115,7 +116,7 @@ test('the description and the page for people need no token', async () => {
   for (const path of ['/docs', '/docs/']) {
     const response = await fetch(`${server.url}${path}`);
     assert.equal(response.status, 200, path);
-    assert.match(response.headers.get('content-type'), /^text\/html/);
+    assert.match(response.headers.get('content-type') ?? '', /^text\/html/);
     const html = await response.text();
     assert.doesNotMatch(html, /(src|href)="(https?:)?\/\//, 'the page fetches something from elsewhere');
     for (const [, file] of html.matchAll(/(?:src|href)="\.?\/?([^":]+)"/g)) {
@@ -182,7 +183,7 @@ describe(`${ROUNDS} made-up requests`, () => {
     test(`to ${id} get answers that are described, and never a 5xx (seed ${SEED})`, async (t) => {
       const operation = described.operations().find((each) => each.id === id);
       const resolve = ($ref) => $ref.slice('#/'.length).split('/').reduce((part, key) => part[key], described.document);
-      const dice = chance(SEED);
+      const dice = seededRandom(SEED);
       const schema = described.bodyOf(operation);
       let set = await things();
       const statuses = new Set();
@@ -193,8 +194,8 @@ describe(`${ROUNDS} made-up requests`, () => {
         const queried = (operation.parameters ?? []).filter((each) => each.in === 'query' && dice.below(3) === 0);
         const request = {
           values: dice.below(4) > 0 ? values : strange,
-          query: Object.fromEntries(queried.map((each) => [each.name, madeUp(each.schema, resolve, dice)])),
-          body: schema && madeUp(schema, resolve, dice),
+          query: Object.fromEntries(queried.map((each) => [each.name, generateValue(each.schema, resolve, dice)])),
+          body: schema && generateValue(schema, resolve, dice),
         };
         const answer = await call(host, operation, request);
         assert.ok(answer.status < 500, `${answer.text} answers ${JSON.stringify(request).slice(0, 1000)}`);

@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the promise of the Idempotency-Key: a request that is sent again under its name makes nothing new, whoever was
 // faster, and another request cannot hide under the same name.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const scope = useScope();
 let server;
@@ -24,7 +25,10 @@ before(async () => {
 const named = (key) => ({ 'idempotency-key': key });
 const dates = { dateFromS: 1_957_817_098, dateToS: 2_514_131_321 };
 
-/** The path, a body, another body, and how many of them there are. */
+/**
+ * The path, a body, another body, and how many of them there are.
+ * @type {Record<string, () => [string, any, any, () => Promise<number>]>}
+ */
 const CREATIONS = {
   'a chat': () => [
     '/chats', { name: 'Lunch', users: [anna.pk, boris.pk] }, { name: 'Dinner', users: [anna.pk, boris.pk] },

@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the lists of the REST API: pages that hold everything once and in order, however long they are, cursors that
 // lead on from where a page ended, and the ranges of a chat's messages.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { upTo } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { tick } from '../lib/wait.mjs';
+import { upTo } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { tick } from '../harness/wait.mjs';
 
 const COUNT = 25;
 const LIMITS = [1, 7, 24, 25, 26, 1000];

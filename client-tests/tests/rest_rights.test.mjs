@@ -1,15 +1,16 @@
+// @ts-check
 // Owns who may use the REST API: the host application's backend and nobody else, and what the tokens are good for that
 // it has made.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { enterBySocketIo, enterByWebSocket } from '../lib/by-event.mjs';
-import { ask, connect } from '../lib/client.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend, isProblem } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer, tempDir } from '../lib/server.mjs';
-import { SECRET, keyPair, now, pemFile, signed, token, unsigned } from '../lib/tokens.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { enterSocketIo, enterWebSocket } from '../clients/marketplace.mjs';
+import { Backend, isProblem } from '../clients/rest.mjs';
+import { ask, connect } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer, tempDir } from '../harness/server.mjs';
+import { SECRET, keyPair, now, pemFile, signed, token, unsigned } from '../harness/tokens.mjs';
 
 const DAY_S = 86_400;
 
@@ -133,7 +134,7 @@ describe('a token that the API makes', () => {
     const socket = await connect(t, server.url, { auth: { token: jwt } });
     const { user } = await ask(socket, 'create-user', { user: {} });
     assert.deepEqual([user.id, user.name], [anna.id, 'Anna']);
-    for (const enter of [enterBySocketIo, enterByWebSocket]) await enter(t, server, { ...anna, token: jwt });
+    for (const enter of [enterSocketIo, enterWebSocket]) await enter(t, server, { ...anna, token: jwt });
     await new Backend(server, jwt).refused(403, 'forbidden', 'GET', '/users');
   });
 

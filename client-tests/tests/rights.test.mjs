@@ -1,18 +1,19 @@
+// @ts-check
 // Owns the table of who may do what: every operation of every dialect for a member, for somebody else, and for the
 // host application's backend, with tokens; and that without one nobody comes in. REST has its own, rest_rights.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { actor } from '../lib/by-action.mjs';
-import { entered, TRANSPORTS } from '../lib/by-event.mjs';
-import { typist } from '../lib/by-type.mjs';
-import { ask, connect, connectRefused } from '../lib/client.mjs';
-import { uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { refusedWith } from '../lib/wire.mjs';
+import { connectAction } from '../clients/action.mjs';
+import { uniqueName } from '../clients/fixtures.mjs';
+import { TRANSPORTS, entered } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connect, connectRefused } from '../clients/socketio.mjs';
+import { connectType } from '../clients/type-data.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const scope = useScope();
 let server;
@@ -39,7 +40,7 @@ async function scene() {
   const [member, stranger] = [await someone('member'), await someone('stranger')];
   const service = await someone('service', { role: 'service' });
   const closed = await host.chat(member);
-  const { wire } = await actor(scope, server, 'member', { token: member.token, acks: true });
+  const { wire } = await connectAction(scope, server, 'member', { token: member.token, acks: true });
   const { data: { pk } } = await wire.ask({ action: 'create', data: { name: uniqueName('room') } });
   await wire.ask({ action: 'join_room', pk });
   await wire.ask({ action: 'create_message', pk, message: 'in the room' });
@@ -138,7 +139,7 @@ describe('action', () => {
     ['delete', on('delete'), 'ok/forbidden', 'forbidden/not_found', 'ok/ok'],
     ['an action that is none', () => [{ action: 'no_such_action' }], 'invalid', 'invalid', 'invalid'],
   ], async (t, user, requests) => {
-    const { wire } = await actor(t, server, 'x', { token: user.token, acks: true });
+    const { wire } = await connectAction(t, server, 'x', { token: user.token, acks: true });
     const codes = [];
     for (const request of requests) codes.push(STATUS[(await wire.ask(request)).response_status]);
     await wire.close();
@@ -159,7 +160,7 @@ describe('type', () => {
     ['newMessage', on('newMessage', 'chat', { text: 'x' }), 'ok/ok', 'forbidden/not_found', 'forbidden/forbidden'],
     ['a type that is none', () => [['noSuchType', {}]], 'invalid', 'invalid', 'invalid'],
   ], async (t, user, requests) => {
-    const { wire } = await typist(t, server, 'x', { token: user.token });
+    const { wire } = await connectType(t, server, 'x', { token: user.token });
     const codes = [];
     for (const [type, data] of requests) codes.push((await wire.ask({ type, data })).code ?? 'ok');
     await wire.close();
@@ -188,6 +189,7 @@ describe('marketplace', () => {
     return { owner, guest, stranger, service, event, next, chatId, path };
   }
 
+  /** @type {[string, (market: any) => [string, object], ...string[]][]} */
   const ROWS = [
     // what, request, owner, guest, stranger, service: a service is its own sub here, and sees everything
     ['send_message', ({ chatId }) => ['send_message', { chatId, message: { text: 'x' } }],

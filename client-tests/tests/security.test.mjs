@@ -1,19 +1,20 @@
+// @ts-check
 // Owns the promises of SECURITY.md that can be tried from outside: tokens stay unsaid, what may not be seen is not
 // there, no text is taken for anything but a text, and HTTP has one meaning.
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
-import * as action from '../lib/by-action.mjs';
-import { bySocketIo } from '../lib/by-event.mjs';
-import * as type from '../lib/by-type.mjs';
-import { ask, connect, connectRefused, refusal } from '../lib/client.mjs';
-import { chatOf, history, person, say, uniqueName } from '../lib/people.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { SECRET, token, unsigned } from '../lib/tokens.mjs';
-import { within } from '../lib/wait.mjs';
-import { dial, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { chatOf, connectUser, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { connectSocketIo } from '../clients/marketplace.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
+import { dial, refusedWith } from '../clients/websocket.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token, unsigned } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
 
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/events/', '/ws'];
@@ -59,7 +60,7 @@ test('a token is neither logged nor echoed, whyever it is refused, however much 
   for (const [why, bad] of Object.entries(refused)) {
     for (const [how, carry] of Object.entries(CARRIERS)) {
       const answer = await carry(t, server, bad);
-      const said = answer instanceof Error ? JSON.stringify([answer.message, answer.data]) : String(answer);
+      const said = answer instanceof Error ? JSON.stringify([answer.message, 'data' in answer && answer.data]) : String(answer);
       assert.ok(!said.includes(bad), `${why}, by ${how}: ${said.slice(0, 300)}`);
     }
   }
@@ -69,7 +70,7 @@ test('a token is neither logged nor echoed, whyever it is refused, however much 
   const log = server.logs();
   assert.ok(log.includes('TRACE') && log.includes('refused'), 'the log says much');
   for (const each of [...Object.values(refused), good, SECRET]) {
-    for (const piece of [each, encodeURIComponent(each), each.split('.').at(-1)]) {
+    for (const piece of [each, encodeURIComponent(each), each.slice(each.lastIndexOf('.') + 1)]) {
       if (piece.length > 8) assert.ok(!log.includes(piece), `the log has ${piece.slice(0, 60)}`);
     }
   }
@@ -130,8 +131,8 @@ describe('an attacker without rights', () => {
 
   test('finds nothing likewise in action, type and marketplace', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
-    const [actor, typist] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
-    const market = await bySocketIo(t, server, raw);
+    const [actor, typist] = [await action.connectAction(t, server, 'a', raw), await type.connectType(t, server, 't', raw)];
+    const market = await connectSocketIo(t, server, raw);
     await market.next('initial_data');
     for (const query of QUERIES) {
       for (const name of ['join_room', 'retrieve', 'subscribe_instance', 'delete', 'create_message', 'leave_room']) {
@@ -155,8 +156,8 @@ describe('an attacker without rights', () => {
 
   test('cannot tell a chat that is hidden from one that never was, in any dialect', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
-    const [actor, typist] = [await action.actor(t, server, 'a', raw), await type.typist(t, server, 't', raw)];
-    const market = await bySocketIo(t, server, raw);
+    const [actor, typist] = [await action.connectAction(t, server, 'a', raw), await type.connectType(t, server, 't', raw)];
+    const market = await connectSocketIo(t, server, raw);
     await market.next('initial_data');
     const questions = {
       'list-messages': (id) => refusal(attacker.socket, 'list-messages', { chat: { id } }),
@@ -211,7 +212,7 @@ const STRANGE = [
 
 test('a text is a text: as a name and as a message it comes back as it went in', async (t) => {
   const server = await startServer(t);
-  const anna = await person(t, server, 'anna');
+  const anna = await connectUser(t, server, 'anna');
   for (const text of STRANGE) {
     const { user } = await ask(anna.socket, 'create-user', { user: { externalUserId: anna.user.externalUserId, name: text } });
     assert.equal(user.name, text);
@@ -226,18 +227,18 @@ test('a text is a text: as a name and as a message it comes back as it went in',
 
 test('keys with a meaning in JavaScript have none here, and are not handed on', async (t) => {
   const server = await startServer(t);
-  const [anna, boris] = [await person(t, server, 'anna'), await person(t, server, 'boris')];
+  const [anna, boris] = [await connectUser(t, server, 'anna'), await connectUser(t, server, 'boris')];
   const chat = await chatOf(anna, boris);
   const body = JSON.parse(`{"room":"${chat.id}","msg":"hi","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`);
   const said = JSON.stringify([await ask(anna.socket, 'new-message', body), await boris.inbox.until(1), boris.inbox]);
   assert.ok(!said.includes('polluted') && !said.includes('__proto__'), said);
-  const raw = await type.typist(t, server, uniqueName('raw'));
+  const raw = await type.connectType(t, server, uniqueName('raw'));
   raw.wire.sendText('{"type":"createEmptyChat","data":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}');
   assert.ok(!JSON.stringify(await raw.wire.take()).includes('polluted'));
 });
 
-/** What a connection says to these bytes until it is closed, or has said as much as `enough` asks for. */
-function said({ port }, text, enough = () => false) {
+/** The response to these bytes, until the connection is closed or `enough` of the response has come. */
+function responseTo({ port }, text, enough = (_response) => false) {
   let all = '';
   const ended = new Promise((resolve) => {
     const socket = connectTcp(port, '127.0.0.1', () => socket.write(text));
@@ -273,7 +274,7 @@ describe('HTTP', () => {
       'a header that goes on in the next line': post('X-One: a\r\n Content-Length: 4', SECOND),
     };
     for (const [name, request] of Object.entries(cases)) {
-      const answer = await said(server, request);
+      const answer = await responseTo(server, request);
       assert.deepEqual(answers(answer), ['HTTP/1.1 400'], `${name}: ${answer.slice(0, 500)}`);
     }
   });
@@ -281,7 +282,7 @@ describe('HTTP', () => {
   test('with headers beyond measure is 431', async () => {
     const many = Array.from({ length: 200 }, (_, index) => `X-${index}: y`).join('\r\n');
     for (const headers of [`X-Long: ${'y'.repeat(500_000)}`, many]) {
-      assert.deepEqual(answers(await said(server, `GET /livez HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`)), ['HTTP/1.1 431']);
+      assert.deepEqual(answers(await responseTo(server, `GET /livez HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`)), ['HTTP/1.1 431']);
     }
   });
 
@@ -292,7 +293,7 @@ describe('HTTP', () => {
       '/docs/%0d%0aX-Injected:%20yes', '/%0d%0aX-Injected:%20yes',
     ];
     for (const path of climbs) {
-      const answer = await said(server, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      const answer = await responseTo(server, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
       assert.deepEqual(answers(answer), ['HTTP/1.1 404'], path);
       assert.doesNotMatch(answer, /x-injected|root:|\[package\]/i, path);
     }
@@ -302,7 +303,7 @@ describe('HTTP', () => {
     const upgrade = 'GET /ws/chats/?token=a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
       + 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
       + 'Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n';
-    const answer = await said(server, upgrade, (all) => all.includes('\r\n\r\n'));
+    const answer = await responseTo(server, upgrade, (all) => all.includes('\r\n\r\n'));
     assert.deepEqual(answers(answer), ['HTTP/1.1 101']);
     assert.doesNotMatch(answer, /sec-websocket-extensions/i);
     const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };

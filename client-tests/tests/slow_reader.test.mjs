@@ -1,13 +1,14 @@
+// @ts-check
 // Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { TRANSPORT_LOST, connect, next } from '../lib/client.mjs';
+import { RawClient, RawPolling, eventBody } from '../clients/engineio.mjs';
 import {
-  alsoConnected, chatOf, fullHistory, history, numbers, people, say, sayMany, upTo,
-} from '../lib/people.mjs';
-import { RawClient, RawPolling, eventBody } from '../lib/raw.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
+  chatOf, connectAgain, connectUsers, fullHistory, history, say, sayMany, seqsOf, upTo,
+} from '../clients/fixtures.mjs';
+import { TRANSPORT_LOST, connect, nextEvent } from '../clients/socketio.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const MOST_MEMORY = 64 * 1024 * 1024;
 const PATIENCE_MS = 60_000;
@@ -15,12 +16,12 @@ const PATIENCE_MS = 60_000;
 const kilobyte = (index) => `${index} `.padEnd(1000, 'x');
 
 /** The numbers of the messages in some packets. */
-const heardIn = (packets) => numbers(packets.map((packet) => eventBody(packet, 'new-message')).filter(Boolean));
+const heardIn = (packets) => seqsOf(packets.map((packet) => eventBody(packet, 'new-message')).filter(Boolean));
 
 test('a slow reader is cut off and the others lose nothing', async (t) => {
   const count = 20_000;
   const server = await startServer(t);
-  const [alice, bob, sleeper] = await people(t, server, 'alice', 'bob', 'sleeper');
+  const [alice, bob, sleeper] = await connectUsers(t, server, 'alice', 'bob', 'sleeper');
   const chat = await chatOf(alice, bob, sleeper);
   const withSleeper = server.openSockets();
   sleeper.socket.close();
@@ -33,7 +34,7 @@ test('a slow reader is cut off and the others lose nothing', async (t) => {
   const said = await sayMany(alice, chat, count, kilobyte);
   await bob.inbox.until(count, PATIENCE_MS);
 
-  assert.deepEqual(numbers(bob.inbox), upTo(count));
+  assert.deepEqual(seqsOf(bob.inbox), upTo(count));
   assert.deepEqual([...bob.inbox], said);
   await eventually(() => server.openSockets() <= others, 'the server lets go of the stalled connection');
   const growth = server.memory().peak - before;
@@ -50,14 +51,14 @@ test('a slow reader is cut off and the others lose nothing', async (t) => {
 
 test('an official client that was cut off comes back by itself and can ask for what it missed', async (t) => {
   const server = await startServer(t, ['--max-outbox-bytes', '262144']);
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const socket = await connect(t, server.url, {
     auth: { token: bob.user.externalUserId }, reconnection: true, reconnectionDelay: 100,
   });
   const transport = socket.io.engine.transport.ws;
-  const lost = next(socket, 'disconnect', PATIENCE_MS);
-  const back = lost.then(() => next(socket, 'connect', PATIENCE_MS));
+  const lost = nextEvent(socket, 'disconnect', PATIENCE_MS);
+  const back = lost.then(() => nextEvent(socket, 'connect', PATIENCE_MS));
 
   transport.pause();
   const sockets = server.openSockets();
@@ -69,8 +70,8 @@ test('an official client that was cut off comes back by itself and can ask for w
 
   const again = { socket };
   assert.deepEqual(await history(again, chat, { after_seq: 11_990 }), said.slice(11_990));
-  assert.deepEqual(numbers(await fullHistory(again, chat)), upTo(12_000));
-  const heard = next(socket, 'new-message');
+  assert.deepEqual(seqsOf(await fullHistory(again, chat)), upTo(12_000));
+  const heard = nextEvent(socket, 'new-message');
   const greeting = await say(alice, chat, 'welcome back');
   assert.deepEqual(await heard, greeting);
 });
@@ -78,13 +79,13 @@ test('an official client that was cut off comes back by itself and can ask for w
 test('a client that stops polling never finds a gap: its session ends instead', async (t) => {
   const count = 3000;
   const server = await startServer(t, ['--max-outbox-bytes', '262144']);
-  const [alice, bob, sleeper] = await people(t, server, 'alice', 'bob', 'sleeper');
+  const [alice, bob, sleeper] = await connectUsers(t, server, 'alice', 'bob', 'sleeper');
   const chat = await chatOf(alice, bob, sleeper);
   const stalled = await (await new RawPolling(server.url).open()).becomes(sleeper);
 
   await sayMany(alice, chat, count, kilobyte, 50);
   await bob.inbox.until(count, PATIENCE_MS);
-  assert.deepEqual(numbers(bob.inbox), upTo(count));
+  assert.deepEqual(seqsOf(bob.inbox), upTo(count));
 
   const received = [];
   let ended = false;
@@ -98,13 +99,13 @@ test('a client that stops polling never finds a gap: its session ends instead', 
   assert.ok(heard.length < count, 'everything was kept for it');
   assert.deepEqual(heard, upTo(heard.length));
 
-  const back = await alsoConnected(t, server, sleeper, { transports: ['polling'] });
-  assert.deepEqual(numbers(await fullHistory(back, chat)), upTo(count));
+  const back = await connectAgain(t, server, sleeper, { transports: ['polling'] });
+  assert.deepEqual(seqsOf(await fullHistory(back, chat)), upTo(count));
 });
 
 test('a reader that is merely busy for a while hears everything', async (t) => {
   const server = await startServer(t);
-  const [alice, sleeper] = await people(t, server, 'alice', 'sleeper');
+  const [alice, sleeper] = await connectUsers(t, server, 'alice', 'sleeper');
   const chat = await chatOf(alice, sleeper);
   const busy = await new RawClient(t, server.url).becomes(sleeper);
   busy.pause();
@@ -128,7 +129,7 @@ describe('slow readers cost the server little memory, however many there are', (
     test(what, async (t) => {
       const count = 2000;
       const server = await startServer(t);
-      const [alice, sleeper] = await people(t, server, 'alice', 'sleeper');
+      const [alice, sleeper] = await connectUsers(t, server, 'alice', 'sleeper');
       const chat = await chatOf(alice, sleeper);
       sleeper.socket.close();
       for (let stalled = 0; stalled < 16; stalled++) await stall(t, server, sleeper);
@@ -143,7 +144,7 @@ describe('slow readers cost the server little memory, however many there are', (
 test('who does read is not cut off, however much is said at once', async (t) => {
   // The server writes far more in one batch than may wait for one connection.
   const server = await startServer(t, ['--max-outbox-messages', '100']);
-  const talkers = await people(t, server, 'alice', 'bob', 'carol', 'dave');
+  const talkers = await connectUsers(t, server, 'alice', 'bob', 'carol', 'dave');
   const lost = [];
   for (const { socket } of talkers) socket.on('disconnect', (reason) => lost.push(reason));
   const chat = await chatOf(...talkers);
@@ -151,7 +152,7 @@ test('who does read is not cut off, however much is said at once', async (t) => 
   const said = await Promise.all(talkers.map((talker) => sayMany(talker, chat, 250, textOf, 250)));
   for (const { inbox } of talkers) {
     await inbox.until(1000, PATIENCE_MS);
-    assert.deepEqual(numbers(inbox), upTo(1000));
+    assert.deepEqual(seqsOf(inbox), upTo(1000));
   }
   assert.equal(said.flat().length, 1000);
   assert.deepEqual(lost, []);
@@ -160,12 +161,12 @@ test('who does read is not cut off, however much is said at once', async (t) => 
 test('readers that come and go while others talk cost nobody a message', async (t) => {
   const count = 2000;
   const server = await startServer(t);
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   let talking = true;
   const passersBy = (async () => {
     for (let visits = 0; talking && visits < 1000; visits++) {
-      const visitor = await alsoConnected(t, server, bob);
+      const visitor = await connectAgain(t, server, bob);
       visitor.socket.close();
     }
   })();
@@ -173,5 +174,5 @@ test('readers that come and go while others talk cost nobody a message', async (
   talking = false;
   await passersBy;
   await bob.inbox.until(count, PATIENCE_MS);
-  assert.deepEqual(numbers(bob.inbox), upTo(count));
+  assert.deepEqual(seqsOf(bob.inbox), upTo(count));
 });

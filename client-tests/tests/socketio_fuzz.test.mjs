@@ -1,14 +1,15 @@
+// @ts-check
 // Owns the promise that a client which breaks Engine.IO's or Socket.IO's own framing hurts nobody but itself: the
 // process stays up, others notice nothing, and what it cost comes back.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
-import { chatOf, heard, numbers, people, person, say, settle, upTo } from '../lib/people.mjs';
-import { RawPolling } from '../lib/raw.mjs';
-import { chance } from '../lib/random.mjs';
-import { Backend } from '../lib/rest.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually, within } from '../lib/wait.mjs';
+import { RawPolling } from '../clients/engineio.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, heard, say, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { Backend } from '../clients/rest.mjs';
+import { seededRandom } from '../harness/random.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const SEED = Number(process.env.POLYCHAT_FUZZ_SEED ?? 20261122);
 const CONNECTIONS = 150;
@@ -79,9 +80,9 @@ async function pollingVandal({ url }, random) {
 
 test(`whatever packets come, others go on and nothing is left of it (seed ${SEED})`, async (t) => {
   const server = await startServer(t);
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
-  const random = chance(SEED);
+  const random = seededRandom(SEED);
   const rampage = async () => {
     for (let count = 0; count < CONNECTIONS; count++) {
       await (count % 5 === 4 ? pollingVandal : vandal)(server, random);
@@ -92,12 +93,12 @@ test(`whatever packets come, others go on and nothing is left of it (seed ${SEED
   await rampage();
   const { now: settledAt } = server.memory();
   await rampage();
-  await settle(alice, bob);
+  await flushInboxes(alice, bob);
   const said = heard(bob, chat);
-  assert.deepEqual(numbers(said), upTo(2 * CONNECTIONS / 10));
+  assert.deepEqual(seqsOf(said), upTo(2 * CONNECTIONS / 10));
   assert.deepEqual(heard(alice, chat), said);
   assert.ok(alice.socket.connected && bob.socket.connected);
-  await person(t, server, 'newcomer');
+  await connectUser(t, server, 'newcomer');
   await eventually(() => server.openSockets() <= sockets + KEPT_ALIVE, `no more than ${sockets} sockets are open`);
   // The second rampage found all that it needed where the first one had been.
   assert.ok(server.memory().now < settledAt + 32 * MIB, `${settledAt} grew to ${server.memory().now}`);

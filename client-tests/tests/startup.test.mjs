@@ -1,3 +1,4 @@
+// @ts-check
 // Owns the promise to whoever starts the server: options are explained, obeyed, and refused in one clear sentence.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -5,8 +6,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { freePort, runToEnd, startServer, storeFile, tempDir } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const OPTIONS = [
   '--listen', '--store', '--auth', '--jwt-secret', '--jwt-keys', '--insecure-open-auth', '--allowed-origins',
@@ -56,6 +57,7 @@ describe('the banner', () => {
 });
 
 describe('one clear sentence refuses', () => {
+  /** The arguments, and what the sentence names. @type {Record<string, [string[], RegExp]>} */
   const WRONG = {
     'an unknown option': [['--colour', 'blue'], /--colour/],
     'an unknown command': [['dance'], /dance/],

@@ -1,17 +1,18 @@
+// @ts-check
 // Owns the promise about a store that stops answering: sends wait or are refused, nothing is half done, and the
 // server says how it is and ends in good order all the same.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { ask, connectRefused, refusal } from '../lib/client.mjs';
-import { probe } from '../lib/http.mjs';
 import {
-  alsoConnected, chatOf, heard, history, numbers, people, say, sayMany, settle, upTo,
-} from '../lib/people.mjs';
-import { startServer, storeFile } from '../lib/server.mjs';
-import { slowDisk } from '../lib/slow-disk.mjs';
-import { lockStore, transactions } from '../lib/store-lock.mjs';
-import { eventually } from '../lib/wait.mjs';
+  chatOf, connectAgain, connectUsers, flushInboxes, heard, history, say, sayMany, seqsOf, upTo,
+} from '../clients/fixtures.mjs';
+import { ask, connectRefused, refusal } from '../clients/socketio.mjs';
+import { probe } from '../harness/http.mjs';
+import { slowDisk } from '../harness/preload.mjs';
+import { startServer, storeFile } from '../harness/server.mjs';
+import { lockStore, transactions } from '../harness/store-lock.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 /** How long the server asks the store before it says that it is not ready. */
 const READY_MS = 2000;
@@ -26,7 +27,7 @@ const BUSY_MS = 5000;
 async function house(t, ...args) {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store, ...args]);
-  const [alice, bob] = await people(t, server, 'alice', 'bob');
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   return { path, server, alice, bob, chat, first: await say(alice, chat, 'first') };
 }
@@ -82,8 +83,8 @@ describe('while somebody else has locked the store', () => {
 
     await lock.release();
     const said = [first, await say(alice, chat, 'second', { client_id: 'once' }), await say(bob, chat, 'third')];
-    assert.deepEqual(numbers(said), upTo(3));
-    await settle(alice, bob);
+    assert.deepEqual(seqsOf(said), upTo(3));
+    await flushInboxes(alice, bob);
     for (const member of [alice, bob]) assert.deepEqual(heard(member, chat), said);
     assert.deepEqual(await history(bob, chat), said);
   });
@@ -100,7 +101,7 @@ describe('while somebody else has locked the store', () => {
   test('what was refused as unavailable is not done later', async (t) => {
     const { path, store } = await storeFile(t);
     const server = await startServer(t, ['--store', store]);
-    const everyone = await people(t, server, 'alice', 'bob', 'carol');
+    const everyone = await connectUsers(t, server, 'alice', 'bob', 'carol');
     const lock = await lockStore(t, path);
     const answers = await Promise.all(everyone.map(({ socket, id }) => (
       socket.timeout(PATIENCE_MS).emitWithAck('create-chat', { chat: { name: 'Tea' }, users: [id] })
@@ -123,7 +124,7 @@ test('a flood that cannot be stored for a while is held back, and stored in its 
   assert.ok(!await isReady(server)); // answered after two seconds, in which a server that reads on has read all
   await lock.release();
   const said = await sending;
-  assert.deepEqual(numbers(said), upTo(count + 1).slice(1));
+  assert.deepEqual(seqsOf(said), upTo(count + 1).slice(1));
   assert.deepEqual(said.map(({ msg }) => msg), said.map((_, index) => `${index}`));
 });
 
@@ -132,7 +133,7 @@ describe('while the disk has not confirmed what is written', () => {
     const disk = await slowDisk(t);
     const { path, store } = await storeFile(t);
     const server = await startServer(t, ['--store', store], { env: disk.env });
-    const [alice, bob] = await people(t, server, 'alice', 'bob');
+    const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const first = await say(alice, chat, 'first');
 
@@ -151,12 +152,12 @@ describe('while the disk has not confirmed what is written', () => {
 test('200 messages that wait for the store together share a few transactions', async (t) => {
   const { path, store } = await storeFile(t);
   const before = await startServer(t, ['--store', store]);
-  const users = await people(t, before, ...upTo(50).map((index) => `sender-${index}`));
+  const users = await connectUsers(t, before, ...upTo(50).map((index) => `sender-${index}`));
   const chat = await chatOf(...users);
   await before.stop(); // so that the log of transactions begins anew, and has room for all that follows
 
   const server = await startServer(t, ['--store', store]);
-  const senders = await Promise.all(users.map((user) => alsoConnected(t, server, user)));
+  const senders = await Promise.all(users.map((user) => connectAgain(t, server, user)));
   const start = transactions(path);
   for (let turn = 0; turn < 40; turn++) await say(senders[0], chat, `alone ${turn}`);
   const alone = transactions(path);
@@ -172,7 +173,7 @@ test('200 messages that wait for the store together share a few transactions', a
   const said = await sending;
   const together = transactions(path);
 
-  assert.deepEqual(numbers(said).toSorted((a, b) => a - b), upTo(240).slice(40));
+  assert.deepEqual(seqsOf(said).toSorted((a, b) => a - b), upTo(240).slice(40));
   assert.equal(together.age, start.age, 'the log of transactions began anew: more was written than it has room for');
   const shared = together.count - alone.count;
   assert.ok(shared <= 200 / 10, `${shared} transactions for 200 messages`);

@@ -1,17 +1,18 @@
+// @ts-check
 // Owns the promise that an event-name client that comes back gets what it missed, each message once and in order: by
 // `auth.since` when it connects, or by asking with `sync`.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { NO_CHAT_NAMES, badSyncs } from '../lib/bad-syncs.mjs';
-import { ask, askPlain, collect, connect, connectRefused, exception, refusal } from '../lib/client.mjs';
-import { flow, following } from '../lib/flow.mjs';
 import {
-  alsoConnected, chatOf, history, numbers, people, person, say, sayMany, settle, uniqueName, upTo,
-} from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { hasOnly, isMessage } from '../lib/shapes.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, history, say, sayMany, seqsAfter, seqsOf,
+  startTraffic, uniqueName, upTo,
+} from '../clients/fixtures.mjs';
+import { ask, askByEvent, collect, connect, connectRefused, exception, refusal } from '../clients/socketio.mjs';
+import { NO_CHAT_NAMES, badSyncRequests } from '../data/bad-requests.mjs';
+import { hasOnly, isMessage } from '../data/shapes.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 const VISITS = 12;
@@ -21,15 +22,16 @@ const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
 /** A connection of somebody known, which keeps what it hears from the first moment on. */
-async function visit(t, { user }, { since, ...options } = {}) {
-  const heard = {};
+async function visit(t, { user }, /** @type {{ since?: object | null, transports?: string[] }} */ { since, ...options } = {}) {
+  let inbox;
+  let told;
   const opened = (socket) => {
-    heard.inbox = collect(socket, 'new-message');
-    heard.told = collect(socket, 'sync');
+    inbox = collect(socket, 'new-message');
+    told = collect(socket, 'sync');
   };
   const auth = { token: user.externalUserId, since };
   const socket = await connect(t, server.url, { auth, opened, ...options });
-  return { socket, ...heard };
+  return { socket, inbox, told };
 }
 
 /** What is missing of one chat. */
@@ -43,7 +45,7 @@ async function pages(who, chat, after) {
   const found = [];
   for (let asked = 1; asked < 100; asked++) {
     const page = await sync(who, chat, found.at(-1) ?? after);
-    found.push(...numbers(page.messages));
+    found.push(...seqsOf(page.messages));
     if (!page.has_more) return { found, asked, head: page.head };
   }
   throw new Error('there is no end to it');
@@ -54,15 +56,15 @@ const TRANSPORTS = { websocket: ['websocket'], polling: ['polling'], upgrade: ['
 describe('who comes back into the middle of a conversation', () => {
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
     test(`with auth.since hears one row without gap or double (${name})`, async (t) => {
-      const [anna, boris] = await people(t, server, 'anna', 'boris');
+      const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
       const chat = await chatOf(anna, boris);
-      const talk = flow(anna, chat);
+      const talk = startTraffic(anna, chat);
       const row = [];
       for (let visits = 0; visits < VISITS; visits++) {
         const back = await visit(t, boris, { transports, since: { [chat.id]: row.length } });
         await back.inbox.until(10 * (visits % 4) + 1);
         back.socket.close();
-        row.push(...numbers(back.inbox));
+        row.push(...seqsOf(back.inbox));
         assert.deepEqual(row, upTo(row.length));
         assert.equal(back.told.length, 0);
       }
@@ -71,9 +73,9 @@ describe('who comes back into the middle of a conversation', () => {
     });
 
     test(`and asks by sync is told exactly what did not come by itself (${name})`, async (t) => {
-      const [anna, boris] = await people(t, server, 'anna', 'boris');
+      const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
       const chat = await chatOf(anna, boris);
-      const talk = flow(anna, chat);
+      const talk = startTraffic(anna, chat);
       let known = 0;
       for (let visits = 0; visits < VISITS; visits++) {
         const back = await visit(t, boris, { transports });
@@ -82,8 +84,8 @@ describe('who comes back into the middle of a conversation', () => {
         assert.equal(found.at(-1) ?? known, head);
         await back.inbox.until(visits * 3 + 1);
         back.socket.close();
-        const row = [...found, ...numbers(back.inbox)];
-        assert.deepEqual(row, following(known, row.length));
+        const row = [...found, ...seqsOf(back.inbox)];
+        assert.deepEqual(row, seqsAfter(known, row.length));
         known += row.length;
       }
       assert.ok(known <= await talk.stop());
@@ -93,7 +95,7 @@ describe('who comes back into the middle of a conversation', () => {
 
 describe('a sync', () => {
   test('answers with messages as list-messages has them, oldest first', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     for (const text of ['one', 'two', 'three']) await say(anna, chat, text, { client_id: text });
     const back = await visit(t, boris);
@@ -103,29 +105,29 @@ describe('a sync', () => {
   });
 
   test('answers without acknowledgement as an event of the same name', async (t) => {
-    const [anna] = await people(t, server, 'anna');
+    const [anna] = await connectUsers(t, server, 'anna');
     const chat = await chatOf(anna);
     await say(anna, chat, 'hello');
     const body = { chats: { [chat.id]: 0 } };
-    assert.deepEqual(await askPlain(anna.socket, 'sync', body), await ask(anna.socket, 'sync', body));
+    assert.deepEqual(await askByEvent(anna.socket, 'sync', body), await ask(anna.socket, 'sync', body));
   });
 
   test('goes up to where messages come by themselves, and then to the end', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     for (let count = 0; count < 5; count++) await say(anna, chat, 'before');
     const back = await visit(t, boris);
     for (let count = 0; count < 3; count++) await say(anna, chat, 'after');
     await back.inbox.until(3);
     const first = await sync(back, chat, 2);
-    assert.deepEqual([numbers(first.messages), first.head, first.has_more], [[3, 4, 5], 5, false]);
-    assert.deepEqual(numbers(back.inbox), [6, 7, 8]);
+    assert.deepEqual([seqsOf(first.messages), first.head, first.has_more], [[3, 4, 5], 5, false]);
+    assert.deepEqual(seqsOf(back.inbox), [6, 7, 8]);
     const second = await sync(back, chat, 2);
-    assert.deepEqual([numbers(second.messages), second.head], [[3, 4, 5, 6, 7, 8], 8]);
+    assert.deepEqual([seqsOf(second.messages), second.head], [[3, 4, 5, 6, 7, 8], 8]);
   });
 
   test('of one who knows more than was missed holds nothing', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     await say(anna, chat, 'before');
     const back = await visit(t, boris);
@@ -135,25 +137,25 @@ describe('a sync', () => {
   });
 
   test('in a chat that was made meanwhile holds its history', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     await say(anna, chat, 'one');
     await say(anna, chat, 'two');
     await boris.inbox.until(2);
-    assert.deepEqual(numbers((await sync(boris, chat, 0)).messages), [1, 2]);
-    assert.deepEqual(numbers((await sync(boris, chat, 1)).messages), [2]);
+    assert.deepEqual(seqsOf((await sync(boris, chat, 0)).messages), [1, 2]);
+    assert.deepEqual(seqsOf((await sync(boris, chat, 1)).messages), [2]);
   });
 
   test('takes a number as a text, and an empty list of chats', async (t) => {
-    const [anna] = await people(t, server, 'anna');
+    const [anna] = await connectUsers(t, server, 'anna');
     const chat = await chatOf(anna);
     await say(anna, chat, 'one');
-    assert.deepEqual(numbers((await sync(anna, chat, '0')).messages), [1]);
+    assert.deepEqual(seqsOf((await sync(anna, chat, '0')).messages), [1]);
     assert.deepEqual(await ask(anna.socket, 'sync', { chats: {} }), { chats: {} });
   });
 
   test('is not spoiled by a chat that is not there', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const foreign = await chatOf(boris);
     const chat = await chatOf(anna);
     await say(anna, chat, 'one');
@@ -161,7 +163,7 @@ describe('a sync', () => {
     const { chats } = await ask(anna.socket, 'sync', {
       chats: { ...Object.fromEntries(names.map((name) => [name, 0])), [chat.id]: 0 },
     });
-    assert.deepEqual(numbers(chats[chat.id].messages), [1]);
+    assert.deepEqual(seqsOf(chats[chat.id].messages), [1]);
     assert.deepEqual(Object.keys(chats).sort(), [...names, chat.id].sort());
     for (const name of names) {
       const { error } = hasOnly(chats[name], 'error');
@@ -171,7 +173,7 @@ describe('a sync', () => {
   });
 
   test('asks about 1,000 chats at most', async (t) => {
-    const [anna] = await people(t, server, 'anna');
+    const [anna] = await connectUsers(t, server, 'anna');
     const of = (count) => ({ chats: Object.fromEntries(Array.from({ length: count }, (_, index) => [index + 1, 0])) });
     assert.equal(Object.keys((await ask(anna.socket, 'sync', of(1000))).chats).length, 1000);
     const names = Array.from({ length: 1001 }, (_, index) => NEVER_GIVEN_OUT.slice(0, -4) + String(index).padStart(4, '0'));
@@ -182,9 +184,9 @@ describe('a sync', () => {
   });
 
   test('that is malformed is refused in each of its forms', async (t) => {
-    const [anna] = await people(t, server, 'anna');
+    const [anna] = await connectUsers(t, server, 'anna');
     const chats = await Promise.all([1, 2, 3, 4].map(() => chatOf(anna)));
-    const bad = badSyncs(chats.map(({ id }) => id));
+    const bad = badSyncRequests(chats.map(({ id }) => id));
     assert.ok(bad.length > 300);
     await Promise.all(bad.map(async ({ chats: asked, names }) => {
       const { code, message } = await refusal(anna.socket, 'sync', { chats: asked });
@@ -201,51 +203,51 @@ describe('a sync', () => {
 
 describe('auth.since', () => {
   test('replays what fits and says of which chat there is more', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const [long, short] = [await chatOf(anna, boris), await chatOf(anna, boris)];
     await sayMany(anna, long, 5000, () => 'hello');
     await sayMany(anna, short, 3, () => 'hello');
     const back = await visit(t, boris, { since: { [long.id]: 0, [short.id]: 3 } });
     await back.told.until(1);
     assert.deepEqual(back.told[0], { chats: { [long.id]: { messages: [], head: 5000, has_more: true } } });
-    assert.deepEqual(numbers(back.inbox), upTo(1000));
+    assert.deepEqual(seqsOf(back.inbox), upTo(1000));
     await say(anna, long, 'live');
     const { found, asked } = await pages(back, long, 1000);
     assert.equal(asked, 4);
     await back.inbox.until(1001);
-    assert.deepEqual([...numbers(back.inbox.slice(0, 1000)), ...found, ...numbers(back.inbox.slice(1000))], upTo(5001));
+    assert.deepEqual([...seqsOf(back.inbox.slice(0, 1000)), ...found, ...seqsOf(back.inbox.slice(1000))], upTo(5001));
     assert.equal(back.told.length, 1);
   });
 
   test('says of a chat that was left that it is not there', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const [chat, foreign] = [await chatOf(anna, boris), await chatOf(anna)];
     await say(anna, chat, 'hello');
     const back = await visit(t, boris, { since: { [foreign.id]: 0, nowhere: 3, [chat.id]: 0 } });
     await back.told.until(1);
     assert.deepEqual(Object.keys(back.told[0].chats).sort(), [foreign.id, 'nowhere'].sort());
     for (const { error } of Object.values(back.told[0].chats)) assert.equal(error.code, 'not_found');
-    assert.deepEqual(numbers(back.inbox), [1]);
+    assert.deepEqual(seqsOf(back.inbox), [1]);
   });
 
   test('counts as having caught up', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     for (const text of ['one', 'two']) await say(anna, chat, text);
     const back = await visit(t, boris, { since: { [chat.id]: 1 } });
     await say(anna, chat, 'three');
     await back.inbox.until(2);
-    assert.deepEqual(numbers(back.inbox), [2, 3]);
-    assert.deepEqual(numbers((await sync(back, chat, 0)).messages), [1, 2, 3]);
+    assert.deepEqual(seqsOf(back.inbox), [2, 3]);
+    assert.deepEqual(seqsOf((await sync(back, chat, 0)).messages), [1, 2, 3]);
   });
 
   test('that is empty or null changes nothing', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     await say(anna, chat, 'one');
     for (const since of [undefined, null, {}]) {
       const back = await visit(t, boris, { since });
-      assert.deepEqual(numbers((await sync(back, chat, 0)).messages), [1]);
+      assert.deepEqual(seqsOf((await sync(back, chat, 0)).messages), [1]);
       assert.equal(back.inbox.length + back.told.length, 0);
       back.socket.close();
     }
@@ -253,7 +255,7 @@ describe('auth.since', () => {
   });
 
   test('that is malformed, too long or nobody\'s refuses the connection', async (t) => {
-    const [anna] = await people(t, server, 'anna');
+    const [anna] = await connectUsers(t, server, 'anna');
     const chat = await chatOf(anna);
     const auth = { token: anna.user.externalUserId };
     const bad = ['', 'x', 7, true, [], [1], { [chat.id]: -1 }, { [chat.id]: 'x' }, { [chat.id]: null }, { x: 1.5 }];
@@ -291,11 +293,11 @@ describe('the rights of a sync', () => {
     const [anna, boris] = [await holder(t, {}), await holder(t, {})];
     const chat = await chatOf(anna);
     await say(anna, chat, 'psst');
-    assert.deepEqual(numbers((await sync(anna, chat, 0)).messages), [1]);
+    assert.deepEqual(seqsOf((await sync(anna, chat, 0)).messages), [1]);
     assert.deepEqual((await sync(boris, chat, 0)).error, { code: 'not_found', message: `no such chat ${chat.id}` });
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
     assert.equal((await refusal(boris.socket, 'sync', named)).code, 'forbidden');
-    assert.deepEqual(numbers((await ask(anna.socket, 'sync', named)).chats[chat.id].messages), [1]);
+    assert.deepEqual(seqsOf((await ask(anna.socket, 'sync', named)).chats[chat.id].messages), [1]);
     const { message } = await connectRefused(t, strict.url, { auth: { since: { [chat.id]: 0 } } });
     assert.equal(message, 'unauthenticated');
   });
@@ -304,9 +306,9 @@ describe('the rights of a sync', () => {
     const [anna, backend] = [await holder(t, {}), await holder(t, { role: 'service' })];
     const chat = await chatOf(anna);
     await say(anna, chat, 'one');
-    assert.deepEqual(numbers((await sync(backend, chat, 0)).messages), [1]);
+    assert.deepEqual(seqsOf((await sync(backend, chat, 0)).messages), [1]);
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
-    assert.deepEqual(numbers((await ask(backend.socket, 'sync', named)).chats[chat.id].messages), [1]);
+    assert.deepEqual(seqsOf((await ask(backend.socket, 'sync', named)).chats[chat.id].messages), [1]);
   });
 
   test('are those of the token with auth.since, too', async (t) => {
@@ -323,19 +325,19 @@ describe('the rights of a sync', () => {
   });
 
   test('in open mode are those of the user named, or of whom the connection acts as', async (t) => {
-    const [anna, boris] = await people(t, server, 'anna', 'boris');
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna);
     await say(anna, chat, 'one');
     assert.equal((await sync(boris, chat, 0)).error.code, 'not_found');
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
-    assert.deepEqual(numbers((await ask(boris.socket, 'sync', named)).chats[chat.id].messages), [1]);
+    assert.deepEqual(seqsOf((await ask(boris.socket, 'sync', named)).chats[chat.id].messages), [1]);
     const trusted = await connect(t, server.url);
-    assert.deepEqual(numbers((await sync({ socket: trusted }, chat, 0)).messages), [1]);
+    assert.deepEqual(seqsOf((await sync({ socket: trusted }, chat, 0)).messages), [1]);
   });
 });
 
 test('who becomes another user has that one\'s past to catch up on', async (t) => {
-  const [anna, boris, carla] = await people(t, server, 'anna', 'boris', 'carla');
+  const [anna, boris, carla] = await connectUsers(t, server, 'anna', 'boris', 'carla');
   const [first, second] = [await chatOf(anna, boris), await chatOf(anna, carla)];
   for (const chat of [first, second]) for (const text of ['one', 'two']) await say(anna, chat, text);
   const back = await visit(t, boris, { since: { [first.id]: 0 } });
@@ -351,13 +353,13 @@ test('who becomes another user has that one\'s past to catch up on', async (t) =
 });
 
 test('a second connection of the same user catches up by itself', async (t) => {
-  const [anna, boris] = await people(t, server, 'anna', 'boris');
+  const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
   await say(anna, chat, 'one');
-  const other = await alsoConnected(t, server, boris);
+  const other = await connectAgain(t, server, boris);
   await say(anna, chat, 'two');
-  await settle(anna, boris, other);
-  assert.deepEqual(numbers((await sync(other, chat, 0)).messages), [1]);
-  assert.deepEqual(numbers((await sync(boris, chat, 0)).messages), [1, 2]);
-  assert.equal((await person(t, server, 'dora')).inbox.length, 0);
+  await flushInboxes(anna, boris, other);
+  assert.deepEqual(seqsOf((await sync(other, chat, 0)).messages), [1]);
+  assert.deepEqual(seqsOf((await sync(boris, chat, 0)).messages), [1, 2]);
+  assert.equal((await connectUser(t, server, 'dora')).inbox.length, 0);
 });

@@ -1,17 +1,17 @@
+// @ts-check
 // Owns the promise that a client of the action or the type dialect that comes back gets what it missed by `sync`: with
 // what comes by itself each message once, whatever frame decides what is spoken.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { NO_CHAT_NAMES, badSyncs } from '../lib/bad-syncs.mjs';
-import * as action from '../lib/by-action.mjs';
-import * as type from '../lib/by-type.mjs';
-import { following } from '../lib/flow.mjs';
-import { numbers, uniqueName, upTo } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { unpair } from '../lib/ids.mjs';
-import { SECRET, token } from '../lib/tokens.mjs';
-import { PATH, refusedWith } from '../lib/wire.mjs';
+import * as action from '../clients/action.mjs';
+import { seqsAfter, seqsOf, uniqueName, upTo } from '../clients/fixtures.mjs';
+import * as type from '../clients/type-data.mjs';
+import { PATH, refusedWith } from '../clients/websocket.mjs';
+import { NO_CHAT_NAMES, badSyncRequests } from '../data/bad-requests.mjs';
+import { unpair } from '../data/normalize.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 
 const VISITS = 12;
 
@@ -22,7 +22,7 @@ before(async () => { server = await startServer(scope); });
 /** What both dialects can do, each in its own way. */
 const DIALECTS = {
   action: {
-    connect: (t, options) => action.actor(t, server, 'actor', { acks: true, ...options }),
+    connect: (t, options) => action.connectAction(t, server, 'actor', { acks: true, ...options }),
     /** Messages come only to one who has subscribed. */
     listen: (who, chat) => action.ask(who, 'subscribe_to_messages_in_room', { pk: chat }),
     make: action.newRoom,
@@ -41,7 +41,7 @@ const DIALECTS = {
     isLive: (frame) => frame.action === 'create' && !('errors' in frame),
   },
   type: {
-    connect: (t, options) => type.typist(t, server, 'typist', { push: true, ...options }),
+    connect: (t, options) => type.connectType(t, server, 'typist', { push: true, ...options }),
     listen: () => {},
     make: type.newChat,
     join: (who, chat) => type.join(who, chat),
@@ -77,7 +77,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       const found = [];
       for (let asked = 0; asked < 100; asked++) {
         const page = (await sync(who, { [chat]: found.at(-1) ?? after }))[chat];
-        found.push(...numbers(page.messages));
+        found.push(...seqsOf(page.messages));
         if (!page.has_more) return { found, head: page.head };
       }
       throw new Error('there is no end to it');
@@ -105,7 +105,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
           await untilHeard(back, visits * 2 + 1);
           await back.wire.close();
           const row = [...found, ...heard(back)];
-          assert.deepEqual(row, following(known, row.length));
+          assert.deepEqual(row, seqsAfter(known, row.length));
           known += row.length;
         }
         flowing = false;
@@ -121,7 +121,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       await listen(back, chat);
       const found = (await sync(back, { [chat]: 0 }))[chat];
       assert.deepEqual(Object.keys(found), ['messages', 'head', 'has_more']);
-      assert.deepEqual(numbers(found.messages), [1, 2]);
+      assert.deepEqual(seqsOf(found.messages), [1, 2]);
       found.messages.forEach(dialect.isMessage);
       assert.deepEqual(found.messages.map(({ id }) => unpair(id).seq), [1, 2]);
       assert.deepEqual([found.messages.map(({ text }) => text), found.head], [['one', 'two'], 2]);
@@ -134,11 +134,11 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       const back = await connect(t, { token: reader });
       await listen(back, chat);
       const first = (await sync(back, { [chat]: 0 }))[chat];
-      assert.deepEqual([numbers(first.messages), first.has_more, first.head], [upTo(1000), true, 5000]);
+      assert.deepEqual([seqsOf(first.messages), first.has_more, first.head], [upTo(1000), true, 5000]);
       await say(writer, chat, 'live');
       const { found } = await pages(back, chat, 1000);
       await untilHeard(back, 1);
-      assert.deepEqual([...found, ...heard(back)], following(1000, 4001));
+      assert.deepEqual([...found, ...heard(back)], seqsAfter(1000, 4001));
     });
 
     test('whoever has caught up may read again up to the end', async (t) => {
@@ -166,7 +166,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       await say(writer, chat, 'one');
       const names = NO_CHAT_NAMES.filter((each) => each !== '__proto__');
       const chats = await sync(writer, { ...Object.fromEntries(names.map((each) => [each, 0])), [chat]: '0' });
-      assert.deepEqual(numbers(chats[chat].messages), [1]);
+      assert.deepEqual(seqsOf(chats[chat].messages), [1]);
       assert.deepEqual(Object.keys(chats).sort(), [...names, `${chat}`].sort());
       for (const each of names) {
         assert.deepEqual(chats[each], { error: { code: 'not_found', message: `no such chat ${[...each].slice(0, 64).join('')}` } });
@@ -177,7 +177,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       const { writer } = await chatOfTwo(t);
       const chats = [];
       for (let count = 0; count < 4; count++) chats.push(`${await make(writer)}`);
-      const bad = badSyncs(chats);
+      const bad = badSyncRequests(chats);
       assert.ok(bad.length > 300);
       for (const { chats: asked, names } of bad) {
         const { message } = await dialect.refusal(writer, asked);
@@ -189,7 +189,8 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
 }
 
 test('one whose subscription comes later has not missed what was said before it', async (t) => {
-  const [writer, reader] = [await action.actor(t, server, 'writer', { acks: true }), await action.actor(t, server, 'reader', { acks: true })];
+  const writer = await action.connectAction(t, server, 'writer', { acks: true });
+  const reader = await action.connectAction(t, server, 'reader', { acks: true });
   const pk = await action.newRoom(writer);
   for (const who of [writer, reader]) await action.ask(who, 'join_room', { pk });
   const say = (message) => action.ask(writer, 'create_message', { pk, message });
@@ -199,21 +200,21 @@ test('one whose subscription comes later has not missed what was said before it'
   await say('three');
   await action.untilHeard(reader, 'three');
   const { chats } = await action.ask(reader, 'sync', { chats: { [pk]: 0 } });
-  assert.deepEqual(numbers(chats[pk].messages), [1, 2]);
+  assert.deepEqual(seqsOf(chats[pk].messages), [1, 2]);
 });
 
 test('without pushes a sync goes up to the end every time', async (t) => {
-  const [writer, reader] = [await type.typist(t, server, 'writer'), await type.typist(t, server, 'reader')];
+  const [writer, reader] = [await type.connectType(t, server, 'writer'), await type.connectType(t, server, 'reader')];
   const chat = await type.chatOf(writer, reader);
   for (let count = 1; count <= 5; count++) {
     await type.say(writer, chat, 'hello');
     const { chats } = await type.ask(reader, 'sync', { chats: { [chat]: count - 1 } }, 'sync');
-    assert.deepEqual(numbers(chats[chat].messages), [count]);
+    assert.deepEqual(seqsOf(chats[chat].messages), [count]);
   }
 });
 
 test('in an envelope it is answered in one', async (t) => {
-  const who = await action.actor(t, server, 'wrapped');
+  const who = await action.connectAction(t, server, 'wrapped');
   const pk = await action.newRoom(who);
   who.wire.takeRest();
   who.wire.send({ stream: 'room', payload: { action: 'sync', request_id: 7, chats: { [pk]: 0 } } });
@@ -228,14 +229,14 @@ test('with a token only the chats of its user are there', async (t) => {
   assert.equal(await refusedWith(t, strict, PATH.type), 401);
   const jwt = async (claims) => token({ sub: uniqueName('holder'), ...claims });
   const [writer, reader] = [
-    await type.typist(t, strict, 'writer', { token: await jwt() }), await type.typist(t, strict, 'reader', { token: await jwt() }),
+    await type.connectType(t, strict, 'writer', { token: await jwt() }), await type.connectType(t, strict, 'reader', { token: await jwt() }),
   ];
   const chat = await type.chatOf(writer, reader);
   await type.say(writer, chat, 'one');
   const asked = { chats: { [chat]: 0, [chat + 1]: 0 } };
-  for (const who of [reader, await type.typist(t, strict, 'backend', { token: await jwt({ role: 'service' }) })]) {
+  for (const who of [reader, await type.connectType(t, strict, 'backend', { token: await jwt({ role: 'service' }) })]) {
     const { chats } = await type.ask(who, 'sync', asked, 'sync');
-    assert.deepEqual(numbers(chats[chat].messages), [1]);
+    assert.deepEqual(seqsOf(chats[chat].messages), [1]);
     assert.equal(chats[chat + 1].error.code, 'not_found');
   }
 });

@@ -1,12 +1,13 @@
+// @ts-check
 // Owns the promise that it makes no difference how messages travel: over a WebSocket from the beginning, over polling,
 // or first one and then the other while they come.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { collect, connect } from '../lib/client.mjs';
-import { chatOf, numbers, people, say } from '../lib/people.mjs';
-import { useScope } from '../lib/scope.mjs';
-import { startServer } from '../lib/server.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { chatOf, connectUsers, say, seqsOf } from '../clients/fixtures.mjs';
+import { collect, connect } from '../clients/socketio.mjs';
+import { useScope } from '../harness/scope.mjs';
+import { startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 const MOST = 20_000;
@@ -24,6 +25,7 @@ before(async () => { server = await startServer(scope); });
 
 /** One more connection of the user, which notes every packet that reaches it from the first moment on. */
 async function listener(t, { user }, options) {
+  /** @type {{ packets: string[], inbox?: any, manager?: any }} */
   const heard = { packets: [] };
   const token = user.externalUserId;
   await connect(t, server.url, {
@@ -43,7 +45,7 @@ async function listener(t, { user }, options) {
 for (const client of [4, 2]) {
   for (const [way, transports] of Object.entries(WAYS)) {
     test(`over ${way}, a client of version ${client} hears everything from its first message on, and nothing else`, async (t) => {
-      const [alice, bob] = await people(t, server, 'alice', 'bob');
+      const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
       const chat = await chatOf(alice, bob);
       // Somebody speaks all the while, now and then longer than what goes through a queue at once.
       const stored = [];
@@ -63,7 +65,7 @@ for (const client of [4, 2]) {
       for (const { inbox, packets } of listeners) {
         while (inbox.at(-1)?.seq !== stored.length) await inbox.until(inbox.length + 1, PATIENCE_MS);
         const first = inbox[0].seq;
-        assert.deepEqual([...inbox], stored.toSorted(bySeq).slice(first - 1), `from ${first} on: ${numbers(inbox)}`);
+        assert.deepEqual([...inbox], stored.toSorted(bySeq).slice(first - 1), `from ${first} on: ${seqsOf(inbox)}`);
         assert.deepEqual(packets.filter((packet) => packet.includes('polychat:frames')), []);
       }
     });
