@@ -4,7 +4,6 @@
 //! It refuses to remember anything that another node may change, except as a hint.
 
 mod append;
-mod archive;
 mod batch;
 mod chats;
 mod connection;
@@ -23,16 +22,17 @@ mod schema;
 mod seen;
 mod step;
 mod sweep;
+mod transfer;
 mod users;
 
 #[cfg(test)]
 mod append_tests;
 #[cfg(test)]
+mod corrupt_data_tests;
+#[cfg(test)]
+mod differential_tests;
+#[cfg(test)]
 mod fault_tests;
-#[cfg(test)]
-mod foreign_tests;
-#[cfg(test)]
-mod likeness_tests;
 #[cfg(test)]
 pub(in crate::store) mod replica_set;
 #[cfg(test)]

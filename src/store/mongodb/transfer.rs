@@ -1,5 +1,5 @@
-//! Taking everything out of MongoDB, and putting it in.
-//! It refuses to pass over a document that it cannot read: a copy without it would be none.
+//! [`Transfer`] on MongoDB: export and import of all records.
+//! Does not skip unreadable documents: a copy without them would be incomplete.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,14 +19,16 @@ use super::lists::by_pk;
 use super::reading::Query;
 use super::step::Step;
 use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
-use crate::store::archive::{Archive, ChatRecord, EventPart, EventRecord, Greatest, MemberRecord};
+use crate::store::transfer::{
+    ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
+};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 /// How many members go into one step: a transaction must not take long.
 const MEMBERS_AT_A_TIME: usize = 5_000;
 
 #[async_trait]
-impl Archive for Mongo {
+impl Transfer for Mongo {
     async fn greatest(&self) -> Result<Greatest, StoreError> {
         patiently(|| async {
             Ok(Greatest {

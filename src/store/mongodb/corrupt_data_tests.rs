@@ -1,5 +1,5 @@
-//! What stands in a database that no node has written so, and what cannot be opened.
-//! It refuses to test what a node does with its own.
+//! Documents that no version of polychat writes, and databases that cannot be opened.
+//! Does not test well-formed data: that is in the contract.
 
 use mongodb::bson::{Document, doc};
 
