@@ -13,9 +13,10 @@ use super::Mongo;
 use super::batch::{Batch, Outcome};
 use super::documents::{CHATS, MESSAGES, MessageDocument, all_of};
 use super::ends::{Held, Kind};
-use super::failure::{Pauses, again_and_again, corrupt, passes, stop, within_patience};
+use super::failure::{corrupt, is_transient, stop};
 use super::messages::message;
 use super::reading::Query;
+use super::retry::{Backoff, retry, with_deadline};
 use super::schema::{KEY, NUMBER};
 use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
 use crate::store::StoreError;
@@ -40,10 +41,10 @@ impl Mongo {
         entries: Vec<Entry>,
     ) -> Result<Vec<Option<Sent>>, StoreError> {
         if entries.is_empty() {
-            again_and_again(|| self.ask()).await?;
+            retry(|| self.ask()).await?;
             return Ok(Vec::new());
         }
-        within_patience(self.append_all(entries)).await
+        with_deadline(self.append_all(entries)).await
     }
 
     async fn append_all(&self, entries: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
@@ -56,19 +57,19 @@ impl Mongo {
         let talks: Vec<ChatId> = known(&held, |end| (end.kind == Kind::Event).then_some(()))
             .map(|(id, ())| id)
             .collect();
-        let before = again_and_again(|| self.talks(&talks)).await?;
+        let before = retry(|| self.talks(&talks)).await?;
         let mut batch = Batch::new(entries, &held);
         let of_senders = || self.users_by_id(senders.iter().copied());
         let chats: Vec<ChatId> = pks.keys().copied().collect();
         let (users, there, ()) = tokio::try_join!(
-            again_and_again(of_senders),
-            again_and_again(|| self.existing(&chats)),
+            retry(of_senders),
+            retry(|| self.existing(&chats)),
             self.insert(&mut batch, &mut held)
         )?;
         self.seen.append(&batch).await;
         drop(held);
         let gone = self.take_back(&batch, &there).await?;
-        let after = again_and_again(|| self.talks(&talks)).await?;
+        let after = retry(|| self.talks(&talks)).await?;
         let answers = Answers {
             users,
             pks,
@@ -84,7 +85,7 @@ impl Mongo {
         if self.known_users.has_all(users) {
             return Ok(());
         }
-        let found = again_and_again(|| self.users_by_id(users.iter().copied())).await?;
+        let found = retry(|| self.users_by_id(users.iter().copied())).await?;
         match users.iter().find(|id| !found.contains_key(id)) {
             Some(id) => Err(corrupt(format!("no user {id} to send"))),
             None => Ok(()),
@@ -93,7 +94,7 @@ impl Mongo {
 
     /// Inserts what waits, until nothing does.
     async fn insert(&self, batch: &mut Batch, held: &mut Held) -> Result<(), StoreError> {
-        let mut pauses = Pauses::begin();
+        let mut backoff = Backoff::start();
         while batch.waiting() > 0 {
             let (waiting, chats) = (batch.waiting(), batch.chats());
             match self.attempt(batch, held).await? {
@@ -114,16 +115,16 @@ impl Mongo {
                     let moved = self.look_up_again(held, chat).await?;
                     if batch.waiting() == waiting && !moved {
                         // What is in the way does not stand for good yet.
-                        pauses
-                            .pause(StoreError::Unavailable(OVERTAKEN.into()))
+                        backoff
+                            .wait(StoreError::Unavailable(OVERTAKEN.into()))
                             .await?;
                     } else {
-                        pauses = Pauses::begin();
+                        backoff = Backoff::start();
                     }
                 }
                 Attempt::Unknown(error) => {
                     batch.doubt();
-                    pauses.pause(error).await?;
+                    backoff.wait(error).await?;
                     self.resolve(batch, batch.keys()).await?;
                     self.look_up_again(held, chats).await?;
                 }
@@ -141,7 +142,7 @@ impl Mongo {
             return Ok(Attempt::Stopped(stop.stand, stop.index));
         }
         let error = StoreError::Unavailable(Box::new(error));
-        if passes(&error) {
+        if is_transient(&error) {
             Ok(Attempt::Unknown(error))
         } else {
             Err(error)
@@ -159,7 +160,7 @@ impl Mongo {
             let values: Vec<Bson> = values;
             if !values.is_empty() {
                 let query = || Query::all(doc! { field: { "$in": &values } });
-                let found = again_and_again(|| self.all::<MessageDocument>(query()));
+                let found = retry(|| self.all::<MessageDocument>(query()));
                 batch.found(&found.await?);
             }
         }
@@ -177,7 +178,7 @@ impl Mongo {
         let gone: HashSet<_> = stored.filter(|id| !there.contains(id)).collect();
         for chat in &gone {
             self.ends.forget(*chat);
-            again_and_again(|| async {
+            retry(|| async {
                 let messages = self.raw(MESSAGES);
                 messages.delete_many(all_of(*chat)).await?;
                 Ok(())

@@ -12,7 +12,7 @@ use mongodb::options::{
 use mongodb::{Client, Database};
 use tokio::time::timeout;
 
-use super::failure::PATIENCE;
+use super::retry::DEADLINE;
 use crate::store::OpenError;
 
 /// The database when the URL names none.
@@ -116,7 +116,7 @@ async fn options(url: &str) -> Result<ClientOptions, OpenError> {
     };
     options.app_name.get_or_insert_with(|| DATABASE.into());
     options.server_selection_timeout.get_or_insert(SELECTION);
-    options.connect_timeout.get_or_insert(PATIENCE);
+    options.connect_timeout.get_or_insert(DEADLINE);
     options.max_pool_size.get_or_insert(CONNECTIONS);
     Ok(options)
 }

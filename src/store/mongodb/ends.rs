@@ -11,8 +11,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::Mongo;
 use super::documents::{Latest, LatestDocument, all_of};
-use super::failure::again_and_again;
 use super::reading::Query;
+use super::retry::retry;
 use crate::model::{ChatId, ChatPk, Seq};
 use crate::store::StoreError;
 
@@ -86,7 +86,7 @@ impl Mongo {
             return Ok(());
         }
         let query = || Query::all(doc! { "_id": { "$in": &unknown } });
-        let found = again_and_again(|| self.found_all(query())).await?;
+        let found = retry(|| self.found_all(query())).await?;
         for found in found {
             let end = End {
                 pk: found.chat.pk,
@@ -113,7 +113,7 @@ impl Mongo {
             let Some(end) = held.get_mut(&chat).and_then(|place| place.as_mut()) else {
                 continue;
             };
-            let latest = again_and_again(|| self.latest(chat)).await?;
+            let latest = retry(|| self.latest(chat)).await?;
             let before = end.head;
             (end.head, end.latest_at) = match latest {
                 Some(latest) => (latest.seq, latest.created_at),

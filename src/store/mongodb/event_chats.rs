@@ -15,7 +15,7 @@ use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{AccessField, PolicyField, date};
 use super::reading::Query;
-use super::step::Step;
+use super::transaction::Transactional;
 use crate::model::{Access, ChatId, EventChat, NewEventChat, Standing, User, UserId};
 use crate::store::StoreError;
 
@@ -134,17 +134,17 @@ impl Parts {
 
 /// Finds or opens the chat of an event with a guest. Answers whether it is new, and which it is;
 /// `None`: there is no such event.
-pub(super) struct Open(pub(super) NewEventChat);
+pub(super) struct OpenEventChatTx(pub(super) NewEventChat);
 
 #[async_trait::async_trait]
-impl Step for Open {
-    type Answer = Option<(bool, ChatId)>;
+impl Transactional for OpenEventChatTx {
+    type Output = Option<(bool, ChatId)>;
 
-    async fn take(
+    async fn run(
         &self,
         store: &Mongo,
         session: &mut ClientSession,
-    ) -> Result<Self::Answer, StoreError> {
+    ) -> Result<Self::Output, StoreError> {
         let new = &self.0;
         // Counted up, so that nobody deletes the event at the same moment.
         let events = store.database.collection::<EventDocument>(EVENTS);

@@ -1,6 +1,6 @@
-//! Members and their read positions in MongoDB. A position is what the member has said, or its
-//! own latest message where that is further on: so that sending needs no write of its own.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! [`Members`] on MongoDB. A read position is the one stored or the member's own latest message,
+//! whichever is greater: so sending a message needs no write to the member.
+//! Does not know anything about members beyond the contract in `store`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +16,12 @@ use super::documents::{
     CHATS, FoundChat, LatestDocument, MEMBERS, MESSAGES, MemberDocument, OwnDocument,
     SenderDocument, all_of,
 };
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::decode;
 use super::reading::Query;
+use super::retry::retry_until_deadline;
 use super::seen::Own;
-use super::step::Step;
+use super::transaction::Transactional;
 use crate::model::{Chat, ChatId, Reads, Seq, UserId};
 use crate::store::{Members, StoreError};
 
@@ -36,11 +37,11 @@ impl Members for Mongo {
         let Some(before) = self.chat_afterwards(chat).await? else {
             return Ok(None);
         };
-        let known = patiently(|| self.users_by_id(std::iter::once(user))).await?;
+        let known = retry_until_deadline(|| self.users_by_id(std::iter::once(user))).await?;
         if known.is_empty() {
             return Err(corrupt(format!("no user {user} to add")));
         }
-        let join = Join {
+        let addition = AddMemberTx {
             chat,
             user,
             read,
@@ -49,14 +50,14 @@ impl Members for Mongo {
         let fresh = if before.members.contains(&user) {
             false
         } else {
-            match self.in_one_step(join).await {
+            match self.transaction(addition).await {
                 // Somebody else has added it meanwhile.
                 Err(StoreError::Duplicate) => false,
                 joined => joined?,
             }
         };
         if !fresh {
-            patiently(|| self.advance(chat, user, read)).await?;
+            retry_until_deadline(|| self.advance(chat, user, read)).await?;
         }
         let after = self.chat_afterwards(chat).await?;
         Ok(after.map(|chat| (fresh, chat)))
@@ -68,7 +69,7 @@ impl Members for Mongo {
         user: UserId,
         at: Timestamp,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
-        let removed = self.in_one_step(Leave { chat, user, at }).await?;
+        let removed = self.transaction(RemoveMemberTx { chat, user, at }).await?;
         let after = self.chat_afterwards(chat).await?;
         Ok(after.map(|chat| (removed, chat)))
     }
@@ -79,11 +80,11 @@ impl Members for Mongo {
         user: UserId,
         read: Seq,
     ) -> Result<Option<bool>, StoreError> {
-        patiently(|| self.advance(chat, user, read)).await
+        retry_until_deadline(|| self.advance(chat, user, read)).await
     }
 
     async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError> {
-        patiently(|| self.positions(chat)).await
+        retry_until_deadline(|| self.positions(chat)).await
     }
 }
 
@@ -229,8 +230,8 @@ fn with_own() -> Document {
     } }
 }
 
-/// Makes a user a member. Answers whether it is one now: not if there is no such chat.
-struct Join {
+/// Adds a member. Returns `false` if there is no such chat.
+struct AddMemberTx {
     chat: ChatId,
     user: UserId,
     read: Seq,
@@ -238,10 +239,10 @@ struct Join {
 }
 
 #[async_trait]
-impl Step for Join {
-    type Answer = bool;
+impl Transactional for AddMemberTx {
+    type Output = bool;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
+    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
         let chats = store.raw(CHATS);
         let update = doc! { "$inc": { "places": 1_i64 }, "$max": touched(self.at) };
         let chat = chats.find_one_and_update(doc! { "_id": self.chat }, update);
@@ -272,18 +273,18 @@ impl Step for Join {
     }
 }
 
-/// Ends a membership. Answers whether there was one.
-struct Leave {
+/// Removes a member. Returns whether there was one.
+struct RemoveMemberTx {
     chat: ChatId,
     user: UserId,
     at: Timestamp,
 }
 
 #[async_trait]
-impl Step for Leave {
-    type Answer = bool;
+impl Transactional for RemoveMemberTx {
+    type Output = bool;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
+    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
         let members = store.raw(MEMBERS);
         let member = members.delete_one(doc! { "chat": self.chat, "user": self.user });
         if member.session(&mut *session).await?.deleted_count == 0 {

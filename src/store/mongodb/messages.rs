@@ -12,9 +12,10 @@ use super::Mongo;
 use super::documents::{
     ChatDocument, FoundChat, LatestDocument, MESSAGES, MessageDocument, Number, numbered,
 };
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::{decode, time};
 use super::reading::Query;
+use super::retry::retry_until_deadline;
 use crate::model::{
     ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side, User,
     UserId, Window,
@@ -40,7 +41,7 @@ impl Messages for Mongo {
     }
 
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError> {
-        patiently(|| self.history(chat, history)).await
+        retry_until_deadline(|| self.history(chat, history)).await
     }
 }
 

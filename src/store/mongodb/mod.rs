@@ -18,10 +18,11 @@ mod lists;
 mod members;
 mod messages;
 mod reading;
+mod retry;
 mod schema;
 mod seen;
-mod step;
 mod sweep;
+mod transaction;
 mod transfer;
 mod users;
 
@@ -47,7 +48,7 @@ use tokio::time::timeout;
 use self::connection::{Connection, connect, refuse};
 use self::documents::{CHATS, SCHEMA};
 use self::ends::Ends;
-use self::failure::{PATIENCE, patiently};
+use self::retry::{DEADLINE, retry_until_deadline};
 use self::seen::SeenEnds;
 use self::sweep::Sweep;
 use self::users::KnownUsers;
@@ -65,7 +66,7 @@ pub struct Mongo {
     /// Users that exist; they never cease to.
     known_users: KnownUsers,
     /// One number is given out at a time on this node: two at once would only undo each other.
-    numbering: Mutex<()>,
+    pk_lock: Mutex<()>,
 }
 
 impl Mongo {
@@ -90,7 +91,7 @@ impl Mongo {
             ends: Ends::default(),
             seen: SeenEnds::default(),
             known_users: KnownUsers::default(),
-            numbering: Mutex::default(),
+            pk_lock: Mutex::default(),
         };
         // What another run did not get round to; it is out of everybody's sight already.
         store.sweep_or_leave(Sweep::All).await;
@@ -120,7 +121,7 @@ impl Mongo {
 #[async_trait]
 impl Store for Mongo {
     async fn ping(&self) -> Result<(), StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             self.knock().await?;
             self.ask().await
         })
@@ -128,12 +129,12 @@ impl Store for Mongo {
     }
 
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
-        patiently(|| schema::missing_indexes(&self.database)).await
+        retry_until_deadline(|| schema::missing_indexes(&self.database)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
         let waiting = self.client.clone().shutdown();
-        if timeout(PATIENCE, waiting).await.is_err() {
+        if timeout(DEADLINE, waiting).await.is_err() {
             self.client.clone().shutdown().immediate(true).await;
         }
         Ok(())

@@ -1,6 +1,6 @@
-//! What a deleted chat leaves behind: members and messages that nobody can see any more, since
-//! all that is asked about a chat begins with the chat.
-//! It refuses to touch anything of a chat that is there.
+//! Removal of members and messages of deleted chats. They are unreachable already, since every
+//! query about a chat starts at the chat's document.
+//! Does not touch anything of a chat that exists.
 
 use mongodb::ClientSession;
 use mongodb::bson::{Document, Uuid, doc};
@@ -9,16 +9,16 @@ use tracing::warn;
 
 use super::Mongo;
 use super::documents::{DELETED, MEMBERS, MESSAGES, all_of};
-use super::failure::patiently;
+use super::retry::retry_until_deadline;
 use crate::model::ChatId;
 use crate::store::StoreError;
 
-/// What was being stored when its chat was deleted may land after the first sweep, but not so much
-/// later: by then the mark has been swept under once more and can go. In milliseconds.
+/// How long after a deletion an insert that was in flight may still be applied, in milliseconds. A
+/// mark older than this is removed once it has been swept again.
 const LANDED: i64 = 3_600_000;
 
 impl Mongo {
-    /// Notes, in the step that deletes them, that these chats are to be swept.
+    /// Marks these chats for sweeping, in the transaction that deletes them.
     pub(super) async fn mark_deleted(
         &self,
         chats: &[ChatId],
@@ -33,13 +33,13 @@ impl Mongo {
         Ok(())
     }
 
-    /// Sweeps what deleted chats have left, or leaves it to the next one who does.
+    /// Sweeps what deleted chats have left. A failure is logged, and leaves it to the next sweep.
     pub(super) async fn sweep_or_leave(&self, which: Sweep<'_>) {
         let chats = match which {
             Sweep::All => doc! {},
             Sweep::These(chats) => doc! { "_id": { "$in": chats } },
         };
-        if let Err(error) = patiently(|| self.sweep(chats.clone())).await {
+        if let Err(error) = retry_until_deadline(|| self.sweep(chats.clone())).await {
             warn!(%error, "what deleted chats have left is still to be swept");
         }
     }

@@ -13,24 +13,25 @@ use super::documents::{
     MemberDocument, MessageDocument, Number, TalkDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::{date, time};
 use super::lists::by_pk;
 use super::reading::Query;
-use super::step::Step;
+use super::retry::retry_until_deadline;
+use super::transaction::Transactional;
 use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
 use crate::store::transfer::{
     ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
-/// How many members go into one step: a transaction must not take long.
+/// How many members go into one transaction, which must be short.
 const MEMBERS_AT_A_TIME: usize = 5_000;
 
 #[async_trait]
 impl Transfer for Mongo {
     async fn greatest(&self) -> Result<Greatest, StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             Ok(Greatest {
                 user: self.counted(USERS).await?,
                 chat: self.counted(CHATS).await?,
@@ -45,7 +46,7 @@ impl Transfer for Mongo {
         after: EventPk,
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
-        patiently(|| self.list_event_records(after, limit)).await
+        retry_until_deadline(|| self.list_event_records(after, limit)).await
     }
 
     async fn chat_records(
@@ -54,7 +55,7 @@ impl Transfer for Mongo {
         limit: usize,
     ) -> Result<Vec<ChatRecord>, StoreError> {
         let query = || by_pk(doc! { "pk": { "$gt": after } }, limit);
-        let found = patiently(|| async {
+        let found = retry_until_deadline(|| async {
             let found = self.all::<ChatDocument>(query()).await?;
             self.with_heads(found).await
         });
@@ -63,7 +64,7 @@ impl Transfer for Mongo {
             if members > PAGE_MEMBERS {
                 break;
             }
-            let record = patiently(|| self.record(found.clone())).await?;
+            let record = retry_until_deadline(|| self.record(found.clone())).await?;
             members += record.members.len();
             records.push(record);
         }
@@ -76,7 +77,7 @@ impl Transfer for Mongo {
             (CHATS, greatest.chat),
             (EVENTS, greatest.event),
         ] {
-            patiently(|| self.count_up(noun, number, None)).await?;
+            retry_until_deadline(|| self.count_up(noun, number, None)).await?;
         }
         Ok(())
     }
@@ -84,7 +85,7 @@ impl Transfer for Mongo {
     async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError> {
         let greatest = users.last().map_or(0, |user| user.pk);
         let documents = users.into_iter().map(UserDocument::from).collect();
-        self.in_one_step(Take::Users(documents, greatest)).await
+        self.transaction(ImportTx::Users(documents, greatest)).await
     }
 
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError> {
@@ -94,13 +95,14 @@ impl Transfer for Mongo {
             EventDocument::taken(event, key)
         });
         let documents = documents.collect();
-        self.in_one_step(Take::Events(documents, greatest)).await
+        self.transaction(ImportTx::Events(documents, greatest))
+            .await
     }
 
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
         let ids = chats.iter().flat_map(|record| &record.members);
         let ids: Vec<_> = ids.map(|member| member.user).collect();
-        let known = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        let known = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         if let Some(id) = ids.iter().find(|id| !known.contains_key(id)) {
             return Err(corrupt(format!("no user {id} to take part")));
         }
@@ -108,7 +110,7 @@ impl Transfer for Mongo {
         for record in chats {
             if members + record.members.len() > MEMBERS_AT_A_TIME && !some.is_empty() {
                 let full = std::mem::take(&mut some);
-                self.in_one_step(Take::Chats(full)).await?;
+                self.transaction(ImportTx::Chats(full)).await?;
                 members = 0;
             }
             members += record.members.len();
@@ -117,14 +119,14 @@ impl Transfer for Mongo {
         if some.is_empty() {
             return Ok(());
         }
-        self.in_one_step(Take::Chats(some)).await
+        self.transaction(ImportTx::Chats(some)).await
     }
 
     async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError> {
         let Some(first) = messages.first() else {
             return Ok(());
         };
-        let latest = patiently(|| self.latest(first.chat)).await?;
+        let latest = retry_until_deadline(|| self.latest(first.chat)).await?;
         let mut head = latest.map_or(0, |latest| latest.seq);
         for message in &messages {
             head += 1;
@@ -150,7 +152,7 @@ impl Mongo {
         Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
     }
 
-    /// From now on greater numbers than this are given to this noun.
+    /// Raises the counter of this noun to `number` at least.
     async fn count_up(
         &self,
         noun: &str,
@@ -192,7 +194,7 @@ impl Mongo {
         found.into_iter().map(record).collect()
     }
 
-    /// A chat with everything behind it.
+    /// A chat with all of its stored state except messages.
     async fn record(&self, found: FoundChat) -> Result<ChatRecord, StoreError> {
         let FoundChat {
             mut chat,
@@ -229,7 +231,7 @@ impl Mongo {
         })
     }
 
-    /// A chat as it will stand here, and its members.
+    /// The documents of a chat and its members.
     async fn taken(
         &self,
         record: ChatRecord,
@@ -237,7 +239,8 @@ impl Mongo {
         let chat = record.chat;
         let event = match (record.of_event, chat.event) {
             (Some(part), Some(pk)) => {
-                let event = patiently(|| self.one::<EventDocument>(doc! { "_id": pk })).await?;
+                let event =
+                    retry_until_deadline(|| self.one::<EventDocument>(doc! { "_id": pk })).await?;
                 let event = event.ok_or_else(|| corrupt(format!("no event {pk}")))?;
                 Some(TalkDocument {
                     pk,
@@ -277,18 +280,18 @@ impl Mongo {
     }
 }
 
-/// Takes something over, and counts the numbers up to the greatest of it.
-enum Take {
+/// Imports records, and raises the counter to the greatest of their `pk`s.
+enum ImportTx {
     Users(Vec<UserDocument>, i64),
     Events(Vec<EventDocument>, i64),
     Chats(Vec<(ChatDocument, Vec<MemberDocument>)>),
 }
 
 #[async_trait]
-impl Step for Take {
-    type Answer = ();
+impl Transactional for ImportTx {
+    type Output = ();
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
+    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
         let database = &store.database;
         match self {
             Self::Users(users, greatest) => {

@@ -1,5 +1,5 @@
-//! Users in MongoDB.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! [`Users`] on MongoDB.
+//! Does not know anything about users beyond the contract in `store`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,17 +12,18 @@ use parking_lot::Mutex;
 
 use super::Mongo;
 use super::documents::{USERS, UserDocument};
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::date;
 use super::reading::Query;
-use super::step::Step;
+use super::retry::retry_until_deadline;
+use super::transaction::Transactional;
 use crate::model::{NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
-/// How many users a node remembers to exist.
+/// The capacity of [`KnownUsers`].
 const KNOWN: usize = 100_000;
 
-/// Users that exist; since they never cease to, that needs no asking twice.
+/// Ids of users that exist. Users are never deleted, so an id stays valid.
 #[derive(Default)]
 pub(super) struct KnownUsers(Mutex<HashSet<UserId>>);
 
@@ -46,7 +47,7 @@ impl Users for Mongo {
         let known = doc! { "external_id": &user.external_id };
         // A user that somebody else makes at the same moment is found the second time.
         for _ in 0..2 {
-            let found = patiently(|| self.one::<UserDocument>(known.clone())).await?;
+            let found = retry_until_deadline(|| self.one::<UserDocument>(known.clone())).await?;
             if let Some(found) = found {
                 // Mostly it is as it should be.
                 let (profile, at) = (user.profile.clone(), user.at);
@@ -56,7 +57,7 @@ impl Users for Mongo {
                 let updated = self.update(found.id, profile, at).await?;
                 return updated.ok_or_else(|| corrupt(format!("no user {} any more", found.id)));
             }
-            match self.numbered(Make(user.clone())).await {
+            match self.pk_transaction(CreateUserTx(user.clone())).await {
                 Err(StoreError::Duplicate) => {}
                 made => return made,
             }
@@ -65,11 +66,11 @@ impl Users for Mongo {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        patiently(|| self.one::<UserDocument>(doc! { "_id": id })).await
+        retry_until_deadline(|| self.one::<UserDocument>(doc! { "_id": id })).await
     }
 
     async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError> {
-        patiently(|| self.one::<UserDocument>(doc! { "pk": pk })).await
+        retry_until_deadline(|| self.one::<UserDocument>(doc! { "pk": pk })).await
     }
 
     async fn update_user(
@@ -82,7 +83,7 @@ impl Users for Mongo {
     }
 
     async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError> {
-        patiently(|| {
+        retry_until_deadline(|| {
             self.readable::<UserDocument>(Query {
                 filter: doc! { "pk": { "$gt": after } },
                 sort: doc! { "pk": 1 },
@@ -94,13 +95,13 @@ impl Users for Mongo {
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
-        let found = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        let found = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         let of = |id| found.get(id).map(Arc::clone);
         Ok(ids.iter().filter_map(of).collect())
     }
 
     async fn unknown_users(&self, ids: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-        let found = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        let found = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         let unknown = ids.iter().filter(|id| !found.contains_key(id));
         Ok(unknown.copied().collect())
     }
@@ -131,7 +132,7 @@ impl Mongo {
         profile: Profile,
         at: Timestamp,
     ) -> Result<Option<User>, StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             loop {
                 let Some(before) = self.one::<UserDocument>(doc! { "_id": id }).await? else {
                     return Ok(None);
@@ -167,14 +168,14 @@ fn what_changes(user: &User) -> Document {
     }
 }
 
-/// Makes a user.
-struct Make(NewUser);
+/// Creates a user.
+struct CreateUserTx(NewUser);
 
 #[async_trait]
-impl Step for Make {
-    type Answer = User;
+impl Transactional for CreateUserTx {
+    type Output = User;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<User, StoreError> {
+    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<User, StoreError> {
         let pk = store.next_pk(USERS, session).await?;
         let user = self.0.clone().into_user(pk);
         let users = store.database.collection::<UserDocument>(USERS);
