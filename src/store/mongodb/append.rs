@@ -13,23 +13,22 @@ use super::Mongo;
 use super::batch::{Batch, Outcome};
 use super::documents::{CHATS, MESSAGES, MessageDocument, all_of};
 use super::ends::{Held, Kind};
-use super::failure::{corrupt, is_transient, stop};
+use super::failure::{corrupt, duplicate_position, is_transient};
 use super::messages::message;
 use super::reading::Query;
 use super::retry::{Backoff, retry, with_deadline};
-use super::schema::{KEY, NUMBER};
 use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
 use crate::store::StoreError;
 
-/// What a sender is told whom others overtook until it was too late.
-const OVERTAKEN: &str = "others have appended to the same chat all the time";
+/// Why an append gives up: it stops at a message that no query finds.
+const INVISIBLE: &str = "an insert conflicts with a message that does not become visible";
 
 /// What one attempt to insert came to.
 enum Attempt {
     /// Everything stands.
     Done,
-    /// So many stand; at the next one this unique index had its key already.
-    Stopped(usize, String),
+    /// So many are stored; the next one violates a unique index.
+    Stopped(usize),
     /// Nobody knows what stands.
     Unknown(StoreError),
 }
@@ -95,29 +94,19 @@ impl Mongo {
     /// Inserts what waits, until nothing does.
     async fn insert(&self, batch: &mut Batch, held: &mut Held) -> Result<(), StoreError> {
         let mut backoff = Backoff::start();
+        let mut stopped_at = None;
         while batch.waiting() > 0 {
             let (waiting, chats) = (batch.waiting(), batch.chats());
             match self.attempt(batch, held).await? {
                 Attempt::Done => batch.stand(usize::MAX, held),
-                Attempt::Stopped(count, index) => {
-                    debug!(
-                        count,
-                        index, "an insert has stopped at a key that was there"
-                    );
+                Attempt::Stopped(count) => {
+                    debug!(count, "an insert has violated a unique index");
                     batch.stand(count, held);
-                    let chat = batch.first_chat();
-                    let keys = match &*index {
-                        NUMBER => Vec::new(),
-                        KEY => batch.keys(),
-                        _ => return Err(corrupt(format!("an index {index} on {MESSAGES}"))),
-                    };
-                    self.resolve(batch, keys).await?;
-                    let moved = self.look_up_again(held, chat).await?;
+                    let moved = self.unblock(batch, held, &mut stopped_at).await?;
                     if batch.waiting() == waiting && !moved {
-                        // What is in the way does not stand for good yet.
-                        backoff
-                            .wait(StoreError::Unavailable(OVERTAKEN.into()))
-                            .await?;
+                        // The message it conflicts with is not on a majority yet.
+                        let error = StoreError::Unavailable(INVISIBLE.into());
+                        backoff.wait(error).await?;
                     } else {
                         backoff = Backoff::start();
                     }
@@ -125,8 +114,8 @@ impl Mongo {
                 Attempt::Unknown(error) => {
                     batch.doubt();
                     backoff.wait(error).await?;
-                    self.resolve(batch, batch.keys()).await?;
                     self.look_up_again(held, chats).await?;
+                    self.resolve(batch, batch.keys()).await?;
                 }
             }
         }
@@ -138,8 +127,8 @@ impl Mongo {
         let Err(error) = messages.insert_many(batch.number(held)).await else {
             return Ok(Attempt::Done);
         };
-        if let Some(stop) = stop(&error) {
-            return Ok(Attempt::Stopped(stop.stand, stop.index));
+        if let Some(position) = duplicate_position(&error) {
+            return Ok(Attempt::Stopped(position));
         }
         let error = StoreError::Unavailable(Box::new(error));
         if is_transient(&error) {
@@ -149,8 +138,39 @@ impl Mongo {
         }
     }
 
-    /// Looks for what waits under these keys, and where it may have been stored without an
-    /// answer.
+    /// Lets the first waiting message, which has violated a unique index, go on: it gets another
+    /// `seq`, or is the repetition of a stored one. Returns whether the head of its chat has moved.
+    ///
+    /// Which index that was, the driver does not tell, so the values are looked for. Mostly the
+    /// head has reached the `seq`, which explains it. Otherwise, or if the same message is stopped
+    /// a second time, the key is looked for as well.
+    async fn unblock(
+        &self,
+        batch: &mut Batch,
+        held: &mut Held,
+        stopped_at: &mut Option<Uuid>,
+    ) -> Result<bool, StoreError> {
+        let Some(first) = batch.first() else {
+            return Ok(false);
+        };
+        let (chat, seq, has_key) = (first.chat(), first.number.seq, first.key.is_some());
+        let again = *stopped_at == Some(first.id);
+        *stopped_at = Some(first.id);
+        let moved = self.look_up_again(held, [chat]).await?;
+        let end = held.get(&chat).and_then(|end| **end);
+        let is_seq_taken = end.is_some_and(|end| end.head >= seq);
+        let keys = if has_key && (again || !is_seq_taken) {
+            batch.keys()
+        } else {
+            Vec::new()
+        };
+        self.resolve(batch, keys).await?;
+        Ok(moved)
+    }
+
+    /// Looks for stored messages with these keys, and for the uncertain ones under the `_id`s with
+    /// which they were sent. After the ends were queried: an uncertain message that is stored
+    /// later than this is above them, where the next insert conflicts with it.
     async fn resolve(&self, batch: &mut Batch, keys: Vec<Uuid>) -> Result<(), StoreError> {
         let wanted = [
             ("key", keys.into_iter().map(Bson::from).collect()),

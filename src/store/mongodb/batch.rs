@@ -94,10 +94,9 @@ impl Batch {
         chats.map(|waiting| waiting.document.chat()).collect()
     }
 
-    /// The chat of the first that waits.
-    pub(super) fn first_chat(&self) -> Option<ChatId> {
-        let first = self.waiting.front();
-        first.map(|waiting| waiting.document.chat())
+    /// The first that waits.
+    pub(super) fn first(&self) -> Option<&MessageDocument> {
+        self.waiting.front().map(|waiting| &waiting.document)
     }
 
     /// Numbers what waits from the ends of its chats on, and gives it in order.

@@ -79,17 +79,12 @@ fn duplicate_key(error: &Error) -> bool {
     }
 }
 
-/// Where an ordered insert of many stopped, and at which unique index.
-pub(super) struct Stop {
-    /// How many documents before it stand.
-    pub(super) stand: usize,
-    /// The name of the index.
-    pub(super) index: String,
-}
-
-/// Where this insert stopped for a key that was there already; `None`: it failed otherwise, and
-/// what stands of it is not known.
-pub(super) fn stop(error: &Error) -> Option<Stop> {
+/// The position at which an ordered insert of many has violated a unique index: the documents before
+/// it are stored, the others are not. `None`: it failed otherwise, and what is stored is unknown.
+///
+/// Which index it was, only the server's text says: the reply's `keyPattern` is not passed on by the
+/// driver for an insert of many.
+pub(super) fn duplicate_position(error: &Error) -> Option<usize> {
     let ErrorKind::InsertMany(failed) = &*error.kind else {
         return None;
     };
@@ -97,15 +92,5 @@ pub(super) fn stop(error: &Error) -> Option<Stop> {
         return None;
     }
     let first = failed.write_errors.as_ref()?.first()?;
-    if first.code != DUPLICATE_KEY {
-        return None;
-    }
-    // Only the text names the index: "… index: NAME dup key: { … }". What follows holds what
-    // people wrote, so the first occurrence counts.
-    let (_, rest) = first.message.split_once(" index: ")?;
-    let (index, _) = rest.split_once(' ')?;
-    Some(Stop {
-        stand: first.index,
-        index: index.to_owned(),
-    })
+    (first.code == DUPLICATE_KEY).then_some(first.index)
 }
