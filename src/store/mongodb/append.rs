@@ -1,7 +1,7 @@
-//! Appending: a batch is one ordered insert of many, and the unique index on the numbers of a
-//! chat decides between nodes. Whoever was slower numbers the rest anew and sends it again.
-//! What is not known to stand is looked for where it was sent to, and never stored twice.
-//! It refuses to give out a number that is not stored.
+//! Appending: a batch is one ordered insert of many, and the unique index on chat and `seq` decides
+//! between nodes. The slower one assigns new `seq`s to the rest and inserts it again. After an
+//! insert without an answer its messages are looked for, so that none is stored twice.
+//! Does not assign a `seq` without storing its message.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tracing::debug;
 use super::Mongo;
 use super::batch::{Batch, Outcome};
 use super::documents::{CHATS, MESSAGES, MessageDocument, all_of};
-use super::ends::{Held, Kind};
 use super::failure::{corrupt, duplicate_position, is_transient};
+use super::heads::{Kind, LockedHeads, Written};
 use super::messages::message;
 use super::reading::Query;
 use super::retry::{Backoff, retry, with_deadline};
@@ -23,13 +23,13 @@ use crate::store::StoreError;
 /// Why an append gives up: it stops at a message that no query finds.
 const INVISIBLE: &str = "an insert conflicts with a message that does not become visible";
 
-/// What one attempt to insert came to.
+/// The outcome of one attempt to insert.
 enum Attempt {
-    /// Everything stands.
+    /// All pending messages are stored.
     Done,
     /// So many are stored; the next one violates a unique index.
     Stopped(usize),
-    /// Nobody knows what stands.
+    /// Unknown which are stored.
     Unknown(StoreError),
 }
 
@@ -50,33 +50,34 @@ impl Mongo {
         let senders: HashSet<_> = entries.iter().map(|entry| entry.sender).collect();
         self.expect_users(&senders).await?;
         let chats = entries.iter().map(|entry| entry.chat).collect();
-        let mut held = self.ends.hold(chats).await;
-        self.look_up_ends(&mut held).await?;
-        let pks: HashMap<ChatId, ChatPk> = known(&held, |end| Some(end.pk)).collect();
-        let talks: Vec<ChatId> = known(&held, |end| (end.kind == Kind::Event).then_some(()))
-            .map(|(id, ())| id)
-            .collect();
+        let mut heads = self.heads.lock(chats).await;
+        self.look_up_heads(&mut heads).await?;
+        let pks: HashMap<ChatId, ChatPk> = heads.iter().map(|(id, head)| (id, head.pk)).collect();
+        let of_events = heads.iter().filter(|(_, head)| head.kind == Kind::Event);
+        let talks: Vec<ChatId> = of_events.map(|(id, _)| id).collect();
         let before = retry(|| self.talks(&talks)).await?;
-        let mut batch = Batch::new(entries, &held);
+        let mut batch = Batch::new(entries, &heads);
         let of_senders = || self.users_by_id(senders.iter().copied());
         let chats: Vec<ChatId> = pks.keys().copied().collect();
-        let (users, there, ()) = tokio::try_join!(
+        let inserted = tokio::try_join!(
             retry(of_senders),
             retry(|| self.existing(&chats)),
-            self.insert(&mut batch, &mut held)
-        )?;
-        self.seen.append(&batch).await;
-        drop(held);
-        let gone = self.take_back(&batch, &there).await?;
+            self.insert(&mut batch, &mut heads)
+        );
+        let written = batch.written();
+        self.heads.append(&heads, &written).await;
+        drop(heads);
+        let (users, there, ()) = inserted?;
+        let gone = self.take_back(&written, &there).await?;
         let after = retry(|| self.talks(&talks)).await?;
-        let answers = Answers {
+        let result = BatchResult {
             users,
             pks,
             gone,
             before,
             after,
         };
-        answers.of(batch.into_outcomes())
+        result.into_sent(batch.into_outcomes())
     }
 
     /// `Corrupt` if one of them is no user.
@@ -91,19 +92,19 @@ impl Mongo {
         }
     }
 
-    /// Inserts what waits, until nothing does.
-    async fn insert(&self, batch: &mut Batch, held: &mut Held) -> Result<(), StoreError> {
+    /// Inserts the pending messages, until there are none.
+    async fn insert(&self, batch: &mut Batch, heads: &mut LockedHeads) -> Result<(), StoreError> {
         let mut backoff = Backoff::start();
         let mut stopped_at = None;
-        while batch.waiting() > 0 {
-            let (waiting, chats) = (batch.waiting(), batch.chats());
-            match self.attempt(batch, held).await? {
-                Attempt::Done => batch.stand(usize::MAX, held),
+        while batch.pending() > 0 {
+            let (pending, chats) = (batch.pending(), batch.chats());
+            match self.attempt(batch, heads).await? {
+                Attempt::Done => batch.mark_stored(usize::MAX, heads),
                 Attempt::Stopped(count) => {
                     debug!(count, "an insert has violated a unique index");
-                    batch.stand(count, held);
-                    let moved = self.unblock(batch, held, &mut stopped_at).await?;
-                    if batch.waiting() == waiting && !moved {
+                    batch.mark_stored(count, heads);
+                    let moved = self.unblock(batch, heads, &mut stopped_at).await?;
+                    if batch.pending() == pending && !moved {
                         // The message it conflicts with is not on a majority yet.
                         let error = StoreError::Unavailable(INVISIBLE.into());
                         backoff.wait(error).await?;
@@ -112,19 +113,19 @@ impl Mongo {
                     }
                 }
                 Attempt::Unknown(error) => {
-                    batch.doubt();
+                    batch.mark_uncertain();
                     backoff.wait(error).await?;
-                    self.look_up_again(held, chats).await?;
-                    self.resolve(batch, batch.keys()).await?;
+                    self.refresh_heads(heads, chats).await?;
+                    self.resolve(batch, heads, batch.keys()).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn attempt(&self, batch: &mut Batch, held: &Held) -> Result<Attempt, StoreError> {
+    async fn attempt(&self, batch: &mut Batch, heads: &LockedHeads) -> Result<Attempt, StoreError> {
         let messages = self.database.collection::<MessageDocument>(MESSAGES);
-        let Err(error) = messages.insert_many(batch.number(held)).await else {
+        let Err(error) = messages.insert_many(batch.assign_seqs(heads)).await else {
             return Ok(Attempt::Done);
         };
         if let Some(position) = duplicate_position(&error) {
@@ -138,7 +139,7 @@ impl Mongo {
         }
     }
 
-    /// Lets the first waiting message, which has violated a unique index, go on: it gets another
+    /// Lets the first pending message, which has violated a unique index, go on: it gets another
     /// `seq`, or is the repetition of a stored one. Returns whether the head of its chat has moved.
     ///
     /// Which index that was, the driver does not tell, so the values are looked for. Mostly the
@@ -147,7 +148,7 @@ impl Mongo {
     async fn unblock(
         &self,
         batch: &mut Batch,
-        held: &mut Held,
+        heads: &mut LockedHeads,
         stopped_at: &mut Option<Uuid>,
     ) -> Result<bool, StoreError> {
         let Some(first) = batch.first() else {
@@ -156,48 +157,49 @@ impl Mongo {
         let (chat, seq, has_key) = (first.chat(), first.number.seq, first.key.is_some());
         let again = *stopped_at == Some(first.id);
         *stopped_at = Some(first.id);
-        let moved = self.look_up_again(held, [chat]).await?;
-        let end = held.get(&chat).and_then(|end| **end);
-        let is_seq_taken = end.is_some_and(|end| end.head >= seq);
+        let moved = self.refresh_heads(heads, [chat]).await?;
+        let is_seq_taken = heads.get(chat).is_some_and(|head| head.seq >= seq);
         let keys = if has_key && (again || !is_seq_taken) {
             batch.keys()
         } else {
             Vec::new()
         };
-        self.resolve(batch, keys).await?;
+        self.resolve(batch, heads, keys).await?;
         Ok(moved)
     }
 
     /// Looks for stored messages with these keys, and for the uncertain ones under the `_id`s with
-    /// which they were sent. After the ends were queried: an uncertain message that is stored
+    /// which they were sent. After the heads were queried: an uncertain message that is stored
     /// later than this is above them, where the next insert conflicts with it.
-    async fn resolve(&self, batch: &mut Batch, keys: Vec<Uuid>) -> Result<(), StoreError> {
-        let wanted = [
-            ("key", keys.into_iter().map(Bson::from).collect()),
-            ("_id", batch.doubtful_numbers()),
-        ];
-        for (field, values) in wanted {
+    async fn resolve(
+        &self,
+        batch: &mut Batch,
+        heads: &mut LockedHeads,
+        keys: Vec<Uuid>,
+    ) -> Result<(), StoreError> {
+        let keys = keys.into_iter().map(Bson::from).collect();
+        for (field, values) in [("key", keys), ("_id", batch.uncertain_ids())] {
             let values: Vec<Bson> = values;
             if !values.is_empty() {
                 let query = || Query::all(doc! { field: { "$in": &values } });
                 let found = retry(|| self.all::<MessageDocument>(query()));
-                batch.found(&found.await?);
+                batch.resolve(&found.await?, heads);
             }
         }
         Ok(())
     }
 
-    /// Takes the messages back that were stored in chats which were gone by then, and answers
-    /// those chats. One that goes later takes its messages with it.
+    /// Deletes the messages that were stored in chats deleted before, and returns those chats. A
+    /// chat that is deleted later takes its messages with it.
     async fn take_back(
         &self,
-        batch: &Batch,
+        written: &Written,
         there: &HashSet<ChatId>,
     ) -> Result<HashSet<ChatId>, StoreError> {
-        let stored = batch.stored().into_iter();
+        let stored = written.keys().copied();
         let gone: HashSet<_> = stored.filter(|id| !there.contains(id)).collect();
         for chat in &gone {
-            self.ends.forget(*chat);
+            self.heads.forget(*chat).await;
             retry(|| async {
                 let messages = self.raw(MESSAGES);
                 messages.delete_many(all_of(*chat)).await?;
@@ -208,7 +210,7 @@ impl Mongo {
         Ok(gone)
     }
 
-    /// Those of these chats that are there.
+    /// Those of these chats that exist.
     pub(super) async fn existing(&self, chats: &[ChatId]) -> Result<HashSet<ChatId>, StoreError> {
         let documents = self.raw(CHATS);
         let found = documents.find(doc! { "_id": { "$in": chats } });
@@ -223,40 +225,31 @@ impl Mongo {
     }
 }
 
-/// What is known of these chats: those that are not there are left out.
-fn known<'a, T: 'a>(
-    held: &'a Held,
-    what: impl Fn(super::ends::End) -> Option<T> + 'a,
-) -> impl Iterator<Item = (ChatId, T)> + 'a {
-    let there = held.iter().filter_map(|(id, end)| Some((*id, (**end)?)));
-    there.filter_map(move |(id, end)| Some((id, what(end)?)))
-}
-
-/// What the answers to a batch are made of.
-struct Answers {
+/// What the results of a batch are made of.
+struct BatchResult {
     users: HashMap<UserId, Arc<User>>,
     pks: HashMap<ChatId, ChatPk>,
-    /// Chats that were deleted meanwhile.
+    /// Chats that were deleted before the insert.
     gone: HashSet<ChatId>,
-    /// Events' chats as they stood before the batch, and after it.
+    /// The event chats before the batch, and after it.
     before: HashMap<ChatId, EventChat>,
     after: HashMap<ChatId, EventChat>,
 }
 
-impl Answers {
-    fn of(self, outcomes: Vec<Outcome>) -> Result<Vec<Option<Sent>>, StoreError> {
-        let told = self.told(&outcomes);
-        let mut answers: Vec<Option<Sent>> = Vec::with_capacity(outcomes.len());
-        for (outcome, told) in outcomes.into_iter().zip(told) {
-            let answer = match outcome {
-                Outcome::Waiting => return Err(corrupt("an entry was neither stored nor not")),
+impl BatchResult {
+    fn into_sent(self, outcomes: Vec<Outcome>) -> Result<Vec<Option<Sent>>, StoreError> {
+        let event_chats = self.event_chats(&outcomes);
+        let mut results: Vec<Option<Sent>> = Vec::with_capacity(outcomes.len());
+        for (outcome, event_chat) in outcomes.into_iter().zip(event_chats) {
+            let result = match outcome {
+                Outcome::Pending => return Err(corrupt("an entry was neither stored nor not")),
                 Outcome::NoChat => None,
-                Outcome::Like(earlier) => {
-                    let first = answers.get(earlier).and_then(Option::as_ref);
+                Outcome::SameAs(earlier) => {
+                    let first = results.get(earlier).and_then(Option::as_ref);
                     first.map(|sent| Sent::Repeated(Arc::clone(sent.message())))
                 }
                 Outcome::Stored(document) => {
-                    let message = self.message(document, told)?;
+                    let message = self.message(document, event_chat)?;
                     message.map(|message| Sent::Stored(Arc::new(message)))
                 }
                 Outcome::Repeated(document) => {
@@ -265,9 +258,9 @@ impl Answers {
                     message.map(|message| Sent::Repeated(Arc::new(message)))
                 }
             };
-            answers.push(answer);
+            results.push(result);
         }
-        Ok(answers)
+        Ok(results)
     }
 
     fn message(
@@ -284,19 +277,19 @@ impl Answers {
         message(document, *pk, Arc::clone(sender), event_chat).map(Some)
     }
 
-    /// What each message tells of its event's chat: how things stand right after it. That follows
-    /// from how they stood before the batch, unless somebody else came in between: then it tells
-    /// how they stand now.
-    fn told(&self, outcomes: &[Outcome]) -> Vec<Option<Arc<EventChat>>> {
+    /// The event chat that each message carries: its state right after the message. Derived from
+    /// the state before the batch, unless there were other changes in between: then it is the
+    /// state after the batch.
+    fn event_chats(&self, outcomes: &[Outcome]) -> Vec<Option<Arc<EventChat>>> {
         let mut chats = self.before.clone();
-        let mut told = Vec::with_capacity(outcomes.len());
+        let mut states = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             let Outcome::Stored(document) = outcome else {
-                told.push(None);
+                states.push(None);
                 continue;
             };
             let chat = chats.get_mut(&document.chat());
-            told.push(chat.map(|chat| {
+            states.push(chat.map(|chat| {
                 advance(chat, document);
                 chat.clone()
             }));
@@ -313,11 +306,11 @@ impl Answers {
             }
             Arc::new(chat)
         };
-        told.into_iter().map(|chat| chat.map(now)).collect()
+        states.into_iter().map(|chat| chat.map(now)).collect()
     }
 }
 
-/// Moves a chat on to this message.
+/// Advances the state of an event chat to this message.
 fn advance(chat: &mut EventChat, document: &MessageDocument) {
     let read: &mut Seq = match chat.side_of(document.sender.into()) {
         Some(Side::Owner) => &mut chat.standing.owner_read,

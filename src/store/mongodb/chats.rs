@@ -88,7 +88,7 @@ impl Chats for Mongo {
     async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
         let deleted = self.transaction(DeleteChatTx(id)).await?;
         if deleted {
-            self.ends.forget(id);
+            self.heads.forget(id).await;
             self.sweep_or_leave(Sweep::These(&[id])).await;
         }
         Ok(deleted)

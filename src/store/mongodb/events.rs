@@ -101,7 +101,7 @@ impl Events for Mongo {
         if let Some(chats) = &deleted {
             let chats: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
             for chat in &chats {
-                self.ends.forget(*chat);
+                self.heads.forget(*chat).await;
             }
             self.sweep_or_leave(Sweep::These(&chats)).await;
         }

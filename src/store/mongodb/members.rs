@@ -18,9 +18,9 @@ use super::documents::{
 };
 use super::failure::corrupt;
 use super::fields::decode;
+use super::heads::Own;
 use super::reading::Query;
 use super::retry::retry_until_deadline;
-use super::seen::Own;
 use super::transaction::Transactional;
 use crate::model::{Chat, ChatId, Reads, Seq, UserId};
 use crate::store::{Members, StoreError};
@@ -120,27 +120,29 @@ impl Mongo {
         Ok(Some(moved.modified_count > 0))
     }
 
-    /// The members of these chats, each with the number of its own latest message. That is asked
-    /// for only where it is not known for the chat as it ends now.
+    /// The members of these chats, each with the `seq` of its own latest message. That is queried
+    /// only where it is not cached for the current head of the chat.
     pub(super) async fn members_with_own(
         &self,
         chats: &[FoundChat],
     ) -> Result<Vec<MemberDocument>, StoreError> {
-        let (mut known, mut unknown) = (HashMap::new(), HashMap::new());
-        for FoundChat { chat, .. } in chats {
-            match self.seen.own(chat.id, chat.head).await {
-                Some(own) => drop(known.insert(Uuid::from(chat.id), own)),
-                None => drop(unknown.insert(chat.id, chat.head)),
+        let (mut cached, mut unknown) = (HashMap::new(), Vec::new());
+        for found in chats {
+            match self.heads.own(found.chat.id, found.chat.head).await {
+                Some(own) => drop(cached.insert(Uuid::from(found.chat.id), own)),
+                None => unknown.push(found),
             }
         }
-        let (mut members, asked) =
-            tokio::try_join!(self.members_known(&known), self.members_asked(&unknown))?;
-        members.extend(asked);
+        let (mut members, queried) = tokio::try_join!(
+            self.members_with_cached_own(&cached),
+            self.members_with_queried_own(&unknown)
+        )?;
+        members.extend(queried);
         Ok(members)
     }
 
-    /// The members of chats of which it is known what they have written last.
-    async fn members_known(
+    /// The members of chats whose members' own latest messages are cached.
+    async fn members_with_cached_own(
         &self,
         chats: &HashMap<Uuid, Arc<Own>>,
     ) -> Result<Vec<MemberDocument>, StoreError> {
@@ -159,15 +161,15 @@ impl Mongo {
         Ok(members)
     }
 
-    /// The members of chats that ended there a moment ago, with what they have written last.
-    async fn members_asked(
+    /// The members of chats that were found a moment ago, and a query for their own latest messages.
+    async fn members_with_queried_own(
         &self,
-        chats: &HashMap<ChatId, Seq>,
+        chats: &[&FoundChat],
     ) -> Result<Vec<MemberDocument>, StoreError> {
         if chats.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<_> = chats.keys().copied().collect();
+        let ids: Vec<_> = chats.iter().map(|found| found.chat.id).collect();
         let stages = [doc! { "$match": { "chat": { "$in": ids } } }, with_own()];
         let members = self.aggregated::<MemberDocument>(stages).await?;
         let mut own: HashMap<ChatId, Own> = HashMap::new();
@@ -176,9 +178,10 @@ impl Mongo {
             let latest = member.own.iter();
             of_chat.extend(latest.map(|own| (member.user, own.seq)));
         }
-        for (chat, own) in own {
-            let head = chats.get(&chat).copied().unwrap_or(0);
-            self.seen.see_own(chat, head, own).await;
+        for found in chats {
+            if let Some(own) = own.remove(&found.chat.id) {
+                self.heads.observe_own(found, own).await;
+            }
         }
         Ok(members)
     }

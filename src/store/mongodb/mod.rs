@@ -8,19 +8,19 @@ mod batch;
 mod chats;
 mod connection;
 mod documents;
-mod ends;
 mod event_chats;
 mod event_documents;
 mod events;
 mod failure;
 mod fields;
+mod heads;
+mod latest;
 mod lists;
 mod members;
 mod messages;
 mod reading;
 mod retry;
 mod schema;
-mod seen;
 mod sweep;
 mod transaction;
 mod transfer;
@@ -35,9 +35,9 @@ mod differential_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
-pub(in crate::store) mod replica_set;
+mod heads_tests;
 #[cfg(test)]
-mod seen_tests;
+pub(in crate::store) mod replica_set;
 
 use async_trait::async_trait;
 use mongodb::bson::doc;
@@ -47,9 +47,8 @@ use tokio::time::timeout;
 
 use self::connection::{Connection, connect, refuse};
 use self::documents::{CHATS, SCHEMA};
-use self::ends::Ends;
+use self::heads::Heads;
 use self::retry::{DEADLINE, retry_until_deadline};
-use self::seen::SeenEnds;
 use self::sweep::Sweep;
 use self::users::KnownUsers;
 use super::{OpenError, Store, StoreError};
@@ -59,11 +58,9 @@ pub struct Mongo {
     client: Client,
     database: Database,
     place: String,
-    /// Where chats end, as far as this node knows.
-    ends: Ends,
-    /// The same for those who only read.
-    seen: SeenEnds,
-    /// Users that exist; they never cease to.
+    /// The heads of chats, as far as this node knows.
+    heads: Heads,
+    /// Ids of users that exist.
     known_users: KnownUsers,
     /// One number is given out at a time on this node: two at once would only undo each other.
     pk_lock: Mutex<()>,
@@ -88,8 +85,7 @@ impl Mongo {
             client,
             database,
             place,
-            ends: Ends::default(),
-            seen: SeenEnds::default(),
+            heads: Heads::default(),
             known_users: KnownUsers::default(),
             pk_lock: Mutex::default(),
         };
