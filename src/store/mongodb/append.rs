@@ -11,11 +11,11 @@ use tracing::debug;
 
 use super::Mongo;
 use super::batch::{Batch, Outcome};
+use super::database::Query;
 use super::documents::{CHATS, MESSAGES, MessageDocument, all_of};
 use super::failure::{corrupt, duplicate_position, is_transient};
 use super::heads::{Kind, LockedHeads, Written};
 use super::messages::message;
-use super::reading::Query;
 use super::retry::{Backoff, retry, with_deadline};
 use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
 use crate::store::StoreError;
@@ -40,7 +40,7 @@ impl Mongo {
         entries: Vec<Entry>,
     ) -> Result<Vec<Option<Sent>>, StoreError> {
         if entries.is_empty() {
-            retry(|| self.ask()).await?;
+            retry(|| self.database.check_read()).await?;
             return Ok(Vec::new());
         }
         with_deadline(self.append_all(entries)).await
@@ -182,7 +182,7 @@ impl Mongo {
             let values: Vec<Bson> = values;
             if !values.is_empty() {
                 let query = || Query::all(doc! { field: { "$in": &values } });
-                let found = retry(|| self.all::<MessageDocument>(query()));
+                let found = retry(|| self.database.all::<MessageDocument>(query()));
                 batch.resolve(&found.await?, heads);
             }
         }
@@ -201,7 +201,7 @@ impl Mongo {
         for chat in &gone {
             self.heads.forget(*chat).await;
             retry(|| async {
-                let messages = self.raw(MESSAGES);
+                let messages = self.database.raw(MESSAGES);
                 messages.delete_many(all_of(*chat)).await?;
                 Ok(())
             })
@@ -212,7 +212,7 @@ impl Mongo {
 
     /// Those of these chats that exist.
     pub(super) async fn existing(&self, chats: &[ChatId]) -> Result<HashSet<ChatId>, StoreError> {
-        let documents = self.raw(CHATS);
+        let documents = self.database.raw(CHATS);
         let found = documents.find(doc! { "_id": { "$in": chats } });
         let mut found = found.projection(doc! { "_id": 1 }).await?;
         let mut there = HashSet::new();

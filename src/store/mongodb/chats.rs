@@ -7,6 +7,7 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
+use super::database::Database;
 use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, MemberDocument};
 use super::failure::corrupt;
 use super::fields::date;
@@ -24,7 +25,7 @@ impl Chats for Mongo {
     async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError> {
         let id = chat.id;
         let creation = self.creation_of(chat).await?;
-        self.pk_transaction(creation).await?;
+        self.database.pk_transaction(creation).await?;
         let created = retry_until_deadline(|| self.chat_now(doc! { "_id": id })).await?;
         created.ok_or_else(|| corrupt(format!("no chat {id} once created")))
     }
@@ -48,7 +49,8 @@ impl Chats for Mongo {
     }
 
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError> {
-        let found = retry_until_deadline(|| self.one::<ChatDocument>(doc! { "pk": pk })).await?;
+        let found =
+            retry_until_deadline(|| self.database.one::<ChatDocument>(doc! { "pk": pk })).await?;
         Ok(found.map(|found| found.chat.id))
     }
 
@@ -78,7 +80,7 @@ impl Chats for Mongo {
             update.insert("$set", set);
         }
         retry_until_deadline(|| async {
-            let chats = self.raw(CHATS);
+            let chats = self.database.raw(CHATS);
             chats.update_one(doc! { "_id": id }, update.clone()).await?;
             self.chat_now(doc! { "_id": id }).await
         })
@@ -86,10 +88,10 @@ impl Chats for Mongo {
     }
 
     async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
-        let deleted = self.transaction(DeleteChatTx(id)).await?;
+        let deleted = self.database.transaction(DeleteChatTx(id)).await?;
         if deleted {
             self.heads.forget(id).await;
-            self.sweep_or_leave(Sweep::These(&[id])).await;
+            self.database.sweep_or_leave(Sweep::These(&[id])).await;
         }
         Ok(deleted)
     }
@@ -137,7 +139,7 @@ impl Mongo {
 
     /// The chat that matches, with its head and latest activity, without its members.
     pub(super) async fn found(&self, filter: Document) -> Result<Option<FoundChat>, StoreError> {
-        let Some(found) = self.one::<ChatDocument>(filter).await? else {
+        let Some(found) = self.database.one::<ChatDocument>(filter).await? else {
             return Ok(None);
         };
         let latest = self.latest(found.chat.id).await?;
@@ -146,7 +148,7 @@ impl Mongo {
 
     /// The same for the chat of this id, with both queries in parallel.
     pub(super) async fn found_by_id(&self, id: ChatId) -> Result<Option<FoundChat>, StoreError> {
-        let found = self.one::<ChatDocument>(doc! { "_id": id });
+        let found = self.database.one::<ChatDocument>(doc! { "_id": id });
         let (found, latest) = tokio::try_join!(found, self.latest(id))?;
         found.map(|found| found.with(latest)).transpose()
     }
@@ -182,12 +184,16 @@ struct CreateChatTx {
 impl Transactional for CreateChatTx {
     type Output = ();
 
-    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
         let new = &self.chat;
         let at = date(new.at);
         let document = ChatDocument {
             id: new.id.into(),
-            pk: store.next_pk(CHATS, session).await?,
+            pk: database.next_pk(CHATS, session).await?,
             name: new.name.clone(),
             policy: new.policy.into(),
             owner: self.owner,
@@ -199,7 +205,9 @@ impl Transactional for CreateChatTx {
             key: new.key.clone().map(KeyDocument::from),
             event: None,
         };
-        store.insert_chat(document, &new.members, session).await?;
+        database
+            .insert_chat(document, &new.members, session)
+            .await?;
         match self.stranger {
             Some(id) => Err(corrupt(format!("no user {id} to add"))),
             None => Ok(()),
@@ -207,7 +215,7 @@ impl Transactional for CreateChatTx {
     }
 }
 
-impl Mongo {
+impl Database {
     /// Inserts a chat and its members, in the order given.
     pub(super) async fn insert_chat(
         &self,
@@ -227,10 +235,10 @@ impl Mongo {
             })
             .collect();
         chat.places = i64::try_from(members.len()).unwrap_or(i64::MAX);
-        let chats = self.database.collection::<ChatDocument>(CHATS);
+        let chats = self.collection::<ChatDocument>(CHATS);
         chats.insert_one(chat).session(&mut *session).await?;
         if !members.is_empty() {
-            let places = self.database.collection::<MemberDocument>(MEMBERS);
+            let places = self.collection::<MemberDocument>(MEMBERS);
             places.insert_many(members).session(session).await?;
         }
         Ok(())
@@ -244,12 +252,16 @@ struct DeleteChatTx(ChatId);
 impl Transactional for DeleteChatTx {
     type Output = bool;
 
-    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
-        let chats = store.raw(CHATS);
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let chats = database.raw(CHATS);
         let delete = chats.delete_one(doc! { "_id": self.0 });
         let deleted = delete.session(&mut *session).await?.deleted_count > 0;
         if deleted {
-            store.mark_deleted(&[self.0], session).await?;
+            database.mark_deleted(&[self.0], session).await?;
         }
         Ok(deleted)
     }

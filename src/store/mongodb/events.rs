@@ -9,12 +9,12 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
+use super::database::{Database, Query};
 use super::documents::{CHATS, ChatDocument, EVENTS, KeyDocument};
 use super::event_chats::OpenEventChatTx;
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::date;
-use super::reading::Query;
 use super::retry::retry_until_deadline;
 use super::sweep::Sweep;
 use super::transaction::Transactional;
@@ -31,7 +31,7 @@ impl Events for Mongo {
         let Some(owner) = users.get(&event.owner) else {
             return Err(corrupt(format!("no user {} to own it", event.owner)));
         };
-        let made = self.pk_transaction(CreateEventTx(event)).await?;
+        let made = self.database.pk_transaction(CreateEventTx(event)).await?;
         made.with_owner(Arc::clone(owner))
     }
 
@@ -57,7 +57,7 @@ impl Events for Mongo {
             if let Some(owner) = owner {
                 filter.insert("owner", owner);
             }
-            let found = self.readable::<EventDocument>(Query {
+            let found = self.database.readable::<EventDocument>(Query {
                 filter,
                 sort: doc! { "_id": 1 },
                 limit,
@@ -87,7 +87,7 @@ impl Events for Mongo {
             update.insert("$set", set);
         }
         let changed = retry_until_deadline(|| async {
-            let events = self.raw(EVENTS);
+            let events = self.database.raw(EVENTS);
             events
                 .update_one(doc! { "_id": pk }, update.clone())
                 .await?;
@@ -97,13 +97,13 @@ impl Events for Mongo {
     }
 
     async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
-        let deleted = self.transaction(DeleteEventTx(pk)).await?;
+        let deleted = self.database.transaction(DeleteEventTx(pk)).await?;
         if let Some(chats) = &deleted {
             let chats: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
             for chat in &chats {
                 self.heads.forget(*chat).await;
             }
-            self.sweep_or_leave(Sweep::These(&chats)).await;
+            self.database.sweep_or_leave(Sweep::These(&chats)).await;
         }
         Ok(deleted)
     }
@@ -113,7 +113,7 @@ impl Events for Mongo {
         chat: NewEventChat,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
         let event = doc! { "_id": chat.event };
-        if retry_until_deadline(|| self.one::<EventDocument>(event.clone()))
+        if retry_until_deadline(|| self.database.one::<EventDocument>(event.clone()))
             .await?
             .is_none()
         {
@@ -125,10 +125,11 @@ impl Events for Mongo {
         }
         // Mostly it is there, and whoever only reads waits for nobody.
         let known = doc! { "event.pk": chat.event, "event.guest": chat.guest };
-        let known = retry_until_deadline(|| self.one::<ChatDocument>(known.clone())).await?;
+        let known =
+            retry_until_deadline(|| self.database.one::<ChatDocument>(known.clone())).await?;
         let opened = match known {
             Some(known) => Some((false, known.chat.id)),
-            None => self.pk_transaction(OpenEventChatTx(chat)).await?,
+            None => self.database.pk_transaction(OpenEventChatTx(chat)).await?,
         };
         let Some((fresh, id)) = opened else {
             return Ok(None);
@@ -179,7 +180,7 @@ impl Mongo {
         &self,
         filter: Document,
     ) -> Result<Option<(Event, Option<KeyDocument>)>, StoreError> {
-        let Some(found) = self.one::<EventDocument>(filter).await? else {
+        let Some(found) = self.database.one::<EventDocument>(filter).await? else {
             return Ok(None);
         };
         let owner = found.owner.into();
@@ -233,13 +234,13 @@ impl Transactional for CreateEventTx {
 
     async fn run(
         &self,
-        store: &Mongo,
+        database: &Database,
         session: &mut ClientSession,
     ) -> Result<EventDocument, StoreError> {
         let new = self.0.clone();
-        let pk = store.next_pk(EVENTS, session).await?;
+        let pk = database.next_pk(EVENTS, session).await?;
         let document = EventDocument::new(pk, new.owner, new.details, new.key, new.at);
-        let events = store.database.collection::<EventDocument>(EVENTS);
+        let events = database.collection::<EventDocument>(EVENTS);
         events.insert_one(&document).session(session).await?;
         Ok(document)
     }
@@ -255,15 +256,15 @@ impl Transactional for DeleteEventTx {
 
     async fn run(
         &self,
-        store: &Mongo,
+        database: &Database,
         session: &mut ClientSession,
     ) -> Result<Self::Output, StoreError> {
-        let events = store.raw(EVENTS);
+        let events = database.raw(EVENTS);
         let event = events.delete_one(doc! { "_id": self.0 });
         if event.session(&mut *session).await?.deleted_count == 0 {
             return Ok(None);
         }
-        let chats = store.database.collection::<ChatDocument>(CHATS);
+        let chats = database.collection::<ChatDocument>(CHATS);
         let of_event = doc! { "event.pk": self.0 };
         let mut found = chats.find(of_event.clone()).session(&mut *session).await?;
         let mut deleted = Vec::new();
@@ -275,7 +276,7 @@ impl Transactional for DeleteEventTx {
         deleted.sort_by_key(|(_, pk)| *pk);
         chats.delete_many(of_event).session(&mut *session).await?;
         let ids: Vec<_> = deleted.iter().map(|(id, _)| *id).collect();
-        store.mark_deleted(&ids, session).await?;
+        database.mark_deleted(&ids, session).await?;
         Ok(Some(deleted))
     }
 }

@@ -8,10 +8,10 @@ use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
 use serde::Deserialize;
 
 use super::Mongo;
+use super::database::Query;
 use super::documents::{CHATS, Latest, LatestDocument, MESSAGES, Number, all_of};
 use super::fields::Readable;
 use super::heads::{ChatHead, Kind, LockedHeads};
-use super::reading::Query;
 use super::retry::retry;
 use crate::model::{ChatId, Seq};
 use crate::store::StoreError;
@@ -84,7 +84,7 @@ impl Mongo {
         sort: Document,
     ) -> Result<Option<Latest>, StoreError> {
         let query = first(filter, sort);
-        Ok(self.all::<LatestDocument>(query).await?.pop())
+        Ok(self.database.all::<LatestDocument>(query).await?.pop())
     }
 
     /// The latest message of each of these chats, which exist; those without one are left out.
@@ -112,7 +112,7 @@ impl Mongo {
     async fn latest_of_few(&self, chats: &[ChatId]) -> Result<HashMap<ChatId, Latest>, StoreError> {
         let queries = chats.iter().map(|chat| async move {
             let query = first(all_of(*chat), doc! { "_id": -1 });
-            let latest = self.readable::<LatestDocument>(query).await?.pop();
+            let latest = self.database.readable::<LatestDocument>(query).await?.pop();
             self.heads.observe(*chat, latest, None).await;
             Ok::<_, StoreError>(latest)
         });
@@ -142,7 +142,7 @@ impl Mongo {
             fields: doc! { "created_at": 1 },
             ..Query::all(doc! { "_id": { "$in": ids } })
         };
-        for found in self.readable::<LatestDocument>(query).await? {
+        for found in self.database.readable::<LatestDocument>(query).await? {
             let later = latest.entry(found.chat).or_insert(found);
             if found.seq > later.seq {
                 *later = found;
@@ -167,7 +167,7 @@ impl Mongo {
             with_latest(),
         ];
         let mut heads = HashMap::new();
-        for found in self.aggregated::<HeadDocument>(stages).await? {
+        for found in self.database.aggregated::<HeadDocument>(stages).await? {
             let (chat, latest) = (found.chat.into(), found.latest());
             let disproved = disproved.get(&chat).copied();
             self.heads.observe(chat, latest, disproved).await;

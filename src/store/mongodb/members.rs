@@ -12,6 +12,7 @@ use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
 use super::chats::touched;
+use super::database::{Database, Query};
 use super::documents::{
     CHATS, FoundChat, LatestDocument, MEMBERS, MESSAGES, MemberDocument, OwnDocument,
     SenderDocument, all_of,
@@ -19,7 +20,6 @@ use super::documents::{
 use super::failure::corrupt;
 use super::fields::decode;
 use super::heads::Own;
-use super::reading::Query;
 use super::retry::retry_until_deadline;
 use super::transaction::Transactional;
 use crate::model::{Chat, ChatId, Reads, Seq, UserId};
@@ -50,7 +50,7 @@ impl Members for Mongo {
         let fresh = if before.members.contains(&user) {
             false
         } else {
-            match self.transaction(addition).await {
+            match self.database.transaction(addition).await {
                 // Somebody else has added it meanwhile.
                 Err(StoreError::Duplicate) => false,
                 joined => joined?,
@@ -69,7 +69,10 @@ impl Members for Mongo {
         user: UserId,
         at: Timestamp,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
-        let removed = self.transaction(RemoveMemberTx { chat, user, at }).await?;
+        let removed = self
+            .database
+            .transaction(RemoveMemberTx { chat, user, at })
+            .await?;
         let after = self.chat_afterwards(chat).await?;
         Ok(after.map(|chat| (removed, chat)))
     }
@@ -100,7 +103,7 @@ impl Mongo {
         let filter = doc! { "chat": chat, "user": user };
         let (found, member, own) = tokio::try_join!(
             self.found_by_id(chat),
-            self.one::<MemberDocument>(filter.clone()),
+            self.database.one::<MemberDocument>(filter.clone()),
             self.latest_with(
                 doc! { "_id.chat": chat, "sender": user },
                 doc! { "_id.seq": -1 }
@@ -116,7 +119,11 @@ impl Mongo {
         let mut behind = filter;
         behind.insert("last_read", doc! { "$lt": read });
         let further = doc! { "$set": { "last_read": read } };
-        let moved = self.raw(MEMBERS).update_one(behind, further).await?;
+        let moved = self
+            .database
+            .raw(MEMBERS)
+            .update_one(behind, further)
+            .await?;
         Ok(Some(moved.modified_count > 0))
     }
 
@@ -151,7 +158,7 @@ impl Mongo {
         }
         let ids: Vec<_> = chats.keys().copied().collect();
         let query = Query::all(doc! { "chat": { "$in": ids } });
-        let mut members = self.readable::<MemberDocument>(query).await?;
+        let mut members = self.database.readable::<MemberDocument>(query).await?;
         for member in &mut members {
             let own = chats.get(&member.chat).into_iter();
             let own = own.flat_map(|own| own.iter());
@@ -171,7 +178,7 @@ impl Mongo {
         }
         let ids: Vec<_> = chats.iter().map(|found| found.chat.id).collect();
         let stages = [doc! { "$match": { "chat": { "$in": ids } } }, with_own()];
-        let members = self.aggregated::<MemberDocument>(stages).await?;
+        let members = self.database.aggregated::<MemberDocument>(stages).await?;
         let mut own: HashMap<ChatId, Own> = HashMap::new();
         for member in &members {
             let of_chat = own.entry(member.chat.into()).or_default();
@@ -190,7 +197,8 @@ impl Mongo {
         let ids = [chat];
         let (there, members, own) = tokio::try_join!(
             self.existing(&ids),
-            self.readable::<MemberDocument>(Query::all(doc! { "chat": chat })),
+            self.database
+                .readable::<MemberDocument>(Query::all(doc! { "chat": chat })),
             self.own_latest(chat)
         )?;
         if there.is_empty() {
@@ -210,7 +218,7 @@ impl Mongo {
             doc! { "$sort": { "_id.chat": -1, "sender": -1, "_id.seq": -1 } },
             doc! { "$group": { "_id": "$sender", "seq": { "$first": "$_id.seq" } } },
         ];
-        let found = self.aggregated::<SenderDocument>(stages).await?;
+        let found = self.database.aggregated::<SenderDocument>(stages).await?;
         Ok(found.into_iter().map(|own| (own.sender, own.seq)).collect())
     }
 }
@@ -245,8 +253,12 @@ struct AddMemberTx {
 impl Transactional for AddMemberTx {
     type Output = bool;
 
-    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
-        let chats = store.raw(CHATS);
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let chats = database.raw(CHATS);
         let update = doc! { "$inc": { "places": 1_i64 }, "$max": touched(self.at) };
         let chat = chats.find_one_and_update(doc! { "_id": self.chat }, update);
         let Some(before) = chat.session(&mut *session).await? else {
@@ -254,7 +266,7 @@ impl Transactional for AddMemberTx {
         };
         let place = before.get_i64("places");
         let place = place.map_err(|error| corrupt(format!("the chat {}: {error}", self.chat)))?;
-        let messages = store.raw(MESSAGES);
+        let messages = database.raw(MESSAGES);
         let latest = messages.find_one(all_of(self.chat));
         let latest = latest
             .sort(doc! { "_id": -1 })
@@ -262,7 +274,7 @@ impl Transactional for AddMemberTx {
             .await?;
         let latest = latest.map(|latest| decode::<LatestDocument>(&latest));
         let head = latest.transpose()?.map_or(0, |latest| latest.seq);
-        let members = store.database.collection::<MemberDocument>(MEMBERS);
+        let members = database.collection::<MemberDocument>(MEMBERS);
         let member = MemberDocument {
             chat: self.chat.into(),
             user: self.user.into(),
@@ -287,13 +299,17 @@ struct RemoveMemberTx {
 impl Transactional for RemoveMemberTx {
     type Output = bool;
 
-    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
-        let members = store.raw(MEMBERS);
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let members = database.raw(MEMBERS);
         let member = members.delete_one(doc! { "chat": self.chat, "user": self.user });
         if member.session(&mut *session).await?.deleted_count == 0 {
             return Ok(false);
         }
-        let chats = store.raw(CHATS);
+        let chats = database.raw(CHATS);
         let touch = doc! { "$max": touched(self.at) };
         let chat = chats.update_one(doc! { "_id": self.chat }, touch);
         chat.session(session).await?;

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use mongodb::bson::doc;
 
 use super::Mongo;
+use super::database::Query;
 use super::documents::{
     ChatDocument, FoundChat, LatestDocument, MESSAGES, MessageDocument, Number, numbered,
 };
 use super::failure::corrupt;
 use super::fields::{decode, time};
-use super::reading::Query;
 use super::retry::retry_until_deadline;
 use crate::model::{
     ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side, User,
@@ -51,7 +51,7 @@ impl Mongo {
         let found = match (from, to) {
             (None, None) => {
                 let bounds = numbers(history.range);
-                let found = self.one::<ChatDocument>(doc! { "_id": id });
+                let found = self.database.one::<ChatDocument>(doc! { "_id": id });
                 let part = self.part(id, bounds, history.window);
                 let (found, part) = tokio::try_join!(found, part)?;
                 found.zip(Some(part))
@@ -165,7 +165,7 @@ impl Mongo {
                 limit: window.limit().saturating_add(1),
                 ..Query::default()
             };
-            let mut found = self.find::<MessageDocument>(query).await?;
+            let mut found = self.database.find::<MessageDocument>(query).await?;
             let mut bytes = 0;
             while found.advance().await? {
                 has_more = documents.len() == window.limit() || bytes >= PAGE_BYTES;
@@ -235,7 +235,7 @@ impl Mongo {
                 ..Query::default()
             };
             let before = (low, high);
-            for message in self.all::<LatestDocument>(query).await? {
+            for message in self.database.all::<LatestDocument>(query).await? {
                 if late(time(message.created_at)?) {
                     high = message.seq;
                     break;

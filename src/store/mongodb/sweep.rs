@@ -7,7 +7,7 @@ use mongodb::bson::{Document, Uuid, doc};
 use serde::Deserialize;
 use tracing::warn;
 
-use super::Mongo;
+use super::database::Database;
 use super::documents::{DELETED, MEMBERS, MESSAGES, all_of};
 use super::retry::retry_until_deadline;
 use crate::model::ChatId;
@@ -17,14 +17,14 @@ use crate::store::StoreError;
 /// mark older than this is removed once it has been swept again.
 const LANDED: i64 = 3_600_000;
 
-impl Mongo {
+impl Database {
     /// Marks these chats for sweeping, in the transaction that deletes them.
     pub(super) async fn mark_deleted(
         &self,
         chats: &[ChatId],
         session: &mut ClientSession,
     ) -> Result<(), StoreError> {
-        let deleted = self.database.collection::<Document>(DELETED);
+        let deleted = self.collection::<Document>(DELETED);
         for chat in chats {
             let now = doc! { "$currentDate": { "at": true } };
             let mark = deleted.update_one(doc! { "_id": *chat }, now).upsert(true);
@@ -45,7 +45,7 @@ impl Mongo {
     }
 
     async fn sweep(&self, chats: Document) -> Result<(), StoreError> {
-        let deleted = self.database.collection::<Mark>(DELETED);
+        let deleted = self.collection::<Mark>(DELETED);
         let mut marks = deleted.find(chats).await?;
         while marks.advance().await? {
             let Mark { chat } = marks.deserialize_current()?;

@@ -7,8 +7,8 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{ReadConcern, ReturnDocument};
 
-use super::Mongo;
 use super::connection::write_concern;
+use super::database::Database;
 use super::documents::COUNTERS;
 use super::failure::{corrupt, is_transient};
 use super::retry::{Backoff, with_deadline};
@@ -24,12 +24,12 @@ pub(super) trait Transactional: Send + Sync {
     /// when the writes of the previous call are rolled back. An error aborts the transaction.
     async fn run(
         &self,
-        store: &Mongo,
+        database: &Database,
         session: &mut ClientSession,
     ) -> Result<Self::Output, StoreError>;
 }
 
-impl Mongo {
+impl Database {
     /// Runs a transaction, retrying on transient conflicts until the deadline.
     pub(super) async fn transaction<T: Transactional>(
         &self,
@@ -51,7 +51,7 @@ impl Mongo {
     }
 
     async fn run_transaction<T: Transactional>(&self, body: T) -> Result<T::Output, StoreError> {
-        let mut session = self.client.start_session().await?;
+        let mut session = self.session().await?;
         let mut backoff = Backoff::start();
         loop {
             session
@@ -83,7 +83,7 @@ impl Mongo {
         noun: &str,
         session: &mut ClientSession,
     ) -> Result<i64, StoreError> {
-        let counters = self.database.collection::<Document>(COUNTERS);
+        let counters = self.collection::<Document>(COUNTERS);
         let counted = counters
             .find_one_and_update(doc! { "_id": noun }, doc! { "$inc": { "value": 1_i64 } })
             .upsert(true)

@@ -8,6 +8,7 @@ use mongodb::bson::{Document, doc};
 
 use super::Mongo;
 use super::batch::key;
+use super::database::{Database, Query};
 use super::documents::{
     CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
     MemberDocument, MessageDocument, Number, TalkDocument, USERS, UserDocument,
@@ -16,7 +17,6 @@ use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{date, time};
 use super::lists::by_pk;
-use super::reading::Query;
 use super::retry::retry_until_deadline;
 use super::transaction::Transactional;
 use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
@@ -33,9 +33,9 @@ impl Transfer for Mongo {
     async fn greatest(&self) -> Result<Greatest, StoreError> {
         retry_until_deadline(|| async {
             Ok(Greatest {
-                user: self.counted(USERS).await?,
-                chat: self.counted(CHATS).await?,
-                event: self.counted(EVENTS).await?,
+                user: self.database.counted(USERS).await?,
+                chat: self.database.counted(CHATS).await?,
+                event: self.database.counted(EVENTS).await?,
             })
         })
         .await
@@ -56,7 +56,7 @@ impl Transfer for Mongo {
     ) -> Result<Vec<ChatRecord>, StoreError> {
         let query = || by_pk(doc! { "pk": { "$gt": after } }, limit);
         let found = retry_until_deadline(|| async {
-            let found = self.all::<ChatDocument>(query()).await?;
+            let found = self.database.all::<ChatDocument>(query()).await?;
             self.with_heads(found).await
         });
         let (mut records, mut members) = (Vec::new(), 0);
@@ -77,7 +77,7 @@ impl Transfer for Mongo {
             (CHATS, greatest.chat),
             (EVENTS, greatest.event),
         ] {
-            retry_until_deadline(|| self.count_up(noun, number, None)).await?;
+            retry_until_deadline(|| self.database.count_up(noun, number, None)).await?;
         }
         Ok(())
     }
@@ -85,7 +85,9 @@ impl Transfer for Mongo {
     async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError> {
         let greatest = users.last().map_or(0, |user| user.pk);
         let documents = users.into_iter().map(UserDocument::from).collect();
-        self.transaction(ImportTx::Users(documents, greatest)).await
+        self.database
+            .transaction(ImportTx::Users(documents, greatest))
+            .await
     }
 
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError> {
@@ -95,7 +97,8 @@ impl Transfer for Mongo {
             EventDocument::taken(event, key)
         });
         let documents = documents.collect();
-        self.transaction(ImportTx::Events(documents, greatest))
+        self.database
+            .transaction(ImportTx::Events(documents, greatest))
             .await
     }
 
@@ -110,7 +113,7 @@ impl Transfer for Mongo {
         for record in chats {
             if members + record.members.len() > MEMBERS_AT_A_TIME && !some.is_empty() {
                 let full = std::mem::take(&mut some);
-                self.transaction(ImportTx::Chats(full)).await?;
+                self.database.transaction(ImportTx::Chats(full)).await?;
                 members = 0;
             }
             members += record.members.len();
@@ -119,7 +122,7 @@ impl Transfer for Mongo {
         if some.is_empty() {
             return Ok(());
         }
-        self.transaction(ImportTx::Chats(some)).await
+        self.database.transaction(ImportTx::Chats(some)).await
     }
 
     async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError> {
@@ -146,31 +149,6 @@ impl Transfer for Mongo {
 }
 
 impl Mongo {
-    async fn counted(&self, noun: &str) -> Result<i64, StoreError> {
-        let counters = self.database.collection::<Document>(COUNTERS);
-        let found = counters.find_one(doc! { "_id": noun }).await?;
-        Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
-    }
-
-    /// Raises the counter of this noun to `number` at least.
-    async fn count_up(
-        &self,
-        noun: &str,
-        number: i64,
-        session: Option<&mut ClientSession>,
-    ) -> Result<(), StoreError> {
-        let counters = self.database.collection::<Document>(COUNTERS);
-        let further = doc! { "$max": { "value": number } };
-        let update = counters
-            .update_one(doc! { "_id": noun }, further)
-            .upsert(true);
-        match session {
-            Some(session) => update.session(session).await?,
-            None => update.await?,
-        };
-        Ok(())
-    }
-
     async fn list_event_records(
         &self,
         after: EventPk,
@@ -182,7 +160,7 @@ impl Mongo {
             limit,
             ..Query::default()
         };
-        let found = self.all::<EventDocument>(query).await?;
+        let found = self.database.all::<EventDocument>(query).await?;
         let owners = found.iter().map(|event| UserId::from(event.owner));
         let owners = self.users_by_id(owners).await?;
         let record = |document: EventDocument| {
@@ -206,8 +184,10 @@ impl Mongo {
             sort: doc! { "place": 1 },
             ..Query::all(doc! { "chat": chat.id })
         };
-        let (members, own) =
-            tokio::try_join!(self.all::<MemberDocument>(query), self.own_latest(chat.id))?;
+        let (members, own) = tokio::try_join!(
+            self.database.all::<MemberDocument>(query),
+            self.own_latest(chat.id)
+        )?;
         let member = |member: &MemberDocument| MemberRecord {
             user: member.user.into(),
             place: member.place,
@@ -240,7 +220,8 @@ impl Mongo {
         let event = match (record.of_event, chat.event) {
             (Some(part), Some(pk)) => {
                 let event =
-                    retry_until_deadline(|| self.one::<EventDocument>(doc! { "_id": pk })).await?;
+                    retry_until_deadline(|| self.database.one::<EventDocument>(doc! { "_id": pk }))
+                        .await?;
                 let event = event.ok_or_else(|| corrupt(format!("no event {pk}")))?;
                 Some(TalkDocument {
                     pk,
@@ -280,6 +261,33 @@ impl Mongo {
     }
 }
 
+impl Database {
+    async fn counted(&self, noun: &str) -> Result<i64, StoreError> {
+        let counters = self.collection::<Document>(COUNTERS);
+        let found = counters.find_one(doc! { "_id": noun }).await?;
+        Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
+    }
+
+    /// Raises the counter of this noun to `number` at least.
+    async fn count_up(
+        &self,
+        noun: &str,
+        number: i64,
+        session: Option<&mut ClientSession>,
+    ) -> Result<(), StoreError> {
+        let counters = self.collection::<Document>(COUNTERS);
+        let further = doc! { "$max": { "value": number } };
+        let update = counters
+            .update_one(doc! { "_id": noun }, further)
+            .upsert(true);
+        match session {
+            Some(session) => update.session(session).await?,
+            None => update.await?,
+        };
+        Ok(())
+    }
+}
+
 /// Imports records, and raises the counter to the greatest of their `pk`s.
 enum ImportTx {
     Users(Vec<UserDocument>, i64),
@@ -291,13 +299,16 @@ enum ImportTx {
 impl Transactional for ImportTx {
     type Output = ();
 
-    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
-        let database = &store.database;
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
         match self {
             Self::Users(users, greatest) => {
                 let collection = database.collection::<UserDocument>(USERS);
                 collection.insert_many(users).session(&mut *session).await?;
-                store.count_up(USERS, *greatest, Some(session)).await
+                database.count_up(USERS, *greatest, Some(session)).await
             }
             Self::Events(events, greatest) => {
                 let collection = database.collection::<EventDocument>(EVENTS);
@@ -305,7 +316,7 @@ impl Transactional for ImportTx {
                     .insert_many(events)
                     .session(&mut *session)
                     .await?;
-                store.count_up(EVENTS, *greatest, Some(session)).await
+                database.count_up(EVENTS, *greatest, Some(session)).await
             }
             Self::Chats(chats) => {
                 let collection = database.collection::<ChatDocument>(CHATS);
@@ -320,7 +331,7 @@ impl Transactional for ImportTx {
                 }
                 let greatest = chats.iter().map(|(chat, _)| chat.pk).max();
                 let greatest = greatest.unwrap_or(0);
-                store.count_up(CHATS, greatest, Some(session)).await
+                database.count_up(CHATS, greatest, Some(session)).await
             }
         }
     }

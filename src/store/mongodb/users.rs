@@ -11,10 +11,10 @@ use mongodb::bson::{Document, doc};
 use parking_lot::Mutex;
 
 use super::Mongo;
+use super::database::{Database, Query};
 use super::documents::{USERS, UserDocument};
 use super::failure::corrupt;
 use super::fields::date;
-use super::reading::Query;
 use super::retry::retry_until_deadline;
 use super::transaction::Transactional;
 use crate::model::{NewUser, Profile, User, UserId, UserPk};
@@ -47,7 +47,8 @@ impl Users for Mongo {
         let known = doc! { "external_id": &user.external_id };
         // A user that somebody else makes at the same moment is found the second time.
         for _ in 0..2 {
-            let found = retry_until_deadline(|| self.one::<UserDocument>(known.clone())).await?;
+            let found =
+                retry_until_deadline(|| self.database.one::<UserDocument>(known.clone())).await?;
             if let Some(found) = found {
                 // Mostly it is as it should be.
                 let (profile, at) = (user.profile.clone(), user.at);
@@ -57,7 +58,11 @@ impl Users for Mongo {
                 let updated = self.update(found.id, profile, at).await?;
                 return updated.ok_or_else(|| corrupt(format!("no user {} any more", found.id)));
             }
-            match self.pk_transaction(CreateUserTx(user.clone())).await {
+            match self
+                .database
+                .pk_transaction(CreateUserTx(user.clone()))
+                .await
+            {
                 Err(StoreError::Duplicate) => {}
                 made => return made,
             }
@@ -66,11 +71,11 @@ impl Users for Mongo {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        retry_until_deadline(|| self.one::<UserDocument>(doc! { "_id": id })).await
+        retry_until_deadline(|| self.database.one::<UserDocument>(doc! { "_id": id })).await
     }
 
     async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError> {
-        retry_until_deadline(|| self.one::<UserDocument>(doc! { "pk": pk })).await
+        retry_until_deadline(|| self.database.one::<UserDocument>(doc! { "pk": pk })).await
     }
 
     async fn update_user(
@@ -84,7 +89,7 @@ impl Users for Mongo {
 
     async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError> {
         retry_until_deadline(|| {
-            self.readable::<UserDocument>(Query {
+            self.database.readable::<UserDocument>(Query {
                 filter: doc! { "pk": { "$gt": after } },
                 sort: doc! { "pk": 1 },
                 limit,
@@ -119,7 +124,7 @@ impl Mongo {
         }
         let ids: Vec<_> = ids.into_iter().collect();
         let query = Query::all(doc! { "_id": { "$in": ids } });
-        let found = self.all::<UserDocument>(query).await?;
+        let found = self.database.all::<UserDocument>(query).await?;
         self.known_users.add(found.iter().map(|user| user.id));
         let by_id = found.into_iter().map(|user| (user.id, Arc::new(user)));
         Ok(by_id.collect())
@@ -134,7 +139,11 @@ impl Mongo {
     ) -> Result<Option<User>, StoreError> {
         retry_until_deadline(|| async {
             loop {
-                let Some(before) = self.one::<UserDocument>(doc! { "_id": id }).await? else {
+                let Some(before) = self
+                    .database
+                    .one::<UserDocument>(doc! { "_id": id })
+                    .await?
+                else {
                     return Ok(None);
                 };
                 let mut user = before.clone();
@@ -150,7 +159,7 @@ impl Mongo {
     async fn replace(&self, before: &User, user: &User) -> Result<bool, StoreError> {
         let mut still = what_changes(before);
         still.insert("_id", before.id);
-        let users = self.raw(USERS);
+        let users = self.database.raw(USERS);
         let set = doc! { "$set": what_changes(user) };
         Ok(users.update_one(still, set).await?.matched_count > 0)
     }
@@ -175,10 +184,14 @@ struct CreateUserTx(NewUser);
 impl Transactional for CreateUserTx {
     type Output = User;
 
-    async fn run(&self, store: &Mongo, session: &mut ClientSession) -> Result<User, StoreError> {
-        let pk = store.next_pk(USERS, session).await?;
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<User, StoreError> {
+        let pk = database.next_pk(USERS, session).await?;
         let user = self.0.clone().into_user(pk);
-        let users = store.database.collection::<UserDocument>(USERS);
+        let users = database.collection::<UserDocument>(USERS);
         let document = UserDocument::from(user.clone());
         users.insert_one(document).session(session).await?;
         Ok(user)
