@@ -154,7 +154,7 @@ impl Mongo {
         let Some(first) = batch.first() else {
             return Ok(false);
         };
-        let (chat, seq, has_key) = (first.chat(), first.number.seq, first.key.is_some());
+        let (chat, seq, has_key) = (first.chat(), first.chat_seq.seq, first.key.is_some());
         let again = *stopped_at == Some(first.id);
         *stopped_at = Some(first.id);
         let moved = self.refresh_heads(heads, [chat]).await?;
@@ -317,8 +317,8 @@ fn advance(chat: &mut EventChat, document: &MessageDocument) {
         Some(Side::Guest) => &mut chat.standing.guest_read,
         None => &mut 0,
     };
-    *read = document.number.seq;
-    chat.standing.head = document.number.seq;
+    *read = document.chat_seq.seq;
+    chat.standing.head = document.chat_seq.seq;
     if let Ok(at) = super::fields::time(document.created_at) {
         chat.active_at = chat.active_at.max(at);
     }

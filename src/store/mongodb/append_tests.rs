@@ -1,5 +1,5 @@
-//! Several nodes on one database.
-//! It refuses to repeat the contract: what one node promises is tested there.
+//! Appends with several nodes on one database.
+//! Does not repeat the contract: what one node promises is tested there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

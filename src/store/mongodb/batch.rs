@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use mongodb::bson::{Bson, DateTime, Uuid};
 
-use super::documents::{MessageDocument, Number};
+use super::documents::{ChatSeq, MessageDocument};
 use super::fields::date;
 use super::heads::{LockedHeads, Written};
 use crate::model::{ChatId, Entry, Fingerprint, UserId};
@@ -114,7 +114,7 @@ impl Batch {
             });
             *seq += 1;
             *latest_at = (*at).max(*latest_at);
-            document.number.seq = *seq;
+            document.chat_seq.seq = *seq;
             document.created_at = *latest_at;
             document.modified_at = *latest_at;
         }
@@ -145,7 +145,7 @@ impl Batch {
     pub(super) fn uncertain_ids(&self) -> Vec<Bson> {
         let pending = self.pending.iter().map(|entry| &entry.document);
         let uncertain = pending.filter(|document| self.uncertain.contains(&document.id));
-        uncertain.map(|document| document.number.into()).collect()
+        uncertain.map(|document| document.chat_seq.into()).collect()
     }
 
     /// Completes the pending entries that are among these stored messages, since their insert was
@@ -185,7 +185,7 @@ impl Batch {
         for outcome in &self.outcomes {
             if let Outcome::Stored(document) = outcome {
                 let messages = written.entry(document.chat()).or_default();
-                messages.push((document.sender, document.number.seq));
+                messages.push((document.sender, document.chat_seq.seq));
             }
         }
         written
@@ -207,7 +207,7 @@ pub(super) fn key(chat: ChatId, sender: UserId, client_id: &str) -> Uuid {
 fn document(entry: Entry) -> MessageDocument {
     let client_id = entry.draft.client_id.as_deref();
     MessageDocument {
-        number: Number {
+        chat_seq: ChatSeq {
             chat: entry.chat.into(),
             seq: 0,
         },

@@ -1,5 +1,5 @@
-//! The chats of events in MongoDB, as one of the two in them sees them.
-//! It refuses to know who may do what there.
+//! The chats of events on MongoDB.
+//! Does not know access rules.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ impl Transactional for OpenEventChatTx {
         session: &mut ClientSession,
     ) -> Result<Self::Output, StoreError> {
         let new = &self.0;
-        // Counted up, so that nobody deletes the event at the same moment.
+        // Conflicts with a concurrent deletion of the event.
         let events = database.collection::<EventDocument>(EVENTS);
         let opened = doc! { "$inc": { "opened": 1_i64 } };
         let event = events.find_one_and_update(doc! { "_id": new.event }, opened);

@@ -123,7 +123,7 @@ impl Events for Mongo {
         if guest.is_empty() {
             return Err(corrupt(format!("no user {} to open it", chat.guest)));
         }
-        // Mostly it is there, and whoever only reads waits for nobody.
+        // Usually it exists: then no transaction is needed.
         let known = doc! { "event.pk": chat.event, "event.guest": chat.guest };
         let known =
             retry_until_deadline(|| self.database.one::<ChatDocument>(known.clone())).await?;

@@ -79,11 +79,12 @@ fn duplicate_key(error: &Error) -> bool {
     }
 }
 
-/// The position at which an ordered insert of many has violated a unique index: the documents before
-/// it are stored, the others are not. `None`: it failed otherwise, and what is stored is unknown.
+/// The position at which an ordered insert of many has violated a unique index: the documents
+/// before it are stored, the others are not. `None`: it failed otherwise, and what is stored is
+/// unknown.
 ///
-/// Which index it was, only the server's text says: the reply's `keyPattern` is not passed on by the
-/// driver for an insert of many.
+/// The error names the index only in its text: for an insert of many the driver does not pass on
+/// the `keyPattern` of the server's reply.
 pub(super) fn duplicate_position(error: &Error) -> Option<usize> {
     let ErrorKind::InsertMany(failed) = &*error.kind else {
         return None;

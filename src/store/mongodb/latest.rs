@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Mongo;
 use super::database::Query;
-use super::documents::{CHATS, Latest, LatestDocument, MESSAGES, Number, all_of};
+use super::documents::{CHATS, ChatSeq, Latest, LatestDocument, MESSAGES, all_of};
 use super::fields::Readable;
 use super::heads::{ChatHead, Kind, LockedHeads};
 use super::retry::retry;
@@ -131,7 +131,7 @@ impl Mongo {
             return Ok(latest);
         }
         let ids = cached.iter().flat_map(|(chat, head)| {
-            let id = |seq| Number {
+            let id = |seq| ChatSeq {
                 chat: (*chat).into(),
                 seq,
             };
@@ -213,10 +213,10 @@ impl Readable for HeadDocument {
 
 /// Adds its latest message to a chat. The server plans a query of its own for each chat.
 fn with_latest() -> Document {
-    let number = |seq: Seq| doc! { "chat": "$_id", "seq": seq };
+    let id = |seq: Seq| doc! { "chat": "$_id", "seq": seq };
     doc! { "$lookup": {
         "from": MESSAGES,
-        "let": { "first": number(0), "last": number(Seq::MAX) },
+        "let": { "first": id(0), "last": id(Seq::MAX) },
         "pipeline": [
             { "$match": { "$expr": { "$and": [
                 { "$gte": ["$_id", "$$first"] },

@@ -1,5 +1,5 @@
-//! Lists of chats in MongoDB.
-//! It refuses to let one unreadable chat, or one with very many members, spoil a list.
+//! Lists of chats on MongoDB.
+//! Does not fail for a chat that cannot be decoded, nor exceed the limit of members of a page.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -82,7 +82,7 @@ impl Mongo {
         Ok(seats.collect())
     }
 
-    /// The number of each chat's latest message, 0 without one.
+    /// The `seq` of each chat's latest message, 0 without one.
     pub(super) async fn heads_of(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
         let found = self
             .found_all(Query::all(doc! { "_id": { "$in": chats } }))
@@ -116,13 +116,13 @@ impl Mongo {
         Ok(members.into_iter().map(|member| member.chat).collect())
     }
 
-    /// The chats that match, with what their latest messages say, without their members.
+    /// The chats that match, with heads and latest activity, without their members.
     pub(super) async fn found_all(&self, query: Query) -> Result<Vec<FoundChat>, StoreError> {
         let found = self.database.readable::<ChatDocument>(query).await?;
         self.with_heads(found).await
     }
 
-    /// These chats with what their latest messages say.
+    /// These chats with heads and latest activity.
     pub(super) async fn with_heads(
         &self,
         found: Vec<FoundChat>,

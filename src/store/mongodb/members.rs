@@ -168,7 +168,7 @@ impl Mongo {
         Ok(members)
     }
 
-    /// The members of chats that were found a moment ago, and a query for their own latest messages.
+    /// The members of chats that were found a moment ago; queries their own latest messages.
     async fn members_with_queried_own(
         &self,
         chats: &[&FoundChat],
@@ -211,7 +211,7 @@ impl Mongo {
         Ok(Reads::new(positions))
     }
 
-    /// The number of each sender's latest message in a chat: one step in the index per sender.
+    /// The `seq` of each sender's latest message in a chat: one step in the index per sender.
     pub(super) async fn own_latest(&self, chat: ChatId) -> Result<HashMap<Uuid, Seq>, StoreError> {
         let stages = [
             doc! { "$match": { "_id.chat": chat } },
@@ -223,7 +223,7 @@ impl Mongo {
     }
 }
 
-/// Adds the number of a member's own latest message to it.
+/// Adds the `seq` of its own latest message to a member.
 fn with_own() -> Document {
     doc! { "$lookup": {
         "from": MESSAGES,

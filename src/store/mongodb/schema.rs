@@ -1,5 +1,5 @@
-//! The indexes and the version of what is stored.
-//! It refuses to open a database that a newer version wrote: that one may mean something else.
+//! The indexes and the schema version.
+//! Does not open a database of a newer version, whose documents may have another meaning.
 
 use futures_util::future::try_join_all;
 use mongodb::bson::{Document, doc};

@@ -10,8 +10,8 @@ use super::Mongo;
 use super::batch::key;
 use super::database::{Database, Query};
 use super::documents::{
-    CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
-    MemberDocument, MessageDocument, Number, TalkDocument, USERS, UserDocument,
+    CHATS, COUNTERS, ChatDocument, ChatSeq, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
+    MemberDocument, MessageDocument, TalkDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
@@ -94,7 +94,7 @@ impl Transfer for Mongo {
         let greatest = events.last().map_or(0, |record| record.event.pk);
         let documents = events.into_iter().map(|record| {
             let EventRecord { event, key } = record;
-            EventDocument::taken(event, key)
+            EventDocument::imported(event, key)
         });
         let documents = documents.collect();
         self.database
@@ -340,7 +340,7 @@ impl Transactional for ImportTx {
 fn document(message: Message) -> MessageDocument {
     let client_id = message.client_id.as_deref();
     MessageDocument {
-        number: Number {
+        chat_seq: ChatSeq {
             chat: message.chat.into(),
             seq: message.seq,
         },

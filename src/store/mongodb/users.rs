@@ -45,7 +45,7 @@ impl KnownUsers {
 impl Users for Mongo {
     async fn find_or_create_user(&self, user: NewUser) -> Result<User, StoreError> {
         let known = doc! { "external_id": &user.external_id };
-        // A user that somebody else makes at the same moment is found the second time.
+        // A user that another call creates concurrently is found by the second attempt.
         for _ in 0..2 {
             let found =
                 retry_until_deadline(|| self.database.one::<UserDocument>(known.clone())).await?;
@@ -130,7 +130,7 @@ impl Mongo {
         Ok(by_id.collect())
     }
 
-    /// Takes over a profile: what was read is written only if nobody has written in between.
+    /// Updates a profile by compare-and-set: written only if the user is still as it was read.
     async fn update(
         &self,
         id: UserId,
