@@ -116,7 +116,9 @@ impl Mongo {
                     batch.mark_uncertain();
                     backoff.wait(error).await?;
                     self.refresh_heads(heads, chats).await?;
-                    self.resolve(batch, heads, batch.keys()).await?;
+                    let stored = self.stored_messages("key", batch.keys()).await?;
+                    batch.resolve(&stored, heads);
+                    self.resolve_uncertain(batch, heads).await?;
                 }
             }
         }
@@ -143,8 +145,9 @@ impl Mongo {
     /// `seq`, or is the repetition of a stored one. Returns whether the head of its chat has moved.
     ///
     /// Which index that was, the driver does not tell, so the values are looked for. Mostly the
-    /// head has reached the `seq`, which explains it. Otherwise, or if the same message is stopped
-    /// a second time, the key is looked for as well.
+    /// head has reached the `seq`, which explains it. Otherwise, and whenever the same message is
+    /// stopped a second time, the key is looked for as well: then in parallel, since each moment
+    /// between the query for the head and the next insert is one for other nodes to append in.
     async fn unblock(
         &self,
         batch: &mut Batch,
@@ -156,37 +159,50 @@ impl Mongo {
         };
         let (chat, seq, has_key) = (first.chat(), first.chat_seq.seq, first.key.is_some());
         let again = *stopped_at == Some(first.id);
-        *stopped_at = Some(first.id);
-        let moved = self.refresh_heads(heads, [chat]).await?;
-        let is_seq_taken = heads.get(chat).is_some_and(|head| head.seq >= seq);
-        let keys = if has_key && (again || !is_seq_taken) {
+        *stopped_at = (!again).then_some(first.id);
+        let keys = if has_key && again {
             batch.keys()
         } else {
             Vec::new()
         };
-        self.resolve(batch, heads, keys).await?;
+        let (moved, repeated) = tokio::try_join!(
+            self.refresh_heads(heads, [chat]),
+            self.stored_messages("key", keys)
+        )?;
+        batch.resolve(&repeated, heads);
+        let is_seq_taken = heads.get(chat).is_some_and(|head| head.seq >= seq);
+        if has_key && !again && !is_seq_taken {
+            let repeated = self.stored_messages("key", batch.keys()).await?;
+            batch.resolve(&repeated, heads);
+        }
+        self.resolve_uncertain(batch, heads).await?;
         Ok(moved)
     }
 
-    /// Looks for stored messages with these keys, and for the uncertain ones under the `_id`s with
-    /// which they were sent. After the heads were queried: an uncertain message that is stored
-    /// later than this is above them, where the next insert conflicts with it.
-    async fn resolve(
+    /// Looks for the uncertain messages under the `_id`s with which they were sent. After the heads
+    /// were queried: one that is stored later than this is above them, where the next insert
+    /// conflicts with it.
+    async fn resolve_uncertain(
         &self,
         batch: &mut Batch,
         heads: &mut LockedHeads,
-        keys: Vec<Uuid>,
     ) -> Result<(), StoreError> {
-        let keys = keys.into_iter().map(Bson::from).collect();
-        for (field, values) in [("key", keys), ("_id", batch.uncertain_ids())] {
-            let values: Vec<Bson> = values;
-            if !values.is_empty() {
-                let query = || Query::all(doc! { field: { "$in": &values } });
-                let found = retry(|| self.database.all::<MessageDocument>(query()));
-                batch.resolve(&found.await?, heads);
-            }
-        }
+        let found = self.stored_messages("_id", batch.uncertain_ids()).await?;
+        batch.resolve(&found, heads);
         Ok(())
+    }
+
+    /// The stored messages that have one of these values.
+    async fn stored_messages(
+        &self,
+        field: &str,
+        values: Vec<Bson>,
+    ) -> Result<Vec<MessageDocument>, StoreError> {
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = || Query::all(doc! { field: { "$in": &values } });
+        retry(|| self.database.all::<MessageDocument>(query())).await
     }
 
     /// Deletes the messages that were stored in chats deleted before, and returns those chats. A

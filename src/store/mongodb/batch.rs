@@ -134,9 +134,9 @@ impl Batch {
     }
 
     /// The keys of the pending messages that have one.
-    pub(super) fn keys(&self) -> Vec<Uuid> {
-        let pending = self.pending.iter();
-        pending.filter_map(|entry| entry.document.key).collect()
+    pub(super) fn keys(&self) -> Vec<Bson> {
+        let keys = self.pending.iter().filter_map(|entry| entry.document.key);
+        keys.map(Bson::from).collect()
     }
 
     /// The `_id`s with which the uncertain messages were sent last. They can be stored under no
