@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::model::{Chat, ChatId, History, Message, MessagePage, Range, Seq, Window};
-use crate::store::archive::{self, ChatRecord, Greatest};
+use crate::store::transfer::{self, ChatRecord, Greatest};
 use crate::store::{OpenError, Store, StoreError};
 
 /// How many users, events and chats are carried at a time.
@@ -66,10 +66,10 @@ pub enum Target {
 /// # Errors
 /// See [`CopyError`]. What was copied by then stays, and [`Target::Resumed`] goes on from there.
 pub async fn copy(from: &dyn Store, to: &dyn Store, target: Target) -> Result<Copied, CopyError> {
-    if archive::is_empty(from).await? {
+    if transfer::is_empty(from).await? {
         return Err(CopyError::Nothing);
     }
-    if target == Target::Empty && !archive::is_empty(to).await? {
+    if target == Target::Empty && !transfer::is_empty(to).await? {
         return Err(CopyError::NotEmpty);
     }
     let there = to.greatest().await?;

@@ -181,7 +181,7 @@ struct Parts {
 impl Parts {
     fn assemble(config: &Config, store: Arc<dyn Store>, authenticator: Authenticator) -> Self {
         let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
-        let store = store::measured(store, metrics.clone());
+        let store = store::instrumented(store, metrics.clone());
         let bus: Arc<dyn Bus> = Arc::new(Local::default());
         let limits = Limits {
             message_bytes: config.max_message_bytes,

@@ -35,7 +35,7 @@ impl Scene {
     async fn set() -> Self {
         let store = store::open("sqlite::memory:").await.expect("a store");
         let metrics = Metrics::default();
-        let store = store::measured(store, metrics.clone());
+        let store = store::instrumented(store, metrics.clone());
         let limits = Limits {
             message_bytes: 1 << 20,
             members: 100,

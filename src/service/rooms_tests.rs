@@ -16,7 +16,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() {
     let metrics = Metrics::default();
     let opened = store::open("sqlite::memory:").await.expect("a store");
-    let store = store::measured(opened, metrics.clone());
+    let store = store::instrumented(opened, metrics.clone());
     let limits = Limits {
         message_bytes: 100,
         members: 100,

@@ -4,10 +4,10 @@
 //! The doc comment of each method is its contract; `contract/` tests every sentence of it on
 //! every store.
 
-pub mod archive;
-mod measured;
+mod instrumented;
 mod mongodb;
 mod sqlite;
+pub mod transfer;
 
 #[cfg(test)]
 mod contract;
@@ -23,12 +23,12 @@ use crate::model::{
     NewEventChat, NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
-pub use measured::measured;
+pub use instrumented::instrumented;
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing. What
 /// cannot be read is `Corrupt`; in a list it is logged and left out.
 #[async_trait]
-pub trait Store: Users + Chats + Members + Messages + Events + archive::Archive {
+pub trait Store: Users + Chats + Members + Messages + Events + transfer::Transfer {
     /// Returns once the store has answered a question that touches what it stores, on the way
     /// that writes take and on the way that reads take.
     async fn ping(&self) -> Result<(), StoreError>;

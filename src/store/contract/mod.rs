@@ -2,13 +2,13 @@
 //! each store.
 //! It refuses to know which store it is looking at.
 
-mod archive;
 mod chats;
 mod events;
 mod keys;
 mod lifecycle;
 mod members;
 mod messages;
+mod transfer;
 mod users;
 
 use std::sync::Arc;
@@ -171,7 +171,7 @@ macro_rules! every_promise {
                 an_event_is_found_by_the_name_of_its_key,
                 a_key_makes_one_chat_and_one_event,
             ],
-            archive: [
+            transfer: [
                 a_filled_store_tells_all_of_it,
                 what_goes_out_comes_in_as_it_was,
                 numbers_go_on_after_a_copy,

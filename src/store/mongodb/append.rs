@@ -1,7 +1,7 @@
-//! Appending: a batch is one ordered insert of many, and the unique index on the numbers of a
-//! chat decides between nodes. Whoever was slower numbers the rest anew and sends it again.
-//! What is not known to stand is looked for where it was sent to, and never stored twice.
-//! It refuses to give out a number that is not stored.
+//! Appending: a batch is one ordered insert of many, and the unique index on chat and `seq` decides
+//! between nodes. The slower one assigns new `seq`s to the rest and inserts it again. After an
+//! insert without an answer its messages are looked for, so that none is stored twice.
+//! Does not assign a `seq` without storing its message.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use tracing::debug;
 
 use super::Mongo;
 use super::batch::{Batch, Outcome};
+use super::database::Query;
 use super::documents::{CHATS, MESSAGES, all_of};
-use super::ends::{Held, Kind};
-use super::failure::{Pauses, again_and_again, corrupt, passes, stop, within_patience};
+use super::failure::{corrupt, duplicate_position, is_transient};
+use super::heads::{Kind, LockedHeads, Written};
 use super::message_document::MessageDocument;
-use super::reading::Query;
-use super::schema::{KEY, NUMBER};
+use super::retry::{Backoff, retry, with_deadline};
 use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
 use crate::store::StoreError;
 
-/// What a sender is told whom others overtook until it was too late.
-const OVERTAKEN: &str = "others have appended to the same chat all the time";
+/// Why an append gives up: it stops at a message that no query finds.
+const INVISIBLE: &str = "an insert conflicts with a message that does not become visible";
 
-/// What one attempt to insert came to.
+/// The outcome of one attempt to insert.
 enum Attempt {
-    /// Everything stands.
+    /// All pending messages are stored.
     Done,
-    /// So many stand; at the next one this unique index had its key already.
-    Stopped(usize, String),
-    /// Nobody knows what stands.
+    /// So many are stored; the next one violates a unique index.
+    Stopped(usize),
+    /// Unknown which are stored.
     Unknown(StoreError),
 }
 
@@ -40,43 +40,44 @@ impl Mongo {
         entries: Vec<Entry>,
     ) -> Result<Vec<Option<Sent>>, StoreError> {
         if entries.is_empty() {
-            again_and_again(|| self.ask()).await?;
+            retry(|| self.database.check_read()).await?;
             return Ok(Vec::new());
         }
-        within_patience(self.append_all(entries)).await
+        with_deadline(self.append_all(entries)).await
     }
 
     async fn append_all(&self, entries: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
         let senders: HashSet<_> = entries.iter().map(|entry| entry.sender).collect();
         self.expect_users(&senders).await?;
         let chats = entries.iter().map(|entry| entry.chat).collect();
-        let mut held = self.ends.hold(chats).await;
-        self.look_up_ends(&mut held).await?;
-        let pks: HashMap<ChatId, ChatPk> = known(&held, |end| Some(end.pk)).collect();
-        let talks: Vec<ChatId> = known(&held, |end| (end.kind == Kind::Event).then_some(()))
-            .map(|(id, ())| id)
-            .collect();
-        let before = again_and_again(|| self.talks(&talks)).await?;
-        let mut batch = Batch::new(entries, &held);
+        let mut heads = self.heads.lock(chats).await;
+        self.look_up_heads(&mut heads).await?;
+        let pks: HashMap<ChatId, ChatPk> = heads.iter().map(|(id, head)| (id, head.pk)).collect();
+        let of_events = heads.iter().filter(|(_, head)| head.kind == Kind::Event);
+        let talks: Vec<ChatId> = of_events.map(|(id, _)| id).collect();
+        let before = retry(|| self.talks(&talks)).await?;
+        let mut batch = Batch::new(entries, &heads);
         let of_senders = || self.users_by_id(senders.iter().copied());
         let chats: Vec<ChatId> = pks.keys().copied().collect();
-        let (users, there, ()) = tokio::try_join!(
-            again_and_again(of_senders),
-            again_and_again(|| self.existing(&chats)),
-            self.insert(&mut batch, &mut held)
-        )?;
-        self.seen.append(&batch).await;
-        drop(held);
-        let gone = self.take_back(&batch, &there).await?;
-        let after = again_and_again(|| self.talks(&talks)).await?;
-        let answers = Answers {
+        let inserted = tokio::try_join!(
+            retry(of_senders),
+            retry(|| self.existing(&chats)),
+            self.insert(&mut batch, &mut heads)
+        );
+        let written = batch.written();
+        self.heads.append(&heads, &written).await;
+        drop(heads);
+        let (users, there, ()) = inserted?;
+        let gone = self.take_back(&written, &there).await?;
+        let after = retry(|| self.talks(&talks)).await?;
+        let result = BatchResult {
             users,
             pks,
             gone,
             before,
             after,
         };
-        answers.of(batch.into_outcomes())
+        result.into_sent(batch.into_outcomes())
     }
 
     /// `Corrupt` if one of them is no user.
@@ -84,101 +85,139 @@ impl Mongo {
         if self.known_users.has_all(users) {
             return Ok(());
         }
-        let found = again_and_again(|| self.users_by_id(users.iter().copied())).await?;
+        let found = retry(|| self.users_by_id(users.iter().copied())).await?;
         match users.iter().find(|id| !found.contains_key(id)) {
             Some(id) => Err(corrupt(format!("no user {id} to send"))),
             None => Ok(()),
         }
     }
 
-    /// Inserts what waits, until nothing does.
-    async fn insert(&self, batch: &mut Batch, held: &mut Held) -> Result<(), StoreError> {
-        let mut pauses = Pauses::begin();
-        while batch.waiting() > 0 {
-            let (waiting, chats) = (batch.waiting(), batch.chats());
-            match self.attempt(batch, held).await? {
-                Attempt::Done => batch.stand(usize::MAX, held),
-                Attempt::Stopped(count, index) => {
-                    debug!(
-                        count,
-                        index, "an insert has stopped at a key that was there"
-                    );
-                    batch.stand(count, held);
-                    let chat = batch.first_chat();
-                    let keys = match &*index {
-                        NUMBER => Vec::new(),
-                        KEY => batch.keys(),
-                        _ => return Err(corrupt(format!("an index {index} on {MESSAGES}"))),
-                    };
-                    self.resolve(batch, keys).await?;
-                    let moved = self.look_up_again(held, chat).await?;
-                    if batch.waiting() == waiting && !moved {
-                        // What is in the way does not stand for good yet.
-                        pauses
-                            .pause(StoreError::Unavailable(OVERTAKEN.into()))
-                            .await?;
+    /// Inserts the pending messages, until there are none.
+    async fn insert(&self, batch: &mut Batch, heads: &mut LockedHeads) -> Result<(), StoreError> {
+        let mut backoff = Backoff::start();
+        let mut stopped_at = None;
+        while batch.pending() > 0 {
+            let (pending, chats) = (batch.pending(), batch.chats());
+            match self.attempt(batch, heads).await? {
+                Attempt::Done => batch.mark_stored(usize::MAX, heads),
+                Attempt::Stopped(count) => {
+                    debug!(count, "an insert has violated a unique index");
+                    batch.mark_stored(count, heads);
+                    let moved = self.unblock(batch, heads, &mut stopped_at).await?;
+                    if batch.pending() == pending && !moved {
+                        // The message it conflicts with is not on a majority yet.
+                        let error = StoreError::Unavailable(INVISIBLE.into());
+                        backoff.wait(error).await?;
                     } else {
-                        pauses = Pauses::begin();
+                        backoff = Backoff::start();
                     }
                 }
                 Attempt::Unknown(error) => {
-                    batch.doubt();
-                    pauses.pause(error).await?;
-                    self.resolve(batch, batch.keys()).await?;
-                    self.look_up_again(held, chats).await?;
+                    batch.mark_uncertain();
+                    backoff.wait(error).await?;
+                    self.refresh_heads(heads, chats).await?;
+                    let stored = self.stored_messages("key", batch.keys()).await?;
+                    batch.resolve(&stored, heads);
+                    self.resolve_uncertain(batch, heads).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn attempt(&self, batch: &mut Batch, held: &Held) -> Result<Attempt, StoreError> {
+    async fn attempt(&self, batch: &mut Batch, heads: &LockedHeads) -> Result<Attempt, StoreError> {
         let messages = self.database.collection::<MessageDocument>(MESSAGES);
-        let Err(error) = messages.insert_many(batch.number(held)).await else {
+        let Err(error) = messages.insert_many(batch.assign_seqs(heads)).await else {
             return Ok(Attempt::Done);
         };
-        if let Some(stop) = stop(&error) {
-            return Ok(Attempt::Stopped(stop.stand, stop.index));
+        if let Some(position) = duplicate_position(&error) {
+            return Ok(Attempt::Stopped(position));
         }
         let error = StoreError::Unavailable(Box::new(error));
-        if passes(&error) {
+        if is_transient(&error) {
             Ok(Attempt::Unknown(error))
         } else {
             Err(error)
         }
     }
 
-    /// Looks for what waits under these keys, and where it may have been stored without an
-    /// answer.
-    async fn resolve(&self, batch: &mut Batch, keys: Vec<Uuid>) -> Result<(), StoreError> {
-        let wanted = [
-            ("key", keys.into_iter().map(Bson::from).collect()),
-            ("_id", batch.doubtful_numbers()),
-        ];
-        for (field, values) in wanted {
-            let values: Vec<Bson> = values;
-            if !values.is_empty() {
-                let query = || Query::all(doc! { field: { "$in": &values } });
-                let found = again_and_again(|| self.all::<MessageDocument>(query()));
-                batch.found(&found.await?);
-            }
+    /// Lets the first pending message, which has violated a unique index, go on: it gets another
+    /// `seq`, or is the repetition of a stored one. Returns whether the head of its chat has moved.
+    ///
+    /// Which index that was, the driver does not tell, so the values are looked for. Mostly the
+    /// head has reached the `seq`, which explains it. Otherwise, and whenever the same message is
+    /// stopped a second time, the key is looked for as well: then in parallel, since each moment
+    /// between the query for the head and the next insert is one for other nodes to append in.
+    async fn unblock(
+        &self,
+        batch: &mut Batch,
+        heads: &mut LockedHeads,
+        stopped_at: &mut Option<Uuid>,
+    ) -> Result<bool, StoreError> {
+        let Some(first) = batch.first() else {
+            return Ok(false);
+        };
+        let (chat, seq, has_key) = (first.chat(), first.chat_seq.seq, first.key.is_some());
+        let again = *stopped_at == Some(first.id);
+        *stopped_at = (!again).then_some(first.id);
+        let keys = if has_key && again {
+            batch.keys()
+        } else {
+            Vec::new()
+        };
+        let (moved, repeated) = tokio::try_join!(
+            self.refresh_heads(heads, [chat]),
+            self.stored_messages("key", keys)
+        )?;
+        batch.resolve(&repeated, heads);
+        let is_seq_taken = heads.get(chat).is_some_and(|head| head.seq >= seq);
+        if has_key && !again && !is_seq_taken {
+            let repeated = self.stored_messages("key", batch.keys()).await?;
+            batch.resolve(&repeated, heads);
         }
+        self.resolve_uncertain(batch, heads).await?;
+        Ok(moved)
+    }
+
+    /// Looks for the uncertain messages under the `_id`s with which they were sent. After the heads
+    /// were queried: one that is stored later than this is above them, where the next insert
+    /// conflicts with it.
+    async fn resolve_uncertain(
+        &self,
+        batch: &mut Batch,
+        heads: &mut LockedHeads,
+    ) -> Result<(), StoreError> {
+        let found = self.stored_messages("_id", batch.uncertain_ids()).await?;
+        batch.resolve(&found, heads);
         Ok(())
     }
 
-    /// Takes the messages back that were stored in chats which were gone by then, and answers
-    /// those chats. One that goes later takes its messages with it.
+    /// The stored messages that have one of these values.
+    async fn stored_messages(
+        &self,
+        field: &str,
+        values: Vec<Bson>,
+    ) -> Result<Vec<MessageDocument>, StoreError> {
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = || Query::all(doc! { field: { "$in": &values } });
+        retry(|| self.database.all::<MessageDocument>(query())).await
+    }
+
+    /// Deletes the messages that were stored in chats deleted before, and returns those chats. A
+    /// chat that is deleted later takes its messages with it.
     async fn take_back(
         &self,
-        batch: &Batch,
+        written: &Written,
         there: &HashSet<ChatId>,
     ) -> Result<HashSet<ChatId>, StoreError> {
-        let stored = batch.stored().into_iter();
+        let stored = written.keys().copied();
         let gone: HashSet<_> = stored.filter(|id| !there.contains(id)).collect();
         for chat in &gone {
-            self.ends.forget(*chat);
-            again_and_again(|| async {
-                let messages = self.raw(MESSAGES);
+            self.heads.forget(*chat).await;
+            retry(|| async {
+                let messages = self.database.raw(MESSAGES);
                 messages.delete_many(all_of(*chat)).await?;
                 Ok(())
             })
@@ -187,9 +226,9 @@ impl Mongo {
         Ok(gone)
     }
 
-    /// Those of these chats that are there.
+    /// Those of these chats that exist.
     pub(super) async fn existing(&self, chats: &[ChatId]) -> Result<HashSet<ChatId>, StoreError> {
-        let documents = self.raw(CHATS);
+        let documents = self.database.raw(CHATS);
         let found = documents.find(doc! { "_id": { "$in": chats } });
         let mut found = found.projection(doc! { "_id": 1 }).await?;
         let mut there = HashSet::new();
@@ -202,40 +241,31 @@ impl Mongo {
     }
 }
 
-/// What is known of these chats: those that are not there are left out.
-fn known<'a, T: 'a>(
-    held: &'a Held,
-    what: impl Fn(super::ends::End) -> Option<T> + 'a,
-) -> impl Iterator<Item = (ChatId, T)> + 'a {
-    let there = held.iter().filter_map(|(id, end)| Some((*id, (**end)?)));
-    there.filter_map(move |(id, end)| Some((id, what(end)?)))
-}
-
-/// What the answers to a batch are made of.
-struct Answers {
+/// What the results of a batch are made of.
+struct BatchResult {
     users: HashMap<UserId, Arc<User>>,
     pks: HashMap<ChatId, ChatPk>,
-    /// Chats that were deleted meanwhile.
+    /// Chats that were deleted before the insert.
     gone: HashSet<ChatId>,
-    /// Events' chats as they stood before the batch, and after it.
+    /// The event chats before the batch, and after it.
     before: HashMap<ChatId, EventChat>,
     after: HashMap<ChatId, EventChat>,
 }
 
-impl Answers {
-    fn of(self, outcomes: Vec<Outcome>) -> Result<Vec<Option<Sent>>, StoreError> {
-        let told = self.told(&outcomes);
-        let mut answers: Vec<Option<Sent>> = Vec::with_capacity(outcomes.len());
-        for (outcome, told) in outcomes.into_iter().zip(told) {
-            let answer = match outcome {
-                Outcome::Waiting => return Err(corrupt("an entry was neither stored nor not")),
+impl BatchResult {
+    fn into_sent(self, outcomes: Vec<Outcome>) -> Result<Vec<Option<Sent>>, StoreError> {
+        let event_chats = self.event_chats(&outcomes);
+        let mut results: Vec<Option<Sent>> = Vec::with_capacity(outcomes.len());
+        for (outcome, event_chat) in outcomes.into_iter().zip(event_chats) {
+            let result = match outcome {
+                Outcome::Pending => return Err(corrupt("an entry was neither stored nor not")),
                 Outcome::NoChat => None,
-                Outcome::Like(earlier) => {
-                    let first = answers.get(earlier).and_then(Option::as_ref);
+                Outcome::SameAs(earlier) => {
+                    let first = results.get(earlier).and_then(Option::as_ref);
                     first.map(|sent| Sent::Repeated(Arc::clone(sent.message())))
                 }
                 Outcome::Stored(document) => {
-                    let message = self.message(document, told)?;
+                    let message = self.message(document, event_chat)?;
                     message.map(|message| Sent::Stored(Arc::new(message)))
                 }
                 Outcome::Repeated(document) => {
@@ -244,9 +274,9 @@ impl Answers {
                     message.map(|message| Sent::Repeated(Arc::new(message)))
                 }
             };
-            answers.push(answer);
+            results.push(result);
         }
-        Ok(answers)
+        Ok(results)
     }
 
     fn message(
@@ -264,19 +294,19 @@ impl Answers {
         message.map(Some)
     }
 
-    /// What each message tells of its event's chat: how things stand right after it. That follows
-    /// from how they stood before the batch, unless somebody else came in between: then it tells
-    /// how they stand now.
-    fn told(&self, outcomes: &[Outcome]) -> Vec<Option<Arc<EventChat>>> {
+    /// The event chat that each message carries: its state right after the message. Derived from
+    /// the state before the batch, unless there were other changes in between: then it is the
+    /// state after the batch.
+    fn event_chats(&self, outcomes: &[Outcome]) -> Vec<Option<Arc<EventChat>>> {
         let mut chats = self.before.clone();
-        let mut told = Vec::with_capacity(outcomes.len());
+        let mut states = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             let Outcome::Stored(document) = outcome else {
-                told.push(None);
+                states.push(None);
                 continue;
             };
             let chat = chats.get_mut(&document.chat());
-            told.push(chat.map(|chat| {
+            states.push(chat.map(|chat| {
                 advance(chat, document);
                 chat.clone()
             }));
@@ -293,19 +323,19 @@ impl Answers {
             }
             Arc::new(chat)
         };
-        told.into_iter().map(|chat| chat.map(now)).collect()
+        states.into_iter().map(|chat| chat.map(now)).collect()
     }
 }
 
-/// Moves a chat on to this message.
+/// Advances the state of an event chat to this message.
 fn advance(chat: &mut EventChat, document: &MessageDocument) {
     let read: &mut Seq = match chat.side_of(document.sender.into()) {
         Some(Side::Owner) => &mut chat.standing.owner_read,
         Some(Side::Guest) => &mut chat.standing.guest_read,
         None => &mut 0,
     };
-    *read = document.number.seq;
-    chat.standing.head = document.number.seq;
+    *read = document.chat_seq.seq;
+    chat.standing.head = document.chat_seq.seq;
     if let Ok(at) = super::fields::time(document.created_at) {
         chat.active_at = chat.active_at.max(at);
     }

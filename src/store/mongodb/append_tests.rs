@@ -1,7 +1,8 @@
-//! Several nodes on one database.
-//! It refuses to repeat the contract: what one node promises is tested there.
+//! Appends with several nodes on one database.
+//! Does not repeat the contract: what one node promises is tested there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
@@ -101,6 +102,72 @@ async fn one_client_id_on_two_nodes_makes_one_message() {
         let place = usize::try_from(message.seq - 1).expect("an index");
         assert_eq!(**message, stored[place]);
     }
+}
+
+#[tokio::test]
+async fn a_repeated_client_id_is_found_behind_the_messages_of_another_node() {
+    let scratch = Scratch::new();
+    let (one, two) = two_nodes(&scratch).await;
+    let anna = user(&one, "anna").await;
+    let chat = chat(&one, &[&anna], 0).await.id;
+    let batch = |names: &[&str]| names.iter().map(|name| named(chat, &anna, name)).collect();
+    one.append(batch(&["a"])).await.expect("stored");
+    two.append(batch(&["b", "c"])).await.expect("stored");
+    // The first one violates both unique indexes, the others each of them in turn. A text may
+    // look like the server's own.
+    let odd = entry(chat, &anna, "E11000 index: key dup key: { key: 1 }", 1);
+    let mut mixed: Vec<Entry> = batch(&["b", "d", "a", "c", "e"]);
+    mixed.insert(3, odd);
+    let sent = one.append(mixed).await.expect("stored");
+    let outcome = |sent: &Option<Sent>| match sent {
+        Some(Sent::Stored(message)) => (true, message.seq),
+        Some(Sent::Repeated(message)) => (false, message.seq),
+        None => panic!("no chat"),
+    };
+    let expected = [
+        (false, 2),
+        (true, 4),
+        (false, 1),
+        (true, 5),
+        (false, 3),
+        (true, 6),
+    ];
+    assert_eq!(sent.iter().map(outcome).collect::<Vec<_>>(), expected);
+    assert_eq!(seqs(&all(&two, chat).await), [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_repeated_client_id_is_found_while_another_node_appends_all_the_time() {
+    const ROUNDS: usize = 40;
+    let scratch = Scratch::new();
+    let (one, two) = two_nodes(&scratch).await;
+    let anna = user(&one, "anna").await;
+    let chat = chat(&one, &[&anna], 0).await.id;
+    let names: Vec<_> = (0..ROUNDS).map(|round| format!("{round}")).collect();
+    let batch: Vec<_> = names.iter().map(|name| named(chat, &anna, name)).collect();
+    one.append(batch).await.expect("stored");
+    let done = AtomicBool::new(false);
+    let disturb = async {
+        while !done.load(Ordering::Relaxed) {
+            let noise = vec![entry(chat, &anna, "noise", 1)];
+            two.append(noise).await.expect("stored");
+        }
+    };
+    let repeat = async {
+        for (name, seq) in names.iter().zip(1..) {
+            let sent = one.append(vec![named(chat, &anna, name)]).await;
+            let sent = sent.expect("an answer");
+            let Some(Sent::Repeated(first)) = &sent[0] else {
+                panic!("{sent:?}");
+            };
+            assert_eq!(first.seq, seq);
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(disturb, repeat);
+    let stored = all(&two, chat).await;
+    let expected = Seq::try_from(stored.len()).expect("a number");
+    assert_eq!(seqs(&stored), (1..=expected).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -1,59 +1,59 @@
-//! A batch on its way into the store: what is still to be inserted, and what became of the rest.
-//! It refuses to ask the database anything.
+//! A batch while it is appended: the messages still to be inserted, and the outcomes of the rest.
+//! Does not query the database.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use mongodb::bson::{Bson, DateTime, Uuid};
 
-use super::ends::Held;
 use super::fields::date;
+use super::heads::{LockedHeads, Written};
 use super::message_document::MessageDocument;
-use crate::model::{ChatId, Entry, Seq};
+use crate::model::{ChatId, Entry};
 
-/// What became of an entry.
+/// The outcome of an entry.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Nothing yet.
-    Waiting,
+    /// Not inserted yet.
+    Pending,
     /// There is no such chat.
     NoChat,
     /// It is stored.
     Stored(MessageDocument),
-    /// Its sender had stored this one under its name before.
+    /// Its sender had stored this message with the same `client_id` before.
     Repeated(MessageDocument),
-    /// The same as an earlier entry of the batch, which has this index.
-    Like(usize),
+    /// It repeats the entry of the batch with this index.
+    SameAs(usize),
 }
 
 /// An entry that is not stored yet.
-struct Waiting {
-    /// Which entry of the batch it is.
+struct PendingEntry {
+    /// Its index in the batch.
     index: usize,
-    /// Its own time; that of its predecessor may be later.
+    /// The entry's own time; that of its predecessor may be later.
     at: DateTime,
     document: MessageDocument,
 }
 
-/// A batch on its way.
+/// A batch while it is appended.
 pub(super) struct Batch {
-    /// What is not stored yet, in order.
-    waiting: VecDeque<Waiting>,
+    /// The entries that are not stored yet, in order.
+    pending: VecDeque<PendingEntry>,
     outcomes: Vec<Outcome>,
-    /// The ids of what was sent without an answer: it may stand.
-    doubtful: HashSet<Uuid>,
+    /// The ids of messages whose insert was not answered: they may be stored.
+    uncertain: HashSet<Uuid>,
 }
 
 impl Batch {
-    /// A batch of these entries, for the chats that are held.
-    pub(super) fn new(entries: Vec<Entry>, held: &Held) -> Self {
+    /// A batch of these entries for the locked chats.
+    pub(super) fn new(entries: Vec<Entry>, heads: &LockedHeads) -> Self {
         let mut batch = Self {
-            waiting: VecDeque::with_capacity(entries.len()),
+            pending: VecDeque::with_capacity(entries.len()),
             outcomes: Vec::with_capacity(entries.len()),
-            doubtful: HashSet::new(),
+            uncertain: HashSet::new(),
         };
         let mut named = HashMap::new();
         for (index, entry) in entries.into_iter().enumerate() {
-            if held.get(&entry.chat).is_none_or(|end| end.is_none()) {
+            if heads.get(entry.chat).is_none() {
                 batch.outcomes.push(Outcome::NoChat);
                 continue;
             }
@@ -63,11 +63,11 @@ impl Batch {
                 *earlier.or_insert(index)
             });
             if let Some(earlier) = earlier.filter(|earlier| *earlier != index) {
-                batch.outcomes.push(Outcome::Like(earlier));
+                batch.outcomes.push(Outcome::SameAs(earlier));
                 continue;
             }
-            batch.outcomes.push(Outcome::Waiting);
-            batch.waiting.push_back(Waiting {
+            batch.outcomes.push(Outcome::Pending);
+            batch.pending.push_back(PendingEntry {
                 index,
                 at: date(entry.at),
                 document: entry.into(),
@@ -76,100 +76,101 @@ impl Batch {
         batch
     }
 
-    /// How much is still to be inserted.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// How many entries are still to be inserted.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
-    /// What waits was sent, and nobody knows what of it stands.
-    pub(super) fn doubt(&mut self) {
-        let waiting = self.waiting.iter();
-        self.doubtful
-            .extend(waiting.map(|waiting| waiting.document.id));
+    /// The insert of the pending entries was not answered: each may be stored.
+    pub(super) fn mark_uncertain(&mut self) {
+        let pending = self.pending.iter();
+        self.uncertain
+            .extend(pending.map(|entry| entry.document.id));
     }
 
-    /// The chats of what waits.
+    /// The chats of the pending entries.
     pub(super) fn chats(&self) -> BTreeSet<ChatId> {
-        let chats = self.waiting.iter();
-        chats.map(|waiting| waiting.document.chat()).collect()
+        let chats = self.pending.iter();
+        chats.map(|entry| entry.document.chat()).collect()
     }
 
-    /// The chat of the first that waits.
-    pub(super) fn first_chat(&self) -> Option<ChatId> {
-        let first = self.waiting.front();
-        first.map(|waiting| waiting.document.chat())
+    /// The first pending message.
+    pub(super) fn first(&self) -> Option<&MessageDocument> {
+        self.pending.front().map(|entry| &entry.document)
     }
 
-    /// Numbers what waits from the ends of its chats on, and gives it in order.
-    pub(super) fn number(&mut self, held: &Held) -> impl Iterator<Item = &MessageDocument> {
-        let mut ends = HashMap::new();
-        for Waiting { at, document, .. } in &mut self.waiting {
+    /// Assigns the `seq`s after the heads of their chats to the pending messages, and returns
+    /// those in order.
+    pub(super) fn assign_seqs(
+        &mut self,
+        heads: &LockedHeads,
+    ) -> impl Iterator<Item = &MessageDocument> {
+        let mut latest = HashMap::new();
+        for PendingEntry { at, document, .. } in &mut self.pending {
             let chat = document.chat();
-            let end = held.get(&chat).and_then(|end| **end);
-            let (number, latest_at) = ends
-                .entry(chat)
-                .or_insert_with(|| end.map_or((0, *at), |end| (end.head, end.latest_at)));
-            *number += 1;
+            let (seq, latest_at) = latest.entry(chat).or_insert_with(|| {
+                let head = heads.get(chat);
+                head.map_or((0, *at), |head| (head.seq, head.latest_at))
+            });
+            *seq += 1;
             *latest_at = (*at).max(*latest_at);
-            document.number.seq = *number;
+            document.chat_seq.seq = *seq;
             document.created_at = *latest_at;
             document.modified_at = *latest_at;
         }
-        self.waiting.iter().map(|waiting| &waiting.document)
+        self.pending.iter().map(|entry| &entry.document)
     }
 
-    /// The first `count` of what waits are stored as they were numbered.
-    pub(super) fn stand(&mut self, count: usize, held: &mut Held) {
-        let count = count.min(self.waiting.len());
-        for Waiting {
+    /// The first `count` pending messages are stored with the `seq`s assigned last.
+    pub(super) fn mark_stored(&mut self, count: usize, heads: &mut LockedHeads) {
+        let count = count.min(self.pending.len());
+        for PendingEntry {
             index, document, ..
-        } in self.waiting.drain(..count)
+        } in self.pending.drain(..count)
         {
-            let place = held.get_mut(&document.chat());
-            if let Some(end) = place.and_then(|place| place.as_mut()) {
-                end.head = document.number.seq;
-                end.latest_at = document.created_at;
-            }
+            heads.advance(document.latest());
             self.outcomes[index] = Outcome::Stored(document);
         }
     }
 
-    /// The keys of what waits and has one.
-    pub(super) fn keys(&self) -> Vec<Uuid> {
-        let waiting = self.waiting.iter();
-        waiting.filter_map(|waiting| waiting.document.key).collect()
+    /// The keys of the pending messages that have one.
+    pub(super) fn keys(&self) -> Vec<Bson> {
+        let keys = self.pending.iter().filter_map(|entry| entry.document.key);
+        keys.map(Bson::from).collect()
     }
 
-    /// The numbers under which what is doubtful was sent. It can stand nowhere else: once a
-    /// number is somebody else's it has not been stored there, and whatever came after it in the
-    /// same insert has not been stored at all.
-    pub(super) fn doubtful_numbers(&self) -> Vec<Bson> {
-        let waiting = self.waiting.iter().map(|waiting| &waiting.document);
-        let doubtful = waiting.filter(|document| self.doubtful.contains(&document.id));
-        doubtful.map(|document| document.number.into()).collect()
+    /// The `_id`s with which the uncertain messages were sent last. They can be stored under no
+    /// others: an `_id` taken by another message has rejected this one, and an ordered insert
+    /// stops there.
+    pub(super) fn uncertain_ids(&self) -> Vec<Bson> {
+        let pending = self.pending.iter().map(|entry| &entry.document);
+        let uncertain = pending.filter(|document| self.uncertain.contains(&document.id));
+        uncertain.map(|document| document.chat_seq.into()).collect()
     }
 
-    /// These messages are in the store: what waits and is one of them, or has the key of one of
-    /// them, no longer does, be it that it was stored without anybody knowing, or that its sender
-    /// had used its name before.
-    pub(super) fn found(&mut self, found: &[MessageDocument]) {
+    /// Completes the pending entries that are among these stored messages, since their insert was
+    /// not answered, or that repeat the key of one of them.
+    pub(super) fn resolve(&mut self, found: &[MessageDocument], heads: &mut LockedHeads) {
         let by_id: HashMap<_, _> = found.iter().map(|found| (found.id, found)).collect();
         let keyed = found.iter().filter_map(|found| Some((found.key?, found)));
         let by_key: HashMap<_, _> = keyed.collect();
         let Self {
-            waiting,
+            pending,
             outcomes,
-            doubtful,
+            uncertain,
         } = self;
-        waiting.retain(
-            |Waiting {
+        pending.retain(
+            |PendingEntry {
                  index, document, ..
              }| {
                 let own = by_id.get(&document.id);
-                let own = own.filter(|_| doubtful.contains(&document.id));
+                let own = own.filter(|_| uncertain.contains(&document.id));
                 let first = document.key.and_then(|key| by_key.get(&key));
                 outcomes[*index] = match (own, first) {
-                    (Some(own), _) => Outcome::Stored(MessageDocument::clone(own)),
+                    (Some(own), _) => {
+                        heads.advance(own.latest());
+                        Outcome::Stored(MessageDocument::clone(own))
+                    }
                     (None, Some(first)) => Outcome::Repeated(MessageDocument::clone(first)),
                     (None, None) => return true,
                 };
@@ -178,24 +179,19 @@ impl Batch {
         );
     }
 
-    /// The chats in which this batch stored messages.
-    pub(super) fn stored(&self) -> HashSet<ChatId> {
-        self.written().into_keys().collect()
-    }
-
-    /// What this batch stored, by chat: who wrote it and its numbers, in order.
-    pub(super) fn written(&self) -> HashMap<ChatId, Vec<(Uuid, Seq)>> {
-        let mut written: HashMap<_, Vec<_>> = HashMap::new();
+    /// What this batch has stored.
+    pub(super) fn written(&self) -> Written {
+        let mut written = Written::new();
         for outcome in &self.outcomes {
             if let Outcome::Stored(document) = outcome {
-                let chat = written.entry(document.chat()).or_default();
-                chat.push((document.sender, document.number.seq));
+                let messages = written.entry(document.chat()).or_default();
+                messages.push((document.sender, document.chat_seq.seq));
             }
         }
         written
     }
 
-    /// What became of each entry, in their order.
+    /// The outcome of each entry, in their order.
     pub(super) fn into_outcomes(self) -> Vec<Outcome> {
         self.outcomes
     }

@@ -1,5 +1,5 @@
-//! Chats in MongoDB: making, changing, deleting, and finding one.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! [`Chats`] on MongoDB: create, change, delete, find.
+//! Does not know anything about chats beyond the contract in `store`; lists are in `lists`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,11 +7,13 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
+use super::database::Database;
 use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, MemberDocument};
-use super::failure::{again_and_again, corrupt, patiently, within_patience};
+use super::failure::corrupt;
 use super::fields::date;
-use super::step::Step;
+use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::sweep::Sweep;
+use super::transaction::Transactional;
 use crate::model::{
     Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, NewChat, Seq, UserId,
     UserPk,
@@ -22,14 +24,14 @@ use crate::store::{Chats, StoreError};
 impl Chats for Mongo {
     async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError> {
         let id = chat.id;
-        let step = self.make(chat).await?;
-        self.numbered(step).await?;
-        let made = patiently(|| self.chat_now(doc! { "_id": id })).await?;
-        made.ok_or_else(|| corrupt(format!("no chat {id} once created")))
+        let creation = self.creation_of(chat).await?;
+        self.database.pk_transaction(creation).await?;
+        let created = retry_until_deadline(|| self.chat_now(doc! { "_id": id })).await?;
+        created.ok_or_else(|| corrupt(format!("no chat {id} once created")))
     }
 
     async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError> {
-        let found = patiently(|| async {
+        let found = retry_until_deadline(|| async {
             let Some(found) = self.found(doc! { "key.name": name }).await? else {
                 return Ok(None);
             };
@@ -43,20 +45,21 @@ impl Chats for Mongo {
     }
 
     async fn chat(&self, id: ChatId) -> Result<Option<Chat>, StoreError> {
-        patiently(|| self.chat_now(doc! { "_id": id })).await
+        retry_until_deadline(|| self.chat_now(doc! { "_id": id })).await
     }
 
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError> {
-        let found = patiently(|| self.one::<ChatDocument>(doc! { "pk": pk })).await?;
+        let found =
+            retry_until_deadline(|| self.database.one::<ChatDocument>(doc! { "pk": pk })).await?;
         Ok(found.map(|found| found.chat.id))
     }
 
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
-        patiently(|| self.list_after(after, limit)).await
+        retry_until_deadline(|| self.list_after(after, limit)).await
     }
 
     async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError> {
-        patiently(|| self.list_visible(user, limit)).await
+        retry_until_deadline(|| self.list_visible(user, limit)).await
     }
 
     async fn change_chat(
@@ -76,8 +79,8 @@ impl Chats for Mongo {
         if !set.is_empty() {
             update.insert("$set", set);
         }
-        patiently(|| async {
-            let chats = self.raw(CHATS);
+        retry_until_deadline(|| async {
+            let chats = self.database.raw(CHATS);
             chats.update_one(doc! { "_id": id }, update.clone()).await?;
             self.chat_now(doc! { "_id": id }).await
         })
@@ -85,10 +88,10 @@ impl Chats for Mongo {
     }
 
     async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
-        let deleted = self.in_one_step(Delete(id)).await?;
+        let deleted = self.database.transaction(DeleteChatTx(id)).await?;
         if deleted {
-            self.ends.forget(id);
-            self.sweep_or_leave(Sweep::These(&[id])).await;
+            self.heads.forget(id).await;
+            self.database.sweep_or_leave(Sweep::These(&[id])).await;
         }
         Ok(deleted)
     }
@@ -99,11 +102,11 @@ impl Chats for Mongo {
         before: Option<ChatCursor>,
         limit: usize,
     ) -> Result<ChatPage, StoreError> {
-        patiently(|| self.page_of(user, before, limit)).await
+        retry_until_deadline(|| self.page_of(user, before, limit)).await
     }
 
     async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
-        patiently(|| self.seats(user)).await
+        retry_until_deadline(|| self.seats(user)).await
     }
 
     async fn users_in_many_chats(
@@ -111,46 +114,46 @@ impl Chats for Mongo {
         users: &[UserId],
         chats: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        patiently(|| self.in_many_chats(users, chats)).await
+        retry_until_deadline(|| self.in_many_chats(users, chats)).await
     }
 
     async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
-        patiently(|| self.heads_of(chats)).await
+        retry_until_deadline(|| self.heads_of(chats)).await
     }
 }
 
 impl Mongo {
-    /// What it takes to make this chat.
-    async fn make(&self, chat: NewChat) -> Result<Make, StoreError> {
+    /// The transaction that creates this chat.
+    async fn creation_of(&self, chat: NewChat) -> Result<CreateChatTx, StoreError> {
         let ids = || chat.members.iter().chain(&chat.owner).copied();
-        let users = patiently(|| self.users_by_id(ids())).await?;
+        let users = retry_until_deadline(|| self.users_by_id(ids())).await?;
         let stranger = chat.members.iter().find(|id| !users.contains_key(id));
         let stranger = stranger.copied();
         let owner = chat.owner.and_then(|id| users.get(&id));
-        Ok(Make {
+        Ok(CreateChatTx {
             owner: owner.map(|user| user.pk),
             stranger,
             chat,
         })
     }
 
-    /// The chat that matches, with what its latest message says, without its members.
+    /// The chat that matches, with its head and latest activity, without its members.
     pub(super) async fn found(&self, filter: Document) -> Result<Option<FoundChat>, StoreError> {
-        let Some(found) = self.one::<ChatDocument>(filter).await? else {
+        let Some(found) = self.database.one::<ChatDocument>(filter).await? else {
             return Ok(None);
         };
         let latest = self.latest(found.chat.id).await?;
         found.with(latest).map(Some)
     }
 
-    /// The same for the chat of this id: both questions at once.
+    /// The same for the chat of this id, with both queries in parallel.
     pub(super) async fn found_by_id(&self, id: ChatId) -> Result<Option<FoundChat>, StoreError> {
-        let found = self.one::<ChatDocument>(doc! { "_id": id });
+        let found = self.database.one::<ChatDocument>(doc! { "_id": id });
         let (found, latest) = tokio::try_join!(found, self.latest(id))?;
         found.map(|found| found.with(latest)).transpose()
     }
 
-    /// The chat that matches, with all that belongs to it.
+    /// The chat that matches, complete.
     pub(super) async fn chat_now(&self, filter: Document) -> Result<Option<Chat>, StoreError> {
         let Some(found) = self.found(filter).await? else {
             return Ok(None);
@@ -158,9 +161,9 @@ impl Mongo {
         Ok(self.with_members([found.chat]).await?.pop())
     }
 
-    /// The same, for the end of something that is given up as a whole.
+    /// The same with retries, as the last part of a call.
     pub(super) async fn chat_afterwards(&self, id: ChatId) -> Result<Option<Chat>, StoreError> {
-        within_patience(again_and_again(|| self.chat_now(doc! { "_id": id }))).await
+        with_deadline(retry(|| self.chat_now(doc! { "_id": id }))).await
     }
 }
 
@@ -169,24 +172,28 @@ pub(super) fn touched(at: Timestamp) -> Document {
     doc! { "modified_at": date(at), "active_at": date(at) }
 }
 
-/// Makes a chat with its members.
-struct Make {
+/// Creates a chat with its members.
+struct CreateChatTx {
     chat: NewChat,
     owner: Option<UserPk>,
-    /// A member that is no user.
+    /// A member that does not exist as a user.
     stranger: Option<UserId>,
 }
 
 #[async_trait]
-impl Step for Make {
-    type Answer = ();
+impl Transactional for CreateChatTx {
+    type Output = ();
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
         let new = &self.chat;
         let at = date(new.at);
         let document = ChatDocument {
             id: new.id.into(),
-            pk: store.next_pk(CHATS, session).await?,
+            pk: database.next_pk(CHATS, session).await?,
             name: new.name.clone(),
             policy: new.policy.into(),
             owner: self.owner,
@@ -198,7 +205,9 @@ impl Step for Make {
             key: new.key.clone().map(KeyDocument::from),
             event: None,
         };
-        store.insert_chat(document, &new.members, session).await?;
+        database
+            .insert_chat(document, &new.members, session)
+            .await?;
         match self.stranger {
             Some(id) => Err(corrupt(format!("no user {id} to add"))),
             None => Ok(()),
@@ -206,7 +215,7 @@ impl Step for Make {
     }
 }
 
-impl Mongo {
+impl Database {
     /// Inserts a chat and its members, in the order given.
     pub(super) async fn insert_chat(
         &self,
@@ -226,29 +235,33 @@ impl Mongo {
             })
             .collect();
         chat.places = i64::try_from(members.len()).unwrap_or(i64::MAX);
-        let chats = self.database.collection::<ChatDocument>(CHATS);
+        let chats = self.collection::<ChatDocument>(CHATS);
         chats.insert_one(chat).session(&mut *session).await?;
         if !members.is_empty() {
-            let places = self.database.collection::<MemberDocument>(MEMBERS);
+            let places = self.collection::<MemberDocument>(MEMBERS);
             places.insert_many(members).session(session).await?;
         }
         Ok(())
     }
 }
 
-/// Deletes a chat; its members and messages are out of sight with it, and are swept later.
-struct Delete(ChatId);
+/// Deletes a chat. Its members and messages are unreachable without it, and are swept later.
+struct DeleteChatTx(ChatId);
 
 #[async_trait]
-impl Step for Delete {
-    type Answer = bool;
+impl Transactional for DeleteChatTx {
+    type Output = bool;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
-        let chats = store.raw(CHATS);
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let chats = database.raw(CHATS);
         let delete = chats.delete_one(doc! { "_id": self.0 });
         let deleted = delete.session(&mut *session).await?.deleted_count > 0;
         if deleted {
-            store.mark_deleted(&[self.0], session).await?;
+            database.mark_deleted(&[self.0], session).await?;
         }
         Ok(deleted)
     }

@@ -1,55 +1,48 @@
-//! From a URL to a database of a replica set, and what is said when there is none.
-//! It refuses to let a password into any text.
+//! Connecting to the database that a URL names, and the error messages if that fails.
+//! Does not let a password into any text.
 
 use std::time::Duration;
 
+use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
     Acknowledgment, ClientOptions, DatabaseOptions, ReadConcern, ReadPreference, SelectionCriteria,
     WriteConcern,
 };
-use mongodb::{Client, Database};
 use tokio::time::timeout;
 
-use super::failure::PATIENCE;
+use super::database::Database;
+use super::retry::DEADLINE;
 use crate::store::OpenError;
 
-/// The database when the URL names none.
-const DATABASE: &str = "polychat";
+/// The name of the database if the URL has none.
+const NAME: &str = "polychat";
 
-/// How long the driver looks for a primary: less than a call may take, so that the one who
-/// calls is told why there is none.
+/// How long the driver looks for a primary: less than the deadline of a call, so that the call
+/// returns the reason why there is none.
 const SELECTION: Duration = Duration::from_millis(4_500);
 
-/// How many connections one store keeps at most, unless the URL says otherwise.
+/// The maximum number of connections, unless the URL has one.
 const CONNECTIONS: u32 = 32;
 
-/// How long opening may take: names are looked up, connections made.
+/// How long it may take to resolve names and to connect.
 const OPENING: Duration = Duration::from_secs(15);
-
-/// A database that answers, and what it is called for people.
-pub(super) struct Connection {
-    pub(super) client: Client,
-    pub(super) database: Database,
-    /// Hosts and database, without credentials and options.
-    pub(super) place: String,
-}
 
 /// Connects to the database that `url` names.
 ///
 /// # Errors
 /// One sentence: the URL cannot be read, nobody answers, the credentials are wrong, or it is no
 /// replica set.
-pub(super) async fn connect(url: &str) -> Result<Connection, OpenError> {
+pub(super) async fn connect(url: &str) -> Result<Database, OpenError> {
     let options = options(url).await?;
     let hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();
     let name = options.default_database.clone();
-    let name = name.unwrap_or_else(|| DATABASE.into());
+    let name = name.unwrap_or_else(|| NAME.into());
     let place = format!("mongodb://{}/{name}", hosts.join(","));
     let client =
         Client::with_options(options).map_err(|error| refuse(&place, &sentence(&error)))?;
-    // Whatever the URL says of it: these make the promises of the traits true.
+    // Regardless of the URL: the contract in `store` depends on these.
     let promises = DatabaseOptions::builder()
         .read_concern(ReadConcern::majority())
         .write_concern(write_concern())
@@ -63,14 +56,10 @@ pub(super) async fn connect(url: &str) -> Result<Connection, OpenError> {
                    transactions; start it with --replSet rs0 and run rs.initiate() on it once";
         return Err(refuse(&place, why));
     }
-    Ok(Connection {
-        client,
-        database,
-        place,
-    })
+    Ok(Database::new(client, database, place))
 }
 
-/// On most members, in their journals.
+/// Acknowledged by a majority, journaled.
 pub(super) fn write_concern() -> WriteConcern {
     WriteConcern::builder()
         .w(Acknowledgment::Majority)
@@ -78,12 +67,12 @@ pub(super) fn write_concern() -> WriteConcern {
         .build()
 }
 
-/// Why a store cannot be opened, in one sentence.
+/// The error of a store that cannot be opened, in one sentence.
 pub(super) fn refuse(place: &str, why: &str) -> OpenError {
     OpenError(format!("the store {place} cannot be used: {why}"))
 }
 
-/// What this error means to an operator.
+/// An error of the driver as a sentence for operators.
 pub(super) fn sentence(error: &Error) -> String {
     const NOT_AUTHENTICATED: [i32; 2] = [13, 18];
     match &*error.kind {
@@ -114,15 +103,15 @@ async fn options(url: &str) -> Result<ClientOptions, OpenError> {
             ));
         }
     };
-    options.app_name.get_or_insert_with(|| DATABASE.into());
+    options.app_name.get_or_insert_with(|| NAME.into());
     options.server_selection_timeout.get_or_insert(SELECTION);
-    options.connect_timeout.get_or_insert(PATIENCE);
+    options.connect_timeout.get_or_insert(DEADLINE);
     options.max_pool_size.get_or_insert(CONNECTIONS);
     Ok(options)
 }
 
-/// Why a URL cannot be read. The driver quotes what it does not understand, and that may be a
-/// piece of a password: so it is asked about the same URL with other credentials.
+/// Why a URL cannot be parsed. The driver quotes what it does not understand, which may be a part
+/// of a password: so the reason is that for the same URL with other credentials.
 async fn unreadable(url: &str, error: &Error) -> OpenError {
     let Some((scheme, rest)) = url.split_once("://") else {
         return OpenError("the store has no URL; write mongodb://HOST/DATABASE".into());
@@ -144,7 +133,7 @@ async fn unreadable(url: &str, error: &Error) -> OpenError {
     ))
 }
 
-/// Whether it is a member of a replica set, or the door of a sharded cluster.
+/// Whether this is a member of a replica set, or a router of a sharded cluster.
 fn is_cluster(hello: &Document) -> bool {
     hello.contains_key("setName")
         || hello

@@ -1,5 +1,5 @@
-//! What stands in each collection, as serde structs, and the way between them and the model.
-//! It refuses to ask the database anything.
+//! The documents of each collection as serde structs, and their conversion from and to the model.
+//! Does not query the database.
 
 use std::ops::RangeInclusive;
 
@@ -15,11 +15,11 @@ pub(super) const CHATS: &str = "chats";
 pub(super) const MEMBERS: &str = "members";
 pub(super) const MESSAGES: &str = "messages";
 pub(super) const EVENTS: &str = "events";
-/// The number that was given out last, per noun.
+/// The last assigned `pk` of each noun.
 pub(super) const COUNTERS: &str = "counters";
-/// Chats that are gone while their members and messages may not be yet.
+/// Deleted chats whose members and messages may still be there.
 pub(super) const DELETED: &str = "deleted";
-/// The version of all this.
+/// The schema version.
 pub(super) const SCHEMA: &str = "schema";
 
 /// A user.
@@ -85,11 +85,11 @@ pub(super) struct ChatDocument {
     pub(super) policy: PolicyField,
     pub(super) owner: Option<UserPk>,
     pub(super) team: Option<i64>,
-    /// How many have ever joined: the place of the next one.
+    /// How many members have ever joined: the `place` of the next one.
     pub(super) places: i64,
     pub(super) created_at: DateTime,
     pub(super) modified_at: DateTime,
-    /// When something last happened, apart from messages: those speak for themselves.
+    /// The latest activity other than messages.
     pub(super) active_at: DateTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<KeyDocument>,
@@ -124,19 +124,19 @@ impl Readable for ChatDocument {
     }
 }
 
-/// A chat as it was found: its members and its latest message stand elsewhere.
+/// A chat as it was found, without its members.
 #[derive(Debug, Clone)]
 pub(super) struct FoundChat {
     pub(super) chat: Chat,
     /// When its latest message was stored.
     pub(super) latest_at: DateTime,
     pub(super) key: Option<KeyDocument>,
-    /// What makes it an event's.
+    /// Set for the chat of an event.
     pub(super) talk: Option<TalkDocument>,
 }
 
 impl FoundChat {
-    /// The same with what its latest message says.
+    /// The same with its head and activity by its latest message.
     pub(super) fn with(mut self, latest: Option<Latest>) -> Result<Self, StoreError> {
         if let Some(latest) = latest {
             self.latest_at = latest.created_at;
@@ -147,15 +147,15 @@ impl FoundChat {
     }
 }
 
-/// The number of a message and its time.
+/// The `_id` and the time of a message.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct LatestDocument {
     #[serde(rename = "_id")]
-    number: Number,
+    chat_seq: ChatSeq,
     created_at: DateTime,
 }
 
-/// The number and the time of a message.
+/// The `seq` and the time of a message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Latest {
     pub(super) chat: ChatId,
@@ -166,8 +166,8 @@ pub(super) struct Latest {
 impl LatestDocument {
     pub(super) fn latest(self) -> Latest {
         Latest {
-            chat: self.number.chat.into(),
-            seq: self.number.seq,
+            chat: self.chat_seq.chat.into(),
+            seq: self.chat_seq.seq,
             created_at: self.created_at,
         }
     }
@@ -182,7 +182,7 @@ impl Readable for LatestDocument {
     }
 }
 
-/// What makes a chat one of an event's.
+/// The additional state of an event's chat.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct TalkDocument {
     pub(super) pk: EventPk,
@@ -230,23 +230,23 @@ pub(super) struct MemberDocument {
     pub(super) user: Uuid,
     /// The order of joining.
     pub(super) place: i64,
-    /// The number of the latest message when the member joined. Own messages after it count as
-    /// read by their sender; those of an earlier membership do not.
+    /// The head of the chat when the member joined. Own messages after it count as read by their
+    /// sender; those of an earlier membership do not.
     pub(super) since: Seq,
-    /// How far the member has said to have read.
+    /// The stored read position.
     pub(super) last_read: Seq,
-    /// The number of the member's latest own message, which a query adds; never stored.
+    /// The `seq` of the member's latest own message, which a query adds; never stored.
     #[serde(default, skip_serializing)]
     pub(super) own: Vec<OwnDocument>,
 }
 
 impl MemberDocument {
-    /// How far the member has read: what was said, or its own latest message.
+    /// The read position: the stored one or its own latest message, whichever is greater.
     pub(super) fn position(&self) -> Seq {
         self.position_with(self.own.first().map_or(0, |own| own.seq))
     }
 
-    /// The same for one whose latest own message is known.
+    /// The same, given the `seq` of its latest own message.
     pub(super) fn position_with(&self, own: Seq) -> Seq {
         if own > self.since {
             self.last_read.max(own)
@@ -265,13 +265,13 @@ impl Readable for MemberDocument {
     }
 }
 
-/// The number of a message.
+/// The `seq` of a message.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct OwnDocument {
     pub(super) seq: Seq,
 }
 
-/// A user who takes part in many chats, which a query puts together.
+/// A member of many chats, as an aggregation returns it.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct BusyDocument {
     #[serde(rename = "_id")]
@@ -287,7 +287,7 @@ impl Readable for BusyDocument {
     }
 }
 
-/// The number of a sender's latest message in a chat, which a query puts together.
+/// The `seq` of a sender's latest message in a chat, as an aggregation returns it.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct SenderDocument {
     #[serde(rename = "_id")]
@@ -304,28 +304,28 @@ impl Readable for SenderDocument {
     }
 }
 
-/// Which message of which chat: the index that every collection has decides between nodes, and a
-/// chat's messages stand there in their order.
+/// The `_id` of a message. Its unique index decides between nodes that append at once, and has the
+/// messages of each chat in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Number {
+pub(super) struct ChatSeq {
     pub(super) chat: Uuid,
     pub(super) seq: Seq,
 }
 
-impl From<Number> for Bson {
-    fn from(Number { chat, seq }: Number) -> Self {
+impl From<ChatSeq> for Bson {
+    fn from(ChatSeq { chat, seq }: ChatSeq) -> Self {
         doc! { "chat": chat, "seq": seq }.into()
     }
 }
 
-/// Matches the messages of a chat whose numbers are in this range.
-pub(super) fn numbered(chat: impl Into<Uuid>, seqs: RangeInclusive<Seq>) -> Document {
+/// Matches the messages of a chat whose `seq`s are in this range.
+pub(super) fn with_seqs(chat: impl Into<Uuid>, seqs: RangeInclusive<Seq>) -> Document {
     let chat = chat.into();
-    let number = |seq: &Seq| Bson::from(Number { chat, seq: *seq });
-    doc! { "_id": { "$gte": number(seqs.start()), "$lte": number(seqs.end()) } }
+    let id = |seq: &Seq| Bson::from(ChatSeq { chat, seq: *seq });
+    doc! { "_id": { "$gte": id(seqs.start()), "$lte": id(seqs.end()) } }
 }
 
 /// Matches all messages of a chat.
 pub(super) fn all_of(chat: impl Into<Uuid>) -> Document {
-    numbered(chat, 0..=Seq::MAX)
+    with_seqs(chat, 0..=Seq::MAX)
 }

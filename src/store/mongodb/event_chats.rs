@@ -1,5 +1,5 @@
-//! The chats of events in MongoDB, as one of the two in them sees them.
-//! It refuses to know who may do what there.
+//! The chats of events on MongoDB.
+//! Does not know access rules.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +10,14 @@ use tracing::error;
 
 use super::Mongo;
 use super::chats::touched;
-use super::documents::{CHATS, ChatDocument, EVENTS, FoundChat, MemberDocument, TalkDocument};
+use super::database::{Database, Query};
+use super::documents::{
+    CHATS, ChatDocument, EVENTS, FoundChat, MemberDocument, TalkDocument, UserDocument,
+};
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{AccessField, PolicyField, date};
-use super::reading::Query;
-use super::step::Step;
+use super::transaction::Transactional;
 use crate::model::{Access, ChatId, EventChat, NewEventChat, Standing, User, UserId};
 use crate::store::StoreError;
 
@@ -79,7 +81,8 @@ impl Mongo {
         let events: Vec<_> = talks().map(|talk| talk.pk).collect();
         let (users, events, members) = tokio::try_join!(
             self.users_by_id(users),
-            self.readable::<EventDocument>(Query::all(doc! { "_id": { "$in": events } })),
+            self.database
+                .readable::<EventDocument>(Query::all(doc! { "_id": { "$in": events } })),
             self.members_with_own(found)
         )?;
         let events = events.into_iter().map(|event| (event.pk, event));
@@ -134,38 +137,38 @@ impl Parts {
 
 /// Finds or opens the chat of an event with a guest. Answers whether it is new, and which it is;
 /// `None`: there is no such event.
-pub(super) struct Open(pub(super) NewEventChat);
+pub(super) struct OpenEventChatTx(pub(super) NewEventChat);
 
 #[async_trait::async_trait]
-impl Step for Open {
-    type Answer = Option<(bool, ChatId)>;
+impl Transactional for OpenEventChatTx {
+    type Output = Option<(bool, ChatId)>;
 
-    async fn take(
+    async fn run(
         &self,
-        store: &Mongo,
+        database: &Database,
         session: &mut ClientSession,
-    ) -> Result<Self::Answer, StoreError> {
+    ) -> Result<Self::Output, StoreError> {
         let new = &self.0;
-        // Counted up, so that nobody deletes the event at the same moment.
-        let events = store.database.collection::<EventDocument>(EVENTS);
+        // Conflicts with a concurrent deletion of the event.
+        let events = database.collection::<EventDocument>(EVENTS);
         let opened = doc! { "$inc": { "opened": 1_i64 } };
         let event = events.find_one_and_update(doc! { "_id": new.event }, opened);
         let Some(event) = event.session(&mut *session).await? else {
             return Ok(None);
         };
-        let chats = store.database.collection::<ChatDocument>(CHATS);
+        let chats = database.collection::<ChatDocument>(CHATS);
         let known = doc! { "event.pk": new.event, "event.guest": new.guest };
         if let Some(chat) = chats.find_one(known).session(&mut *session).await? {
             return Ok(Some((false, chat.id.into())));
         }
         let owner = UserId::from(event.owner);
-        let users = store.users_by_id(std::iter::once(owner)).await?;
+        let user = database.one::<UserDocument>(doc! { "_id": owner }).await?;
         let document = ChatDocument {
             id: new.id.into(),
-            pk: store.next_pk(CHATS, session).await?,
+            pk: database.next_pk(CHATS, session).await?,
             name: None,
             policy: PolicyField::Closed,
-            owner: users.get(&owner).map(|user| user.pk),
+            owner: user.map(|user| user.pk),
             team: None,
             places: 0,
             created_at: date(new.at),
@@ -180,7 +183,7 @@ impl Step for Open {
                 version: 0,
             }),
         };
-        store
+        database
             .insert_chat(document, &[owner, new.guest], session)
             .await?;
         Ok(Some((true, new.id)))
@@ -204,7 +207,7 @@ impl Mongo {
             "$inc": { "event.version": 1_i64 },
             "$max": touched(at),
         };
-        let changed = self.raw(CHATS).update_one(due, change).await?;
+        let changed = self.database.raw(CHATS).update_one(due, change).await?;
         Ok(changed.modified_count > 0)
     }
 }

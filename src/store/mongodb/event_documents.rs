@@ -1,5 +1,5 @@
-//! What stands in the collection of events, and the way between it and the model.
-//! It refuses to ask the database anything.
+//! The documents of events, and their conversion from and to the model.
+//! Does not query the database.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(super) struct EventDocument {
     ends: i64,
     created_at: DateTime,
     pub(super) modified_at: DateTime,
-    /// How many chats were ever opened about it. Whoever opens one counts it up, so that it
-    /// does not happen while somebody else deletes the event.
+    /// How many chats were ever opened about it. Incremented with each, so that opening one
+    /// conflicts with a concurrent deletion of the event.
     opened: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<KeyDocument>,
@@ -55,8 +55,8 @@ impl EventDocument {
         }
     }
 
-    /// An event that stood in another store.
-    pub(super) fn taken(event: Event, key: Option<IdempotencyKey>) -> Self {
+    /// An event of another store.
+    pub(super) fn imported(event: Event, key: Option<IdempotencyKey>) -> Self {
         Self {
             modified_at: date(event.modified_at),
             ..Self::new(

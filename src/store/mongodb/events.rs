@@ -1,5 +1,5 @@
-//! Events in MongoDB.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! [`Events`] on MongoDB.
+//! Does not know anything about events beyond the contract in `store`.
 
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
+use super::database::{Database, Query};
 use super::documents::{CHATS, ChatDocument, EVENTS, KeyDocument};
-use super::event_chats::Open;
+use super::event_chats::OpenEventChatTx;
 use super::event_documents::EventDocument;
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::date;
-use super::reading::Query;
-use super::step::Step;
+use super::retry::retry_until_deadline;
 use super::sweep::Sweep;
+use super::transaction::Transactional;
 use crate::model::{
     Access, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint, Message, NewEvent,
     NewEventChat, User, UserId,
@@ -26,22 +27,22 @@ use crate::store::{Events, StoreError};
 #[async_trait]
 impl Events for Mongo {
     async fn create_event(&self, event: NewEvent) -> Result<Event, StoreError> {
-        let users = patiently(|| self.users_by_id(std::iter::once(event.owner))).await?;
+        let users = retry_until_deadline(|| self.users_by_id(std::iter::once(event.owner))).await?;
         let Some(owner) = users.get(&event.owner) else {
             return Err(corrupt(format!("no user {} to own it", event.owner)));
         };
-        let made = self.numbered(Make(event)).await?;
+        let made = self.database.pk_transaction(CreateEventTx(event)).await?;
         made.with_owner(Arc::clone(owner))
     }
 
     async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError> {
-        patiently(|| self.event_now(doc! { "_id": pk }))
+        retry_until_deadline(|| self.event_now(doc! { "_id": pk }))
             .await
             .map(|found| found.map(|(event, _)| event))
     }
 
     async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError> {
-        let found = patiently(|| self.event_now(doc! { "key.name": name })).await?;
+        let found = retry_until_deadline(|| self.event_now(doc! { "key.name": name })).await?;
         Ok(found.and_then(|(event, key)| Some((event, key?.content()))))
     }
 
@@ -51,12 +52,12 @@ impl Events for Mongo {
         after: EventPk,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             let mut filter = doc! { "_id": { "$gt": after } };
             if let Some(owner) = owner {
                 filter.insert("owner", owner);
             }
-            let found = self.readable::<EventDocument>(Query {
+            let found = self.database.readable::<EventDocument>(Query {
                 filter,
                 sort: doc! { "_id": 1 },
                 limit,
@@ -85,8 +86,8 @@ impl Events for Mongo {
         if !set.is_empty() {
             update.insert("$set", set);
         }
-        let changed = patiently(|| async {
-            let events = self.raw(EVENTS);
+        let changed = retry_until_deadline(|| async {
+            let events = self.database.raw(EVENTS);
             events
                 .update_one(doc! { "_id": pk }, update.clone())
                 .await?;
@@ -96,13 +97,13 @@ impl Events for Mongo {
     }
 
     async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
-        let deleted = self.in_one_step(Delete(pk)).await?;
+        let deleted = self.database.transaction(DeleteEventTx(pk)).await?;
         if let Some(chats) = &deleted {
             let chats: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
             for chat in &chats {
-                self.ends.forget(*chat);
+                self.heads.forget(*chat).await;
             }
-            self.sweep_or_leave(Sweep::These(&chats)).await;
+            self.database.sweep_or_leave(Sweep::These(&chats)).await;
         }
         Ok(deleted)
     }
@@ -112,27 +113,28 @@ impl Events for Mongo {
         chat: NewEventChat,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
         let event = doc! { "_id": chat.event };
-        if patiently(|| self.one::<EventDocument>(event.clone()))
+        if retry_until_deadline(|| self.database.one::<EventDocument>(event.clone()))
             .await?
             .is_none()
         {
             return Ok(None);
         }
-        let guest = patiently(|| self.users_by_id(std::iter::once(chat.guest))).await?;
+        let guest = retry_until_deadline(|| self.users_by_id(std::iter::once(chat.guest))).await?;
         if guest.is_empty() {
             return Err(corrupt(format!("no user {} to open it", chat.guest)));
         }
-        // Mostly it is there, and whoever only reads waits for nobody.
+        // Usually it exists: then no transaction is needed.
         let known = doc! { "event.pk": chat.event, "event.guest": chat.guest };
-        let known = patiently(|| self.one::<ChatDocument>(known.clone())).await?;
+        let known =
+            retry_until_deadline(|| self.database.one::<ChatDocument>(known.clone())).await?;
         let opened = match known {
             Some(known) => Some((false, known.chat.id)),
-            None => self.numbered(Open(chat)).await?,
+            None => self.database.pk_transaction(OpenEventChatTx(chat)).await?,
         };
         let Some((fresh, id)) = opened else {
             return Ok(None);
         };
-        let talk = patiently(|| self.talk(id)).await?;
+        let talk = retry_until_deadline(|| self.talk(id)).await?;
         Ok(talk.map(|talk| (fresh, talk)))
     }
 
@@ -143,13 +145,13 @@ impl Events for Mongo {
         to: Access,
         at: Timestamp,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
-        let changed = patiently(|| self.change_access_of(chat, from, to, at)).await?;
-        let talk = patiently(|| self.talk(chat)).await?;
+        let changed = retry_until_deadline(|| self.change_access_of(chat, from, to, at)).await?;
+        let talk = retry_until_deadline(|| self.talk(chat)).await?;
         Ok(talk.map(|talk| (changed, talk)))
     }
 
     async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
-        patiently(|| self.talk(chat)).await
+        retry_until_deadline(|| self.talk(chat)).await
     }
 
     async fn event_chats_of(
@@ -157,7 +159,7 @@ impl Events for Mongo {
         user: UserId,
         limit: usize,
     ) -> Result<Vec<EventChat>, StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             let of_events = doc! { "event.pk": { "$exists": true } };
             let mut found = self.by_activity(user, of_events).await?;
             found.truncate(limit);
@@ -168,7 +170,7 @@ impl Events for Mongo {
 
     async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError> {
         let chat = Arc::new(chat.clone());
-        patiently(|| self.latest_messages(&chat, limit)).await
+        retry_until_deadline(|| self.latest_messages(&chat, limit)).await
     }
 }
 
@@ -178,7 +180,7 @@ impl Mongo {
         &self,
         filter: Document,
     ) -> Result<Option<(Event, Option<KeyDocument>)>, StoreError> {
-        let Some(found) = self.one::<EventDocument>(filter).await? else {
+        let Some(found) = self.database.one::<EventDocument>(filter).await? else {
             return Ok(None);
         };
         let owner = found.owner.into();
@@ -223,45 +225,46 @@ fn what_changes(change: EventChange) -> Document {
     set
 }
 
-/// Makes an event.
-struct Make(NewEvent);
+/// Creates an event.
+struct CreateEventTx(NewEvent);
 
 #[async_trait]
-impl Step for Make {
-    type Answer = EventDocument;
+impl Transactional for CreateEventTx {
+    type Output = EventDocument;
 
-    async fn take(
+    async fn run(
         &self,
-        store: &Mongo,
+        database: &Database,
         session: &mut ClientSession,
     ) -> Result<EventDocument, StoreError> {
         let new = self.0.clone();
-        let pk = store.next_pk(EVENTS, session).await?;
+        let pk = database.next_pk(EVENTS, session).await?;
         let document = EventDocument::new(pk, new.owner, new.details, new.key, new.at);
-        let events = store.database.collection::<EventDocument>(EVENTS);
+        let events = database.collection::<EventDocument>(EVENTS);
         events.insert_one(&document).session(session).await?;
         Ok(document)
     }
 }
 
-/// Deletes an event and its chats, whose members and messages are out of sight with them.
-struct Delete(EventPk);
+/// Deletes an event and its chats. Their members and messages are unreachable without them, and
+/// are swept later.
+struct DeleteEventTx(EventPk);
 
 #[async_trait]
-impl Step for Delete {
-    type Answer = Option<Vec<(ChatId, ChatPk)>>;
+impl Transactional for DeleteEventTx {
+    type Output = Option<Vec<(ChatId, ChatPk)>>;
 
-    async fn take(
+    async fn run(
         &self,
-        store: &Mongo,
+        database: &Database,
         session: &mut ClientSession,
-    ) -> Result<Self::Answer, StoreError> {
-        let events = store.raw(EVENTS);
+    ) -> Result<Self::Output, StoreError> {
+        let events = database.raw(EVENTS);
         let event = events.delete_one(doc! { "_id": self.0 });
         if event.session(&mut *session).await?.deleted_count == 0 {
             return Ok(None);
         }
-        let chats = store.database.collection::<ChatDocument>(CHATS);
+        let chats = database.collection::<ChatDocument>(CHATS);
         let of_event = doc! { "event.pk": self.0 };
         let mut found = chats.find(of_event.clone()).session(&mut *session).await?;
         let mut deleted = Vec::new();
@@ -273,7 +276,7 @@ impl Step for Delete {
         deleted.sort_by_key(|(_, pk)| *pk);
         chats.delete_many(of_event).session(&mut *session).await?;
         let ids: Vec<_> = deleted.iter().map(|(id, _)| *id).collect();
-        store.mark_deleted(&ids, session).await?;
+        database.mark_deleted(&ids, session).await?;
         Ok(Some(deleted))
     }
 }

@@ -1,5 +1,5 @@
-//! What a node does while the server does not do what it should.
-//! It refuses to test the server: the faults are made by its failpoints.
+//! Behaviour under failures of the server, injected by its failpoints.
+//! Does not test the server.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! How ids, times and choices stand in documents, and how a document becomes what it means.
-//! It refuses to know which fields a document has.
+//! The BSON form of ids, times and enums, and decoding of documents.
+//! Does not know which fields a document has.
 
 use jiff::Timestamp;
 use mongodb::bson::{Bson, DateTime, RawDocument, Uuid, deserialize_from_slice};
@@ -101,18 +101,18 @@ impl From<Access> for Bson {
     }
 }
 
-/// A document that can be read, and what it means.
+/// A document that can be decoded into a model type.
 pub(super) trait Readable: DeserializeOwned + Send {
-    /// Where it stands.
+    /// Its collection.
     const COLLECTION: &'static str;
-    /// What it is for the others.
+    /// The model type.
     type Model: Send;
 
-    /// What it is for the others; `Corrupt` if it cannot be that.
+    /// Converts it; `Corrupt` if a value is invalid.
     fn model(self) -> Result<Self::Model, StoreError>;
 }
 
-/// What this document means; `Corrupt`, with its collection and its id, if that cannot be said.
+/// Decodes a document; `Corrupt`, with its collection and its id, if that fails.
 pub(super) fn decode<D: Readable>(document: &RawDocument) -> Result<D::Model, StoreError> {
     let decoded = deserialize_from_slice::<D>(document.as_bytes());
     let decoded = decoded.map_err(|error| error.to_string()).and_then(|read| {

@@ -1,5 +1,5 @@
-//! Lists of chats in MongoDB.
-//! It refuses to let one unreadable chat, or one with very many members, spoil a list.
+//! Lists of chats on MongoDB.
+//! Does not fail for a chat that cannot be decoded, nor exceed the limit of members of a page.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
+use super::database::Query;
 use super::documents::{BusyDocument, ChatDocument, FoundChat, MemberDocument};
-use super::reading::Query;
 use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, Seq, UserId};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -31,9 +31,13 @@ impl Mongo {
     ) -> Result<Vec<Chat>, StoreError> {
         let own = async {
             let own = doc! { "_id": { "$in": self.ids_of(user).await? } };
-            self.readable::<ChatDocument>(by_pk(own, limit)).await
+            self.database
+                .readable::<ChatDocument>(by_pk(own, limit))
+                .await
         };
-        let open = self.readable::<ChatDocument>(by_pk(doc! { "policy": "open" }, limit));
+        let open = self
+            .database
+            .readable::<ChatDocument>(by_pk(doc! { "policy": "open" }, limit));
         let (mut found, own) = tokio::try_join!(open, own)?;
         found.extend(own);
         found.sort_by_key(|found| found.chat.pk);
@@ -78,7 +82,7 @@ impl Mongo {
         Ok(seats.collect())
     }
 
-    /// The number of each chat's latest message, 0 without one.
+    /// The `seq` of each chat's latest message, 0 without one.
     pub(super) async fn heads_of(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
         let found = self
             .found_all(Query::all(doc! { "_id": { "$in": chats } }))
@@ -106,18 +110,19 @@ impl Mongo {
     /// The ids of the chats that this user is a member of, and perhaps of some that are gone.
     async fn ids_of(&self, user: UserId) -> Result<Vec<Uuid>, StoreError> {
         let members = self
+            .database
             .readable::<MemberDocument>(Query::all(doc! { "user": user }))
             .await?;
         Ok(members.into_iter().map(|member| member.chat).collect())
     }
 
-    /// The chats that match, with what their latest messages say, without their members.
+    /// The chats that match, with heads and latest activity, without their members.
     pub(super) async fn found_all(&self, query: Query) -> Result<Vec<FoundChat>, StoreError> {
-        let found = self.readable::<ChatDocument>(query).await?;
+        let found = self.database.readable::<ChatDocument>(query).await?;
         self.with_heads(found).await
     }
 
-    /// These chats with what their latest messages say.
+    /// These chats with heads and latest activity.
     pub(super) async fn with_heads(
         &self,
         found: Vec<FoundChat>,
@@ -143,7 +148,7 @@ impl Mongo {
             doc! { "$group": { "_id": "$user", "chats": { "$sum": 1 } } },
             doc! { "$match": { "chats": { "$gte": chats } } },
         ];
-        let found = self.aggregated::<BusyDocument>(stages).await?;
+        let found = self.database.aggregated::<BusyDocument>(stages).await?;
         let many: HashSet<UserId> = found.into_iter().map(|busy| busy.user.into()).collect();
         let named = users.iter().filter(|user| many.contains(user));
         Ok(named.copied().collect())
@@ -186,7 +191,7 @@ impl Mongo {
             limit: PAGE_MEMBERS + 1,
             ..Query::default()
         };
-        let mut found = self.readable::<MemberDocument>(query).await?;
+        let mut found = self.database.readable::<MemberDocument>(query).await?;
         if found.len() > PAGE_MEMBERS {
             return Ok(None);
         }
@@ -203,7 +208,7 @@ impl Mongo {
 
     async fn all_members_of(&self, chat: ChatId) -> Result<Vec<UserId>, StoreError> {
         let query = Query::all(doc! { "chat": chat });
-        let mut found = self.readable::<MemberDocument>(query).await?;
+        let mut found = self.database.readable::<MemberDocument>(query).await?;
         found.sort_by_key(|member| member.place);
         Ok(found.into_iter().map(|member| member.user.into()).collect())
     }

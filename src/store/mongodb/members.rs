@@ -1,6 +1,6 @@
-//! Members and their read positions in MongoDB. A position is what the member has said, or its
-//! own latest message where that is further on: so that sending needs no write of its own.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! [`Members`] on MongoDB. A read position is the one stored or the member's own latest message,
+//! whichever is greater: so sending a message needs no write to the member.
+//! Does not know anything about members beyond the contract in `store`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,15 +12,16 @@ use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
 use super::chats::touched;
+use super::database::{Database, Query};
 use super::documents::{
     CHATS, FoundChat, LatestDocument, MEMBERS, MESSAGES, MemberDocument, OwnDocument,
     SenderDocument, all_of,
 };
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::decode;
-use super::reading::Query;
-use super::seen::Own;
-use super::step::Step;
+use super::heads::Own;
+use super::retry::retry_until_deadline;
+use super::transaction::Transactional;
 use crate::model::{Chat, ChatId, Reads, Seq, UserId};
 use crate::store::{Members, StoreError};
 
@@ -36,11 +37,11 @@ impl Members for Mongo {
         let Some(before) = self.chat_afterwards(chat).await? else {
             return Ok(None);
         };
-        let known = patiently(|| self.users_by_id(std::iter::once(user))).await?;
+        let known = retry_until_deadline(|| self.users_by_id(std::iter::once(user))).await?;
         if known.is_empty() {
             return Err(corrupt(format!("no user {user} to add")));
         }
-        let join = Join {
+        let addition = AddMemberTx {
             chat,
             user,
             read,
@@ -49,14 +50,14 @@ impl Members for Mongo {
         let fresh = if before.members.contains(&user) {
             false
         } else {
-            match self.in_one_step(join).await {
+            match self.database.transaction(addition).await {
                 // Somebody else has added it meanwhile.
                 Err(StoreError::Duplicate) => false,
                 joined => joined?,
             }
         };
         if !fresh {
-            patiently(|| self.advance(chat, user, read)).await?;
+            retry_until_deadline(|| self.advance(chat, user, read)).await?;
         }
         let after = self.chat_afterwards(chat).await?;
         Ok(after.map(|chat| (fresh, chat)))
@@ -68,7 +69,10 @@ impl Members for Mongo {
         user: UserId,
         at: Timestamp,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
-        let removed = self.in_one_step(Leave { chat, user, at }).await?;
+        let removed = self
+            .database
+            .transaction(RemoveMemberTx { chat, user, at })
+            .await?;
         let after = self.chat_afterwards(chat).await?;
         Ok(after.map(|chat| (removed, chat)))
     }
@@ -79,11 +83,11 @@ impl Members for Mongo {
         user: UserId,
         read: Seq,
     ) -> Result<Option<bool>, StoreError> {
-        patiently(|| self.advance(chat, user, read)).await
+        retry_until_deadline(|| self.advance(chat, user, read)).await
     }
 
     async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError> {
-        patiently(|| self.positions(chat)).await
+        retry_until_deadline(|| self.positions(chat)).await
     }
 }
 
@@ -99,7 +103,7 @@ impl Mongo {
         let filter = doc! { "chat": chat, "user": user };
         let (found, member, own) = tokio::try_join!(
             self.found_by_id(chat),
-            self.one::<MemberDocument>(filter.clone()),
+            self.database.one::<MemberDocument>(filter.clone()),
             self.latest_with(
                 doc! { "_id.chat": chat, "sender": user },
                 doc! { "_id.seq": -1 }
@@ -115,31 +119,37 @@ impl Mongo {
         let mut behind = filter;
         behind.insert("last_read", doc! { "$lt": read });
         let further = doc! { "$set": { "last_read": read } };
-        let moved = self.raw(MEMBERS).update_one(behind, further).await?;
+        let moved = self
+            .database
+            .raw(MEMBERS)
+            .update_one(behind, further)
+            .await?;
         Ok(Some(moved.modified_count > 0))
     }
 
-    /// The members of these chats, each with the number of its own latest message. That is asked
-    /// for only where it is not known for the chat as it ends now.
+    /// The members of these chats, each with the `seq` of its own latest message. That is queried
+    /// only where it is not cached for the current head of the chat.
     pub(super) async fn members_with_own(
         &self,
         chats: &[FoundChat],
     ) -> Result<Vec<MemberDocument>, StoreError> {
-        let (mut known, mut unknown) = (HashMap::new(), HashMap::new());
-        for FoundChat { chat, .. } in chats {
-            match self.seen.own(chat.id, chat.head).await {
-                Some(own) => drop(known.insert(Uuid::from(chat.id), own)),
-                None => drop(unknown.insert(chat.id, chat.head)),
+        let (mut cached, mut unknown) = (HashMap::new(), Vec::new());
+        for found in chats {
+            match self.heads.own(found.chat.id, found.chat.head).await {
+                Some(own) => drop(cached.insert(Uuid::from(found.chat.id), own)),
+                None => unknown.push(found),
             }
         }
-        let (mut members, asked) =
-            tokio::try_join!(self.members_known(&known), self.members_asked(&unknown))?;
-        members.extend(asked);
+        let (mut members, queried) = tokio::try_join!(
+            self.members_with_cached_own(&cached),
+            self.members_with_queried_own(&unknown)
+        )?;
+        members.extend(queried);
         Ok(members)
     }
 
-    /// The members of chats of which it is known what they have written last.
-    async fn members_known(
+    /// The members of chats whose members' own latest messages are cached.
+    async fn members_with_cached_own(
         &self,
         chats: &HashMap<Uuid, Arc<Own>>,
     ) -> Result<Vec<MemberDocument>, StoreError> {
@@ -148,7 +158,7 @@ impl Mongo {
         }
         let ids: Vec<_> = chats.keys().copied().collect();
         let query = Query::all(doc! { "chat": { "$in": ids } });
-        let mut members = self.readable::<MemberDocument>(query).await?;
+        let mut members = self.database.readable::<MemberDocument>(query).await?;
         for member in &mut members {
             let own = chats.get(&member.chat).into_iter();
             let own = own.flat_map(|own| own.iter());
@@ -158,26 +168,27 @@ impl Mongo {
         Ok(members)
     }
 
-    /// The members of chats that ended there a moment ago, with what they have written last.
-    async fn members_asked(
+    /// The members of chats that were found a moment ago; queries their own latest messages.
+    async fn members_with_queried_own(
         &self,
-        chats: &HashMap<ChatId, Seq>,
+        chats: &[&FoundChat],
     ) -> Result<Vec<MemberDocument>, StoreError> {
         if chats.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<_> = chats.keys().copied().collect();
+        let ids: Vec<_> = chats.iter().map(|found| found.chat.id).collect();
         let stages = [doc! { "$match": { "chat": { "$in": ids } } }, with_own()];
-        let members = self.aggregated::<MemberDocument>(stages).await?;
+        let members = self.database.aggregated::<MemberDocument>(stages).await?;
         let mut own: HashMap<ChatId, Own> = HashMap::new();
         for member in &members {
             let of_chat = own.entry(member.chat.into()).or_default();
             let latest = member.own.iter();
             of_chat.extend(latest.map(|own| (member.user, own.seq)));
         }
-        for (chat, own) in own {
-            let head = chats.get(&chat).copied().unwrap_or(0);
-            self.seen.see_own(chat, head, own).await;
+        for found in chats {
+            if let Some(own) = own.remove(&found.chat.id) {
+                self.heads.observe_own(found, own).await;
+            }
         }
         Ok(members)
     }
@@ -186,7 +197,8 @@ impl Mongo {
         let ids = [chat];
         let (there, members, own) = tokio::try_join!(
             self.existing(&ids),
-            self.readable::<MemberDocument>(Query::all(doc! { "chat": chat })),
+            self.database
+                .readable::<MemberDocument>(Query::all(doc! { "chat": chat })),
             self.own_latest(chat)
         )?;
         if there.is_empty() {
@@ -199,19 +211,19 @@ impl Mongo {
         Ok(Reads::new(positions))
     }
 
-    /// The number of each sender's latest message in a chat: one step in the index per sender.
+    /// The `seq` of each sender's latest message in a chat: one step in the index per sender.
     pub(super) async fn own_latest(&self, chat: ChatId) -> Result<HashMap<Uuid, Seq>, StoreError> {
         let stages = [
             doc! { "$match": { "_id.chat": chat } },
             doc! { "$sort": { "_id.chat": -1, "sender": -1, "_id.seq": -1 } },
             doc! { "$group": { "_id": "$sender", "seq": { "$first": "$_id.seq" } } },
         ];
-        let found = self.aggregated::<SenderDocument>(stages).await?;
+        let found = self.database.aggregated::<SenderDocument>(stages).await?;
         Ok(found.into_iter().map(|own| (own.sender, own.seq)).collect())
     }
 }
 
-/// Adds the number of a member's own latest message to it.
+/// Adds the `seq` of its own latest message to a member.
 fn with_own() -> Document {
     doc! { "$lookup": {
         "from": MESSAGES,
@@ -229,8 +241,8 @@ fn with_own() -> Document {
     } }
 }
 
-/// Makes a user a member. Answers whether it is one now: not if there is no such chat.
-struct Join {
+/// Adds a member. Returns `false` if there is no such chat.
+struct AddMemberTx {
     chat: ChatId,
     user: UserId,
     read: Seq,
@@ -238,11 +250,15 @@ struct Join {
 }
 
 #[async_trait]
-impl Step for Join {
-    type Answer = bool;
+impl Transactional for AddMemberTx {
+    type Output = bool;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
-        let chats = store.raw(CHATS);
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let chats = database.raw(CHATS);
         let update = doc! { "$inc": { "places": 1_i64 }, "$max": touched(self.at) };
         let chat = chats.find_one_and_update(doc! { "_id": self.chat }, update);
         let Some(before) = chat.session(&mut *session).await? else {
@@ -250,7 +266,7 @@ impl Step for Join {
         };
         let place = before.get_i64("places");
         let place = place.map_err(|error| corrupt(format!("the chat {}: {error}", self.chat)))?;
-        let messages = store.raw(MESSAGES);
+        let messages = database.raw(MESSAGES);
         let latest = messages.find_one(all_of(self.chat));
         let latest = latest
             .sort(doc! { "_id": -1 })
@@ -258,7 +274,7 @@ impl Step for Join {
             .await?;
         let latest = latest.map(|latest| decode::<LatestDocument>(&latest));
         let head = latest.transpose()?.map_or(0, |latest| latest.seq);
-        let members = store.database.collection::<MemberDocument>(MEMBERS);
+        let members = database.collection::<MemberDocument>(MEMBERS);
         let member = MemberDocument {
             chat: self.chat.into(),
             user: self.user.into(),
@@ -272,24 +288,28 @@ impl Step for Join {
     }
 }
 
-/// Ends a membership. Answers whether there was one.
-struct Leave {
+/// Removes a member. Returns whether there was one.
+struct RemoveMemberTx {
     chat: ChatId,
     user: UserId,
     at: Timestamp,
 }
 
 #[async_trait]
-impl Step for Leave {
-    type Answer = bool;
+impl Transactional for RemoveMemberTx {
+    type Output = bool;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<bool, StoreError> {
-        let members = store.raw(MEMBERS);
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let members = database.raw(MEMBERS);
         let member = members.delete_one(doc! { "chat": self.chat, "user": self.user });
         if member.session(&mut *session).await?.deleted_count == 0 {
             return Ok(false);
         }
-        let chats = store.raw(CHATS);
+        let chats = database.raw(CHATS);
         let touch = doc! { "$max": touched(self.at) };
         let chat = chats.update_one(doc! { "_id": self.chat }, touch);
         chat.session(session).await?;

@@ -1,5 +1,5 @@
 //! A message as a document, and the conversions between it and the model.
-//! It refuses to ask the database anything.
+//! Does not query the database.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
-use super::documents::{Latest, MESSAGES, Number};
+use super::documents::{ChatSeq, Latest, MESSAGES};
 use super::fields::{Readable, date, time};
 use crate::model::{
     ChatId, ChatPk, Draft, Entry, EventChat, Fingerprint, Message, MessageId, Seq, User, UserId,
@@ -19,7 +19,7 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct MessageDocument {
     #[serde(rename = "_id")]
-    pub(super) number: Number,
+    pub(super) chat_seq: ChatSeq,
     pub(super) id: Uuid,
     /// Stands for its chat, its sender and the sender's own name for it, so that a repeated send
     /// meets the first one; absent if it has no such name.
@@ -51,7 +51,7 @@ impl MessageDocument {
     fn new(place: &Place, draft: Draft) -> Self {
         let client_id = draft.client_id.as_deref();
         Self {
-            number: Number {
+            chat_seq: ChatSeq {
                 chat: place.chat.into(),
                 seq: place.seq,
             },
@@ -70,14 +70,14 @@ impl MessageDocument {
 
     /// The chat that it stands in.
     pub(super) fn chat(&self) -> ChatId {
-        self.number.chat.into()
+        self.chat_seq.chat.into()
     }
 
     /// Its number and its time.
     pub(super) fn latest(&self) -> Latest {
         Latest {
             chat: self.chat(),
-            seq: self.number.seq,
+            seq: self.chat_seq.seq,
             created_at: self.created_at,
         }
     }
@@ -98,7 +98,7 @@ impl MessageDocument {
             id: self.id.into(),
             chat: self.chat(),
             chat_pk,
-            seq: self.number.seq,
+            seq: self.chat_seq.seq,
             sender,
             kind: self.kind,
             text: self.text,

@@ -1,5 +1,5 @@
-//! Reading messages in MongoDB: the part of a history that was asked for.
-//! It refuses to write any; that is in `append`.
+//! Reading messages on MongoDB: pages of a chat's history.
+//! Does not write any: that is in `append`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -9,26 +9,26 @@ use jiff::Timestamp;
 use mongodb::bson::doc;
 
 use super::Mongo;
-use super::documents::{ChatDocument, FoundChat, LatestDocument, MESSAGES, Number, numbered};
-use super::failure::{corrupt, patiently};
+use super::database::Query;
+use super::documents::{ChatDocument, ChatSeq, FoundChat, LatestDocument, MESSAGES, with_seqs};
+use super::failure::corrupt;
 use super::fields::{decode, time};
 use super::message_document::MessageDocument;
-use super::reading::Query;
+use super::retry::retry_until_deadline;
 use crate::model::{
     ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side,
     UserId, Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
-/// How many messages' times a search for a time asks for at each step. More make fewer steps and
-/// more work: with 15 a million messages take five steps and 75 times; with 64 it would be four
-/// and 256.
+/// How many messages a search for a time samples at each step. More make fewer steps and more
+/// work: with 15 a million messages take five steps and 75 times; with 64 it would be four and 256.
 const MARKS: Seq = 15;
 
 /// Messages of one chat, oldest first.
 struct Part {
     documents: Vec<MessageDocument>,
-    /// Whether what was asked for goes on where they end.
+    /// Whether the range has more messages.
     has_more: bool,
 }
 
@@ -39,7 +39,7 @@ impl Messages for Mongo {
     }
 
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError> {
-        patiently(|| self.history(chat, history)).await
+        retry_until_deadline(|| self.history(chat, history)).await
     }
 }
 
@@ -48,8 +48,8 @@ impl Mongo {
         let Range { from, to, .. } = history.range;
         let found = match (from, to) {
             (None, None) => {
-                let bounds = numbers(history.range);
-                let found = self.one::<ChatDocument>(doc! { "_id": id });
+                let bounds = seqs(history.range);
+                let found = self.database.one::<ChatDocument>(doc! { "_id": id });
                 let part = self.part(id, bounds, history.window);
                 let (found, part) = tokio::try_join!(found, part)?;
                 found.zip(Some(part))
@@ -61,7 +61,7 @@ impl Mongo {
         };
         let chat_pk = found.chat.pk;
         // What it takes for an event's chat would make every page a large future.
-        let event_chat = Box::pin(self.told_with(found, &part, history)).await?;
+        let event_chat = Box::pin(self.carried_event_chat(found, &part, history)).await?;
         let messages = self.with_senders(part.documents, chat_pk, event_chat);
         Ok(MessagePage {
             messages: messages.await?,
@@ -69,7 +69,7 @@ impl Mongo {
         })
     }
 
-    /// A part between two times, which become numbers first.
+    /// A part between two times, which are converted into `seq`s first.
     async fn timed_part(
         &self,
         id: ChatId,
@@ -83,9 +83,9 @@ impl Mongo {
         Ok(Some((found, part)))
     }
 
-    /// What messages of an event's chat tell of it. Where it ends is asked for only now, since
-    /// nobody else needs that, unless this part of it says so.
-    async fn told_with(
+    /// The event chat that its messages carry. Its head is queried here, since other chats do not
+    /// need it, unless this part ends with it.
+    async fn carried_event_chat(
         &self,
         found: FoundChat,
         part: &Part,
@@ -157,13 +157,13 @@ impl Mongo {
                 Window::Last(_) => -1,
             };
             let query = Query {
-                filter: numbered(chat, first..=last),
+                filter: with_seqs(chat, first..=last),
                 sort: doc! { "_id": order },
                 // One more than asked for says whether there is more.
                 limit: window.limit().saturating_add(1),
                 ..Query::default()
             };
-            let mut found = self.find::<MessageDocument>(query).await?;
+            let mut found = self.database.find::<MessageDocument>(query).await?;
             let mut bytes = 0;
             while found.advance().await? {
                 has_more = documents.len() == window.limit() || bytes >= PAGE_BYTES;
@@ -184,10 +184,10 @@ impl Mongo {
         })
     }
 
-    /// The first and the last number of a range. Times become numbers here, since inside a chat
-    /// both grow together (PROTOCOL §1.5).
+    /// The first and the last `seq` of a range. Times are converted into `seq`s, since both ascend
+    /// together within a chat (PROTOCOL §1.5).
     async fn bounds(&self, found: &FoundChat, range: Range) -> Result<(Seq, Seq), StoreError> {
-        let (first, last) = numbers(range);
+        let (first, last) = seqs(range);
         let from = async {
             match range.from {
                 Some(from) => self.first_stored(found, |at| at >= from).await,
@@ -204,9 +204,8 @@ impl Mongo {
         Ok((first.max(from), last.min(to)))
     }
 
-    /// The number of the first message whose time is `late` enough, one past the head without
-    /// one: each step asks for the times of some that lie evenly, and goes on between two of
-    /// them.
+    /// The `seq` of the first message whose time is `late` enough, one past the head without one:
+    /// each step samples messages at even distances, and continues between two of them.
     async fn first_stored(
         &self,
         found: &FoundChat,
@@ -221,11 +220,11 @@ impl Mongo {
             let marks: BTreeSet<Seq> = (1..=MARKS)
                 .map(|mark| low + mark * (high - low) / (MARKS + 1))
                 .collect();
-            let number = |seq| Number {
+            let id = |seq| ChatSeq {
                 chat: chat.into(),
                 seq,
             };
-            let marks: Vec<_> = marks.into_iter().map(number).collect();
+            let marks: Vec<_> = marks.into_iter().map(id).collect();
             let query = Query {
                 filter: doc! { "_id": { "$in": marks } },
                 sort: doc! { "_id": 1 },
@@ -233,7 +232,7 @@ impl Mongo {
                 ..Query::default()
             };
             let before = (low, high);
-            for message in self.all::<LatestDocument>(query).await? {
+            for message in self.database.all::<LatestDocument>(query).await? {
                 if late(time(message.created_at)?) {
                     high = message.seq;
                     break;
@@ -249,8 +248,8 @@ impl Mongo {
     }
 }
 
-/// The first and the last number that a range names.
-fn numbers(range: Range) -> (Seq, Seq) {
+/// The first and the last `seq` that a range names.
+fn seqs(range: Range) -> (Seq, Seq) {
     let first = range.after.map_or(1, |after| after.saturating_add(1));
     let last = range
         .before

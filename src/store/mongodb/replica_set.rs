@@ -1,6 +1,6 @@
-//! The `mongod` that the tests ask: one replica set per test process, on a port of its own, in
-//! a folder of its own, and gone with the process however that ends.
-//! It refuses to skip a test: without a `mongod` it fails and says how to get one.
+//! The `mongod` of the tests: one replica set per test process, with its own port and folder,
+//! removed with the process however that ends.
+//! Does not skip a test: without a `mongod` it fails with instructions.
 
 use std::fs;
 use std::net::TcpListener;

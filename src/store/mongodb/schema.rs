@@ -1,5 +1,5 @@
-//! The indexes and the version of what is stored.
-//! It refuses to open a database that a newer version wrote: that one may mean something else.
+//! The indexes and the schema version.
+//! Does not open a database of a newer version, whose documents may have another meaning.
 
 use futures_util::future::try_join_all;
 use mongodb::bson::{Document, doc};
@@ -16,12 +16,6 @@ const VERSION: i64 = 2;
 
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;
-
-/// Decides who inserts the next message of a chat, see [`super::documents::Number`].
-pub(super) const NUMBER: &str = "_id_";
-
-/// Makes a repeated send harmless, see [`super::message_document::MessageDocument`].
-pub(super) const KEY: &str = "key";
 
 /// Brings an empty database to the newest version, and one of that version to all its indexes.
 pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
@@ -132,7 +126,8 @@ fn indexes() -> [(&'static str, Vec<IndexModel>); 5] {
                     "chat_sender_seq",
                     doc! { "_id.chat": 1, "sender": 1, "_id.seq": 1 },
                 ),
-                partial(KEY, doc! { "key": 1 }, "key"),
+                // Deduplicates, see [`super::documents::MessageDocument::key`].
+                partial("key", doc! { "key": 1 }, "key"),
             ],
         ),
         (

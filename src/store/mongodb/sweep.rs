@@ -1,30 +1,30 @@
-//! What a deleted chat leaves behind: members and messages that nobody can see any more, since
-//! all that is asked about a chat begins with the chat.
-//! It refuses to touch anything of a chat that is there.
+//! Removal of members and messages of deleted chats. They are unreachable already, since every
+//! query about a chat starts at the chat's document.
+//! Does not touch anything of a chat that exists.
 
 use mongodb::ClientSession;
 use mongodb::bson::{Document, Uuid, doc};
 use serde::Deserialize;
 use tracing::warn;
 
-use super::Mongo;
+use super::database::Database;
 use super::documents::{DELETED, MEMBERS, MESSAGES, all_of};
-use super::failure::patiently;
+use super::retry::retry_until_deadline;
 use crate::model::ChatId;
 use crate::store::StoreError;
 
-/// What was being stored when its chat was deleted may land after the first sweep, but not so much
-/// later: by then the mark has been swept under once more and can go. In milliseconds.
+/// How long after a deletion an insert that was in flight may still be applied, in milliseconds. A
+/// mark older than this is removed once it has been swept again.
 const LANDED: i64 = 3_600_000;
 
-impl Mongo {
-    /// Notes, in the step that deletes them, that these chats are to be swept.
+impl Database {
+    /// Marks these chats for sweeping, in the transaction that deletes them.
     pub(super) async fn mark_deleted(
         &self,
         chats: &[ChatId],
         session: &mut ClientSession,
     ) -> Result<(), StoreError> {
-        let deleted = self.database.collection::<Document>(DELETED);
+        let deleted = self.collection::<Document>(DELETED);
         for chat in chats {
             let now = doc! { "$currentDate": { "at": true } };
             let mark = deleted.update_one(doc! { "_id": *chat }, now).upsert(true);
@@ -33,19 +33,19 @@ impl Mongo {
         Ok(())
     }
 
-    /// Sweeps what deleted chats have left, or leaves it to the next one who does.
+    /// Sweeps what deleted chats have left. A failure is logged, and leaves it to the next sweep.
     pub(super) async fn sweep_or_leave(&self, which: Sweep<'_>) {
         let chats = match which {
             Sweep::All => doc! {},
             Sweep::These(chats) => doc! { "_id": { "$in": chats } },
         };
-        if let Err(error) = patiently(|| self.sweep(chats.clone())).await {
+        if let Err(error) = retry_until_deadline(|| self.sweep(chats.clone())).await {
             warn!(%error, "what deleted chats have left is still to be swept");
         }
     }
 
     async fn sweep(&self, chats: Document) -> Result<(), StoreError> {
-        let deleted = self.database.collection::<Mark>(DELETED);
+        let deleted = self.collection::<Mark>(DELETED);
         let mut marks = deleted.find(chats).await?;
         while marks.advance().await? {
             let Mark { chat } = marks.deserialize_current()?;

@@ -1,5 +1,5 @@
-//! Users in MongoDB.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! [`Users`] on MongoDB.
+//! Does not know anything about users beyond the contract in `store`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use mongodb::bson::{Document, doc};
 use parking_lot::Mutex;
 
 use super::Mongo;
+use super::database::{Database, Query};
 use super::documents::{USERS, UserDocument};
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::date;
-use super::reading::Query;
-use super::step::Step;
+use super::retry::retry_until_deadline;
+use super::transaction::Transactional;
 use crate::model::{NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
-/// How many users a node remembers to exist.
+/// The capacity of [`KnownUsers`].
 const KNOWN: usize = 100_000;
 
-/// Users that exist; since they never cease to, that needs no asking twice.
+/// Ids of users that exist. Users are never deleted, so an id stays valid.
 #[derive(Default)]
 pub(super) struct KnownUsers(Mutex<HashSet<UserId>>);
 
@@ -44,9 +45,10 @@ impl KnownUsers {
 impl Users for Mongo {
     async fn find_or_create_user(&self, user: NewUser) -> Result<User, StoreError> {
         let known = doc! { "external_id": &user.external_id };
-        // A user that somebody else makes at the same moment is found the second time.
+        // A user that another call creates concurrently is found by the second attempt.
         for _ in 0..2 {
-            let found = patiently(|| self.one::<UserDocument>(known.clone())).await?;
+            let found =
+                retry_until_deadline(|| self.database.one::<UserDocument>(known.clone())).await?;
             if let Some(found) = found {
                 // Mostly it is as it should be.
                 let (profile, at) = (user.profile.clone(), user.at);
@@ -56,7 +58,11 @@ impl Users for Mongo {
                 let updated = self.update(found.id, profile, at).await?;
                 return updated.ok_or_else(|| corrupt(format!("no user {} any more", found.id)));
             }
-            match self.numbered(Make(user.clone())).await {
+            match self
+                .database
+                .pk_transaction(CreateUserTx(user.clone()))
+                .await
+            {
                 Err(StoreError::Duplicate) => {}
                 made => return made,
             }
@@ -65,11 +71,11 @@ impl Users for Mongo {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        patiently(|| self.one::<UserDocument>(doc! { "_id": id })).await
+        retry_until_deadline(|| self.database.one::<UserDocument>(doc! { "_id": id })).await
     }
 
     async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError> {
-        patiently(|| self.one::<UserDocument>(doc! { "pk": pk })).await
+        retry_until_deadline(|| self.database.one::<UserDocument>(doc! { "pk": pk })).await
     }
 
     async fn update_user(
@@ -82,8 +88,8 @@ impl Users for Mongo {
     }
 
     async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError> {
-        patiently(|| {
-            self.readable::<UserDocument>(Query {
+        retry_until_deadline(|| {
+            self.database.readable::<UserDocument>(Query {
                 filter: doc! { "pk": { "$gt": after } },
                 sort: doc! { "pk": 1 },
                 limit,
@@ -94,13 +100,13 @@ impl Users for Mongo {
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Arc<User>>, StoreError> {
-        let found = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        let found = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         let of = |id| found.get(id).map(Arc::clone);
         Ok(ids.iter().filter_map(of).collect())
     }
 
     async fn unknown_users(&self, ids: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-        let found = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        let found = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         let unknown = ids.iter().filter(|id| !found.contains_key(id));
         Ok(unknown.copied().collect())
     }
@@ -118,22 +124,26 @@ impl Mongo {
         }
         let ids: Vec<_> = ids.into_iter().collect();
         let query = Query::all(doc! { "_id": { "$in": ids } });
-        let found = self.all::<UserDocument>(query).await?;
+        let found = self.database.all::<UserDocument>(query).await?;
         self.known_users.add(found.iter().map(|user| user.id));
         let by_id = found.into_iter().map(|user| (user.id, Arc::new(user)));
         Ok(by_id.collect())
     }
 
-    /// Takes over a profile: what was read is written only if nobody has written in between.
+    /// Updates a profile by compare-and-set: written only if the user is still as it was read.
     async fn update(
         &self,
         id: UserId,
         profile: Profile,
         at: Timestamp,
     ) -> Result<Option<User>, StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             loop {
-                let Some(before) = self.one::<UserDocument>(doc! { "_id": id }).await? else {
+                let Some(before) = self
+                    .database
+                    .one::<UserDocument>(doc! { "_id": id })
+                    .await?
+                else {
                     return Ok(None);
                 };
                 let mut user = before.clone();
@@ -149,7 +159,7 @@ impl Mongo {
     async fn replace(&self, before: &User, user: &User) -> Result<bool, StoreError> {
         let mut still = what_changes(before);
         still.insert("_id", before.id);
-        let users = self.raw(USERS);
+        let users = self.database.raw(USERS);
         let set = doc! { "$set": what_changes(user) };
         Ok(users.update_one(still, set).await?.matched_count > 0)
     }
@@ -167,17 +177,21 @@ fn what_changes(user: &User) -> Document {
     }
 }
 
-/// Makes a user.
-struct Make(NewUser);
+/// Creates a user.
+struct CreateUserTx(NewUser);
 
 #[async_trait]
-impl Step for Make {
-    type Answer = User;
+impl Transactional for CreateUserTx {
+    type Output = User;
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<User, StoreError> {
-        let pk = store.next_pk(USERS, session).await?;
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<User, StoreError> {
+        let pk = database.next_pk(USERS, session).await?;
         let user = self.0.clone().into_user(pk);
-        let users = store.database.collection::<UserDocument>(USERS);
+        let users = database.collection::<UserDocument>(USERS);
         let document = UserDocument::from(user.clone());
         users.insert_one(document).session(session).await?;
         Ok(user)

@@ -1,7 +1,6 @@
 //! The store for one machine: a SQLite file in WAL mode, synced at every commit.
 //! It refuses to know any other process: while it is open the file is its own.
 
-mod archive;
 mod chats;
 mod disk;
 mod events;
@@ -9,6 +8,7 @@ mod members;
 mod messages;
 mod rows;
 mod schema;
+mod transfer;
 mod users;
 
 use std::fs::{self, File, TryLockError};

@@ -1,5 +1,5 @@
-//! A store whose calls are timed and counted, whichever store it is.
-//! It refuses to change what any of them does or answers.
+//! A decorator that records metrics of every call to a store.
+//! Does not change arguments, results or errors.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::archive::{Archive, ChatRecord, EventRecord, Greatest};
+use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer};
 use super::{Chats, Events, Members, Messages, Store, StoreError, Users};
 use crate::model::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, Event, EventChange,
@@ -16,17 +16,17 @@ use crate::model::{
 };
 use crate::telemetry::Metrics;
 
-/// The same store; each of its calls is in the figures, under the name of the method.
-pub fn measured(store: Arc<dyn Store>, metrics: Metrics) -> Arc<dyn Store> {
-    Arc::new(Measured { store, metrics })
+/// Wraps `store`: each call is counted and timed in `metrics` under the name of its method.
+pub fn instrumented(store: Arc<dyn Store>, metrics: Metrics) -> Arc<dyn Store> {
+    Arc::new(Instrumented { store, metrics })
 }
 
-struct Measured {
+struct Instrumented {
     store: Arc<dyn Store>,
     metrics: Metrics,
 }
 
-impl Measured {
+impl Instrumented {
     async fn call<T>(
         &self,
         operation: &'static str,
@@ -52,8 +52,8 @@ const fn kind(error: &StoreError) -> &'static str {
     }
 }
 
-/// One call. It is counted when this is dropped: a caller may lose patience and give it up, and
-/// those are the calls that an operator wants to see.
+/// The timer of one call. Records on drop, so that calls whose future is dropped before they
+/// complete are counted, too.
 struct Timing<'a> {
     metrics: &'a Metrics,
     operation: &'static str,
@@ -71,13 +71,13 @@ impl Drop for Timing<'_> {
     }
 }
 
-/// Implements a trait by calling the store: a line for each of its methods.
-macro_rules! measured {
+/// Implements a trait by delegation to the wrapped store: one line per method.
+macro_rules! instrumented {
     ($nouns:ident: $(
         $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;
     )+) => {
         #[async_trait]
-        impl $nouns for Measured {
+        impl $nouns for Instrumented {
             $(
                 async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                     let call = self.store.$method($($argument),*);
@@ -89,7 +89,7 @@ macro_rules! measured {
 }
 
 #[async_trait]
-impl Store for Measured {
+impl Store for Instrumented {
     async fn ping(&self) -> Result<(), StoreError> {
         self.call("ping", self.store.ping()).await
     }
@@ -107,7 +107,7 @@ impl Store for Measured {
     }
 }
 
-measured! {
+instrumented! {
     Users:
     find_or_create_user(user: NewUser) -> User;
     user(id: UserId) -> Option<User>;
@@ -118,7 +118,7 @@ measured! {
     unknown_users(ids: &[UserId]) -> Vec<UserId>;
 }
 
-measured! {
+instrumented! {
     Chats:
     create_chat(chat: NewChat) -> Chat;
     chat_by_key(name: &str) -> Option<(Chat, Fingerprint)>;
@@ -134,7 +134,7 @@ measured! {
     heads(chats: &[ChatId]) -> Vec<Seq>;
 }
 
-measured! {
+instrumented! {
     Members:
     add_member(chat: ChatId, user: UserId, read: Seq, at: Timestamp) -> Option<(bool, Chat)>;
     remove_member(chat: ChatId, user: UserId, at: Timestamp) -> Option<(bool, Chat)>;
@@ -142,13 +142,13 @@ measured! {
     reads(chat: ChatId) -> Reads;
 }
 
-measured! {
+instrumented! {
     Messages:
     append(batch: Vec<Entry>) -> Vec<Option<Sent>>;
     messages(chat: ChatId, history: History) -> MessagePage;
 }
 
-measured! {
+instrumented! {
     Events:
     create_event(event: NewEvent) -> Event;
     event(pk: EventPk) -> Option<Event>;
@@ -163,8 +163,8 @@ measured! {
     latest_in(chat: &EventChat, limit: usize) -> Vec<Message>;
 }
 
-measured! {
-    Archive:
+instrumented! {
+    Transfer:
     greatest() -> Greatest;
     event_records(after: EventPk, limit: usize) -> Vec<EventRecord>;
     chat_records(after: ChatPk, limit: usize) -> Vec<ChatRecord>;
@@ -180,10 +180,10 @@ mod tests {
     use super::*;
     use crate::store;
 
-    async fn measured_store() -> (Arc<dyn Store>, Metrics) {
+    async fn instrumented_store() -> (Arc<dyn Store>, Metrics) {
         let store = store::open("sqlite::memory:").await.expect("a store");
         let metrics = Metrics::default();
-        (measured(store, metrics.clone()), metrics)
+        (instrumented(store, metrics.clone()), metrics)
     }
 
     fn assert_says(metrics: &Metrics, line: &str) {
@@ -193,7 +193,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_call_is_counted_under_its_name() {
-        let (store, metrics) = measured_store().await;
+        let (store, metrics) = instrumented_store().await;
         for _ in 0..3 {
             store.user_by_pk(1).await.expect("an answer");
         }
@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn failures_are_counted_by_their_kind() {
-        let (store, metrics) = measured_store().await;
+        let (store, metrics) = instrumented_store().await;
         store.close().await.expect("an end");
         assert!(store.user_by_pk(1).await.is_err());
         assert_says(
@@ -220,9 +220,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_is_given_up_is_counted_too() {
-        let (store, metrics) = measured_store().await;
+        let (store, metrics) = instrumented_store().await;
         let call = store.user_by_pk(1);
-        // Begun, and dropped before its answer can be there.
+        // InFlight, and dropped before its answer can be there.
         assert!(futures_util::FutureExt::now_or_never(call).is_none());
         assert_says(
             &metrics,

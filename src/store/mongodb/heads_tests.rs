@@ -1,5 +1,5 @@
-//! Where chats end, for nodes that have seen it before and are not asked for long.
-//! It refuses to test what one node promises of lists: that is in the contract.
+//! The cache of heads, with several nodes on one database.
+//! Does not repeat the contract: what one node promises of lists is tested there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -240,4 +240,62 @@ async fn what_was_seen_once_is_not_looked_up_chat_by_chat_again() {
     say(&one, talk, &boris, 1).await;
     assert_eq!(looked_up(&two).await, (1, 1), "somebody else has moved one");
     assert_eq!(looked_up(&two).await, (0, 0));
+}
+
+#[tokio::test]
+async fn one_chat_or_two_take_one_query_each_wherever_they_end() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let anna = user(&one, "anna").await;
+    let mut chats = Vec::new();
+    for now in 0..3 {
+        chats.push(chat(&one, &[&anna], now).await.id);
+    }
+    for (times, head) in [(0, 0), (2, 2), (0, 2), (1, 3)] {
+        say(&two, chats[0], &anna, times).await;
+        say(&two, chats[1], &anna, times).await;
+        for count in [1, 2] {
+            let asked = heads(&one, &chats[..count]);
+            let (queries, found) = commands(&scratch, ("find", MESSAGES), asked).await;
+            assert_eq!(found, vec![head; count]);
+            assert_eq!(queries, count as u64);
+        }
+    }
+    // More than two are verified together.
+    heads(&one, &chats).await;
+    let asked = heads(&one, &chats);
+    let (queries, found) = commands(&scratch, ("find", MESSAGES), asked).await;
+    assert_eq!((queries, found), (1, vec![3, 3, 0]));
+}
+
+#[tokio::test]
+async fn after_messages_are_gone_a_node_that_has_read_them_leaves_no_hole() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let anna = user(&one, "anna").await;
+    let mut chats = Vec::new();
+    for now in 0..3 {
+        chats.push(chat(&one, &[&anna], now).await.id);
+        say(&one, chats[chats.len() - 1], &anna, 3).await;
+    }
+    assert_eq!(heads(&two, &chats).await, [3, 3, 3]);
+    let database = scratch.database().await;
+    let messages = database.collection::<Document>(MESSAGES);
+    let last = doc! { "_id.seq": { "$gt": 1_i64 } };
+    messages.delete_many(last).await.expect("deleted");
+    // One that only one node has read, and others that both find gone.
+    say(&two, chats[0], &anna, 1).await;
+    assert_eq!(heads(&two, &chats).await, [2, 1, 1]);
+    assert_eq!(heads(&one, &chats).await, [2, 1, 1]);
+    for node in [&one, &two] {
+        for chat in &chats {
+            say(node, *chat, &anna, 1).await;
+        }
+    }
+    assert_eq!(heads(&one, &chats).await, [4, 3, 3]);
+    for (chat, head) in chats.iter().zip([4, 3, 3]) {
+        let stored = super::append_tests::all(&one, *chat).await;
+        let stored = super::append_tests::seqs(&stored);
+        assert_eq!(stored, (1..=head).collect::<Vec<_>>());
+    }
 }

@@ -1,5 +1,5 @@
-//! Whether both stores answer alike: the same commands in any order to SQLite and to MongoDB.
-//! It refuses to say which of the two is right.
+//! A differential property test: random sequences of calls return the same from SQLite and MongoDB.
+//! Does not define which of the two is right: the contract does.
 
 mod acts;
 

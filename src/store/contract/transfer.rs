@@ -1,5 +1,5 @@
-//! The promises of `Archive`: a store goes out and comes in again as it was.
-//! It refuses to know which store it is looking at.
+//! The contract of `Transfer`: an exported store is imported unchanged.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::model::{
@@ -7,7 +7,7 @@ use crate::model::{
     Range, Window,
 };
 use crate::store::StoreError;
-use crate::store::archive::{ChatRecord, EventRecord, Greatest};
+use crate::store::transfer::{ChatRecord, EventRecord, Greatest};
 
 fn key(name: &str) -> IdempotencyKey {
     IdempotencyKey {
@@ -220,9 +220,9 @@ pub async fn a_hole_in_a_chat_is_refused(store: Subject) {
 }
 
 pub async fn only_an_empty_store_is_empty(store: Subject) {
-    let empty = crate::store::archive::is_empty(&*store).await;
+    let empty = crate::store::transfer::is_empty(&*store).await;
     assert!(empty.expect("an answer"));
     user(&store, "anna").await;
-    let empty = crate::store::archive::is_empty(&*store).await;
+    let empty = crate::store::transfer::is_empty(&*store).await;
     assert!(!empty.expect("an answer"));
 }

@@ -1,5 +1,5 @@
-//! Taking everything out of SQLite, and putting it in.
-//! It refuses to know anything about it beyond the contract in `store`.
+//! [`Transfer`] on SQLite: export and import of all records.
+//! Does not read or write anything beyond the contract in `store`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,11 +8,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::rows::{Millisecond, Texts, taken};
 use super::{Sqlite, chats, events, messages};
 use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
-use crate::store::archive::{Archive, ChatRecord, EventPart, EventRecord, Greatest, MemberRecord};
+use crate::store::transfer::{
+    ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
+};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 #[async_trait]
-impl Archive for Sqlite {
+impl Transfer for Sqlite {
     async fn greatest(&self) -> Result<Greatest, StoreError> {
         self.read(|transaction| {
             Ok(Greatest {

@@ -1,5 +1,5 @@
-//! Taking everything out of MongoDB, and putting it in.
-//! It refuses to pass over a document that it cannot read: a copy without it would be none.
+//! [`Transfer`] on MongoDB: export and import of all records.
+//! Does not skip unreadable documents: a copy without them would be incomplete.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,32 +7,35 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
+use super::database::{Database, Query};
 use super::documents::{
     CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
     MemberDocument, TalkDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
-use super::failure::{corrupt, patiently};
+use super::failure::corrupt;
 use super::fields::{date, time};
 use super::lists::by_pk;
 use super::message_document::MessageDocument;
-use super::reading::Query;
-use super::step::Step;
+use super::retry::retry_until_deadline;
+use super::transaction::Transactional;
 use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
-use crate::store::archive::{Archive, ChatRecord, EventPart, EventRecord, Greatest, MemberRecord};
+use crate::store::transfer::{
+    ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
+};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
-/// How many members go into one step: a transaction must not take long.
+/// How many members go into one transaction, which must be short.
 const MEMBERS_AT_A_TIME: usize = 5_000;
 
 #[async_trait]
-impl Archive for Mongo {
+impl Transfer for Mongo {
     async fn greatest(&self) -> Result<Greatest, StoreError> {
-        patiently(|| async {
+        retry_until_deadline(|| async {
             Ok(Greatest {
-                user: self.counted(USERS).await?,
-                chat: self.counted(CHATS).await?,
-                event: self.counted(EVENTS).await?,
+                user: self.database.counted(USERS).await?,
+                chat: self.database.counted(CHATS).await?,
+                event: self.database.counted(EVENTS).await?,
             })
         })
         .await
@@ -43,7 +46,7 @@ impl Archive for Mongo {
         after: EventPk,
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
-        patiently(|| self.list_event_records(after, limit)).await
+        retry_until_deadline(|| self.list_event_records(after, limit)).await
     }
 
     async fn chat_records(
@@ -52,8 +55,8 @@ impl Archive for Mongo {
         limit: usize,
     ) -> Result<Vec<ChatRecord>, StoreError> {
         let query = || by_pk(doc! { "pk": { "$gt": after } }, limit);
-        let found = patiently(|| async {
-            let found = self.all::<ChatDocument>(query()).await?;
+        let found = retry_until_deadline(|| async {
+            let found = self.database.all::<ChatDocument>(query()).await?;
             self.with_heads(found).await
         });
         let (mut records, mut members) = (Vec::new(), 0);
@@ -61,7 +64,7 @@ impl Archive for Mongo {
             if members > PAGE_MEMBERS {
                 break;
             }
-            let record = patiently(|| self.record(found.clone())).await?;
+            let record = retry_until_deadline(|| self.record(found.clone())).await?;
             members += record.members.len();
             records.push(record);
         }
@@ -74,7 +77,7 @@ impl Archive for Mongo {
             (CHATS, greatest.chat),
             (EVENTS, greatest.event),
         ] {
-            patiently(|| self.count_up(noun, number, None)).await?;
+            retry_until_deadline(|| self.database.count_up(noun, number, None)).await?;
         }
         Ok(())
     }
@@ -82,23 +85,27 @@ impl Archive for Mongo {
     async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError> {
         let greatest = users.last().map_or(0, |user| user.pk);
         let documents = users.into_iter().map(UserDocument::from).collect();
-        self.in_one_step(Take::Users(documents, greatest)).await
+        self.database
+            .transaction(ImportTx::Users(documents, greatest))
+            .await
     }
 
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError> {
         let greatest = events.last().map_or(0, |record| record.event.pk);
         let documents = events.into_iter().map(|record| {
             let EventRecord { event, key } = record;
-            EventDocument::taken(event, key)
+            EventDocument::imported(event, key)
         });
         let documents = documents.collect();
-        self.in_one_step(Take::Events(documents, greatest)).await
+        self.database
+            .transaction(ImportTx::Events(documents, greatest))
+            .await
     }
 
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
         let ids = chats.iter().flat_map(|record| &record.members);
         let ids: Vec<_> = ids.map(|member| member.user).collect();
-        let known = patiently(|| self.users_by_id(ids.iter().copied())).await?;
+        let known = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         if let Some(id) = ids.iter().find(|id| !known.contains_key(id)) {
             return Err(corrupt(format!("no user {id} to take part")));
         }
@@ -106,7 +113,7 @@ impl Archive for Mongo {
         for record in chats {
             if members + record.members.len() > MEMBERS_AT_A_TIME && !some.is_empty() {
                 let full = std::mem::take(&mut some);
-                self.in_one_step(Take::Chats(full)).await?;
+                self.database.transaction(ImportTx::Chats(full)).await?;
                 members = 0;
             }
             members += record.members.len();
@@ -115,14 +122,14 @@ impl Archive for Mongo {
         if some.is_empty() {
             return Ok(());
         }
-        self.in_one_step(Take::Chats(some)).await
+        self.database.transaction(ImportTx::Chats(some)).await
     }
 
     async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError> {
         let Some(first) = messages.first() else {
             return Ok(());
         };
-        let latest = patiently(|| self.latest(first.chat)).await?;
+        let latest = retry_until_deadline(|| self.latest(first.chat)).await?;
         let mut head = latest.map_or(0, |latest| latest.seq);
         for message in &messages {
             head += 1;
@@ -142,31 +149,6 @@ impl Archive for Mongo {
 }
 
 impl Mongo {
-    async fn counted(&self, noun: &str) -> Result<i64, StoreError> {
-        let counters = self.database.collection::<Document>(COUNTERS);
-        let found = counters.find_one(doc! { "_id": noun }).await?;
-        Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
-    }
-
-    /// From now on greater numbers than this are given to this noun.
-    async fn count_up(
-        &self,
-        noun: &str,
-        number: i64,
-        session: Option<&mut ClientSession>,
-    ) -> Result<(), StoreError> {
-        let counters = self.database.collection::<Document>(COUNTERS);
-        let further = doc! { "$max": { "value": number } };
-        let update = counters
-            .update_one(doc! { "_id": noun }, further)
-            .upsert(true);
-        match session {
-            Some(session) => update.session(session).await?,
-            None => update.await?,
-        };
-        Ok(())
-    }
-
     async fn list_event_records(
         &self,
         after: EventPk,
@@ -178,7 +160,7 @@ impl Mongo {
             limit,
             ..Query::default()
         };
-        let found = self.all::<EventDocument>(query).await?;
+        let found = self.database.all::<EventDocument>(query).await?;
         let owners = found.iter().map(|event| UserId::from(event.owner));
         let owners = self.users_by_id(owners).await?;
         let record = |document: EventDocument| {
@@ -190,7 +172,7 @@ impl Mongo {
         found.into_iter().map(record).collect()
     }
 
-    /// A chat with everything behind it.
+    /// A chat with all of its stored state except messages.
     async fn record(&self, found: FoundChat) -> Result<ChatRecord, StoreError> {
         let FoundChat {
             mut chat,
@@ -202,8 +184,10 @@ impl Mongo {
             sort: doc! { "place": 1 },
             ..Query::all(doc! { "chat": chat.id })
         };
-        let (members, own) =
-            tokio::try_join!(self.all::<MemberDocument>(query), self.own_latest(chat.id))?;
+        let (members, own) = tokio::try_join!(
+            self.database.all::<MemberDocument>(query),
+            self.own_latest(chat.id)
+        )?;
         let member = |member: &MemberDocument| MemberRecord {
             user: member.user.into(),
             place: member.place,
@@ -227,7 +211,7 @@ impl Mongo {
         })
     }
 
-    /// A chat as it will stand here, and its members.
+    /// The documents of a chat and its members.
     async fn taken(
         &self,
         record: ChatRecord,
@@ -235,7 +219,9 @@ impl Mongo {
         let chat = record.chat;
         let event = match (record.of_event, chat.event) {
             (Some(part), Some(pk)) => {
-                let event = patiently(|| self.one::<EventDocument>(doc! { "_id": pk })).await?;
+                let event =
+                    retry_until_deadline(|| self.database.one::<EventDocument>(doc! { "_id": pk }))
+                        .await?;
                 let event = event.ok_or_else(|| corrupt(format!("no event {pk}")))?;
                 Some(TalkDocument {
                     pk,
@@ -275,24 +261,54 @@ impl Mongo {
     }
 }
 
-/// Takes something over, and counts the numbers up to the greatest of it.
-enum Take {
+impl Database {
+    async fn counted(&self, noun: &str) -> Result<i64, StoreError> {
+        let counters = self.collection::<Document>(COUNTERS);
+        let found = counters.find_one(doc! { "_id": noun }).await?;
+        Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
+    }
+
+    /// Raises the counter of this noun to `number` at least.
+    async fn count_up(
+        &self,
+        noun: &str,
+        number: i64,
+        session: Option<&mut ClientSession>,
+    ) -> Result<(), StoreError> {
+        let counters = self.collection::<Document>(COUNTERS);
+        let further = doc! { "$max": { "value": number } };
+        let update = counters
+            .update_one(doc! { "_id": noun }, further)
+            .upsert(true);
+        match session {
+            Some(session) => update.session(session).await?,
+            None => update.await?,
+        };
+        Ok(())
+    }
+}
+
+/// Imports records, and raises the counter to the greatest of their `pk`s.
+enum ImportTx {
     Users(Vec<UserDocument>, i64),
     Events(Vec<EventDocument>, i64),
     Chats(Vec<(ChatDocument, Vec<MemberDocument>)>),
 }
 
 #[async_trait]
-impl Step for Take {
-    type Answer = ();
+impl Transactional for ImportTx {
+    type Output = ();
 
-    async fn take(&self, store: &Mongo, session: &mut ClientSession) -> Result<(), StoreError> {
-        let database = &store.database;
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
         match self {
             Self::Users(users, greatest) => {
                 let collection = database.collection::<UserDocument>(USERS);
                 collection.insert_many(users).session(&mut *session).await?;
-                store.count_up(USERS, *greatest, Some(session)).await
+                database.count_up(USERS, *greatest, Some(session)).await
             }
             Self::Events(events, greatest) => {
                 let collection = database.collection::<EventDocument>(EVENTS);
@@ -300,7 +316,7 @@ impl Step for Take {
                     .insert_many(events)
                     .session(&mut *session)
                     .await?;
-                store.count_up(EVENTS, *greatest, Some(session)).await
+                database.count_up(EVENTS, *greatest, Some(session)).await
             }
             Self::Chats(chats) => {
                 let collection = database.collection::<ChatDocument>(CHATS);
@@ -315,7 +331,7 @@ impl Step for Take {
                 }
                 let greatest = chats.iter().map(|(chat, _)| chat.pk).max();
                 let greatest = greatest.unwrap_or(0);
-                store.count_up(CHATS, greatest, Some(session)).await
+                database.count_up(CHATS, greatest, Some(session)).await
             }
         }
     }

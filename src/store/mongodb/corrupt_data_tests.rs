@@ -1,10 +1,10 @@
-//! What stands in a database that no node has written so, and what cannot be opened.
-//! It refuses to test what a node does with its own.
+//! Documents that no version of polychat writes, and databases that cannot be opened.
+//! Does not test well-formed data: that is in the contract.
 
 use mongodb::bson::{Document, doc};
 
 use super::append_tests::seqs;
-use super::documents::{CHATS, EVENTS, MESSAGES, SCHEMA, USERS, numbered};
+use super::documents::{CHATS, EVENTS, MESSAGES, SCHEMA, USERS, with_seqs};
 use super::replica_set::{Mongod, Scratch};
 use crate::model::{Chat, History, Range, User, Window};
 use crate::store::contract::{Subject, at, chat, entry, user};
@@ -32,7 +32,7 @@ async fn spoilt() -> Spoilt {
     let database = scratch.database().await;
     for (name, filter, field) in [
         (CHATS, doc! { "_id": odd.id }, "policy"),
-        (MESSAGES, numbered(good.id, 3..=3), "text"),
+        (MESSAGES, with_seqs(good.id, 3..=3), "text"),
         (USERS, doc! { "_id": boris.id }, "avatar"),
     ] {
         let spoil = doc! { "$set": { field: { "a": 1 } } };

@@ -1,5 +1,5 @@
-//! The part of the seam by which everything in one store is taken over into another.
-//! It refuses to know what a chat means: it carries what is there, hidden or not.
+//! Export and import of a whole store, record by record, as `polychat copy` uses it.
+//! Does not interpret the records: hidden ones are transferred as well.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,15 +9,15 @@ use crate::model::{
     Access, Chat, ChatPk, Event, EventPk, IdempotencyKey, Message, Seq, User, UserId, UserPk,
 };
 
-/// Everything that a store holds, record by record. Whoever copies has both stores for itself.
+/// Export and import of all records of a store. Requires exclusive access to both stores.
 ///
-/// Users come and go by [`super::Users::users_after`], messages by
-/// [`super::Messages::messages`]. What comes in keeps its ids, numbers and times. What is taken
-/// over is taken in the order given: on an error the beginning of it stands, each part as a
-/// whole, and [`Archive::greatest`] has moved along.
+/// Users are exported by [`super::Users::users_after`], messages by
+/// [`super::Messages::messages`]. Imported records keep their ids, `pk`s, `seq`s and times. They
+/// are imported in the order given: after an error the first of them are stored, each as a whole,
+/// and [`Transfer::greatest`] covers those.
 #[async_trait]
-pub trait Archive {
-    /// The greatest numbers that were ever given, also to what is deleted by now.
+pub trait Transfer {
+    /// The greatest `pk`s ever assigned, including those of deleted records.
     async fn greatest(&self) -> Result<Greatest, StoreError>;
 
     /// At most `limit` events with a greater `pk` than `after`, by `pk`.
@@ -35,85 +35,85 @@ pub trait Archive {
         limit: usize,
     ) -> Result<Vec<ChatRecord>, StoreError>;
 
-    /// From now on greater numbers than these are given.
+    /// Raises the counters: `pk`s assigned from now on are greater than these.
     async fn take_greatest(&self, greatest: Greatest) -> Result<(), StoreError>;
 
-    /// Takes over users. `Duplicate`: one of them is there.
+    /// Imports users. `Duplicate`: one of them exists.
     async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError>;
 
-    /// Takes over events whose owners are there. `Duplicate`: one of them is there.
+    /// Imports events whose owners exist. `Duplicate`: one of the events exists.
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError>;
 
-    /// Takes over chats whose members and events are there, with read positions, but as if
-    /// they had no messages: `head` is 0 afterwards. `Duplicate`: one of them is there.
+    /// Imports chats whose members and events exist, with read positions but without messages:
+    /// `head` is 0 afterwards. `Duplicate`: one of the chats exists.
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError>;
 
-    /// Takes over messages of one chat that follow upon those that are there. The chat's `head`
-    /// moves along, its activity and its read positions do not. `Corrupt`: they do not follow.
+    /// Imports messages of one chat whose `seq`s continue the stored ones. Moves the chat's
+    /// `head`, but neither its activity nor read positions. `Corrupt`: the `seq`s do not continue.
     async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError>;
 }
 
-/// The greatest numbers that were ever given; 0: none was.
+/// The greatest `pk`s ever assigned; 0: none was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Greatest {
-    /// To a user.
+    /// Of a user.
     pub user: UserPk,
-    /// To a chat.
+    /// Of a chat.
     pub chat: ChatPk,
-    /// To an event.
+    /// Of an event.
     pub event: EventPk,
 }
 
-/// An event, and the key that it was created with.
+/// An event with its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord {
     /// The event.
     pub event: Event,
-    /// What makes a repeated request harmless.
+    /// The idempotency key of the request that created it.
     pub key: Option<IdempotencyKey>,
 }
 
-/// A chat with everything that stands behind it but its messages.
+/// A chat with all of its stored state except messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatRecord {
     /// The chat.
     pub chat: Chat,
-    /// When its latest message was stored; the beginning of time without one.
+    /// When its latest message was stored; the Unix epoch without one.
     pub latest_at: Timestamp,
-    /// What makes a repeated request harmless.
+    /// The idempotency key of the request that created it.
     pub key: Option<IdempotencyKey>,
-    /// As one of an event's chats.
+    /// Set for the chat of an event.
     pub of_event: Option<EventPart>,
-    /// Who takes part, in the order of joining.
+    /// The members in the order of joining.
     pub members: Vec<MemberRecord>,
 }
 
-/// What an event's chat has beside others.
+/// The additional state of an event's chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventPart {
-    /// Who writes to the owner.
+    /// The guest, who writes to the event's owner.
     pub guest: UserId,
-    /// Whether the guest may come.
+    /// The guest's access to the event.
     pub access: Access,
-    /// How often that has changed.
+    /// Incremented by each change of `access`.
     pub access_version: i64,
 }
 
 /// A member of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberRecord {
-    /// Who.
+    /// The member.
     pub user: UserId,
-    /// The place in the order of joining: those of one chat grow, with holes where some left.
+    /// The position in the order of joining: ascending within a chat, with gaps where members left.
     pub place: i64,
-    /// How far the member has read.
+    /// The member's read position.
     pub last_read: Seq,
 }
 
-/// Whether a store holds nothing at all.
+/// Whether no record was ever created in a store.
 ///
 /// # Errors
-/// As reading any of it.
+/// Those of [`Transfer::greatest`].
 pub async fn is_empty(store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.greatest().await? == Greatest::default())
 }

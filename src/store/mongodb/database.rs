@@ -1,24 +1,37 @@
-//! Reading documents: one, those that match, those of an aggregation.
-//! It refuses to know what is asked for.
+//! The database underneath the store: its connection, its collections, and queries for documents.
+//! Does not know the contract in `store`, and caches nothing.
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::{Collection, Cursor};
+use mongodb::{Client, ClientSession, Collection, Cursor};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::error;
 
-use super::Mongo;
+use super::documents::{CHATS, SCHEMA};
 use super::fields::{Readable, decode};
+use super::retry::DEADLINE;
 use crate::store::StoreError;
 
-/// How many documents come with one answer at most, as long as they fit into it: a page of a
-/// thousand, and the one that says whether there is more.
+/// The most documents in one reply, as far as they fit into it: a page of a thousand, and the one
+/// that shows whether there is more.
 const BATCH: u32 = 1_001;
+
+/// The database of a replica set.
+pub(super) struct Database {
+    client: Client,
+    driver: mongodb::Database,
+    /// Hosts and database, without credentials and options.
+    place: String,
+    /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
+    pub(super) pk_lock: Mutex<()>,
+}
 
 /// The documents that match a filter, in an order, up to a limit.
 pub(super) struct Query {
     pub(super) filter: Document,
     pub(super) sort: Document,
     pub(super) limit: usize,
-    /// Which of their fields to read; without any: all.
+    /// The fields to read; empty: all.
     pub(super) fields: Document,
 }
 
@@ -45,10 +58,66 @@ impl Query {
     }
 }
 
-impl Mongo {
-    /// A collection whose documents are not understood yet.
+impl Database {
+    pub(super) fn new(client: Client, driver: mongodb::Database, place: String) -> Self {
+        Self {
+            client,
+            driver,
+            place,
+            pk_lock: Mutex::default(),
+        }
+    }
+
+    /// The database of the driver.
+    pub(super) fn driver(&self) -> &mongodb::Database {
+        &self.driver
+    }
+
+    /// Hosts and database, without credentials and options.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A collection.
+    pub(super) fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
+        self.driver.collection(name)
+    }
+
+    /// A collection whose documents are not decoded.
     pub(super) fn raw(&self, name: &str) -> Collection<RawDocumentBuf> {
-        self.database.collection(name)
+        self.collection(name)
+    }
+
+    /// A session for a transaction.
+    pub(super) async fn session(&self) -> Result<ClientSession, StoreError> {
+        Ok(self.client.start_session().await?)
+    }
+
+    /// Checks that the primary answers a read with a majority behind it.
+    pub(super) async fn check_read(&self) -> Result<(), StoreError> {
+        let chats = self.raw(CHATS);
+        let known = doc! { "_id": 1 };
+        chats.find_one(doc! {}).projection(known).await?;
+        Ok(())
+    }
+
+    /// Checks that a write is acknowledged by a majority; it changes nothing.
+    pub(super) async fn check_write(&self) -> Result<(), StoreError> {
+        let mark = doc! { "$set": { "asked": true } };
+        let schema = self.raw(SCHEMA);
+        schema
+            .update_one(doc! { "_id": "ping" }, mark)
+            .upsert(true)
+            .await?;
+        Ok(())
+    }
+
+    /// Closes all connections, once the operations under way are done or the deadline has passed.
+    pub(super) async fn close(&self) {
+        let waiting = self.client.clone().shutdown();
+        if timeout(DEADLINE, waiting).await.is_err() {
+            self.client.clone().shutdown().immediate(true).await;
+        }
     }
 
     /// The document that matches; `None`: there is none.
@@ -60,10 +129,10 @@ impl Mongo {
         found.map(|document| decode::<D>(&document)).transpose()
     }
 
-    /// The documents that match; `Corrupt` if one of them is of unknown shape.
+    /// The documents that match; `Corrupt` if one of them cannot be decoded.
     pub(super) async fn all<D: Readable>(&self, query: Query) -> Result<Vec<D::Model>, StoreError> {
         let mut found = Vec::new();
-        // To the server no documents at all means all of them.
+        // The server takes a limit of 0 for none.
         if query.limit == 0 {
             return Ok(found);
         }
@@ -74,8 +143,7 @@ impl Mongo {
         Ok(found)
     }
 
-    /// The documents that match. One of unknown shape is reported in the log and left out, so
-    /// that it does not stand in the way of the others.
+    /// The documents that match, without those that cannot be decoded: each is logged.
     pub(super) async fn readable<D: Readable>(
         &self,
         query: Query,
@@ -87,7 +155,7 @@ impl Mongo {
         those_readable::<D>(cursor).await
     }
 
-    /// The same for what an aggregation yields.
+    /// The same for the results of an aggregation.
     pub(super) async fn aggregated<D: Readable>(
         &self,
         stages: impl IntoIterator<Item = Document>,

@@ -1,0 +1,116 @@
+//! Transactions, retried on transient conflicts, and the assignment of `pk`s within one.
+//! Does not know what is written in them.
+
+use async_trait::async_trait;
+use mongodb::ClientSession;
+use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
+use mongodb::options::{ReadConcern, ReturnDocument};
+
+use super::connection::write_concern;
+use super::database::Database;
+use super::documents::COUNTERS;
+use super::failure::{corrupt, is_transient};
+use super::retry::{Backoff, with_deadline};
+use crate::store::StoreError;
+
+/// The body of a transaction.
+#[async_trait]
+pub(super) trait Transactional: Send + Sync {
+    /// What it returns.
+    type Output: Send;
+
+    /// Runs the body in the transaction of `session`. Called again after a transient conflict,
+    /// when the writes of the previous call are rolled back. An error aborts the transaction.
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<Self::Output, StoreError>;
+}
+
+impl Database {
+    /// Runs a transaction, retrying on transient conflicts until the deadline.
+    pub(super) async fn transaction<T: Transactional>(
+        &self,
+        body: T,
+    ) -> Result<T::Output, StoreError> {
+        with_deadline(self.run_transaction(body)).await
+    }
+
+    /// Like [`Self::transaction`], for one that assigns a `pk`.
+    pub(super) async fn pk_transaction<T: Transactional>(
+        &self,
+        body: T,
+    ) -> Result<T::Output, StoreError> {
+        with_deadline(async {
+            let _turn = self.pk_lock.lock().await;
+            self.run_transaction(body).await
+        })
+        .await
+    }
+
+    async fn run_transaction<T: Transactional>(&self, body: T) -> Result<T::Output, StoreError> {
+        let mut session = self.session().await?;
+        let mut backoff = Backoff::start();
+        loop {
+            session
+                .start_transaction()
+                .read_concern(ReadConcern::snapshot())
+                .write_concern(write_concern())
+                .await?;
+            let error = match body.run(self, &mut session).await {
+                Ok(output) => match commit(&mut session).await {
+                    Ok(()) => return Ok(output),
+                    Err(error) => error,
+                },
+                Err(error) => {
+                    // If the abort does not reach the server, the transaction expires there.
+                    let _ = session.abort_transaction().await;
+                    error
+                }
+            };
+            if !is_transient(&error) {
+                return Err(error);
+            }
+            backoff.wait(error).await?;
+        }
+    }
+
+    /// The next `pk` of this noun: 1, 2, 3 … Rolled back with the transaction.
+    pub(super) async fn next_pk(
+        &self,
+        noun: &str,
+        session: &mut ClientSession,
+    ) -> Result<i64, StoreError> {
+        let counters = self.collection::<Document>(COUNTERS);
+        let counted = counters
+            .find_one_and_update(doc! { "_id": noun }, doc! { "$inc": { "value": 1_i64 } })
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .session(session)
+            .await?;
+        let value = counted
+            .as_ref()
+            .and_then(|counted| counted.get_i64("value").ok());
+        value.ok_or_else(|| corrupt(format!("the document {noun} in {COUNTERS} has no value")))
+    }
+}
+
+/// Commits, and repeats the commit while its outcome is unknown.
+async fn commit(session: &mut ClientSession) -> Result<(), StoreError> {
+    let mut backoff = Backoff::start();
+    loop {
+        let Err(error) = session.commit_transaction().await else {
+            return Ok(());
+        };
+        if !is_unknown(&error) {
+            return Err(error.into());
+        }
+        backoff.wait(error.into()).await?;
+    }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    error.contains_label("UnknownTransactionCommitResult")
+}
