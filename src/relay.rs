@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::bus::Bus;
 use crate::hub::{Hub, OutboxLimits};
 use crate::model::{ChatId, Fact, History, Message, Notice, Range, Seq, Window};
-use crate::store::{Store, StoreError};
+use crate::store::{Messages, StoreError};
 use crate::telemetry::Metrics;
 
 /// How many messages are read at a time to catch up.
@@ -40,7 +40,7 @@ pub struct Relay {
     /// Where it goes.
     pub hub: Arc<Hub>,
     /// Where the missing is.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Messages>,
     /// How much may wait for one connection.
     pub outbox: OutboxLimits,
     /// Where it is counted what was missing.
