@@ -50,7 +50,8 @@
 //!    `store.append(batch)`: numbered, deduplicated, durable.
 //! 6. It publishes each message on the bus, then answers its sender; the dialect encodes that.
 //! 7. `relay.rs` hands what the bus brings to `hub`, which takes the next number of each chat
-//!    only, and marks a hole for the relay to fill from the store.
+//!    only, and marks a hole for the relay to fill from the store. A chat that has to wait, for that
+//!    or for crowded outboxes, waits in `relay/backlog.rs` and delays no other.
 //! 8. `hub` asks the listener of every seat what its client is told; what many say alike is
 //!    encoded once. It goes into the seat's outbox.
 //! 9. Boris's `pump.rs` feeds his socket while he reads. Did he not, he would be cut off; he

@@ -1,16 +1,20 @@
-//! From the bus to the hub: what is told on any node reaches this node's connections, and
-//! what the bus lost is read from the store.
-//! It refuses to know connections and frames.
+//! From the bus to the hub: notices of any node reach this node's connections, and messages that
+//! the bus lost are read from the store.
+//! Does not know connections and frames.
+
+mod backlog;
+mod dispatcher;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
+use dispatcher::Dispatcher;
 
 use crate::bus::Bus;
 use crate::hub::{Hub, OutboxLimits};
-use crate::model::{ChatId, Fact, History, Message, Notice, Range, Seq, Window};
-use crate::store::{Store, StoreError};
+use crate::model::{ChatId, Fact, Message, Notice};
+use crate::store::Messages;
 use crate::telemetry::Metrics;
 
 /// How many messages are read at a time to catch up.
@@ -26,21 +30,26 @@ const TOGETHER: usize = 64;
 /// waited for when it is half full, so there has to be room for one more portion.
 const PORTIONS: usize = 4;
 
-/// How long to wait at most for the server itself to send what waits for one connection.
+/// How long one delivery waits at most for the server itself to send what waits for the connections
+/// of its chat.
 const EASE: Duration = Duration::from_secs(1);
 
-/// How long to wait before asking a store again that did not answer.
+/// How long to wait before querying the store again after a failure.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Feeds a hub. Strictly in `seq` order per chat: the hub takes the next number only, and
-/// says which chats have fallen behind.
+/// How long to wait at most for delayed chats once the bus is closed and empty.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// Feeds a hub. Strictly in `seq` order per chat: the hub takes the next `seq` only, and marks the
+/// chats that have fallen behind. The notices about one chat keep the order of the bus. A chat that
+/// has to wait, for crowded outboxes or for the store, delays no other.
 pub struct Relay {
     /// Where news comes from.
     pub bus: Arc<dyn Bus>,
     /// Where it goes.
     pub hub: Arc<Hub>,
     /// Where the missing is.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Messages>,
     /// How much may wait for one connection.
     pub outbox: OutboxLimits,
     /// Where it is counted what was missing.
@@ -48,47 +57,11 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Runs until the bus is closed and empty.
+    /// Runs until the bus is closed and empty and everything is delivered. Chats that are still
+    /// delayed by then are waited for two seconds at most; then the rest is delivered without
+    /// waiting, which closes connections that lag.
     pub async fn run(self) {
-        loop {
-            tokio::select! {
-                notices = self.bus.next(TAKEN) => {
-                    if notices.is_empty() {
-                        return;
-                    }
-                    self.pass_on_all(notices).await;
-                }
-                () = self.hub.fell_behind() => self.catch_up().await,
-            }
-        }
-    }
-
-    /// Hands notices to the hub, the messages of each chat together. What is no message keeps
-    /// its place among them.
-    async fn pass_on_all(&self, mut notices: Vec<Arc<Notice>>) {
-        let messages = |one: &_, next: &_| chat_of(one).is_some() && chat_of(next).is_some();
-        for run in notices.chunk_by_mut(messages) {
-            // Those of one chat stay in their order.
-            run.sort_by_key(chat_of);
-            for notices in run.chunk_by(|one, next| chat_of(one) == chat_of(next)) {
-                match chat_of(&notices[0]) {
-                    Some(chat) => self.deliver(chat, notices).await,
-                    None => self.pass_on(&notices[0]),
-                }
-            }
-        }
-    }
-
-    /// Hands messages of one chat to the hub. They come no faster than this node sends them: it
-    /// waits for its own work, and never for a client.
-    async fn deliver(&self, chat: ChatId, mut messages: &[Arc<Notice>]) {
-        while !messages.is_empty() {
-            let (portion, rest) = messages.split_at(self.portion(messages));
-            for seat in self.hub.deliver(chat, portion) {
-                let _ = tokio::time::timeout(EASE, seat.outbox.eased()).await;
-            }
-            messages = rest;
-        }
+        Dispatcher::new(self).run().await;
     }
 
     /// How many of these messages may come to an outbox at once that is half full.
@@ -118,47 +91,14 @@ impl Relay {
             Fact::ChatDeleted { chat, .. } => self.hub.bury(*chat, notice),
         }
     }
+}
 
-    /// Delivers, of every chat that has fallen behind, what the store has. While the store
-    /// does not answer the chats stay behind, and it is asked again.
-    async fn catch_up(&self) {
-        for (chat, delivered) in self.hub.take_behind() {
-            if let Err(error) = self.fill(chat, delivered).await {
-                warn!(%chat, %error, "messages could not be read for delivery; trying again");
-                tokio::time::sleep(RETRY).await;
-                self.hub.fall_behind(chat);
-            }
-        }
-    }
-
-    async fn fill(&self, chat: ChatId, mut delivered: Seq) -> Result<(), StoreError> {
-        loop {
-            let history = History {
-                range: Range {
-                    after: Some(delivered),
-                    ..Range::default()
-                },
-                window: Window::First(PAGE),
-            };
-            let page = self.store.messages(chat, history).await?;
-            self.metrics.filled_holes(page.messages.len());
-            if let Some(last) = page.messages.last() {
-                delivered = last.seq;
-            }
-            let notice = |message| {
-                Arc::new(Notice {
-                    origin: None,
-                    fact: Fact::MessageSent(Arc::new(message)),
-                    durable: None,
-                })
-            };
-            let messages: Vec<_> = page.messages.into_iter().map(notice).collect();
-            self.deliver(chat, &messages).await;
-            if !page.has_more {
-                return Ok(());
-            }
-        }
-    }
+fn sent(message: Arc<Message>) -> Arc<Notice> {
+    Arc::new(Notice {
+        origin: None,
+        fact: Fact::MessageSent(message),
+        durable: None,
+    })
 }
 
 fn message_of(notice: &Notice) -> Option<&Message> {

@@ -1,5 +1,8 @@
 //! What the relay promises: whatever the bus does, each message is delivered once, in order.
 
+#[path = "relay_tests/delayed.rs"]
+mod delayed;
+
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
@@ -8,18 +11,20 @@ use crate::bus::Local;
 use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::hub::{Next, Outbox, OutboxLimits, Seat};
 use crate::model::{
-    Chat, ConnectionId, Draft, Entry, Message, MessageId, NewChat, NewUser, Policy, Profile, User,
-    UserId,
+    Chat, ConnectionId, Draft, Entry, Message, MessageId, NewChat, NewUser, Policy, Profile, Room,
+    Seq, User, UserId,
 };
-use crate::store;
+use crate::store::{self, Store};
 
-/// Says of a message its number, and when a chat is gone.
+/// Says of a message its number, of a change, a leaving and a deletion a word.
 struct Numbers;
 
 impl Listener for Numbers {
     fn tell(&self, notice: &Notice, _: &mut Encoded, say: &mut dyn FnMut(Frame)) {
         match &notice.fact {
             Fact::MessageSent(message) => say(Frame::Text(message.seq.to_string().into())),
+            Fact::ChatChanged(_) => say(Frame::Text("changed".into())),
+            Fact::MemberLeft(_) => say(Frame::Text("left".into())),
             Fact::ChatDeleted { .. } => say(Frame::Text("gone".into())),
             _ => {}
         }
@@ -29,6 +34,7 @@ impl Listener for Numbers {
 /// A chat in a store, a relay that runs, and a connection that listens.
 struct Scene {
     relay: Relay,
+    store: Arc<dyn Store>,
     anna: User,
     chat: Chat,
     seat: Arc<Seat>,
@@ -45,60 +51,30 @@ impl Scene {
 
     async fn with_outbox(limits: OutboxLimits) -> Self {
         let store = store::open("sqlite::memory:").await.expect("a store");
-        let at = Timestamp::UNIX_EPOCH;
-        let anna = NewUser {
-            id: UserId::new(at),
-            external_id: "anna".into(),
-            profile: Profile::default(),
-            at,
-        };
-        let anna = store.find_or_create_user(anna).await.expect("a user");
-        let chat = NewChat {
-            id: ChatId::new(at),
-            name: None,
-            policy: Policy::Closed,
-            owner: None,
-            team: None,
-            key: None,
-            members: vec![anna.id],
-            at,
-        };
-        let chat = store.create_chat(chat).await.expect("a chat");
-        let outbox = Outbox::new(limits);
-        let seat = Seat::new(ConnectionId::new(at), Arc::new(Numbers), outbox);
+        let anna = new_user(&*store, "anna").await;
+        let chat = new_chat(&*store, &anna).await;
         let relay = Relay {
             bus: Arc::new(Local::default()),
             hub: Arc::new(Hub::default()),
-            store,
+            store: Arc::<dyn Store>::clone(&store),
             outbox: limits,
             metrics: Metrics::default(),
         };
         Self {
             relay,
+            store,
             anna,
             chat,
-            seat: Arc::new(seat),
+            seat: new_seat(limits),
         }
     }
 
     async fn store(&self, count: usize) -> Vec<Arc<Message>> {
-        let at = Timestamp::UNIX_EPOCH;
-        let entry = |_| Entry {
-            id: MessageId::new(at),
-            chat: self.chat.id,
-            sender: self.anna.id,
-            origin: None,
-            draft: Draft::text("hello"),
-            at,
-        };
-        let batch = (0..count).map(entry).collect();
-        let sent = self.relay.store.append(batch).await.expect("stored");
-        let sent = sent.into_iter().flatten();
-        sent.map(|sent| Arc::clone(sent.message())).collect()
+        append(&*self.store, self.chat.id, &self.anna, count).await
     }
 
     async fn publish(&self, message: &Arc<Message>) {
-        let notice = (*sent(message)).clone();
+        let notice = (*sent(Arc::clone(message))).clone();
         self.relay.bus.publish(notice).await.expect("an open bus");
     }
 
@@ -122,12 +98,117 @@ impl Scene {
     }
 }
 
-fn sent(message: &Arc<Message>) -> Arc<Notice> {
+async fn new_user(store: &dyn Store, external_id: &str) -> User {
+    let at = Timestamp::UNIX_EPOCH;
+    let user = NewUser {
+        id: UserId::new(at),
+        external_id: external_id.into(),
+        profile: Profile::default(),
+        at,
+    };
+    store.find_or_create_user(user).await.expect("a user")
+}
+
+async fn new_chat(store: &dyn Store, member: &User) -> Chat {
+    let at = Timestamp::UNIX_EPOCH;
+    let chat = NewChat {
+        id: ChatId::new(at),
+        name: None,
+        policy: Policy::Closed,
+        owner: None,
+        team: None,
+        key: None,
+        members: vec![member.id],
+        at,
+    };
+    store.create_chat(chat).await.expect("a chat")
+}
+
+async fn append(store: &dyn Store, chat: ChatId, sender: &User, count: usize) -> Vec<Arc<Message>> {
+    let at = Timestamp::UNIX_EPOCH;
+    let entry = |_| Entry {
+        id: MessageId::new(at),
+        chat,
+        sender: sender.id,
+        origin: None,
+        draft: Draft {
+            kind: "text".into(),
+            text: "hello".into(),
+            client_id: None,
+            sent_as_read: false,
+            photos: Vec::new(),
+        },
+        at,
+    };
+    let sent = store.append((0..count).map(entry).collect()).await;
+    let sent = sent.expect("stored").into_iter().flatten();
+    sent.map(|sent| Arc::clone(sent.message())).collect()
+}
+
+fn new_seat(limits: OutboxLimits) -> Arc<Seat> {
+    let id = ConnectionId::new(Timestamp::UNIX_EPOCH);
+    Arc::new(Seat::new(id, Arc::new(Numbers), Outbox::new(limits)))
+}
+
+fn notice(fact: Fact) -> Arc<Notice> {
     Arc::new(Notice {
         origin: None,
-        fact: Fact::MessageSent(Arc::clone(message)),
+        fact,
         durable: None,
     })
+}
+
+/// A chat that stands in no store.
+pub(super) fn fake_chat() -> Chat {
+    let at = Timestamp::UNIX_EPOCH;
+    Chat {
+        id: ChatId::new(at),
+        pk: 1,
+        name: None,
+        policy: Policy::Closed,
+        owner: None,
+        team: None,
+        event: None,
+        members: Vec::new(),
+        head: 0,
+        created_at: at,
+        modified_at: at,
+        active_at: at,
+    }
+}
+
+/// A message that stands in no store.
+pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
+    let at = Timestamp::UNIX_EPOCH;
+    let sender = NewUser {
+        id: UserId::new(at),
+        external_id: "anna".into(),
+        profile: Profile::default(),
+        at,
+    };
+    sent(Arc::new(Message {
+        id: MessageId::new(at),
+        chat,
+        chat_pk: 1,
+        seq,
+        sender: Arc::new(sender.into_user(1)),
+        kind: "text".into(),
+        text: "hello".into(),
+        client_id: None,
+        sent_as_read: false,
+        photos: Vec::new(),
+        event_chat: None,
+        created_at: at,
+        modified_at: at,
+    }))
+}
+
+pub(super) fn changed(chat: &Chat) -> Arc<Notice> {
+    notice(Fact::ChatChanged(Arc::new(Room {
+        chat: chat.clone(),
+        members: Vec::new(),
+        messages: Vec::new(),
+    })))
 }
 
 fn numbers(count: usize) -> Vec<String> {
@@ -154,8 +235,8 @@ async fn what_came_while_a_seat_was_taken_is_delivered() {
     let scene = Scene::set().await;
     scene.relay.hub.enter(&scene.seat, scene.anna.id);
     assert!(scene.relay.hub.sit(&scene.seat, [scene.chat.id]));
-    let messages: Vec<_> = scene.store(3).await.iter().map(sent).collect();
-    scene.relay.deliver(scene.chat.id, &messages).await;
+    let messages: Vec<_> = scene.store(3).await.into_iter().map(sent).collect();
+    scene.relay.hub.deliver(scene.chat.id, &messages);
     // The head that was read before those three were stored.
     scene.relay.hub.open(scene.chat.id, 0);
     assert_eq!(scene.play(3).await, numbers(3));
@@ -183,7 +264,7 @@ async fn large_messages_are_delivered_in_smaller_portions() {
     let messages = scene.store(64).await;
     let large = |message: &Arc<Message>, bytes| {
         let text = "\u{1}".repeat(bytes);
-        sent(&Arc::new(Message {
+        sent(Arc::new(Message {
             text,
             ..(**message).clone()
         }))
@@ -217,12 +298,9 @@ async fn what_is_no_message_keeps_its_place_among_messages() {
     scene.publish(&messages[0]).await;
     scene.publish(&elsewhere(&messages[0])).await;
     scene.publish(&messages[1]).await;
-    let deleted = Notice {
-        origin: None,
-        fact: Fact::ChatDeleted { chat: one, pk: 1 },
-        durable: None,
-    };
-    scene.relay.bus.publish(deleted).await.expect("an open bus");
+    let deleted = notice(Fact::ChatDeleted { chat: one, pk: 1 });
+    let published = scene.relay.bus.publish((*deleted).clone());
+    published.await.expect("an open bus");
     scene.publish(&elsewhere(&messages[1])).await;
     let mut heard = scene.play(5).await;
     assert_eq!(heard.split_off(3), ["gone", "2"]);

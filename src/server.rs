@@ -212,7 +212,7 @@ impl Parts {
         let relay = Relay {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&desk.hub),
-            store: Arc::clone(&store),
+            store: Arc::<dyn Store>::clone(&store),
             outbox: desk.outbox,
             metrics,
         };

@@ -163,6 +163,22 @@ impl Hub {
         told.crowded
     }
 
+    /// The seats of this chat whose outboxes are crowded now.
+    pub fn crowded(&self, chat: ChatId) -> Vec<Arc<Seat>> {
+        let Some(room) = self.room(chat) else {
+            return Vec::new();
+        };
+        let room = room.lock();
+        let crowded = room.seats.values().filter(|seat| seat.outbox.is_crowded());
+        crowded.map(Arc::clone).collect()
+    }
+
+    /// The `seq` of the latest message delivered in this chat; `None`: nobody is there, or it
+    /// is not yet known from where on to deliver.
+    pub fn delivered(&self, chat: ChatId) -> Option<Seq> {
+        self.room(chat)?.lock().delivered
+    }
+
     /// A chat was made: seats its members' connections there and tells them.
     pub fn introduce(&self, chat: &Chat, notice: &Notice) {
         let seats = self.seats_of(&chat.members);

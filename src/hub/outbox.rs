@@ -43,7 +43,7 @@ pub struct Outbox {
     filled: Notify,
     /// Wakes the one who begins requests.
     emptied: Notify,
-    /// Wakes the one who brings news.
+    /// Wakes one of those who bring news, who wakes the next.
     eased: Notify,
 }
 
@@ -197,11 +197,18 @@ impl Outbox {
         }
     }
 
-    /// Returns when it is not [`Fill::Crowded`] any more. For one waiter at a time.
+    /// Whether it is [`Fill::Crowded`].
+    pub fn is_crowded(&self) -> bool {
+        self.fill(&self.state.lock()) == Fill::Crowded
+    }
+
+    /// Returns when it is not [`Fill::Crowded`] any more. Several may wait for it: in turn, while
+    /// none of them makes it crowded again.
     pub async fn eased(&self) {
-        while self.fill(&self.state.lock()) == Fill::Crowded {
+        while self.is_crowded() {
             self.eased.notified().await;
         }
+        self.eased.notify_one();
     }
 
     /// Notes that the one who sends waits for the client to read, until what this returns is

@@ -1,5 +1,7 @@
 //! What an outbox promises to those who fill it and to the one who empties it.
 
+use futures_util::future::join;
+
 use super::*;
 
 fn frame(number: usize) -> Frame {
@@ -97,6 +99,18 @@ async fn whoever_waits_for_the_client_is_not_waited_for() {
     assert_eq!(outbox.tell(frame(3)), Ok(Fill::Crowded));
     outbox.close(Closed::Gone);
     outbox.eased().await;
+}
+
+#[tokio::test]
+async fn all_who_wait_for_it_to_be_emptied_go_on() {
+    let outbox = outbox(4, 10_000);
+    for number in 0..3 {
+        outbox.tell(frame(number)).expect("room");
+    }
+    assert!(outbox.is_crowded());
+    let waiting = join(outbox.eased(), join(outbox.eased(), outbox.eased()));
+    join(waiting, async { taken(&outbox) }).await;
+    assert!(!outbox.is_crowded());
 }
 
 #[tokio::test]

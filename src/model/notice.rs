@@ -70,6 +70,20 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The chat that it is about.
+    pub fn chat(&self) -> ChatId {
+        match self {
+            Self::MessageSent(message) => message.chat,
+            Self::ChatCreated(chat) => chat.id,
+            Self::MemberJoined(membership) | Self::MemberLeft(membership) => membership.chat,
+            Self::ChatChanged(room) => room.chat.id,
+            Self::ChatDeleted { chat, .. } => *chat,
+            Self::EventChatOpened(chat) | Self::AccessChanged(chat) | Self::ReadMoved(chat) => {
+                chat.chat
+            }
+        }
+    }
+
     /// The event's chat in which it happened, if it happened in one.
     pub fn event_chat(&self) -> Option<&Arc<EventChat>> {
         match self {

@@ -136,7 +136,7 @@ impl Metrics {
             store_errors: names.plain("store_errors", "Calls of the store that failed"),
             holes_filled: names.plain(
                 "relay_holes_filled",
-                "Messages that were read from the store since the bus had not brought them",
+                "Messages that were read from the store for delivery",
             ),
             registry: Registry::default(),
         };

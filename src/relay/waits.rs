@@ -1,0 +1,112 @@
+//! What delayed chats wait for, each one thing at a time: crowded outboxes, or the store.
+//! Does not know what is delivered afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::backlog::Missing;
+use crate::hub::Seat;
+use crate::model::{ChatId, History, MessagePage};
+use crate::store::{Messages, StoreError};
+
+/// How many chats are read from the store at the same time.
+const READS: usize = 8;
+
+/// The waits under way: exactly one for each delayed chat.
+pub(super) struct Waits {
+    easing: FuturesUnordered<BoxFuture<'static, ChatId>>,
+    reading: FuturesUnordered<BoxFuture<'static, Read>>,
+    reads: Arc<Semaphore>,
+}
+
+/// A wait that has ended.
+pub(super) enum Ended {
+    /// The outboxes of this chat have eased, or its deadline has passed.
+    Eased(ChatId),
+    /// A read has ended.
+    Read(Read),
+}
+
+/// A read from the store.
+pub(super) struct Read {
+    pub(super) chat: ChatId,
+    /// The range of which the page is the first part.
+    pub(super) missing: Missing,
+    /// The query.
+    pub(super) history: History,
+    /// Its result.
+    pub(super) page: Result<MessagePage, StoreError>,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            easing: FuturesUnordered::default(),
+            reading: FuturesUnordered::default(),
+            reads: Arc::new(Semaphore::new(READS)),
+        }
+    }
+}
+
+impl Waits {
+    /// Whether a chat waits for crowded outboxes.
+    pub(super) fn any_easing(&self) -> bool {
+        !self.easing.is_empty()
+    }
+
+    /// Lets a chat wait until each of these outboxes has eased, all of them at most until
+    /// `deadline`.
+    pub(super) fn ease(&mut self, chat: ChatId, crowded: Vec<Arc<Seat>>, deadline: Instant) {
+        self.easing.push(Box::pin(async move {
+            let all = async {
+                for seat in &crowded {
+                    seat.outbox.eased().await;
+                }
+            };
+            let _ = tokio::time::timeout_at(deadline, all).await;
+            chat
+        }));
+    }
+
+    /// Lets a chat wait for messages from the store, which is queried after `delay`, at most
+    /// [`READS`] times at once.
+    pub(super) fn read(
+        &mut self,
+        store: Arc<dyn Messages>,
+        chat: ChatId,
+        missing: Missing,
+        history: History,
+        delay: Duration,
+    ) {
+        let reads = Arc::clone(&self.reads);
+        self.reading.push(Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            let _turn = reads.acquire().await;
+            let page = store.messages(chat, history).await;
+            Read {
+                chat,
+                missing,
+                history,
+                page,
+            }
+        }));
+    }
+
+    /// The next wait that ends; never returns while there is none. Nothing is lost if this is
+    /// not waited for.
+    pub(super) async fn next(&mut self) -> Ended {
+        tokio::select! {
+            Some(chat) = self.easing.next() => Ended::Eased(chat),
+            Some(read) = self.reading.next() => Ended::Read(read),
+            else => std::future::pending().await,
+        }
+    }
+}
