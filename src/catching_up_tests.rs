@@ -1,10 +1,10 @@
 //! What the whole house promises to a client that comes and goes: of each chat every message
 //! once and in order, however it connects, asks, joins and is cut off.
-//! It refuses to know any wire: the client here is the model of one that keeps what it is told.
+//! Does not know any wire: the client here is the model of one that keeps what it is told.
 
 mod house;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,14 +13,15 @@ use proptest::test_runner::TestCaseResult;
 
 use self::house::House;
 use crate::gateway::connection::Connection;
-use crate::gateway::dialect::{Encoded, Frame, Listener};
-use crate::hub::Next;
-use crate::model::{ChatId, ChatRef, Command, Fact, Identity, Message, Notice, Reply, Rights, Seq};
-use crate::telemetry::{Spoken, Transport};
+use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Since};
+use crate::hub::{Body, Next, Outgoing, SharedEncoding, Subscriber};
+use crate::model::{
+    ChatId, ChatRef, Command, Error, Fact, Identity, Message, Notice, PageBudget, Reply, Rights,
+    Seq,
+};
+use crate::telemetry::{DialectLabel, Transport};
 
 const CHATS: usize = 3;
-
-const CLIENT: (Spoken, Transport) = (Spoken::EventName, Transport::WebSocket);
 
 /// Says of each message its chat and number, once it was told to: like a dialect that waits
 /// for a subscription.
@@ -36,22 +37,37 @@ enum Hearing {
     Listening,
 }
 
-impl Listener for Ears {
-    fn tell(&self, notice: &Notice, _: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+impl Subscriber for Ears {
+    fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         if let Fact::MessageSent(message) = &notice.fact
             && *self.listening.lock() == Hearing::Listening
         {
-            say(word(message));
+            sink(word(message));
         }
     }
 
-    fn hears(&self, _: ChatId) -> bool {
+    fn is_subscribed(&self, _: ChatId) -> bool {
         *self.listening.lock() == Hearing::Listening
     }
 }
 
-fn word(message: &Message) -> Frame {
-    Frame::Text(format!("{} {}", message.chat, message.seq).into())
+impl DialectSession for Ears {
+    fn label(&self) -> DialectLabel {
+        DialectLabel::EventName
+    }
+
+    /// The model makes its commands itself.
+    fn decode(self: Arc<Self>, _: &Incoming) -> Decoded {
+        unreachable!("no frame is sent")
+    }
+
+    fn refuse(&self, _: &Incoming, _: &Error) -> Vec<Outgoing> {
+        unreachable!("no frame is sent")
+    }
+}
+
+fn word(message: &Message) -> Outgoing {
+    Outgoing::bare(Body::from_json(format!("{} {}", message.chat, message.seq)))
 }
 
 /// Anna's client. It drops nothing that it is told, and expects to be told nothing twice.
@@ -78,23 +94,27 @@ impl Client {
             rights: Rights::Own,
             connection: None,
         };
-        let listener: Arc<dyn Listener> = Arc::clone(&ears) as _;
-        let connection = Connection::open(house.desk.clone(), identity, None, listener, CLIENT);
+        let session = Arc::clone(&ears) as Arc<dyn DialectSession>;
+        let state = house.state.clone();
+        let connection = Connection::open(state, identity, None, session, Transport::WebSocket);
         let connection = connection.await.expect("a connection");
         self.behind.clone_from(&house.chats);
         if replay && hearing == Hearing::Listening {
             let chats = house.chats.iter().map(|chat| self.asked(*chat)).collect();
-            let say = |reply: &Reply| {
+            let respond = |reply: &Reply| {
                 let Reply::Synced(synced) = reply else {
                     panic!("{reply:?}")
                 };
                 let missed = synced.iter().flatten();
                 let messages = missed.clone().flat_map(|part| &part.messages);
                 let more = missed.filter(|part| part.has_more);
-                let more = more.map(|part| Frame::Text(format!("{} more", part.chat).into()));
+                let more =
+                    more.map(|part| Outgoing::bare(Body::from_json(format!("{} more", part.chat))));
                 messages.map(|message| word(message)).chain(more).collect()
             };
-            connection.begin_after(chats, say).await.expect("a replay");
+            let respond = Box::new(respond);
+            let since = Since { chats, respond };
+            connection.begin_after(since).await.expect("a replay");
             // Where there is more, that is told after the replay.
             self.behind.clear();
         }
@@ -121,10 +141,10 @@ impl Client {
             return Ok(());
         };
         for _ in 0..most {
-            let Next::Frame(Frame::Text(text)) = connection.outbox().take() else {
+            let Next::Frame(frame) = connection.outbox().take() else {
                 break;
             };
-            let (chat, seq) = text.split_once(' ').expect("two words");
+            let (chat, seq) = frame.body.as_str().split_once(' ').expect("two words");
             let chat: ChatId = chat.parse().expect("a chat");
             let Ok(seq) = seq.parse::<Seq>() else {
                 self.behind.push(chat);
@@ -155,6 +175,8 @@ impl Client {
         let sync = Command::Sync {
             user: None,
             chats: chats.clone(),
+            until: HashMap::new(),
+            budget: PageBudget::RESPONSE,
         };
         let Ok(Reply::Synced(synced)) = connection.begin(sync).await.await else {
             panic!("no answer");
@@ -300,7 +322,7 @@ async fn a_replay_and_what_follows_are_one_row() {
         rights: Rights::Own,
         connection: None,
     };
-    let desk = house.desk.clone();
+    let state = house.state.clone();
     let writing = async {
         for _ in 0..MESSAGES / 10 {
             house.say(0, 10).await;
@@ -313,10 +335,11 @@ async fn a_replay_and_what_follows_are_one_row() {
             visits += 1;
             let ears = Arc::new(Ears::default());
             *ears.listening.lock() = Hearing::Listening;
-            let connection = Connection::open(desk.clone(), visitor, None, ears, CLIENT).await;
-            let connection = connection.expect("a connection");
+            let opened =
+                Connection::open(state.clone(), visitor, None, ears, Transport::WebSocket).await;
+            let connection = opened.expect("a connection");
             let known = row.last().copied().unwrap_or(0);
-            let say = |reply: &Reply| match reply {
+            let respond = |reply: &Reply| match reply {
                 Reply::Synced(synced) => {
                     let missed = synced.iter().flatten();
                     assert!(missed.clone().all(|part| !part.has_more), "a short absence");
@@ -327,12 +350,15 @@ async fn a_replay_and_what_follows_are_one_row() {
                 }
                 other => panic!("{other:?}"),
             };
-            let since = vec![(ChatRef::Id(chat), known)];
-            connection.begin_after(since, say).await.expect("a replay");
+            let since = Since {
+                chats: vec![(ChatRef::Id(chat), known)],
+                respond: Box::new(respond),
+            };
+            connection.begin_after(since).await.expect("a replay");
             for _ in 0..37 {
                 match connection.outbox().take() {
-                    Next::Frame(Frame::Text(text)) => {
-                        let (_, seq) = text.split_once(' ').expect("two words");
+                    Next::Frame(frame) => {
+                        let (_, seq) = frame.body.as_str().split_once(' ').expect("two words");
                         row.push(seq.parse().expect("a number"));
                     }
                     _ => tokio::task::yield_now().await,

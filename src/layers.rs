@@ -1,32 +1,40 @@
-//! The structure of the house, as a test: who may know whom, how long a file may be, what
-//! stands at its top.
-//! It refuses to know what any file does.
+//! The structure of the crate, as tests: which module may name which, that no files import each
+//! other in a circle, how long a file may be, what stands at its top.
+//! Does not know what any file does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The longest file, in lines.
 const LINES: usize = 400;
 
-/// Which of our modules a module may name.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+/// Which of our modules a module may name, from the lowest floor up: only modules above it in
+/// this table. The table in `lib.rs` says the same, in this order.
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("model", &[]),
-    ("telemetry", &["model", "config"]),
-    ("store", &["model", "telemetry"]),
     ("bus", &["model"]),
     ("auth", &["model"]),
+    ("limits", &["model"]),
+    ("telemetry", &["model"]),
+    ("store", &["model", "telemetry"]),
+    ("hub", &["model", "telemetry"]),
     ("service", &["model", "telemetry", "store", "bus"]),
-    ("hub", &["model", "telemetry", "gateway::dialect"]),
-    ("relay", &["model", "telemetry", "hub", "store", "bus"]),
-    ("gateway", &["model", "telemetry", "service", "hub", "auth"]),
-    ("config", &["gateway::Origins", "gateway::limits"]),
+    ("relay", &["model", "telemetry", "store", "bus", "hub"]),
+    (
+        "gateway",
+        &["model", "telemetry", "limits", "auth", "hub", "service"],
+    ),
+    ("config", &["limits", "telemetry"]),
     ("copy", &["model", "store"]),
     ("check", &["store"]),
 ];
 
-/// What every module may name: it stands in tests only.
-const EVERYBODY: &str = "fuzz";
+/// Modules that may name every other: the wiring, and tests of the whole.
+const EVERYTHING: [&str; 4] = ["server", "main", "catching_up_tests", FUZZ];
+
+/// Every module has a `fuzz.rs` that names this one, in tests only.
+const FUZZ: &str = "fuzz";
 
 /// Where alone a crate of the outside world may be named.
 const AT_HOME: [(&str, &[&str]); 23] = [
@@ -38,7 +46,14 @@ const AT_HOME: [(&str, &[&str]); 23] = [
     ("socketioxide", &["gateway/socketio"]),
     (
         "axum",
-        &["gateway", "server.rs", "config.rs", "config", "check.rs"],
+        &[
+            "gateway",
+            "limits",
+            "server.rs",
+            "config.rs",
+            "config",
+            "check.rs",
+        ],
     ),
     ("hyper", &["check.rs", "gateway/socketio"]),
     ("indicatif", &["copy.rs"]),
@@ -46,10 +61,13 @@ const AT_HOME: [(&str, &[&str]); 23] = [
     ("utoipa", &["gateway/rest"]),
     ("utoipa_axum", &["gateway/rest"]),
     ("utoipa_swagger_ui", &["gateway/rest"]),
-    ("serde_path_to_error", &["gateway/rest"]),
+    (
+        "serde_path_to_error",
+        &["gateway/rest", "gateway/dialect/decode.rs"],
+    ),
     ("http_body", &["gateway/visit.rs"]),
-    ("governor", &["gateway/limits"]),
-    ("ipnet", &["gateway/limits", "config"]),
+    ("governor", &["limits"]),
+    ("ipnet", &["limits", "config"]),
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
     ("toml", &["config"]),
@@ -62,38 +80,131 @@ const AT_HOME: [(&str, &[&str]); 23] = [
 const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
 
 #[test]
-fn every_module_knows_only_whom_it_may() {
-    let mut strangers = Vec::new();
+fn every_module_names_only_what_it_may() {
+    let mut wrong = Vec::new();
     for (path, code) in sources() {
         let module = top(&path);
-        let allowed = MAY_KNOW.iter().find(|(name, _)| *name == module);
+        if EVERYTHING.contains(&&*module) || module == "lib" {
+            continue;
+        }
+        let known = MAY_KNOW.iter().find(|(name, _)| *name == module);
+        let Some((_, known)) = known else {
+            wrong.push(format!("{} is in no row of the table", path.display()));
+            continue;
+        };
         for named in mentions(&code, "crate::") {
             let hidden = NEVER.iter().any(|hidden| named.starts_with(hidden));
-            let own = named.split("::").next() == Some(&module);
-            let known =
-                allowed.is_none_or(|(_, known)| known.iter().any(|known| named.starts_with(known)));
-            let in_tests = named.split("::").next() == Some(EVERYBODY);
-            if !own && !in_tests && (hidden || !known) {
-                strangers.push(format!("{} names {named}", path.display()));
+            let first = named.split("::").next().unwrap_or_default();
+            let own = first == module || first == FUZZ;
+            if !own && (hidden || !known.contains(&first)) {
+                wrong.push(format!("{} names {named}", path.display()));
             }
         }
     }
-    assert!(strangers.is_empty(), "{strangers:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_arrow_runs_up() {
+    for (floor, (module, known)) in MAY_KNOW.iter().enumerate() {
+        for lower in *known {
+            let below = MAY_KNOW[..floor].iter().any(|(name, _)| name == lower);
+            assert!(below, "{module} may know {lower}, which stands above it");
+        }
+    }
+}
+
+#[test]
+fn the_table_in_the_docs_says_what_is_tested() {
+    let docs = include_str!("lib.rs");
+    let rows = docs.lines().filter_map(|line| {
+        let mut cells = line
+            .strip_prefix("//! | ")?
+            .trim_end_matches(" |")
+            .split(" | ");
+        let module = cells.next()?.trim_matches(['`', '[', ']']).to_owned();
+        let known = cells.next()?.split('`').skip(1).step_by(2);
+        Some((module, known.map(str::to_owned).collect::<Vec<_>>()))
+    });
+    let written: Vec<_> = rows.filter(|(module, _)| module != "module").collect();
+    let tested = MAY_KNOW.iter().map(|(module, known)| {
+        let known = known.iter().map(|known| (*known).to_owned());
+        ((*module).to_owned(), known.collect())
+    });
+    assert_eq!(written, tested.collect::<Vec<(String, Vec<String>)>>());
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let code: BTreeMap<_, _> = sources().into_iter().collect();
+    let is_fuzz = |path: &Path| {
+        path.components()
+            .any(|part| Path::new(part.as_os_str()).file_stem() == Some(FUZZ.as_ref()))
+    };
+    let mut imports: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (path, code_of) in code.iter().filter(|(path, _)| !is_fuzz(path)) {
+        let own = module_of(path);
+        let named = uses(code_of)
+            .into_iter()
+            .map(|named| absolute(&own, &named));
+        let named = named.filter_map(|named| file_of(&named, &code));
+        // A file belongs to the modules around it and names what they declare.
+        let others = named.filter(|other| !own.starts_with(&module_of(other)));
+        imports.insert(path.clone(), others.collect());
+    }
+    // Files that import nothing of what is left are on no circle.
+    while let Some(path) = imports.iter().find_map(|(path, named)| {
+        let free = !named.iter().any(|named| imports.contains_key(named));
+        free.then(|| path.clone())
+    }) {
+        imports.remove(&path);
+    }
+    assert!(imports.is_empty(), "{imports:#?}");
+}
+
+#[test]
+fn a_frame_passes_few_types_and_the_docs_name_them() {
+    const MOST: usize = 28;
+    let docs = include_str!("../docs/ARCHITECTURE.md");
+    let table = docs
+        .lines()
+        .skip_while(|line| !line.starts_with("| where |"));
+    let rows = table.skip(2).take_while(|line| line.starts_with('|'));
+    let named: BTreeSet<_> = rows
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(
+        !named.is_empty() && named.len() <= MOST,
+        "{}: {named:?}",
+        named.len()
+    );
+    let code: Vec<_> = sources().into_iter().map(|(_, code)| code).collect();
+    for name in named {
+        let kinds = ["struct", "enum", "type"].map(|kind| format!("{kind} {name}"));
+        let is_defined = |code: &String| {
+            kinds.iter().any(|defined| {
+                let after = code.split(defined.as_str()).skip(1);
+                let mut next = after.filter_map(|after| after.chars().next());
+                next.any(|next| !next.is_alphanumeric())
+            })
+        };
+        assert!(code.iter().any(is_defined), "there is no {name}");
+    }
 }
 
 #[test]
 fn every_crate_of_the_outside_world_stays_where_it_belongs() {
-    let mut strangers = Vec::new();
+    let mut wrong = Vec::new();
     for (path, code) in sources() {
         for (name, homes) in AT_HOME {
             let at_home = homes.iter().any(|home| path.starts_with(home));
             let named = code.lines().any(|line| names_crate(line, name));
             if named && !at_home {
-                strangers.push(format!("{} names {name}", path.display()));
+                wrong.push(format!("{} names {name}", path.display()));
             }
         }
     }
-    assert!(strangers.is_empty(), "{strangers:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -148,10 +259,86 @@ fn sources() -> Vec<(PathBuf, String)> {
     others.map(|(path, text)| (path, code(text))).collect()
 }
 
-/// The module at the top that a file belongs to.
+/// The module at the top that a file belongs to; `a_tests.rs` to `a`.
 fn top(path: &Path) -> String {
     let first = path.components().next().expect("a name").as_os_str();
-    first.to_string_lossy().trim_end_matches(".rs").to_owned()
+    let first = first.to_string_lossy();
+    let name = first.trim_end_matches(".rs");
+    let tested = name.strip_suffix("_tests");
+    tested
+        .filter(|name| MAY_KNOW.iter().any(|(module, _)| module == name))
+        .unwrap_or(name)
+        .to_owned()
+}
+
+/// The path of the module that a file is: `a/mod.rs` and `a.rs` are `[a]`.
+fn module_of(file: &Path) -> Vec<String> {
+    let parts = file.with_extension("");
+    let parts = parts.iter().map(|part| part.to_string_lossy().into_owned());
+    parts
+        .filter(|part| part != "mod" && part != "lib")
+        .collect()
+}
+
+/// The file of the innermost module in a path.
+fn file_of(named: &[String], files: &BTreeMap<PathBuf, String>) -> Option<PathBuf> {
+    (1..=named.len()).rev().find_map(|length| {
+        let module = PathBuf::from_iter(&named[..length]);
+        let places = [module.with_extension("rs"), module.join("mod.rs")];
+        places.into_iter().find(|place| files.contains_key(place))
+    })
+}
+
+/// A path of ours as it is named from the crate's root; empty if it is not of ours.
+fn absolute(own: &[String], named: &str) -> Vec<String> {
+    let mut base = own.to_vec();
+    let mut parts = named.split("::").peekable();
+    match parts.next() {
+        Some("crate") => base.clear(),
+        Some("self") => {}
+        Some("super") => {
+            base.pop();
+            while parts.next_if_eq(&"super").is_some() {
+                base.pop();
+            }
+        }
+        _ => return Vec::new(),
+    }
+    base.extend(parts.map(str::to_owned));
+    base
+}
+
+/// Every path that the `use` lines at the top of a file name.
+fn uses(code: &str) -> Vec<String> {
+    let statements = code.split("\nuse ").skip(1);
+    let statements = statements.filter_map(|after| after.split(';').next());
+    let flat = statements.map(|one| one.split_whitespace().collect::<String>());
+    flat.flat_map(|one| paths(&one)).collect()
+}
+
+/// The paths in one `use`, its braces multiplied out.
+fn paths(tree: &str) -> Vec<String> {
+    let Some((prefix, inner)) = tree.split_once('{') else {
+        return vec![tree.to_owned()];
+    };
+    let inner = inner.trim_end_matches('}');
+    let (mut depth, mut branches) = (0_usize, vec![String::new()]);
+    for character in inner.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                branches.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(branch) = branches.last_mut() {
+            branch.push(character);
+        }
+    }
+    let paths = branches.iter().flat_map(|branch| paths(branch));
+    paths.map(|path| format!("{prefix}{path}")).collect()
 }
 
 /// What follows each `prefix` in the code, up to the end of the path.

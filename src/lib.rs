@@ -7,7 +7,7 @@
 //! ```text
 //!                                clients
 //!  ───────────────────────────────────────────────────────────────────
-//!  gateway   socketio │ websocket + dialects │ rest         speaks to clients
+//!  gateway   socketio │ websocket │ rest, dialects          speaks to clients
 //!      │ Command          ▲ Reply               ▲ Notice
 //!      ▼                  │                     │
 //!  service   execute(identity, Command)        hub           decides │ delivers here
@@ -19,43 +19,51 @@
 //!  model     the language: nouns, Command, Reply, Notice, Error     knows nobody
 //! ```
 //!
-//! # Who may know whom
+//! # Which module may name which
 //!
-//! | module | may know |
+//! | module | may name |
 //! |---|---|
 //! | [`model`] | nothing of ours |
-//! | `bus`, [`auth`] | `model` |
-//! | [`telemetry`] | `model`; everybody below may know it |
-//! | `store` | `model` |
-//! | `service` | `model`, the traits of `store` and `bus` |
-//! | `hub` | `model`, the seam `gateway::dialect` |
-//! | `relay` | `model`, `hub`, the traits of `store` and `bus` |
-//! | `gateway` | `model`, `service`, `hub`, `auth`; never `store`, never `bus` |
-//! | [`server`] | everything: it wires |
-//! | `fuzz` (in tests) | everything, and everybody's `fuzz.rs` knows it |
+//! | `bus` | `model` |
+//! | [`auth`] | `model` |
+//! | `limits` | `model` |
+//! | [`telemetry`] | `model` |
+//! | `store` | `model`, `telemetry` |
+//! | `hub` | `model`, `telemetry` |
+//! | `service` | `model`, `telemetry`, `store`, `bus` |
+//! | `relay` | `model`, `telemetry`, `store`, `bus`, `hub` |
+//! | `gateway` | `model`, `telemetry`, `limits`, `auth`, `hub`, `service` |
+//! | [`config`] | `limits`, `telemetry` |
+//! | [`copy`] | `model`, `store` |
+//! | [`check`] | `store` |
 //!
-//! The test `layers` holds everybody to it.
+//! From the lowest floor up: a module names only modules above it in this table. Of `store` and
+//! `bus` others name the traits, never an implementation. [`server`] and `main` wire everything;
+//! in tests `fuzz` names everything, and every module's `fuzz.rs` names it. No two files import
+//! each other in a circle. `layers.rs` tests all of this, and that this table is the tested one.
 //!
 //! # The walk of a message
 //!
 //! Anna writes over a raw WebSocket in the action dialect, Boris listens over Socket.IO.
 //!
-//! 1. `gateway/websocket/conversation.rs` reads a text frame; at the upgrade the dialect was
-//!    chosen from the path, and `auth` turned the token into an `Identity`. (An event of
-//!    Socket.IO comes in by `gateway/socketio/chat.rs` and waits its turn in `conversation.rs`.)
-//! 2. `dialect/by_action` makes it a `Command`, and brings what will make the answer.
-//! 3. `gateway/connection.rs` adds who is asking and knocks at the door, `Service::begin`.
+//! 1. `gateway/websocket/source.rs` reads a text frame; at the upgrade the dialect was chosen from
+//!    the path, and `auth` turned the token into an `Identity`. (An event of Socket.IO comes in
+//!    by `gateway/socketio/namespace.rs` and waits its turn in `queue.rs`.)
+//! 2. `gateway/inbox.rs` takes requests from either source, one after the other. The session in
+//!    `dialect/action` decodes this one to a `Command`, with what will encode the response.
+//! 3. `gateway/connection.rs` checks the rate limit, adds the identity and calls the one door,
+//!    `Service::begin`.
 //! 4. `service/messages.rs` checks it, asks `access.rs`, takes a place in the queue.
 //! 5. `service/append.rs` writes everything that queued up meanwhile with one
 //!    `store.append(batch)`: numbered, deduplicated, durable.
-//! 6. It publishes each message on the bus, then answers its sender; the dialect encodes that.
-//! 7. `relay.rs` hands what the bus brings to `hub`, which takes the next number of each chat
-//!    only, and marks a hole for the relay to fill from the store. A chat that has to wait, for that
-//!    or for crowded outboxes, waits in `relay/backlog.rs` and delays no other.
-//! 8. `hub` asks the listener of every seat what its client is told; what many say alike is
-//!    encoded once. It goes into the seat's outbox.
-//! 9. Boris's `pump.rs` feeds his socket while he reads. Did he not, he would be cut off; he
-//!    reconnects and asks for what he missed.
+//! 6. It publishes each message on the bus, then answers its sender; the session encodes that.
+//! 7. `relay.rs` hands what the bus brings to `hub`, which takes the next seq of each chat only,
+//!    and marks a gap for the relay to fill from the store. A chat that has to wait, for that or
+//!    for crowded outboxes, waits in `relay/backlog.rs` and delays no other.
+//! 8. `hub` has each room member's session encode the message, alike ones once, and puts the
+//!    frame into the outbox of the member's connection.
+//! 9. The transport frames it and sends it while Boris reads. If he does not keep up he is
+//!    disconnected; he reconnects and requests what he missed.
 //!
 //! # Invariants
 //!
@@ -78,6 +86,7 @@ pub mod copy;
 pub mod fuzz;
 mod gateway;
 mod hub;
+mod limits;
 pub mod model;
 mod relay;
 pub mod server;

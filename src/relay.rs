@@ -81,14 +81,14 @@ impl Relay {
     fn pass_on(&self, notice: &Notice) {
         match &notice.fact {
             Fact::MessageSent(_) => {}
-            Fact::ChatCreated(chat) => self.hub.introduce(chat, notice),
-            Fact::MemberJoined(membership) => self.hub.welcome(membership, notice),
-            Fact::MemberLeft(membership) => self.hub.dismiss(membership, notice),
-            Fact::ChatChanged(room) => self.hub.spread(room.chat.id, notice),
+            Fact::ChatCreated(chat) => self.hub.chat_created(chat, notice),
+            Fact::MemberJoined(membership) => self.hub.member_joined(membership, notice),
+            Fact::MemberLeft(membership) => self.hub.member_left(membership, notice),
+            Fact::ChatChanged(room) => self.hub.broadcast(room.chat.id, notice),
             Fact::EventChatOpened(chat) | Fact::AccessChanged(chat) | Fact::ReadMoved(chat) => {
-                self.hub.spread(chat.chat, notice);
+                self.hub.broadcast(chat.chat, notice);
             }
-            Fact::ChatDeleted { chat, .. } => self.hub.bury(*chat, notice),
+            Fact::ChatDeleted { chat, .. } => self.hub.chat_deleted(*chat, notice),
         }
     }
 }
@@ -113,5 +113,4 @@ fn chat_of(notice: &Arc<Notice>) -> Option<ChatId> {
 }
 
 #[cfg(test)]
-#[path = "relay_tests.rs"]
 mod tests;

@@ -19,18 +19,18 @@ use tracing::{info, warn};
 
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
-use crate::config::{AuthMode, Config, CopyOptions, LogFormat};
+use crate::config::{AuthMode, Config, CopyOptions};
 use crate::copy::{self, Copied, Target};
-use crate::gateway::connection::Desk;
-use crate::gateway::limits;
 use crate::gateway::line::{Line, Watched};
+use crate::gateway::state::GatewayState;
 use crate::gateway::{Figures, Gateway};
 use crate::hub::{Hub, OutboxLimits};
+use crate::limits;
 use crate::model::Clock;
 use crate::relay::Relay;
 use crate::service::{Limits, Service};
 use crate::store::{self, Store};
-use crate::telemetry::Metrics;
+use crate::telemetry::{LogFormat, Metrics};
 
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let parts = Parts::assemble(&config, store, authenticator);
     let (zone, frame_bytes) = (config.timezone.clone(), config.max_frame_bytes);
     let figures = listeners.figures();
-    let gateway = Gateway::new(&parts.desk, &origins, zone, frame_bytes, figures);
+    let gateway = Gateway::new(&parts.state, &origins, zone, frame_bytes, figures);
     for warning in warnings {
         warn!("{warning}");
     }
@@ -149,13 +149,13 @@ impl Listeners {
     fn serve(self, parts: &Parts, gateway: &Gateway) -> Vec<JoinHandle<std::io::Result<()>>> {
         let router = gateway.router.clone();
         let router = router.into_make_service_with_connect_info::<Line>();
-        let (limits, metrics) = (&parts.desk.limits, &parts.desk.metrics);
+        let (limits, metrics) = (&parts.state.limits, &parts.state.metrics);
         let clients = Watched::new(self.clients, Arc::clone(limits), metrics.clone());
         let clients = axum::serve(clients, router)
             .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
         let mut serving = vec![parts.tasks.spawn(clients.into_future())];
         if let Some(listener) = self.metrics {
-            let router = Gateway::figures(parts.desk.metrics.clone());
+            let router = Gateway::figures(parts.state.metrics.clone());
             let figures = axum::serve(listener, router)
                 .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
             serving.push(parts.tasks.spawn(figures.into_future()));
@@ -166,7 +166,7 @@ impl Listeners {
 
 /// What runs behind the gateways.
 struct Parts {
-    desk: Desk,
+    state: GatewayState,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     tasks: TaskTracker,
@@ -196,7 +196,7 @@ impl Parts {
             limits,
             metrics.clone(),
         );
-        let desk = Desk {
+        let state = GatewayState {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),
             authenticator: Arc::new(authenticator),
@@ -211,17 +211,17 @@ impl Parts {
         };
         let relay = Relay {
             bus: Arc::clone(&bus),
-            hub: Arc::clone(&desk.hub),
+            hub: Arc::clone(&state.hub),
             store: Arc::<dyn Store>::clone(&store),
-            outbox: desk.outbox,
+            outbox: state.outbox,
             metrics,
         };
         let (tasks, sealed) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(Arc::clone(&desk.limits).keep_clean(desk.closing.clone()));
+        tasks.spawn(Arc::clone(&state.limits).keep_clean(state.closing.clone()));
         Self {
             committing: tasks.spawn(committer.run(sealed.clone())),
             relaying: tasks.spawn(relay.run()),
-            desk,
+            state,
             store,
             bus,
             tasks,
@@ -238,13 +238,13 @@ impl Parts {
         serving: Vec<JoinHandle<std::io::Result<()>>>,
     ) -> Result<(), store::StoreError> {
         gateway.refuse_newcomers();
-        self.desk.service.close();
+        self.state.service.close();
         self.sealed.cancel();
         let _ = self.committing.await;
         let _ = tokio::time::timeout(SETTLE, gateway.settled()).await;
         self.bus.close();
         let _ = self.relaying.await;
-        self.desk.closing.cancel();
+        self.state.closing.cancel();
         let _ = tokio::time::timeout(DRAIN, gateway.drained()).await;
         let _ = tokio::time::timeout(DRAIN, gateway.close()).await;
         self.deaf.cancel();

@@ -1,5 +1,5 @@
 //! Everything but the doors: a store, the service over it, and the way back to connections.
-//! It refuses to know who comes.
+//! Does not know who comes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 use super::CHATS;
 use crate::auth::Authenticator;
 use crate::bus::{Bus, Local};
-use crate::gateway::connection::Desk;
-use crate::gateway::limits;
+use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
+use crate::limits;
 use crate::model::{
     ChatId, ChatRef, Clock, Command, Draft, Identity, Profile, Reply, Rights, Seq, UserId,
 };
@@ -24,7 +24,7 @@ use crate::telemetry::Metrics;
 
 /// A house without doors, in which Boris writes.
 pub(super) struct House {
-    pub(super) desk: Desk,
+    pub(super) state: GatewayState,
     bus: Arc<dyn Bus>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -53,7 +53,7 @@ impl House {
             limits,
             metrics.clone(),
         );
-        let desk = Desk {
+        let state = GatewayState {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),
             authenticator: Arc::new(Authenticator::open()),
@@ -68,18 +68,18 @@ impl House {
         };
         let relay = Relay {
             bus: Arc::clone(&bus),
-            hub: Arc::clone(&desk.hub),
+            hub: Arc::clone(&state.hub),
             store,
-            outbox: desk.outbox,
+            outbox: state.outbox,
             metrics,
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(committer.run(stop.clone()));
         tasks.spawn(relay.run());
         let mut house = Self {
-            anna: user(&desk, "anna").await,
-            boris: user(&desk, "boris").await,
-            desk,
+            anna: user(&state, "anna").await,
+            boris: user(&state, "boris").await,
+            state,
             bus,
             stop,
             tasks,
@@ -98,7 +98,7 @@ impl House {
             members: vec![self.anna, self.boris],
             key: None,
         };
-        match self.desk.service.execute(&server(), create).await {
+        match self.state.service.execute(&server(), create).await {
             Ok(Reply::Chat(chat)) => {
                 self.chats.push(chat.id);
                 self.heads.insert(chat.id, 0);
@@ -116,7 +116,7 @@ impl House {
                 chat: ChatRef::Id(chat),
                 draft: Draft::text("hello"),
             };
-            begun.push(self.desk.service.begin(&server(), send).await);
+            begun.push(self.state.service.begin(&server(), send).await);
         }
         for begun in begun {
             begun.await.expect("stored");
@@ -140,12 +140,12 @@ fn server() -> Identity {
     }
 }
 
-async fn user(desk: &Desk, name: &str) -> UserId {
+async fn user(state: &GatewayState, name: &str) -> UserId {
     let create = Command::CreateUser {
         external_id: Some(name.into()),
         profile: Profile::default(),
     };
-    match desk.service.execute(&server(), create).await {
+    match state.service.execute(&server(), create).await {
         Ok(Reply::User(user)) => user.id,
         other => panic!("{other:?}"),
     }

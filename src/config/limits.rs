@@ -1,5 +1,5 @@
 //! The options that say how much one client may take of the server.
-//! It refuses to limit anything: `gateway::limits` does.
+//! It refuses to limit anything: `limits` does.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::gateway::limits::{LimitSettings, Proxies, Rate};
+use crate::limits::{LimitSettings, Proxies, Rate};
 
 /// What is allowed, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

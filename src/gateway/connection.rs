@@ -1,207 +1,112 @@
-//! One live client, whatever it speaks: who it is, its seat in the hub, its way to the
-//! service.
-//! It refuses to know any transport and any dialect.
+//! One live client, whatever its protocol: its identity, its subscription in the hub, its way to
+//! the service.
+//! Does not know transports, nor what a dialect's frames say.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::auth::Authenticator;
-use crate::gateway::dialect::{Frame, Listener};
-use crate::gateway::limits::{Gauges, Limits, Over, Payer, Slot, Verdict};
-use crate::hub::{Closed, Hub, Outbox, OutboxLimits, Seat};
+use super::dialect::{DialectSession, Since};
+use super::state::{GatewayState, with_deadline};
+use crate::hub::{Closed, Outbox, Subscriber, Subscription};
+use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Identity, Reply, Rights, Seq,
-    UserId,
+    ChatId, Command, ConnectionId, Error, Identity, PageBudget, Reply, Rights, UserId,
 };
-use crate::service::{Begun, Portion, Service};
-use crate::telemetry::{Ending, Metrics, Presence, Spoken, Transport};
+use crate::service::InFlight;
+use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
 
-/// How long a request may take that only reads. One that stores something waits for its
-/// outcome, however long that takes: an answer before would be a guess.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How often the opening of a session is tried while too much happens meanwhile.
+const OPENINGS: usize = 4;
 
-/// How often the beginning of a conversation is tried while too much happens meanwhile.
-const GREETINGS: usize = 4;
-
-/// What every connection needs of the rest of the server.
-#[derive(Clone)]
-pub struct Desk {
-    /// Decides.
-    pub service: Arc<Service>,
-    /// Delivers.
-    pub hub: Arc<Hub>,
-    /// Checks tokens.
-    pub authenticator: Arc<Authenticator>,
-    /// Says when a token ends.
-    pub clock: Clock,
-    /// How much may wait for one connection.
-    pub outbox: OutboxLimits,
-    /// How fast a client may ask, and how many connections it may have.
-    pub limits: Arc<Limits>,
-    /// Cancelled: what waits for a connection is still sent, then it ends.
-    pub closing: CancellationToken,
-    /// Counts what happens.
-    pub metrics: Metrics,
-}
-
-/// Somebody whose token was good.
-pub struct Admitted {
-    /// Who it is, on a connection of its own.
-    pub identity: Identity,
-    /// How long the token is still good; `None`: for ever.
-    pub lifetime: Option<Duration>,
-}
-
-impl Desk {
-    /// Checks a token, and finds or creates the user that it speaks of.
-    ///
-    /// # Errors
-    /// `Unauthenticated`: the token is not good; what is wrong with it stands in the source,
-    /// for the log. Otherwise as [`Service::identify`].
-    pub async fn admit(&self, token: Option<&str>) -> Result<Admitted, Error> {
-        let now = self.clock.now();
-        let caller = self.authenticator.authenticate(token, now);
-        let caller = caller.map_err(|reason| unauthenticated().because(reason))?;
-        let rights = match *self.authenticator {
-            Authenticator::Open => Rights::Open,
-            Authenticator::Jwt(_) => Rights::Own,
-        };
-        let expires_at = caller.as_ref().and_then(|caller| caller.expires_at);
-        let lifetime = expires_at.map(|at| Duration::try_from(at - now).unwrap_or_default());
-        let (rights, user) = limited(self.service.identify(caller, rights)).await?;
-        Ok(Admitted {
-            identity: Identity {
-                user: user.as_ref().map(|user| user.id),
-                rights,
-                connection: Some(ConnectionId::new(now)),
-            },
-            lifetime,
-        })
-    }
-
-    /// A place among the connections of this user. Whoever has none may have as many as it
-    /// likes.
-    ///
-    /// # Errors
-    /// `RateLimited`: the user has as many as it may.
-    pub fn place(&self, user: Option<UserId>) -> Result<Option<Slot<UserId>>, Error> {
-        user.map_or(Ok(None), |user| self.limits.connection_of(user))
-    }
-
-    /// Puts a command that came on no connection to the service; see [`Service::begin`].
-    pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
-        match self.limits.message(identity, &command, None) {
-            Ok(()) => self.put(identity, command).await,
-            Err(over) => Begun::from(Err(Error::rate_limited(over.retry_after_ms))),
-        }
-    }
-
-    async fn put(&self, identity: &Identity, command: Command) -> Begun {
-        if command.stores() {
-            return self.service.begin(identity, command).await;
-        }
-        let begin = self.service.begin(identity, command);
-        match tokio::time::timeout(TIME_LIMIT, begin).await {
-            Ok(placed) => placed,
-            Err(_) => Begun::from(Err(too_slow())),
-        }
-    }
-}
-
-/// What is said of every token that is not good (PROTOCOL §1.3).
-pub fn unauthenticated() -> Error {
-    Error::new(ErrorKind::Unauthenticated, "no valid token")
-}
-
-/// One live client. When it is dropped its seats are empty.
+/// One live client. Dropping it ends its subscriptions.
 pub struct Connection {
-    desk: Desk,
-    seat: Arc<Seat>,
+    state: GatewayState,
+    session: Arc<dyn DialectSession>,
+    subscription: Arc<Subscription>,
     identity: Mutex<Identity>,
-    /// Its place among the connections of its user.
-    place: Mutex<Option<Slot<UserId>>>,
+    /// One of the connections that its user may have.
+    slot: Mutex<Option<Slot<UserId>>>,
     gauges: Gauges,
-    presence: Arc<Presence>,
+    metrics: Arc<ConnectionMetrics>,
 }
 
 impl Connection {
-    /// A connection of somebody who was admitted and has this [`Desk::place`], seated in the
-    /// chats of its user.
+    /// A connection of an admitted caller with this [`GatewayState::reserve_connection`],
+    /// subscribed to the chats of its user.
     ///
     /// # Errors
     /// `Unavailable`: the chats could not be read.
     pub async fn open(
-        desk: Desk,
+        state: GatewayState,
         identity: Identity,
-        place: Option<Slot<UserId>>,
-        listener: Arc<dyn Listener>,
-        (spoken, transport): (Spoken, Transport),
+        slot: Option<Slot<UserId>>,
+        session: Arc<dyn DialectSession>,
+        transport: Transport,
     ) -> Result<Self, Error> {
         let id = identity.connection;
-        let id = id.unwrap_or_else(|| ConnectionId::new(desk.clock.now()));
-        let outbox = Outbox::new(desk.outbox).counted_in(desk.metrics.outboxes());
-        let presence = Presence::new(desk.metrics.clone(), spoken, transport);
+        let id = id.unwrap_or_else(|| ConnectionId::new(state.clock.now()));
+        let outbox = Outbox::new(state.outbox).counted_in(state.metrics.outboxes());
+        let metrics = ConnectionMetrics::new(state.metrics.clone(), session.label(), transport);
+        let subscriber = Arc::clone(&session) as Arc<dyn Subscriber>;
         let connection = Self {
-            seat: Arc::new(Seat::new(id, listener, outbox)),
+            session,
+            subscription: Arc::new(Subscription::new(id, subscriber, outbox)),
             identity: Mutex::new(identity),
-            place: Mutex::new(place),
-            gauges: desk.limits.gauges(),
-            presence: Arc::new(presence),
-            desk,
+            slot: Mutex::new(slot),
+            gauges: state.limits.gauges(),
+            metrics: Arc::new(metrics),
+            state,
         };
         if let Some(user) = identity.user {
-            connection.take_seats(user).await?;
+            connection.subscribe(user).await?;
         }
         connection.greet().await?;
-        connection.presence.begin();
+        connection.metrics.begin();
         debug!(connection = %id, "connected");
         Ok(connection)
     }
 
-    /// Tells the client first what its dialect begins with, if it has not been told yet. What
-    /// happens meanwhile waits.
+    /// Sends the dialect's initial data once; notices queue until then.
     ///
     /// # Errors
     /// `Unavailable`: it could not be read, or too much happened meanwhile.
     pub async fn greet(&self) -> Result<(), Error> {
-        let identity = *self.identity.lock();
-        for _ in 0..GREETINGS {
-            let Some(command) = self.seat.listener.opening() else {
+        for _ in 0..OPENINGS {
+            let Some(command) = self.session.opening() else {
                 return Ok(());
             };
-            // Boxed: it happens once, and whoever greets may stay for days.
-            let reply = limited(self.desk.service.execute(&identity, command));
+            let identity = *self.identity.lock();
+            // Boxed: it happens once, and the connection may stay for days.
+            let reply = with_deadline(self.state.service.execute(&identity, command));
             let reply = Box::pin(reply).await?;
-            self.seat.listener.opened(reply, &mut |frame| {
-                // A connection that takes no more answers is being closed.
-                let _ = self.seat.outbox.answer(frame);
+            self.session.opened(reply, &mut |frame| {
+                // A connection that accepts no more responses is being closed.
+                let _ = self.outbox().respond(frame);
             });
         }
         Err(Error::unavailable("too much happens at once"))
     }
 
-    /// Lets the connection hear what changes in this chat, member or not.
+    /// Notifies the client of changes of this chat, member or not.
     pub fn watch(&self, chat: ChatId) {
-        self.desk.hub.watch(&self.seat, chat);
+        self.state.hub.watch(&self.subscription, chat);
     }
 
-    /// The connection in the figures.
-    pub fn presence(&self) -> &Arc<Presence> {
-        &self.presence
+    /// The connection in the metrics.
+    pub fn metrics(&self) -> &Arc<ConnectionMetrics> {
+        &self.metrics
     }
 
-    /// What waits to be sent to the client.
+    /// The frames that wait to be sent to the client.
     pub fn outbox(&self) -> &Outbox {
-        &self.seat.outbox
+        &self.subscription.outbox
     }
 
-    /// Whether the messages of this chat come to this connection by themselves.
+    /// Whether the messages of this chat are delivered to this connection.
     pub fn receives(&self, chat: ChatId) -> bool {
-        self.seat.is_in(chat)
+        self.subscription.is_in(chat)
     }
 
     /// From now on the connection acts as this user and receives its chats.
@@ -211,46 +116,56 @@ impl Connection {
     /// could not be read. In either case the connection acts as before.
     pub async fn act_as(&self, user: UserId) -> Result<(), Error> {
         if self.identity.lock().user != Some(user) {
-            let place = self.desk.place(Some(user))?;
-            self.take_seats(user).await?;
+            let slot = self.state.reserve_connection(Some(user))?;
+            self.subscribe(user).await?;
             self.identity.lock().user = Some(user);
-            *self.place.lock() = place;
+            *self.slot.lock() = slot;
         }
         Ok(())
     }
 
-    /// Puts a command to the service; see [`Service::begin`]. A message over the rate limit
-    /// is refused.
-    pub async fn begin(&self, command: Command) -> Begun {
-        if let Command::Sync { user, chats } = command {
-            return Begun::from(self.catch_up(user, chats, Portion::ANSWER).await);
-        }
+    /// Begins a command; see [`Service::begin`]. A message over the rate limit is refused. A
+    /// `Sync` is told up to where live delivery began, so that the two neither overlap nor leave
+    /// anything out (see `hub/live_from.rs`).
+    ///
+    /// [`Service::begin`]: crate::service::Service::begin
+    pub async fn begin(&self, mut command: Command) -> InFlight {
         let identity = *self.identity.lock();
-        self.presence.asked(&command);
-        let gauges = Some(&self.gauges);
-        match self.desk.limits.message(&identity, &command, gauges) {
-            Ok(()) => self.desk.put(&identity, command).await,
-            Err(over) => Begun::from(Err(self.refusal(over))),
+        self.metrics.asked(&command);
+        let limits = &self.state.limits;
+        if let Err(over) = limits.message(&identity, &command, Some(&self.gauges)) {
+            return InFlight::from(Err(self.refusal(over)));
         }
+        if let Command::Sync { until, .. } = &mut command {
+            *until = self.state.hub.catch_up_until(&self.subscription);
+        }
+        let begun = self.state.begin_admitted(&identity, command).await;
+        if let InFlight::Done(Some(reply)) = &begun
+            && let Ok(Reply::Synced(missed)) = &**reply
+        {
+            for chat in missed.iter().flatten().filter(|chat| !chat.has_more) {
+                self.subscription.caught_up(chat.chat, chat.head);
+            }
+        }
+        begun
     }
 
-    /// Counts a frame, whatever is in it, before it is looked at.
+    /// Counts a request, before it is looked at.
     ///
     /// # Errors
-    /// `RateLimited`: it is not to be looked at but for what its answer has to say.
+    /// `RateLimited`: only what its refusal needs may be read.
     pub fn count_frame(&self) -> Result<(), Error> {
         let payer = self.identity.lock().user.map(Payer::User);
-        let counted = self.desk.limits.frame(payer, Some(&self.gauges));
+        let counted = self.state.limits.frame(payer, Some(&self.gauges));
         counted.map_err(|over| self.refusal(over))
     }
 
-    /// Whether it is being closed because its client went on after it was refused.
+    /// Whether it is being closed because its client kept sending over the rate limit.
     pub fn is_rate_limited(&self) -> bool {
         self.outbox().closed() == Some(Closed::RateLimited)
     }
 
-    /// What is said of a request over a rate. Who does not heed that is not listened to any
-    /// longer.
+    /// The error about a request over a rate limit. A client that keeps sending is disconnected.
     fn refusal(&self, over: Over) -> Error {
         if over.verdict == Verdict::Close {
             self.close(Closed::RateLimited);
@@ -258,96 +173,78 @@ impl Connection {
         Error::rate_limited(over.retry_after_ms)
     }
 
-    /// Tells the client what it has missed of these chats before anything that has happened
-    /// since it took its seats. For a connection of which nothing has been sent yet.
+    /// Sends the client what it has missed before anything that has happened since it was
+    /// subscribed. For a connection of which nothing has been sent yet.
     ///
     /// # Errors
-    /// As [`Service::sync`]; `Invalid`: nobody knows whose connection it is, so that nothing
-    /// will come by itself.
-    pub async fn begin_after(
-        &self,
-        chats: Vec<(ChatRef, Seq)>,
-        say: impl FnOnce(&Reply) -> Vec<Frame>,
-    ) -> Result<(), Error> {
+    /// Those of `Sync`; `Invalid`: it is not known whose connection it is, so nothing will be
+    /// delivered live.
+    pub async fn begin_after(&self, since: Since) -> Result<(), Error> {
         if self.identity.lock().user.is_none() {
             let why = "needs a token that says whose connection this is";
             return Err(Error::invalid("auth.since", why));
         }
-        let missed = self.catch_up(None, chats, Portion::REPLAY).await?;
-        self.seat.outbox.answer_first(say(&missed));
+        let sync = Command::Sync {
+            user: None,
+            chats: since.chats,
+            until: Default::default(),
+            budget: PageBudget::REPLAY,
+        };
+        let missed = self.begin(sync).await.await?;
+        self.outbox().respond_first((since.respond)(&missed));
         Ok(())
-    }
-
-    /// What is missing of these chats after these numbers: what does not come by itself, see
-    /// `hub/start.rs`. What is answered up to there the client knows from now on.
-    async fn catch_up(
-        &self,
-        user: Option<UserId>,
-        chats: Vec<(ChatRef, Seq)>,
-        portion: Portion,
-    ) -> Result<Reply, Error> {
-        let Desk { service, hub, .. } = &self.desk;
-        let identity = *self.identity.lock();
-        let until = |chat| hub.missed(&self.seat, chat);
-        let missed = limited(service.sync(&identity, user, chats, portion, until)).await?;
-        for part in missed.iter().flatten().filter(|part| !part.has_more) {
-            self.seat.caught_up(part.chat, part.head);
-        }
-        Ok(Reply::Synced(missed))
     }
 
     /// Returns when the server wants the connection to end, once what waits for it was sent.
     pub async fn server_closing(&self) {
-        self.desk.closing.cancelled().await;
+        self.state.closing.cancelled().await;
     }
 
-    /// Ends the connection, for this reason; what the client was told may still be sent.
+    /// Ends the connection, for this reason; frames sent before may still arrive.
     pub fn close(&self, why: Closed) {
-        self.end(why, ending(why));
+        self.end(why, close_reason(why));
     }
 
-    /// The same with another word for it in the figures. If the outbox was closed before, what
-    /// it was closed for counts there.
-    pub fn end(&self, why: Closed, word: Ending) {
-        let word = self.outbox().closed().map_or(word, ending);
+    /// The same with another reason in the metrics. If the outbox was closed before, its reason
+    /// counts.
+    pub fn end(&self, why: Closed, reason: CloseReason) {
+        let reason = self.outbox().closed().map_or(reason, close_reason);
         if why != Closed::ShuttingDown {
-            self.presence.end(word);
+            self.metrics.end(reason);
         }
         if self.outbox().close(why) {
-            debug!(connection = %self.seat.id, ?why, "closing");
+            debug!(connection = %self.subscription.id, ?why, "closing");
         }
-        self.desk.hub.leave(&self.seat);
-        self.place.lock().take();
+        self.state.hub.leave(&self.subscription);
+        self.slot.lock().take();
     }
 
-    /// The user's chats are read after the seat is known to be the user's, and the heads of
-    /// those that nobody here had a seat in after the seats are taken: so there is no moment
-    /// at which a chat or a message could slip through.
-    async fn take_seats(&self, user: UserId) -> Result<(), Error> {
-        let hub = &self.desk.hub;
-        hub.enter(&self.seat, user);
-        let chats = self.seats_of(user).await?;
-        if hub.sit(&self.seat, chats.iter().map(|(chat, _)| *chat)) {
-            for (chat, head) in self.seats_of(user).await? {
+    /// The user's chats are read after the connection is bound to the user, and the heads of
+    /// those without a subscription on this node after the subscriptions are made: so there is
+    /// no moment at which a chat or a message could be missed.
+    async fn subscribe(&self, user: UserId) -> Result<(), Error> {
+        let hub = &self.state.hub;
+        hub.bind_user(&self.subscription, user);
+        let chats = self.chats_of(user).await?;
+        if hub.subscribe(&self.subscription, chats.iter().map(|(chat, _)| *chat)) {
+            for (chat, head) in self.chats_of(user).await? {
                 hub.open(chat, head);
             }
         }
         Ok(())
     }
 
-    async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, i64)>, Error> {
-        // The server's own question, which nobody's rights bear on.
+    async fn chats_of(&self, user: UserId) -> Result<Vec<(ChatId, i64)>, Error> {
+        // The server's own query, to which nobody's rights apply.
         let server = Identity {
             user: None,
             rights: Rights::Service,
-            connection: Some(self.seat.id),
+            connection: Some(self.subscription.id),
         };
-        let seats = self
-            .desk
-            .service
-            .execute(&server, Command::ListSeats { user });
-        match limited(seats).await? {
-            Reply::Seats(seats) => Ok(seats),
+        let service = &self.state.service;
+        let chats = service.execute(&server, Command::ListSeats { user });
+        match with_deadline(chats).await? {
+            Reply::Seats(chats) => Ok(chats),
             _ => Ok(Vec::new()),
         }
     }
@@ -359,21 +256,11 @@ impl Drop for Connection {
     }
 }
 
-const fn ending(why: Closed) -> Ending {
+const fn close_reason(why: Closed) -> CloseReason {
     match why {
-        Closed::Gone => Ending::Gone,
-        Closed::Lagging => Ending::Lagging,
-        Closed::RateLimited => Ending::RateLimited,
-        Closed::ShuttingDown => Ending::ShuttingDown,
+        Closed::Gone => CloseReason::Gone,
+        Closed::Lagging => CloseReason::Lagging,
+        Closed::RateLimited => CloseReason::RateLimited,
+        Closed::ShuttingDown => CloseReason::ShuttingDown,
     }
-}
-
-async fn limited<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let done = tokio::time::timeout(TIME_LIMIT, work).await;
-    done.unwrap_or_else(|_| Err(too_slow()))
-}
-
-fn too_slow() -> Error {
-    let seconds = TIME_LIMIT.as_secs();
-    Error::unavailable(format!("the store did not answer within {seconds} seconds"))
 }

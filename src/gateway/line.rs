@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use self::splice::Spliced;
-use super::limits::{Entry, Slot};
+use crate::limits::{ConnectionSlots, Slot};
 
 pub use splice::{PLACE, Splice};
 pub use stream::Watched;
@@ -61,7 +61,7 @@ impl WeakLine {
 struct Shared {
     peer: IpAddr,
     /// What it counts for, until it ends.
-    entry: Mutex<Entry>,
+    entry: Mutex<ConnectionSlots>,
     flags: AtomicU16,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -80,7 +80,7 @@ impl Drop for Serving {
 }
 
 impl Line {
-    fn new(peer: IpAddr, entry: Entry) -> Self {
+    fn new(peer: IpAddr, entry: ConnectionSlots) -> Self {
         Self(Arc::new(Shared {
             peer,
             entry: Mutex::new(entry),

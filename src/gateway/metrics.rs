@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::connection::{Desk, unauthenticated};
+use super::state::{GatewayState, unauthenticated};
 use super::{credentials, rest};
 use crate::auth::Authenticator;
 use crate::model::{Error, Role};
@@ -26,24 +26,24 @@ pub fn open(metrics: Metrics) -> Router {
 }
 
 /// For a service, and in open mode for everybody.
-pub fn guarded(desk: &Desk) -> Router {
+pub fn guarded(state: &GatewayState) -> Router {
     Router::new()
         .route(PATH, get(scrape))
         .route("/metrics/", get(scrape))
-        .with_state(desk.clone())
+        .with_state(state.clone())
 }
 
 /// The store is not asked who this is: the figures are wanted most while it does not answer.
-async fn scrape(State(desk): State<Desk>, uri: Uri, headers: HeaderMap) -> Response {
-    if matches!(*desk.authenticator, Authenticator::Open) {
-        return figures(&desk.metrics);
+async fn scrape(State(state): State<GatewayState>, uri: Uri, headers: HeaderMap) -> Response {
+    if matches!(*state.authenticator, Authenticator::Open) {
+        return figures(&state.metrics);
     }
     let token = credentials::of_request(&uri, &headers);
-    let caller = desk
+    let caller = state
         .authenticator
-        .authenticate(token.as_deref(), desk.clock.now());
+        .authenticate(token.as_deref(), state.clock.now());
     match caller {
-        Ok(Some(caller)) if caller.role == Role::Service => figures(&desk.metrics),
+        Ok(Some(caller)) if caller.role == Role::Service => figures(&state.metrics),
         Ok(_) => rest::refusal(Error::forbidden("this needs a service token")),
         Err(_) => rest::refusal(unauthenticated()),
     }

@@ -1,15 +1,17 @@
-//! Speaks to clients: HTTP, Socket.IO, and the dialects on them, behind one [`Gateway`].
-//! It refuses to know the store and the bus.
+//! The transports (HTTP, Socket.IO, raw WebSocket) and the dialects on them, behind one
+//! [`Gateway`].
+//! Does not know the store and the bus.
 
 pub mod connection;
 mod credentials;
 pub mod dialect;
-pub mod limits;
+mod inbox;
 pub mod line;
 mod metrics;
 mod origins;
 mod rest;
 mod socketio;
+pub mod state;
 mod visit;
 mod websocket;
 
@@ -24,12 +26,12 @@ use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
 
-use self::connection::Desk;
-pub use self::origins::Origins;
 use self::socketio::SocketIoServer;
+use self::state::GatewayState;
 use self::websocket::RawServer;
+use crate::limits::Origins;
 use crate::model::{Error, ErrorKind};
-use crate::telemetry::{Metrics, Spoken};
+use crate::telemetry::{DialectLabel, Metrics};
 
 /// What of this module is held to its promises on inputs of strangers.
 #[cfg(any(test, fuzzing))]
@@ -77,9 +79,9 @@ struct Gate {
 }
 
 impl Gateway {
-    /// The gateways over this desk. `zone`: what a day is; `frame_bytes`: the longest request.
+    /// The gateways over this state. `zone`: what a day is; `frame_bytes`: the longest request.
     pub fn new(
-        desk: &Desk,
+        state: &GatewayState,
         origins: &Origins,
         zone: TimeZone,
         frame_bytes: usize,
@@ -88,31 +90,31 @@ impl Gateway {
         let tasks = Tasks::default();
         let closing = Arc::new(AtomicBool::new(false));
         let raw = RawServer {
-            desk: desk.clone(),
+            state: state.clone(),
             zone,
             frame_bytes,
             tasks: tasks.clone(),
         };
-        let rest = rest::router(desk, tasks.requests.clone(), frame_bytes);
+        let rest = rest::router(state, tasks.requests.clone(), frame_bytes);
         let router = rest.merge(raw.router());
         let router = match figures {
-            Figures::Here => router.merge(metrics::guarded(desk)),
+            Figures::Here => router.merge(metrics::guarded(state)),
             Figures::Elsewhere => router,
         };
         let guard = origins::Guard {
             origins: origins.clone(),
-            metrics: desk.metrics.clone(),
+            metrics: state.metrics.clone(),
         };
         let gate_keeping = Gate {
             closing: Arc::clone(&closing),
-            metrics: desk.metrics.clone(),
+            metrics: state.metrics.clone(),
         };
-        let (socketio, router) = SocketIoServer::mount(router, desk.clone(), &tasks, frame_bytes);
+        let (socketio, router) = SocketIoServer::mount(router, state.clone(), &tasks, frame_bytes);
         let router = router
             .layer(from_fn_with_state(gate_keeping, gate))
             .layer(from_fn_with_state(guard, origins::guard))
-            .layer(origins.cors())
-            .layer(from_fn_with_state(desk.clone(), visit::receive));
+            .layer(origins::cors(origins))
+            .layer(from_fn_with_state(state.clone(), visit::receive));
         Self {
             router,
             socketio,
@@ -139,7 +141,7 @@ impl Gateway {
     }
 
     /// Returns when every connection has been sent what waited for it, after
-    /// [`Desk::closing`] was cancelled.
+    /// [`GatewayState::closing`] was cancelled.
     pub async fn drained(&self) {
         self.tasks.pumps.close();
         self.tasks.pumps.wait().await;
@@ -165,7 +167,8 @@ async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
     let why = "the server is shutting down";
     if rest::is_api(path) {
-        gate.metrics.refused(Spoken::Rest, ErrorKind::Unavailable);
+        gate.metrics
+            .refused(DialectLabel::Rest, ErrorKind::Unavailable);
         return (headers, rest::refusal(Error::unavailable(why))).into_response();
     }
     if path == "/ws" || path.starts_with("/ws/") || path.starts_with("/socket.io") {

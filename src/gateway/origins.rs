@@ -1,55 +1,33 @@
-//! Which web pages may use the server from a browser: by CORS for what is fetched, by a refusal
-//! for an upgrade, which a browser asks of any server in any page's name.
-//! It refuses to know who is calling: programs that are no browsers name no origin.
+//! Browsers and the pages in them: CORS for what is fetched, a refusal for an upgrade, which a
+//! browser requests from any server in any page's name.
+//! Does not decide which pages may connect: [`Origins`] does.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
+use crate::limits::Origins;
 use crate::telemetry::Metrics;
 
-/// Which web pages may use the server from a browser.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origins {
-    /// Any.
-    Any,
-    /// Pages of these origins; others only from the server's own host.
-    Listed(Vec<HeaderValue>),
-}
-
-impl Origins {
-    /// What tells browsers which pages may read the answers.
-    pub(super) fn cors(&self) -> CorsLayer {
-        let origin = match self {
-            Self::Any => AllowOrigin::mirror_request(),
-            Self::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
-        };
-        CorsLayer::new()
-            .allow_origin(origin)
-            .allow_credentials(true)
-            .allow_methods(AllowMethods::list([
-                Method::GET,
-                Method::POST,
-                Method::PUT,
-                Method::PATCH,
-                Method::DELETE,
-            ]))
-            .allow_headers(AllowHeaders::mirror_request())
-    }
-
-    fn welcome(&self, headers: &HeaderMap) -> bool {
-        let (Self::Listed(listed), Some(origin)) = (self, headers.get(header::ORIGIN)) else {
-            return true;
-        };
-        let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-        let own = origin
-            .to_str()
-            .ok()
-            .and_then(|origin| origin.split_once("://"));
-        listed.contains(origin) || own.is_some_and(|(_, own)| Some(own.as_bytes()) == host)
-    }
+/// The headers that say to browsers which pages may read the responses.
+pub(super) fn cors(origins: &Origins) -> CorsLayer {
+    let origin = match origins {
+        Origins::Any => AllowOrigin::mirror_request(),
+        Origins::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
+    };
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_credentials(true)
+        .allow_methods(AllowMethods::list([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ]))
+        .allow_headers(AllowHeaders::mirror_request())
 }
 
 /// What an upgrade has to pass.
@@ -57,7 +35,7 @@ impl Origins {
 pub(super) struct Guard {
     /// Whose pages may connect.
     pub(super) origins: Origins,
-    /// Counts who may not.
+    /// Counts refusals.
     pub(super) metrics: Metrics,
 }
 
@@ -69,7 +47,7 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    if headers.contains_key(header::UPGRADE) && !origins.welcome(headers) {
+    if headers.contains_key(header::UPGRADE) && !origins.allow(headers) {
         metrics.turned_away("origin");
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }

@@ -15,8 +15,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
-use super::connection::Desk;
 use super::line::Line;
+use super::state::GatewayState;
 use super::{rest, websocket};
 
 /// How fast a body has to come on the average, in bytes a second, once the time for the
@@ -24,25 +24,25 @@ use super::{rest, websocket};
 const SLOWEST: u64 = 1024;
 
 /// Serves a request, and keeps its line informed.
-pub async fn receive(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+pub async fn receive(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
     let line = request.extensions().get::<ConnectInfo<Line>>();
     let Some(ConnectInfo(line)) = line.cloned() else {
         return next.run(request).await;
     };
     let serving = line.serve();
-    let client = desk.limits.forwarded(line.peer(), request.headers());
-    let place = match client.map(|client| desk.limits.connection_from(client)) {
+    let client = state.limits.forwarded(line.peer(), request.headers());
+    let place = match client.map(|client| state.limits.connection_from(client)) {
         None => None,
         Some(Ok(place)) => place,
         Some(Err(error)) => {
-            desk.metrics.turned_away(error.kind.code());
+            state.metrics.turned_away(error.kind.code());
             if rest::is_api(request.uri().path()) {
                 return rest::refusal(error);
             }
             return websocket::refusal(&error);
         }
     };
-    let patience = desk.limits.handshake();
+    let patience = state.limits.handshake();
     let request = request.map(|body| {
         if body.is_end_stream() {
             body

@@ -1,7 +1,8 @@
-//! The raw WebSocket: upgrade, pick the dialect, pump frames both ways, ping, close codes.
-//! It refuses to know what a frame says: the dialects do.
+//! The raw WebSocket: upgrade, choice of the dialect, frames both ways, ping, close codes.
+//! Does not know what a frame says: the dialects do.
 
-mod conversation;
+mod frame;
+mod source;
 mod upgrade;
 
 use std::time::Duration;
@@ -10,18 +11,21 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
-use self::conversation::Conversation;
-use self::upgrade::Guest;
-use crate::gateway::dialect::Frame;
+use self::source::RawSource;
+use self::upgrade::Upgraded;
+use crate::gateway::inbox::{Inbox, Served};
 use crate::gateway::line::Line;
 use crate::hub::{Closed, Next, Outbox};
 use crate::model::Error;
-use crate::telemetry::Ending;
+use crate::telemetry::CloseReason;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use frame::text;
 pub use upgrade::RawServer;
 pub(super) use upgrade::refusal;
 
@@ -96,7 +100,7 @@ impl From<Closed> for End {
     }
 }
 
-impl From<End> for Ending {
+impl From<End> for CloseReason {
     fn from(end: End) -> Self {
         match end {
             End::Gone => Self::Gone,
@@ -113,21 +117,32 @@ impl From<End> for Ending {
     }
 }
 
-/// Seats somebody whose connection has just been upgraded, and serves it in a task of its own:
-/// this one, with all that the upgrade and the beginning need, is gone while the client stays.
-async fn begin(socket: WebSocket, guest: Guest, line: Line, tasks: TaskTracker) {
-    let seated = guest.sit_down().await.map(Box::new);
-    tasks.spawn(serve(socket.split(), seated, line));
+/// One raw WebSocket.
+struct RawConnection {
+    /// Its requests.
+    inbox: Inbox,
+    /// How long the token is still valid; `None`: for ever.
+    lifetime: Option<Duration>,
+    /// When the client last sent anything.
+    last_seen: Mutex<Instant>,
+}
+
+/// Opens the connection behind a WebSocket that has just been upgraded, and serves it in a task
+/// of its own: this one, with all that the upgrade and the beginning need, ends while the client
+/// stays.
+async fn begin(socket: WebSocket, upgraded: Upgraded, line: Line, tasks: TaskTracker) {
+    let opened = upgraded.open().await.map(Box::new);
+    tasks.spawn(serve(socket.split(), opened, line));
 }
 
 /// Serves a connection from its beginning to its end.
 async fn serve(
     (mut sink, mut stream): (Sink, Stream),
-    seated: Result<Box<Conversation>, Error>,
+    opened: Result<Box<RawConnection>, Error>,
     line: Line,
 ) {
-    let end = match seated {
-        Ok(conversation) => converse(&mut sink, &mut stream, &conversation).await,
+    let end = match opened {
+        Ok(raw) => converse(&mut sink, &mut stream, &raw).await,
         Err(error) => {
             info!(%error, "a connection could not begin");
             End::Unavailable
@@ -141,24 +156,34 @@ async fn serve(
 }
 
 /// Reads and sends until either ends.
-async fn converse(sink: &mut Sink, stream: &mut Stream, conversation: &Conversation) -> End {
+async fn converse(sink: &mut Sink, stream: &mut Stream, raw: &RawConnection) -> End {
     let lifetime = async {
-        match conversation.lifetime {
+        match raw.lifetime {
             Some(lifetime) => Box::pin(tokio::time::sleep(lifetime)).await,
             None => std::future::pending().await,
         }
     };
     let end = tokio::select! {
-        end = conversation.read(stream) => end,
-        end = send(sink, conversation) => end,
+        end = read(stream, raw) => end,
+        end = send(sink, raw) => end,
         () = lifetime => End::Expired,
     };
     let closed = match end {
         End::Lagging => Closed::Lagging,
         _ => Closed::Gone,
     };
-    conversation.connection.end(closed, end.into());
+    raw.inbox.connection.end(closed, end.into());
     end
+}
+
+async fn read(stream: &mut Stream, raw: &RawConnection) -> End {
+    match raw.inbox.serve(&mut RawSource { stream, raw }).await {
+        Served::Ended(end) => end,
+        Served::Unavailable(error) => {
+            info!(%error, "a session could not begin");
+            End::Unavailable
+        }
+    }
 }
 
 /// Says why, and waits until the client has heard it: a connection that is dropped before
@@ -184,8 +209,8 @@ async fn part(sink: &mut Sink, stream: &mut Stream, end: End) {
 }
 
 /// Sends what waits in the outbox, and a ping now and then.
-async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
-    let connection = &conversation.connection;
+async fn send(sink: &mut Sink, raw: &RawConnection) -> End {
+    let connection = &raw.inbox.connection;
     let outbox = connection.outbox();
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -193,11 +218,12 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
     // Everything that waits goes out with one flush.
     let mut flushed = true;
     let mut fed = 0_usize;
-    let delivered = || connection.presence().delivered(outbox.written());
+    let delivered = || connection.metrics().delivered(outbox.written());
     loop {
         match outbox.take() {
-            Next::Frame(Frame::Text(text)) => {
-                let taken = unless_lagging(outbox, sink.feed(Message::Text(text))).await;
+            Next::Frame(frame) => {
+                let message = Message::Text(frame::text(&frame));
+                let taken = unless_lagging(outbox, sink.feed(message)).await;
                 if let Err(end) = taken {
                     return end;
                 }
@@ -207,8 +233,6 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
                     delivered();
                 }
             }
-            // No dialect of the raw WebSocket makes another kind.
-            Next::Frame(_) => {}
             Next::Closed(why) => {
                 if sink.flush().await.is_ok() {
                     delivered();
@@ -230,7 +254,7 @@ async fn send(sink: &mut Sink, conversation: &Conversation) -> End {
                     connection.close(Closed::ShuttingDown);
                 }
                 _ = ping.tick() => {
-                    if conversation.heard.lock().elapsed() > PING + PATIENCE {
+                    if raw.last_seen.lock().elapsed() > PING + PATIENCE {
                         return End::Silent;
                     }
                     let sent = sink.feed(Message::Ping(Bytes::new()));

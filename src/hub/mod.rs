@@ -1,11 +1,13 @@
-//! Who is connected to this node: a seat per connection, rooms of seats per chat. Delivers
-//! each message of a chat once and in order, encoded once per dialect.
-//! It refuses to fetch anything: what is missing it marks, and the relay brings it.
+//! The connections of this node: a subscription per connection, a room of subscriptions per
+//! chat. Delivers each message of a chat once and in order, encoded once per dialect.
+//! Does not read the store: it marks chats that have fallen behind, and the relay fills them.
 
+mod fanout;
+mod live_from;
 mod outbox;
-mod seat;
-mod start;
-mod telling;
+mod outgoing;
+mod subscriber;
+mod subscription;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,71 +20,78 @@ use crate::model::{
     Chat, ChatId, ConnectionId, Fact, Membership, Notice, Policy, Seq, Standing, UserId,
 };
 
-pub use outbox::{Closed, Fill, Next, Outbox, OutboxLimits, Outlet};
-pub use seat::Seat;
-use start::{Arrival, Start};
-use telling::tell;
+use fanout::fan_out;
+use live_from::{JoinKind, LiveFrom};
+pub use outbox::{Closed, DirectSink, Next, Outbox, OutboxLimits, Pressure};
+pub use outgoing::{AckId, Body, Outgoing};
+pub use subscriber::{SharedEncoding, Subscriber};
+pub use subscription::Subscription;
 
-/// All seats of this node.
+/// The subscriptions of this node.
 #[derive(Default)]
 pub struct Hub {
     rooms: RwLock<HashMap<ChatId, Arc<Mutex<Room>>>>,
-    users: Mutex<HashMap<UserId, HashMap<ConnectionId, Arc<Seat>>>>,
+    users: Mutex<HashMap<UserId, HashMap<ConnectionId, Arc<Subscription>>>>,
     /// The rooms for which the store has more than was delivered.
     behind: Mutex<HashSet<ChatId>>,
     fell_behind: Notify,
 }
 
-/// The seats of one chat, and how far they have been served.
+/// The subscriptions of one chat, and how far messages were delivered to them.
 #[derive(Default)]
 struct Room {
-    seats: HashMap<ConnectionId, Arc<Seat>>,
-    /// Those who look on without being members: they hear everything but messages.
-    watchers: HashMap<ConnectionId, Arc<Seat>>,
-    /// The number of the latest message delivered here; `None`: it is not yet known from
-    /// where on to deliver.
+    members: HashMap<ConnectionId, Arc<Subscription>>,
+    /// Connections that watch without being members: they receive everything but messages.
+    watchers: HashMap<ConnectionId, Arc<Subscription>>,
+    /// The seq of the latest message delivered here; `None`: it is not yet known from where on
+    /// to deliver.
     delivered: Option<Seq>,
-    /// The greatest number heard of.
-    heard: Seq,
-    /// In an event's chat: how things stand there, as far as was heard.
+    /// The greatest seq that the bus has named.
+    announced: Seq,
+    /// In an event's chat: its state as far as the bus has named it.
     standing: Option<Standing>,
 }
 
 impl Hub {
-    /// From now on the connection is one of this user's: it will be seated in chats that the
-    /// user joins. Leaves every seat that it had as another user.
-    pub fn enter(&self, seat: &Arc<Seat>, user: UserId) {
-        self.leave(seat);
+    /// Binds the connection to this user: it will be subscribed to the chats that the user
+    /// joins. Ends the subscriptions that it had as another user.
+    pub fn bind_user(&self, subscription: &Arc<Subscription>, user: UserId) {
+        self.leave(subscription);
         let mut users = self.users.lock();
-        if seat.enter(user) {
+        if subscription.bind_user(user) {
             users
                 .entry(user)
                 .or_default()
-                .insert(seat.id, Arc::clone(seat));
+                .insert(subscription.id, Arc::clone(subscription));
         }
     }
 
-    /// Seats the connection in these chats, which its user was in before. Answers whether one
-    /// of them waits for [`Hub::open`]: nothing is delivered there before.
-    pub fn sit(&self, seat: &Arc<Seat>, chats: impl IntoIterator<Item = ChatId>) -> bool {
-        self.arrive(seat, chats, Arrival::Connecting)
+    /// Subscribes the connection to these chats, of which its user was a member before. Returns
+    /// whether one of them waits for [`Hub::open`]: nothing is delivered there before.
+    pub fn subscribe(
+        &self,
+        subscription: &Arc<Subscription>,
+        chats: impl IntoIterator<Item = ChatId>,
+    ) -> bool {
+        self.join(subscription, chats, JoinKind::Connecting)
     }
 
-    fn arrive(
+    fn join(
         &self,
-        seat: &Arc<Seat>,
+        subscription: &Arc<Subscription>,
         chats: impl IntoIterator<Item = ChatId>,
-        arrival: Arrival,
+        kind: JoinKind,
     ) -> bool {
         let mut waiting = false;
         for chat in chats {
             let mut rooms = self.rooms.write();
-            if seat.sit(chat, arrival) {
+            if subscription.subscribe(chat, kind) {
                 let room = rooms.entry(chat).or_default();
                 let mut room = room.lock();
-                room.seats.insert(seat.id, Arc::clone(seat));
+                room.members
+                    .insert(subscription.id, Arc::clone(subscription));
                 match room.delivered {
-                    Some(delivered) => seat.start(chat, delivered),
+                    Some(delivered) => subscription.live_after(chat, delivered),
                     None => waiting = true,
                 }
             }
@@ -90,40 +99,42 @@ impl Hub {
         waiting
     }
 
-    /// Lets the connection hear everything but messages of this chat, member or not.
-    pub fn watch(&self, seat: &Arc<Seat>, chat: ChatId) {
+    /// Delivers everything but messages of this chat to the connection, member or not.
+    pub fn watch(&self, subscription: &Arc<Subscription>, chat: ChatId) {
         let mut rooms = self.rooms.write();
-        if seat.watch(chat) {
+        if subscription.watch(chat) {
             let room = rooms.entry(chat).or_default();
-            room.lock().watchers.insert(seat.id, Arc::clone(seat));
+            let mut room = room.lock();
+            room.watchers
+                .insert(subscription.id, Arc::clone(subscription));
         }
     }
 
-    /// Says where a chat's deliveries begin: after `head`, which the store had when every
-    /// seat that waits for this was taken. Does nothing where they have begun.
+    /// Sets where a chat's deliveries begin: after `head`, which the store had when every
+    /// subscription that waits for this had been made. No effect where they have begun.
     pub fn open(&self, chat: ChatId, head: Seq) {
         let Some(room) = self.room(chat) else { return };
         let mut room = room.lock();
         if room.delivered.is_none() {
             room.delivered = Some(head);
-            for seat in room.seats.values() {
-                seat.start(chat, head);
+            for member in room.members.values() {
+                member.live_after(chat, head);
             }
-            if room.heard > head {
+            if room.announced > head {
                 drop(room);
                 self.fall_behind(chat);
             }
         }
     }
 
-    /// The connection gives up its user and all its seats.
-    pub fn leave(&self, seat: &Seat) {
-        let left = seat.leave();
+    /// Ends all subscriptions of the connection and unbinds its user.
+    pub fn leave(&self, subscription: &Subscription) {
+        let left = subscription.clear();
         if let Some(user) = left.user {
             let mut users = self.users.lock();
-            if let Some(seats) = users.get_mut(&user) {
-                seats.remove(&seat.id);
-                if seats.is_empty() {
+            if let Some(connections) = users.get_mut(&user) {
+                connections.remove(&subscription.id);
+                if connections.is_empty() {
                     users.remove(&user);
                 }
             }
@@ -134,8 +145,8 @@ impl Hub {
             let mut rooms = self.rooms.write();
             let empty = rooms.get(chat).is_some_and(|room| {
                 let mut room = room.lock();
-                room.seats.remove(&seat.id);
-                room.watchers.remove(&seat.id);
+                room.members.remove(&subscription.id);
+                room.watchers.remove(&subscription.id);
                 room.is_empty()
             });
             if empty {
@@ -144,121 +155,125 @@ impl Hub {
         }
     }
 
-    /// Delivers messages of this chat, in the order of the bus, to every seat there: each if it
-    /// is the next one. An earlier one has been delivered, a later one shows that some are
-    /// missing: the chat has fallen behind. Answers the seats whose outboxes are crowded now: to
-    /// be waited for.
-    pub fn deliver(&self, chat: ChatId, messages: &[Arc<Notice>]) -> Vec<Arc<Seat>> {
+    /// Delivers messages of this chat, in the order of the bus, to every member connected here:
+    /// each if it is the next one. An earlier one has been delivered; a later one shows that
+    /// some are missing: the chat has fallen behind. Returns the subscriptions whose outboxes
+    /// are under high pressure now, to be waited for.
+    pub fn deliver(&self, chat: ChatId, messages: &[Arc<Notice>]) -> Vec<Arc<Subscription>> {
         let Some(room) = self.room(chat) else {
             return Vec::new();
         };
         let mut room = room.lock();
         let (due, missing) = room.advance(messages);
-        let told = tell(room.seats.values(), &due);
+        let result = fan_out(room.members.values(), &due);
         drop(room);
         if missing {
             self.fall_behind(chat);
         }
-        self.leave_all(&told.closed);
-        told.crowded
+        self.leave_all(&result.closed);
+        result.crowded
     }
 
-    /// The seats of this chat whose outboxes are crowded now.
-    pub fn crowded(&self, chat: ChatId) -> Vec<Arc<Seat>> {
+    /// The subscriptions of this chat whose outboxes are under high pressure now.
+    pub fn crowded(&self, chat: ChatId) -> Vec<Arc<Subscription>> {
         let Some(room) = self.room(chat) else {
             return Vec::new();
         };
         let room = room.lock();
-        let crowded = room.seats.values().filter(|seat| seat.outbox.is_crowded());
+        let members = room.members.values();
+        let crowded = members.filter(|member| member.outbox.is_crowded());
         crowded.map(Arc::clone).collect()
     }
 
-    /// The `seq` of the latest message delivered in this chat; `None`: nobody is there, or it
-    /// is not yet known from where on to deliver.
+    /// The seq of the latest message delivered in this chat; `None`: nobody is connected there,
+    /// or it is not yet known from where on to deliver.
     pub fn delivered(&self, chat: ChatId) -> Option<Seq> {
         self.room(chat)?.lock().delivered
     }
 
-    /// A chat was made: seats its members' connections there and tells them.
-    pub fn introduce(&self, chat: &Chat, notice: &Notice) {
-        let seats = self.seats_of(&chat.members);
-        self.admit(&seats, chat.id, 0);
-        let told = tell(seats.iter(), &[Cow::Borrowed(notice)]);
-        self.leave_all(&told.closed);
+    /// A chat was created: subscribes its members' connections and notifies them.
+    pub fn chat_created(&self, chat: &Chat, notice: &Notice) {
+        let connections = self.connections_of(&chat.members);
+        self.admit(&connections, chat.id, 0);
+        let result = fan_out(connections.iter(), &[Cow::Borrowed(notice)]);
+        self.leave_all(&result.closed);
     }
 
-    /// Somebody became a member: seats that user's connections in the chat and tells everybody
-    /// there.
-    pub fn welcome(&self, membership: &Membership, notice: &Notice) {
-        let seats = self.seats_of(&[membership.user.id]);
-        self.admit(&seats, membership.chat, membership.head);
-        self.spread(membership.chat, notice);
+    /// A user became a member: subscribes the user's connections and notifies everyone there.
+    pub fn member_joined(&self, membership: &Membership, notice: &Notice) {
+        let connections = self.connections_of(&[membership.user.id]);
+        self.admit(&connections, membership.chat, membership.head);
+        self.broadcast(membership.chat, notice);
     }
 
-    /// Somebody is no longer a member: that user's connections leave the chat, and those who
-    /// remain are told.
-    pub fn dismiss(&self, membership: &Membership, notice: &Notice) {
-        let seats = self.seats_of(&[membership.user.id]);
+    /// A user is no longer a member: unsubscribes the user's connections and notifies those who
+    /// remain.
+    pub fn member_left(&self, membership: &Membership, notice: &Notice) {
+        let connections = self.connections_of(&[membership.user.id]);
         if let Some(room) = self.room(membership.chat) {
             let mut room = room.lock();
-            for seat in &seats {
-                seat.rise(membership.chat);
-                room.seats.remove(&seat.id);
+            for connection in &connections {
+                connection.unsubscribe(membership.chat);
+                room.members.remove(&connection.id);
                 if membership.policy == Policy::Closed {
-                    // It no longer exists for them, so there is nothing to look at either.
-                    seat.forget(membership.chat);
-                    room.watchers.remove(&seat.id);
+                    // The chat no longer exists for them, so it cannot be watched either.
+                    connection.forget(membership.chat);
+                    room.watchers.remove(&connection.id);
                 }
             }
         }
-        self.spread(membership.chat, notice);
+        self.broadcast(membership.chat, notice);
         self.forget_if_empty(membership.chat);
     }
 
-    /// A chat is gone: everybody there is told and leaves it.
-    pub fn bury(&self, chat: ChatId, notice: &Notice) {
-        self.spread(chat, notice);
-        let buried = self.rooms.write().remove(&chat);
-        if let Some(room) = buried {
+    /// A chat was deleted: notifies everyone there and ends their subscriptions.
+    pub fn chat_deleted(&self, chat: ChatId, notice: &Notice) {
+        self.broadcast(chat, notice);
+        let deleted = self.rooms.write().remove(&chat);
+        if let Some(room) = deleted {
             let room = room.lock();
-            for seat in room.seats.values().chain(room.watchers.values()) {
-                seat.forget(chat);
+            for subscription in room.members.values().chain(room.watchers.values()) {
+                subscription.forget(chat);
             }
         }
     }
 
-    /// Up to which number a client that catches up in this chat has to be told: what is later
-    /// comes, or came, by itself. `None`: it has caught up, or nothing comes by itself.
-    pub fn missed(&self, seat: &Seat, chat: ChatId) -> Option<Seq> {
-        if !seat.listener.hears(chat) {
-            return None;
-        }
-        let room = self.room(chat)?;
-        // What is being delivered now may be the last that is not passed on.
-        let _delivered = room.lock();
-        seat.missed(chat)
+    /// The chats in which the client still has to catch up, each with the seq up to which: later
+    /// messages are delivered live. Chats that are missing here have nothing to catch up on, or
+    /// are not subscribed to.
+    pub fn catch_up_until(&self, subscription: &Subscription) -> HashMap<ChatId, Seq> {
+        let behind = subscription.behind().into_iter();
+        let subscribed = behind.filter(|chat| subscription.subscriber.is_subscribed(*chat));
+        let until = subscribed.filter_map(|chat| {
+            let room = self.room(chat)?;
+            // A delivery that is under way may be the last one that is skipped.
+            let _delivered = room.lock();
+            Some((chat, subscription.catch_up_until(chat)?))
+        });
+        until.collect()
     }
 
-    /// Tells everybody in a chat, and those who watch it, of what is no message.
-    pub fn spread(&self, chat: ChatId, notice: &Notice) {
+    /// Delivers what is no message to everyone in a chat, watchers included.
+    pub fn broadcast(&self, chat: ChatId, notice: &Notice) {
         let Some(room) = self.room(chat) else { return };
-        let told = {
+        let result = {
             let mut room = room.lock();
-            let notice = room.present(notice);
-            let seated = |id| room.seats.contains_key(id);
-            let watchers = room.watchers.iter().filter(|(id, _)| !seated(id));
-            let watchers = watchers.map(|(_, seat)| seat);
-            tell(room.seats.values().chain(watchers), &[notice])
+            let notice = room.refresh(notice);
+            let is_member = |id| room.members.contains_key(id);
+            let watchers = room.watchers.iter().filter(|(id, _)| !is_member(id));
+            let watchers = watchers.map(|(_, watcher)| watcher);
+            fan_out(room.members.values().chain(watchers), &[notice])
         };
-        self.leave_all(&told.closed);
+        self.leave_all(&result.closed);
     }
 
-    /// Seats connections in a chat that has had messages up to `head`. Whoever sees it in the
-    /// store may have written since, so a room that was not open is compared with the store.
-    fn admit(&self, seats: &[Arc<Seat>], chat: ChatId, head: Seq) {
+    /// Subscribes connections to a chat that has had messages up to `head`. Members who saw the
+    /// chat in the store may have written since, so a room that was not open is compared with
+    /// the store.
+    fn admit(&self, connections: &[Arc<Subscription>], chat: ChatId, head: Seq) {
         let mut waiting = false;
-        for seat in seats {
-            waiting |= self.arrive(seat, [chat], Arrival::Later);
+        for connection in connections {
+            waiting |= self.join(connection, [chat], JoinKind::Later);
         }
         if waiting {
             self.open(chat, head);
@@ -266,11 +281,11 @@ impl Hub {
         }
     }
 
-    fn seats_of(&self, users: &[UserId]) -> Vec<Arc<Seat>> {
+    fn connections_of(&self, users: &[UserId]) -> Vec<Arc<Subscription>> {
         let known = self.users.lock();
         let connected = users.iter().filter_map(|user| known.get(user));
-        let seats = connected.flat_map(HashMap::values);
-        seats.map(Arc::clone).collect()
+        let connections = connected.flat_map(HashMap::values);
+        connections.map(Arc::clone).collect()
     }
 
     fn forget_if_empty(&self, chat: ChatId) {
@@ -285,15 +300,15 @@ impl Hub {
         self.fell_behind.notified().await;
     }
 
-    /// The chats that have fallen behind, with the number of the latest message delivered in
-    /// each; they count as caught up from now on.
+    /// The chats that have fallen behind, with the seq of the latest message delivered in each;
+    /// they count as caught up from now on.
     pub fn take_behind(&self) -> Vec<(ChatId, Seq)> {
         let behind = std::mem::take(&mut *self.behind.lock());
         let after = |chat| Some((chat, self.room(chat)?.lock().delivered?));
         behind.into_iter().filter_map(after).collect()
     }
 
-    /// Notes that the store may have more of this chat than was delivered.
+    /// Marks that the store may have more of this chat than was delivered.
     pub fn fall_behind(&self, chat: ChatId) {
         self.behind.lock().insert(chat);
         self.fell_behind.notify_one();
@@ -303,16 +318,16 @@ impl Hub {
         self.rooms.read().get(&chat).map(Arc::clone)
     }
 
-    fn leave_all(&self, seats: &[Arc<Seat>]) {
-        for seat in seats {
-            self.leave(seat);
+    fn leave_all(&self, subscriptions: &[Arc<Subscription>]) {
+        for subscription in subscriptions {
+            self.leave(subscription);
         }
     }
 }
 
 impl Room {
     fn is_empty(&self) -> bool {
-        self.seats.is_empty() && self.watchers.is_empty()
+        self.members.is_empty() && self.watchers.is_empty()
     }
 
     /// Those of these messages that are to be delivered now, which from now on they are, and
@@ -324,11 +339,11 @@ impl Room {
             let Fact::MessageSent(message) = &notice.fact else {
                 continue;
             };
-            self.heard = self.heard.max(message.seq);
+            self.announced = self.announced.max(message.seq);
             match self.delivered {
                 Some(delivered) if message.seq == delivered + 1 => {
                     self.delivered = Some(message.seq);
-                    due.push(self.present(notice));
+                    due.push(self.refresh(notice));
                 }
                 Some(delivered) => missing |= message.seq > delivered,
                 None => {}
@@ -337,9 +352,9 @@ impl Room {
         (due, missing)
     }
 
-    /// What happened in an event's chat, with how things stand there by now: notices of sends
-    /// and of reads overtake each other, and the last one told has to tell the truth.
-    fn present<'a>(&mut self, notice: &'a Notice) -> Cow<'a, Notice> {
+    /// The notice with the latest state of an event's chat: notices of sends and of reads
+    /// overtake each other, and the last one delivered has to be right.
+    fn refresh<'a>(&mut self, notice: &'a Notice) -> Cow<'a, Notice> {
         let Some(chat) = notice.fact.event_chat() else {
             return Cow::Borrowed(notice);
         };

@@ -1,7 +1,7 @@
-//! What waits to be sent to one connection, within bounds.
-//! It refuses to know sockets: somebody else takes frames out and sends them.
+//! The frames that wait to be sent to one connection, within bounds.
+//! Does not know sockets: a writer takes the frames out and sends them.
 
-mod outlet;
+mod direct_sink;
 mod state;
 
 use parking_lot::Mutex;
@@ -9,12 +9,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::state::{Purpose, State, weight};
-use crate::gateway::dialect::Frame;
+use super::Outgoing;
 use crate::telemetry::{Gauge, Taken};
 
-pub use outlet::Outlet;
+pub use direct_sink::DirectSink;
 
-/// How much of what others did may wait for a connection before it counts as lagging.
+/// How much news may wait for a connection before it counts as lagging.
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxLimits {
     /// In frames.
@@ -23,58 +23,58 @@ pub struct OutboxLimits {
     pub bytes: usize,
 }
 
-/// The most bytes of answers that may wait while further requests are still begun.
-const ANSWERS_TO_WAIT_FOR: usize = 1024 * 1024;
+/// The most bytes of responses that may wait while further requests are still begun.
+const RESPONSES_BEFORE_WAIT: usize = 1024 * 1024;
 
-/// The most bytes of answers that may wait at all, not counting the latest one.
-const ANSWERS_LIMIT: usize = 16 * ANSWERS_TO_WAIT_FOR;
+/// The most bytes of responses that may wait at all, not counting the latest one.
+const RESPONSES_LIMIT: usize = 16 * RESPONSES_BEFORE_WAIT;
 
 /// The frames that wait for one connection, in order.
 ///
-/// *News* (what others did) beyond the limits close it: the client reconnects and asks for
-/// what it missed, rather than being skipped. *Answers* (to the client's own requests) hold
-/// up its next requests instead: a client may well ask for more than a queue should hold.
+/// *News* (what others did) beyond the limits closes it: the client reconnects and requests what
+/// it missed, rather than being skipped. *Responses* (to the client's own requests) delay its
+/// next requests instead: a client may well request more than a queue should hold.
 pub struct Outbox {
     limits: OutboxLimits,
-    /// What waits, together with what waits elsewhere, in bytes.
+    /// The bytes that wait in all outboxes.
     waiting: Gauge,
     state: Mutex<State>,
-    /// Wakes the one who sends.
+    /// Wakes the writer.
     filled: Notify,
-    /// Wakes the one who begins requests.
+    /// Wakes the inbox, which begins requests.
     emptied: Notify,
     /// Wakes one of those who bring news, who wakes the next.
     eased: Notify,
 }
 
-/// Why an outbox takes nothing more.
+/// Why an outbox accepts nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// The connection has gone. What waited is dropped.
+    /// The connection has ended. What waited is dropped.
     Gone,
-    /// The client does not keep up. What waited is dropped: it will ask for it.
+    /// The client does not keep up. What waited is dropped: the client will request it.
     Lagging,
-    /// The client goes on asking for more than it may. What waited is dropped.
+    /// The client keeps sending over its rate limit. What waited is dropped.
     RateLimited,
-    /// The server is going. What waits is still sent.
+    /// The server is shutting down. What waits is still sent.
     ShuttingDown,
 }
 
-/// How much room an outbox has left for news.
+/// How full an outbox is of news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fill {
-    /// Enough.
-    Easy,
-    /// News has filled half of it while nothing but the server's own work keeps it from being
-    /// sent. Whoever brings more waits first, lest a client be cut off that reads.
-    Crowded,
+pub enum Pressure {
+    /// There is room.
+    Normal,
+    /// News fills more than half of it, while nothing but the server's own work delays sending.
+    /// The relay waits before it delivers more, lest a client be disconnected that does read.
+    High,
 }
 
-/// What a sender finds in an outbox.
+/// What the writer finds in an outbox.
 #[derive(Debug)]
 pub enum Next {
     /// The next frame to send.
-    Frame(Frame),
+    Frame(Outgoing),
     /// Nothing yet.
     Empty,
     /// Nothing ever again.
@@ -94,92 +94,92 @@ impl Outbox {
         }
     }
 
-    /// The same, whose contents count towards this figure, in bytes.
+    /// The same, with its bytes counted in this gauge.
     #[must_use]
     pub fn counted_in(mut self, waiting: Gauge) -> Self {
         self.waiting = waiting;
         self
     }
 
-    /// Puts in what somebody did. Over the limits the outbox closes as [`Closed::Lagging`].
+    /// Queues news. Over the limits the outbox closes as [`Closed::Lagging`].
     ///
     /// # Errors
-    /// Why it takes nothing more.
-    pub fn tell(&self, frame: Frame) -> Result<Fill, Closed> {
+    /// Why it accepts nothing more.
+    pub fn push(&self, frame: Outgoing) -> Result<Pressure, Closed> {
         self.put(Purpose::News, frame, is_full_of_news)
     }
 
-    /// Puts in a message that is durable since this moment, otherwise as [`Outbox::tell`].
+    /// Queues a message that is durable since this instant; otherwise as [`Outbox::push`].
     ///
     /// # Errors
-    /// Why it takes nothing more.
-    pub fn deliver(&self, frame: Frame, durable: Instant) -> Result<Fill, Closed> {
+    /// Why it accepts nothing more.
+    pub fn deliver(&self, frame: Outgoing, durable: Instant) -> Result<Pressure, Closed> {
         self.put(Purpose::Message(durable), frame, is_full_of_news)
     }
 
-    /// Puts in the answer to a request of this client.
+    /// Queues a response to a request of this client.
     ///
     /// # Errors
-    /// Why it takes nothing more.
-    pub fn answer(&self, frame: Frame) -> Result<(), Closed> {
-        self.put(Purpose::Answer, frame, |state, _| {
-            state.answers.bytes > ANSWERS_LIMIT
+    /// Why it accepts nothing more.
+    pub fn respond(&self, frame: Outgoing) -> Result<(), Closed> {
+        self.put(Purpose::Response, frame, |state, _| {
+            state.responses.bytes > RESPONSES_LIMIT
         })
         .map(drop)
     }
 
-    /// Puts in answers to what the client asked when it connected, before everything that
-    /// waits. For a connection of which nothing was taken out yet.
-    pub fn answer_first(&self, frames: Vec<Frame>) {
+    /// Queues responses to what the client requested when it connected, before everything that
+    /// waits. For an outbox of which nothing was taken yet.
+    pub fn respond_first(&self, frames: Vec<Outgoing>) {
         let mut state = self.state.lock();
         if matches!(state.closed, Some(Closed::Gone | Closed::Lagging)) {
             return;
         }
         for frame in frames.into_iter().rev() {
-            state.answers.add(&frame);
-            state.frames.push_front((Purpose::Answer, frame));
+            state.responses.add(&frame);
+            state.frames.push_front((Purpose::Response, frame));
         }
-        state.resting = false;
+        state.idle = false;
         drop(state);
         self.filled.notify_one();
     }
 
-    /// Takes out the next frame, in the order in which they were put in.
+    /// Takes the next frame, first in, first out.
     pub fn take(&self) -> Next {
         let mut state = self.state.lock();
         let Some((purpose, frame)) = state.frames.pop_front() else {
-            state.resting = true;
+            state.idle = true;
             return state.closed.map_or(Next::Empty, Next::Closed);
         };
-        state.resting = false;
+        state.idle = false;
         state.load(purpose).remove(&frame);
         self.waiting.dec_by(weight(&frame));
         if let Purpose::Message(durable) = purpose {
             state.take(durable);
         }
-        let fill = self.fill(&state);
+        let pressure = self.pressure(&state);
         drop(state);
         self.emptied.notify_one();
-        if fill == Fill::Easy {
+        if pressure == Pressure::Normal {
             self.eased.notify_one();
         }
         Next::Frame(frame)
     }
 
-    /// The messages that were taken out since this was last asked: whoever takes them asks when
-    /// they are written.
+    /// The messages that were taken since the last call: the writer calls this once they are
+    /// written.
     pub fn written(&self) -> Option<Taken> {
         self.state.lock().taken.take()
     }
 
-    /// Puts back what [`Outbox::take`] gave, as the next to be taken.
-    pub fn put_back(&self, frame: Frame) {
+    /// Returns a frame of [`Outbox::take`] to the front.
+    pub fn put_back(&self, frame: Outgoing) {
         let mut state = self.state.lock();
         if matches!(state.closed, None | Some(Closed::ShuttingDown)) {
-            state.answers.add(&frame);
+            state.responses.add(&frame);
             self.waiting.inc_by(weight(&frame));
-            state.frames.push_front((Purpose::Answer, frame));
-            state.resting = false;
+            state.frames.push_front((Purpose::Response, frame));
+            state.idle = false;
         }
     }
 
@@ -188,22 +188,22 @@ impl Outbox {
         self.filled.notified().await;
     }
 
-    /// Returns when so little waits that another request may be begun, or none ever will: a
-    /// client that does not read what its requests bring about is held up, not cut off. For
-    /// one waiter at a time.
+    /// Returns when so little waits that another request may be begun, or the outbox is closed: a
+    /// client that does not read its responses is delayed, not disconnected. For one waiter at a
+    /// time.
     pub async fn has_room(&self) {
-        while self.holds_up_requests() {
+        while self.delays_requests() {
             self.emptied.notified().await;
         }
     }
 
-    /// Whether it is [`Fill::Crowded`].
+    /// Whether the pressure is [`Pressure::High`].
     pub fn is_crowded(&self) -> bool {
-        self.fill(&self.state.lock()) == Fill::Crowded
+        self.pressure(&self.state.lock()) == Pressure::High
     }
 
-    /// Returns when it is not [`Fill::Crowded`] any more. Several may wait for it: in turn, while
-    /// none of them makes it crowded again.
+    /// Returns when the pressure is not [`Pressure::High`] any more. Several may wait for it: in
+    /// turn, while none of them makes it high again.
     pub async fn eased(&self) {
         while self.is_crowded() {
             self.eased.notified().await;
@@ -211,25 +211,24 @@ impl Outbox {
         self.eased.notify_one();
     }
 
-    /// Notes that the one who sends waits for the client to read, until what this returns is
-    /// dropped.
+    /// Records that the writer waits for the client to read, until the guard is dropped.
     pub fn await_client(&self) -> AwaitingClient<'_> {
         self.state.lock().awaits_client = true;
         self.eased.notify_one();
         AwaitingClient(self)
     }
 
-    fn fill(&self, state: &State) -> Fill {
+    fn pressure(&self, state: &State) -> Pressure {
         if self.is_half_full(state) && !state.awaits_client && state.closed.is_none() {
-            Fill::Crowded
+            Pressure::High
         } else {
-            Fill::Easy
+            Pressure::Normal
         }
     }
 
-    fn holds_up_requests(&self) -> bool {
+    fn delays_requests(&self) -> bool {
         let state = self.state.lock();
-        let much = state.answers.bytes > ANSWERS_TO_WAIT_FOR || self.is_half_full(&state);
+        let much = state.responses.bytes > RESPONSES_BEFORE_WAIT || self.is_half_full(&state);
         state.closed.is_none() && much
     }
 
@@ -238,15 +237,14 @@ impl Outbox {
         state.news.frames > frames / 2 || state.news.bytes > bytes / 2
     }
 
-    /// Takes nothing more, for this reason, unless it already had one. Says whether this was
-    /// the first.
+    /// Closes it for this reason, unless it is closed already. Returns whether it was open.
     pub fn close(&self, why: Closed) -> bool {
         let first = self.shut(&mut self.state.lock(), why);
         self.wake_all();
         first
     }
 
-    /// Why it takes nothing more; `None`: it still does.
+    /// Why it is closed; `None`: it is open.
     pub fn closed(&self) -> Option<Closed> {
         self.state.lock().closed
     }
@@ -254,15 +252,15 @@ impl Outbox {
     fn put(
         &self,
         purpose: Purpose,
-        frame: Frame,
+        frame: Outgoing,
         overflows: fn(&State, &OutboxLimits) -> bool,
-    ) -> Result<Fill, Closed> {
+    ) -> Result<Pressure, Closed> {
         let mut state = self.state.lock();
         if let Some(why) = state.closed {
             return Err(why);
         }
-        if state.pass(purpose, &frame) {
-            return Ok(Fill::Easy);
+        if state.send_directly(purpose, &frame) {
+            return Ok(Pressure::Normal);
         }
         if overflows(&state, &self.limits) {
             self.shut(&mut state, Closed::Lagging);
@@ -273,11 +271,11 @@ impl Outbox {
         state.load(purpose).add(&frame);
         self.waiting.inc_by(weight(&frame));
         state.frames.push_back((purpose, frame));
-        state.resting = false;
-        let fill = self.fill(&state);
+        state.idle = false;
+        let pressure = self.pressure(&state);
         drop(state);
         self.filled.notify_one();
-        Ok(fill)
+        Ok(pressure)
     }
 
     fn shut(&self, state: &mut State, why: Closed) -> bool {
@@ -300,7 +298,7 @@ impl Drop for Outbox {
     }
 }
 
-/// As long as this lives, an outbox is waiting for its client to read.
+/// While this lives, the outbox's writer waits for the client to read.
 pub struct AwaitingClient<'a>(&'a Outbox);
 
 impl Drop for AwaitingClient<'_> {

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::*;
-use crate::gateway::dialect::{Encoded, Frame, Listener};
 use crate::model::{Fact, Message, MessageId, Policy, User};
 
 /// Says of a message its number, of anything else a word.
 struct Numbers;
 
-impl Listener for Numbers {
-    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+impl Subscriber for Numbers {
+    fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         let word = match &notice.fact {
             Fact::MessageSent(message) => message.seq.to_string(),
             Fact::ChatCreated(_) => "created".into(),
@@ -28,25 +27,24 @@ impl Listener for Numbers {
                 "event chat".into()
             }
         };
-        if let Some(frame) = encoded.once("numbers", || Some(Frame::Text(word.into()))) {
-            say(frame);
-        }
+        let body = shared.body("numbers", || Body::from_json(word));
+        sink(Outgoing::bare(body));
     }
 }
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-fn seat(frames: usize) -> Arc<Seat> {
+fn seat(frames: usize) -> Arc<Subscription> {
     seat_of(Arc::new(Numbers), frames)
 }
 
-fn seat_of(listener: Arc<dyn Listener>, frames: usize) -> Arc<Seat> {
+fn seat_of(listener: Arc<dyn Subscriber>, frames: usize) -> Arc<Subscription> {
     let limits = OutboxLimits {
         frames,
         bytes: 1 << 20,
     };
     let outbox = Outbox::new(limits);
-    Arc::new(Seat::new(ConnectionId::new(NOW), listener, outbox))
+    Arc::new(Subscription::new(ConnectionId::new(NOW), listener, outbox))
 }
 
 fn user() -> UserId {
@@ -54,10 +52,10 @@ fn user() -> UserId {
 }
 
 /// A connection of `user` that sits in `chat`, which begins after `head`.
-fn seated(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Seat> {
+fn seated(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
     let seat = seat(1000);
-    hub.enter(&seat, user);
-    if hub.sit(&seat, [chat]) {
+    hub.bind_user(&seat, user);
+    if hub.subscribe(&seat, [chat]) {
         hub.open(chat, head);
     }
     seat
@@ -79,10 +77,10 @@ fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
     }
 }
 
-fn heard(seat: &Seat) -> Vec<String> {
+fn heard(seat: &Subscription) -> Vec<String> {
     let mut heard = Vec::new();
-    while let Next::Frame(Frame::Text(text)) = seat.outbox.take() {
-        heard.push(text.to_string());
+    while let Next::Frame(frame) = seat.outbox.take() {
+        heard.push(frame.body.as_str().to_owned());
     }
     heard
 }
@@ -151,8 +149,8 @@ fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
 fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = seat(1000);
-    hub.enter(&anna, user());
-    assert!(hub.sit(&anna, [chat]));
+    hub.bind_user(&anna, user());
+    assert!(hub.subscribe(&anna, [chat]));
     deliver(&hub, chat, [7]);
     assert!(heard(&anna).is_empty());
     hub.open(chat, 6);
@@ -167,8 +165,8 @@ fn a_later_seat_does_not_move_an_open_room() {
     let anna = seated(&hub, user(), chat, 0);
     deliver(&hub, chat, [1]);
     let boris = seat(1000);
-    hub.enter(&boris, user());
-    assert!(!hub.sit(&boris, [chat]));
+    hub.bind_user(&boris, user());
+    assert!(!hub.subscribe(&boris, [chat]));
     hub.open(chat, 100);
     deliver(&hub, chat, [2]);
     assert_eq!(heard(&anna), ["1", "2"]);
@@ -180,8 +178,8 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
     let (hub, chat, other) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
     let anna = seated(&hub, user(), chat, 0);
     let slow = seat(2);
-    hub.enter(&slow, user());
-    hub.sit(&slow, [chat, other]);
+    hub.bind_user(&slow, user());
+    hub.subscribe(&slow, [chat, other]);
     deliver(&hub, chat, 1..=5);
     assert_eq!(heard(&anna), ["1", "2", "3", "4", "5"]);
     assert_eq!(slow.outbox.closed(), Some(Closed::Lagging));
@@ -195,8 +193,8 @@ fn one_that_has_gone_is_never_seated_again() {
     let anna = seat(1000);
     anna.outbox.close(Closed::Gone);
     hub.leave(&anna);
-    hub.enter(&anna, user());
-    hub.sit(&anna, [chat]);
+    hub.bind_user(&anna, user());
+    hub.subscribe(&anna, [chat]);
     assert!(!anna.is_in(chat));
     assert!(hub.room(chat).is_none() && hub.users.lock().is_empty());
 }
@@ -210,7 +208,7 @@ fn members_are_seated_in_a_new_chat_and_told() {
     let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
     let strangers = seated(&hub, user(), ChatId::new(NOW), 0);
     let (chat, notice) = created(vec![anna, boris]);
-    hub.introduce(&chat, &notice);
+    hub.chat_created(&chat, &notice);
     deliver(&hub, chat.id, [1]);
     for seat in [annas, annas_other, boriss] {
         assert_eq!(heard(&seat), ["created", "1"]);
@@ -227,7 +225,7 @@ fn a_new_member_hears_what_comes_after_joining() {
     let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
     deliver(&hub, chat, [1]);
     let joined = membership(chat, boris, 1);
-    hub.welcome(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
+    hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
     deliver(&hub, chat, [2]);
     assert_eq!(heard(&annas), ["1", "joined", "2"]);
     assert_eq!(heard(&boriss), ["joined", "2"]);
@@ -239,7 +237,7 @@ fn one_who_left_hears_nothing_more() {
     let annas = seated(&hub, user(), chat, 0);
     let boriss = seated(&hub, boris, chat, 0);
     let left = membership(chat, boris, 0);
-    hub.dismiss(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
+    hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
     deliver(&hub, chat, [1]);
     assert_eq!(heard(&annas), ["left", "1"]);
     assert!(heard(&boriss).is_empty());
@@ -253,8 +251,8 @@ fn one_who_left_a_closed_chat_does_not_watch_it_either() {
     let boriss = seated(&hub, boris, chat, 0);
     hub.watch(&boriss, chat);
     let left = membership(chat, boris, 0);
-    hub.dismiss(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
-    hub.bury(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
+    hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
     assert!(heard(&boriss).is_empty());
 }
 
@@ -266,8 +264,8 @@ fn one_who_watches_hears_everything_but_messages() {
     let _annas = seated(&hub, user(), chat, 0);
     deliver(&hub, chat, [1]);
     let joined = membership(chat, boris, 1);
-    hub.welcome(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
-    hub.bury(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
+    hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
     assert_eq!(heard(&watching), ["joined", "deleted"]);
     assert!(hub.room(chat).is_none());
 }
@@ -278,7 +276,7 @@ fn a_member_who_watches_hears_everything_once() {
     let annas = seated(&hub, user(), chat, 0);
     hub.watch(&annas, chat);
     deliver(&hub, chat, [1]);
-    hub.bury(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
     assert_eq!(heard(&annas), ["1", "deleted"]);
 }
 
@@ -286,8 +284,8 @@ fn a_member_who_watches_hears_everything_once() {
 fn as_another_user_a_connection_hears_the_other_users_chats_only() {
     let (hub, first, second) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
     let anna = seated(&hub, user(), first, 0);
-    hub.enter(&anna, user());
-    if hub.sit(&anna, [second]) {
+    hub.bind_user(&anna, user());
+    if hub.subscribe(&anna, [second]) {
         hub.open(second, 0);
     }
     deliver(&hub, first, [1]);

@@ -1,6 +1,8 @@
 //! All that a client can ask, and all that it can be answered.
 //! It refuses to know how a dialect spells either.
 
+use std::collections::HashMap;
+
 use super::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatList, ChatPage, ChatPk, ChatRef, Draft,
     Event, EventChange, EventDetails, EventPage, EventPk, History, IdempotencyKey, Joined,
@@ -138,6 +140,11 @@ pub enum Command {
         user: Option<UserId>,
         /// Of which chats, each with the latest number that is known.
         chats: Vec<(ChatRef, Seq)>,
+        /// Up to which number the messages of a chat are told, where later ones are delivered
+        /// to the asking connection live; the connection sets it. Of other chats, all are told.
+        until: HashMap<ChatId, Seq>,
+        /// How much is told at once.
+        budget: PageBudget,
     },
     /// Send a message.
     SendMessage {
@@ -225,24 +232,41 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether something is different afterwards.
+    /// Whether something is different afterwards. One that only reads has a time limit.
     pub const fn stores(&self) -> bool {
-        !matches!(
-            self,
+        match self {
             Self::GetUser { .. }
-                | Self::ListUsers { .. }
-                | Self::ListChats { .. }
-                | Self::ListAllChats { .. }
-                | Self::ListMyRooms
-                | Self::ListRooms
-                | Self::GetRoom { .. }
-                | Self::ListMessages { .. }
-                | Self::Sync { .. }
-                | Self::GetEvent { .. }
-                | Self::ListEvents { .. }
-                | Self::EnterMarketplace
-                | Self::ListSeats { .. }
-        )
+            | Self::ListUsers { .. }
+            | Self::ListChats { .. }
+            | Self::ListAllChats { .. }
+            | Self::ListMyRooms
+            | Self::ListRooms
+            | Self::GetRoom { .. }
+            | Self::ListMessages { .. }
+            | Self::Sync { .. }
+            | Self::GetEvent { .. }
+            | Self::ListEvents { .. }
+            | Self::EnterMarketplace
+            | Self::ListSeats { .. } => false,
+            Self::CreateUser { .. }
+            | Self::UpdateUser { .. }
+            | Self::CreateChat { .. }
+            | Self::CreateRoom { .. }
+            | Self::ChangeChat { .. }
+            | Self::DeleteChat { .. }
+            | Self::JoinChat { .. }
+            | Self::LeaveChat { .. }
+            | Self::AddMembers { .. }
+            | Self::RemoveMember { .. }
+            | Self::SendMessage { .. }
+            | Self::MarkRead { .. }
+            | Self::CreateEvent { .. }
+            | Self::ChangeEvent { .. }
+            | Self::DeleteEvent { .. }
+            | Self::OpenEventChat { .. }
+            | Self::RequestAccess { .. }
+            | Self::GrantAccess { .. } => true,
+        }
     }
 
     /// If a message is sent by it: for whom, as the request says; `Some(None)`: it names
@@ -258,6 +282,33 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// How much one answer to [`Command::Sync`] holds. What does not fit is told by `has_more`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageBudget {
+    /// The messages of one chat.
+    pub of_chat: Seq,
+    /// The messages of all chats.
+    pub messages: Seq,
+    /// Their texts, in bytes; one message fits in any case.
+    pub bytes: usize,
+}
+
+impl PageBudget {
+    /// The response to a request.
+    pub const RESPONSE: Self = Self {
+        of_chat: 1000,
+        messages: 10_000,
+        bytes: 1024 * 1024,
+    };
+
+    /// What a connection begins with.
+    pub const REPLAY: Self = Self {
+        of_chat: 1000,
+        messages: 1000,
+        bytes: 1024 * 1024,
+    };
 }
 
 /// The answer to one [`Command`].

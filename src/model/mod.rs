@@ -23,7 +23,7 @@ pub use chat::{
     Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, NewChat, Policy, Room,
 };
 pub use clock::Clock;
-pub use command::{Command, Reply};
+pub use command::{Command, PageBudget, Reply};
 pub use error::{Error, ErrorKind};
 pub use event::{
     Access, Event, EventChange, EventChat, EventDetails, EventPage, EventTalk, Marketplace,

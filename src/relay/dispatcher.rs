@@ -29,7 +29,7 @@ use tracing::warn;
 use super::backlog::{Backlogs, Missing, Step};
 use super::waits::{Ended, Read, Waits};
 use super::{EASE, ENDING, PAGE, RETRY, Relay, TAKEN, chat_of, message_of, sent};
-use crate::hub::Seat;
+use crate::hub::Subscription;
 use crate::model::{ChatId, History, Notice, Range, Window};
 
 /// A relay at work.
@@ -141,7 +141,7 @@ impl Dispatcher {
 
     /// The seats of a chat that are crowded before a delivery, unless that has waited long enough.
     /// One connection may be in many chats: a portion of each would be too much for its outbox.
-    fn crowded(&self, chat: ChatId) -> Vec<Arc<Seat>> {
+    fn crowded(&self, chat: ChatId) -> Vec<Arc<Subscription>> {
         if self.waits.any_easing() && !self.backlogs.is_overdue(chat) {
             self.relay.hub.crowded(chat)
         } else {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Missing;
-use crate::hub::Seat;
+use crate::hub::Subscription;
 use crate::model::{ChatId, History, MessagePage};
 use crate::store::{Messages, StoreError};
 
@@ -62,7 +62,12 @@ impl Waits {
 
     /// Lets a chat wait until each of these outboxes has eased, all of them at most until
     /// `deadline`.
-    pub(super) fn ease(&mut self, chat: ChatId, crowded: Vec<Arc<Seat>>, deadline: Instant) {
+    pub(super) fn ease(
+        &mut self,
+        chat: ChatId,
+        crowded: Vec<Arc<Subscription>>,
+        deadline: Instant,
+    ) {
         self.easing.push(Box::pin(async move {
             let all = async {
                 for seat in &crowded {

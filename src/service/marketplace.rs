@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Begun, Service, access, store_error};
+use super::{InFlight, Service, access, store_error};
 use crate::model::{
     Access, ChatId, ChatRef, Draft, Error, EventChat, EventPk, EventTalk, Fact, Identity,
     Marketplace, Message, NewEventChat, Reply, Sent, Touched, UserId,
@@ -68,7 +68,7 @@ impl Service {
         let sent = self
             .send_message(identity, Some(guest), room, draft)
             .await?;
-        let Reply::Sent(sent) = Begun::Storing(sent).await? else {
+        let Reply::Sent(sent) = InFlight::Storing(sent).await? else {
             return Ok(Reply::EventChat(touched));
         };
         // What was said has changed how things stand once more.

@@ -5,13 +5,13 @@
 mod access;
 mod append;
 mod blocks;
-mod catching_up;
 mod chats;
 mod events;
 mod marketplace;
 mod members;
 mod messages;
 mod rooms;
+mod sync;
 mod users;
 
 use std::pin::Pin;
@@ -30,7 +30,6 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
 pub use append::Committer;
-pub use catching_up::Portion;
 
 /// How large things may be.
 #[derive(Debug, Clone, Copy)]
@@ -97,24 +96,23 @@ impl Service {
     /// the order of things, and what it returns is the other half. So a connection begins one
     /// command after another, and its messages keep their order while several of them wait
     /// for the same disk.
-    pub async fn begin(&self, identity: &Identity, command: Command) -> Begun {
+    pub async fn begin(&self, identity: &Identity, command: Command) -> InFlight {
         if let Err(error) = self.is_open() {
-            return Begun::from(Err(error));
+            return InFlight::from(Err(error));
         }
-        if let Command::SendMessage { user, chat, draft } = command {
-            return match self.send_message(identity, user, chat, draft).await {
-                Ok(stored) => Begun::Storing(stored),
-                Err(error) => Begun::from(Err(error)),
-            };
-        }
-        Begun::from(self.perform(identity, command).await)
+        self.perform(identity, command).await
     }
 
-    /// Does what has no second half.
     #[expect(clippy::too_many_lines, reason = "a table: an arm for each command")]
-    async fn perform(&self, identity: &Identity, command: Command) -> Result<Reply, Error> {
+    async fn perform(&self, identity: &Identity, command: Command) -> InFlight {
         use Command as C;
-        match command {
+        let reply = match command {
+            C::SendMessage { user, chat, draft } => {
+                match self.send_message(identity, user, chat, draft).await {
+                    Ok(stored) => return InFlight::Storing(stored),
+                    Err(error) => Err(error),
+                }
+            }
             C::CreateUser {
                 external_id,
                 profile,
@@ -150,14 +148,12 @@ impl Service {
                 let page = self.list_messages(identity, user, chat, history, positions);
                 page.await
             }
-            C::Sync { user, chats } => {
-                let missed = self.sync(identity, user, chats, Portion::ANSWER, |_| None);
-                missed.await.map(Reply::Synced)
-            }
-            C::SendMessage { user, chat, draft } => {
-                let stored = self.send_message(identity, user, chat, draft).await?;
-                Begun::Storing(stored).await
-            }
+            C::Sync {
+                user,
+                chats,
+                until,
+                budget,
+            } => self.sync(identity, user, chats, &until, budget).await,
             C::MarkRead { user, chat, seq } => self.mark_read(identity, user, chat, seq).await,
             C::CreateEvent {
                 owner,
@@ -179,7 +175,8 @@ impl Service {
             C::GrantAccess { chat, access } => self.grant_access(identity, chat, access).await,
             C::EnterMarketplace => self.enter_marketplace(identity).await,
             C::ListSeats { user } => self.list_seats(identity, user).await,
-        }
+        };
+        InFlight::from(reply)
     }
 
     /// Whether the caller may use what is meant for the host application's backend.
@@ -227,20 +224,20 @@ impl Service {
 }
 
 /// A command that has its place in the order; await it for the reply.
-pub enum Begun {
+pub enum InFlight {
     /// It is finished.
     Done(Option<Box<Result<Reply, Error>>>),
     /// Its message is on the way into the store.
     Storing(oneshot::Receiver<Result<Sent, Error>>),
 }
 
-impl From<Result<Reply, Error>> for Begun {
+impl From<Result<Reply, Error>> for InFlight {
     fn from(reply: Result<Reply, Error>) -> Self {
         Self::Done(Some(Box::new(reply)))
     }
 }
 
-impl Future for Begun {
+impl Future for InFlight {
     type Output = Result<Reply, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

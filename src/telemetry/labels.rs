@@ -7,7 +7,7 @@ use strum::{EnumCount, EnumIter, IntoStaticStr, VariantArray};
 /// What a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
-pub enum Spoken {
+pub enum DialectLabel {
     /// The event-name dialect.
     EventName,
     /// The action dialect.
@@ -22,7 +22,7 @@ pub enum Spoken {
     Rest,
 }
 
-impl Spoken {
+impl DialectLabel {
     /// As it is called in logs and figures.
     pub fn name(self) -> &'static str {
         self.into()
@@ -44,7 +44,7 @@ pub enum Transport {
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Ending {
+pub enum CloseReason {
     /// The client left, or the network failed.
     Gone,
     /// The client gave no sign of life.
@@ -74,7 +74,7 @@ pub(super) struct OfConnection {
 }
 
 impl OfConnection {
-    pub(super) fn new(spoken: Spoken, transport: Transport) -> Self {
+    pub(super) fn new(spoken: DialectLabel, transport: Transport) -> Self {
         Self {
             dialect: spoken.name(),
             transport: transport.into(),
@@ -84,14 +84,14 @@ impl OfConnection {
     /// All that there can be.
     pub(super) fn all() -> [Self; 8] {
         [
-            (Spoken::EventName, Transport::WebSocket),
-            (Spoken::EventName, Transport::Polling),
-            (Spoken::Marketplace, Transport::WebSocket),
-            (Spoken::Marketplace, Transport::Polling),
-            (Spoken::Marketplace, Transport::Raw),
-            (Spoken::Action, Transport::Raw),
-            (Spoken::Type, Transport::Raw),
-            (Spoken::Undecided, Transport::Raw),
+            (DialectLabel::EventName, Transport::WebSocket),
+            (DialectLabel::EventName, Transport::Polling),
+            (DialectLabel::Marketplace, Transport::WebSocket),
+            (DialectLabel::Marketplace, Transport::Polling),
+            (DialectLabel::Marketplace, Transport::Raw),
+            (DialectLabel::Action, Transport::Raw),
+            (DialectLabel::Type, Transport::Raw),
+            (DialectLabel::Undecided, Transport::Raw),
         ]
         .map(|(spoken, transport)| Self::new(spoken, transport))
     }

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::histogram::Histogram;
 use super::labels::{
-    Ending, OfBuild, OfCommand, OfConnection, OfDialect, OfError, OfOperation, OfReason,
-    OfStoreError, Spoken,
+    CloseReason, DialectLabel, OfBuild, OfCommand, OfConnection, OfDialect, OfError, OfOperation,
+    OfReason, OfStoreError,
 };
 use crate::model::{Command, ErrorKind};
 
@@ -40,7 +40,7 @@ struct Figures {
     commands: Family<OfCommand, Counter>,
     errors: Family<OfError, Counter>,
     /// What is counted so often that a look into a family, under its lock, would be too much.
-    by_dialect: [OfOne; Spoken::COUNT],
+    by_dialect: [OfOne; DialectLabel::COUNT],
     stored: Counter,
     batches: Histogram,
     queue: Gauge,
@@ -159,7 +159,7 @@ impl Metrics {
     }
 
     /// A client asks for this.
-    pub fn asked(&self, spoken: Spoken, command: &Command) {
+    pub fn asked(&self, spoken: DialectLabel, command: &Command) {
         let labels = OfCommand {
             dialect: spoken.name(),
             command: command.into(),
@@ -168,7 +168,7 @@ impl Metrics {
     }
 
     /// A client is told of an error.
-    pub fn refused(&self, spoken: Spoken, kind: ErrorKind) {
+    pub fn refused(&self, spoken: DialectLabel, kind: ErrorKind) {
         let labels = OfError {
             dialect: spoken.name(),
             code: kind.code(),
@@ -177,7 +177,7 @@ impl Metrics {
     }
 
     /// What was read at this moment has sent a message, and is answered now.
-    pub fn acknowledged(&self, spoken: Spoken, read: Instant) {
+    pub fn acknowledged(&self, spoken: DialectLabel, read: Instant) {
         self.of(spoken).acknowledgement.observe(read.elapsed());
     }
 
@@ -220,7 +220,7 @@ impl Metrics {
         self.0.store_errors.get_or_create(&labels).inc();
     }
 
-    pub(super) fn of(&self, spoken: Spoken) -> &OfOne {
+    pub(super) fn of(&self, spoken: DialectLabel) -> &OfOne {
         &self.0.by_dialect[spoken as usize]
     }
 
@@ -234,10 +234,10 @@ impl Metrics {
         self.0.connections.get_or_create(after).inc();
     }
 
-    pub(super) fn connection_closed(&self, labels: &OfConnection, ending: Ending) {
+    pub(super) fn connection_closed(&self, labels: &OfConnection, ending: CloseReason) {
         self.0.connections.get_or_create(labels).dec();
         self.0.closed.get_or_create(&reason(ending.into())).inc();
-        if ending == Ending::Lagging {
+        if ending == CloseReason::Lagging {
             self.0.slow_clients_cut.inc();
         }
     }
@@ -260,10 +260,10 @@ impl Figures {
         ] {
             drop(self.turned_away.get_or_create(&reason(why)));
         }
-        for ending in Ending::iter() {
+        for ending in CloseReason::iter() {
             drop(self.closed.get_or_create(&reason(ending.into())));
         }
-        for spoken in Spoken::VARIANTS {
+        for spoken in DialectLabel::VARIANTS {
             for kind in [ErrorKind::Internal, ErrorKind::Unavailable] {
                 let (dialect, code) = (spoken.name(), kind.code());
                 drop(self.errors.get_or_create(&OfError { dialect, code }));
@@ -294,7 +294,7 @@ impl Names<'_> {
         metric
     }
 
-    fn latencies(&mut self) -> [OfOne; Spoken::COUNT] {
+    fn latencies(&mut self) -> [OfOne; DialectLabel::COUNT] {
         let histograms =
             || -> Histograms<OfDialect> { Family::new_with_constructor(Histogram::of_seconds) };
         let acknowledgement = self.with_unit(
@@ -313,7 +313,7 @@ impl Names<'_> {
         let deliveries: Family<OfDialect, Counter> =
             self.plain("deliveries", "Messages that were written to a client");
         std::array::from_fn(|index| {
-            let dialect = Spoken::VARIANTS[index].name();
+            let dialect = DialectLabel::VARIANTS[index].name();
             OfOne {
                 acknowledgement: acknowledgement.get_or_create_owned(&OfDialect { dialect }),
                 delivery: delivery.get_or_create_owned(&OfDialect { dialect }),

@@ -1,11 +1,14 @@
-//! Places in lists, as clients carry them around.
-//! It refuses to know how a list is kept.
+//! Cursors of paged lists.
+//! Does not know how a list is stored.
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
+use super::decode::Text;
 use crate::model::ChatCursor;
 
 /// A [`ChatCursor`] as a text.
@@ -21,6 +24,14 @@ impl FromStr for Next {
             active_at: Timestamp::from_millisecond(millisecond).map_err(drop)?,
             pk: pk.parse().map_err(drop)?,
         }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Next {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(deserializer)?;
+        let wrong = |()| D::Error::custom("must be the `next` of an earlier answer");
+        text.parse().map_err(wrong)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The raw dialects and the texts that they share, under fire.
-//! It refuses to drive: `crate::fuzz` does.
+//! Does not drive: `crate::fuzz` does.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -11,13 +11,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::cursors::Next;
-use super::moments::Moment;
-use super::plain::Plain;
+use super::fixtures::{self, decode, texts};
+use super::timestamps::Moment;
+use super::untrusted_json::UntrustedJson;
 use super::{
-    Acks, Encoded, Frame, Heard, Push, Setting, Talk, Undecided, by_action, by_event, by_type,
+    Acks, Autodetect, Decoded, DialectSession, Push, SessionOptions, action, marketplace, type_data,
 };
 use crate::fuzz::bounds::{KINDS, hold_command, is_code};
 use crate::fuzz::{Target, stage};
+use crate::hub::{Outgoing, SharedEncoding};
 use crate::model::{Clock, Command, ConnectionId, Error, Fact, Notice, UserId};
 
 /// How much longer than its request an answer to it may be that has no news, in bytes.
@@ -28,27 +30,27 @@ pub const TARGETS: [Target; 6] = [ACTION, TYPE, MARKETPLACE, UNDECIDED, CURSOR, 
 
 const ACTION: Target = Target {
     name: "action",
-    judge: |input| conversation(&(by_action::DIALECT.begin)(setting()), input, hold_action),
+    judge: |input| conversation(&(action::DIALECT.begin)(options()), input, hold_action),
 };
 
 const TYPE: Target = Target {
     name: "type",
-    judge: |input| conversation(&(by_type::DIALECT.begin)(setting()), input, hold_type),
+    judge: |input| conversation(&(type_data::DIALECT.begin)(options()), input, hold_type),
 };
 
 const MARKETPLACE: Target = Target {
     name: "marketplace",
     judge: |input| {
-        let talk = (by_event::DIALECT.begin)(setting());
-        conversation(&talk, input, hold_marketplace);
+        let session = (marketplace::DIALECT.begin)(options());
+        conversation(&session, input, hold_marketplace);
     },
 };
 
 const UNDECIDED: Target = Target {
     name: "undecided",
     judge: |input| {
-        let talk: Arc<dyn Talk> = Arc::new(Undecided::new(setting()));
-        conversation(&talk, input, hold_any);
+        let session: Arc<dyn DialectSession> = Arc::new(Autodetect::new(options()));
+        conversation(&session, input, hold_any);
     },
 };
 
@@ -79,8 +81,8 @@ const MOMENT: Target = Target {
     },
 };
 
-fn setting() -> Setting {
-    Setting {
+fn options() -> SessionOptions {
+    SessionOptions {
         connection: ConnectionId::from_bytes([1; 16]),
         user: UserId::from_bytes([1; 16]),
         clock: Clock::fixed(Timestamp::UNIX_EPOCH),
@@ -94,29 +96,32 @@ fn setting() -> Setting {
 type Hold = fn(&str, &str);
 
 /// One connection, on which each line of the input is a frame.
-fn conversation(talk: &Arc<dyn Talk>, input: &[u8], hold: Hold) {
+fn conversation(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    hold("", &only(vec![talk.refuse_binary()]));
+    hold(
+        "",
+        &only(session.refuse(&fixtures::frame(""), &session.not_text())),
+    );
     for (line, kind) in text.lines().zip(KINDS.iter().cycle()) {
-        let command = match Arc::clone(talk).hear(line) {
-            Heard::Refuse(_, frames) => {
+        let command = match decode(session, line) {
+            Decoded::Refused(_, frames) => {
                 hold_refusal(line, &only(frames), hold);
                 None
             }
-            Heard::Ask(command, answer) => {
+            Decoded::Request(command, respond) => {
                 hold_command(&command, line.len());
-                let refused = only(answer(Err(Error::new(*kind, "no"))));
+                let refused = only(fixtures::respond(respond, Err(Error::new(*kind, "no"))));
                 hold_refusal(line, &refused, hold);
                 assert_eq!(code(&refused), kind.code(), "{refused}");
-                agree(talk, line, &command);
+                agree(session, line, &command);
                 Some(command)
             }
         };
-        hold_rewritten(talk, line, command.as_ref());
+        hold_rewritten(session, line, command.as_ref());
     }
-    tell(talk, text);
+    tell(session, text);
 }
 
 fn hold_refusal(line: &str, refused: &str, hold: Hold) {
@@ -125,11 +130,11 @@ fn hold_refusal(line: &str, refused: &str, hold: Hold) {
 }
 
 /// The request is granted: what is answered then, if anything, is JSON, too.
-fn agree(talk: &Arc<dyn Talk>, line: &str, command: &Command) {
-    if let Heard::Ask(_, answer) = Arc::clone(talk).hear(line)
+fn agree(session: &Arc<dyn DialectSession>, line: &str, command: &Command) {
+    if let Decoded::Request(_, respond) = decode(session, line)
         && let Some(reply) = stage::agree(command)
     {
-        let frames = answer(Ok(reply));
+        let frames = fixtures::respond(respond, Ok(reply));
         assert!(frames.len() <= 1, "{frames:?}");
         for frame in frames {
             let granted = only(vec![frame]);
@@ -141,18 +146,20 @@ fn agree(talk: &Arc<dyn Talk>, line: &str, command: &Command) {
 }
 
 /// The same JSON in other letters asks for the same.
-fn hold_rewritten(talk: &Arc<dyn Talk>, line: &str, command: Option<&Command>) {
+fn hold_rewritten(session: &Arc<dyn DialectSession>, line: &str, command: Option<&Command>) {
     let Some(written) = rewritten(line) else {
         return;
     };
-    match (command, Arc::clone(talk).hear(&written)) {
-        (Some(command), Heard::Ask(again, _)) => {
+    match (command, decode(session, &written)) {
+        (Some(command), Decoded::Request(again, _)) => {
             assert!(is_same(command, &again), "{command:?} {again:?}");
         }
-        (None, Heard::Refuse(..)) => {}
+        (None, Decoded::Refused(..)) => {}
         // What is kept may be too long in one spelling only.
-        (None, Heard::Ask(..)) => assert!(code(&only_said(talk, line)) == "too_large", "{line}"),
-        (Some(_), Heard::Refuse(_, frames)) => {
+        (None, Decoded::Request(..)) => {
+            assert!(code(&only_said(session, line)) == "too_large", "{line}")
+        }
+        (Some(_), Decoded::Refused(_, frames)) => {
             assert!(code(&only(frames)) == "too_large", "{line}");
         }
     }
@@ -161,16 +168,16 @@ fn hold_rewritten(talk: &Arc<dyn Talk>, line: &str, command: Option<&Command>) {
 /// The same JSON as the library writes it. `None`: it is no JSON, or has a number of which the
 /// library reads the last digit in one way and writes it in another.
 fn rewritten(json: &str) -> Option<String> {
-    let Plain(value) = serde_json::from_str(json).ok()?;
+    let UntrustedJson(value) = serde_json::from_str(json).ok()?;
     let written = value.to_string();
-    let Plain(again) = serde_json::from_str(&written).ok()?;
+    let UntrustedJson(again) = serde_json::from_str(&written).ok()?;
     (again == value).then_some(written)
 }
 
-fn only_said(talk: &Arc<dyn Talk>, line: &str) -> String {
-    match Arc::clone(talk).hear(line) {
-        Heard::Refuse(_, frames) => only(frames),
-        Heard::Ask(command, _) => panic!("now it asks: {command:?}"),
+fn only_said(session: &Arc<dyn DialectSession>, line: &str) -> String {
+    match decode(session, line) {
+        Decoded::Refused(_, frames) => only(frames),
+        Decoded::Request(command, _) => panic!("now it asks: {command:?}"),
     }
 }
 
@@ -179,7 +186,7 @@ fn is_same(one: &Command, other: &Command) -> bool {
     let (mut one, other) = (one.clone(), other.clone());
     if let Command::SendMessage { draft: one, .. } = &mut one
         && let Command::SendMessage { draft: other, .. } = &other
-        && let (Ok(Plain(value)), Ok(Plain(same))) = (
+        && let (Ok(UntrustedJson(value)), Ok(UntrustedJson(same))) = (
             serde_json::from_str(&one.text),
             serde_json::from_str(&other.text),
         )
@@ -192,7 +199,7 @@ fn is_same(one: &Command, other: &Command) -> bool {
 
 /// What the connection has subscribed to is told in frames that are JSON, no more of them than
 /// it asked for.
-fn tell(talk: &Arc<dyn Talk>, text: &str) {
+fn tell(session: &Arc<dyn DialectSession>, text: &str) {
     let asked = text.lines().count();
     for pk in [1, 4] {
         let room = stage::room(pk);
@@ -206,10 +213,7 @@ fn tell(talk: &Arc<dyn Talk>, text: &str) {
                 fact,
                 durable: None,
             };
-            let mut frames = Vec::new();
-            talk.tell(&notice, &mut Encoded::default(), &mut |frame| {
-                frames.push(frame);
-            });
+            let frames = fixtures::encode(&**session, &notice, &mut SharedEncoding::default());
             assert!(frames.len() <= asked);
             for frame in frames {
                 let told = only(vec![frame]);
@@ -220,10 +224,10 @@ fn tell(talk: &Arc<dyn Talk>, text: &str) {
     }
 }
 
-fn only(frames: Vec<Frame>) -> String {
-    match <[Frame; 1]>::try_from(frames) {
-        Ok([Frame::Text(text)]) => text.to_string(),
-        other => panic!("not one text frame: {other:?}"),
+fn only(frames: Vec<Outgoing>) -> String {
+    match <[String; 1]>::try_from(texts(&frames)) {
+        Ok([text]) => text,
+        Err(other) => panic!("not one frame: {other:?}"),
     }
 }
 
@@ -332,7 +336,7 @@ fn hold_type(request: &str, refused: &str) {
 fn hold_marketplace(request: &str, refused: &str) {
     let answer = object(refused).expect("an object");
     assert_eq!(answer["event"].get(), r#""debug_info""#);
-    let Ok(Plain(data)) = serde_json::from_str(answer["data"].get()) else {
+    let Ok(UntrustedJson(data)) = serde_json::from_str(answer["data"].get()) else {
         panic!("no JSON: {refused}");
     };
     assert!(data["code"].as_str().is_some_and(is_code), "{refused}");
@@ -343,7 +347,7 @@ fn hold_marketplace(request: &str, refused: &str) {
     );
     let echo = data["event"].as_str().expect("a text");
     assert!(echo.chars().count() <= 64);
-    let Ok(Plain(frame)) = serde_json::from_str(request) else {
+    let Ok(UntrustedJson(frame)) = serde_json::from_str(request) else {
         return assert_eq!(echo, "");
     };
     let name = frame["event"].as_str().unwrap_or_default();

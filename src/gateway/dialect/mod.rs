@@ -1,187 +1,157 @@
-//! The seam to what clients speak: from frames to commands, from replies and notices to frames.
-//! It refuses to do anything else: no input, no output, no waiting. A dialect of the raw
-//! WebSocket is a file here and a line in [`ALL`].
+//! The seam to the protocols of the clients: from requests to commands, from replies and notices
+//! to frames.
+//! Does no I/O and does not wait. A dialect is a folder here (`requests`, `responses`, `session`)
+//! and its place in a transport: an entry of [`ALL`], a namespace of Socket.IO, or both.
 
-mod by_action;
-pub mod by_event;
-mod by_type;
+mod action;
+mod autodetect;
 pub mod cursors;
-pub mod fields;
+mod decode;
+pub mod event_name;
+#[cfg(any(test, fuzzing))]
+pub mod fixtures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod json;
-pub mod moments;
-pub mod plain;
-pub mod sought;
-mod undecided;
+pub mod incoming;
+pub mod marketplace;
+mod sync;
+pub mod timestamps;
+mod type_data;
+pub mod untrusted_json;
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use jiff::tz::TimeZone;
 use parking_lot::MutexGuard;
 use serde_json::Value;
 
-use crate::model::{ChatId, Clock, Command, ConnectionId, Error, ErrorKind, Notice, Reply, UserId};
-use crate::telemetry::Spoken;
+use crate::hub::{Outgoing, Subscriber};
+use crate::model::{
+    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Reply, Seq, UserId,
+};
+use crate::telemetry::DialectLabel;
 
-pub use json::Json;
-pub use undecided::Undecided;
+pub use autodetect::Autodetect;
+pub use incoming::{Framing, Incoming, RequestRef};
 
-/// What one connection makes of what happens: its dialect, and what it has subscribed to.
-pub trait Listener: Send + Sync {
-    /// Says of `notice` what its client is to hear, nothing to several frames. Runs while the
-    /// chat's deliveries wait: it must not block. What many connections say alike is taken
-    /// from `encoded`.
-    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame));
+/// One connection's session in its dialect, whatever transport it uses.
+pub trait DialectSession: Subscriber {
+    /// The dialect, as metrics and logs name it.
+    fn label(&self) -> DialectLabel;
 
-    /// Whether messages of this chat are passed on to the client, or are known to it as its own,
-    /// from now on; they stay so. What came before that it has not heard.
-    fn hears(&self, chat: ChatId) -> bool {
-        let _ = chat;
-        true
+    /// Decodes a request.
+    fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded;
+
+    /// Encodes the refusal of a request that is refused whatever it says. It is read only as far
+    /// as the client needs to match the response with it.
+    fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing>;
+
+    /// The error about a raw WebSocket frame that is no text.
+    fn not_text(&self) -> Error {
+        Error::invalid("frame", "must be text")
     }
 
-    /// While this is held nothing is told: for a dialect in which an answer must not be
-    /// overtaken by news that is later than what it says.
-    fn quiet(&self) -> Option<MutexGuard<'_, ()>> {
-        None
-    }
-
-    /// What has to be asked before the client is told anything at all; `None`: nothing, or it
-    /// was answered.
+    /// The command whose reply the client is sent first; `None`: nothing, or it was sent. Notices
+    /// queue until then.
     fn opening(&self) -> Option<Command> {
         None
     }
 
-    /// Takes the answer to [`Listener::opening`], and says what the client is told first. What
-    /// happens meanwhile is told after that.
-    fn opened(&self, reply: Reply, say: &mut dyn FnMut(Frame)) {
-        let _ = (reply, say);
+    /// Takes the reply to [`DialectSession::opening`] and passes what the client is sent first to
+    /// `sink`, then what happened meanwhile.
+    fn opened(&self, reply: Reply, sink: &mut dyn FnMut(Outgoing)) {
+        let _ = (reply, sink);
     }
-}
 
-/// One connection's side of a dialect of the raw WebSocket.
-pub trait Talk: Listener {
-    /// Reads a text frame.
-    fn hear(self: Arc<Self>, text: &str) -> Heard;
+    /// While this is held no notice is encoded: for a dialect in which a response must not be
+    /// overtaken by news that is later than the state in it.
+    fn delivery_lock(&self) -> Option<MutexGuard<'_, ()>> {
+        None
+    }
 
-    /// The answer to a text frame that is refused for this reason whatever it says: it is
-    /// read only to find what the client knows its answer by.
-    fn refuse(&self, text: &str, error: &Error) -> Frame;
-
-    /// The answer to a frame that is no text.
-    fn refuse_binary(&self) -> Frame;
-
-    /// What is spoken, as far as is known by now.
-    fn spoken(&self) -> Spoken;
-
-    /// Whether the client wants to hear what changes in this chat even while its user is no
+    /// Whether the client wants to be notified of changes of this chat even while its user is no
     /// member. Asked after a request about the chat was answered.
     fn watches(&self, chat: ChatId) -> bool {
         let _ = chat;
         false
     }
+
+    /// The messages that a client, by what it says when it connects, has already; `None`: it
+    /// says nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field at fault.
+    fn since(&self, auth: &Value) -> Result<Option<Since>, Error> {
+        let _ = auth;
+        Ok(None)
+    }
 }
 
-/// What a frame asks for.
-pub enum Heard {
-    /// A command, and what makes the answer of its outcome.
-    Ask(Command, Answer),
-    /// Nothing of the service: these frames say what is wrong.
-    Refuse(ErrorKind, Vec<Frame>),
+/// What a request was decoded to.
+pub enum Decoded {
+    /// A command, and what encodes the response to it.
+    Request(Command, Respond),
+    /// No valid request: the frames that say why.
+    Refused(ErrorKind, Vec<Outgoing>),
 }
 
-/// Makes the frames that answer a command, and notes what follows for its connection.
-pub type Answer = Box<dyn FnOnce(Result<Reply, Error>) -> Vec<Frame> + Send>;
+/// Encodes the response to a command and applies what follows for the session. Its second
+/// argument tells whether the messages of a chat are delivered to this connection.
+pub type Respond =
+    Box<dyn FnOnce(Result<Reply, Error>, &dyn Fn(ChatId) -> bool) -> Vec<Outgoing> + Send>;
 
-/// What a dialect is told of a connection when it begins.
+/// What a client that connects knows already, and what encodes the messages that it missed.
+pub struct Since {
+    /// The chats, each with the latest seq that the client knows.
+    pub chats: Vec<(ChatRef, Seq)>,
+    /// Encodes the reply.
+    pub respond: Box<dyn FnOnce(&Reply) -> Vec<Outgoing> + Send>,
+}
+
+/// What a session needs to know of its connection.
 #[derive(Clone)]
-pub struct Setting {
+pub struct SessionOptions {
     /// Which connection.
     pub connection: ConnectionId,
-    /// Whose it is.
+    /// Its user.
     pub user: UserId,
-    /// Says what day it is.
+    /// The server's clock.
     pub clock: Clock,
     /// The server's time zone.
     pub zone: TimeZone,
-    /// `?ack=1`: requests that succeed in silence are answered, too.
+    /// `?ack=1`: requests that succeed silently are answered, too.
     pub acks: Acks,
-    /// `?push=0`: nothing is sent unasked.
+    /// `?push=0`: no notices.
     pub push: Push,
 }
 
-/// Whether requests that succeed in silence are answered, too.
+/// Whether requests that succeed silently are answered, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acks {
-    /// As the original dialect has it.
+    /// As the original server does.
     Silent,
     /// Every request is answered.
     Always,
 }
 
-/// Whether a client is sent what it did not ask for.
+/// Whether a client is sent notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Push {
     /// It is.
     On,
-    /// It waits for answers only.
+    /// It gets responses only.
     Off,
 }
 
 /// A dialect of the raw WebSocket.
 pub struct Dialect {
-    /// The paths that speak it, without the trailing slash.
+    /// The paths on which it is spoken, without the trailing slash.
     pub paths: &'static [&'static str],
-    /// Whether the first frame on a path that all dialects share is of this one.
+    /// Whether the first frame on the path that all dialects share is of this one.
     pub recognises: fn(&Value) -> bool,
-    /// Begins a conversation.
-    pub begin: fn(Setting) -> Arc<dyn Talk>,
+    /// Begins a session.
+    pub begin: fn(SessionOptions) -> Arc<dyn DialectSession>,
 }
 
 /// Every dialect of the raw WebSocket.
-pub static ALL: [Dialect; 3] = [by_action::DIALECT, by_type::DIALECT, by_event::DIALECT];
-
-/// Something for one client, encoded; a clone shares the text.
-#[derive(Debug, Clone)]
-pub enum Frame {
-    /// A Socket.IO event of this name, with its body.
-    Event(&'static str, Arc<Json>),
-    /// The acknowledgement that a Socket.IO client asked for under this number.
-    Ack(i64, Arc<Json>),
-    /// A text frame of a raw WebSocket.
-    Text(Utf8Bytes),
-}
-
-impl Frame {
-    /// About how many bytes it takes on the wire and in a queue.
-    pub fn weight(&self) -> usize {
-        const ENVELOPE: usize = 64;
-        ENVELOPE
-            + match self {
-                Self::Event(_, body) | Self::Ack(_, body) => body.get().len(),
-                Self::Text(text) => text.len(),
-            }
-    }
-}
-
-/// One notice as it was encoded so far, once per dialect and purpose.
-#[derive(Default)]
-pub struct Encoded(Vec<(&'static str, Option<Frame>)>);
-
-impl Encoded {
-    /// The frame under `key`, made by `encode` the first time that it is asked for.
-    pub fn once(
-        &mut self,
-        key: &'static str,
-        encode: impl FnOnce() -> Option<Frame>,
-    ) -> Option<Frame> {
-        if let Some((_, frame)) = self.0.iter().find(|(known, _)| *known == key) {
-            return frame.clone();
-        }
-        let frame = encode();
-        self.0.push((key, frame.clone()));
-        frame
-    }
-}
+pub static ALL: [Dialect; 3] = [action::DIALECT, type_data::DIALECT, marketplace::DIALECT];

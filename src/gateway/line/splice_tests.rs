@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::gateway::limits::Entry;
+use crate::limits::ConnectionSlots;
 
 /// What a library writes, and what is spliced in at its places.
 #[derive(Debug, Clone)]
@@ -162,7 +162,7 @@ fn the_library_has_spoken_when_it_has_written_a_message() {
 
 #[test]
 fn frames_wait_for_their_own_places_only() {
-    let line = Line::new([127, 0, 0, 1].into(), Entry::default());
+    let line = Line::new([127, 0, 0, 1].into(), ConnectionSlots::default());
     let (one, other) = (line.splice(), line.splice());
     let taken = |splice: &Splice| line.0.spliced.lock().take(splice.number);
     let called = std::cell::RefCell::new(Vec::new());
@@ -184,7 +184,7 @@ fn frames_wait_for_their_own_places_only() {
 
 #[test]
 fn what_was_added_goes_out_even_when_nobody_adds_any_more() {
-    let line = Line::new([127, 0, 0, 1].into(), Entry::default());
+    let line = Line::new([127, 0, 0, 1].into(), ConnectionSlots::default());
     let (one, other) = (line.splice(), line.splice());
     let (first, second) = (one.number, other.number);
     assert!(one.add(Bytes::from_static(b"last"), |_| true));
@@ -199,7 +199,7 @@ fn what_was_added_goes_out_even_when_nobody_adds_any_more() {
 
 #[test]
 fn what_has_no_place_and_what_is_too_much_is_not_taken() {
-    let line = Line::new([127, 0, 0, 1].into(), Entry::default());
+    let line = Line::new([127, 0, 0, 1].into(), ConnectionSlots::default());
     let splice = line.splice();
     let frame = Bytes::from_static(b"frame");
     assert!(!splice.add(frame.clone(), |_| false));

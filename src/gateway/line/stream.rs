@@ -19,7 +19,7 @@ use tracing::debug;
 
 use super::splice::{Next, Splicer, TOGETHER};
 use super::{ADMITTED, BLOCKED, CUT, FRAMES, HELD, HUNG_UP, Line, SERVED, SERVING, SPOKEN};
-use crate::gateway::limits::Limits;
+use crate::limits::Limits;
 use crate::telemetry::Metrics;
 
 /// A client that takes not one byte of what is written to it for so long is cut off.

@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use bytes::Bytes;
 
 use super::*;
-use crate::gateway::limits::{LimitSettings, Proxies};
 use crate::gateway::line::PLACE;
+use crate::limits::{LimitSettings, Proxies};
 
 async fn pair() -> (WatchedStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -12,14 +12,13 @@ use super::body::Body;
 use super::cursor::{self, List};
 use super::host::{Host, mistaken};
 use super::key::Key;
-use super::members::ids;
 use super::names::{At, ChatName, GREATEST, UserName};
 use super::numbers;
 use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
 use super::query::{Asked, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, UserInPath};
 use crate::gateway::dialect::cursors::Next;
-use crate::gateway::dialect::moments::time;
+use crate::gateway::dialect::timestamps::time;
 use crate::model::{Chat, ChatChange, ChatId, Command, Error, Policy, Reply, UserId};
 
 /// The most members that a chat can be made with; more can be added afterwards.
@@ -193,7 +192,7 @@ pub async fn create(
     Body(new): Body<NewChat>,
 ) -> Result<Created<ChatView>, Problem> {
     let key = key.of(&new);
-    let members = ids(&host, new.users, MEMBERS).await?;
+    let members = host.user_ids(new.users, MEMBERS).await?;
     let command = Command::CreateChat {
         name: new.name,
         members,

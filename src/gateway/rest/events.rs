@@ -17,7 +17,7 @@ use super::numbers;
 use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
 use super::query::{Asked, Parameters, Query};
 use super::schemas::{EventInPath, Limit, UserInPath, icons};
-use crate::gateway::dialect::moments::time;
+use crate::gateway::dialect::timestamps::time;
 use crate::model::{Command, Error, Event, EventChange, EventDetails, Reply};
 
 /// An event.

@@ -1,6 +1,7 @@
 //! Who asks: the host application's backend, and its way to the service.
 //! It refuses to know what is asked.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -9,18 +10,19 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::names::UserName;
 use super::problem::Problem;
-use crate::gateway::connection::Desk;
 use crate::gateway::credentials;
-use crate::gateway::limits::Payer;
 use crate::gateway::line::Line;
+use crate::gateway::state::GatewayState;
+use crate::limits::Payer;
 use crate::model::{Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
-use crate::telemetry::Spoken;
+use crate::telemetry::DialectLabel;
 
 /// What every request needs of the rest of the server.
 pub struct Server {
     /// To the service.
-    pub desk: Desk,
+    pub state: GatewayState,
     /// What must be finished before the server ends.
     pub requests: TaskTracker,
     /// The longest body of a request.
@@ -43,11 +45,11 @@ impl Host {
     /// # Errors
     /// As [`crate::service::Service::execute`], with the fields called as they are here.
     pub async fn ask(&self, command: Command) -> Result<Reply, Error> {
-        let (desk, identity) = (self.server.desk.clone(), self.identity);
-        let metrics = &self.server.desk.metrics;
-        metrics.asked(Spoken::Rest, &command);
+        let (state, identity) = (self.server.state.clone(), self.identity);
+        let metrics = &self.server.state.metrics;
+        metrics.asked(DialectLabel::Rest, &command);
         let stores = command.stores();
-        let work = async move { desk.begin(&identity, command).await.await };
+        let work = async move { state.begin(&identity, command).await.await };
         let reply = if stores {
             // A client that hangs up must not leave behind what is stored but not announced.
             let done = self.server.requests.spawn(work).await;
@@ -56,7 +58,7 @@ impl Host {
             work.await
         };
         if matches!(reply, Ok(Reply::Sent(_))) {
-            metrics.acknowledged(Spoken::Rest, self.read);
+            metrics.acknowledged(DialectLabel::Rest, self.read);
         }
         reply.map_err(renamed)
     }
@@ -74,6 +76,31 @@ impl Host {
         };
         Ok(id)
     }
+
+    /// The ids of the users who are named, each once, in the order given.
+    ///
+    /// # Errors
+    /// `TooLarge`: more than `most` are named. `NotFound`: there is none of that number.
+    pub async fn user_ids(&self, named: Vec<UserName>, most: usize) -> Result<Vec<UserId>, Error> {
+        if named.len() > most {
+            return Err(Error::too_large("users", format_args!("{most} of them")));
+        }
+        let (mut known, mut seen) = (HashMap::new(), HashSet::new());
+        let mut ids = Vec::with_capacity(named.len());
+        for UserName(user) in named {
+            let id = match user {
+                UserRef::Id(id) => id,
+                UserRef::Pk(pk) => match known.get(&pk) {
+                    Some(id) => *id,
+                    None => *known.entry(pk).or_insert(self.user_id(user).await?),
+                },
+            };
+            if seen.insert(id) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
 }
 
 impl FromRequestParts<Arc<Server>> for Host {
@@ -85,7 +112,7 @@ impl FromRequestParts<Arc<Server>> for Host {
     ) -> Result<Self, Self::Rejection> {
         let read = Instant::now();
         let token = credentials::of_request(&parts.uri, &parts.headers);
-        let admitted = server.desk.admit(token.as_deref()).await;
+        let admitted = server.state.admit(token.as_deref()).await;
         let admitted = admitted.map_err(|error| {
             let reason = error.source.as_ref().map(ToString::to_string);
             info!(%error, reason, "refused");
@@ -103,14 +130,14 @@ impl FromRequestParts<Arc<Server>> for Host {
         // Who is not known is counted by the address.
         let line = parts.extensions.get::<ConnectInfo<Line>>();
         let address = line.map(|ConnectInfo(line)| {
-            let forwarded = server.desk.limits.forwarded(line.peer(), &parts.headers);
+            let forwarded = server.state.limits.forwarded(line.peer(), &parts.headers);
             forwarded.unwrap_or(line.peer())
         });
         let payer = identity.user.map(Payer::User);
         let payer = payer.or(address.map(Payer::Address));
-        let counted = server.desk.limits.frame(payer, None);
+        let counted = server.state.limits.frame(payer, None);
         counted.map_err(|over| Error::rate_limited(over.retry_after_ms))?;
-        server.desk.service.host(&identity)?;
+        server.state.service.host(&identity)?;
         Ok(Self {
             server: Arc::clone(server),
             identity,

@@ -1,8 +1,6 @@
 //! Who takes part in a chat: adding and removing.
 //! It refuses to know what the chat is otherwise.
 
-use std::collections::{HashMap, HashSet};
-
 use axum::Json;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,7 +12,7 @@ use super::names::{At, ChatName, UserName};
 use super::problem::{Problem, Refused, Unknown, Unreadable};
 use super::query::Query;
 use super::schemas::{ChatInPath, UserInPath};
-use crate::model::{Command, Error, UserId, UserRef};
+use crate::model::{Command, Error};
 
 /// The most users that are added at once.
 const AT_ONCE: usize = 100;
@@ -47,7 +45,7 @@ pub async fn add(
     _: Query<()>,
     Body(new): Body<NewMembers>,
 ) -> Result<Json<ChatView>, Problem> {
-    let users = ids(&host, new.users, AT_ONCE).await?;
+    let users = host.user_ids(new.users, AT_ONCE).await?;
     if users.is_empty() {
         return Err(Error::invalid("users", "name at least one user").into());
     }
@@ -74,29 +72,4 @@ pub async fn remove(
 ) -> Result<Json<ChatView>, Problem> {
     let user = host.user_id(user).await?;
     room(host.ask(Command::RemoveMember { chat, user }).await?)
-}
-
-/// The ids of the users who are named, each once, in the order given.
-///
-/// # Errors
-/// `TooLarge`: more than `most` are named. `NotFound`: there is none of that number.
-pub async fn ids(host: &Host, named: Vec<UserName>, most: usize) -> Result<Vec<UserId>, Error> {
-    if named.len() > most {
-        return Err(Error::too_large("users", format_args!("{most} of them")));
-    }
-    let (mut known, mut seen) = (HashMap::new(), HashSet::new());
-    let mut ids = Vec::with_capacity(named.len());
-    for UserName(user) in named {
-        let id = match user {
-            UserRef::Id(id) => id,
-            UserRef::Pk(pk) => match known.get(&pk) {
-                Some(id) => *id,
-                None => *known.entry(pk).or_insert(host.user_id(user).await?),
-            },
-        };
-        if seen.insert(id) {
-            ids.push(id);
-        }
-    }
-    Ok(ids)
 }

@@ -15,7 +15,7 @@ use super::names::{At, ChatName, UserName};
 use super::problem::{Problem, Refused, Unknown, Unreadable};
 use super::query::{Asked, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, MomentInQuery, SeqInQuery, photos};
-use crate::gateway::dialect::moments::{Moment, NO_MOMENT, time};
+use crate::gateway::dialect::timestamps::{Moment, NO_MOMENT, time};
 use crate::model::{
     ChatId, Command, Draft, Error, History, Message, MessageId, Positions, Range, Reply, Seq,
     UserId, Window,

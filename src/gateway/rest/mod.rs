@@ -40,29 +40,29 @@ use utoipa_axum::routes;
 
 use self::host::Server;
 use self::problem::Problem;
-use crate::gateway::connection::Desk;
+use crate::gateway::state::GatewayState;
 use crate::model::{Error, ErrorKind};
 use crate::service::Service;
-use crate::telemetry::{Metrics, Spoken};
+use crate::telemetry::{DialectLabel, Metrics};
 
 /// Where the API is.
 pub const ROOT: &str = "/api/v1";
 
 /// What is served over plain HTTP. `requests`: what must be finished before the server ends;
 /// `body_bytes`: the longest body of a request.
-pub fn router(desk: &Desk, requests: TaskTracker, body_bytes: usize) -> Router {
+pub fn router(state: &GatewayState, requests: TaskTracker, body_bytes: usize) -> Router {
     let server = Server {
-        desk: desk.clone(),
+        state: state.clone(),
         requests,
         body_bytes,
     };
     let (api, description) = api(Arc::new(server));
-    let api = api.merge(document::serve(&description, &desk.authenticator));
+    let api = api.merge(document::serve(&description, &state.authenticator));
     let api = api
         .fallback(async || Problem::from(Error::not_found("address")))
         .method_not_allowed_fallback(async || wrong_method())
-        .layer(map_response_with_state(desk.metrics.clone(), count));
-    plain(Arc::clone(&desk.service))
+        .layer(map_response_with_state(state.metrics.clone(), count));
+    plain(Arc::clone(&state.service))
         .nest_service(ROOT, api)
         .merge(document::page())
 }
@@ -70,7 +70,7 @@ pub fn router(desk: &Desk, requests: TaskTracker, body_bytes: usize) -> Router {
 /// Counts refusals.
 async fn count(State(metrics): State<Metrics>, response: Response) -> Response {
     if let Some(kind) = response.extensions().get::<ErrorKind>() {
-        metrics.refused(Spoken::Rest, *kind);
+        metrics.refused(DialectLabel::Rest, *kind);
     }
     response
 }
@@ -104,7 +104,7 @@ fn plain(service: Arc<Service>) -> Router {
 
 /// Every operation, and the description of all.
 fn api(server: Arc<Server>) -> (Router, OpenApi) {
-    let blank = document::blank(&server.desk.authenticator);
+    let blank = document::blank(&server.state.authenticator);
     let (router, description) = operations(blank);
     (router.with_state(server), description)
 }

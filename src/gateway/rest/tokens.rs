@@ -17,7 +17,7 @@ use super::numbers;
 use super::problem::{Problem, Refused, Unknown, Unreadable};
 use super::query::Query;
 use crate::auth::MintError;
-use crate::gateway::dialect::moments::time;
+use crate::gateway::dialect::timestamps::time;
 use crate::model::{Command, Error, ErrorKind, Reply, Rights};
 
 /// How long a token is good unless it is said, in seconds.
@@ -95,8 +95,10 @@ pub async fn create(
         (None, Some(external_id)) => external_id,
         _ => return Err(Error::invalid("body", "give either userId or externalUserId").into()),
     };
-    let desk = &host.server.desk;
-    let minted = desk.authenticator.mint(&external_id, ttl, desk.clock.now());
+    let state = &host.server.state;
+    let minted = state
+        .authenticator
+        .mint(&external_id, ttl, state.clock.now());
     let minted = minted.map_err(refused)?;
     let body = TokenView {
         token: minted.token,

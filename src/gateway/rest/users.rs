@@ -13,7 +13,7 @@ use super::names::{At, UserName};
 use super::problem::{Problem, Refused, Unknown, Unreadable};
 use super::query::{Asked, Parameters, Query};
 use super::schemas::{Limit, UserInPath};
-use crate::gateway::dialect::moments::time;
+use crate::gateway::dialect::timestamps::time;
 use crate::model::{Command, Error, Profile, Reply, User, UserId, UserPage};
 
 /// A user.

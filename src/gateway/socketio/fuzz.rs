@@ -1,75 +1,75 @@
 //! The packets of Socket.IO's events under fire, in both namespaces.
-//! It refuses to drive: `crate::fuzz` does.
+//! Does not drive: `crate::fuzz` does.
+
+use std::sync::Arc;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::conversation::{Asked, Tongue};
-use super::marketplace::Marketplace;
-use super::packet::{Request, name_of};
-use super::wire::EventName;
 use crate::fuzz::Target;
 use crate::fuzz::bounds::{KINDS, hold_command, hold_error, is_code};
-use crate::gateway::dialect::Frame;
-use crate::gateway::dialect::plain::Plain;
-use crate::model::{Error, UserId};
+use crate::gateway::dialect::event_name::EventNameSession;
+use crate::gateway::dialect::fixtures::{self, packet};
+use crate::gateway::dialect::incoming::Event;
+use crate::gateway::dialect::marketplace::MarketplaceSession;
+use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::{Decoded, DialectSession};
+use crate::hub::{AckId, Body, Outgoing};
+use crate::model::{Command, Error, UserId};
 
 /// How much longer than its request a refusal may be, in bytes.
 const ENVELOPE: usize = 8192;
 
 /// The number under which an acknowledgement is asked for.
-const ACK: i64 = 7;
+const ACK: AckId = AckId(7);
 
 /// Every target of this module.
 pub const TARGETS: [Target; 2] = [EVENT_NAME, EVENTS];
 
 const EVENT_NAME: Target = Target {
     name: "event-name",
-    judge: |input| packets(&EventName(None), input, hold_exception),
+    judge: |input| {
+        let session: Arc<dyn DialectSession> = Arc::new(EventNameSession(None));
+        packets(&session, input, hold_exception);
+    },
 };
 
 const EVENTS: Target = Target {
     name: "events",
     judge: |input| {
         let user = UserId::from_bytes([1; 16]);
-        packets(&Marketplace::new(user), input, hold_debug_info);
+        let session: Arc<dyn DialectSession> = Arc::new(MarketplaceSession::new(user));
+        packets(&session, input, hold_debug_info);
     },
 };
 
 /// What a refusal has to look like: `hold(name, frames without and with an acknowledgement)`.
-type Hold = fn(&str, &[Frame], &[Frame]);
+type Hold = fn(&str, &[Outgoing], &[Outgoing]);
 
 /// One socket, on which each line of the input is a packet.
-fn packets(tongue: &dyn Tongue, input: &[u8], hold: Hold) {
+fn packets(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
     for (line, kind) in text.lines().zip(KINDS.iter().cycle()) {
-        let name = name_of(line);
+        let name = packet(line, None).request_ref().name;
         assert!(name.len() <= line.len());
-        let error = match Request::parse(line) {
-            Ok(request) => {
-                assert_eq!(request.name, name, "{line}");
-                hold_rewritten(tongue, &request);
-                match tongue.read(request) {
-                    Ok((command, _)) => {
-                        hold_command(&command, line.len());
-                        Error::new(*kind, "no")
-                    }
-                    Err(error) => error,
-                }
+        match packet(line, None).event() {
+            Ok(event) => {
+                assert_eq!(event.name, name, "{line}");
+                hold_rewritten(session, &event);
             }
-            Err(error) => error,
-        };
-        if error.message != "no" {
-            hold_error(&error);
+            Err(error) => hold_error(&error),
         }
-        let asked = |ack| Asked {
-            name: name.clone(),
-            ack,
+        if let Some(command) = command(session, line) {
+            hold_command(&command, line.len());
+        }
+        let refused = |ack| match Arc::clone(session).decode(&packet(line, ack)) {
+            Decoded::Refused(_, frames) => frames,
+            Decoded::Request(_, respond) => {
+                fixtures::respond(respond, Err(Error::new(*kind, "no")))
+            }
         };
-        let told = tongue.refuse(&asked(None), &error);
-        let acknowledged = tongue.refuse(&asked(Some(ACK)), &error);
+        let (told, acknowledged) = (refused(None), refused(Some(ACK)));
         for frame in told.iter().chain(&acknowledged) {
             assert!(frame.weight() <= line.len() + ENVELOPE, "{frame:?}");
         }
@@ -77,28 +77,33 @@ fn packets(tongue: &dyn Tongue, input: &[u8], hold: Hold) {
     }
 }
 
+fn command(session: &Arc<dyn DialectSession>, text: &str) -> Option<Command> {
+    match Arc::clone(session).decode(&packet(text, None)) {
+        Decoded::Request(command, _) => Some(command),
+        Decoded::Refused(..) => None,
+    }
+}
+
 /// A packet survives being written, and asks for the same then.
-fn hold_rewritten(tongue: &dyn Tongue, request: &Request) {
-    let mut packet = vec![Value::from(request.name.clone())];
-    packet.extend(request.arguments.iter().cloned());
-    let written = Value::from(packet).to_string();
-    let again = Request::parse(&written).expect("it was a packet");
-    assert_eq!(again.name, request.name);
-    if again.arguments != request.arguments {
+fn hold_rewritten(session: &Arc<dyn DialectSession>, event: &Event) {
+    let written = |event: &Event| {
+        let mut packet = vec![Value::from(event.name.clone())];
+        packet.extend(event.arguments.iter().cloned());
+        Value::from(packet).to_string()
+    };
+    let once = written(event);
+    let again = packet(&once, None).event().expect("it was a packet");
+    assert_eq!(again.name, event.name);
+    if again.arguments != event.arguments {
         // A number of which the library reads the last digit in one way and writes it in another.
         return;
     }
-    let original = Request {
-        name: request.name.clone(),
-        arguments: request.arguments.clone(),
-    };
-    let (one, other) = (tongue.read(original), tongue.read(again));
-    let command = |read: Result<(_, _), Error>| read.map(|(command, _)| command).ok();
-    assert_eq!(command(one), command(other), "{written}");
+    let (one, other) = (command(session, &once), command(session, &written(&again)));
+    assert_eq!(one, other, "{once}");
 }
 
-fn parse(body: &RawValue) -> Value {
-    let Plain(value) = serde_json::from_str(body.get()).expect("JSON");
+fn parse(body: &Body) -> Value {
+    let UntrustedJson(value) = serde_json::from_str(body.as_str()).expect("JSON");
     value
 }
 
@@ -112,33 +117,40 @@ fn hold_body(error: &Value) {
 }
 
 /// PROTOCOL §2: `{"error"}` to the callback, else the event `exception`, which names its request.
-fn hold_exception(name: &str, told: &[Frame], acknowledged: &[Frame]) {
-    let [Frame::Event("exception", body)] = told else {
-        panic!("no exception: {told:?}");
+fn hold_exception(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
+    let [exception] = told else {
+        panic!("not one frame: {told:?}");
     };
-    let body = parse(body);
+    assert_eq!((exception.name, exception.ack), (Some("exception"), None));
+    let body = parse(&exception.body);
     assert_eq!(body["event"], name);
     hold_body(&body["error"]);
-    let [Frame::Ack(ACK, body)] = acknowledged else {
-        panic!("no acknowledgement: {acknowledged:?}");
+    let [ack] = acknowledged else {
+        panic!("not one frame: {acknowledged:?}");
     };
-    hold_body(&parse(body)["error"]);
+    assert_eq!(ack.ack, Some(ACK));
+    hold_body(&parse(&ack.body)["error"]);
 }
 
 /// PROTOCOL §5: `debug_info`, and the same to the callback as well.
-fn hold_debug_info(name: &str, told: &[Frame], acknowledged: &[Frame]) {
-    let [Frame::Event("debug_info", body)] = told else {
-        panic!("no debug_info: {told:?}");
+fn hold_debug_info(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
+    let [debug_info] = told else {
+        panic!("not one frame: {told:?}");
     };
-    let body = parse(body);
+    assert_eq!(
+        (debug_info.name, debug_info.ack),
+        (Some("debug_info"), None)
+    );
+    let body = parse(&debug_info.body);
     hold_body(&body);
     let echo = body["event"].as_str().expect("a text");
     assert!(name.starts_with(echo) && echo.chars().count() <= 64);
-    let [Frame::Event("debug_info", again), Frame::Ack(ACK, ack)] = acknowledged else {
-        panic!("no acknowledgement: {acknowledged:?}");
+    let [again, ack] = acknowledged else {
+        panic!("not two frames: {acknowledged:?}");
     };
-    assert_eq!(parse(again), body);
-    hold_body(&parse(ack)["error"]);
+    assert_eq!((again.name, ack.ack), (Some("debug_info"), Some(ACK)));
+    assert_eq!(parse(&again.body), body);
+    hold_body(&parse(&ack.body)["error"]);
 }
 
 #[cfg(test)]

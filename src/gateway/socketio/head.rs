@@ -1,5 +1,5 @@
 //! What is kept of the request that opens a session, for as long as the session lasts.
-//! It refuses to change what the request asks for.
+//! Does not change what the request asks for.
 //!
 //! `socketioxide` keeps the head of that request. Its address and its headers are slices of the
 //! buffer of 16 KiB into which `hyper` read it, `axum` keeps the address a second time, and one

@@ -1,18 +1,15 @@
 //! Socket.IO: the server's settings, and what stands around `socketioxide`.
-//! It refuses to let anybody else know that library; its defects are worked around here, by
-//! its public API, each described where the work-around stands.
+//! Nothing else knows that library; its defects are worked around here, through its public API,
+//! each described where the work-around stands.
 
-mod conversation;
 mod encode;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod head;
-mod marketplace;
 mod namespace;
-mod packet;
 mod pump;
+mod queue;
 mod session;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +18,14 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use socketioxide::{ParserConfig, SocketIo};
 
-use self::conversation::Tongue;
-use self::marketplace::Marketplace;
 use self::namespace::Namespace;
 use self::session::{Sessions, watch};
-use self::wire::EventName;
 use crate::gateway::Tasks;
-use crate::gateway::connection::Desk;
+use crate::gateway::dialect::DialectSession;
+use crate::gateway::dialect::event_name::EventNameSession;
+use crate::gateway::dialect::marketplace::MarketplaceSession;
+use crate::gateway::state::GatewayState;
 use crate::model::Identity;
-use crate::telemetry::Spoken;
 
 /// How many packets the library queues per connection. The pump keeps it nearly empty; there
 /// is room so that a ping finds a place, without which the client would be disconnected.
@@ -48,7 +44,12 @@ pub struct SocketIoServer {
 impl SocketIoServer {
     /// Puts `/socket.io/` in front of `router`. `frame_bytes` bounds a request in either
     /// transport.
-    pub fn mount(router: Router, desk: Desk, tasks: &Tasks, frame_bytes: usize) -> (Self, Router) {
+    pub fn mount(
+        router: Router,
+        state: GatewayState,
+        tasks: &Tasks,
+        frame_bytes: usize,
+    ) -> (Self, Router) {
         let parser = ParserConfig::common()
             .max_incoming_binaries(16)
             .max_incoming_binary_buf_size(frame_bytes)
@@ -65,16 +66,14 @@ impl SocketIoServer {
         let sessions = Arc::new(Sessions::default());
         let chat = Namespace {
             path: "/",
-            spoken: Spoken::EventName,
             begin: event_name,
-            desk,
+            state,
             sessions: Arc::clone(&sessions),
             requests: tasks.requests.clone(),
             pumps: tasks.pumps.clone(),
         };
         let events = Namespace {
             path: "/events",
-            spoken: Spoken::Marketplace,
             begin: marketplace,
             ..chat.clone()
         };
@@ -97,11 +96,11 @@ impl SocketIoServer {
     clippy::unnecessary_wraps,
     reason = "as the table of namespaces has it"
 )]
-fn event_name(identity: &Identity) -> Option<Arc<dyn Tongue>> {
-    Some(Arc::new(EventName(identity.connection)))
+fn event_name(identity: &Identity) -> Option<Arc<dyn DialectSession>> {
+    Some(Arc::new(EventNameSession(identity.connection)))
 }
 
-fn marketplace(identity: &Identity) -> Option<Arc<dyn Tongue>> {
+fn marketplace(identity: &Identity) -> Option<Arc<dyn DialectSession>> {
     let user = identity.user?;
-    Some(Arc::new(Marketplace::new(user)))
+    Some(Arc::new(MarketplaceSession::new(user)))
 }

@@ -1,5 +1,5 @@
 //! A namespace of Socket.IO: who may connect to it, and what stands behind each socket.
-//! It refuses to know what the events mean: a [`Tongue`] does.
+//! Does not know what the events mean: a [`DialectSession`] does.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,29 +14,30 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::conversation::{Conversation, Event, Tongue};
 use super::pump;
+use super::queue::EventQueue;
 use super::session::{self, Sessions};
-use crate::gateway::connection::{Connection, Desk, unauthenticated};
+use crate::gateway::connection::Connection;
 use crate::gateway::credentials;
-use crate::gateway::dialect::plain::Plain;
+use crate::gateway::dialect::DialectSession;
+use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::inbox::Inbox;
 use crate::gateway::line::Line;
+use crate::gateway::state::{GatewayState, unauthenticated};
 use crate::hub::Closed;
 use crate::model::{Error, ErrorKind, Identity};
-use crate::telemetry::{Ending, Spoken, Transport};
+use crate::telemetry::{CloseReason, Transport};
 
 /// One namespace, and what it needs of the rest of the server.
 #[derive(Clone)]
 pub struct Namespace {
     /// Where clients connect.
     pub path: &'static str,
-    /// What is spoken there.
-    pub spoken: Spoken,
-    /// Begins what is spoken there with somebody who was admitted; `None`: nobody is known,
-    /// and the namespace needs somebody.
-    pub begin: fn(&Identity) -> Option<Arc<dyn Tongue>>,
+    /// Begins a session in its dialect for an admitted caller; `None`: no user is known, and the
+    /// dialect needs one.
+    pub begin: fn(&Identity) -> Option<Arc<dyn DialectSession>>,
     /// To the service and the hub.
-    pub desk: Desk,
+    pub state: GatewayState,
     /// The connections under the sockets.
     pub sessions: Arc<Sessions>,
     /// Every task that serves requests.
@@ -76,35 +77,36 @@ impl Namespace {
         let judging = line.as_ref().map(Line::serve);
         let connected = self.connect(&socket, token, &auth).await;
         drop(judging);
-        let (connection, tongue, lifetime) = connected.map_err(|error| {
+        let (connection, dialect, lifetime) = connected.map_err(|error| {
             let reason = error.source.as_ref().map(ToString::to_string);
             info!(sid = %socket.id, %error, reason, "refused");
-            self.desk.metrics.turned_away(error.kind.code());
+            self.state.metrics.turned_away(error.kind.code());
             error.kind
         })?;
         let sid = socket.id.to_string();
         let session = self.sessions.begin(sid.clone(), line);
         session.admitted();
-        session.carries(connection.presence());
-        let conversation = Arc::new(Conversation::new(connection, session, tongue));
+        session.carries(connection.metrics());
+        let inbox = Inbox::new(connection, dialect, self.requests.clone());
+        let queue = Arc::new(EventQueue::new(self.path, session, inbox));
 
-        let (heard, requests) = (Arc::clone(&conversation), self.requests);
-        socket.on_fallback(move |Heard(event)| {
-            if heard.queue(event) {
-                requests.spawn(Arc::clone(&heard).attend());
+        let (events, requests) = (Arc::clone(&queue), self.requests);
+        socket.on_fallback(move |RawEvent { packet, ack }| {
+            if events.push(packet, ack, Instant::now()) {
+                requests.spawn(Arc::clone(&events).attend());
             }
             // The library makes a task of what is returned for every event: so that is nothing,
-            // rather than the whole conversation.
+            // rather than the serving of all.
             std::future::ready(())
         });
-        let (left, sessions) = (Arc::clone(&conversation), Arc::clone(&self.sessions));
+        let (ended, sessions) = (Arc::clone(&queue), Arc::clone(&self.sessions));
         socket.on_disconnect(move |reason: DisconnectReason| {
-            left.connection.end(Closed::Gone, ending(reason));
+            ended.connection().end(Closed::Gone, close_reason(reason));
             sessions.forget(&sid);
             std::future::ready(())
         });
         socket.extensions.insert(Starter {
-            conversation,
+            queue,
             lifetime,
             pumps: self.pumps,
         });
@@ -116,53 +118,52 @@ impl Namespace {
         socket: &Socket<LocalAdapter>,
         token: Token,
         auth: &serde_json::Value,
-    ) -> Result<(Connection, Arc<dyn Tongue>, Option<Duration>), Error> {
+    ) -> Result<(Connection, Arc<dyn DialectSession>, Option<Duration>), Error> {
         let parts = socket.req_parts();
         let token = match token {
             Token::Given(token) => Some(token),
             Token::Absent => credentials::of_request(&parts.uri, &parts.headers),
             Token::Malformed => return Err(unauthenticated()),
         };
-        let admitted = self.desk.admit(token.as_deref()).await?;
-        let tongue = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
-        let since = tongue.since(auth)?;
-        let listener: Arc<dyn Tongue> = Arc::clone(&tongue);
-        let (desk, identity) = (self.desk.clone(), admitted.identity);
-        let place = desk.place(identity.user)?;
+        let admitted = self.state.admit(token.as_deref()).await?;
+        let dialect = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
+        let since = dialect.since(auth)?;
+        let (state, identity) = (self.state.clone(), admitted.identity);
+        let slot = state.reserve_connection(identity.user)?;
         let upgraded = self.sessions.was_upgraded(&socket.id.to_string());
         let transport = if upgraded || session::is_websocket(&parts.uri) {
             Transport::WebSocket
         } else {
             Transport::Polling
         };
-        let client = (self.spoken, transport);
-        let connection = Connection::open(desk, identity, place, listener, client).await?;
-        if let Some((chats, say)) = since {
-            connection.begin_after(chats, say).await?;
+        let opened = Connection::open(state, identity, slot, Arc::clone(&dialect), transport);
+        let connection = opened.await?;
+        if let Some(since) = since {
+            connection.begin_after(since).await?;
         }
-        Ok((connection, tongue, admitted.lifetime))
+        Ok((connection, dialect, admitted.lifetime))
     }
 }
 
-/// What the library says of the end, in the words of the figures.
-const fn ending(reason: DisconnectReason) -> Ending {
+/// The library's reason of a disconnect, as the metrics name it.
+const fn close_reason(reason: DisconnectReason) -> CloseReason {
     match reason {
-        DisconnectReason::HeartbeatTimeout => Ending::Silent,
+        DisconnectReason::HeartbeatTimeout => CloseReason::Silent,
         DisconnectReason::PacketParsingError | DisconnectReason::MultipleHttpPollingError => {
-            Ending::ProtocolError
+            CloseReason::ProtocolError
         }
-        DisconnectReason::ClosingServer => Ending::ShuttingDown,
+        DisconnectReason::ClosingServer => CloseReason::ShuttingDown,
         DisconnectReason::TransportClose
         | DisconnectReason::TransportError
         | DisconnectReason::ClientNSDisconnect
-        | DisconnectReason::ServerNSDisconnect => Ending::Gone,
+        | DisconnectReason::ServerNSDisconnect => CloseReason::Gone,
     }
 }
 
 /// What the connect handler finds: all is set up, and the client may be written to.
 #[derive(Clone)]
 struct Starter {
-    conversation: Arc<Conversation>,
+    queue: Arc<EventQueue>,
     lifetime: Option<Duration>,
     pumps: TaskTracker,
 }
@@ -173,12 +174,12 @@ async fn connected(Handle { socket, .. }: Handle) {
         return;
     };
     let Starter {
-        conversation,
+        queue,
         lifetime,
         pumps,
     } = starter;
     // This task has room for all that connecting needs; the next one is there while the client is.
-    pumps.spawn(pump::run(socket, conversation, lifetime));
+    pumps.spawn(pump::run(socket, queue, lifetime));
 }
 
 /// The socket itself, the token that it connected with, and what else it said.
@@ -202,11 +203,11 @@ impl FromConnectParts<LocalAdapter> for Handle {
         socket: &Arc<Socket<LocalAdapter>>,
         auth: &Option<Value>,
     ) -> Result<Self, Infallible> {
-        let auth: Option<Plain> = match auth {
+        let auth: Option<UntrustedJson> = match auth {
             Some(Value::Str(text, _)) => serde_json::from_str(text).ok(),
             _ => None,
         };
-        let auth = auth.map_or(serde_json::Value::Null, |Plain(auth)| auth);
+        let auth = auth.map_or(serde_json::Value::Null, |UntrustedJson(auth)| auth);
         let token = match auth.get("token") {
             None | Some(serde_json::Value::Null) => Token::Absent,
             Some(serde_json::Value::String(token)) => Token::Given(token.clone()),
@@ -222,9 +223,12 @@ impl FromConnectParts<LocalAdapter> for Handle {
 
 /// An event as the library hands it over, before anything can fail to parse: an extractor
 /// that fails drops the event in silence.
-struct Heard(Event);
+struct RawEvent {
+    packet: Value,
+    ack: Option<i64>,
+}
 
-impl FromMessageParts<LocalAdapter> for Heard {
+impl FromMessageParts<LocalAdapter> for RawEvent {
     type Error = Infallible;
 
     fn from_message_parts(
@@ -232,10 +236,9 @@ impl FromMessageParts<LocalAdapter> for Heard {
         packet: &mut Value,
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
-        Ok(Self(Event {
+        Ok(Self {
             packet: packet.clone(),
             ack: *ack,
-            read: Instant::now(),
-        }))
+        })
     }
 }

@@ -1,5 +1,5 @@
 //! From a connection's outbox into its socket, no faster than the client reads.
-//! It refuses to know what the frames say.
+//! Does not know what the frames say.
 //!
 //! `socketioxide` has one queue per connection, counted in packets: when it is full, packets
 //! are dropped and a healthy client whose ping is due is disconnected. So it is never filled:
@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::value::RawValue;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
@@ -19,13 +20,12 @@ use socketioxide::{SendError, TransportType};
 use tokio::time::Instant;
 use tracing::info;
 
-use super::conversation::Conversation;
-use super::encode::encoded;
+use super::encode::{UNNAMED, encoded};
+use super::queue::EventQueue;
 use super::session::Session;
-use crate::gateway::dialect::Frame;
 use crate::gateway::line::{PLACE, Splice};
-use crate::hub::{Closed, Next, Outbox, Outlet};
-use crate::telemetry::{Ending, Presence, Taken};
+use crate::hub::{AckId, Closed, DirectSink, Next, Outbox, Outgoing};
+use crate::telemetry::{CloseReason, ConnectionMetrics, Taken};
 
 /// How many frames go over before it is looked whether the client takes them.
 const BURST_FRAMES: usize = 64;
@@ -40,27 +40,27 @@ const FULL: Duration = Duration::from_millis(5);
 /// session where the end is the server's doing.
 pub async fn run(
     socket: Arc<Socket<LocalAdapter>>,
-    conversation: Arc<Conversation>,
+    queue: Arc<EventQueue>,
     lifetime: Option<Duration>,
 ) {
-    let connection = &conversation.connection;
+    let connection = queue.connection();
     let expired = async {
         match lifetime {
             Some(lifetime) => Box::pin(tokio::time::sleep(lifetime)).await,
             None => std::future::pending().await,
         }
     };
-    let way = Arc::new(Way::new(&socket, &conversation));
-    let outlet: Arc<dyn Outlet> = Arc::clone(&way) as _;
-    let _attached = connection.outbox().attach(outlet);
-    let feeding = feed(&way, &conversation);
+    let way = Arc::new(Way::new(&socket, &queue));
+    let direct: Arc<dyn DirectSink> = Arc::clone(&way) as _;
+    let _attached = connection.outbox().attach(direct);
+    let feeding = feed(&way, &queue);
     let mut feeding = std::pin::pin!(feeding);
     let closed = tokio::select! {
         closed = &mut feeding => closed,
         () = expired => {
             info!(sid = %socket.id, "the token has expired: hanging up");
-            connection.end(Closed::Gone, Ending::Expired);
-            conversation.session.hang_up();
+            connection.end(Closed::Gone, CloseReason::Expired);
+            queue.session.hang_up();
             Closed::Gone
         }
         () = connection.server_closing() => {
@@ -70,21 +70,21 @@ pub async fn run(
     };
     if matches!(closed, Closed::Lagging | Closed::RateLimited) {
         info!(sid = %socket.id, why = ?closed, "cutting the client off");
-        conversation.session.cut();
+        queue.session.cut();
     }
     connection.close(closed);
 }
 
 /// Feeds the socket until the outbox is closed; answers why it was.
-async fn feed(way: &Way, conversation: &Conversation) -> Closed {
-    let connection = &conversation.connection;
+async fn feed(way: &Way, queue: &EventQueue) -> Closed {
+    let connection = queue.connection();
     loop {
-        if let Some(why) = client_takes_more(conversation).await {
+        if let Some(why) = client_takes_more(queue).await {
             return why;
         }
         way.look();
         let fed = burst(way, connection.outbox());
-        way.presence.delivered(connection.outbox().written());
+        way.metrics.delivered(connection.outbox().written());
         match fed {
             Fed::All => connection.outbox().filled().await,
             Fed::Burst => {
@@ -98,9 +98,9 @@ async fn feed(way: &Way, conversation: &Conversation) -> Closed {
 }
 
 /// Returns when the client takes more, or why it never will.
-async fn client_takes_more(conversation: &Conversation) -> Option<Closed> {
-    let outbox = conversation.connection.outbox();
-    let takes_more = conversation.session.takes_more();
+async fn client_takes_more(queue: &EventQueue) -> Option<Closed> {
+    let outbox = queue.connection().outbox();
+    let takes_more = queue.session.takes_more();
     let mut takes_more = std::pin::pin!(takes_more);
     if (&mut takes_more).now_or_never().is_some() {
         return None;
@@ -155,19 +155,21 @@ fn burst(way: &Way, outbox: &Outbox) -> Fed {
 
 /// The way to the client: through the library, or past it.
 struct Way {
+    namespace: &'static str,
     socket: Arc<Socket<LocalAdapter>>,
     session: Arc<Session>,
-    presence: Arc<Presence>,
+    metrics: Arc<ConnectionMetrics>,
     /// Once it is known that the library writes nothing but a WebSocket.
     past: OnceLock<Splice>,
 }
 
 impl Way {
-    fn new(socket: &Arc<Socket<LocalAdapter>>, conversation: &Conversation) -> Self {
+    fn new(socket: &Arc<Socket<LocalAdapter>>, queue: &EventQueue) -> Self {
         Self {
+            namespace: queue.namespace,
             socket: Arc::clone(socket),
-            session: Arc::clone(&conversation.session),
-            presence: Arc::clone(conversation.connection.presence()),
+            session: Arc::clone(&queue.session),
+            metrics: Arc::clone(queue.connection().metrics()),
             past: OnceLock::new(),
         }
     }
@@ -184,45 +186,41 @@ impl Way {
     }
 
     /// Hands the frame on; `false`: it takes nothing just now, or never again.
-    fn pass(&self, frame: &Frame) -> bool {
+    fn pass(&self, frame: &Outgoing) -> bool {
         let Some(splice) = self.past.get() else {
             return emit(&self.socket, frame).is_ok();
         };
-        // No dialect of Socket.IO makes a frame that cannot be encoded.
-        let Some(frame) = encoded(self.socket.ns(), frame) else {
-            return true;
-        };
-        splice.add(frame, |number| self.socket.emit(PLACE, &number).is_ok())
+        splice.add(encoded(self.namespace, frame), |number| {
+            self.socket.emit(PLACE, &number).is_ok()
+        })
     }
 }
 
-impl Outlet for Way {
-    fn offer(&self, frame: &Frame) -> bool {
+impl DirectSink for Way {
+    fn try_send(&self, frame: &Outgoing) -> bool {
         self.past.get().is_some_and(Splice::is_clear) && self.pass(frame)
     }
 
     fn delivered(&self, durable: Instant) {
-        self.presence.delivered(Some(Taken {
+        self.metrics.delivered(Some(Taken {
             oldest: durable,
             messages: 1,
         }));
     }
 }
 
-fn emit(socket: &Arc<Socket<LocalAdapter>>, frame: &Frame) -> Result<(), SendError> {
-    match frame {
-        Frame::Event(name, body) => socket.emit(name, &***body),
-        Frame::Ack(number, body) => {
-            // The extractor is the library's only way to an acknowledgement, and it can be
-            // asked again: one that did not get through is not lost.
-            let mut nothing = Value::Bytes(bytes::Bytes::new());
-            match AckSender::from_message_parts(socket, &mut nothing, &Some(*number)) {
-                Ok(ack) => ack.send(&***body),
-                Err(never) => match never {},
-            }
-        }
-        // No dialect of Socket.IO makes such a frame.
-        Frame::Text(_) => Ok(()),
+fn emit(socket: &Arc<Socket<LocalAdapter>>, frame: &Outgoing) -> Result<(), SendError> {
+    // It was encoded here, so it is JSON.
+    let body: &RawValue = serde_json::from_str(frame.body.as_str()).unwrap_or(RawValue::NULL);
+    let Some(AckId(number)) = frame.ack else {
+        return socket.emit(frame.name.unwrap_or(UNNAMED), body);
+    };
+    // The extractor is the library's only way to an acknowledgement, and it can be asked again:
+    // one that did not get through is not lost.
+    let mut nothing = Value::Bytes(bytes::Bytes::new());
+    match AckSender::from_message_parts(socket, &mut nothing, &Some(number)) {
+        Ok(ack) => ack.send(body),
+        Err(never) => match never {},
     }
 }
 

@@ -1,5 +1,5 @@
 //! One Engine.IO session: the connections under a socket, and how to slow or end it.
-//! It refuses to know what is said in it.
+//! Does not know what is said in it.
 //!
 //! `socketioxide` shows a socket's first HTTP request only, and a session that began by
 //! polling goes on over another TCP connection after its upgrade. So the requests are watched
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::head;
 use crate::gateway::line::{Line, WeakLine};
-use crate::telemetry::{Presence, Transport};
+use crate::telemetry::{ConnectionMetrics, Transport};
 
 /// The sessions that have sockets, and the lines of all that were upgraded.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub struct Session {
     poll: Notify,
     ended: AtomicBool,
     /// Those of its sockets that count as polling.
-    polling: Mutex<Vec<Weak<Presence>>>,
+    polling: Mutex<Vec<Weak<ConnectionMetrics>>>,
 }
 
 /// What an Engine.IO request says in its query.
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// Keeps the figures right about what this socket goes over.
-    pub fn carries(&self, socket: &Arc<Presence>) {
+    pub fn carries(&self, socket: &Arc<ConnectionMetrics>) {
         let mut polling = self.polling.lock();
         polling.retain(|socket| socket.strong_count() > 0);
         polling.push(Arc::downgrade(socket));

@@ -1,6 +1,6 @@
-//! Who may open a raw WebSocket, and what is spoken on it: decided before the upgrade, so that
-//! a refusal is a plain HTTP answer.
-//! It refuses to know frames.
+//! Who may open a raw WebSocket, and in which dialect: decided before the upgrade, so that a
+//! refusal is a plain HTTP response.
+//! Does not know frames.
 
 use std::sync::Arc;
 
@@ -16,13 +16,16 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::begin;
-use super::conversation::Conversation;
-use crate::gateway::connection::{Admitted, Connection, Desk, unauthenticated};
-use crate::gateway::dialect::{ALL, Acks, Dialect, Push, Setting, Talk, Undecided};
-use crate::gateway::limits::Slot;
+use super::{RawConnection, begin};
+use crate::gateway::connection::Connection;
+use crate::gateway::dialect::{
+    ALL, Acks, Autodetect, Dialect, DialectSession, Push, SessionOptions,
+};
+use crate::gateway::inbox::Inbox;
 use crate::gateway::line::Line;
+use crate::gateway::state::{Admitted, GatewayState, unauthenticated};
 use crate::gateway::{Tasks, credentials};
+use crate::limits::Slot;
 use crate::model::{ConnectionId, Error, ErrorKind, Identity, UserId};
 use crate::telemetry::Transport;
 
@@ -37,8 +40,8 @@ const READ_BUFFER: usize = 128;
 #[derive(Clone)]
 pub struct RawServer {
     /// To the service and the hub.
-    pub desk: Desk,
-    /// What a day is.
+    pub state: GatewayState,
+    /// The server's time zone.
     pub zone: TimeZone,
     /// The longest frame, in bytes.
     pub frame_bytes: usize,
@@ -46,15 +49,15 @@ pub struct RawServer {
     pub tasks: Tasks,
 }
 
-/// Somebody who was let in.
-pub(super) struct Guest {
+/// An admitted caller whose connection is being upgraded.
+pub(super) struct Upgraded {
     server: Arc<RawServer>,
     admitted: Admitted,
-    place: Option<Slot<UserId>>,
-    talk: Arc<dyn Talk>,
+    slot: Option<Slot<UserId>>,
+    session: Arc<dyn DialectSession>,
 }
 
-/// What a client may say in the query.
+/// What the query may hold.
 #[derive(Deserialize)]
 struct Parameters {
     ack: Option<String>,
@@ -105,7 +108,7 @@ impl RawServer {
             Err(error) => {
                 let reason = error.source.as_ref().map(ToString::to_string);
                 info!(%error, reason, "refused");
-                self.desk.metrics.turned_away(error.kind.code());
+                self.state.metrics.turned_away(error.kind.code());
                 return refusal(&error);
             }
         };
@@ -117,27 +120,27 @@ impl RawServer {
         else {
             return refusal(&unauthenticated());
         };
-        let place = match self.desk.place(Some(user)) {
-            Ok(place) => place,
+        let slot = match self.state.reserve_connection(Some(user)) {
+            Ok(slot) => slot,
             Err(error) => {
                 info!(%user, %error, "refused");
-                self.desk.metrics.turned_away(error.kind.code());
+                self.state.metrics.turned_away(error.kind.code());
                 return refusal(&error);
             }
         };
         line.admit();
-        let setting = self.setting(&uri, connection, user);
-        let talk: Arc<dyn Talk> = match dialect {
-            Some(dialect) => (dialect.begin)(setting),
-            None => Arc::new(Undecided::new(setting)),
+        let options = self.options(&uri, connection, user);
+        let session: Arc<dyn DialectSession> = match dialect {
+            Some(dialect) => (dialect.begin)(options),
+            None => Arc::new(Autodetect::new(options)),
         };
-        debug!(%connection, dialect = talk.spoken().name(), "raw WebSocket");
+        debug!(%connection, dialect = session.label().name(), "raw WebSocket");
         let pumps = self.tasks.pumps.clone();
-        let guest = Guest {
+        let upgraded = Upgraded {
             server: Arc::clone(&self),
             admitted,
-            place,
-            talk,
+            slot,
+            session,
         };
         upgrade
             .max_frame_size(self.frame_bytes)
@@ -145,21 +148,21 @@ impl RawServer {
             .read_buffer_size(READ_BUFFER)
             .on_upgrade(move |socket| {
                 let tasks = pumps.clone();
-                pumps.track_future(begin(socket, guest, line, tasks))
+                pumps.track_future(begin(socket, upgraded, line, tasks))
             })
     }
 
-    /// What a dialect is told of a connection: some of it stands in the query.
-    fn setting(&self, uri: &Uri, connection: ConnectionId, user: UserId) -> Setting {
+    /// What a session needs to know of its connection; some of it stands in the query.
+    fn options(&self, uri: &Uri, connection: ConnectionId, user: UserId) -> SessionOptions {
         let Query(Parameters { ack, push }) =
             Query::try_from_uri(uri).unwrap_or(Query(Parameters {
                 ack: None,
                 push: None,
             }));
-        Setting {
+        SessionOptions {
             connection,
             user,
-            clock: self.desk.clock.clone(),
+            clock: self.state.clock.clone(),
             zone: self.zone.clone(),
             acks: if ack.as_deref() == Some("1") {
                 Acks::Always
@@ -178,7 +181,7 @@ impl RawServer {
     /// is.
     async fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Error> {
         let token = credentials::of_request(uri, headers);
-        let admitted = self.desk.admit(token.as_deref()).await?;
+        let admitted = self.state.admit(token.as_deref()).await?;
         match admitted.identity.user {
             Some(_) => Ok(admitted),
             None => Err(unauthenticated()),
@@ -186,30 +189,27 @@ impl RawServer {
     }
 }
 
-impl Guest {
-    /// Takes the seats.
+impl Upgraded {
+    /// Opens the connection.
     ///
     /// # Errors
     /// As [`Connection::open`].
-    pub(super) async fn sit_down(self) -> Result<Conversation, Error> {
+    pub(super) async fn open(self) -> Result<RawConnection, Error> {
         let Self {
             server,
             admitted,
-            place,
-            talk,
+            slot,
+            session,
         } = self;
-        let listener: Arc<dyn Talk> = Arc::clone(&talk);
-        let (desk, identity) = (server.desk.clone(), admitted.identity);
-        let client = (talk.spoken(), Transport::Raw);
-        let connection = Connection::open(desk, identity, place, listener, client).await;
-        let connection =
-            connection.inspect_err(|error| server.desk.metrics.turned_away(error.kind.code()))?;
-        Ok(Conversation {
-            connection,
-            talk,
+        let (state, identity) = (server.state.clone(), admitted.identity);
+        let opened = Connection::open(state, identity, slot, Arc::clone(&session), Transport::Raw);
+        let connection = opened
+            .await
+            .inspect_err(|error| server.state.metrics.turned_away(error.kind.code()))?;
+        Ok(RawConnection {
+            inbox: Inbox::new(connection, session, server.tasks.requests.clone()),
             lifetime: admitted.lifetime,
-            heard: Mutex::new(Instant::now()),
-            requests: server.tasks.requests.clone(),
+            last_seen: Mutex::new(Instant::now()),
         })
     }
 }

@@ -1,30 +1,30 @@
-//! What an outbox holds, and how much that is.
-//! It refuses to know who waits for it.
+//! The contents of an outbox and their size.
+//! Does not know who waits for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Closed, Outlet};
-use crate::gateway::dialect::Frame;
+use super::{Closed, DirectSink};
+use crate::hub::Outgoing;
 use crate::telemetry::Taken;
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) frames: VecDeque<(Purpose, Frame)>,
+    pub(super) frames: VecDeque<(Purpose, Outgoing)>,
     pub(super) news: Load,
-    pub(super) answers: Load,
-    /// Whether the one who sends can do nothing before the client has read.
+    pub(super) responses: Load,
+    /// Whether the writer waits for the client to read.
     pub(super) awaits_client: bool,
     pub(super) closed: Option<Closed>,
-    /// The messages that were taken out and are not written yet.
+    /// The messages that were taken and are not written yet.
     pub(super) taken: Option<Taken>,
-    /// The short way to the client, if there is one.
-    pub(super) outlet: Option<Arc<dyn Outlet>>,
-    /// Whether the one who sends found nothing to take, and nothing was put in since: whatever
-    /// it took before has been sent on.
-    pub(super) resting: bool,
+    /// The direct way to the client's socket, if there is one.
+    pub(super) direct: Option<Arc<dyn DirectSink>>,
+    /// Whether the writer found nothing to take, and nothing was queued since: all that it took
+    /// before has been sent.
+    pub(super) idle: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -38,18 +38,18 @@ pub(super) enum Purpose {
     News,
     /// News of a message that is durable since then.
     Message(Instant),
-    Answer,
+    Response,
 }
 
 impl State {
-    /// Hands the frame on past the queue, if it is its turn and it is taken.
-    pub(super) fn pass(&self, purpose: Purpose, frame: &Frame) -> bool {
-        let outlet = self.outlet.as_ref().filter(|_| self.resting);
-        let Some(outlet) = outlet.filter(|outlet| outlet.offer(frame)) else {
+    /// Sends the frame past the queue, if nothing waits before it and the sink accepts it.
+    pub(super) fn send_directly(&self, purpose: Purpose, frame: &Outgoing) -> bool {
+        let direct = self.direct.as_ref().filter(|_| self.idle);
+        let Some(direct) = direct.filter(|direct| direct.try_send(frame)) else {
             return false;
         };
         if let Purpose::Message(durable) = purpose {
-            outlet.delivered(durable);
+            direct.delivered(durable);
         }
         true
     }
@@ -57,7 +57,7 @@ impl State {
     pub(super) fn load(&mut self, purpose: Purpose) -> &mut Load {
         match purpose {
             Purpose::News | Purpose::Message(_) => &mut self.news,
-            Purpose::Answer => &mut self.answers,
+            Purpose::Response => &mut self.responses,
         }
     }
 
@@ -68,13 +68,13 @@ impl State {
         }
         if why != Closed::ShuttingDown {
             self.frames = VecDeque::new();
-            (self.news, self.answers) = Default::default();
+            (self.news, self.responses) = Default::default();
         }
         first
     }
 
     pub(super) fn bytes(&self) -> i64 {
-        i64::try_from(self.news.bytes + self.answers.bytes).unwrap_or(i64::MAX)
+        i64::try_from(self.news.bytes + self.responses.bytes).unwrap_or(i64::MAX)
     }
 
     pub(super) fn take(&mut self, durable: Instant) {
@@ -88,17 +88,17 @@ impl State {
 }
 
 impl Load {
-    pub(super) fn add(&mut self, frame: &Frame) {
+    pub(super) fn add(&mut self, frame: &Outgoing) {
         self.frames += 1;
         self.bytes += frame.weight();
     }
 
-    pub(super) fn remove(&mut self, frame: &Frame) {
+    pub(super) fn remove(&mut self, frame: &Outgoing) {
         self.frames -= 1;
         self.bytes -= frame.weight();
     }
 }
 
-pub(super) fn weight(frame: &Frame) -> i64 {
+pub(super) fn weight(frame: &Outgoing) -> i64 {
     i64::try_from(frame.weight()).unwrap_or(i64::MAX)
 }

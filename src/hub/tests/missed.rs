@@ -8,16 +8,21 @@ use super::*;
 #[derive(Default)]
 struct Sleeper(AtomicBool);
 
-impl Listener for Sleeper {
-    fn tell(&self, notice: &Notice, encoded: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+impl Subscriber for Sleeper {
+    fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         if self.0.load(Ordering::SeqCst) {
-            Numbers.tell(notice, encoded, say);
+            Numbers.encode(notice, shared, sink);
         }
     }
 
-    fn hears(&self, _: ChatId) -> bool {
+    fn is_subscribed(&self, _: ChatId) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Up to which seq the client has to catch up in this chat.
+fn until(hub: &Hub, subscription: &Subscription, chat: ChatId) -> Option<Seq> {
+    hub.catch_up_until(subscription).get(&chat).copied()
 }
 
 #[test]
@@ -27,15 +32,15 @@ fn one_who_connects_has_missed_what_was_delivered_before() {
     deliver(&hub, chat, 8..=9);
     let second = seated(&hub, user(), chat, 0);
     deliver(&hub, chat, [10]);
-    assert_eq!(hub.missed(&first, chat), Some(7));
+    assert_eq!(until(&hub, &first, chat), Some(7));
     assert_eq!(heard(&first), ["8", "9", "10"]);
-    assert_eq!(hub.missed(&second, chat), Some(9));
+    assert_eq!(until(&hub, &second, chat), Some(9));
     assert_eq!(heard(&second), ["10"]);
     second.caught_up(chat, 8);
-    assert_eq!(hub.missed(&second, chat), Some(9), "not yet");
+    assert_eq!(until(&hub, &second, chat), Some(9), "not yet");
     second.caught_up(chat, 9);
-    assert_eq!(hub.missed(&second, chat), None);
-    assert_eq!(hub.missed(&first, chat), Some(7), "each for itself");
+    assert_eq!(until(&hub, &second, chat), None);
+    assert_eq!(until(&hub, &first, chat), Some(7), "each for itself");
 }
 
 #[test]
@@ -43,14 +48,14 @@ fn all_who_wait_for_a_chat_have_missed_the_same() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let seats = [seat(10), seat(10)];
     for seat in &seats {
-        hub.enter(seat, user());
-        assert!(hub.sit(seat, [chat]));
-        assert_eq!(hub.missed(seat, chat), None);
+        hub.bind_user(seat, user());
+        assert!(hub.subscribe(seat, [chat]));
+        assert_eq!(until(&hub, &seat, chat), None);
     }
     hub.open(chat, 4);
     hub.open(chat, 6);
     for seat in &seats {
-        assert_eq!(hub.missed(seat, chat), Some(4));
+        assert_eq!(until(&hub, &seat, chat), Some(4));
     }
 }
 
@@ -58,10 +63,10 @@ fn all_who_wait_for_a_chat_have_missed_the_same() {
 fn one_who_joins_has_missed_nothing() {
     let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
     let seat = seat(10);
-    hub.enter(&seat, anna);
+    hub.bind_user(&seat, anna);
     hub.admit(&[Arc::clone(&seat)], chat, 3);
     deliver(&hub, chat, [4]);
-    assert_eq!(hub.missed(&seat, chat), None);
+    assert_eq!(until(&hub, &seat, chat), None);
     assert_eq!(heard(&seat), ["4"]);
 }
 
@@ -69,11 +74,11 @@ fn one_who_joins_has_missed_nothing() {
 fn one_who_joins_while_connecting_has_missed_what_was_before() {
     let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
     let seat = seat(10);
-    hub.enter(&seat, anna);
+    hub.bind_user(&seat, anna);
     hub.admit(&[Arc::clone(&seat)], chat, 3);
     deliver(&hub, chat, [4, 5]);
-    hub.sit(&seat, [chat]);
-    assert_eq!(hub.missed(&seat, chat), Some(3));
+    hub.subscribe(&seat, [chat]);
+    assert_eq!(until(&hub, &seat, chat), Some(3));
     assert_eq!(heard(&seat), ["4", "5"]);
 }
 
@@ -82,14 +87,14 @@ fn what_is_not_passed_on_is_missed() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let sleeper = Arc::new(Sleeper::default());
     let seat = seat_of(Arc::clone(&sleeper) as _, 10);
-    hub.enter(&seat, user());
-    hub.sit(&seat, [chat]);
+    hub.bind_user(&seat, user());
+    hub.subscribe(&seat, [chat]);
     hub.open(chat, 1);
     deliver(&hub, chat, 2..=5);
-    assert_eq!(hub.missed(&seat, chat), None, "it has to ask for all");
+    assert_eq!(until(&hub, &seat, chat), None, "it has to ask for all");
     sleeper.0.store(true, Ordering::SeqCst);
     deliver(&hub, chat, [6]);
-    assert_eq!(hub.missed(&seat, chat), Some(5));
+    assert_eq!(until(&hub, &seat, chat), Some(5));
     assert_eq!(heard(&seat), ["6"]);
 }
 
@@ -97,9 +102,9 @@ fn what_is_not_passed_on_is_missed() {
 fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let seat = seated(&hub, user(), chat, 7);
-    assert_eq!(hub.missed(&seat, ChatId::new(Timestamp::MAX)), None);
+    assert_eq!(until(&hub, &seat, ChatId::new(Timestamp::MAX)), None);
     hub.leave(&seat);
-    assert_eq!(hub.missed(&seat, chat), None);
+    assert_eq!(until(&hub, &seat, chat), None);
 }
 
 /// While messages are delivered, connections come and begin to listen: what each has missed and
@@ -110,17 +115,17 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     // One who has room for everything keeps the chat open.
     let first = seat(10_000);
-    hub.enter(&first, user());
-    hub.sit(&first, [chat]);
+    hub.bind_user(&first, user());
+    hub.subscribe(&first, [chat]);
     hub.open(chat, 0);
     let come = |hub: &Hub| {
         let sleeper = Arc::new(Sleeper::default());
         let seat = seat_of(Arc::clone(&sleeper) as _, 10_000);
-        hub.enter(&seat, user());
-        hub.sit(&seat, [chat]);
+        hub.bind_user(&seat, user());
+        hub.subscribe(&seat, [chat]);
         std::thread::yield_now();
         sleeper.0.store(true, Ordering::SeqCst);
-        let missed = hub.missed(&seat, chat).expect("a seat");
+        let missed = until(&hub, &seat, chat).expect("a seat");
         (seat, missed)
     };
     let seats = std::thread::scope(|scope| {

@@ -8,8 +8,8 @@ use crate::model::{Access, Event, EventChat, EventDetails};
 /// has read, the access and its version.
 struct Standings;
 
-impl Listener for Standings {
-    fn tell(&self, notice: &Notice, _: &mut Encoded, say: &mut dyn FnMut(Frame)) {
+impl Subscriber for Standings {
+    fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         let word = match &notice.fact {
             Fact::MessageSent(message) => format!("{} sent", message.seq),
             Fact::AccessChanged(_) => "decided".to_owned(),
@@ -21,7 +21,7 @@ impl Listener for Standings {
             Some(chat) => format!("{word}: {}", spelled(chat.standing)),
             None => word,
         };
-        say(Frame::Text(text.into()));
+        sink(Outgoing::bare(Body::from_json(text)));
     }
 }
 
@@ -90,11 +90,11 @@ fn access(chat: ChatId, standing: Standing) -> Notice {
 }
 
 /// A hub, a chat there, and a connection that sits in it and is told of all that comes.
-fn scene() -> (Hub, ChatId, Arc<Seat>) {
+fn scene() -> (Hub, ChatId, Arc<Subscription>) {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let seat = seat_of(Arc::new(Standings), 1000);
-    hub.enter(&seat, user());
-    if hub.sit(&seat, [chat]) {
+    hub.bind_user(&seat, user());
+    if hub.subscribe(&seat, [chat]) {
         hub.open(chat, 0);
     }
     (hub, chat, seat)
@@ -103,12 +103,12 @@ fn scene() -> (Hub, ChatId, Arc<Seat>) {
 #[test]
 fn in_order_everything_is_told_as_it_was() {
     let (hub, chat, seat) = scene();
-    hub.spread(
+    hub.broadcast(
         chat,
         &notice(Fact::EventChatOpened(event_chat(chat, standing(0, 0, 0)))),
     );
     hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
-    hub.spread(chat, &read(chat, standing(1, 1, 1)));
+    hub.broadcast(chat, &read(chat, standing(1, 1, 1)));
     hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
     let expected = [
         "opened: 0 0 0 Unasked 0",
@@ -122,7 +122,7 @@ fn in_order_everything_is_told_as_it_was() {
 #[test]
 fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
     let (hub, chat, seat) = scene();
-    hub.spread(chat, &read(chat, standing(2, 1, 2)));
+    hub.broadcast(chat, &read(chat, standing(2, 1, 2)));
     hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
     hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 0, 2)))]);
     let expected = [
@@ -138,7 +138,7 @@ fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
     let (hub, chat, seat) = scene();
     hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
     hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
-    hub.spread(chat, &read(chat, standing(1, 1, 1)));
+    hub.broadcast(chat, &read(chat, standing(1, 1, 1)));
     let expected = [
         "1 sent: 1 0 1 Unasked 0",
         "2 sent: 2 2 1 Unasked 0",
@@ -150,9 +150,9 @@ fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
 #[test]
 fn reads_of_both_sides_that_crossed_are_told_together() {
     let (hub, chat, seat) = scene();
-    hub.spread(chat, &read(chat, standing(5, 5, 2)));
-    hub.spread(chat, &read(chat, standing(5, 1, 4)));
-    hub.spread(chat, &read(chat, standing(5, 3, 3)));
+    hub.broadcast(chat, &read(chat, standing(5, 5, 2)));
+    hub.broadcast(chat, &read(chat, standing(5, 1, 4)));
+    hub.broadcast(chat, &read(chat, standing(5, 3, 3)));
     let expected = [
         "read: 5 5 2 Unasked 0",
         "read: 5 5 4 Unasked 0",
@@ -164,15 +164,15 @@ fn reads_of_both_sides_that_crossed_are_told_together() {
 #[test]
 fn of_two_decisions_the_later_one_is_told_last() {
     let (hub, chat, seat) = scene();
-    hub.spread(chat, &access(chat, decided(Access::Asked, 3)));
-    hub.spread(chat, &access(chat, decided(Access::Granted, 2)));
+    hub.broadcast(chat, &access(chat, decided(Access::Asked, 3)));
+    hub.broadcast(chat, &access(chat, decided(Access::Granted, 2)));
     let standing = Standing {
         head: 1,
         guest_read: 1,
         ..decided(Access::Granted, 2)
     };
     hub.deliver(chat, &[Arc::new(sent(chat, 1, standing))]);
-    hub.spread(chat, &access(chat, decided(Access::Granted, 4)));
+    hub.broadcast(chat, &access(chat, decided(Access::Granted, 4)));
     let expected = [
         "decided: 0 0 0 Asked 3",
         "decided: 0 0 0 Asked 3",
@@ -199,10 +199,10 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
         }
         let hub = Hub::default();
         let seat = seat_of(Arc::new(Standings), 1000);
-        hub.enter(&seat, user());
-        hub.sit(&seat, [chat]);
+        hub.bind_user(&seat, user());
+        hub.subscribe(&seat, [chat]);
         for index in picked {
-            hub.spread(chat, &notices[index]);
+            hub.broadcast(chat, &notices[index]);
         }
         let last = heard(&seat).pop().expect("something was said");
         let truth = spelled(Standing {
@@ -218,9 +218,9 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
 fn chats_stand_each_by_itself() {
     let (hub, chat, seat) = scene();
     let other = ChatId::new(NOW);
-    hub.sit(&seat, [other]);
-    hub.spread(chat, &read(chat, standing(5, 5, 5)));
-    hub.spread(other, &read(other, standing(2, 1, 0)));
+    hub.subscribe(&seat, [other]);
+    hub.broadcast(chat, &read(chat, standing(5, 5, 5)));
+    hub.broadcast(other, &read(other, standing(2, 1, 0)));
     let expected = ["read: 5 5 5 Unasked 0", "read: 2 1 0 Unasked 0"];
     assert_eq!(heard(&seat), expected);
 }
@@ -234,5 +234,5 @@ fn a_chat_of_no_event_has_no_standing() {
     assert_eq!(room.lock().standing, None);
     let notice = message(chat, 3);
     let mut room = room.lock();
-    assert!(matches!(room.present(&notice), Cow::Borrowed(same) if *same == notice));
+    assert!(matches!(room.refresh(&notice), Cow::Borrowed(same) if *same == notice));
 }

@@ -1,5 +1,5 @@
 //! The words of each dialect, and a test for each target.
-//! It refuses to judge: the targets do.
+//! Does not judge: the targets do.
 
 use proptest::prelude::*;
 use serde_json::json;

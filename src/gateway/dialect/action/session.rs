@@ -1,0 +1,217 @@
+//! One connection's session in the action dialect.
+//! Does not know the JSON: `requests` and `responses` do.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::requests::{self, Purpose};
+use super::responses::{self, Bodies, Echo, Envelope, Refusal};
+use super::subscriptions::Subscriptions;
+use crate::gateway::dialect::{Acks, Decoded, DialectSession, Incoming, SessionOptions};
+use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
+use crate::model::{ChatId, Error, ErrorKind, Fact, Membership, Message, Notice, Reply, Room};
+use crate::telemetry::DialectLabel;
+
+/// One connection's session.
+pub(super) struct ActionSession {
+    options: SessionOptions,
+    subscriptions: Mutex<Subscriptions>,
+}
+
+impl DialectSession for ActionSession {
+    fn label(&self) -> DialectLabel {
+        DialectLabel::Action
+    }
+
+    fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded {
+        let current = self.subscriptions.lock().current();
+        let (echo, request) = requests::read(&incoming.text, current);
+        match request {
+            Ok((purpose, command)) => Decoded::Request(
+                command,
+                Box::new(move |outcome, _| {
+                    let frame = outcome
+                        .map_err(|error| Refusal::from(&error))
+                        .and_then(|reply| self.respond(&echo, &purpose, &reply));
+                    let frame = frame.unwrap_or_else(|refusal| Some(echo.refuse(&refusal)));
+                    frame.into_iter().collect()
+                }),
+            ),
+            Err(refusal) => Decoded::Refused(refusal.kind(), vec![echo.refuse(&refusal)]),
+        }
+    }
+
+    fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {
+        let echo = requests::echo(&incoming.text);
+        vec![echo.refuse(&Refusal::from(error))]
+    }
+
+    fn not_text(&self) -> Error {
+        Error::new(ErrorKind::Invalid, "A frame must be text.")
+    }
+
+    fn watches(&self, chat: ChatId) -> bool {
+        self.subscriptions.lock().watches(chat)
+    }
+}
+
+impl Subscriber for ActionSession {
+    fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
+        match &notice.fact {
+            Fact::MessageSent(message) => self.encode_message(message, shared, sink),
+            Fact::MemberJoined(change) | Fact::MemberLeft(change) => {
+                if notice.origin != Some(self.options.connection) {
+                    self.encode_members(change, shared, sink);
+                }
+            }
+            Fact::ChatChanged(room) => self.encode_change(room, shared, sink),
+            Fact::ChatDeleted { chat, pk } => {
+                let watching = self.subscriptions.lock().forget(*chat, *pk);
+                for instance in watching {
+                    sink(responses::deleted(&instance, *pk));
+                }
+            }
+            Fact::ChatCreated(_)
+            | Fact::EventChatOpened(_)
+            | Fact::AccessChanged(_)
+            | Fact::ReadMoved(_) => {}
+        }
+    }
+
+    fn is_subscribed(&self, chat: ChatId) -> bool {
+        self.subscriptions.lock().listening(chat).is_some()
+    }
+}
+
+impl ActionSession {
+    pub(super) fn new(options: SessionOptions) -> Self {
+        Self {
+            options,
+            subscriptions: Mutex::default(),
+        }
+    }
+
+    /// Applies what a request that succeeded changes for its connection, and encodes the response
+    /// unless silence is the response.
+    fn respond(
+        &self,
+        echo: &Echo,
+        purpose: &Purpose,
+        reply: &Reply,
+    ) -> Result<Option<Outgoing>, Refusal> {
+        let frame = match (purpose, reply) {
+            (Purpose::Join, Reply::Joined(joined)) => {
+                let envelope = echo.envelope.clone();
+                self.subscriptions.lock().join(&joined.room.chat, envelope);
+                self.acknowledge(echo)
+            }
+            (Purpose::Leave, Reply::Left(chat)) => {
+                self.subscriptions.lock().leave(*chat);
+                self.acknowledge(echo)
+            }
+            (Purpose::Listen, Reply::Room(room)) => {
+                let envelope = echo.envelope.clone();
+                self.subscriptions.lock().listen(room.chat.id, envelope);
+                self.acknowledge(echo)
+            }
+            (Purpose::Watch, Reply::Room(room)) => {
+                self.subscriptions
+                    .lock()
+                    .watch(room.chat.id, echo.instance())?;
+                Some(echo.reply(201, &()))
+            }
+            (Purpose::Unwatch, Reply::Room(room)) => {
+                let request_id = echo.request_id.as_deref();
+                self.subscriptions.lock().unwatch(room.chat.id, request_id);
+                Some(echo.reply(204, &()))
+            }
+            (Purpose::Send, Reply::Sent(sent)) => self.acknowledges(echo).then(|| {
+                let message = self.bodies().message(sent.message());
+                echo.reply(200, &message)
+            }),
+            (Purpose::Show(status), Reply::Room(room)) => {
+                Some(echo.reply(*status, &self.bodies().room(room)))
+            }
+            (Purpose::Show(status), Reply::Rooms(rooms)) => {
+                Some(echo.reply(*status, &self.bodies().rooms(rooms)))
+            }
+            (Purpose::Sync(request), Reply::Synced(synced)) => {
+                let body = request.response(synced, |message| self.bodies().numbered(message));
+                Some(echo.reply(200, &body))
+            }
+            (Purpose::Delete, Reply::Deleted(_)) => Some(echo.reply(204, &())),
+            _ => return Err(unexpected()),
+        };
+        Ok(frame)
+    }
+
+    /// The reply to what succeeds silently, where the client wants one.
+    fn acknowledge(&self, echo: &Echo) -> Option<Outgoing> {
+        self.acknowledges(echo).then(|| echo.reply(200, &()))
+    }
+
+    fn acknowledges(&self, echo: &Echo) -> bool {
+        self.options.acks == Acks::Always || echo.envelope.is_stream()
+    }
+
+    fn bodies(&self) -> Bodies<'_> {
+        Bodies {
+            zone: &self.options.zone,
+        }
+    }
+
+    fn encode_message(
+        &self,
+        message: &Message,
+        shared: &mut SharedEncoding,
+        sink: &mut dyn FnMut(Outgoing),
+    ) {
+        let listening = self.subscriptions.lock().listening(message.chat);
+        if let Some(envelope) = listening {
+            let plain = shared.body("action:message", || self.bodies().message_event(message));
+            sink_wrapped(&envelope, plain, sink);
+        }
+    }
+
+    fn encode_members(
+        &self,
+        change: &Membership,
+        shared: &mut SharedEncoding,
+        sink: &mut dyn FnMut(Outgoing),
+    ) {
+        let concerned = self.subscriptions.lock().concerned(change.chat);
+        if let Some(envelope) = concerned {
+            let plain = shared.body("action:members", || responses::members(change));
+            sink_wrapped(&envelope, plain, sink);
+        }
+    }
+
+    fn encode_change(
+        &self,
+        room: &Room,
+        shared: &mut SharedEncoding,
+        sink: &mut dyn FnMut(Outgoing),
+    ) {
+        let watching = self.subscriptions.lock().watching(room.chat.id);
+        if watching.is_empty() {
+            return;
+        }
+        // Every subscription has a frame of its own around the same room.
+        let room = shared.body("action:room", || Body::of(&self.bodies().room(room)));
+        for instance in watching {
+            sink(responses::updated(&instance, &room));
+        }
+    }
+}
+
+fn sink_wrapped(envelope: &Envelope, plain: Arc<Body>, sink: &mut dyn FnMut(Outgoing)) {
+    sink(Outgoing::bare(envelope.around(plain)));
+}
+
+fn unexpected() -> Refusal {
+    Refusal::from(&Error::new(
+        ErrorKind::Internal,
+        "the answer is of another kind than the request",
+    ))
+}

@@ -1,0 +1,223 @@
+//! What requests become, and what answers them (ORIGINALS A2 to A4, A9).
+
+use super::*;
+
+#[test]
+fn requests_become_commands() {
+    let client = Client::new();
+    let chat = ChatRef::Pk(4);
+    let command = |action: &str| client.command(&json!({"action": action, "pk": "4", "x": 1}));
+    let look = |messages| Command::GetRoom { chat, messages };
+    assert_eq!(command("join_room"), Command::JoinChat { chat, read: None });
+    assert_eq!(command("leave_room"), Command::LeaveChat { chat });
+    assert_eq!(command("retrieve"), look(1000));
+    assert_eq!(command("subscribe_to_messages_in_room"), look(0));
+    assert_eq!(command("subscribe_instance"), look(0));
+    assert_eq!(command("unsubscribe_instance"), look(0));
+    assert_eq!(command("delete"), Command::DeleteChat { chat });
+    assert_eq!(command("list"), Command::ListRooms);
+}
+
+#[test]
+fn room_data_become_commands() {
+    let client = Client::new();
+    let ask = |action: &str, data: Value| {
+        client.command(&json!({"action": action, "pk": 4, "data": data}))
+    };
+    let create = |name: &str, team| Command::CreateRoom {
+        name: Some(name.to_owned()),
+        team,
+    };
+    assert_eq!(ask("create", json!({"name": " a "})), create("a", None));
+    let data = json!({"name": "a", "team": "3"});
+    assert_eq!(ask("create", data), create("a", Some(3)));
+    assert_eq!(ask("create", json!({"name": 5})), create("5", None));
+    let change = |name: Option<&str>, team| Command::ChangeChat {
+        chat: ChatRef::Pk(4),
+        change: crate::model::ChatChange {
+            name: name.map(str::to_owned),
+            team,
+        },
+    };
+    let data = json!({"name": "b", "team": null});
+    assert_eq!(ask("update", data), change(Some("b"), Some(None)));
+    assert_eq!(ask("patch", json!({})), change(None, None));
+    let data = json!({"team": 9});
+    assert_eq!(ask("patch", data), change(None, Some(Some(9))));
+}
+
+#[test]
+fn the_last_of_two_fields_counts() {
+    let client = Client::new();
+    let Decoded::Request(command, _) =
+        client.hear(r#"{"action":"list","action":"delete","pk":1,"pk":4}"#)
+    else {
+        panic!("refused");
+    };
+    let chat = ChatRef::Pk(4);
+    assert_eq!(command, Command::DeleteChat { chat });
+}
+
+#[test]
+fn messages_of_any_type_are_sent_to_the_room_that_is_meant() {
+    let client = Client::new();
+    let send = |frame: &str| match client.hear(frame) {
+        Decoded::Request(Command::SendMessage { user, chat, draft }, _) => {
+            assert_eq!(user, None);
+            (chat, draft)
+        }
+        _ => panic!("not sent: {frame}"),
+    };
+    for (json, text) in [
+        (r#""Hi world!!!""#, "Hi world!!!"),
+        (r#"" \u043c\u0000 ""#, " м\0 "),
+        ("5", "5"),
+        ("1.50", "1.50"),
+        ("true", "true"),
+        (r#"{"b":1, "a":[]}"#, r#"{"b":1, "a":[]}"#),
+        ("[12345678901234567890123]", "[12345678901234567890123]"),
+    ] {
+        let frame = format!(r#"{{"action":"create_message","pk":7,"message":{json}}}"#);
+        let (chat, draft) = send(&frame);
+        assert_eq!(chat, ChatRef::Pk(7));
+        assert_eq!(draft, Draft::text(text));
+    }
+    client.quietly("join_room", 7).quietly("join_room", 4);
+    let here = r#"{"action":"create_message","pk":null,"room":7,"message":"a","client_id":"c"}"#;
+    let (chat, draft) = send(here);
+    assert_eq!(chat, ChatRef::Pk(4), "the last one that was joined");
+    assert_eq!(draft.client_id.as_deref(), Some("c"));
+    client.quietly("leave_room", 4);
+    assert_eq!(send(here).0, ChatRef::Pk(4), "as in the original");
+}
+
+#[test]
+fn silence_is_broken_on_demand() {
+    let silent = ["join_room", "subscribe_to_messages_in_room", "leave_room"];
+    let client = Client::with(Acks::Always, "UTC");
+    for action in silent {
+        Client::new().quietly(action, 4);
+        let said = client.say(&json!({"action": action, "pk": 4, "request_id": 1.5}).to_string());
+        let expected = format!(
+            r#"{{"errors":[],"data":null,"action":"{action}","response_status":200,"request_id":1.5}}"#
+        );
+        assert_eq!(said, [expected]);
+    }
+    let request = json!({"action": "create_message", "message": "a", "pk": 4});
+    Client::new().silent(&request);
+    let said = client.answer(&request);
+    assert_eq!(said["action"], "create_message");
+    assert_eq!(said["response_status"], 200);
+    assert_eq!(said["data"]["text"], "a");
+    assert_eq!(said["data"]["id"], 4 * 4 + 4 + 2);
+    assert!(said["data"].get("created_at_formatted").is_none());
+}
+
+#[test]
+fn request_ids_come_back_as_they_went() {
+    let client = Client::new();
+    for id in [
+        "1638979242972",
+        "123456789012345678901234567890",
+        "1.50",
+        "1e400",
+        "true",
+        r#""\u0430""#,
+        r#"{"b":1,"a":[null]}"#,
+    ] {
+        let said = client.say(&format!(r#"{{"request_id": {id} ,"action":"foo"}}"#));
+        assert!(
+            said[0].ends_with(&format!(r#""request_id":{id}}}"#)),
+            "{said:?}"
+        );
+    }
+    for frame in [
+        r#"{"action":"foo"}"#,
+        r#"{"action":"foo","request_id":null}"#,
+    ] {
+        assert!(client.say(frame)[0].ends_with(r#""request_id":null}"#));
+    }
+}
+
+#[test]
+fn dates_are_in_the_zone_of_the_server_and_in_utc() {
+    let date = |zone: &str| {
+        let client = Client::with(Acks::Silent, zone);
+        let said = client.answer(&json!({"action": "retrieve", "pk": 4}));
+        let message = said["data"]["messages"][0].clone();
+        assert_eq!(message["created_at_formatted"], "02-12-2021 10:29:38");
+        message["create_date"].as_str().expect("a text").to_owned()
+    };
+    assert_eq!(date("Europe/Moscow"), "2021-12-02T13:29:38.171083+03:00");
+    assert_eq!(date("America/St_Johns"), "2021-12-02T06:59:38.171083-03:30");
+    assert_eq!(date("UTC"), "2021-12-02T10:29:38.171083Z");
+    let zone = TimeZone::UTC;
+    let bodies = Bodies { zone: &zone };
+    let whole = message(4, 1, guest(), "a", "2021-12-02T10:29:38Z");
+    let body = serde_json::to_value(bodies.message(&whole)).expect("JSON");
+    assert_eq!(body["create_date"], "2021-12-02T10:29:38.000000Z");
+}
+
+#[test]
+fn a_room_without_name_and_owner_has_all_its_keys() {
+    let said = Client::new().answer(&json!({"action": "list", "data": {}}));
+    let rooms = said["data"].as_array().expect("a list");
+    assert_eq!(rooms.len(), 2);
+    let member = json!([{"id": 47, "username": "djwoms1",
+        "avatar": "/media/default/default.jpg", "github": ""}]);
+    assert_eq!(
+        rooms[1],
+        json!({"pk": 7, "name": "", "user": null, "team": null, "messages": [], "member": member})
+    );
+}
+
+#[test]
+fn an_answer_of_the_wrong_kind_is_an_internal_error() {
+    let client = Client::new();
+    let Decoded::Request(_, answer) = client.hear(r#"{"action":"list"}"#) else {
+        panic!("refused");
+    };
+    let said = texts(&respond(answer, Ok(Reply::Seats(Vec::new()))));
+    assert!(said[0].contains(r#""response_status":500"#));
+}
+
+#[test]
+fn an_envelope_goes_round_every_answer() {
+    let client = Client::new();
+    let ask = |payload: Value| {
+        let said = client.answer(&json!({"stream": "room", "payload": payload}));
+        assert_eq!(said["stream"], "room");
+        assert_eq!(said.as_object().map(serde_json::Map::len), Some(2));
+        said["payload"].clone()
+    };
+    let joined = ask(json!({"action": "join_room", "pk": 4, "request_id": "u"}));
+    assert_eq!(
+        joined,
+        json!({"errors": [], "data": null, "action": "join_room",
+            "response_status": 200, "request_id": "u"})
+    );
+    assert_eq!(ask(json!({"action": "foo"}))["response_status"], 405);
+    assert_eq!(ask(json!({}))["response_status"], 405);
+    assert_eq!(ask(json!([]))["response_status"], 400);
+    let said = client.say(r#"{"stream":[1], "x":2}"#);
+    assert_eq!(
+        said,
+        [
+            r#"{"stream":[1],"payload":{"errors":[{"payload":["This field is required."]}],"data":null,"action":null,"response_status":400,"request_id":null}}"#
+        ]
+    );
+    let plain = client.answer(&json!({"action": "foo", "stream": "x", "payload": {}}));
+    assert_eq!(
+        plain["response_status"], 405,
+        "a stream is an extra key there"
+    );
+}
+
+#[test]
+fn it_recognises_its_frames() {
+    assert!((DIALECT.recognises)(&json!({"action": null})));
+    assert!((DIALECT.recognises)(&json!({"stream": "a", "payload": {}})));
+    for other in [json!({"type": "getChats"}), json!([]), json!("action")] {
+        assert!(!(DIALECT.recognises)(&other));
+    }
+}

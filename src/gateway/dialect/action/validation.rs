@@ -1,0 +1,211 @@
+//! What the fields of a request may hold, with the texts of the original (ORIGINALS A7, A9).
+//! Does not know actions and frames.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::responses::Refusal;
+use crate::gateway::dialect::decode::{MAX_ID, even_null};
+use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::model::{ChatChange, ChatPk, Draft};
+
+/// A field is missing.
+pub(super) const REQUIRED: &str = "This field is required.";
+const NULL: &str = "This field may not be null.";
+const BLANK: &str = "This field may not be blank.";
+const NO_TEXT: &str = "Not a valid string.";
+
+/// The longest name of a room, in characters.
+const NAME_CHARS: usize = 255;
+
+/// The room that a `pk` names in whatever form: a number, its whole part, a text of digits,
+/// or `true` for 1.
+pub(super) fn pk(value: &RawValue) -> Option<ChatPk> {
+    let UntrustedJson(value) = serde_json::from_str(value.get()).ok()?;
+    whole(&value).filter(|pk| (1..=MAX_ID).contains(pk))
+}
+
+/// A message as it is to be sent: text as it came, anything else but null as its JSON.
+///
+/// # Errors
+/// Nothing is to be sent, or the fields are of the wrong type.
+pub(super) fn draft(
+    message: Option<&RawValue>,
+    client_id: Option<&RawValue>,
+) -> Result<Draft, Refusal> {
+    let text = content(message).map_err(|why| refuse("message", why))?;
+    let client_id = client_id.map(|id| serde_json::from_str(id.get()));
+    let client_id = client_id
+        .transpose()
+        .map_err(|_| refuse("client_id", NO_TEXT))?;
+    Ok(Draft {
+        client_id,
+        ..Draft::text(text)
+    })
+}
+
+fn content(message: Option<&RawValue>) -> Result<String, &'static str> {
+    let json = message.ok_or(REQUIRED)?.get();
+    let text = match json.as_bytes() {
+        b"null" => return Err(NULL),
+        [b'"', ..] => serde_json::from_str(json).map_err(|_| NO_TEXT)?,
+        _ => json.to_owned(),
+    };
+    if text.trim().is_empty() {
+        Err(BLANK)
+    } else {
+        Ok(text)
+    }
+}
+
+/// The name and the team of a room to create.
+///
+/// # Errors
+/// The fields that are wrong.
+pub(super) fn new_room(data: &RawValue) -> Result<(String, Option<i64>), Refusal> {
+    let data = dictionary(data)?;
+    let name = name(&data).and_then(|name| name.ok_or(REQUIRED.to_owned()));
+    let (name, team) = both(name, team(&data))?;
+    Ok((name, team.flatten()))
+}
+
+/// What to change of a room whose name has to be given.
+///
+/// # Errors
+/// The fields that are wrong.
+pub(super) fn update(data: &RawValue) -> Result<ChatChange, Refusal> {
+    let data = dictionary(data)?;
+    let name = name(&data).and_then(|name| name.ok_or(REQUIRED.to_owned()));
+    let (name, team) = both(name, team(&data))?;
+    let name = Some(name);
+    Ok(ChatChange { name, team })
+}
+
+/// What to change of a room.
+///
+/// # Errors
+/// The fields that are wrong.
+pub(super) fn patch(data: &RawValue) -> Result<ChatChange, Refusal> {
+    let data = dictionary(data)?;
+    let (name, team) = both(name(&data), team(&data))?;
+    Ok(ChatChange { name, team })
+}
+
+/// The `data` of a room to create or to change. Null is another error than a missing field.
+#[derive(Deserialize)]
+struct RoomFields {
+    #[serde(default, deserialize_with = "even_null")]
+    name: Option<UntrustedJson>,
+    #[serde(default, deserialize_with = "even_null")]
+    team: Option<UntrustedJson>,
+}
+
+fn dictionary(data: &RawValue) -> Result<RoomFields, Refusal> {
+    let not_json = |error| Refusal::text(400, format!("JSON parse error - {error}"));
+    let UntrustedJson(data) = serde_json::from_str(data.get()).map_err(not_json)?;
+    match data {
+        Value::Object(_) => RoomFields::deserialize(data).map_err(not_json),
+        other => {
+            let found = type_name(&other);
+            let why = format!("Invalid data. Expected a dictionary, but got {found}.");
+            Err(Refusal::fields([("non_field_errors", why)]))
+        }
+    }
+}
+
+/// The `name`, if it is there.
+fn name(data: &RoomFields) -> Result<Option<String>, String> {
+    let name = match data.name.as_ref().map(|UntrustedJson(name)| name) {
+        None => return Ok(None),
+        Some(Value::String(name)) => name.trim().to_owned(),
+        Some(Value::Number(name)) => name.to_string(),
+        Some(Value::Null) => return Err(NULL.to_owned()),
+        Some(_) => return Err(NO_TEXT.to_owned()),
+    };
+    if name.is_empty() {
+        Err(BLANK.to_owned())
+    } else if name.chars().count() > NAME_CHARS {
+        Err(format!(
+            "Ensure this field has no more than {NAME_CHARS} characters."
+        ))
+    } else {
+        Ok(Some(name))
+    }
+}
+
+/// The `team`, if it is there; null and `""` take it away.
+#[expect(clippy::option_option, reason = "as in ChatChange")]
+fn team(data: &RoomFields) -> Result<Option<Option<i64>>, String> {
+    let value = match data.team.as_ref().map(|UntrustedJson(team)| team) {
+        None => return Ok(None),
+        Some(Value::Null) => return Ok(Some(None)),
+        Some(Value::String(text)) if text.is_empty() => return Ok(Some(None)),
+        Some(value) => value,
+    };
+    let unlike = || {
+        let found = type_name(value);
+        format!("Incorrect type. Expected pk value, received {found}.")
+    };
+    match whole(value) {
+        _ if value.is_boolean() => Err(unlike()),
+        Some(team) if (1..=MAX_ID).contains(&team) => Ok(Some(Some(team))),
+        None if !value.is_number() => Err(unlike()),
+        _ => Err(format!(
+            "Invalid pk {} - object does not exist.",
+            quoted(value)
+        )),
+    }
+}
+
+fn both<A, B>(name: Result<A, String>, team: Result<B, String>) -> Result<(A, B), Refusal> {
+    match (name, team) {
+        (Ok(name), Ok(team)) => Ok((name, team)),
+        (name, team) => {
+            let name = name.err().map(|why| ("name", why));
+            let team = team.err().map(|why| ("team", why));
+            Err(Refusal::fields(name.into_iter().chain(team)))
+        }
+    }
+}
+
+fn refuse(field: &'static str, why: &str) -> Refusal {
+    Refusal::fields([(field, why.to_owned())])
+}
+
+/// What Python's `int()` makes of it.
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Bool(value) => Some(i64::from(*value)),
+        Value::Number(number) => number.as_i64().or_else(|| truncated(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn truncated(number: f64) -> Option<i64> {
+    /// Every whole number below is exact.
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+    (number.abs() < LIMIT).then_some(number as i64)
+}
+
+fn quoted(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", text.trim()),
+        other => format!("\"{other}\""),
+    }
+}
+
+/// What Python calls the type.
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}

@@ -1,0 +1,289 @@
+//! Decoding of JSON bodies into the request structs of the dialects, with errors that name the
+//! field by its path.
+//! Does not know any request: the dialects define them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::model::Error;
+
+/// Decodes the body of a request. A field that is null counts as missing where the struct has an
+/// `Option`.
+///
+/// # Errors
+/// `Invalid`, with the path of the field at fault.
+pub fn decode<'de, T: Deserialize<'de>>(body: &'de Value) -> Result<T, Error> {
+    Object::deserialize(body)
+        .map(|Object(request)| request)
+        .map_err(|_| error_of::<T>(body))
+}
+
+/// Decodes once more, now to find out where it fails: keeping track of the path costs an
+/// allocation per field.
+#[cold]
+fn error_of<'de, T: Deserialize<'de>>(body: &'de Value) -> Error {
+    match serde_path_to_error::deserialize::<_, Object<T>>(body) {
+        Ok(_) => Error::invalid("body", "cannot be decoded"),
+        Err(error) => {
+            let path = error.path().to_string();
+            let field = if path == "." { "body" } else { &path };
+            Error::invalid(field, &reason(&error.into_inner().to_string()))
+        }
+    }
+}
+
+/// What `serde` says of a wrong type, in our words. The `expecting` of each type below completes
+/// the sentence "must be …".
+fn reason(text: &str) -> String {
+    let expected = text
+        .starts_with("invalid ")
+        .then(|| text.rsplit_once(", expected "));
+    match expected.flatten() {
+        Some((_, expected)) => format!("must be {expected}"),
+        None => text.to_owned(),
+    }
+}
+
+/// The greatest integer that every JSON client can hold; no id is greater (PROTOCOL §1.1).
+pub const MAX_ID: i64 = (1 << 53) - 1;
+
+/// Decodes an optional field in which null is a value: for `deserialize_with`.
+///
+/// # Errors
+/// As the field's type.
+pub fn even_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The error for a field that has to be there.
+pub fn missing(path: &str) -> Error {
+    Error::invalid(path, "is missing")
+}
+
+/// The id of a `noun`, as a text. A text that is no id at all is the id of nothing: it was never
+/// given out (PROTOCOL §1.4).
+///
+/// # Errors
+/// `NotFound`: it is no id.
+pub fn id<T: FromStr>(text: &str, noun: &str) -> Result<T, Error> {
+    /// As much of a wrong id as an error repeats, in characters.
+    const SHOWN: usize = 64;
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(SHOWN).collect();
+        Error::not_found(format_args!("{noun} {shown}"))
+    })
+}
+
+/// An object, and nothing else: `derive(Deserialize)` would read a list as the fields of a struct
+/// in their order.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_any(Fields(std::marker::PhantomData))
+    }
+}
+
+/// A string.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a>(pub &'a str);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowed;
+
+        impl<'de> Visitor<'de> for Borrowed {
+            type Value = Text<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(text))
+            }
+        }
+
+        deserializer.deserialize_any(Borrowed)
+    }
+}
+
+/// A list of strings.
+#[derive(Debug, Default)]
+pub struct Texts<'a>(pub Vec<&'a str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Texts<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list of strings")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(Item(text)) = items.next_element()? {
+                    let wrong = || serde::de::Error::custom("must be a list of strings");
+                    texts.push(text.ok_or_else(wrong)?);
+                }
+                Ok(Texts(texts))
+            }
+        }
+
+        deserializer.deserialize_any(List)
+    }
+}
+
+/// An item of a list: a string, or anything else. The list as a whole is at fault for that.
+struct Item<'a>(Option<&'a str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Item<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Item<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("anything")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Item(Some(text)))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Item(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Item(None))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Item(None))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Item(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Item(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Item(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Item(None))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// True or false.
+#[derive(Debug, Clone, Copy)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bool;
+
+        impl Visitor<'_> for Bool {
+            type Value = Flag;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("true or false")
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(Flag(flag))
+            }
+        }
+
+        deserializer.deserialize_any(Bool)
+    }
+}
+
+/// A whole number of at least `LEAST`.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<const LEAST: i64>(pub i64);
+
+/// A whole number of at least `LEAST`, or the same as a string: front ends send back what they
+/// read from an address (PROTOCOL §1.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Number<const LEAST: i64>(pub i64);
+
+struct Integer<const LEAST: i64> {
+    texts: bool,
+}
+
+impl<'de, const LEAST: i64> Deserialize<'de> for Whole<LEAST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = Integer::<LEAST> { texts: false };
+        deserializer.deserialize_any(visitor).map(Self)
+    }
+}
+
+impl<'de, const LEAST: i64> Deserialize<'de> for Number<LEAST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = Integer::<LEAST> { texts: true };
+        deserializer.deserialize_any(visitor).map(Self)
+    }
+}
+
+impl<const LEAST: i64> Visitor<'_> for Integer<LEAST> {
+    type Value = i64;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "a whole number of at least {LEAST}")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
+        let wrong = || E::custom(format_args!("must be a whole number of at least {LEAST}"));
+        (number >= LEAST).then_some(number).ok_or_else(wrong)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
+        self.visit_i64(i64::try_from(number).unwrap_or(i64::MIN))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<i64, E> {
+        let number = text.parse().ok().filter(|_| self.texts);
+        self.visit_i64(number.unwrap_or(i64::MIN))
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

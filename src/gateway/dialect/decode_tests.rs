@@ -1,0 +1,146 @@
+//! What a field may hold, and how an error names it.
+
+use serde_json::json;
+
+use super::*;
+
+#[derive(Debug, serde::Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    chat: Option<Object<Chat<'a>>>,
+    #[serde(borrow)]
+    msg: Option<Text<'a>>,
+    #[serde(borrow)]
+    users: Option<Texts<'a>>,
+    limit: Option<Whole<1>>,
+    id: Option<Number<0>>,
+    flag: Option<Flag>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Chat<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    pk: Option<Number<0>>,
+}
+
+fn error(body: &Value) -> String {
+    decode::<Request<'_>>(body).expect_err("wrong").message
+}
+
+#[test]
+fn an_error_names_the_whole_path() {
+    let body = json!({"chat": {"id": 7}});
+    assert_eq!(error(&body), "chat.id: must be a string");
+    let body = json!({"chat": {"id": "7", "pk": 7}});
+    let Request { chat, .. } = decode(&body).expect("a chat");
+    let Object(chat) = chat.expect("there");
+    assert_eq!(chat.id.map(|Text(id)| id), Some("7"));
+    assert_eq!(chat.pk.map(|Number(pk)| pk), Some(7));
+}
+
+#[test]
+fn null_is_missing() {
+    let body = json!({"msg": null, "chat": null, "limit": null, "id": null, "users": null});
+    let request: Request<'_> = decode(&body).expect("null is no error");
+    assert!(request.msg.is_none() && request.chat.is_none() && request.limit.is_none());
+    assert!(request.id.is_none() && request.users.is_none() && request.flag.is_none());
+}
+
+#[test]
+fn an_object_is_no_list_and_nothing_else() {
+    for wrong in [json!([]), json!(["a"]), json!("a"), json!(1), json!(true)] {
+        assert_eq!(error(&json!({"chat": wrong})), "chat: must be an object");
+        assert_eq!(error(&wrong), "body: must be an object");
+    }
+    assert_eq!(error(&json!(null)), "body: must be an object");
+}
+
+#[test]
+fn a_text_that_pretends_to_be_an_error_changes_nothing() {
+    let body = json!({"chat": "invalid type: a, expected a miracle"});
+    assert_eq!(error(&body), "chat: must be an object");
+    let body = json!({"limit": ", expected a miracle"});
+    assert_eq!(error(&body), "limit: must be a whole number of at least 1");
+}
+
+#[test]
+fn lists_hold_strings_only() {
+    let body = json!({"users": ["a", "b"]});
+    let request: Request<'_> = decode(&body).expect("a list");
+    assert_eq!(request.users.expect("there").0, ["a", "b"]);
+    for wrong in [
+        json!("a"),
+        json!({"a": 1}),
+        json!(["a", 1]),
+        json!([null]),
+        json!([["a"]]),
+        json!([{"a": [1]}]),
+        json!([true, 1.5, -1]),
+    ] {
+        let error = error(&json!({"users": wrong}));
+        assert_eq!(error, "users: must be a list of strings");
+    }
+}
+
+#[test]
+fn whole_numbers_are_large_enough_and_no_texts() {
+    for wrong in [json!(0), json!(1.5), json!("1"), json!(1e300), json!(true)] {
+        let error = error(&json!({"limit": wrong}));
+        assert_eq!(error, "limit: must be a whole number of at least 1");
+    }
+    let body = json!({"limit": 3});
+    let request: Request<'_> = decode(&body).expect("three");
+    assert_eq!(request.limit.expect("there").0, 3);
+}
+
+#[test]
+fn a_number_may_be_a_text() {
+    for (value, expected) in [
+        (json!(0), 0),
+        (json!("0"), 0),
+        (json!(7), 7),
+        (json!("7"), 7),
+        (json!(i64::MAX), i64::MAX),
+        (json!(i64::MAX.to_string()), i64::MAX),
+    ] {
+        let body = json!({"id": value});
+        let request: Request<'_> = decode(&body).expect("a number");
+        assert_eq!(request.id.expect("there").0, expected, "{value}");
+    }
+}
+
+#[test]
+fn what_is_no_whole_number_is_refused_as_a_text_too() {
+    let wrong = json!([
+        -1, 1.5, 1e300, u64::MAX, true, [1], {"a": 1},
+        "-1", "1.5", "1e300", "9223372036854775808", "", " 1", "1 ", "0x1", "one",
+    ]);
+    for value in wrong.as_array().expect("a list") {
+        let error = error(&json!({"chat": {"pk": value}}));
+        let why = "chat.pk: must be a whole number of at least 0";
+        assert_eq!(error, why, "{value}");
+    }
+}
+
+#[test]
+fn a_flag_is_true_or_false_and_nothing_like_it() {
+    for (value, expected) in [(json!(true), true), (json!(false), false)] {
+        let body = json!({"flag": value});
+        let request: Request<'_> = decode(&body).expect("a flag");
+        assert_eq!(request.flag.expect("there").0, expected);
+    }
+    for wrong in [
+        json!(1),
+        json!(0),
+        json!("true"),
+        json!(""),
+        json!([]),
+        json!({}),
+    ] {
+        assert_eq!(
+            error(&json!({"flag": wrong})),
+            "flag: must be true or false"
+        );
+    }
+}

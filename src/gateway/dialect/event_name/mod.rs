@@ -1,0 +1,12 @@
+//! The event-name dialect (PROTOCOL §2): its JSON in `requests` and `responses`, one connection in
+//! `session`.
+//! Does not know transports.
+
+mod requests;
+mod responses;
+mod session;
+
+pub use session::EventNameSession;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! From replies, errors and notices to JSON.
+//! Does not know who receives it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::sync::{SyncRequest, SyncResponse, SyncedChat};
+use crate::gateway::dialect::timestamps::time;
+use crate::hub::{Body, Outgoing};
+use crate::model::{
+    Chat, ChatId, ChatPage, Error, Message, MessageId, MessagePage, Missed, Reply, Seq, User,
+    UserId,
+};
+
+/// Finds or creates a user.
+pub(super) const CREATE_USER: &str = "create-user";
+/// Creates a chat; also notifies its other members.
+pub(super) const CREATE_CHAT: &str = "create-chat";
+/// The chats of a user.
+pub(super) const LIST_CHATS: &str = "list-chats";
+/// The history of a chat.
+pub(super) const LIST_MESSAGES: &str = "list-messages";
+/// Sends a message; also delivers it to everyone in the chat.
+pub(super) const NEW_MESSAGE: &str = "new-message";
+/// What was missed of chats; also names to a client that connects what it has to request.
+pub(super) const SYNC: &str = "sync";
+/// Names an error where no acknowledgement was requested.
+const EXCEPTION: &str = "exception";
+
+/// A message, as it is delivered and acknowledged.
+pub(super) fn message(message: &Message) -> Arc<Body> {
+    Body::of(&MessageBody::of(message))
+}
+
+/// A chat, as its members are notified of it.
+pub(super) fn chat(chat: &Chat) -> Arc<Body> {
+    Body::of(&ChatAnswer {
+        chat: ChatBody::of(chat),
+    })
+}
+
+/// The response to a request: the name of the event, and its body. `None`: to a command that this
+/// dialect has no request for.
+pub(super) fn response(reply: &Reply) -> Option<(&'static str, Arc<Body>)> {
+    let user = |user| UserAnswer {
+        user: UserBody::of(user),
+    };
+    Some(match reply {
+        Reply::User(found) => (CREATE_USER, Body::of(&user(found))),
+        Reply::Chat(created) => (CREATE_CHAT, chat(created)),
+        Reply::Chats(page) => (LIST_CHATS, Body::of(&ChatsAnswer::of(page))),
+        Reply::Messages(page, _) => (LIST_MESSAGES, Body::of(&MessagesAnswer::of(page))),
+        Reply::Sent(sent) => (NEW_MESSAGE, message(sent.message())),
+        _ => return None,
+    })
+}
+
+/// The response to a `sync`.
+pub(super) fn synced(request: &SyncRequest, synced: &[Option<Missed>]) -> Arc<Body> {
+    Body::of(&request.response(synced, MessageBody::of))
+}
+
+/// What a client is sent first that has said what it knows: the messages that it has missed, one
+/// by one, and then the chats of which it has to request more, or cannot.
+pub(super) fn replay(request: &SyncRequest, synced: &[Option<Missed>]) -> Vec<Outgoing> {
+    let mut frames = Vec::new();
+    let mut rest = SyncResponse::<MessageBody<'_>>::default();
+    for (name, missed) in request.found(synced) {
+        let messages = missed.iter().flat_map(|missed| &missed.messages);
+        frames.extend(messages.map(|sent| Outgoing::event(NEW_MESSAGE, message(sent))));
+        match missed {
+            Some(missed) if missed.has_more => {
+                rest.chats.insert(name, SyncedChat::more(missed.head));
+            }
+            Some(_) => {}
+            None => {
+                rest.chats.insert(name, SyncedChat::missing(name));
+            }
+        }
+    }
+    if !rest.chats.is_empty() {
+        frames.push(Outgoing::event(SYNC, Body::of(&rest)));
+    }
+    frames
+}
+
+/// An error as the body of an acknowledgement.
+pub(super) fn refusal(error: &Error) -> Arc<Body> {
+    Body::of(&Refusal {
+        error: ErrorBody::of(error),
+    })
+}
+
+/// An error as the event `exception`, which names the event of the request.
+pub(super) fn exception(name: &str, error: &Error) -> Outgoing {
+    let body = Body::of(&Exception {
+        event: name,
+        error: ErrorBody::of(error),
+    });
+    Outgoing::event(EXCEPTION, body)
+}
+
+#[derive(Serialize)]
+struct UserAnswer<'a> {
+    user: UserBody<'a>,
+}
+
+#[derive(Serialize)]
+struct UserBody<'a> {
+    id: UserId,
+    pk: i64,
+    #[serde(rename = "externalUserId")]
+    external_user_id: &'a str,
+    username: &'a str,
+    name: &'a str,
+    avatar: &'a str,
+    github: &'a str,
+    #[serde(rename = "imageUUID")]
+    image_uuid: Option<&'a str>,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+}
+
+impl<'a> UserBody<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            pk: user.pk,
+            external_user_id: &user.external_id,
+            username: &user.username,
+            name: &user.name,
+            avatar: &user.avatar,
+            github: &user.github,
+            image_uuid: user.image_uuid.as_deref(),
+            created_at: user.created_at,
+            modified_at: user.modified_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ChatAnswer<'a> {
+    chat: ChatBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ChatsAnswer<'a> {
+    chats: Vec<ChatBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl<'a> ChatsAnswer<'a> {
+    fn of(page: &'a ChatPage) -> Self {
+        Self {
+            chats: page.chats.iter().map(ChatBody::of).collect(),
+            next: page.next.map(|next| Next(next).to_string()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ChatBody<'a> {
+    id: ChatId,
+    pk: i64,
+    name: Option<&'a str>,
+    users: &'a [UserId],
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+}
+
+impl<'a> ChatBody<'a> {
+    fn of(chat: &'a Chat) -> Self {
+        Self {
+            id: chat.id,
+            pk: chat.pk,
+            name: chat.name.as_deref(),
+            users: &chat.members,
+            created_at: chat.created_at,
+            modified_at: chat.modified_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MessagesAnswer<'a> {
+    messages: Vec<MessageBody<'a>>,
+    has_more: bool,
+}
+
+impl<'a> MessagesAnswer<'a> {
+    fn of(page: &'a MessagePage) -> Self {
+        Self {
+            messages: page.messages.iter().map(MessageBody::of).collect(),
+            has_more: page.has_more,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MessageBody<'a> {
+    id: MessageId,
+    seq: Seq,
+    room: ChatId,
+    msg: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    user_id: UserId,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    photos: &'a [String],
+}
+
+impl<'a> MessageBody<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self {
+            id: message.id,
+            seq: message.seq,
+            room: message.chat,
+            msg: &message.text,
+            kind: &message.kind,
+            user_id: message.sender.id,
+            created_at: message.created_at,
+            modified_at: message.modified_at,
+            client_id: message.client_id.as_deref(),
+            photos: &message.photos,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct Exception<'a> {
+    event: &'a str,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> ErrorBody<'a> {
+    fn of(error: &'a Error) -> Self {
+        Self {
+            code: error.kind.code(),
+            message: &error.message,
+            retry_after_ms: error.retry_after_ms,
+        }
+    }
+}

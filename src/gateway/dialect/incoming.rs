@@ -1,0 +1,136 @@
+//! A request as its transport received it, and the event in it.
+//! Does not know what any event means.
+
+use axum::extract::ws::Utf8Bytes;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::untrusted_json::UntrustedJson;
+use crate::hub::AckId;
+use crate::model::Error;
+
+/// A request as its transport received it.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The JSON; empty if there is none.
+    pub text: Utf8Bytes,
+    /// How an event stands in it.
+    pub framing: Framing,
+    /// The number under which the client waits for an acknowledgement.
+    pub ack: Option<AckId>,
+    /// Why it is refused whatever it says, for example by a rate limit.
+    pub admitted: Result<(), Error>,
+    /// Whether binary attachments came with it, which no dialect takes.
+    pub attachments: bool,
+    /// When it came in.
+    pub read: Instant,
+}
+
+/// How an event, a name with arguments, stands in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// As Socket.IO's packet: `[name, argument, …]`.
+    Packet,
+    /// As the envelope of a raw WebSocket: `{"event": name, "data": argument}`.
+    Envelope,
+}
+
+/// What a response needs to be matched with its request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestRef {
+    /// The event's name.
+    pub name: String,
+    /// The number under which the client waits for an acknowledgement.
+    pub ack: Option<AckId>,
+}
+
+/// A decoded event.
+#[derive(Debug)]
+pub struct Event {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Vec<Value>,
+}
+
+impl Event {
+    /// The first argument; one that is missing or null counts as an empty object.
+    pub fn into_body(self) -> Value {
+        or_empty(self.arguments.into_iter().next())
+    }
+}
+
+/// A value, or an empty object in place of none and of null.
+pub fn or_empty(value: Option<Value>) -> Value {
+    match value {
+        None | Some(Value::Null) => Value::Object(Map::new()),
+        Some(value) => value,
+    }
+}
+
+impl Incoming {
+    /// The event in the text.
+    ///
+    /// # Errors
+    /// `Invalid`: there is none.
+    pub fn event(&self) -> Result<Event, Error> {
+        match self.framing {
+            Framing::Packet => packet(&self.text),
+            Framing::Envelope => envelope(&self.text),
+        }
+    }
+
+    /// What a response needs to be matched with this request, as far as that can be read. The
+    /// name is empty where it cannot.
+    pub fn request_ref(&self) -> RequestRef {
+        let name = match self.framing {
+            Framing::Packet => packet_name(&self.text),
+            Framing::Envelope => envelope(&self.text).ok().map(|event| event.name),
+        };
+        RequestRef {
+            name: name.unwrap_or_default(),
+            ack: self.ack,
+        }
+    }
+}
+
+fn packet(text: &str) -> Result<Event, Error> {
+    let malformed = |why: &str| Error::invalid("body", why);
+    let packet: Vec<UntrustedJson> = serde_json::from_str(text).map_err(|error| {
+        // The library's text about JSON that is no list repeats it, however long it is.
+        if error.is_data() {
+            malformed("has no event name")
+        } else {
+            malformed(&format!("is not JSON: {error}"))
+        }
+    })?;
+    let mut values = packet.into_iter().map(|UntrustedJson(value)| value);
+    match values.next() {
+        Some(Value::String(name)) => Ok(Event {
+            name,
+            arguments: values.collect(),
+        }),
+        _ => Err(malformed("has no event name")),
+    }
+}
+
+/// The name in a packet, even if the rest of it cannot be read.
+fn packet_name(text: &str) -> Option<String> {
+    let after = text.strip_prefix('[')?;
+    let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
+    values.next()?.ok()
+}
+
+fn envelope(text: &str) -> Result<Event, Error> {
+    let UntrustedJson(frame) = serde_json::from_str(text)
+        .map_err(|error| Error::invalid("frame", &format!("is not JSON: {error}")))?;
+    let Value::Object(mut frame) = frame else {
+        return Err(Error::invalid("frame", "must be an object"));
+    };
+    let arguments = vec![or_empty(frame.remove("data"))];
+    match frame.remove("event") {
+        Some(Value::String(name)) => Ok(Event { name, arguments }),
+        None => Err(Error::invalid("event", "is missing")),
+        Some(_) => Err(Error::invalid("event", "must be a string")),
+    }
+}

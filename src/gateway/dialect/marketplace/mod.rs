@@ -1,0 +1,23 @@
+//! The marketplace dialect (PROTOCOL §5), on Socket.IO and on the raw WebSocket with the same
+//! bodies: `requests` decodes them, `responses` encodes them, `session` is one connection.
+//! Does not know transports, and who may do what.
+
+mod requests;
+mod responses;
+mod session;
+
+use std::sync::Arc;
+
+use super::Dialect;
+
+pub use session::MarketplaceSession;
+
+/// The marketplace dialect on the raw WebSocket.
+pub(super) const DIALECT: Dialect = Dialect {
+    paths: &["/ws/events"],
+    recognises: |frame| frame.get("event").is_some(),
+    begin: |options| Arc::new(MarketplaceSession::new(options.user)),
+};
+
+#[cfg(test)]
+mod tests;

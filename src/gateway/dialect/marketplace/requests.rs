@@ -1,0 +1,252 @@
+//! From an event to a command.
+//! Does not know the response beyond what the request decides of it.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use crate::gateway::dialect::decode::{
+    Flag, Number, Object, Text, Texts, decode as fields, id, missing,
+};
+use crate::gateway::dialect::incoming::Event;
+use crate::model::{
+    Access, ChatId, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
+};
+
+/// How many messages of history a response holds (PROTOCOL §5).
+const HISTORY: usize = 50;
+
+/// Which request it was, and what of it the response depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `send_message`
+    Message,
+    /// `read_messages`
+    Read,
+    /// `load_history` of this chat
+    History(ChatId),
+    /// `open_chat`, `request_access` and `grant_access`
+    Chat,
+}
+
+/// `send_message`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SendMessage<'a> {
+    #[serde(borrow)]
+    chat_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    message: Option<Object<MessageFields<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct MessageFields<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    #[serde(borrow)]
+    photos: Option<Texts<'a>>,
+    #[serde(borrow, rename = "attachedPhotos")]
+    attached_photos: Option<Texts<'a>>,
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
+}
+
+/// `read_messages`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadMessages<'a> {
+    #[serde(borrow)]
+    chat_id: Option<Text<'a>>,
+    last_readed_message_id: Option<Number<0>>,
+}
+
+/// `load_history`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadHistory<'a> {
+    #[serde(borrow)]
+    chat_id: Option<Text<'a>>,
+    last_message_id: Option<Number<0>>,
+}
+
+/// `open_chat`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OpenChat {
+    event_id: Option<Number<0>>,
+}
+
+/// `request_access`
+#[derive(Deserialize)]
+struct RequestAccess<'a> {
+    #[serde(rename = "eventId")]
+    event_id: Option<Number<0>>,
+    #[serde(borrow)]
+    message: Option<Text<'a>>,
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
+}
+
+/// `grant_access`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GrantAccess<'a> {
+    #[serde(borrow)]
+    chat_id: Option<Text<'a>>,
+    granted: Option<Flag>,
+}
+
+/// The request that an event stands for.
+///
+/// # Errors
+/// `Invalid`, with the field at fault; `NotFound`: an id that was never given out.
+pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
+    let name = event.name.clone();
+    let body = event.into_body();
+    // A body that is none is at fault whatever the name.
+    fields::<Empty>(&body)?;
+    match &*name {
+        "send_message" => send_message(&fields(&body)?),
+        "read_messages" => read_messages(&fields(&body)?),
+        "load_history" => load_history(&fields(&body)?),
+        "open_chat" => open_chat(&fields(&body)?),
+        "request_access" => request_access(&fields(&body)?),
+        "grant_access" => grant_access(&fields(&body)?),
+        unknown => {
+            let shown: String = unknown.chars().take(64).collect();
+            Err(Error::invalid("event", &format!("there is no \"{shown}\"")))
+        }
+    }
+}
+
+/// An object, whatever is in it.
+#[derive(Deserialize)]
+struct Empty {}
+
+fn send_message(request: &SendMessage<'_>) -> Result<(Command, Question), Error> {
+    let chat = chat(request.chat_id)?;
+    let message = request.message.as_ref().ok_or_else(|| missing("message"))?;
+    Ok((
+        Command::SendMessage {
+            user: None,
+            chat: ChatRef::OfEvent(chat),
+            draft: draft(&message.0)?,
+        },
+        Question::Message,
+    ))
+}
+
+fn read_messages(request: &ReadMessages<'_>) -> Result<(Command, Question), Error> {
+    let chat = chat(request.chat_id)?;
+    let seq = request.last_readed_message_id;
+    let Number(seq) = seq.ok_or_else(|| missing("lastReadedMessageId"))?;
+    Ok((
+        Command::MarkRead {
+            user: None,
+            chat: ChatRef::OfEvent(chat),
+            seq,
+        },
+        Question::Read,
+    ))
+}
+
+fn load_history(request: &LoadHistory<'_>) -> Result<(Command, Question), Error> {
+    let chat = chat(request.chat_id)?;
+    let before = request.last_message_id;
+    let Number(before) = before.ok_or_else(|| missing("lastMessageId"))?;
+    Ok((
+        Command::ListMessages {
+            user: None,
+            chat: ChatRef::OfEvent(chat),
+            history: History {
+                range: Range {
+                    before: Some(before),
+                    ..Range::default()
+                },
+                window: Window::Last(HISTORY),
+            },
+            positions: Positions::Untold,
+        },
+        Question::History(chat),
+    ))
+}
+
+fn open_chat(request: &OpenChat) -> Result<(Command, Question), Error> {
+    Ok((
+        Command::OpenEventChat {
+            user: None,
+            event: event(request.event_id)?,
+        },
+        Question::Chat,
+    ))
+}
+
+fn request_access(request: &RequestAccess<'_>) -> Result<(Command, Question), Error> {
+    let text = request.message.map(|Text(text)| text);
+    // Refused by the service, too, but in the field names of another dialect.
+    if text.is_some_and(|text| text.trim().is_empty()) {
+        return Err(Error::invalid("message", "is empty"));
+    }
+    let draft = text.map(|text| Draft {
+        client_id: request.client_id.map(|Text(id)| id.to_owned()),
+        ..Draft::text(text)
+    });
+    Ok((
+        Command::RequestAccess {
+            user: None,
+            event: event(request.event_id)?,
+            draft,
+        },
+        Question::Chat,
+    ))
+}
+
+fn grant_access(request: &GrantAccess<'_>) -> Result<(Command, Question), Error> {
+    let chat = chat(request.chat_id)?;
+    let Flag(granted) = request.granted.ok_or_else(|| missing("granted"))?;
+    let access = if granted {
+        Access::Granted
+    } else {
+        Access::Asked
+    };
+    Ok((
+        Command::GrantAccess {
+            chat: ChatRef::OfEvent(chat),
+            access,
+        },
+        Question::Chat,
+    ))
+}
+
+/// The photos are those that came with the message and then those attached to it, each once
+/// (PROTOCOL §5).
+fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
+    let (mut photos, mut seen) = (Vec::new(), HashSet::new());
+    for Texts(new) in message.photos.iter().chain(&message.attached_photos) {
+        let new = new.iter().filter(|photo| seen.insert(**photo));
+        photos.extend(new.map(|photo| (*photo).to_owned()));
+    }
+    let text = message.text.map_or("", |Text(text)| text);
+    // Refused by the service, too, but in the field names of another dialect.
+    if text.trim().is_empty() && photos.is_empty() {
+        return Err(Error::invalid(
+            "message.text",
+            "is empty, and there are no photos",
+        ));
+    }
+    Ok(Draft {
+        photos,
+        client_id: message.client_id.map(|Text(id)| id.to_owned()),
+        ..Draft::text(text)
+    })
+}
+
+fn chat(chat: Option<Text<'_>>) -> Result<ChatId, Error> {
+    let Text(chat) = chat.ok_or_else(|| missing("chatId"))?;
+    id(chat, "chat")
+}
+
+fn event(event: Option<Number<0>>) -> Result<i64, Error> {
+    let Number(event) = event.ok_or_else(|| missing("eventId"))?;
+    Ok(event)
+}

@@ -1,0 +1,279 @@
+//! One connection's session in the marketplace dialect: its initial data, and what of that must
+//! not be sent twice.
+//! Does not know the JSON: `requests` and `responses` do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::requests::Question;
+use super::responses::{CHAT_UNREAD, CHAT_UPDATES, INITIAL_DATA};
+use super::{requests, responses};
+use crate::gateway::dialect::{Decoded, DialectSession, Incoming, RequestRef};
+use crate::hub::{Outgoing, SharedEncoding, Subscriber};
+use crate::model::{
+    ChatId, Command, Error, EventChat, EventTalk, Fact, Marketplace, Message, Notice, Reply, Sent,
+    Seq, Side, Standing, UserId,
+};
+use crate::telemetry::DialectLabel;
+
+/// How many notices wait for `initial_data` at most; with more it is read once more.
+const HELD: usize = 4096;
+
+/// One connection's session.
+pub struct MarketplaceSession {
+    user: UserId,
+    phase: Mutex<Phase>,
+    /// Held while a notice is encoded.
+    delivery: Mutex<()>,
+}
+
+/// How far the session is.
+enum Phase {
+    /// `initial_data` is being read; this happened meanwhile.
+    Opening(Vec<Notice>),
+    /// `initial_data` was sent.
+    Open(KnownChats),
+}
+
+/// What the client knows of its chats.
+type KnownChats = HashMap<ChatId, KnownChat>;
+
+/// What the client knows of one chat.
+struct KnownChat {
+    /// The latest message that `initial_data` may have shown: up to it none is sent again.
+    shown: Seq,
+    /// The latest state that the client was sent.
+    standing: Standing,
+}
+
+impl MarketplaceSession {
+    /// A session of this user, which was sent nothing yet.
+    pub fn new(user: UserId) -> Self {
+        Self {
+            user,
+            phase: Mutex::new(Phase::Opening(Vec::new())),
+            delivery: Mutex::default(),
+        }
+    }
+
+    /// The events that answer a request, and then its acknowledgement, if it asked for one. What
+    /// the hub sends to both sides anyway is not sent here once more.
+    pub(super) fn respond(
+        &self,
+        request: &RequestRef,
+        question: &Question,
+        reply: &Reply,
+    ) -> Vec<Outgoing> {
+        let refresh = |chat: &_| self.refresh(chat);
+        let Some(event) = responses::response(question, reply, self.user, &refresh) else {
+            return Vec::new();
+        };
+        let ack = request
+            .ack
+            .map(|ack| Outgoing::ack(ack, Arc::clone(&event.body)));
+        let event = (!self.is_delivered(reply)).then_some(event);
+        event.into_iter().chain(ack).collect()
+    }
+
+    /// Whether the hub delivers what the reply says to this connection.
+    fn is_delivered(&self, reply: &Reply) -> bool {
+        match reply {
+            Reply::Sent(sent) => matches!(sent, Sent::Stored(_)),
+            Reply::Read(marked) => marked.moved,
+            // A service that decides for an owner is on neither side.
+            Reply::EventChat(touched) => {
+                touched.changed && touched.chat.side_of(self.user).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// The chat with the latest state that this connection was sent: a response may have been
+    /// read from the store before that.
+    fn refresh(&self, chat: &Arc<EventChat>) -> Arc<EventChat> {
+        match &mut *self.phase.lock() {
+            Phase::Open(known) => refresh(known, chat),
+            Phase::Opening(_) => Arc::clone(chat),
+        }
+    }
+
+    /// Encodes `notice` for this side, given what the client knows already.
+    fn encode_open(
+        &self,
+        known: &mut KnownChats,
+        notice: &Notice,
+        shared: &mut SharedEncoding,
+        sink: &mut dyn FnMut(Outgoing),
+    ) {
+        let Some(announced) = notice.fact.event_chat() else {
+            return;
+        };
+        let Some(side) = announced.side_of(self.user) else {
+            return;
+        };
+        let chat = refresh(known, announced);
+        let shown = known.get(&chat.chat).map_or(0, |known| known.shown);
+        // This client was sent a later state than the notice has: no other client gets this body.
+        let mut alone = SharedEncoding::default();
+        let shared = if announced.standing == chat.standing {
+            shared
+        } else {
+            &mut alone
+        };
+        match &notice.fact {
+            Fact::MessageSent(message) => {
+                if message.seq > shown {
+                    sink(update(side, &chat, Some(message), shared));
+                }
+                sink(unread(side, &chat, shared));
+            }
+            Fact::EventChatOpened(_) if side == Side::Guest => {
+                sink(update(side, &chat, None, shared));
+            }
+            Fact::AccessChanged(_) => sink(update(side, &chat, None, shared)),
+            Fact::ReadMoved(_) => sink(unread(side, &chat, shared)),
+            _ => {}
+        }
+    }
+
+    fn open(&self, market: &Marketplace, sink: &mut dyn FnMut(Outgoing)) {
+        let body = responses::initial_data(self.user, market);
+        let talks = market.talks.iter();
+        let mut known = talks
+            .map(|EventTalk { chat, .. }| {
+                let known = KnownChat {
+                    shown: chat.standing.head,
+                    standing: chat.standing,
+                };
+                (chat.chat, known)
+            })
+            .collect();
+        // Deliveries wait for this lock meanwhile, so nothing comes before the initial data.
+        let mut phase = self.phase.lock();
+        let Phase::Opening(held) = &mut *phase else {
+            return;
+        };
+        if held.len() >= HELD {
+            held.clear();
+            return;
+        }
+        sink(Outgoing::event(INITIAL_DATA, body));
+        for notice in std::mem::take(held) {
+            self.encode_open(&mut known, &notice, &mut SharedEncoding::default(), sink);
+        }
+        *phase = Phase::Open(known);
+    }
+}
+
+fn update(
+    side: Side,
+    chat: &EventChat,
+    message: Option<&Arc<Message>>,
+    shared: &mut SharedEncoding,
+) -> Outgoing {
+    let key = match side {
+        Side::Owner => "marketplace:owner",
+        Side::Guest => "marketplace:guest",
+    };
+    let message = message.map(|message| &**message);
+    let body = shared.body(key, || responses::chat_updates(side, chat, message));
+    Outgoing::event(CHAT_UPDATES, body)
+}
+
+fn unread(side: Side, chat: &EventChat, shared: &mut SharedEncoding) -> Outgoing {
+    let key = match side {
+        Side::Owner => "marketplace:owner:unread",
+        Side::Guest => "marketplace:guest:unread",
+    };
+    let body = shared.body(key, || responses::chat_unread(side, chat));
+    Outgoing::event(CHAT_UNREAD, body)
+}
+
+/// The chat with the latest state of this report and of what the client was sent, which is
+/// recorded.
+fn refresh(known: &mut KnownChats, chat: &Arc<EventChat>) -> Arc<EventChat> {
+    let known = known.entry(chat.chat).or_insert(KnownChat {
+        shown: 0,
+        standing: chat.standing,
+    });
+    known.standing.merge(chat.standing);
+    if known.standing == chat.standing {
+        return Arc::clone(chat);
+    }
+    Arc::new(EventChat {
+        standing: known.standing,
+        ..EventChat::clone(chat)
+    })
+}
+
+impl Subscriber for MarketplaceSession {
+    fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
+        let _delivery = self.delivery.lock();
+        match &mut *self.phase.lock() {
+            Phase::Opening(held) if held.len() < HELD => {
+                if notice.fact.event_chat().is_some() {
+                    held.push(notice.clone());
+                }
+            }
+            Phase::Opening(_) => {}
+            Phase::Open(known) => self.encode_open(known, notice, shared, sink),
+        }
+    }
+}
+
+impl DialectSession for MarketplaceSession {
+    fn label(&self) -> DialectLabel {
+        DialectLabel::Marketplace
+    }
+
+    fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded {
+        let decoded = incoming.event().and_then(|event| {
+            let request = RequestRef {
+                name: event.name.clone(),
+                ack: incoming.ack,
+            };
+            let decoded = requests::decode(event)?;
+            Ok((request, decoded))
+        });
+        match decoded {
+            Ok((request, (command, question))) => Decoded::Request(
+                command,
+                Box::new(move |outcome, _| match outcome {
+                    Ok(reply) => self.respond(&request, &question, &reply),
+                    Err(error) => refusal(&request, &error),
+                }),
+            ),
+            Err(error) => Decoded::Refused(error.kind, self.refuse(incoming, &error)),
+        }
+    }
+
+    fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {
+        refusal(&incoming.request_ref(), error)
+    }
+
+    fn opening(&self) -> Option<Command> {
+        let opening = matches!(*self.phase.lock(), Phase::Opening(_));
+        opening.then_some(Command::EnterMarketplace)
+    }
+
+    fn opened(&self, reply: Reply, sink: &mut dyn FnMut(Outgoing)) {
+        if let Reply::Marketplace(market) = reply {
+            self.open(&market, sink);
+        }
+    }
+
+    fn delivery_lock(&self) -> Option<MutexGuard<'_, ()>> {
+        Some(self.delivery.lock())
+    }
+}
+
+/// `debug_info`, and with an acknowledgement the error in that, too.
+fn refusal(request: &RequestRef, error: &Error) -> Vec<Outgoing> {
+    let event = responses::refused(&request.name, error);
+    let ack = request
+        .ack
+        .map(|ack| Outgoing::ack(ack, responses::acknowledged(&request.name, error)));
+    [event].into_iter().chain(ack).collect()
+}

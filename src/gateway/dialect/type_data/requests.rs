@@ -1,0 +1,302 @@
+//! From a text frame to a command.
+//! Does not know the response beyond what the request decides of it.
+//!
+//! Lists and objects in a field stay undecoded text: the ids, words and dates of this dialect are
+//! none, and so no depth and no trick of theirs costs anything.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::value::MapDeserializer;
+use serde_json::value::RawValue;
+
+use super::days;
+use super::fields::{Field, Given};
+use super::texts::{
+    NO_CHAT_OR_TEXT, NOT_CREATED, NOT_JSON, NOT_RETRIEVED, UNEXPECTED, UNKNOWN_TYPE, invalid,
+};
+use crate::gateway::dialect::SessionOptions;
+use crate::gateway::dialect::sync::{SyncRequest, by_pk};
+use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Window, unpair};
+
+/// How many messages an answer holds at most (PROTOCOL §4).
+const PAGE: usize = 10_000;
+
+/// Which request it was, and what of it the response depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `getChats`
+    Chats,
+    /// `createEmptyChat`
+    EmptyChat,
+    /// `joinChat`
+    Join {
+        /// The message up to which the client has read, if it said so.
+        last_read: Option<i64>,
+    },
+    /// `getChatDetails`
+    Details,
+    /// `newMessage`
+    Message,
+    /// `getChatMessages`
+    Messages(Order),
+    /// `sync`
+    Sync(SyncRequest),
+}
+
+/// In which order messages are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As they were sent.
+    OldestFirst,
+    /// What `last` asks for (ORIGINALS B4).
+    NewestFirst,
+}
+
+/// `joinChat`
+#[derive(Deserialize)]
+struct JoinChat<'a> {
+    #[serde(borrow, default)]
+    chat: Field<'a>,
+    #[serde(borrow, default)]
+    last_read_message: Field<'a>,
+}
+
+/// `getChatDetails`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetChatDetails<'a> {
+    #[serde(borrow, default)]
+    chat_id: Field<'a>,
+}
+
+/// `newMessage`
+#[derive(Deserialize)]
+struct NewMessage<'a> {
+    #[serde(borrow, default)]
+    chat: Field<'a>,
+    #[serde(borrow, default)]
+    text: Field<'a>,
+    #[serde(borrow, default)]
+    is_read: Field<'a>,
+    #[serde(borrow, default)]
+    client_id: Field<'a>,
+}
+
+/// `getChatMessages`
+#[derive(Deserialize)]
+struct GetChatMessages<'a> {
+    #[serde(borrow, default, rename = "chatId")]
+    chat_id: Field<'a>,
+    #[serde(borrow, default)]
+    date_from: Field<'a>,
+    #[serde(borrow, default)]
+    date_to: Field<'a>,
+    #[serde(borrow, default)]
+    last: Field<'a>,
+}
+
+/// `sync`
+#[derive(Deserialize)]
+struct Sync {
+    chats: Option<UntrustedJson>,
+}
+
+/// A JSON object as far as its keys. The last of the same name counts.
+type Object<'a> = BTreeMap<String, &'a RawValue>;
+
+/// A frame that is a JSON object.
+pub(super) struct Envelope<'a>(Object<'a>);
+
+impl<'a> Envelope<'a> {
+    /// Reads a frame as far as its keys.
+    ///
+    /// # Errors
+    /// `Invalid`: no JSON, or no object.
+    pub(super) fn open(text: &'a str) -> Result<Self, Error> {
+        let whole = serde_json::from_str(text).map_err(|_| invalid(NOT_JSON))?;
+        object(whole).map(Self)
+    }
+
+    /// The `request_id`, to be echoed exactly as it was written. Null is none.
+    pub(super) fn request_id(&self) -> Option<Box<RawValue>> {
+        let given = self.0.get("request_id");
+        let given = given.filter(|request_id| request_id.get() != "null");
+        given.map(|&request_id| request_id.to_owned())
+    }
+
+    /// The request in it.
+    ///
+    /// # Errors
+    /// `Invalid`, with the text of ORIGINALS B3; `NotFound`: an id that was never given out.
+    pub(super) fn request(&self, options: &SessionOptions) -> Result<(Command, Question), Error> {
+        let kind = self.0.get("type");
+        let kind = kind.and_then(|kind| serde_json::from_str::<String>(kind.get()).ok());
+        match kind.as_deref() {
+            Some("getChats") => Ok((Command::ListMyRooms, Question::Chats)),
+            Some("createEmptyChat") => Ok((
+                Command::CreateRoom {
+                    name: None,
+                    team: None,
+                },
+                Question::EmptyChat,
+            )),
+            Some("joinChat") => join_chat(&self.data()?),
+            Some("getChatDetails") => chat_details(&self.data()?),
+            Some("newMessage") => new_message(&self.data()?),
+            Some("getChatMessages") => chat_messages(&self.data()?, options),
+            Some("sync") => sync(&self.data()?),
+            _ => Err(invalid(UNKNOWN_TYPE)),
+        }
+    }
+
+    fn data<T: Deserialize<'a>>(&self) -> Result<T, Error> {
+        let data = self.0.get("data").ok_or_else(|| invalid(UNEXPECTED))?;
+        let fields = object(data)?;
+        let fields = fields.iter().map(|(name, value)| (&**name, *value));
+        T::deserialize(MapDeserializer::new(fields))
+            .map_err(|_: serde_json::Error| invalid(NOT_JSON))
+    }
+}
+
+fn object(json: &RawValue) -> Result<Object<'_>, Error> {
+    if !json.get().starts_with('{') {
+        return Err(invalid(UNEXPECTED));
+    }
+    // A key may still hold half a character.
+    serde_json::from_str(json.get()).map_err(|_| invalid(NOT_JSON))
+}
+
+fn join_chat(data: &JoinChat<'_>) -> Result<(Command, Question), Error> {
+    let chat = data.chat.value()?.chat()?;
+    let given = data.last_read_message.value()?;
+    let foreign = || Error::invalid("last_read_message", "is no message of this chat");
+    let (last_read, read) = if given.is_nothing() {
+        (None, None)
+    } else {
+        let id = given.integer().ok_or_else(foreign)?;
+        match unpair(id) {
+            Some((pk, seq)) if pk == chat && seq > 0 => (Some(id), Some(seq)),
+            _ => return Err(foreign()),
+        }
+    };
+    Ok((
+        Command::JoinChat {
+            chat: ChatRef::Pk(chat),
+            read,
+        },
+        Question::Join { last_read },
+    ))
+}
+
+fn chat_details(data: &GetChatDetails<'_>) -> Result<(Command, Question), Error> {
+    Ok((
+        Command::GetRoom {
+            chat: ChatRef::Pk(data.chat_id.value()?.chat()?),
+            messages: 0,
+        },
+        Question::Details,
+    ))
+}
+
+fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
+    let (chat, text) = (data.chat.value()?, data.text.value()?);
+    if chat.is_nothing() || text.is_nothing() {
+        return Err(invalid(NO_CHAT_OR_TEXT));
+    }
+    let chat = chat.chat()?;
+    let text = match text {
+        Given::Text(text) => text,
+        // The original stored Python's spelling of it; as in the action dialect (PROTOCOL §3)
+        // it is stored as its JSON text.
+        _ => data.text.written().to_owned(),
+    };
+    // Refused by the service, too, but in words that no client of this dialect knows.
+    if text.trim().is_empty() {
+        return Err(invalid(NO_CHAT_OR_TEXT));
+    }
+    let client_id = match data.client_id.value()? {
+        Given::Null => None,
+        Given::Text(id) => Some(id),
+        _ => return Err(Error::invalid("client_id", "must be a string")),
+    };
+    Ok((
+        Command::SendMessage {
+            user: None,
+            chat: ChatRef::Pk(chat),
+            draft: Draft {
+                client_id,
+                sent_as_read: is_read(&data.is_read)?,
+                ..Draft::text(text)
+            },
+        },
+        Question::Message,
+    ))
+}
+
+/// Whether a message is sent as read, in the spellings of ORIGINALS B2.
+fn is_read(field: &Field<'_>) -> Result<bool, Error> {
+    if field.is_missing() {
+        return Ok(false);
+    }
+    let read = match field.value()? {
+        Given::Bool(read) => Some(read),
+        Given::Number(number) => match number.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Given::Text(text) => match &*text {
+            "False" | "0" => Some(false),
+            "True" | "1" => Some(true),
+            _ => None,
+        },
+        Given::Null | Given::Empty | Given::Nested => None,
+    };
+    read.ok_or_else(|| invalid(NOT_CREATED))
+}
+
+fn chat_messages(
+    data: &GetChatMessages<'_>,
+    options: &SessionOptions,
+) -> Result<(Command, Question), Error> {
+    let chat = data.chat_id.value()?.chat()?;
+    let zone = &options.zone;
+    let today = options.clock.now().to_zoned(zone.clone()).date();
+    let day = |field: &Field<'_>| {
+        let day = match field.value()? {
+            Given::Null => return Ok(None),
+            Given::Text(text) if text.is_empty() => return Ok(None),
+            Given::Text(text) => days::day(&text, today),
+            _ => None,
+        };
+        day.map(Some).ok_or_else(|| invalid(NOT_RETRIEVED))
+    };
+    let last = data.last.value()?.count();
+    Ok((
+        Command::ListMessages {
+            user: None,
+            chat: ChatRef::Pk(chat),
+            history: History {
+                range: Range {
+                    from: day(&data.date_from)?.map(|day| days::first_instant(day, zone)),
+                    to: day(&data.date_to)?.map(|day| days::last_instant(day, zone)),
+                    ..Range::default()
+                },
+                window: Window::Last(last.unwrap_or(PAGE)),
+            },
+            positions: Positions::Told,
+        },
+        Question::Messages(match last {
+            Some(_) => Order::NewestFirst,
+            None => Order::OldestFirst,
+        }),
+    ))
+}
+
+fn sync(data: &Sync) -> Result<(Command, Question), Error> {
+    let chats = data.chats.as_ref().map(|UntrustedJson(chats)| chats);
+    let request = SyncRequest::read(chats, "chats", by_pk)?;
+    Ok((request.command(None), Question::Sync(request)))
+}

@@ -1,0 +1,124 @@
+//! What every connection needs of the rest of the server, and how a caller is admitted.
+//! Does not know transports and dialects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Authenticator;
+use crate::hub::{Hub, OutboxLimits};
+use crate::limits::{Limits, Slot};
+use crate::model::{Clock, Command, ConnectionId, Error, ErrorKind, Identity, Rights, UserId};
+use crate::service::{InFlight, Service};
+use crate::telemetry::Metrics;
+
+/// How long a request may take that only reads. One that stores something waits for its
+/// outcome, however long that takes: an answer before would be a guess.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// What every connection needs of the rest of the server.
+#[derive(Clone)]
+pub struct GatewayState {
+    /// Executes commands.
+    pub service: Arc<Service>,
+    /// Delivers notices.
+    pub hub: Arc<Hub>,
+    /// Checks tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// The time by which tokens expire.
+    pub clock: Clock,
+    /// How much may wait for one connection.
+    pub outbox: OutboxLimits,
+    /// How fast a client may send, and how many connections it may have.
+    pub limits: Arc<Limits>,
+    /// Cancelled: what waits for a connection is still sent, then it ends.
+    pub closing: CancellationToken,
+    /// Counts what happens.
+    pub metrics: Metrics,
+}
+
+/// A caller whose token is valid.
+pub struct Admitted {
+    /// Who it is, on a connection of its own.
+    pub identity: Identity,
+    /// How long the token is still valid; `None`: for ever.
+    pub lifetime: Option<Duration>,
+}
+
+impl GatewayState {
+    /// Checks a token, and finds or creates the user that it names.
+    ///
+    /// # Errors
+    /// `Unauthenticated`: the token is not valid; why stands in the source, for the log.
+    /// Otherwise as [`Service::identify`].
+    pub async fn admit(&self, token: Option<&str>) -> Result<Admitted, Error> {
+        let now = self.clock.now();
+        let caller = self.authenticator.authenticate(token, now);
+        let caller = caller.map_err(|reason| unauthenticated().because(reason))?;
+        let rights = match *self.authenticator {
+            Authenticator::Open => Rights::Open,
+            Authenticator::Jwt(_) => Rights::Own,
+        };
+        let expires_at = caller.as_ref().and_then(|caller| caller.expires_at);
+        let lifetime = expires_at.map(|at| Duration::try_from(at - now).unwrap_or_default());
+        let (rights, user) = with_deadline(self.service.identify(caller, rights)).await?;
+        Ok(Admitted {
+            identity: Identity {
+                user: user.as_ref().map(|user| user.id),
+                rights,
+                connection: Some(ConnectionId::new(now)),
+            },
+            lifetime,
+        })
+    }
+
+    /// Takes one of the connections that this user may have. Without a user there is no limit.
+    ///
+    /// # Errors
+    /// `RateLimited`: the user has as many as it may.
+    pub fn reserve_connection(&self, user: Option<UserId>) -> Result<Option<Slot<UserId>>, Error> {
+        user.map_or(Ok(None), |user| self.limits.connection_of(user))
+    }
+
+    /// Begins a command that came on no connection; see [`Service::begin`].
+    pub async fn begin(&self, identity: &Identity, command: Command) -> InFlight {
+        match self.limits.message(identity, &command, None) {
+            Ok(()) => self.begin_admitted(identity, command).await,
+            Err(over) => InFlight::from(Err(Error::rate_limited(over.retry_after_ms))),
+        }
+    }
+
+    /// Begins a command that is within the limits; one that only reads has a time limit.
+    pub(super) async fn begin_admitted(&self, identity: &Identity, command: Command) -> InFlight {
+        if command.stores() {
+            return self.service.begin(identity, command).await;
+        }
+        let begin = self.service.begin(identity, command);
+        match tokio::time::timeout(TIME_LIMIT, begin).await {
+            Ok(begun) => begun,
+            Err(_) => InFlight::from(Err(too_slow())),
+        }
+    }
+}
+
+/// What every client with an invalid token gets (PROTOCOL §1.3).
+pub fn unauthenticated() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "no valid token")
+}
+
+/// Runs `work` for as long as a request that reads may take.
+///
+/// # Errors
+/// As `work`, or `Unavailable` when the time is over.
+pub(super) async fn with_deadline<T>(
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let done = tokio::time::timeout(TIME_LIMIT, work).await;
+    done.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Error {
+    let seconds = TIME_LIMIT.as_secs();
+    Error::unavailable(format!("the store did not answer within {seconds} seconds"))
+}

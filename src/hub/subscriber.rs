@@ -1,0 +1,39 @@
+//! What the hub asks of a connection: to encode what happens for its client.
+//! Does not know dialects: each implements [`Subscriber`] for its sessions.
+
+use std::sync::Arc;
+
+use super::{Body, Outgoing};
+use crate::model::{ChatId, Notice};
+
+/// One connection's view of what happens: its dialect, and what its client subscribed to.
+pub trait Subscriber: Send + Sync {
+    /// Encodes `notice` for this client and passes the frames, none to several, to `sink`. Runs
+    /// under the lock of the chat's room, so it must not block. Bodies that many clients get
+    /// alike are taken from `shared`.
+    fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing));
+
+    /// Whether the client receives the messages of this chat, or knows them as its own. Once
+    /// true it stays true; messages delivered before that count as skipped.
+    fn is_subscribed(&self, chat: ChatId) -> bool {
+        let _ = chat;
+        true
+    }
+}
+
+/// The bodies of one notice, each encoded once for all subscribers.
+#[derive(Default)]
+pub struct SharedEncoding(Vec<(&'static str, Arc<Body>)>);
+
+impl SharedEncoding {
+    /// The body under `key`, encoded by `encode` the first time that it is asked for. A key names
+    /// a dialect and a purpose.
+    pub fn body(&mut self, key: &'static str, encode: impl FnOnce() -> Arc<Body>) -> Arc<Body> {
+        if let Some((_, body)) = self.0.iter().find(|(known, _)| *known == key) {
+            return Arc::clone(body);
+        }
+        let body = encode();
+        self.0.push((key, Arc::clone(&body)));
+        body
+    }
+}

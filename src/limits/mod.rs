@@ -1,0 +1,235 @@
+//! What one client may take of the server: how fast it may ask, and how many connections it
+//! may have.
+//! Does not know frames and sockets, and how a refusal is said.
+
+mod counts;
+mod origins;
+mod proxies;
+mod rates;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use governor::clock::MonotonicClock;
+use tokio_util::sync::CancellationToken;
+
+use self::counts::Counts;
+use crate::model::{Command, Error, ErrorKind, Identity, Rights, UserId};
+
+pub use counts::Slot;
+pub use origins::Origins;
+pub use proxies::Proxies;
+pub use rates::{Gauge, Over, Payer, Rate, Verdict};
+
+type Pace = rates::Pace<MonotonicClock>;
+
+/// How often the buckets of those who have gone are cleaned up.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// How long a client is asked to wait that has too many connections, in milliseconds. Nobody
+/// knows when one of them ends.
+const UNTIL_ONE_ENDS_MS: u64 = 1000;
+
+/// What the operator allows; `None`: anything.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// Messages sent, per user and per connection.
+    pub messages: Option<Rate>,
+    /// Frames of any kind and calls of the API, likewise.
+    pub frames: Option<Rate>,
+    /// Connections of one user.
+    pub connections_per_user: Option<usize>,
+    /// Connections from one address.
+    pub connections_per_address: Option<usize>,
+    /// TCP connections on which nobody was admitted yet.
+    pub unauthenticated: Option<usize>,
+    /// How long it may take until somebody is.
+    pub handshake: Duration,
+    /// Whose word is taken on where requests come from.
+    pub proxies: Proxies,
+}
+
+/// The limits, and how far each has been used.
+pub struct Limits {
+    messages: Option<Pace>,
+    frames: Option<Pace>,
+    users: Option<Arc<Counts<UserId>>>,
+    addresses: Option<Arc<Counts<IpAddr>>>,
+    strangers: Option<Arc<Counts<()>>>,
+    proxies: Proxies,
+    handshake: Duration,
+}
+
+/// What a connection has used of both rates.
+pub struct Gauges {
+    messages: Option<Gauge>,
+    frames: Option<Gauge>,
+}
+
+/// The places that a TCP connection takes from its beginning.
+#[derive(Debug, Default)]
+pub struct ConnectionSlots {
+    /// Among those on which nobody was admitted yet.
+    pub stranger: Option<Slot<()>>,
+    /// Among those from its address.
+    pub address: Option<Slot<IpAddr>>,
+}
+
+impl Limits {
+    /// Limits of which nothing has been used.
+    pub fn new(settings: LimitSettings) -> Self {
+        let pace = |rate| Pace::new(rate, MonotonicClock);
+        Self {
+            messages: settings.messages.map(pace),
+            frames: settings.frames.map(pace),
+            users: settings.connections_per_user.map(Counts::new),
+            addresses: settings.connections_per_address.map(Counts::new),
+            strangers: settings.unauthenticated.map(Counts::new),
+            proxies: settings.proxies,
+            handshake: settings.handshake,
+        }
+    }
+
+    /// No limits at all.
+    #[cfg(test)]
+    pub fn off() -> Self {
+        Self::new(LimitSettings {
+            messages: None,
+            frames: None,
+            connections_per_user: None,
+            connections_per_address: None,
+            unauthenticated: None,
+            handshake: Duration::from_secs(10),
+            proxies: Proxies::default(),
+        })
+    }
+
+    /// The gauges of a new connection.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            messages: self.messages.as_ref().map(Pace::gauge),
+            frames: self.frames.as_ref().map(Pace::gauge),
+        }
+    }
+
+    /// Whether the command may be begun, by the rate at which messages are sent. Nothing else
+    /// is limited here, and a service is not: it sends for many.
+    ///
+    /// # Errors
+    /// The user for whom it sends, or the connection, has sent too much.
+    pub fn message(
+        &self,
+        identity: &Identity,
+        command: &Command,
+        gauges: Option<&Gauges>,
+    ) -> Result<(), Over> {
+        let Some((pace, named)) = self.messages.as_ref().zip(command.sends_for()) else {
+            return Ok(());
+        };
+        let sender = match identity.rights {
+            Rights::Service => return Ok(()),
+            // Whoever else it names, it will be refused; nobody pays for another's attempt.
+            Rights::Own => identity.user,
+            Rights::Open => named.or(identity.user),
+        };
+        let gauge = gauges.and_then(|gauges| gauges.messages.as_ref());
+        pace.take(sender.map(Payer::User), gauge)
+    }
+
+    /// Whether one more frame, or call, is looked at.
+    ///
+    /// # Errors
+    /// Whoever pays for it, or the connection, has sent too many.
+    pub fn frame(&self, payer: Option<Payer>, gauges: Option<&Gauges>) -> Result<(), Over> {
+        let gauge = gauges.and_then(|gauges| gauges.frames.as_ref());
+        let frames = self.frames.as_ref();
+        frames.map_or(Ok(()), |pace| pace.take(payer, gauge))
+    }
+
+    /// A place for one more connection of this user, if they are counted.
+    ///
+    /// # Errors
+    /// `RateLimited`: it has as many as it may.
+    pub fn connection_of(&self, user: UserId) -> Result<Option<Slot<UserId>>, Error> {
+        let Some(users) = &self.users else {
+            return Ok(None);
+        };
+        let why = || too_many(&format!("{} connections of one user", users.most()));
+        users.take(user).map(Some).ok_or_else(why)
+    }
+
+    /// A place for one more connection from this address, if they are counted: those of
+    /// loopback addresses are not.
+    ///
+    /// # Errors
+    /// `RateLimited`: there are as many as may be.
+    pub fn connection_from(&self, address: IpAddr) -> Result<Option<Slot<IpAddr>>, Error> {
+        let address = address.to_canonical();
+        let Some(addresses) = self.addresses.as_ref().filter(|_| !address.is_loopback()) else {
+            return Ok(None);
+        };
+        let why = || {
+            too_many(&format!(
+                "{} connections from one address",
+                addresses.most()
+            ))
+        };
+        addresses.take(address).map(Some).ok_or_else(why)
+    }
+
+    /// The places of a TCP connection that begins. A proxy that is trusted brings connections
+    /// of others, which are counted when they say whose they are.
+    ///
+    /// # Errors
+    /// As [`Limits::connection_from`], or too many have not said who they are.
+    pub fn entry(&self, peer: IpAddr) -> Result<ConnectionSlots, Error> {
+        let address = if self.proxies.trusts(peer) {
+            None
+        } else {
+            self.connection_from(peer)?
+        };
+        let stranger = match &self.strangers {
+            None => None,
+            Some(strangers) => {
+                let why = || too_many(&format!("{} unauthenticated connections", strangers.most()));
+                Some(strangers.take(()).ok_or_else(why)?)
+            }
+        };
+        Ok(ConnectionSlots { stranger, address })
+    }
+
+    /// For whom this peer speaks, if it is a proxy that is trusted.
+    pub fn forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        self.proxies.client_of(peer, headers)
+    }
+
+    /// How long a connection may take until somebody is admitted on it.
+    pub fn handshake(&self) -> Duration {
+        self.handshake
+    }
+
+    /// Keeps forgetting those who have been silent for long, until `ended`.
+    pub async fn keep_clean(self: Arc<Self>, ended: CancellationToken) {
+        let sweep = async {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                for pace in self.messages.iter().chain(&self.frames) {
+                    pace.sweep();
+                }
+            }
+        };
+        ended.run_until_cancelled(sweep).await;
+    }
+}
+
+fn too_many(most: &str) -> Error {
+    Error {
+        retry_after_ms: Some(UNTIL_ONE_ENDS_MS),
+        ..Error::new(ErrorKind::RateLimited, format!("at most {most} at once"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

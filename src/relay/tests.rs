@@ -1,0 +1,315 @@
+//! What the relay promises: whatever the bus does, each message is delivered once, in order.
+
+mod delayed;
+mod fixtures;
+
+use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::bus::Local;
+use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
+use crate::hub::{Next, Outbox, OutboxLimits, Subscription};
+use crate::model::{
+    Chat, ConnectionId, Draft, Entry, Message, MessageId, NewChat, NewUser, Policy, Profile, Room,
+    Seq, User, UserId,
+};
+use crate::store::{self, Store};
+
+/// Says of a message its number, of a change, a leaving and a deletion a word.
+struct Numbers;
+
+impl Subscriber for Numbers {
+    fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
+        match &notice.fact {
+            Fact::MessageSent(message) => {
+                sink(Outgoing::bare(Body::from_json(message.seq.to_string())))
+            }
+            Fact::ChatChanged(_) => sink(Outgoing::bare(Body::from_json("changed".to_owned()))),
+            Fact::MemberLeft(_) => sink(Outgoing::bare(Body::from_json("left".to_owned()))),
+            Fact::ChatDeleted { .. } => sink(Outgoing::bare(Body::from_json("gone".to_owned()))),
+            _ => {}
+        }
+    }
+}
+
+/// A chat in a store, a relay that runs, and a connection that listens.
+struct Scene {
+    relay: Relay,
+    store: Arc<dyn Store>,
+    anna: User,
+    chat: Chat,
+    seat: Arc<Subscription>,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        Self::with_outbox(OutboxLimits {
+            frames: 10_000,
+            bytes: 1 << 20,
+        })
+        .await
+    }
+
+    async fn with_outbox(limits: OutboxLimits) -> Self {
+        let store = store::open("sqlite::memory:").await.expect("a store");
+        let anna = new_user(&*store, "anna").await;
+        let chat = new_chat(&*store, &anna).await;
+        let relay = Relay {
+            bus: Arc::new(Local::default()),
+            hub: Arc::new(Hub::default()),
+            store: Arc::<dyn Store>::clone(&store),
+            outbox: limits,
+            metrics: Metrics::default(),
+        };
+        Self {
+            relay,
+            store,
+            anna,
+            chat,
+            seat: new_seat(limits),
+        }
+    }
+
+    async fn store(&self, count: usize) -> Vec<Arc<Message>> {
+        append(&*self.store, self.chat.id, &self.anna, count).await
+    }
+
+    async fn publish(&self, message: &Arc<Message>) {
+        let notice = (*sent(Arc::clone(message))).clone();
+        self.relay.bus.publish(notice).await.expect("an open bus");
+    }
+
+    /// Lets the relay read what the bus has, and answers what the connection heard.
+    async fn play(self, count: usize) -> Vec<String> {
+        let tasks = TaskTracker::new();
+        let (bus, seat) = (Arc::clone(&self.relay.bus), Arc::clone(&self.seat));
+        let running = tasks.spawn(self.relay.run());
+        let mut heard = Vec::new();
+        while heard.len() < count {
+            match seat.outbox.take() {
+                Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
+                Next::Empty => seat.outbox.filled().await,
+                other => panic!("{other:?}"),
+            }
+        }
+        bus.close();
+        running.await.expect("the relay ends with the bus");
+        assert!(matches!(seat.outbox.take(), Next::Empty), "once only");
+        heard
+    }
+}
+
+async fn new_user(store: &dyn Store, external_id: &str) -> User {
+    let at = Timestamp::UNIX_EPOCH;
+    let user = NewUser {
+        id: UserId::new(at),
+        external_id: external_id.into(),
+        profile: Profile::default(),
+        at,
+    };
+    store.find_or_create_user(user).await.expect("a user")
+}
+
+async fn new_chat(store: &dyn Store, member: &User) -> Chat {
+    let at = Timestamp::UNIX_EPOCH;
+    let chat = NewChat {
+        id: ChatId::new(at),
+        name: None,
+        policy: Policy::Closed,
+        owner: None,
+        team: None,
+        key: None,
+        members: vec![member.id],
+        at,
+    };
+    store.create_chat(chat).await.expect("a chat")
+}
+
+async fn append(store: &dyn Store, chat: ChatId, sender: &User, count: usize) -> Vec<Arc<Message>> {
+    let at = Timestamp::UNIX_EPOCH;
+    let entry = |_| Entry {
+        id: MessageId::new(at),
+        chat,
+        sender: sender.id,
+        origin: None,
+        draft: Draft {
+            kind: "text".into(),
+            text: "hello".into(),
+            client_id: None,
+            sent_as_read: false,
+            photos: Vec::new(),
+        },
+        at,
+    };
+    let sent = store.append((0..count).map(entry).collect()).await;
+    let sent = sent.expect("stored").into_iter().flatten();
+    sent.map(|sent| Arc::clone(sent.message())).collect()
+}
+
+fn new_seat(limits: OutboxLimits) -> Arc<Subscription> {
+    let id = ConnectionId::new(Timestamp::UNIX_EPOCH);
+    Arc::new(Subscription::new(
+        id,
+        Arc::new(Numbers),
+        Outbox::new(limits),
+    ))
+}
+
+fn notice(fact: Fact) -> Arc<Notice> {
+    Arc::new(Notice {
+        origin: None,
+        fact,
+        durable: None,
+    })
+}
+
+/// A chat that stands in no store.
+pub(super) fn fake_chat() -> Chat {
+    let at = Timestamp::UNIX_EPOCH;
+    Chat {
+        id: ChatId::new(at),
+        pk: 1,
+        name: None,
+        policy: Policy::Closed,
+        owner: None,
+        team: None,
+        event: None,
+        members: Vec::new(),
+        head: 0,
+        created_at: at,
+        modified_at: at,
+        active_at: at,
+    }
+}
+
+/// A message that stands in no store.
+pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
+    let at = Timestamp::UNIX_EPOCH;
+    let sender = NewUser {
+        id: UserId::new(at),
+        external_id: "anna".into(),
+        profile: Profile::default(),
+        at,
+    };
+    sent(Arc::new(Message {
+        id: MessageId::new(at),
+        chat,
+        chat_pk: 1,
+        seq,
+        sender: Arc::new(sender.into_user(1)),
+        kind: "text".into(),
+        text: "hello".into(),
+        client_id: None,
+        sent_as_read: false,
+        photos: Vec::new(),
+        event_chat: None,
+        created_at: at,
+        modified_at: at,
+    }))
+}
+
+pub(super) fn changed(chat: &Chat) -> Arc<Notice> {
+    notice(Fact::ChatChanged(Arc::new(Room {
+        chat: chat.clone(),
+        members: Vec::new(),
+        messages: Vec::new(),
+    })))
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (1..=count).map(|number| number.to_string()).collect()
+}
+
+#[tokio::test]
+async fn what_the_bus_lost_shuffled_and_repeated_is_delivered_once_in_order() {
+    let scene = Scene::set().await;
+    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
+    scene.relay.hub.subscribe(&scene.seat, [scene.chat.id]);
+    scene.relay.hub.open(scene.chat.id, 0);
+    // More than a page, so that filling the hole takes several.
+    let messages = scene.store(PAGE * 2 + 7).await;
+    for index in [3, 0, 3, PAGE + 1, messages.len() - 1, 5] {
+        scene.publish(&messages[index]).await;
+    }
+    let count = messages.len();
+    assert_eq!(scene.play(count).await, numbers(count));
+}
+
+#[tokio::test]
+async fn what_came_while_a_seat_was_taken_is_delivered() {
+    let scene = Scene::set().await;
+    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
+    assert!(scene.relay.hub.subscribe(&scene.seat, [scene.chat.id]));
+    let messages: Vec<_> = scene.store(3).await.into_iter().map(sent).collect();
+    scene.relay.hub.deliver(scene.chat.id, &messages);
+    // The head that was read before those three were stored.
+    scene.relay.hub.open(scene.chat.id, 0);
+    assert_eq!(scene.play(3).await, numbers(3));
+}
+
+#[tokio::test]
+async fn a_burst_fills_no_outbox_that_is_emptied() {
+    let scene = Scene::with_outbox(OutboxLimits {
+        frames: 8,
+        bytes: 1 << 20,
+    })
+    .await;
+    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
+    scene.relay.hub.subscribe(&scene.seat, [scene.chat.id]);
+    scene.relay.hub.open(scene.chat.id, 0);
+    for message in scene.store(300).await {
+        scene.publish(&message).await;
+    }
+    assert_eq!(scene.play(300).await, numbers(300));
+}
+
+#[tokio::test]
+async fn large_messages_are_delivered_in_smaller_portions() {
+    let scene = Scene::set().await;
+    let messages = scene.store(64).await;
+    let large = |message: &Arc<Message>, bytes| {
+        let text = "\u{1}".repeat(bytes);
+        sent(Arc::new(Message {
+            text,
+            ..(**message).clone()
+        }))
+    };
+    let quarter = scene.relay.outbox.bytes / PORTIONS;
+    for bytes in [16, 1024, 4096, 16 * 1024] {
+        let messages: Vec<_> = messages.iter().map(|one| large(one, bytes)).collect();
+        let portion = scene.relay.portion(&messages);
+        let encoded = serde_json::to_string(&"\u{1}".repeat(bytes)).expect("JSON");
+        assert!(portion * encoded.len() <= quarter, "{bytes}: {portion}");
+    }
+    let huge = large(&messages[0], quarter);
+    assert_eq!(scene.relay.portion(&[huge]), 1, "it has to go some time");
+}
+
+#[tokio::test]
+async fn what_is_no_message_keeps_its_place_among_messages() {
+    let scene = Scene::set().await;
+    let (one, other) = (scene.chat.id, ChatId::new(Timestamp::UNIX_EPOCH));
+    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
+    scene.relay.hub.subscribe(&scene.seat, [one, other]);
+    scene.relay.hub.open(one, 0);
+    scene.relay.hub.open(other, 0);
+    let messages = scene.store(2).await;
+    let elsewhere = |message: &Arc<Message>| {
+        Arc::new(Message {
+            chat: other,
+            ..(**message).clone()
+        })
+    };
+    scene.publish(&messages[0]).await;
+    scene.publish(&elsewhere(&messages[0])).await;
+    scene.publish(&messages[1]).await;
+    let deleted = notice(Fact::ChatDeleted { chat: one, pk: 1 });
+    let published = scene.relay.bus.publish((*deleted).clone());
+    published.await.expect("an open bus");
+    scene.publish(&elsewhere(&messages[1])).await;
+    let mut heard = scene.play(5).await;
+    assert_eq!(heard.split_off(3), ["gone", "2"]);
+    heard.sort();
+    assert_eq!(heard, ["1", "1", "2"]);
+}

@@ -1,0 +1,395 @@
+//! What catching up promises: nothing left out, nothing beyond the bounds, and one look into the
+//! store for a whole crowd.
+
+#[path = "sync_tests/budget.rs"]
+mod budget;
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::bus::Local;
+use crate::model::{
+    Clock, Command, Draft, Entry, MessageId, NewChat, NewUser, Policy, Profile, Rights, User,
+};
+use crate::service::Limits;
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
+
+/// A service over a store whose calls are counted.
+struct Scene {
+    service: Service,
+    store: Arc<dyn Store>,
+    metrics: Metrics,
+    /// The calls that were asked about already.
+    known: Mutex<Calls>,
+    anna: User,
+}
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+impl Scene {
+    async fn set() -> Self {
+        let store = store::open("sqlite::memory:").await.expect("a store");
+        let metrics = Metrics::default();
+        let store = store::instrumented(store, metrics.clone());
+        let limits = Limits {
+            message_bytes: 1 << 20,
+            members: 100,
+            chats: None,
+        };
+        let clock = Clock::fixed(NOW);
+        let (service, _) = Service::new(
+            Arc::clone(&store),
+            Arc::new(Local::default()),
+            clock,
+            limits,
+            metrics.clone(),
+        );
+        let anna = user(&*store, "anna").await;
+        Self {
+            service,
+            store,
+            metrics,
+            known: Mutex::default(),
+            anna,
+        }
+    }
+
+    async fn chat(&self, policy: Policy, members: &[UserId], texts: &[String]) -> ChatId {
+        let new = NewChat {
+            id: ChatId::new(NOW),
+            name: None,
+            policy,
+            owner: None,
+            team: None,
+            key: None,
+            members: members.to_vec(),
+            at: NOW,
+        };
+        let chat = self.store.create_chat(new).await.expect("a chat").id;
+        self.write(chat, texts).await;
+        chat
+    }
+
+    /// A chat of Anna's with so many short messages.
+    async fn talk(&self, count: usize) -> ChatId {
+        let texts = vec!["hello".to_owned(); count];
+        self.chat(Policy::Closed, &[self.anna.id], &texts).await
+    }
+
+    async fn write(&self, chat: ChatId, texts: &[String]) {
+        let entries = texts.iter().map(|text| Entry {
+            id: MessageId::new(NOW),
+            chat,
+            sender: self.anna.id,
+            origin: None,
+            draft: Draft::text(text),
+            at: NOW,
+        });
+        self.store.append(entries.collect()).await.expect("stored");
+    }
+
+    async fn ask(&self, chats: &[(ChatId, Seq)], budget: PageBudget) -> Vec<Option<Missed>> {
+        let chats = chats.iter().map(|(chat, seq)| (ChatRef::Id(*chat), *seq));
+        let missed = self.sync(chats.collect(), HashMap::new(), budget);
+        missed.await.expect("an answer")
+    }
+
+    async fn sync(
+        &self,
+        chats: Vec<(ChatRef, Seq)>,
+        until: HashMap<ChatId, Seq>,
+        budget: PageBudget,
+    ) -> Result<Vec<Option<Missed>>, Error> {
+        let sync = Command::Sync {
+            user: None,
+            chats,
+            until,
+            budget,
+        };
+        match self.service.execute(&own(&self.anna), sync).await? {
+            Reply::Synced(missed) => Ok(missed),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn ask_one(&self, chat: ChatId, after: Seq) -> Missed {
+        let missed = self.ask(&[(chat, after)], PageBudget::RESPONSE).await.pop();
+        missed.flatten().expect("a chat")
+    }
+}
+
+async fn user(store: &dyn Store, external_id: &str) -> User {
+    let new = NewUser {
+        id: UserId::new(NOW),
+        external_id: external_id.into(),
+        profile: Profile::default(),
+        at: NOW,
+    };
+    store.find_or_create_user(new).await.expect("a user")
+}
+
+fn own(user: &User) -> Identity {
+    Identity {
+        user: Some(user.id),
+        rights: Rights::Own,
+        connection: None,
+    }
+}
+
+fn numbers(missed: &Missed) -> Vec<Seq> {
+    missed.messages.iter().map(|message| message.seq).collect()
+}
+
+/// How often each method was called.
+type Calls = BTreeMap<String, u64>;
+
+fn calls<const COUNT: usize>(of: [(&str, u64); COUNT]) -> Calls {
+    of.map(|(method, count)| (method.to_owned(), count)).into()
+}
+
+/// What was called since this was last asked.
+fn reads(scene: &Scene) -> Calls {
+    let text = scene.metrics.text();
+    let counted = text.lines().filter_map(|line| {
+        let line = line.strip_prefix(r#"polychat_store_seconds_count{operation=""#)?;
+        let (method, count) = line.split_once(r#""} "#)?;
+        Some((method.to_owned(), count.parse().ok()?))
+    });
+    let counted: Calls = counted.collect();
+    let known = std::mem::replace(&mut *scene.known.lock(), counted.clone());
+    let since = counted.into_iter().map(|(method, count)| {
+        let before = known.get(&method).copied().unwrap_or(0);
+        (method, count - before)
+    });
+    since.filter(|(_, count)| *count > 0).collect()
+}
+
+#[tokio::test]
+async fn an_answer_holds_what_comes_after_the_number() {
+    let scene = Scene::set().await;
+    let chat = scene.talk(700).await;
+    for after in [0, 1, 255, 256, 257, 511, 512, 699, 700, 701, i64::MAX] {
+        let missed = scene.ask_one(chat, after).await;
+        let expected: Vec<_> = (after.min(700) + 1..=700).collect();
+        assert_eq!(numbers(&missed), expected, "after {after}");
+        assert_eq!((missed.head, missed.has_more), (700, false));
+    }
+}
+
+#[tokio::test]
+async fn pages_go_on_until_nothing_is_left() {
+    let scene = Scene::set().await;
+    let chat = scene.talk(2345).await;
+    let (mut known, mut pages) = (Vec::new(), 0);
+    loop {
+        let after = known.last().copied().unwrap_or(0);
+        let missed = scene.ask_one(chat, after).await;
+        assert!(missed.messages.len() <= 1000 && missed.head == 2345);
+        known.extend(numbers(&missed));
+        pages += 1;
+        if !missed.has_more {
+            break;
+        }
+    }
+    assert_eq!(known, (1..=2345).collect::<Vec<_>>());
+    assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn new_messages_are_found_in_a_block_that_was_read_before() {
+    let scene = Scene::set().await;
+    let chat = scene.talk(3).await;
+    for head in 3..300 {
+        let missed = scene.ask_one(chat, head - 2).await;
+        assert_eq!(numbers(&missed), [head - 1, head]);
+        scene.write(chat, &["more".into()]).await;
+    }
+}
+
+#[tokio::test]
+async fn all_chats_together_hold_no_more_than_the_portion() {
+    let scene = Scene::set().await;
+    let mut chats = Vec::new();
+    for _ in 0..30 {
+        chats.push((scene.talk(600).await, 0));
+    }
+    let missed = scene.ask(&chats, PageBudget::RESPONSE).await;
+    let lengths = |part: &Option<Missed>| part.as_ref().expect("a chat").messages.len();
+    let lengths: Vec<_> = missed.iter().map(lengths).collect();
+    let mut expected = [vec![600; 16], vec![400], vec![0; 13]].concat();
+    assert_eq!(lengths, expected);
+    let replay = scene.ask(&chats, PageBudget::REPLAY).await;
+    expected = [vec![600, 400], vec![0; 28]].concat();
+    for ((part, whole), length) in replay.into_iter().zip(missed).zip(expected) {
+        let (part, whole) = (part.expect("a chat"), whole.expect("a chat"));
+        assert_eq!(part.messages.len(), length);
+        assert_eq!(part.has_more, length < 600);
+        assert_eq!(whole.has_more, whole.messages.len() < 600);
+        assert_eq!(part.head, 600);
+    }
+}
+
+#[tokio::test]
+async fn long_texts_end_an_answer_early_but_never_before_the_first() {
+    let scene = Scene::set().await;
+    let texts: Vec<_> = (0..9).map(|_| "x".repeat(300_000)).collect();
+    let long = scene.chat(Policy::Closed, &[scene.anna.id], &texts).await;
+    let short = scene.talk(5).await;
+    let huge = vec!["y".repeat(3 << 20)];
+    let huge = scene.chat(Policy::Closed, &[scene.anna.id], &huge).await;
+    let missed = scene
+        .ask(&[(long, 0), (short, 0), (huge, 0)], PageBudget::RESPONSE)
+        .await;
+    let missed: Vec<_> = missed
+        .into_iter()
+        .map(|part| part.expect("a chat"))
+        .collect();
+    let shown = |part: &Missed| (numbers(part), part.has_more);
+    assert_eq!(shown(&missed[0]), (vec![1, 2, 3], true));
+    assert_eq!(shown(&missed[1]), (vec![1, 2, 3, 4, 5], false));
+    assert_eq!(shown(&missed[2]), (vec![], true));
+    assert_eq!(shown(&scene.ask_one(huge, 0).await), (vec![1], false));
+}
+
+#[tokio::test]
+async fn texts_too_long_for_a_block_are_read_all_the_same() {
+    let scene = Scene::set().await;
+    let texts: Vec<_> = (0..40).map(|_| "x".repeat(500_000)).collect();
+    let chat = scene.chat(Policy::Closed, &[scene.anna.id], &texts).await;
+    let mut known = Vec::new();
+    for _ in 0..40 {
+        let after = known.last().copied().unwrap_or(0);
+        let missed = scene.ask_one(chat, after).await;
+        known.extend(numbers(&missed));
+        if !missed.has_more {
+            break;
+        }
+    }
+    assert_eq!(known, (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn one_chat_that_is_not_seen_does_not_spoil_the_others() {
+    let scene = Scene::set().await;
+    let boris = user(&*scene.store, "boris").await;
+    let own = scene.talk(2).await;
+    let foreign = scene
+        .chat(Policy::Closed, &[boris.id], &["psst".into()])
+        .await;
+    let open = scene
+        .chat(Policy::Open, &[boris.id], &["hello".into()])
+        .await;
+    let nowhere = ChatId::new(NOW);
+    let asked = [(own, 1), (foreign, 0), (nowhere, 0), (open, 0), (own, 0)];
+    let missed = scene.ask(&asked, PageBudget::RESPONSE).await;
+    let shown: Vec<_> = missed
+        .iter()
+        .map(|part| part.as_ref().map(numbers))
+        .collect();
+    assert_eq!(
+        shown,
+        [Some(vec![2]), None, None, Some(vec![1]), Some(vec![1, 2])]
+    );
+}
+
+#[tokio::test]
+async fn too_many_chats_are_refused() {
+    let scene = Scene::set().await;
+    let ask = |count: i64| {
+        let chats = (1..=count).map(|pk| (ChatRef::Pk(pk), 0)).collect();
+        scene.sync(chats, HashMap::new(), PageBudget::RESPONSE)
+    };
+    assert_eq!(ask(1000).await.expect("none of them there").len(), 1000);
+    let error = ask(1001).await.expect_err("too many");
+    assert_eq!(error.kind, ErrorKind::TooLarge);
+    assert!(error.message.contains("1000"), "{error}");
+}
+
+#[tokio::test]
+async fn a_user_cannot_ask_for_another() {
+    let scene = Scene::set().await;
+    let boris = user(&*scene.store, "boris").await;
+    let identity = own(&scene.anna);
+    let sync = Command::Sync {
+        user: Some(boris.id),
+        chats: Vec::new(),
+        until: HashMap::new(),
+        budget: PageBudget::RESPONSE,
+    };
+    let missed = scene.service.execute(&identity, sync);
+    assert_eq!(
+        missed.await.expect_err("not hers").kind,
+        ErrorKind::Forbidden
+    );
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_back_reads_the_store_once() {
+    let scene = Scene::set().await;
+    let chat = scene.talk(1000).await;
+    reads(&scene);
+    let clients = (0..200).map(|client| {
+        let chats = vec![(ChatRef::Id(chat), client)];
+        let until = HashMap::from([(chat, 999 - client % 3)]);
+        scene.sync(chats, until, PageBudget::RESPONSE)
+    });
+    for (client, answer) in (0..).zip(join_all(clients).await) {
+        let missed = answer.expect("an answer").pop().flatten().expect("a chat");
+        let until = 999 - client % 3;
+        assert_eq!(missed.head, until);
+        assert_eq!(numbers(&missed), (client + 1..=until).collect::<Vec<_>>());
+    }
+    let reads = reads(&scene);
+    assert_eq!(reads, calls([("chat", 1), ("messages", 4)]));
+}
+
+#[tokio::test]
+async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none() {
+    let scene = Scene::set().await;
+    let mut chats = Vec::new();
+    for _ in 0..300 {
+        chats.push((scene.talk(2).await, 1));
+    }
+    reads(&scene);
+    for part in scene.ask(&chats, PageBudget::RESPONSE).await {
+        assert_eq!(numbers(&part.expect("a chat")), [2]);
+    }
+    let expected = calls([("chat", 300), ("heads", 1), ("messages", 300)]);
+    assert_eq!(reads(&scene), expected);
+    for part in scene.ask(&chats, PageBudget::RESPONSE).await {
+        assert_eq!(numbers(&part.expect("a chat")), [2]);
+    }
+    assert_eq!(reads(&scene), calls([("heads", 1)]));
+}
+
+#[tokio::test]
+async fn who_has_missed_nothing_costs_no_message() {
+    let scene = Scene::set().await;
+    let chat = scene.talk(10).await;
+    reads(&scene);
+    let missed = scene.ask_one(chat, 10).await;
+    assert_eq!((numbers(&missed), missed.has_more), (vec![], false));
+    assert_eq!(reads(&scene), calls([("chat", 1), ("heads", 1)]));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_asked_again() {
+    let scene = Scene::set().await;
+    let chat = scene.talk(10).await;
+    scene.ask_one(chat, 10).await;
+    scene.store.close().await.expect("closed");
+    for _ in 0..2 {
+        reads(&scene);
+        let chats = vec![(ChatRef::Id(chat), 0)];
+        let until = HashMap::from([(chat, 10)]);
+        let missed = scene.sync(chats, until, PageBudget::RESPONSE);
+        let error = missed.await.expect_err("the store is closed");
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert_eq!(reads(&scene), calls([("messages", 1)]));
+    }
+}
