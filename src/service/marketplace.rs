@@ -161,6 +161,9 @@ impl Service {
             guest,
             at,
         };
+        // Until the chat is published no other request finds it: what it would publish of the
+        // chat would overtake the chat itself.
+        let _changing = self.membership.write().await;
         let opened = self.store.open_event_chat(new).await.map_err(store_error)?;
         let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
         if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {
@@ -196,3 +199,7 @@ impl Service {
         Ok(Touched { changed, chat })
     }
 }
+
+#[cfg(test)]
+#[path = "marketplace_tests.rs"]
+mod tests;
