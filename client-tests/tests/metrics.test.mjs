@@ -8,7 +8,7 @@ import { RawClient, RawPolling } from '../clients/engineio.mjs';
 import { chatOf, connectUser, connectUsers, flushInboxes, say, sayMany } from '../clients/fixtures.mjs';
 import { NAMESPACE, enterSocketIo, enterWebSocket, flush } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
-import { connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
 import * as type from '../clients/type-data.mjs';
 import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
 import { Metrics, fetchMetrics, scrape } from '../harness/metrics.mjs';
@@ -211,6 +211,23 @@ describe('errors are counted by dialect and code', () => {
     await anna.wire.take();
     assert.deepEqual(errors(await scrape(server), before, 'type'), { invalid: 1 });
   });
+});
+
+test('a `sync` is counted like every command, and so is what a connection begins with', async (t) => {
+  const server = await startServer(t);
+  const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
+  const chat = await chatOf(anna, boris);
+  const typist = await type.connectType(t, server, 'typist');
+  const actor = await action.connectAction(t, server, 'actor', { acks: true });
+  const before = await scrape(server);
+  await ask(anna.socket, 'sync', { chats: { [chat.id]: 0 } });
+  await ask(anna.socket, 'sync', { chats: {} });
+  await type.ask(typist, 'sync', { chats: {} }, 'sync');
+  await action.ask(actor, 'sync', { chats: {} });
+  await connect(t, server.url, { auth: { token: anna.user.externalUserId, since: { [chat.id]: 0 } } });
+  const after = await scrape(server);
+  const synced = (dialect) => after.since(before, 'polychat_commands_total', { dialect, command: 'sync' });
+  assert.deepEqual([synced('event-name'), synced('type'), synced('action')], [3, 1, 1]);
 });
 
 describe('a connection is counted while it is there', () => {
