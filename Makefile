@@ -83,7 +83,7 @@ loadgen: node
 
 FUZZ_SECONDS ?= 30
 .PHONY: fuzz
-fuzz: ## Give each decoder likely inputs, for FUZZ_SECONDS each
+fuzz: ## Give each decoder mutated inputs, for FUZZ_SECONDS each
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' $(CARGO) test --locked --lib fuzz -- --nocapture
 
 .PHONY: deny

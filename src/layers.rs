@@ -31,7 +31,10 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
 ];
 
 /// Modules that may name every other: the wiring, and tests of the whole.
-const EVERYTHING: [&str; 4] = ["server", "main", "catching_up_tests", FUZZ];
+const EVERYTHING: [&str; 5] = ["server", "main", "catching_up_tests", FIXTURES, FUZZ];
+
+/// The service over a store in memory: every module's tests may name it.
+const FIXTURES: &str = "fixtures";
 
 /// Every module has a `fuzz.rs` that names this one, in tests only.
 const FUZZ: &str = "fuzz";
@@ -95,7 +98,7 @@ fn every_module_names_only_what_it_may() {
         for named in mentions(&code, "crate::") {
             let hidden = NEVER.iter().any(|hidden| named.starts_with(hidden));
             let first = named.split("::").next().unwrap_or_default();
-            let own = first == module || first == FUZZ;
+            let own = [module.as_str(), FIXTURES, FUZZ].contains(&first);
             if !own && (hidden || !known.contains(&first)) {
                 wrong.push(format!("{} names {named}", path.display()));
             }

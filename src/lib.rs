@@ -39,8 +39,9 @@
 //!
 //! From the lowest floor up: a module names only modules above it in this table. Of `store` and
 //! `bus` others name the traits, never an implementation. [`server`] and `main` wire everything;
-//! in tests `fuzz` names everything, and every module's `fuzz.rs` names it. No two files import
-//! each other in a circle. `layers.rs` tests all of this, and that this table is the tested one.
+//! in tests `fuzz` and `fixtures` name everything, and the tests of every module may name them.
+//! No two files import each other in a circle. `layers.rs` tests all of this, and that this table
+//! is the tested one.
 //!
 //! # The walk of a message
 //!
@@ -82,6 +83,8 @@ mod bus;
 pub mod check;
 pub mod config;
 pub mod copy;
+#[cfg(any(test, fuzzing))]
+mod fixtures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod gateway;

@@ -1,5 +1,5 @@
 //! Tokens, their claims and key files under fire.
-//! It refuses to drive: `crate::fuzz` does.
+//! Does not run the targets: `crate::fuzz` does.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const SECRET: &str = "a secret of more than 32 bytes, as it should be";
 
 const TOKEN: Target = Target {
     name: "token",
-    judge: |input| {
+    check: |input| {
         let Ok(token) = std::str::from_utf8(input) else {
             return;
         };
@@ -42,7 +42,7 @@ const TOKEN: Target = Target {
 
 const CLAIMS: Target = Target {
     name: "claims",
-    judge: |input| {
+    check: |input| {
         let Ok(claims) = serde_json::from_slice::<Value>(input) else {
             return;
         };
@@ -62,7 +62,7 @@ const CLAIMS: Target = Target {
 
 const KEYS: Target = Target {
     name: "keys",
-    judge: |input| {
+    check: |input| {
         let text = String::from_utf8_lossy(input).into_owned();
         if let Err(error) = Authenticator::jwt(None, &[text]) {
             let sentence = error.to_string();
@@ -91,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzz::likely::{Words, bytes, input, text};
+    use crate::fuzz::mutator::{Words, bytes, input, text};
     use crate::fuzz::run;
 
     const CLAIM_WORDS: Words = Words {
@@ -125,14 +125,14 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let likely = text(&[
+        let inputs = text(&[
             "anna",
             "a.b.c",
             "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIiwiZXhwIjoxNzQwODQwMDAwfQ.",
             "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm5hIiwiZXhwIjoxNzQwODQwMDAwfQ.",
             "eyJhbGciOiJIUzI1NiIsImNyaXQiOlsiYSJdLCJraWQiOjF9.e30.AAAA",
         ]);
-        run(&TOKEN, &bytes(likely));
+        run(&TOKEN, &bytes(inputs));
     }
 
     #[test]
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn key_files() {
         let edits = (0_usize..3000, 0_usize..9, "[ -~\n]{0,9}");
-        let likely = (prop::sample::select(&FILES[..]), edits);
-        let likely = likely.prop_map(|(file, (at, length, text))| {
+        let inputs = (prop::sample::select(&FILES[..]), edits);
+        let inputs = inputs.prop_map(|(file, (at, length, text))| {
             let at = at % file.len();
             let rest = file.len().min(at + length);
             format!("{}{text}{}", &file[..at], &file[rest..]).into_bytes()
         });
-        run(&KEYS, &likely);
+        run(&KEYS, &inputs);
     }
 }

@@ -1,5 +1,5 @@
-//! Everything but the doors: a store, the service over it, and the way back to connections.
-//! Does not know who comes.
+//! The server without transports: the service over a store in memory, relay and hub.
+//! Does not know clients.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,13 @@ use tokio_util::task::TaskTracker;
 
 use super::CHATS;
 use crate::auth::Authenticator;
-use crate::bus::{Bus, Local};
+use crate::bus::Bus;
+use crate::fixtures::{Backend, HOST};
 use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
-use crate::model::{
-    ChatId, ChatRef, Clock, Command, Draft, Identity, Profile, Reply, Rights, Seq, UserId,
-};
+use crate::model::{ChatId, ChatRef, Clock, Command, Draft, Profile, Reply, Seq, UserId};
 use crate::relay::Relay;
-use crate::service::{Limits, Service};
-use crate::store;
-use crate::telemetry::Metrics;
 
 /// A house without doors, in which Boris writes.
 pub(super) struct House {
@@ -37,24 +33,18 @@ pub(super) struct House {
 
 impl House {
     pub(super) async fn open() -> Self {
-        let store = store::open("sqlite::memory:").await.expect("a store");
-        let bus: Arc<dyn Bus> = Arc::new(Local::default());
-        let limits = Limits {
-            message_bytes: 1000,
-            members: 10,
-            chats: None,
-        };
         let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
-        let metrics = Metrics::default();
-        let (service, committer) = Service::new(
-            Arc::clone(&store),
-            Arc::clone(&bus),
-            clock.clone(),
-            limits,
-            metrics.clone(),
-        );
+        let (backend, committer) = Backend::open(clock.clone()).await;
+        let anna = backend.user("anna", Profile::default()).await.id;
+        let boris = backend.user("boris", Profile::default()).await.id;
+        let Backend {
+            store,
+            bus,
+            service,
+            metrics,
+        } = backend;
         let state = GatewayState {
-            service: Arc::new(service),
+            service,
             hub: Arc::new(Hub::default()),
             authenticator: Arc::new(Authenticator::open()),
             clock,
@@ -77,8 +67,8 @@ impl House {
         tasks.spawn(committer.run(stop.clone()));
         tasks.spawn(relay.run());
         let mut house = Self {
-            anna: user(&state, "anna").await,
-            boris: user(&state, "boris").await,
+            anna,
+            boris,
             state,
             bus,
             stop,
@@ -98,7 +88,7 @@ impl House {
             members: vec![self.anna, self.boris],
             key: None,
         };
-        match self.state.service.execute(&server(), create).await {
+        match self.state.service.execute(&HOST, create).await {
             Ok(Reply::Chat(chat)) => {
                 self.chats.push(chat.id);
                 self.heads.insert(chat.id, 0);
@@ -116,7 +106,7 @@ impl House {
                 chat: ChatRef::Id(chat),
                 draft: Draft::text("hello"),
             };
-            begun.push(self.state.service.begin(&server(), send).await);
+            begun.push(self.state.service.begin(&HOST, send).await);
         }
         for begun in begun {
             begun.await.expect("stored");
@@ -129,24 +119,5 @@ impl House {
         self.bus.close();
         self.tasks.close();
         self.tasks.wait().await;
-    }
-}
-
-fn server() -> Identity {
-    Identity {
-        user: None,
-        rights: Rights::Service,
-        connection: None,
-    }
-}
-
-async fn user(state: &GatewayState, name: &str) -> UserId {
-    let create = Command::CreateUser {
-        external_id: Some(name.into()),
-        profile: Profile::default(),
-    };
-    match state.service.execute(&server(), create).await {
-        Ok(Reply::User(user)) => user.id,
-        other => panic!("{other:?}"),
     }
 }

@@ -1,5 +1,5 @@
 //! The configuration file and the command line under fire.
-//! It refuses to drive: `crate::fuzz` does.
+//! Does not run the targets: `crate::fuzz` does.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub const TARGETS: &[Target] = &[FILE, ARGUMENTS];
 
 const FILE: Target = Target {
     name: "config-file",
-    judge: |input| {
+    check: |input| {
         let Ok(text) = std::str::from_utf8(input) else {
             return;
         };
@@ -26,7 +26,7 @@ const FILE: Target = Target {
 
 const ARGUMENTS: Target = Target {
     name: "arguments",
-    judge: |input| {
+    check: |input| {
         let Ok(text) = std::str::from_utf8(input) else {
             return;
         };
@@ -64,24 +64,24 @@ fn hold_error(error: &ConfigError) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::likely::{bytes, text};
+    use crate::fuzz::mutator::{bytes, text};
     use crate::fuzz::run;
 
     #[test]
     fn configuration_files() {
-        let likely = text(&[
+        let inputs = text(&[
             "listen = \"127.0.0.1:3000\"\nmax-members = 10\n",
             "allowed-origins = [\"https://a.example\", \"*\"]\nauth = \"open\"",
             "insecure-open-auth = true\ntimezone = \"Europe/Moscow\"\nshutdown-timeout = \"20s\"",
             "max-frame-bytes = 9223372036854775808\nlog-format = \"json\" # жук\n",
             "[table]\na = 1979-05-27T07:32:00Z\n",
         ]);
-        run(&FILE, &bytes(likely));
+        run(&FILE, &bytes(inputs));
     }
 
     #[test]
     fn command_lines() {
-        let likely = text(&[
+        let inputs = text(&[
             "--listen=127.0.0.1:0\n--auth=jwt",
             "--listen=[::1]:3000\n--allowed-origins=https://a.example,http://b/",
             "serve\n--timezone=Europe/Moscow\n--shutdown-timeout=1h 2m",
@@ -89,6 +89,6 @@ mod tests {
             "--max-message-bytes=18446744073709551616\n--insecure-open-auth=yes",
             "--shutdown-timeout=99999999999y",
         ]);
-        run(&ARGUMENTS, &bytes(likely));
+        run(&ARGUMENTS, &bytes(inputs));
     }
 }

@@ -1,5 +1,5 @@
 //! The pairing of numbers, and ids, under fire.
-//! It refuses to drive: `crate::fuzz` does.
+//! Does not run the targets: `crate::fuzz` does.
 
 use super::{ChatId, pair, unpair};
 use crate::fuzz::Target;
@@ -9,7 +9,7 @@ pub const TARGETS: &[Target] = &[PAIR, ID];
 
 const PAIR: Target = Target {
     name: "pair",
-    judge: |input| {
+    check: |input| {
         let text = String::from_utf8_lossy(input);
         let numbers: Vec<i64> = text
             .split(' ')
@@ -31,7 +31,7 @@ const PAIR: Target = Target {
 
 const ID: Target = Target {
     name: "id",
-    judge: |input| {
+    check: |input| {
         let text = String::from_utf8_lossy(input);
         if let Ok(id) = text.parse::<ChatId>() {
             assert_eq!(id.to_string(), text.to_lowercase());
@@ -42,12 +42,12 @@ const ID: Target = Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::likely::{bytes, text};
+    use crate::fuzz::mutator::{bytes, text};
     use crate::fuzz::run;
 
     #[test]
     fn pairs() {
-        let likely = text(&[
+        let inputs = text(&[
             "0 1",
             "1 0",
             "94906264 94906265",
@@ -55,17 +55,17 @@ mod tests {
             "9007199254740991 9007199254740992",
             "9223372036854775807 -9223372036854775808",
         ]);
-        run(&PAIR, &bytes(likely));
+        run(&PAIR, &bytes(inputs));
     }
 
     #[test]
     fn ids() {
-        let likely = text(&[
+        let inputs = text(&[
             "01a20107-7bba-7000-8000-00000000000A",
             "{01a20107-7bba-7000-8000-000000000001}",
             "urn:uuid:01a20107-7bba-7000-8000-000000000001",
             "01a201077bba70008000000000000001",
         ]);
-        run(&ID, &bytes(likely));
+        run(&ID, &bytes(inputs));
     }
 }

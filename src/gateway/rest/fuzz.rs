@@ -1,5 +1,5 @@
 //! What stands in a request of HTTP, under fire: queries, bodies, cursors, names, keys, tokens.
-//! It refuses to drive: `crate::fuzz` does.
+//! Does not run the targets: `crate::fuzz` does.
 
 use std::fmt::Write as _;
 use std::fmt::{Debug, Display};
@@ -16,7 +16,7 @@ use super::numbers;
 use super::query::{self, Asked};
 use super::{chats, event_chats, events, members, messages, tokens, users};
 use crate::fuzz::Target;
-use crate::fuzz::bounds::{hold_error, hold_history};
+use crate::fuzz::invariants::{hold_error, hold_history};
 use crate::gateway::credentials;
 use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::untrusted_json::UntrustedJson;
@@ -27,7 +27,7 @@ pub const TARGETS: [Target; 6] = [QUERY, BODY, PAGE, NAME, KEY, CREDENTIALS];
 
 const QUERY: Target = Target {
     name: "query",
-    judge: |input| {
+    check: |input| {
         let text = String::from_utf8_lossy(input);
         let Ok(uri) = format!("/api/v1/messages?{text}").parse::<Uri>() else {
             return;
@@ -46,7 +46,7 @@ const QUERY: Target = Target {
 
 const BODY: Target = Target {
     name: "body",
-    judge: |input| {
+    check: |input| {
         given::<users::NewUser>(input);
         given::<users::UserChange>(input);
         given::<chats::NewChat>(input);
@@ -63,7 +63,7 @@ const BODY: Target = Target {
 
 const PAGE: Target = Target {
     name: "page",
-    judge: |input| {
+    check: |input| {
         let Ok(text) = std::str::from_utf8(input) else {
             return;
         };
@@ -84,7 +84,7 @@ const PAGE: Target = Target {
 
 const NAME: Target = Target {
     name: "name",
-    judge: |input| {
+    check: |input| {
         let Ok(text) = std::str::from_utf8(input) else {
             return;
         };
@@ -103,7 +103,7 @@ const NAME: Target = Target {
 
 const KEY: Target = Target {
     name: "key",
-    judge: |input| {
+    check: |input| {
         if let Some(name) = held(key::read(input)) {
             assert_eq!(name.as_bytes(), input);
             assert!((1..=255).contains(&name.len()));
@@ -114,7 +114,7 @@ const KEY: Target = Target {
 
 const CREDENTIALS: Target = Target {
     name: "credentials",
-    judge: |input| {
+    check: |input| {
         let Ok(value) = HeaderValue::from_bytes(input) else {
             return;
         };

@@ -1,12 +1,12 @@
 //! The packets of Socket.IO's events under fire, in both namespaces.
-//! Does not drive: `crate::fuzz` does.
+//! Does not run the targets: `crate::fuzz` does.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::fuzz::Target;
-use crate::fuzz::bounds::{KINDS, hold_command, hold_error, is_code};
+use crate::fuzz::invariants::{KINDS, hold_command, hold_error, is_code};
 use crate::gateway::dialect::event_name::EventNameSession;
 use crate::gateway::dialect::fixtures::{self, packet};
 use crate::gateway::dialect::incoming::Event;
@@ -27,7 +27,7 @@ pub const TARGETS: [Target; 2] = [EVENT_NAME, EVENTS];
 
 const EVENT_NAME: Target = Target {
     name: "event-name",
-    judge: |input| {
+    check: |input| {
         let session: Arc<dyn DialectSession> = Arc::new(EventNameSession(None));
         packets(&session, input, hold_exception);
     },
@@ -35,7 +35,7 @@ const EVENT_NAME: Target = Target {
 
 const EVENTS: Target = Target {
     name: "events",
-    judge: |input| {
+    check: |input| {
         let user = UserId::from_bytes([1; 16]);
         let session: Arc<dyn DialectSession> = Arc::new(MarketplaceSession::new(user));
         packets(&session, input, hold_debug_info);
@@ -156,7 +156,7 @@ fn hold_debug_info(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::likely::{Words, lines};
+    use crate::fuzz::mutator::{Words, lines};
     use crate::fuzz::run;
 
     const EVENT_NAME_WORDS: Words = Words {

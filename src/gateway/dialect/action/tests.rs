@@ -1,5 +1,5 @@
-//! A session of the action dialect with replies that stand here: of two rooms, 4 and 7, and
-//! never a refusal.
+//! A session of the action dialect, whose requests a real service executes in which the user 29
+//! finds two rooms, 4 and 7.
 //! What frames look like is tested here; rights and storage are not.
 
 mod errors;
@@ -7,6 +7,7 @@ mod events;
 mod replies;
 mod transcript;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,12 +16,14 @@ use serde_json::{Value, json};
 
 use super::responses::Bodies;
 use super::*;
+use crate::fixtures::{BlockingBackend, identity};
 use crate::gateway::dialect::fixtures::{self, decode, encode, respond, texts};
 use crate::gateway::dialect::{Acks, Decoded, DialectSession, Push, SessionOptions};
 use crate::hub::SharedEncoding;
 use crate::model::{
     Chat, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Error, ErrorKind, Fact,
-    Joined, Membership, Message, MessageId, Notice, Policy, Reply, Room, Sent, Seq, User, UserId,
+    Membership, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, Seq, User,
+    UserId,
 };
 
 const OWN: ConnectionId = ConnectionId::from_bytes([1; 16]);
@@ -67,7 +70,7 @@ fn message(chat: ChatPk, seq: Seq, sender: Arc<User>, text: &str, sent: &str) ->
     }
 }
 
-/// The message that the service makes of everything that is sent.
+/// The second message of a chat.
 fn sent(chat: ChatPk, text: &str) -> Message {
     message(chat, 2, owner(), text, "2021-12-08T16:34:41.242824Z")
 }
@@ -91,51 +94,70 @@ fn room(pk: ChatPk) -> Room {
     }
 }
 
-/// The reply to a command.
-fn served(command: &Command) -> Result<Reply, Error> {
-    let known = |chat: &ChatRef| match *chat {
-        ChatRef::Pk(pk @ (4 | 7)) => Ok(room(pk)),
-        other => Err(Error::not_found(format_args!("chat {other}"))),
-    };
-    Ok(match command {
-        Command::GetRoom { chat, messages } => {
-            let mut room = known(chat)?;
-            room.messages.truncate(*messages);
-            Reply::Room(room)
+/// A service with the users up to 47, and the rooms 4 and 7, in which 47 has written; the chats
+/// between are closed.
+struct Rooms {
+    backend: BlockingBackend,
+    owner: UserId,
+    guest: UserId,
+}
+
+impl Rooms {
+    fn open() -> Self {
+        let first = at("2021-12-02T10:29:38.171Z");
+        let backend = BlockingBackend::open(first);
+        let users = (1..=47).map(|pk| match pk {
+            29 => "string".to_owned(),
+            47 => "djwoms1".to_owned(),
+            _ => format!("user {pk}"),
+        });
+        let users = users.map(|name| backend.user(&name, Profile::default()).id);
+        let users: Vec<_> = users.collect();
+        let (owner, guest) = (users[28], users[46]);
+        for pk in 1..=7 {
+            let is_open = matches!(pk, 4 | 7);
+            let new = NewChat {
+                id: chat_id(pk),
+                name: (pk == 4).then(|| "Python".to_owned()),
+                policy: if is_open {
+                    Policy::Open
+                } else {
+                    Policy::Closed
+                },
+                owner: (pk == 4).then_some(owner),
+                team: None,
+                members: if is_open { vec![guest] } else { vec![] },
+                key: None,
+                at: first,
+            };
+            // The service would make up ids, and give every room an owner.
+            let chat = backend.store(async |store| store.create_chat(new).await);
+            assert_eq!(chat.expect("a chat").pk, pk);
         }
-        Command::JoinChat { chat, .. } => Reply::Joined(Joined {
-            fresh: true,
-            user: owner(),
-            room: known(chat)?,
-        }),
-        Command::LeaveChat { chat } => Reply::Left(known(chat)?.chat.id),
-        Command::DeleteChat { chat } => Reply::Deleted(known(chat)?.chat.id),
-        Command::SendMessage { chat, draft, .. } => {
-            let message = sent(known(chat)?.chat.pk, &draft.text);
-            Reply::Sent(Sent::Stored(Arc::new(message)))
+        let rooms = Self {
+            backend,
+            owner,
+            guest,
+        };
+        for pk in [4, 7] {
+            let send = Command::SendMessage {
+                user: None,
+                chat: ChatRef::Pk(pk),
+                draft: Draft::text("мое сообщение"),
+            };
+            let sent = rooms.backend.execute(&identity(guest, OTHER), send);
+            sent.expect("a message");
         }
-        Command::ListRooms => {
-            let mut rooms = vec![room(4), room(7)];
-            for room in &mut rooms {
-                room.messages.clear();
-            }
-            Reply::Rooms(rooms)
-        }
-        Command::CreateRoom { name, team } => {
-            let mut room = room(7);
-            room.chat.name.clone_from(name);
-            room.chat.team = *team;
-            room.messages.clear();
-            Reply::Room(room)
-        }
-        Command::ChangeChat { chat, change } => {
-            let mut room = known(chat)?;
-            room.chat.name = change.name.clone().or(room.chat.name);
-            room.chat.team = change.team.unwrap_or(room.chat.team);
-            Reply::Room(room)
-        }
-        other => panic!("no request of this dialect: {other:?}"),
-    })
+        rooms.backend.notices();
+        rooms.backend.set_time(at("2021-12-08T16:34:41.242Z"));
+        rooms
+    }
+
+    /// Executes a command of somebody's on another connection than the one that is tested.
+    fn elsewhere(&self, user: UserId, command: Command) {
+        let reply = self.backend.execute(&identity(user, OTHER), command);
+        reply.expect("no refusal");
+    }
 }
 
 fn notice(origin: ConnectionId, fact: Fact) -> Notice {
@@ -151,15 +173,19 @@ fn membership(pk: ChatPk, members: Vec<Arc<User>>) -> Arc<Membership> {
     Arc::new(Membership {
         chat: chat_id(pk),
         chat_pk: pk,
-        policy: crate::model::Policy::Open,
+        policy: Policy::Open,
         user: guest(),
         members,
         head: 1,
     })
 }
 
-/// One connection.
-struct Client(Arc<dyn DialectSession>);
+/// One connection of the user 29.
+struct Client {
+    session: Arc<dyn DialectSession>,
+    /// Opened for the first request that is executed.
+    rooms: OnceCell<Rooms>,
+}
 
 impl Client {
     fn new() -> Self {
@@ -167,32 +193,45 @@ impl Client {
     }
 
     fn with(acks: Acks, zone: &str) -> Self {
-        Self((DIALECT.begin)(SessionOptions {
+        let session = (DIALECT.begin)(SessionOptions {
             connection: OWN,
-            user: guest().id,
+            user: owner().id,
             clock: Clock::fixed(Timestamp::UNIX_EPOCH),
             zone: TimeZone::get(zone).expect("a zone"),
             acks,
             push: Push::On,
-        }))
+        });
+        Self {
+            session,
+            rooms: OnceCell::new(),
+        }
     }
 
-    fn hear(&self, text: &str) -> Decoded {
-        decode(&self.0, text)
+    fn rooms(&self) -> &Rooms {
+        self.rooms.get_or_init(Rooms::open)
+    }
+
+    fn decode(&self, text: &str) -> Decoded {
+        decode(&self.session, text)
+    }
+
+    fn execute(&self, command: Command) -> Result<Reply, Error> {
+        let rooms = self.rooms();
+        rooms.backend.execute(&identity(rooms.owner, OWN), command)
     }
 
     /// The command that a request becomes; it is never answered.
     fn command(&self, request: &Value) -> Command {
-        match self.hear(&request.to_string()) {
+        match self.decode(&request.to_string()) {
             Decoded::Request(command, _) => command,
             Decoded::Refused(_, frames) => panic!("refused: {:?}", texts(&frames)),
         }
     }
 
-    /// All that is said to a frame.
+    /// All frames that respond to a frame.
     fn say(&self, frame: &str) -> Vec<String> {
-        texts(&match self.hear(frame) {
-            Decoded::Request(command, answer) => respond(answer, served(&command)),
+        texts(&match self.decode(frame) {
+            Decoded::Request(command, answer) => respond(answer, self.execute(command)),
             Decoded::Refused(_, frames) => frames,
         })
     }
@@ -204,6 +243,15 @@ impl Client {
             panic!("to {request} it said {said:?}");
         };
         serde_json::from_str(frame).expect("JSON")
+    }
+
+    /// The one frame that encodes this reply to a request.
+    fn encoded(&self, request: &Value, reply: Reply) -> Value {
+        let Decoded::Request(_, answer) = self.decode(&request.to_string()) else {
+            panic!("refused: {request}");
+        };
+        let said = texts(&respond(answer, Ok(reply)));
+        serde_json::from_str(&said[0]).expect("JSON")
     }
 
     /// A request that succeeds in silence.
@@ -223,6 +271,6 @@ impl Client {
     }
 
     fn told_with(&self, notice: &Notice, shared: &mut SharedEncoding) -> Vec<String> {
-        texts(&encode(&*self.0, notice, shared))
+        texts(&encode(&*self.session, notice, shared))
     }
 }

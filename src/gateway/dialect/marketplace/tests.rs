@@ -1,7 +1,7 @@
-//! The dialect's JSON, key by key: what is asked in `requests` and `envelope`, what is answered
-//! in `answers` and `beginning`, what one connection is told and when in `visitor` and `held`, a
-//! whole conversation in `transcript`, where a `stage` plays the service.
-//! Does not know sockets and stores.
+//! The dialect's JSON, key by key: requests in `requests` and `envelope`, what they are answered in
+//! `responses` and `beginning`, what one connection is sent and when in `session` and `held`, a
+//! whole conversation with a real service in `transcript`.
+//! Does not know sockets.
 
 mod beginning;
 mod envelope;
@@ -10,5 +10,4 @@ mod requests;
 mod responses;
 mod scene;
 mod session;
-mod stage;
 mod transcript;

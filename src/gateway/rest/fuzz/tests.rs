@@ -1,8 +1,8 @@
 //! The words of REST, and a test for each target.
-//! It refuses to judge: the targets do.
+//! Does not check results: the targets do.
 
 use super::*;
-use crate::fuzz::likely::{Words, bytes, input, text};
+use crate::fuzz::mutator::{Words, bytes, input, text};
 use crate::fuzz::run;
 
 const BODIES: Words = Words {
@@ -43,7 +43,7 @@ const BODIES: Words = Words {
 
 #[test]
 fn queries() {
-    let likely = text(&[
+    let inputs = text(&[
         "limit=7&cursor=b20",
         "from=2025-03-01&to=2025-03-01T10:00:00Z&after_seq=1&before_seq=9",
         "user=1&cursor=a1740836400123.3",
@@ -52,7 +52,7 @@ fn queries() {
         "limit=9223372036854775808&after_seq=18446744073709551616",
         "cursor=f9007199254740991&after_seq=9223372036854775807",
     ]);
-    run(&QUERY, &bytes(likely));
+    run(&QUERY, &bytes(inputs));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn bodies() {
 
 #[test]
 fn cursors() {
-    let likely = text(&[
+    let inputs = text(&[
         "u12",
         "c1",
         "e9007199254740991",
@@ -70,12 +70,12 @@ fn cursors() {
         "b5",
         "f20",
     ]);
-    run(&PAGE, &bytes(likely));
+    run(&PAGE, &bytes(inputs));
 }
 
 #[test]
 fn names_and_numbers() {
-    let likely = text(&[
+    let inputs = text(&[
         "1",
         "9007199254740991",
         "01a20107-7bba-7000-8000-00000000000A",
@@ -84,7 +84,7 @@ fn names_and_numbers() {
         "-9223372036854775808",
         "2238836601637891.0",
     ]);
-    run(&NAME, &bytes(likely));
+    run(&NAME, &bytes(inputs));
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn idempotency_keys() {
 
 #[test]
 fn credentials_in_headers_and_queries() {
-    let likely = text(&[
+    let inputs = text(&[
         "Bearer abc",
         "bearer  a.b.c ",
         "Basic YTpi",
         "token=a%20b&EIO=4",
         "Bearer",
     ]);
-    run(&CREDENTIALS, &bytes(likely));
+    run(&CREDENTIALS, &bytes(inputs));
 }

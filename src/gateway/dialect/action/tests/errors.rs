@@ -7,7 +7,7 @@ use super::*;
 /// The status and the errors of a request that asks nothing of the service.
 fn refused(request: &Value) -> (u64, Value) {
     let client = Client::new();
-    let Decoded::Refused(_, frames) = client.hear(&request.to_string()) else {
+    let Decoded::Refused(_, frames) = client.decode(&request.to_string()) else {
         panic!("taken: {request}");
     };
     let frame: Value = serde_json::from_str(&texts(&frames)[0]).expect("JSON");
@@ -32,7 +32,11 @@ fn what_cannot_be_read_is_answered_without_action_and_request_id() {
         assert_eq!(said["response_status"], 400);
         assert_eq!(said["action"], Value::Null);
     }
-    let said = texts(&client.0.refuse(&fixtures::frame(""), &client.0.not_text()));
+    let said = texts(
+        &client
+            .session
+            .refuse(&fixtures::frame(""), &client.session.not_text()),
+    );
     assert_eq!(
         said,
         [
@@ -232,7 +236,7 @@ fn every_kind_of_error_has_its_status() {
     ] {
         let client = Client::new();
         let request = json!({"action": "join_room", "pk": 4, "request_id": [1]});
-        let Decoded::Request(_, answer) = client.hear(&request.to_string()) else {
+        let Decoded::Request(_, answer) = client.decode(&request.to_string()) else {
             panic!("refused");
         };
         let said = texts(&respond(answer, Err(Error::new(kind, "why"))));
@@ -248,7 +252,7 @@ fn every_kind_of_error_has_its_status() {
 #[test]
 fn whoever_was_too_fast_is_told_how_long_to_wait() {
     let request = json!({"action": "join_room", "pk": 4});
-    let Decoded::Request(_, answer) = Client::new().hear(&request.to_string()) else {
+    let Decoded::Request(_, answer) = Client::new().decode(&request.to_string()) else {
         panic!("refused");
     };
     let limited = texts(&respond(answer, Err(Error::rate_limited(1500))));

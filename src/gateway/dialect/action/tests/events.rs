@@ -130,7 +130,8 @@ fn a_change_is_told_once_for_every_request_id() {
     let told = client.told(&changed(4));
     assert_eq!(request_ids(&told), [json!(1), json!("1"), json!(null)]);
     let frame: Value = serde_json::from_str(&told[0]).expect("JSON");
-    let retrieved = client.answer(&json!({"action": "retrieve", "pk": 4}));
+    let retrieve = json!({"action": "retrieve", "pk": 4});
+    let retrieved = client.encoded(&retrieve, Reply::Room(room(4)));
     assert_eq!(frame["data"], retrieved["data"]);
     assert!(told[0].starts_with(r#"{"errors":[],"data":{"pk":4,"name":"Python","user":29,"#));
     let end = r#""action":"update","response_status":200,"request_id":1}"#;
@@ -209,7 +210,7 @@ fn events_are_wrapped_as_what_they_are_due_to() {
 #[test]
 fn only_subscriptions_watch_a_room() {
     let client = Client::new();
-    let watches = || client.0.watches(chat_id(4));
+    let watches = || client.session.watches(chat_id(4));
     client.quietly("join_room", 4);
     assert!(!watches());
     client.quietly(LISTEN, 4);

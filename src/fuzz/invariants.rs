@@ -1,5 +1,5 @@
 //! What is promised of every command and of every error, whichever decoder it comes from.
-//! It refuses to know frames.
+//! Does not know frames.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! Gives a target its corpus, and then likely inputs, for so many cases or so many seconds.
-//! It refuses to know what is likely, and what is right.
+//! Runs a target on its corpus, and then on generated inputs, for so many cases or so many seconds.
+//! Does not generate inputs and does not check results.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 
 use super::Target;
 
-/// How many likely inputs a target gets, unless it is given seconds.
+/// How many generated inputs a target gets, unless it is given seconds.
 const CASES: u32 = 2000;
 
-/// Holds a target to what is promised of it.
+/// Runs a target.
 ///
 /// # Panics
 /// Something does not hold; the message has the smallest input found for which it does not.
-pub fn run(target: &Target, likely: &impl Strategy<Value = Vec<u8>>) {
+pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
     replay(target);
     let seed = number("FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     let seconds = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(0));
@@ -39,8 +39,8 @@ pub fn run(target: &Target, likely: &impl Strategy<Value = Vec<u8>>) {
     let mut runner = TestRunner::new_with_rng(config, random);
     let end = Instant::now() + seconds;
     loop {
-        let outcome = runner.run(likely, |input| {
-            (target.judge)(&input);
+        let outcome = runner.run(inputs, |input| {
+            (target.check)(&input);
             Ok(())
         });
         match outcome {
@@ -65,7 +65,7 @@ fn replay(target: &Target) {
     let mut replayed = 0;
     for entry in entries {
         let input = fs::read(entry.expect("an entry").path()).expect("an input");
-        (target.judge)(&input);
+        (target.check)(&input);
         replayed += 1;
     }
     assert!(replayed > 0, "{} has an empty corpus", target.name);

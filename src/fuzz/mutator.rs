@@ -1,5 +1,5 @@
-//! Inputs that are likely to hurt a decoder: what it reads gladly, with something wrong in it.
-//! It refuses to know any decoder: the words and the samples come from there.
+//! Generates inputs that are likely to break a decoder: valid ones with something wrong in them.
+//! Does not know any decoder: the words and the samples come from there.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What a decoder reads gladly.
+/// What valid inputs of a decoder are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Words {
     /// Whole inputs, as JSON.
