@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{ChatRef, Command, Draft, Error, ErrorKind, History, Profile, weight};
+use crate::model::{ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Profile, weight};
 
 /// The greatest integer that every JSON client can hold (PROTOCOL §1.1).
 const GREATEST: i64 = (1 << 53) - 1;
@@ -86,7 +86,26 @@ pub fn hold_command(command: &Command, read: usize) {
         | Command::DeleteChat { .. }
         | Command::LeaveChat { .. }
         | Command::GrantAccess { .. } => {}
-        other => panic!("no frame asks for this: {other:?}"),
+        Command::Sync { chats, until, .. } => {
+            assert!(chats.len() <= read && until.is_empty());
+            for (chat, seq) in chats {
+                let in_range = |pk: &ChatPk| (1..=GREATEST).contains(pk);
+                assert!(!matches!(chat, ChatRef::Pk(pk) if !in_range(pk)), "{chat}");
+                assert!(*seq >= 0, "{seq}");
+            }
+        }
+        Command::UpdateUser { .. }
+        | Command::ListUsers { .. }
+        | Command::ListAllChats { .. }
+        | Command::AddMembers { .. }
+        | Command::RemoveMember { .. }
+        | Command::CreateEvent { .. }
+        | Command::GetEvent { .. }
+        | Command::ChangeEvent { .. }
+        | Command::DeleteEvent { .. }
+        | Command::ListEvents { .. }
+        | Command::EnterMarketplace
+        | Command::ListSeats { .. } => panic!("no frame has this command: {command:?}"),
     }
 }
 

@@ -166,6 +166,7 @@ mod tests {
             r#"["create-chat",{"chat":{"name":"Lunch"},"users":["01a20107-7bba-7000-8000-000000000001"]}]"#,
             r#"["list-chats",{"user":{"id":"01a20107-7bba-7000-8000-000000000001"},"limit":50,"before":"1795313631698.1"}]"#,
             r#"["list-messages",{"chat":{"id":"01a20107-7bba-7000-8000-000000000001"},"query":{"from":"2025-03-01","to":"2025-03-01T10:00:00Z","limit":2,"before_seq":9,"after_seq":1}}]"#,
+            r#"["sync",{"chats":{"01a20107-7bba-7000-8000-000000000001":0,"x":"3"}}]"#,
             r#"["new-message",{"room":"01a20107-7bba-7000-8000-000000000001","msg":"Soup?","type":"text","client_id":"c"}]"#,
             r#"["new-message","01a20107-7bba-7000-8000-000000000001",{"msg":"Soup?"}]"#,
             r#"["new-message",{"chat":{"id":"01a20107-7bba-7000-8000-000000000001"},"user":{"id":"01a20107-7bba-7000-8000-000000000001"},"message":{"value":"Soup?","type":"text"}}]"#,
@@ -181,6 +182,7 @@ mod tests {
             "imageUUID",
             "id",
             "chat",
+            "chats",
             "users",
             "limit",
             "before",
@@ -197,6 +199,7 @@ mod tests {
             "value",
         ],
         texts: &[
+            "sync",
             "create-user",
             "create-chat",
             "list-chats",

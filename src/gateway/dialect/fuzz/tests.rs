@@ -19,6 +19,7 @@ const ACTION_WORDS: Words = Words {
         r#"{"action":"create_message","message":"Hi world!!!","pk":4,"client_id":"c","request_id":1}"#,
         r#"{"action":"create_message","message":{"a":1.0},"request_id":1,"images":[]}"#,
         r#"{"action":"list","request_id":3}"#,
+        r#"{"action":"sync","chats":{"4":0,"7":"3"},"request_id":1}"#,
         r#"{"action":"create","data":{"name":"Python","team":3},"request_id":1}"#,
         r#"{"action":"update","pk":4,"data":{"name":"Rust","team":null},"request_id":1}"#,
         r#"{"action":"patch","pk":4,"data":{"team":3},"request_id":1}"#,
@@ -37,8 +38,10 @@ const ACTION_WORDS: Words = Words {
         "stream",
         "payload",
         "client_id",
+        "chats",
     ],
     texts: &[
+        "sync",
         "join_room",
         "leave_room",
         "retrieve",
@@ -60,6 +63,7 @@ const ACTION_WORDS: Words = Words {
 const TYPE_WORDS: Words = Words {
     samples: &[
         r#"{"type":"getChats","data":{}}"#,
+        r#"{"type":"sync","data":{"chats":{"1":0,"x":"3"}},"request_id":2}"#,
         r#"{"type":"createEmptyChat","data":{},"request_id":1}"#,
         r#"{"type":"joinChat","data":{"chat":1,"last_read_message":3},"request_id":"again"}"#,
         r#"{"type":"getChatDetails","data":{"chatId":"1"}}"#,
@@ -81,8 +85,10 @@ const TYPE_WORDS: Words = Words {
         "date_from",
         "date_to",
         "last",
+        "chats",
     ],
     texts: &[
+        "sync",
         "getChats",
         "createEmptyChat",
         "joinChat",
