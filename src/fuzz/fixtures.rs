@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::fixtures::{BlockingBackend, identity};
 use crate::model::{
-    Access, ChatId, ChatPk, ChatRef, Command, ConnectionId, Draft, Error, EventDetails, Identity,
-    NewChat, NewEvent, NewEventChat, NewUser, Notice, Policy, Profile, Reply, UserId,
+    Access, ChatId, ChatPk, Command, ConnectionId, Draft, Entry, Error, EventDetails, Identity,
+    MessageId, NewChat, NewEvent, NewEventChat, NewUser, Notice, Policy, Profile, Reply, UserId,
 };
 use crate::store::Store;
 
@@ -43,9 +43,9 @@ pub struct Fixture {
 
 impl Fixture {
     /// A service as it is seeded.
-    pub fn new() -> Self {
+    pub fn seeded() -> Self {
         Self {
-            backend: Some(UNCHANGED.take().unwrap_or_else(seeded)),
+            backend: Some(UNCHANGED.take().unwrap_or_else(backend)),
             changed: false,
         }
     }
@@ -56,7 +56,17 @@ impl Fixture {
     /// Those of the service.
     pub fn execute(&mut self, command: &Command) -> Result<Reply, Error> {
         let reply = self.backend().execute(&ANNA, command.clone());
-        self.changed |= command.stores() && reply.is_ok();
+        self.changed |= command.stores()
+            && match &reply {
+                // She joined again; what she has read moves without a notice.
+                Ok(Reply::Joined(joined)) => {
+                    joined.fresh || !matches!(command, Command::JoinChat { read: None, .. })
+                }
+                Ok(Reply::EventChat(touched)) => touched.changed,
+                Ok(Reply::Read(marked)) => marked.moved,
+                Ok(_) => true,
+                Err(_) => false,
+            };
         reply
     }
 
@@ -78,23 +88,16 @@ impl Drop for Fixture {
     }
 }
 
-fn seeded() -> BlockingBackend {
+fn backend() -> BlockingBackend {
     let backend = BlockingBackend::open(AT);
-    backend.store(seed);
-    for pk in ROOMS {
-        let send = Command::SendMessage {
-            user: None,
-            chat: ChatRef::Pk(pk),
-            draft: Draft::text("hello"),
-        };
-        backend.execute(&ANNA, send).expect("a message");
-    }
-    backend.notices();
+    backend.store(seed_rooms);
+    backend.store(seed_events);
     backend
 }
 
 /// Ids that samples can name: the service would make up others.
-async fn seed(store: &dyn Store) {
+async fn seed_rooms(store: &dyn Store) {
+    let mut messages = Vec::new();
     for (id, name) in [(USER, "anna"), (BORIS, "boris")] {
         let new = NewUser {
             id,
@@ -118,8 +121,22 @@ async fn seed(store: &dyn Store) {
         };
         let chat = store.create_chat(new).await.expect("a chat");
         assert_eq!(chat.pk, ChatPk::from(pk));
+        if open {
+            messages.push(Entry {
+                id: MessageId::from_bytes([pk; 16]),
+                chat: chat.id,
+                sender: USER,
+                origin: None,
+                draft: Draft::text("hello"),
+                at: AT,
+            });
+        }
     }
-    // Anna has applied for Boris's event, and Boris for hers.
+    store.append(messages).await.expect("messages");
+}
+
+/// Anna has applied for Boris's event, and Boris for hers.
+async fn seed_events(store: &dyn Store) {
     for (pk, owner, guest) in [(1, BORIS, USER), (2, USER, BORIS)] {
         let details = EventDetails {
             name: "Event name".to_owned(),

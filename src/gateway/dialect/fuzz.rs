@@ -104,9 +104,9 @@ fn conversation(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
     };
     hold(
         "",
-        &only(session.refuse(&fixtures::frame(""), &session.not_text())),
+        &only(&session.refuse(&fixtures::frame(""), &session.not_text())),
     );
-    let mut service = Fixture::new();
+    let mut service = Fixture::seeded();
     open(session, &mut service);
     let mut received = Received::default();
     for (line, kind) in text.lines().zip(KINDS.iter().cycle()) {
@@ -116,12 +116,12 @@ fn conversation(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
         open(session, &mut service);
         let command = match decoded {
             Decoded::Refused(_, frames) => {
-                hold_refusal(line, &only(frames), hold);
+                hold_refusal(line, &only(&frames), hold);
                 None
             }
             Decoded::Request(command, respond) => {
                 hold_command(&command, line.len());
-                let refused = only(fixtures::respond(respond, Err(Error::new(*kind, "no"))));
+                let refused = only(&fixtures::respond(respond, Err(Error::new(*kind, "no"))));
                 hold_refusal(line, &refused, hold);
                 assert_eq!(code(&refused), kind.code(), "{refused}");
                 execute(session, &mut service, line, received, hold);
@@ -152,7 +152,7 @@ impl Received {
     fn hold(self, frames: Vec<Outgoing>, most: usize) {
         assert!(frames.len() <= most, "{frames:?}");
         for frame in frames {
-            let sent = only(vec![frame]);
+            let sent = only(&[frame]);
             assert!(is_json(&sent), "{sent}");
             // A text is written again, which makes at most six bytes of one, beside the echo.
             assert!(sent.len() <= self.bytes * 7 + ENVELOPE, "{sent}");
@@ -191,7 +191,7 @@ fn execute(
         if granted {
             received.hold(frames, 1);
         } else {
-            hold_refusal(line, &only(frames), hold);
+            hold_refusal(line, &only(&frames), hold);
         }
         for notice in service.notices() {
             let frames = fixtures::encode(&**session, &notice, &mut SharedEncoding::default());
@@ -213,10 +213,10 @@ fn hold_rewritten(session: &Arc<dyn DialectSession>, line: &str, command: Option
         (None, Decoded::Refused(..)) => {}
         // What is kept may be too long in one spelling only.
         (None, Decoded::Request(..)) => {
-            assert!(code(&only_said(session, line)) == "too_large", "{line}")
+            assert!(code(&only_said(session, line)) == "too_large", "{line}");
         }
         (Some(_), Decoded::Refused(_, frames)) => {
-            assert!(code(&only(frames)) == "too_large", "{line}");
+            assert!(code(&only(&frames)) == "too_large", "{line}");
         }
     }
 }
@@ -232,7 +232,7 @@ fn rewritten(json: &str) -> Option<String> {
 
 fn only_said(session: &Arc<dyn DialectSession>, line: &str) -> String {
     match decode(session, line) {
-        Decoded::Refused(_, frames) => only(frames),
+        Decoded::Refused(_, frames) => only(&frames),
         Decoded::Request(command, _) => panic!("now it asks: {command:?}"),
     }
 }
@@ -281,8 +281,8 @@ fn change_and_delete(
     }
 }
 
-fn only(frames: Vec<Outgoing>) -> String {
-    match <[String; 1]>::try_from(texts(&frames)) {
+fn only(frames: &[Outgoing]) -> String {
+    match <[String; 1]>::try_from(texts(frames)) {
         Ok([text]) => text,
         Err(other) => panic!("not one frame: {other:?}"),
     }
