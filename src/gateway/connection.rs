@@ -2,6 +2,7 @@
 //! the service.
 //! Does not know transports, nor what a dialect's frames say.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -187,7 +188,7 @@ impl Connection {
         let sync = Command::Sync {
             user: None,
             chats: since.chats,
-            until: Default::default(),
+            until: HashMap::new(),
             budget: PageBudget::REPLAY,
         };
         let missed = self.begin(sync).await.await?;

@@ -96,7 +96,7 @@ impl GatewayState {
         }
         let begin = self.service.begin(identity, command);
         match tokio::time::timeout(TIME_LIMIT, begin).await {
-            Ok(begun) => begun,
+            Ok(in_flight) => in_flight,
             Err(_) => InFlight::from(Err(too_slow())),
         }
     }

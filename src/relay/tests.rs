@@ -23,7 +23,7 @@ impl Subscriber for Numbers {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         match &notice.fact {
             Fact::MessageSent(message) => {
-                sink(Outgoing::bare(Body::from_json(message.seq.to_string())))
+                sink(Outgoing::bare(Body::from_json(message.seq.to_string())));
             }
             Fact::ChatChanged(_) => sink(Outgoing::bare(Body::from_json("changed".to_owned()))),
             Fact::MemberLeft(_) => sink(Outgoing::bare(Body::from_json("left".to_owned()))),
@@ -90,7 +90,7 @@ impl Scene {
             match seat.outbox.take() {
                 Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
                 Next::Empty => seat.outbox.filled().await,
-                other => panic!("{other:?}"),
+                other @ Next::Closed(_) => panic!("{other:?}"),
             }
         }
         bus.close();

@@ -100,12 +100,15 @@ pub enum Decoded {
 pub type Respond =
     Box<dyn FnOnce(Result<Reply, Error>, &dyn Fn(ChatId) -> bool) -> Vec<Outgoing> + Send>;
 
+/// Encodes what a client that connects has missed.
+pub type RespondFirst = Box<dyn FnOnce(&Reply) -> Vec<Outgoing> + Send>;
+
 /// What a client that connects knows already, and what encodes the messages that it missed.
 pub struct Since {
     /// The chats, each with the latest seq that the client knows.
     pub chats: Vec<(ChatRef, Seq)>,
     /// Encodes the reply.
-    pub respond: Box<dyn FnOnce(&Reply) -> Vec<Outgoing> + Send>,
+    pub respond: RespondFirst,
 }
 
 /// What a session needs to know of its connection.

@@ -98,8 +98,8 @@ fn hold_rewritten(session: &Arc<dyn DialectSession>, event: &Event) {
         // A number of which the library reads the last digit in one way and writes it in another.
         return;
     }
-    let (one, other) = (command(session, &once), command(session, &written(&again)));
-    assert_eq!(one, other, "{once}");
+    let (first, second) = (command(session, &once), command(session, &written(&again)));
+    assert_eq!(first, second, "{once}");
 }
 
 fn parse(body: &Body) -> Value {

@@ -50,12 +50,12 @@ fn all_who_wait_for_a_chat_have_missed_the_same() {
     for seat in &seats {
         hub.bind_user(seat, user());
         assert!(hub.subscribe(seat, [chat]));
-        assert_eq!(until(&hub, &seat, chat), None);
+        assert_eq!(until(&hub, seat, chat), None);
     }
     hub.open(chat, 4);
     hub.open(chat, 6);
     for seat in &seats {
-        assert_eq!(until(&hub, &seat, chat), Some(4));
+        assert_eq!(until(&hub, seat, chat), Some(4));
     }
 }
 
@@ -125,7 +125,7 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
         hub.subscribe(&seat, [chat]);
         std::thread::yield_now();
         sleeper.0.store(true, Ordering::SeqCst);
-        let missed = until(&hub, &seat, chat).expect("a seat");
+        let missed = until(hub, &seat, chat).expect("a seat");
         (seat, missed)
     };
     let seats = std::thread::scope(|scope| {

@@ -178,7 +178,7 @@ pub(super) async fn heard(seat: &Subscription, count: usize) -> Vec<String> {
         match seat.outbox.take() {
             Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
             Next::Empty => seat.outbox.filled().await,
-            other => panic!("{other:?} after {heard:?}"),
+            other @ Next::Closed(_) => panic!("{other:?} after {heard:?}"),
         }
     }
     heard

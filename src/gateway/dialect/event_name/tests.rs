@@ -239,8 +239,8 @@ fn what_is_no_event_is_invalid() {
 #[test]
 fn a_frame_that_unpacks_itself_is_read_like_any_other() {
     let packed = crate::gateway::dialect::untrusted_json::tests::packed(200);
-    let packet = format!("[\"list-chats\",{packed}]");
-    assert!(command(incoming(&packet).event().expect("JSON")).is_err());
+    let text = format!("[\"list-chats\",{packed}]");
+    assert!(command(incoming(&text).event().expect("JSON")).is_err());
 }
 
 #[test]
