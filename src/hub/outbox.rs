@@ -137,6 +137,7 @@ impl Outbox {
         }
         for frame in frames.into_iter().rev() {
             state.responses.add(&frame);
+            self.waiting.inc_by(weight(&frame));
             state.frames.push_front((Purpose::Response, frame));
         }
         state.idle = false;

@@ -148,6 +148,9 @@ fn what_waits_is_counted_until_it_is_taken_or_dropped() {
     let one = weight(&frame(1));
     outbox.push(frame(1)).expect("room");
     outbox.respond(frame(2)).expect("room");
+    outbox.respond_first(vec![frame(0)]);
+    assert_eq!(waiting.get(), 3 * one);
+    assert_eq!(taken(&outbox).as_deref(), Some("0"));
     assert_eq!(waiting.get(), 2 * one);
     let Next::Frame(taken) = outbox.take() else {
         panic!("there was one");
