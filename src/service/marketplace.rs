@@ -1,6 +1,6 @@
 //! The chats between events' owners and those who write to them: opening, applying, granting,
 //! and what a user of the marketplace begins with.
-//! It refuses to judge: `access` does.
+//! Does not judge: `access` does.
 
 use std::sync::Arc;
 
@@ -163,7 +163,7 @@ impl Service {
         };
         // Until the chat is published no other request finds it: what it would publish of the
         // chat would overtake the chat itself.
-        let _changing = self.membership.write().await;
+        let _opening = self.opening.lock().await;
         let opened = self.store.open_event_chat(new).await.map_err(store_error)?;
         let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
         if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {

@@ -1,6 +1,6 @@
 //! The decisions. One door, [`Service::execute`]: rights are checked, the store remembers, the
 //! bus tells, in this order.
-//! It refuses to know gateways, dialects, the hub, and which store and bus it talks to.
+//! Does not know gateways, dialects, the hub, and which store and bus it talks to.
 
 mod access;
 mod append;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::{Mutex, RwLock, oneshot};
 use tracing::error;
 
 use crate::bus::Bus;
@@ -53,6 +53,8 @@ pub struct Service {
     blocks: blocks::Blocks,
     /// Held for writing while a membership changes, for reading while one is looked up.
     membership: RwLock<()>,
+    /// Held while the chat of an event is created and published.
+    opening: Mutex<()>,
     append: append::Append,
     closed: AtomicBool,
 }
@@ -77,6 +79,7 @@ impl Service {
             rosters: chats::rosters(),
             numbers: chats::numbers(),
             membership: RwLock::default(),
+            opening: Mutex::default(),
             append,
             closed: AtomicBool::new(false),
         };
