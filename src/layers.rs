@@ -64,10 +64,7 @@ const AT_HOME: [(&str, &[&str]); 23] = [
     ("utoipa", &["gateway/rest"]),
     ("utoipa_axum", &["gateway/rest"]),
     ("utoipa_swagger_ui", &["gateway/rest"]),
-    (
-        "serde_path_to_error",
-        &["gateway/rest", "gateway/dialect/decode.rs"],
-    ),
+    ("serde_path_to_error", &["gateway/rest"]),
     ("http_body", &["gateway/visit.rs"]),
     ("governor", &["limits"]),
     ("ipnet", &["limits", "config"]),

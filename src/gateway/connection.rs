@@ -13,7 +13,7 @@ use super::state::{GatewayState, with_deadline};
 use crate::hub::{Closed, Outbox, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
-    ChatId, Command, ConnectionId, Error, Identity, PageBudget, Reply, Rights, UserId,
+    ChatId, ChatRef, Command, ConnectionId, Error, Identity, PageBudget, Reply, Rights, UserId,
 };
 use crate::service::InFlight;
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
@@ -137,8 +137,15 @@ impl Connection {
         if let Err(over) = limits.message(&identity, &command, Some(&self.gauges)) {
             return InFlight::from(Err(self.refusal(over)));
         }
-        if let Command::Sync { until, .. } = &mut command {
-            *until = self.state.hub.catch_up_until(&self.subscription);
+        if let Command::Sync { chats, until, .. } = &mut command {
+            let named = chats.iter().map(|(chat, _)| match chat {
+                ChatRef::Id(chat) | ChatRef::OfEvent(chat) => Some(*chat),
+                ChatRef::Pk(_) => None,
+            });
+            // Which chat a `pk` names the service knows.
+            let chats: Option<Vec<_>> = named.collect();
+            let chats = chats.unwrap_or_else(|| self.subscription.chats());
+            *until = self.state.hub.catch_up_until(&self.subscription, chats);
         }
         let begun = self.state.begin_admitted(&identity, command).await;
         if let InFlight::Done(Some(reply)) = &begun

@@ -238,12 +238,16 @@ impl Hub {
         }
     }
 
-    /// The chats in which the client still has to catch up, each with the seq up to which: later
-    /// messages are delivered live. Chats that are missing here have nothing to catch up on, or
-    /// are not subscribed to.
-    pub fn catch_up_until(&self, subscription: &Subscription) -> HashMap<ChatId, Seq> {
-        let behind = subscription.behind().into_iter();
-        let subscribed = behind.filter(|chat| subscription.subscriber.is_subscribed(*chat));
+    /// Those of these chats in which the client still has to catch up, each with the seq up to
+    /// which: later messages are delivered live. Chats that are missing in the result have
+    /// nothing to catch up on, or are not subscribed to.
+    pub fn catch_up_until(
+        &self,
+        subscription: &Subscription,
+        chats: impl IntoIterator<Item = ChatId>,
+    ) -> HashMap<ChatId, Seq> {
+        let chats = chats.into_iter();
+        let subscribed = chats.filter(|chat| subscription.subscriber.is_subscribed(*chat));
         let until = subscribed.filter_map(|chat| {
             let room = self.room(chat)?;
             // A delivery that is under way may be the last one that is skipped.

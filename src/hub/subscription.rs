@@ -83,12 +83,9 @@ impl Subscription {
         self.state.lock().chats.get(&chat)?.catch_up_until()
     }
 
-    /// The chats in which the client has to catch up.
-    pub(super) fn behind(&self) -> Vec<ChatId> {
-        let state = self.state.lock();
-        let behind = state.chats.iter();
-        let behind = behind.filter(|(_, live)| live.catch_up_until().is_some());
-        behind.map(|(chat, _)| *chat).collect()
+    /// The chats of its user.
+    pub fn chats(&self) -> Vec<ChatId> {
+        self.state.lock().chats.keys().copied().collect()
     }
 
     /// Records that the client was sent everything up to this seq of the chat: if it may have

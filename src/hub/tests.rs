@@ -34,11 +34,11 @@ impl Subscriber for Numbers {
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-fn seat(frames: usize) -> Arc<Subscription> {
-    seat_of(Arc::new(Numbers), frames)
+fn connection(frames: usize) -> Arc<Subscription> {
+    connection_of(Arc::new(Numbers), frames)
 }
 
-fn seat_of(listener: Arc<dyn Subscriber>, frames: usize) -> Arc<Subscription> {
+fn connection_of(listener: Arc<dyn Subscriber>, frames: usize) -> Arc<Subscription> {
     let limits = OutboxLimits {
         frames,
         bytes: 1 << 20,
@@ -52,13 +52,13 @@ fn user() -> UserId {
 }
 
 /// A connection of `user` that sits in `chat`, which begins after `head`.
-fn seated(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
-    let seat = seat(1000);
-    hub.bind_user(&seat, user);
-    if hub.subscribe(&seat, [chat]) {
+fn subscribed(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
+    let connection = connection(1000);
+    hub.bind_user(&connection, user);
+    if hub.subscribe(&connection, [chat]) {
         hub.open(chat, head);
     }
-    seat
+    connection
 }
 
 fn message(chat: ChatId, seq: Seq) -> Notice {
@@ -77,9 +77,9 @@ fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
     }
 }
 
-fn heard(seat: &Subscription) -> Vec<String> {
+fn heard(connection: &Subscription) -> Vec<String> {
     let mut heard = Vec::new();
-    while let Next::Frame(frame) = seat.outbox.take() {
+    while let Next::Frame(frame) = connection.outbox.take() {
         heard.push(frame.body.as_str().to_owned());
     }
     heard
@@ -124,9 +124,9 @@ fn created(members: Vec<UserId>) -> (Chat, Notice) {
 #[test]
 fn everybody_in_a_chat_hears_each_message_once_in_order() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let anna = seated(&hub, user(), chat, 0);
-    let boris = seated(&hub, user(), chat, 0);
-    let elsewhere = seated(&hub, user(), ChatId::new(NOW), 0);
+    let anna = subscribed(&hub, user(), chat, 0);
+    let boris = subscribed(&hub, user(), chat, 0);
+    let elsewhere = subscribed(&hub, user(), ChatId::new(NOW), 0);
     deliver(&hub, chat, [1, 2, 2, 1, 3]);
     assert_eq!(heard(&anna), ["1", "2", "3"]);
     assert_eq!(heard(&boris), ["1", "2", "3"]);
@@ -136,7 +136,7 @@ fn everybody_in_a_chat_hears_each_message_once_in_order() {
 #[test]
 fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let anna = seated(&hub, user(), chat, 4);
+    let anna = subscribed(&hub, user(), chat, 4);
     deliver(&hub, chat, [5, 8]);
     assert_eq!(heard(&anna), ["5"]);
     assert_eq!(hub.take_behind(), [(chat, 5)]);
@@ -148,7 +148,7 @@ fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
 #[test]
 fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let anna = seat(1000);
+    let anna = connection(1000);
     hub.bind_user(&anna, user());
     assert!(hub.subscribe(&anna, [chat]));
     deliver(&hub, chat, [7]);
@@ -160,11 +160,11 @@ fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
 }
 
 #[test]
-fn a_later_seat_does_not_move_an_open_room() {
+fn a_later_connection_does_not_move_an_open_room() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let anna = seated(&hub, user(), chat, 0);
+    let anna = subscribed(&hub, user(), chat, 0);
     deliver(&hub, chat, [1]);
-    let boris = seat(1000);
+    let boris = connection(1000);
     hub.bind_user(&boris, user());
     assert!(!hub.subscribe(&boris, [chat]));
     hub.open(chat, 100);
@@ -176,8 +176,8 @@ fn a_later_seat_does_not_move_an_open_room() {
 #[test]
 fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
     let (hub, chat, other) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
-    let anna = seated(&hub, user(), chat, 0);
-    let slow = seat(2);
+    let anna = subscribed(&hub, user(), chat, 0);
+    let slow = connection(2);
     hub.bind_user(&slow, user());
     hub.subscribe(&slow, [chat, other]);
     deliver(&hub, chat, 1..=5);
@@ -190,7 +190,7 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
 #[test]
 fn one_that_has_gone_is_never_seated_again() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let anna = seat(1000);
+    let anna = connection(1000);
     anna.outbox.close(Closed::Gone);
     hub.leave(&anna);
     hub.bind_user(&anna, user());
@@ -203,26 +203,26 @@ fn one_that_has_gone_is_never_seated_again() {
 fn members_are_seated_in_a_new_chat_and_told() {
     let hub = Hub::default();
     let (anna, boris) = (user(), user());
-    let annas = seated(&hub, anna, ChatId::new(NOW), 0);
-    let annas_other = seated(&hub, anna, ChatId::new(NOW), 0);
-    let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
-    let strangers = seated(&hub, user(), ChatId::new(NOW), 0);
+    let annas = subscribed(&hub, anna, ChatId::new(NOW), 0);
+    let annas_other = subscribed(&hub, anna, ChatId::new(NOW), 0);
+    let boriss = subscribed(&hub, boris, ChatId::new(NOW), 0);
+    let strangers = subscribed(&hub, user(), ChatId::new(NOW), 0);
     let (chat, notice) = created(vec![anna, boris]);
     hub.chat_created(&chat, &notice);
     deliver(&hub, chat.id, [1]);
-    for seat in [annas, annas_other, boriss] {
-        assert_eq!(heard(&seat), ["created", "1"]);
+    for connection in [annas, annas_other, boriss] {
+        assert_eq!(heard(&connection), ["created", "1"]);
     }
     assert!(heard(&strangers).is_empty());
-    // What members wrote before they were seated here is asked for.
+    // What members wrote before they were subscribed here is asked for.
     assert_eq!(hub.take_behind(), [(chat.id, 1)]);
 }
 
 #[test]
 fn a_new_member_hears_what_comes_after_joining() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
-    let annas = seated(&hub, user(), chat, 0);
-    let boriss = seated(&hub, boris, ChatId::new(NOW), 0);
+    let annas = subscribed(&hub, user(), chat, 0);
+    let boriss = subscribed(&hub, boris, ChatId::new(NOW), 0);
     deliver(&hub, chat, [1]);
     let joined = membership(chat, boris, 1);
     hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
@@ -234,8 +234,8 @@ fn a_new_member_hears_what_comes_after_joining() {
 #[test]
 fn one_who_left_hears_nothing_more() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
-    let annas = seated(&hub, user(), chat, 0);
-    let boriss = seated(&hub, boris, chat, 0);
+    let annas = subscribed(&hub, user(), chat, 0);
+    let boriss = subscribed(&hub, boris, chat, 0);
     let left = membership(chat, boris, 0);
     hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
     deliver(&hub, chat, [1]);
@@ -247,8 +247,8 @@ fn one_who_left_hears_nothing_more() {
 #[test]
 fn one_who_left_a_closed_chat_does_not_watch_it_either() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
-    let _annas = seated(&hub, user(), chat, 0);
-    let boriss = seated(&hub, boris, chat, 0);
+    let _annas = subscribed(&hub, user(), chat, 0);
+    let boriss = subscribed(&hub, boris, chat, 0);
     hub.watch(&boriss, chat);
     let left = membership(chat, boris, 0);
     hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
@@ -259,9 +259,9 @@ fn one_who_left_a_closed_chat_does_not_watch_it_either() {
 #[test]
 fn one_who_watches_hears_everything_but_messages() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
-    let watching = seated(&hub, user(), ChatId::new(NOW), 0);
+    let watching = subscribed(&hub, user(), ChatId::new(NOW), 0);
     hub.watch(&watching, chat);
-    let _annas = seated(&hub, user(), chat, 0);
+    let _annas = subscribed(&hub, user(), chat, 0);
     deliver(&hub, chat, [1]);
     let joined = membership(chat, boris, 1);
     hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
@@ -273,7 +273,7 @@ fn one_who_watches_hears_everything_but_messages() {
 #[test]
 fn a_member_who_watches_hears_everything_once() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let annas = seated(&hub, user(), chat, 0);
+    let annas = subscribed(&hub, user(), chat, 0);
     hub.watch(&annas, chat);
     deliver(&hub, chat, [1]);
     hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
@@ -283,7 +283,7 @@ fn a_member_who_watches_hears_everything_once() {
 #[test]
 fn as_another_user_a_connection_hears_the_other_users_chats_only() {
     let (hub, first, second) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
-    let anna = seated(&hub, user(), first, 0);
+    let anna = subscribed(&hub, user(), first, 0);
     hub.bind_user(&anna, user());
     if hub.subscribe(&anna, [second]) {
         hub.open(second, 0);

@@ -1,5 +1,4 @@
-//! Decoding of JSON bodies into the request structs of the dialects, with errors that name the
-//! field by its path.
+//! Decoding of JSON bodies into the request structs of the dialects.
 //! Does not know any request: the dialects define them.
 
 use std::fmt;
@@ -11,28 +10,58 @@ use serde_json::Value;
 
 use crate::model::Error;
 
-/// Decodes the body of a request. A field that is null counts as missing where the struct has an
-/// `Option`.
+/// Decodes the body of a request, all of whose fields are [`Field`]s.
 ///
 /// # Errors
-/// `Invalid`, with the path of the field at fault.
+/// `Invalid`: it is no object.
 pub fn decode<'de, T: Deserialize<'de>>(body: &'de Value) -> Result<T, Error> {
-    Object::deserialize(body)
-        .map(|Object(request)| request)
-        .map_err(|_| error_of::<T>(body))
+    let decoded = Object::deserialize(body);
+    let Object(request) = decoded.map_err(|_| Error::invalid("body", "must be an object"))?;
+    Ok(request)
 }
 
-/// Decodes once more, now to find out where it fails: keeping track of the path costs an
-/// allocation per field.
-#[cold]
-fn error_of<'de, T: Deserialize<'de>>(body: &'de Value) -> Error {
-    match serde_path_to_error::deserialize::<_, Object<T>>(body) {
-        Ok(_) => Error::invalid("body", "cannot be decoded"),
-        Err(error) => {
-            let path = error.path().to_string();
-            let field = if path == "." { "body" } else { &path };
-            Error::invalid(field, &reason(&error.into_inner().to_string()))
+/// A field of a request. One of the wrong type is an error only where it is used: so a request is
+/// judged field by field in the order in which it is read.
+#[derive(Debug, Default)]
+pub enum Field<T> {
+    /// It is not there, or null.
+    #[default]
+    Missing,
+    /// It is there.
+    Given(T),
+    /// It is something else, and what it must be.
+    Wrong(String),
+}
+
+impl<T> Field<T> {
+    /// What it holds. `path` is where it stands in the body, for the error.
+    ///
+    /// # Errors
+    /// `Invalid`: it is of the wrong type.
+    pub fn get(&self, path: &str) -> Result<Option<&T>, Error> {
+        match self {
+            Self::Missing => Ok(None),
+            Self::Given(value) => Ok(Some(value)),
+            Self::Wrong(reason) => Err(Error::invalid(path, reason)),
         }
+    }
+
+    /// The same for a field that has to be there.
+    ///
+    /// # Errors
+    /// `Invalid`: it is missing, or of the wrong type.
+    pub fn required(&self, path: &str) -> Result<&T, Error> {
+        self.get(path)?.ok_or_else(|| missing(path))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Option::deserialize(deserializer) {
+            Ok(None) => Self::Missing,
+            Ok(Some(value)) => Self::Given(value),
+            Err(error) => Self::Wrong(reason(&error.to_string())),
+        })
     }
 }
 

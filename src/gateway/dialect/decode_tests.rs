@@ -4,28 +4,45 @@ use serde_json::json;
 
 use super::*;
 
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
 struct Request<'a> {
     #[serde(borrow)]
-    chat: Option<Object<Chat<'a>>>,
+    chat: Field<Object<Chat<'a>>>,
     #[serde(borrow)]
-    msg: Option<Text<'a>>,
+    msg: Field<Text<'a>>,
     #[serde(borrow)]
-    users: Option<Texts<'a>>,
-    limit: Option<Whole<1>>,
-    id: Option<Number<0>>,
-    flag: Option<Flag>,
+    users: Field<Texts<'a>>,
+    limit: Field<Whole<1>>,
+    id: Field<Number<0>>,
+    flag: Field<Flag>,
 }
 
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
 struct Chat<'a> {
     #[serde(borrow)]
-    id: Option<Text<'a>>,
-    pk: Option<Number<0>>,
+    id: Field<Text<'a>>,
+    pk: Field<Number<0>>,
+}
+
+/// Reads every field, in this order.
+fn read(body: &Value) -> Result<Request<'_>, Error> {
+    let request: Request<'_> = decode(body)?;
+    if let Some(Object(chat)) = request.chat.get("chat")? {
+        chat.id.get("chat.id")?;
+        chat.pk.get("chat.pk")?;
+    }
+    request.msg.get("msg")?;
+    request.users.get("users")?;
+    request.limit.get("limit")?;
+    request.id.get("id")?;
+    request.flag.get("flag")?;
+    Ok(request)
 }
 
 fn error(body: &Value) -> String {
-    decode::<Request<'_>>(body).expect_err("wrong").message
+    read(body).expect_err("wrong").message
 }
 
 #[test]
@@ -33,18 +50,32 @@ fn an_error_names_the_whole_path() {
     let body = json!({"chat": {"id": 7}});
     assert_eq!(error(&body), "chat.id: must be a string");
     let body = json!({"chat": {"id": "7", "pk": 7}});
-    let Request { chat, .. } = decode(&body).expect("a chat");
-    let Object(chat) = chat.expect("there");
-    assert_eq!(chat.id.map(|Text(id)| id), Some("7"));
-    assert_eq!(chat.pk.map(|Number(pk)| pk), Some(7));
+    let request = read(&body).expect("a chat");
+    let Object(chat) = request.chat.required("chat").expect("there");
+    assert_eq!(chat.id.required("chat.id").expect("an id").0, "7");
+    assert_eq!(chat.pk.required("chat.pk").expect("a pk").0, 7);
 }
 
 #[test]
 fn null_is_missing() {
     let body = json!({"msg": null, "chat": null, "limit": null, "id": null, "users": null});
-    let request: Request<'_> = decode(&body).expect("null is no error");
-    assert!(request.msg.is_none() && request.chat.is_none() && request.limit.is_none());
-    assert!(request.id.is_none() && request.users.is_none() && request.flag.is_none());
+    let request = read(&body).expect("null is no error");
+    assert!(matches!(request.msg, Field::Missing));
+    assert!(
+        matches!(request.flag, Field::Missing),
+        "and so is what is not there"
+    );
+    let error = request.chat.required("chat").expect_err("missing");
+    assert_eq!(error.message, "chat: is missing");
+}
+
+#[test]
+fn a_field_that_is_not_used_spoils_nothing() {
+    let body = json!({"msg": 7, "users": [1], "limit": 3});
+    let request: Request<'_> = decode(&body).expect("a request");
+    assert_eq!(request.limit.required("limit").expect("three").0, 3);
+    let error = request.msg.get("msg").expect_err("no string");
+    assert_eq!(error.message, "msg: must be a string");
 }
 
 #[test]
@@ -67,8 +98,11 @@ fn a_text_that_pretends_to_be_an_error_changes_nothing() {
 #[test]
 fn lists_hold_strings_only() {
     let body = json!({"users": ["a", "b"]});
-    let request: Request<'_> = decode(&body).expect("a list");
-    assert_eq!(request.users.expect("there").0, ["a", "b"]);
+    let request = read(&body).expect("a list");
+    assert_eq!(
+        request.users.required("users").expect("there").0,
+        ["a", "b"]
+    );
     for wrong in [
         json!("a"),
         json!({"a": 1}),
@@ -90,8 +124,8 @@ fn whole_numbers_are_large_enough_and_no_texts() {
         assert_eq!(error, "limit: must be a whole number of at least 1");
     }
     let body = json!({"limit": 3});
-    let request: Request<'_> = decode(&body).expect("three");
-    assert_eq!(request.limit.expect("there").0, 3);
+    let request = read(&body).expect("three");
+    assert_eq!(request.limit.required("limit").expect("there").0, 3);
 }
 
 #[test]
@@ -105,8 +139,12 @@ fn a_number_may_be_a_text() {
         (json!(i64::MAX.to_string()), i64::MAX),
     ] {
         let body = json!({"id": value});
-        let request: Request<'_> = decode(&body).expect("a number");
-        assert_eq!(request.id.expect("there").0, expected, "{value}");
+        let request = read(&body).expect("a number");
+        assert_eq!(
+            request.id.required("id").expect("there").0,
+            expected,
+            "{value}"
+        );
     }
 }
 
@@ -127,8 +165,8 @@ fn what_is_no_whole_number_is_refused_as_a_text_too() {
 fn a_flag_is_true_or_false_and_nothing_like_it() {
     for (value, expected) in [(json!(true), true), (json!(false), false)] {
         let body = json!({"flag": value});
-        let request: Request<'_> = decode(&body).expect("a flag");
-        assert_eq!(request.flag.expect("there").0, expected);
+        let request = read(&body).expect("a flag");
+        assert_eq!(request.flag.required("flag").expect("there").0, expected);
     }
     for wrong in [
         json!(1),

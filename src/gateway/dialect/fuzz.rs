@@ -28,7 +28,7 @@ use crate::model::{ChatPk, ChatRef, Clock, Command, Error, Fact, Notice, Reply};
 const ENVELOPE: usize = 4096;
 
 /// Every target of this module.
-pub const TARGETS: [Target; 6] = [ACTION, TYPE, MARKETPLACE, UNDECIDED, CURSOR, MOMENT];
+pub const TARGETS: [Target; 6] = [ACTION, TYPE, MARKETPLACE, AUTODETECT, CURSOR, MOMENT];
 
 const ACTION: Target = Target {
     name: "action",
@@ -48,7 +48,7 @@ const MARKETPLACE: Target = Target {
     },
 };
 
-const UNDECIDED: Target = Target {
+const AUTODETECT: Target = Target {
     name: "undecided",
     check: |input| {
         let session: Arc<dyn DialectSession> = Arc::new(Autodetect::new(options()));

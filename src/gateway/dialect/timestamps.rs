@@ -16,6 +16,7 @@ use super::decode::Text;
 pub const NO_MOMENT: &str = "must be an RFC 3339 time or a date";
 
 /// A point in time, or a whole day in UTC.
+#[derive(Debug, Clone, Copy)]
 pub enum Moment {
     /// The point.
     At(Timestamp),

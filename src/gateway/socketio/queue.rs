@@ -14,12 +14,13 @@ use parking_lot::Mutex;
 use socketioxide::handler::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::info;
 
 use super::session::Session;
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Framing, Incoming};
-use crate::gateway::inbox::{Inbox, Source, no_attachments};
-use crate::hub::AckId;
+use crate::gateway::inbox::{Inbox, Served, Source, no_attachments};
+use crate::hub::{AckId, Closed};
 use crate::model::Error;
 
 /// How many events may wait before no more are read from the connection.
@@ -113,8 +114,11 @@ impl EventQueue {
 
     /// Serves what is queued until there is nothing left.
     pub async fn attend(self: Arc<Self>) {
-        // A session that cannot begin did not let the socket connect.
-        let _ = self.inbox.serve(&mut Attended(&self)).await;
+        if let Served::Unavailable(error) = self.inbox.serve(&mut Attended(&self)).await {
+            info!(%error, "a session could not begin");
+            self.connection().close(Closed::Gone);
+            self.session.cut();
+        }
     }
 }
 

@@ -39,9 +39,13 @@ impl Source for RawSource<'_> {
                 Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
                 Some(Err(error)) => return Err(ended_by(&error)),
                 Some(Ok(Message::Text(text))) => (text, counted),
+                // Over a limit, its text is still what the refusal is matched by.
+                Some(Ok(Message::Binary(bytes))) if counted.is_err() => {
+                    (Utf8Bytes::try_from(bytes).unwrap_or_default(), counted)
+                }
                 Some(Ok(Message::Binary(_))) => {
-                    let not_text = || Err(self.raw.inbox.session().not_text());
-                    (Utf8Bytes::default(), counted.and_then(|()| not_text()))
+                    let not_text = self.raw.inbox.session().not_text();
+                    (Utf8Bytes::default(), Err(not_text))
                 }
             };
             return Ok(Incoming {

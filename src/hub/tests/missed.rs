@@ -1,6 +1,7 @@
 //! Where what a client has missed ends and what comes by itself begins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use super::*;
 
@@ -22,15 +23,15 @@ impl Subscriber for Sleeper {
 
 /// Up to which seq the client has to catch up in this chat.
 fn until(hub: &Hub, subscription: &Subscription, chat: ChatId) -> Option<Seq> {
-    hub.catch_up_until(subscription).get(&chat).copied()
+    hub.catch_up_until(subscription, [chat]).get(&chat).copied()
 }
 
 #[test]
 fn one_who_connects_has_missed_what_was_delivered_before() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let first = seated(&hub, user(), chat, 7);
+    let first = subscribed(&hub, user(), chat, 7);
     deliver(&hub, chat, 8..=9);
-    let second = seated(&hub, user(), chat, 0);
+    let second = subscribed(&hub, user(), chat, 0);
     deliver(&hub, chat, [10]);
     assert_eq!(until(&hub, &first, chat), Some(7));
     assert_eq!(heard(&first), ["8", "9", "10"]);
@@ -46,65 +47,69 @@ fn one_who_connects_has_missed_what_was_delivered_before() {
 #[test]
 fn all_who_wait_for_a_chat_have_missed_the_same() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let seats = [seat(10), seat(10)];
-    for seat in &seats {
-        hub.bind_user(seat, user());
-        assert!(hub.subscribe(seat, [chat]));
-        assert_eq!(until(&hub, seat, chat), None);
+    let connections = [connection(10), connection(10)];
+    for connection in &connections {
+        hub.bind_user(connection, user());
+        assert!(hub.subscribe(connection, [chat]));
+        assert_eq!(until(&hub, connection, chat), None);
     }
     hub.open(chat, 4);
     hub.open(chat, 6);
-    for seat in &seats {
-        assert_eq!(until(&hub, seat, chat), Some(4));
+    for connection in &connections {
+        assert_eq!(until(&hub, connection, chat), Some(4));
     }
 }
 
 #[test]
 fn one_who_joins_has_missed_nothing() {
     let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
-    let seat = seat(10);
-    hub.bind_user(&seat, anna);
-    hub.admit(&[Arc::clone(&seat)], chat, 3);
+    let connection = connection(10);
+    hub.bind_user(&connection, anna);
+    hub.admit(&[Arc::clone(&connection)], chat, 3);
     deliver(&hub, chat, [4]);
-    assert_eq!(until(&hub, &seat, chat), None);
-    assert_eq!(heard(&seat), ["4"]);
+    assert_eq!(until(&hub, &connection, chat), None);
+    assert_eq!(heard(&connection), ["4"]);
 }
 
 #[test]
 fn one_who_joins_while_connecting_has_missed_what_was_before() {
     let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
-    let seat = seat(10);
-    hub.bind_user(&seat, anna);
-    hub.admit(&[Arc::clone(&seat)], chat, 3);
+    let connection = connection(10);
+    hub.bind_user(&connection, anna);
+    hub.admit(&[Arc::clone(&connection)], chat, 3);
     deliver(&hub, chat, [4, 5]);
-    hub.subscribe(&seat, [chat]);
-    assert_eq!(until(&hub, &seat, chat), Some(3));
-    assert_eq!(heard(&seat), ["4", "5"]);
+    hub.subscribe(&connection, [chat]);
+    assert_eq!(until(&hub, &connection, chat), Some(3));
+    assert_eq!(heard(&connection), ["4", "5"]);
 }
 
 #[test]
 fn what_is_not_passed_on_is_missed() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let sleeper = Arc::new(Sleeper::default());
-    let seat = seat_of(Arc::clone(&sleeper) as _, 10);
-    hub.bind_user(&seat, user());
-    hub.subscribe(&seat, [chat]);
+    let connection = connection_of(Arc::clone(&sleeper) as _, 10);
+    hub.bind_user(&connection, user());
+    hub.subscribe(&connection, [chat]);
     hub.open(chat, 1);
     deliver(&hub, chat, 2..=5);
-    assert_eq!(until(&hub, &seat, chat), None, "it has to ask for all");
+    assert_eq!(
+        until(&hub, &connection, chat),
+        None,
+        "it has to ask for all"
+    );
     sleeper.0.store(true, Ordering::SeqCst);
     deliver(&hub, chat, [6]);
-    assert_eq!(until(&hub, &seat, chat), Some(5));
-    assert_eq!(heard(&seat), ["6"]);
+    assert_eq!(until(&hub, &connection, chat), Some(5));
+    assert_eq!(heard(&connection), ["6"]);
 }
 
 #[test]
 fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let seat = seated(&hub, user(), chat, 7);
-    assert_eq!(until(&hub, &seat, ChatId::new(Timestamp::MAX)), None);
-    hub.leave(&seat);
-    assert_eq!(until(&hub, &seat, chat), None);
+    let connection = subscribed(&hub, user(), chat, 7);
+    assert_eq!(until(&hub, &connection, ChatId::new(Timestamp::MAX)), None);
+    hub.leave(&connection);
+    assert_eq!(until(&hub, &connection, chat), None);
 }
 
 /// While messages are delivered, connections come and begin to listen: what each has missed and
@@ -114,21 +119,21 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
     const MESSAGES: Seq = 4000;
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     // One who has room for everything keeps the chat open.
-    let first = seat(10_000);
+    let first = connection(10_000);
     hub.bind_user(&first, user());
     hub.subscribe(&first, [chat]);
     hub.open(chat, 0);
     let come = |hub: &Hub| {
         let sleeper = Arc::new(Sleeper::default());
-        let seat = seat_of(Arc::clone(&sleeper) as _, 10_000);
-        hub.bind_user(&seat, user());
-        hub.subscribe(&seat, [chat]);
+        let connection = connection_of(Arc::clone(&sleeper) as _, 10_000);
+        hub.bind_user(&connection, user());
+        hub.subscribe(&connection, [chat]);
         std::thread::yield_now();
         sleeper.0.store(true, Ordering::SeqCst);
-        let missed = until(hub, &seat, chat).expect("a seat");
-        (seat, missed)
+        let missed = until(hub, &connection, chat).expect("a connection");
+        (connection, missed)
     };
-    let seats = std::thread::scope(|scope| {
+    let connections = std::thread::scope(|scope| {
         let coming: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| (0..300).map(|_| come(&hub)).collect::<Vec<_>>()))
             .collect();
@@ -138,8 +143,53 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
             .collect::<Vec<_>>()
     });
     assert_eq!(heard(&first).len(), 4000);
-    for (seat, missed) in seats {
+    for (connection, missed) in connections {
         let expected: Vec<_> = (missed + 1..=MESSAGES).map(|seq| seq.to_string()).collect();
-        assert_eq!(heard(&seat), expected, "after {missed}");
+        assert_eq!(heard(&connection), expected, "after {missed}");
     }
+}
+
+/// Asks whether a delivery has begun, and holds it up.
+struct Held {
+    subscribed: AtomicBool,
+    begun: Mutex<mpsc::Sender<()>>,
+    released: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Subscriber for Held {
+    fn encode(&self, notice: &Notice, _: &mut SharedEncoding, _: &mut dyn FnMut(Outgoing)) {
+        if matches!(notice.fact, Fact::MessageSent(_)) {
+            self.begun.lock().send(()).expect("somebody waits");
+            self.released.lock().recv().expect("somebody releases");
+        }
+    }
+
+    fn is_subscribed(&self, _: ChatId) -> bool {
+        self.subscribed.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_delivery_that_is_under_way_may_be_the_last_one_that_is_skipped() {
+    let ((begun, has_begun), (release, released)) = (mpsc::channel(), mpsc::channel());
+    let held = Arc::new(Held {
+        subscribed: AtomicBool::new(false),
+        begun: Mutex::new(begun),
+        released: Mutex::new(released),
+    });
+    let (hub, anna) = (Hub::default(), user());
+    let connection = connection_of(Arc::clone(&held) as _, 10);
+    hub.bind_user(&connection, anna);
+    let (chat, notice) = created(vec![anna]);
+    hub.chat_created(&chat, &notice);
+    std::thread::scope(|scope| {
+        scope.spawn(|| deliver(&hub, chat.id, [1]));
+        has_begun.recv().expect("a delivery");
+        held.subscribed.store(true, Ordering::SeqCst);
+        let asking = scope.spawn(|| until(&hub, &connection, chat.id));
+        // Whoever does not wait for the delivery has its answer by now.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        release.send(()).expect("it is held");
+        assert_eq!(asking.join().expect("an answer"), Some(1));
+    });
 }

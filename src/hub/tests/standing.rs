@@ -92,17 +92,17 @@ fn access(chat: ChatId, standing: Standing) -> Notice {
 /// A hub, a chat there, and a connection that sits in it and is told of all that comes.
 fn scene() -> (Hub, ChatId, Arc<Subscription>) {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let seat = seat_of(Arc::new(Standings), 1000);
-    hub.bind_user(&seat, user());
-    if hub.subscribe(&seat, [chat]) {
+    let connection = connection_of(Arc::new(Standings), 1000);
+    hub.bind_user(&connection, user());
+    if hub.subscribe(&connection, [chat]) {
         hub.open(chat, 0);
     }
-    (hub, chat, seat)
+    (hub, chat, connection)
 }
 
 #[test]
 fn in_order_everything_is_told_as_it_was() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     hub.broadcast(
         chat,
         &notice(Fact::EventChatOpened(event_chat(chat, standing(0, 0, 0)))),
@@ -116,12 +116,12 @@ fn in_order_everything_is_told_as_it_was() {
         "read: 1 1 1 Unasked 0",
         "2 sent: 2 2 1 Unasked 0",
     ];
-    assert_eq!(heard(&seat), expected);
+    assert_eq!(heard(&connection), expected);
 }
 
 #[test]
 fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     hub.broadcast(chat, &read(chat, standing(2, 1, 2)));
     hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
     hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 0, 2)))]);
@@ -130,12 +130,12 @@ fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
         "1 sent: 2 1 2 Unasked 0",
         "2 sent: 2 1 2 Unasked 0",
     ];
-    assert_eq!(heard(&seat), expected);
+    assert_eq!(heard(&connection), expected);
 }
 
 #[test]
 fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
     hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
     hub.broadcast(chat, &read(chat, standing(1, 1, 1)));
@@ -144,12 +144,12 @@ fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
         "2 sent: 2 2 1 Unasked 0",
         "read: 2 2 1 Unasked 0",
     ];
-    assert_eq!(heard(&seat), expected);
+    assert_eq!(heard(&connection), expected);
 }
 
 #[test]
 fn reads_of_both_sides_that_crossed_are_told_together() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     hub.broadcast(chat, &read(chat, standing(5, 5, 2)));
     hub.broadcast(chat, &read(chat, standing(5, 1, 4)));
     hub.broadcast(chat, &read(chat, standing(5, 3, 3)));
@@ -158,12 +158,12 @@ fn reads_of_both_sides_that_crossed_are_told_together() {
         "read: 5 5 4 Unasked 0",
         "read: 5 5 4 Unasked 0",
     ];
-    assert_eq!(heard(&seat), expected);
+    assert_eq!(heard(&connection), expected);
 }
 
 #[test]
 fn of_two_decisions_the_later_one_is_told_last() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     hub.broadcast(chat, &access(chat, decided(Access::Asked, 3)));
     hub.broadcast(chat, &access(chat, decided(Access::Granted, 2)));
     let standing = Standing {
@@ -179,7 +179,7 @@ fn of_two_decisions_the_later_one_is_told_last() {
         "1 sent: 1 0 1 Asked 3",
         "decided: 1 0 1 Granted 4",
     ];
-    assert_eq!(heard(&seat), expected);
+    assert_eq!(heard(&connection), expected);
 }
 
 #[test]
@@ -198,13 +198,13 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
             continue;
         }
         let hub = Hub::default();
-        let seat = seat_of(Arc::new(Standings), 1000);
-        hub.bind_user(&seat, user());
-        hub.subscribe(&seat, [chat]);
+        let connection = connection_of(Arc::new(Standings), 1000);
+        hub.bind_user(&connection, user());
+        hub.subscribe(&connection, [chat]);
         for index in picked {
             hub.broadcast(chat, &notices[index]);
         }
-        let last = heard(&seat).pop().expect("something was said");
+        let last = heard(&connection).pop().expect("something was said");
         let truth = spelled(Standing {
             access: Access::Granted,
             access_version: 2,
@@ -216,20 +216,20 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
 
 #[test]
 fn chats_stand_each_by_itself() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     let other = ChatId::new(NOW);
-    hub.subscribe(&seat, [other]);
+    hub.subscribe(&connection, [other]);
     hub.broadcast(chat, &read(chat, standing(5, 5, 5)));
     hub.broadcast(other, &read(other, standing(2, 1, 0)));
     let expected = ["read: 5 5 5 Unasked 0", "read: 2 1 0 Unasked 0"];
-    assert_eq!(heard(&seat), expected);
+    assert_eq!(heard(&connection), expected);
 }
 
 #[test]
 fn a_chat_of_no_event_has_no_standing() {
-    let (hub, chat, seat) = scene();
+    let (hub, chat, connection) = scene();
     deliver(&hub, chat, [1, 2]);
-    assert_eq!(heard(&seat), ["1 sent", "2 sent"]);
+    assert_eq!(heard(&connection), ["1 sent", "2 sent"]);
     let room = hub.room(chat).expect("a room");
     assert_eq!(room.lock().standing, None);
     let notice = message(chat, 3);

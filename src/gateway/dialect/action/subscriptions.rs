@@ -84,7 +84,7 @@ impl Subscriptions {
         });
     }
 
-    /// The room is gone: whoever has subscribed to it is to be told.
+    /// The room is gone: returns the subscriptions to notify.
     pub(super) fn forget(&mut self, chat: ChatId, pk: ChatPk) -> Vec<Instance> {
         if self.current == Some(pk) {
             self.current = None;
@@ -93,12 +93,12 @@ impl Subscriptions {
         room.map(|room| room.instances).unwrap_or_default()
     }
 
-    /// In which envelope the room's messages are told, if they are.
+    /// The envelope of the room's messages, if they are subscribed to.
     pub(super) fn listening(&self, chat: ChatId) -> Option<Envelope> {
         self.rooms.get(&chat)?.messages.clone()
     }
 
-    /// In which envelope it is told who takes part in the room, if it is.
+    /// The envelope of the room's member events, if they are sent.
     pub(super) fn concerned(&self, chat: ChatId) -> Option<Envelope> {
         let room = self.rooms.get(&chat)?;
         let first = room.instances.first().map(|instance| &instance.envelope);
@@ -112,8 +112,8 @@ impl Subscriptions {
         room.map(|room| room.instances.clone()).unwrap_or_default()
     }
 
-    /// Whether anything is subscribed to: what a member hears who has only joined ends with
-    /// the membership.
+    /// Whether anything is subscribed to: what a member receives by joining alone ends with the
+    /// membership.
     pub(super) fn watches(&self, chat: ChatId) -> bool {
         let room = self.rooms.get(&chat);
         room.is_some_and(|room| room.messages.is_some() || !room.instances.is_empty())

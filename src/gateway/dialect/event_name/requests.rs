@@ -1,130 +1,143 @@
 //! From an event to a command.
 //! Does not judge who may do what: the service does.
 
+use std::str::FromStr;
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::responses::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
 use crate::gateway::dialect::cursors::Next;
-use crate::gateway::dialect::decode::{Object, Text, Texts, Whole, decode, id, missing};
+use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
 use crate::gateway::dialect::incoming::{Event, or_empty};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
 use crate::model::{
-    ChatId, Command, Draft, Error, History, Positions, Profile, Range, UserId, UserRef, Window,
+    ChatId, Command, Draft, Error, History, Positions, Profile, Range, UserRef, Window,
 };
 
 /// `create-user`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct CreateUser<'a> {
     #[serde(borrow)]
-    user: Option<Object<UserFields<'a>>>,
+    user: Field<Object<UserFields<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct UserFields<'a> {
     #[serde(borrow)]
-    id: Option<Text<'a>>,
+    id: Field<Text<'a>>,
     #[serde(borrow, rename = "externalUserId")]
-    external_user_id: Option<Text<'a>>,
+    external_user_id: Field<Text<'a>>,
     #[serde(borrow)]
-    external_id: Option<Text<'a>>,
+    external_id: Field<Text<'a>>,
     #[serde(borrow)]
-    username: Option<Text<'a>>,
+    username: Field<Text<'a>>,
     #[serde(borrow)]
-    name: Option<Text<'a>>,
+    name: Field<Text<'a>>,
     #[serde(borrow)]
-    avatar: Option<Text<'a>>,
+    avatar: Field<Text<'a>>,
     #[serde(borrow)]
-    photo: Option<Text<'a>>,
+    photo: Field<Text<'a>>,
     #[serde(borrow)]
-    github: Option<Text<'a>>,
+    github: Field<Text<'a>>,
     #[serde(borrow, rename = "imageUUID")]
-    image_uuid: Option<Text<'a>>,
+    image_uuid: Field<Text<'a>>,
 }
 
 /// `create-chat`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct CreateChat<'a> {
     #[serde(borrow)]
-    chat: Option<Object<ChatFields<'a>>>,
+    chat: Field<Object<ChatFields<'a>>>,
     #[serde(borrow)]
-    users: Option<Texts<'a>>,
+    users: Field<Texts<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct ChatFields<'a> {
     #[serde(borrow)]
-    name: Option<Text<'a>>,
+    name: Field<Text<'a>>,
 }
 
 /// `list-chats`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct ListChats<'a> {
     #[serde(borrow)]
-    user: Option<Object<Named<'a>>>,
-    limit: Option<Whole<1>>,
-    before: Option<Next>,
+    user: Field<Object<Named<'a>>>,
+    limit: Field<Whole<1>>,
+    before: Field<Next>,
 }
 
 /// `list-messages`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct ListMessages<'a> {
     #[serde(borrow)]
-    user: Option<Object<Named<'a>>>,
+    user: Field<Object<Named<'a>>>,
     #[serde(borrow)]
-    chat: Option<Object<Named<'a>>>,
-    query: Option<Object<Query>>,
+    chat: Field<Object<Named<'a>>>,
+    query: Field<Object<Query>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Query {
-    from: Option<Moment>,
-    to: Option<Moment>,
-    limit: Option<Whole<1>>,
-    before_seq: Option<Whole<0>>,
-    after_seq: Option<Whole<0>>,
+    from: Field<Moment>,
+    to: Field<Moment>,
+    limit: Field<Whole<1>>,
+    before_seq: Field<Whole<0>>,
+    after_seq: Field<Whole<0>>,
 }
 
 /// `new-message`, in all four forms of PROTOCOL §2.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct NewMessage<'a> {
     #[serde(borrow)]
-    user: Option<Object<Named<'a>>>,
+    user: Field<Object<Named<'a>>>,
     #[serde(borrow)]
-    chat: Option<Object<Named<'a>>>,
+    chat: Field<Object<Named<'a>>>,
     #[serde(borrow)]
-    room: Option<Text<'a>>,
+    room: Field<Text<'a>>,
     #[serde(borrow)]
-    msg: Option<Text<'a>>,
+    msg: Field<Text<'a>>,
     #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
+    kind: Field<Text<'a>>,
     #[serde(borrow)]
-    client_id: Option<Text<'a>>,
+    client_id: Field<Text<'a>>,
     #[serde(borrow)]
-    message: Option<Object<MessageFields<'a>>>,
+    message: Field<Object<MessageFields<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct MessageFields<'a> {
     #[serde(borrow)]
-    value: Option<Text<'a>>,
+    value: Field<Text<'a>>,
     #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
+    kind: Field<Text<'a>>,
 }
 
 /// `sync`; the chats are read by [`SyncRequest`].
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Sync<'a> {
     #[serde(borrow)]
-    user: Option<Object<Named<'a>>>,
+    user: Field<Object<Named<'a>>>,
 }
 
 /// A user or a chat, named by its id.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Named<'a> {
     #[serde(borrow)]
-    id: Option<Text<'a>>,
+    id: Field<Text<'a>>,
 }
 
 /// The command that an event stands for.
@@ -141,7 +154,7 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
         CREATE_USER => create_user(&decode(&body)?),
         CREATE_CHAT => create_chat(&decode(&body)?),
         LIST_CHATS => list_chats(&decode(&body)?),
-        LIST_MESSAGES => list_messages(decode(&body)?),
+        LIST_MESSAGES => list_messages(&decode(&body)?),
         unknown => {
             let shown: String = unknown.chars().take(64).collect();
             Err(Error::invalid("event", &format!("there is no \"{shown}\"")))
@@ -156,23 +169,26 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
 pub(super) fn sync(event: Event) -> Result<(SyncRequest, Command), Error> {
     let body = event.into_body();
     let Sync { user } = decode(&body)?;
-    let user = named_user(user.as_ref())?;
+    let user = named(&user, "user")?;
     let request = SyncRequest::read(body.get("chats"), "chats", by_id)?;
     let command = request.command(user);
     Ok((request, command))
 }
 
 fn create_user(request: &CreateUser<'_>) -> Result<Command, Error> {
-    let Object(user) = request.user.as_ref().ok_or_else(|| missing("user"))?;
+    let Object(user) = request.user.required("user")?;
+    let avatar = owned(&user.avatar, "user.avatar")?;
     let profile = Profile {
-        username: owned(user.username),
-        name: owned(user.name),
-        avatar: owned(user.avatar.or(user.photo)),
-        github: owned(user.github),
-        image_uuid: owned(user.image_uuid),
+        username: owned(&user.username, "user.username")?,
+        name: owned(&user.name, "user.name")?,
+        avatar: avatar.or(owned(&user.photo, "user.photo")?),
+        github: owned(&user.github, "user.github")?,
+        image_uuid: owned(&user.image_uuid, "user.imageUUID")?,
     };
-    let external_id = user.external_user_id.or(user.external_id);
-    let user_id = user.id.map(|Text(text)| id(text, "user")).transpose()?;
+    let external_id = owned(&user.external_user_id, "user.externalUserId")?;
+    let external_id = external_id.or(owned(&user.external_id, "user.external_id")?);
+    let user_id = user.id.get("user.id")?;
+    let user_id = user_id.map(|Text(text)| id(text, "user")).transpose()?;
     match (external_id, user_id) {
         (None, Some(_)) if profile != Profile::default() => Err(Error::invalid(
             "user.externalUserId",
@@ -182,49 +198,58 @@ fn create_user(request: &CreateUser<'_>) -> Result<Command, Error> {
             user: UserRef::Id(id),
         }),
         (external_id, _) => Ok(Command::CreateUser {
-            external_id: owned(external_id),
+            external_id,
             profile,
         }),
     }
 }
 
 fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
-    let name = request.chat.as_ref().and_then(|Object(chat)| chat.name);
-    let users = request.users.iter().flat_map(|Texts(users)| users);
-    let members = users.map(|user| id(user, "user"));
+    let name = match request.chat.get("chat")? {
+        Some(Object(chat)) => owned(&chat.name, "chat.name")?,
+        None => None,
+    };
+    let users = request.users.get("users")?.into_iter();
+    let members = users.flat_map(|Texts(users)| users);
+    let members = members.map(|user| id(user, "user"));
     Ok(Command::CreateChat {
-        name: owned(name),
+        name,
         members: members.collect::<Result<_, _>>()?,
         key: None,
     })
 }
 
 fn list_chats(request: &ListChats<'_>) -> Result<Command, Error> {
+    let before = request.before.get("before")?;
     Ok(Command::ListChats {
-        user: named_user(request.user.as_ref())?,
-        limit: size(request.limit),
-        before: request.before.as_ref().map(|Next(before)| *before),
+        user: named(&request.user, "user")?,
+        limit: size(&request.limit, "limit")?,
+        before: before.map(|Next(before)| *before),
     })
 }
 
-fn list_messages(request: ListMessages<'_>) -> Result<Command, Error> {
-    let query = request
-        .query
-        .map_or_else(Query::default, |Object(query)| query);
-    let range = Range {
-        after: query.after_seq.map(|Whole(seq)| seq),
-        before: query.before_seq.map(|Whole(seq)| seq),
-        from: query.from.map(Moment::first),
-        to: query.to.map(Moment::last),
-    };
-    let limit = size(query.limit).unwrap_or(usize::MAX);
-    let window = match range.after {
-        Some(_) => Window::First(limit),
-        None => Window::Last(limit),
-    };
-    let chat = named_chat(request.chat.as_ref())?;
+fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
+    let (mut range, mut window) = (Range::default(), Window::Last(usize::MAX));
+    if let Some(Object(query)) = request.query.get("query")? {
+        let from = query.from.get("query.from")?;
+        let to = query.to.get("query.to")?;
+        let seq = |Whole(seq): &Whole<0>| *seq;
+        range = Range {
+            after: query.after_seq.get("query.after_seq")?.map(seq),
+            before: query.before_seq.get("query.before_seq")?.map(seq),
+            from: from.map(|from| from.first()),
+            to: to.map(|to| to.last()),
+        };
+        let limit = size(&query.limit, "query.limit")?.unwrap_or(usize::MAX);
+        window = match range.after {
+            Some(_) => Window::First(limit),
+            None => Window::Last(limit),
+        };
+    }
+    let user = named(&request.user, "user")?;
+    let chat: Option<ChatId> = named(&request.chat, "chat")?;
     Ok(Command::ListMessages {
-        user: named_user(request.user.as_ref())?,
+        user,
         chat: chat.ok_or_else(|| missing("chat.id"))?.into(),
         history: History { range, window },
         positions: Positions::Untold,
@@ -234,34 +259,39 @@ fn list_messages(request: ListMessages<'_>) -> Result<Command, Error> {
 /// The chat id may come as an argument of its own, before the body.
 fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
     let mut arguments = arguments.into_iter();
-    let (room, mut body) = match arguments.next() {
+    let (room, body) = match arguments.next() {
         Some(Value::String(room)) => (Some(room), arguments.next().unwrap_or_default()),
         first => (None, or_empty(first)),
     };
-    if room.is_some()
-        && let Value::Object(body) = &mut body
-    {
-        body.remove("room");
-    }
     let request: NewMessage<'_> = decode(&body)?;
-    let room = room.as_deref().or(request.room.map(|Text(room)| room));
+    let room = match &room {
+        Some(room) => Some(&**room),
+        None => request.room.get("room")?.map(|Text(room)| *room),
+    };
     let room = room.map(|room| id(room, "chat")).transpose()?;
-    let chat = match (room, named_chat(request.chat.as_ref())?) {
+    let chat: ChatId = match (room, named(&request.chat, "chat")?) {
         (Some(room), Some(chat)) if room != chat => {
             return Err(Error::invalid("room", "is another chat than chat.id"));
         }
         (room, chat) => room.or(chat).ok_or_else(|| missing("room"))?,
     };
-    let message = request.message.as_ref().map(|Object(message)| message);
-    let text = request.msg.or(message.and_then(|message| message.value));
-    let kind = request.kind.or(message.and_then(|message| message.kind));
+    let message = request.message.get("message")?;
+    let message = message.map(|Object(message)| message);
+    let mut text = request.msg.get("msg")?;
+    if let (None, Some(message)) = (text, message) {
+        text = message.value.get("message.value")?;
+    }
+    let mut kind = request.kind.get("type")?;
+    if let (None, Some(message)) = (kind, message) {
+        kind = message.kind.get("message.type")?;
+    }
+    let user = named(&request.user, "user")?;
     let field = message.map_or("msg", |_| "message.value");
-    let user = named_user(request.user.as_ref())?;
     let Text(text) = text.ok_or_else(|| missing(field))?;
     let draft = Draft {
         kind: kind.map_or("text", |Text(kind)| kind).to_owned(),
-        client_id: owned(request.client_id),
-        ..Draft::text(text)
+        client_id: owned(&request.client_id, "client_id")?,
+        ..Draft::text(*text)
     };
     Ok(Command::SendMessage {
         user,
@@ -270,26 +300,20 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
     })
 }
 
-fn named_user(user: Option<&Object<Named<'_>>>) -> Result<Option<UserId>, Error> {
-    let Some(Object(user)) = user else {
+/// The id in the object `noun`, which has to have one if it is there.
+fn named<T: FromStr>(object: &Field<Object<Named<'_>>>, noun: &str) -> Result<Option<T>, Error> {
+    let Some(Object(named)) = object.get(noun)? else {
         return Ok(None);
     };
-    let Text(text) = user.id.ok_or_else(|| missing("user.id"))?;
-    id(text, "user").map(Some)
+    let Text(text) = named.id.required(&format!("{noun}.id"))?;
+    id(text, noun).map(Some)
 }
 
-fn named_chat(chat: Option<&Object<Named<'_>>>) -> Result<Option<ChatId>, Error> {
-    let Some(Object(chat)) = chat else {
-        return Ok(None);
-    };
-    let Text(text) = chat.id.ok_or_else(|| missing("chat.id"))?;
-    id(text, "chat").map(Some)
+fn size(limit: &Field<Whole<1>>, path: &str) -> Result<Option<usize>, Error> {
+    let limit = limit.get(path)?;
+    Ok(limit.map(|Whole(limit)| usize::try_from(*limit).unwrap_or(usize::MAX)))
 }
 
-fn size(limit: Option<Whole<1>>) -> Option<usize> {
-    limit.map(|Whole(limit)| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
-fn owned(text: Option<Text<'_>>) -> Option<String> {
-    text.map(|Text(text)| text.to_owned())
+fn owned(text: &Field<Text<'_>>, path: &str) -> Result<Option<String>, Error> {
+    Ok(text.get(path)?.map(|Text(text)| (*text).to_owned()))
 }

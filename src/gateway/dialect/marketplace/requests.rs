@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::gateway::dialect::decode::{
-    Flag, Number, Object, Text, Texts, decode as fields, id, missing,
+    Field, Flag, Number, Object, Text, Texts, decode as fields, id,
 };
 use crate::gateway::dialect::incoming::Event;
 use crate::model::{
@@ -30,70 +30,72 @@ pub(super) enum Question {
 }
 
 /// `send_message`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct SendMessage<'a> {
     #[serde(borrow)]
-    chat_id: Option<Text<'a>>,
+    chat_id: Field<Text<'a>>,
     #[serde(borrow)]
-    message: Option<Object<MessageFields<'a>>>,
+    message: Field<Object<MessageFields<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct MessageFields<'a> {
     #[serde(borrow)]
-    text: Option<Text<'a>>,
+    text: Field<Text<'a>>,
     #[serde(borrow)]
-    photos: Option<Texts<'a>>,
+    photos: Field<Texts<'a>>,
     #[serde(borrow, rename = "attachedPhotos")]
-    attached_photos: Option<Texts<'a>>,
+    attached_photos: Field<Texts<'a>>,
     #[serde(borrow)]
-    client_id: Option<Text<'a>>,
+    client_id: Field<Text<'a>>,
 }
 
 /// `read_messages`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct ReadMessages<'a> {
     #[serde(borrow)]
-    chat_id: Option<Text<'a>>,
-    last_readed_message_id: Option<Number<0>>,
+    chat_id: Field<Text<'a>>,
+    last_readed_message_id: Field<Number<0>>,
 }
 
 /// `load_history`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct LoadHistory<'a> {
     #[serde(borrow)]
-    chat_id: Option<Text<'a>>,
-    last_message_id: Option<Number<0>>,
+    chat_id: Field<Text<'a>>,
+    last_message_id: Field<Number<0>>,
 }
 
 /// `open_chat`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct OpenChat {
-    event_id: Option<Number<0>>,
+    event_id: Field<Number<0>>,
 }
 
 /// `request_access`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct RequestAccess<'a> {
     #[serde(rename = "eventId")]
-    event_id: Option<Number<0>>,
+    event_id: Field<Number<0>>,
     #[serde(borrow)]
-    message: Option<Text<'a>>,
+    message: Field<Text<'a>>,
     #[serde(borrow)]
-    client_id: Option<Text<'a>>,
+    client_id: Field<Text<'a>>,
 }
 
 /// `grant_access`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct GrantAccess<'a> {
     #[serde(borrow)]
-    chat_id: Option<Text<'a>>,
-    granted: Option<Flag>,
+    chat_id: Field<Text<'a>>,
+    granted: Field<Flag>,
 }
 
 /// The request that an event stands for.
@@ -124,22 +126,22 @@ pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
 struct Empty {}
 
 fn send_message(request: &SendMessage<'_>) -> Result<(Command, Question), Error> {
-    let chat = chat(request.chat_id)?;
-    let message = request.message.as_ref().ok_or_else(|| missing("message"))?;
+    let chat = chat(&request.chat_id)?;
+    let Object(message) = request.message.required("message")?;
     Ok((
         Command::SendMessage {
             user: None,
             chat: ChatRef::OfEvent(chat),
-            draft: draft(&message.0)?,
+            draft: draft(message)?,
         },
         Question::Message,
     ))
 }
 
 fn read_messages(request: &ReadMessages<'_>) -> Result<(Command, Question), Error> {
-    let chat = chat(request.chat_id)?;
-    let seq = request.last_readed_message_id;
-    let Number(seq) = seq.ok_or_else(|| missing("lastReadedMessageId"))?;
+    let chat = chat(&request.chat_id)?;
+    let seq = &request.last_readed_message_id;
+    let Number(seq) = *seq.required("lastReadedMessageId")?;
     Ok((
         Command::MarkRead {
             user: None,
@@ -151,9 +153,8 @@ fn read_messages(request: &ReadMessages<'_>) -> Result<(Command, Question), Erro
 }
 
 fn load_history(request: &LoadHistory<'_>) -> Result<(Command, Question), Error> {
-    let chat = chat(request.chat_id)?;
-    let before = request.last_message_id;
-    let Number(before) = before.ok_or_else(|| missing("lastMessageId"))?;
+    let chat = chat(&request.chat_id)?;
+    let Number(before) = *request.last_message_id.required("lastMessageId")?;
     Ok((
         Command::ListMessages {
             user: None,
@@ -175,26 +176,27 @@ fn open_chat(request: &OpenChat) -> Result<(Command, Question), Error> {
     Ok((
         Command::OpenEventChat {
             user: None,
-            event: event(request.event_id)?,
+            event: event(&request.event_id)?,
         },
         Question::Chat,
     ))
 }
 
 fn request_access(request: &RequestAccess<'_>) -> Result<(Command, Question), Error> {
-    let text = request.message.map(|Text(text)| text);
+    let text = request.message.get("message")?.map(|Text(text)| *text);
     // Refused by the service, too, but in the field names of another dialect.
     if text.is_some_and(|text| text.trim().is_empty()) {
         return Err(Error::invalid("message", "is empty"));
     }
+    let client_id = request.client_id.get("client_id")?;
     let draft = text.map(|text| Draft {
-        client_id: request.client_id.map(|Text(id)| id.to_owned()),
+        client_id: client_id.map(|Text(id)| (*id).to_owned()),
         ..Draft::text(text)
     });
     Ok((
         Command::RequestAccess {
             user: None,
-            event: event(request.event_id)?,
+            event: event(&request.event_id)?,
             draft,
         },
         Question::Chat,
@@ -202,8 +204,8 @@ fn request_access(request: &RequestAccess<'_>) -> Result<(Command, Question), Er
 }
 
 fn grant_access(request: &GrantAccess<'_>) -> Result<(Command, Question), Error> {
-    let chat = chat(request.chat_id)?;
-    let Flag(granted) = request.granted.ok_or_else(|| missing("granted"))?;
+    let chat = chat(&request.chat_id)?;
+    let Flag(granted) = *request.granted.required("granted")?;
     let access = if granted {
         Access::Granted
     } else {
@@ -222,11 +224,17 @@ fn grant_access(request: &GrantAccess<'_>) -> Result<(Command, Question), Error>
 /// (PROTOCOL §5).
 fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
     let (mut photos, mut seen) = (Vec::new(), HashSet::new());
-    for Texts(new) in message.photos.iter().chain(&message.attached_photos) {
-        let new = new.iter().filter(|photo| seen.insert(**photo));
+    let fields = [
+        (&message.photos, "message.photos"),
+        (&message.attached_photos, "message.attachedPhotos"),
+    ];
+    for (field, path) in fields {
+        let new = field.get(path)?.into_iter().flat_map(|Texts(new)| new);
+        let new = new.filter(|photo| seen.insert(**photo));
         photos.extend(new.map(|photo| (*photo).to_owned()));
     }
-    let text = message.text.map_or("", |Text(text)| text);
+    let text = message.text.get("message.text")?;
+    let text = text.map_or("", |Text(text)| text);
     // Refused by the service, too, but in the field names of another dialect.
     if text.trim().is_empty() && photos.is_empty() {
         return Err(Error::invalid(
@@ -234,19 +242,20 @@ fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
             "is empty, and there are no photos",
         ));
     }
+    let client_id = message.client_id.get("message.client_id")?;
     Ok(Draft {
         photos,
-        client_id: message.client_id.map(|Text(id)| id.to_owned()),
+        client_id: client_id.map(|Text(id)| (*id).to_owned()),
         ..Draft::text(text)
     })
 }
 
-fn chat(chat: Option<Text<'_>>) -> Result<ChatId, Error> {
-    let Text(chat) = chat.ok_or_else(|| missing("chatId"))?;
+fn chat(chat: &Field<Text<'_>>) -> Result<ChatId, Error> {
+    let Text(chat) = chat.required("chatId")?;
     id(chat, "chat")
 }
 
-fn event(event: Option<Number<0>>) -> Result<i64, Error> {
-    let Number(event) = event.ok_or_else(|| missing("eventId"))?;
+fn event(event: &Field<Number<0>>) -> Result<i64, Error> {
+    let Number(event) = *event.required("eventId")?;
     Ok(event)
 }

@@ -66,6 +66,11 @@ impl MarketplaceSession {
         question: &Question,
         reply: &Reply,
     ) -> Vec<Outgoing> {
+        // The state in a response that is not sent must not count as known to the client.
+        let is_delivered = self.is_delivered(reply);
+        if is_delivered && request.ack.is_none() {
+            return Vec::new();
+        }
         let refresh = |chat: &_| self.refresh(chat);
         let Some(event) = responses::response(question, reply, self.user, &refresh) else {
             return Vec::new();
@@ -73,7 +78,7 @@ impl MarketplaceSession {
         let ack = request
             .ack
             .map(|ack| Outgoing::ack(ack, Arc::clone(&event.body)));
-        let event = (!self.is_delivered(reply)).then_some(event);
+        let event = (!is_delivered).then_some(event);
         event.into_iter().chain(ack).collect()
     }
 

@@ -11,15 +11,15 @@ use crate::model::{ChatPk, Error, ErrorKind};
 
 /// A field as the client wrote it, decoded where it is used: one that is broken spoils no other.
 #[derive(Default)]
-pub(super) struct Field<'a>(Option<&'a RawValue>);
+pub(super) struct RawField<'a>(Option<&'a RawValue>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawField<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Deserialize::deserialize(deserializer).map(|json| Self(Some(json)))
     }
 }
 
-impl Field<'_> {
+impl RawField<'_> {
     pub(super) fn is_missing(&self) -> bool {
         self.0.is_none()
     }

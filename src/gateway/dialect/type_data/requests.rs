@@ -11,7 +11,7 @@ use serde::de::value::MapDeserializer;
 use serde_json::value::RawValue;
 
 use super::days;
-use super::fields::{Field, Given};
+use super::fields::{Given, RawField};
 use super::texts::{
     NO_CHAT_OR_TEXT, NOT_CREATED, NOT_JSON, NOT_RETRIEVED, UNEXPECTED, UNKNOWN_TYPE, invalid,
 };
@@ -58,9 +58,9 @@ pub(super) enum Order {
 #[derive(Deserialize)]
 struct JoinChat<'a> {
     #[serde(borrow, default)]
-    chat: Field<'a>,
+    chat: RawField<'a>,
     #[serde(borrow, default)]
-    last_read_message: Field<'a>,
+    last_read_message: RawField<'a>,
 }
 
 /// `getChatDetails`
@@ -68,33 +68,33 @@ struct JoinChat<'a> {
 #[serde(rename_all = "camelCase")]
 struct GetChatDetails<'a> {
     #[serde(borrow, default)]
-    chat_id: Field<'a>,
+    chat_id: RawField<'a>,
 }
 
 /// `newMessage`
 #[derive(Deserialize)]
 struct NewMessage<'a> {
     #[serde(borrow, default)]
-    chat: Field<'a>,
+    chat: RawField<'a>,
     #[serde(borrow, default)]
-    text: Field<'a>,
+    text: RawField<'a>,
     #[serde(borrow, default)]
-    is_read: Field<'a>,
+    is_read: RawField<'a>,
     #[serde(borrow, default)]
-    client_id: Field<'a>,
+    client_id: RawField<'a>,
 }
 
 /// `getChatMessages`
 #[derive(Deserialize)]
 struct GetChatMessages<'a> {
     #[serde(borrow, default, rename = "chatId")]
-    chat_id: Field<'a>,
+    chat_id: RawField<'a>,
     #[serde(borrow, default)]
-    date_from: Field<'a>,
+    date_from: RawField<'a>,
     #[serde(borrow, default)]
-    date_to: Field<'a>,
+    date_to: RawField<'a>,
     #[serde(borrow, default)]
-    last: Field<'a>,
+    last: RawField<'a>,
 }
 
 /// `sync`
@@ -236,7 +236,7 @@ fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
 }
 
 /// Whether a message is sent as read, in the spellings of ORIGINALS B2.
-fn is_read(field: &Field<'_>) -> Result<bool, Error> {
+fn is_read(field: &RawField<'_>) -> Result<bool, Error> {
     if field.is_missing() {
         return Ok(false);
     }
@@ -264,7 +264,7 @@ fn chat_messages(
     let chat = data.chat_id.value()?.chat()?;
     let zone = &options.zone;
     let today = options.clock.now().to_zoned(zone.clone()).date();
-    let day = |field: &Field<'_>| {
+    let day = |field: &RawField<'_>| {
         let day = match field.value()? {
             Given::Null => return Ok(None),
             Given::Text(text) if text.is_empty() => return Ok(None),

@@ -52,7 +52,7 @@ fn decision(access: Access, version: i64) -> EventChat {
 
 #[test]
 fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
-    let visitor = entering(&gleb());
+    let session = entering(&gleb());
     let notices = [
         sent(&unread(1, 0), 1, &olga()),
         read(&unread(1, 1)),
@@ -60,9 +60,9 @@ fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
         decided(&unread(2, 1)),
     ];
     for notice in &notices {
-        assert!(told(&visitor, notice).is_empty(), "it waits");
+        assert!(told(&session, notice).is_empty(), "it waits");
     }
-    let said = enter(&visitor, Marketplace::default());
+    let said = enter(&session, Marketplace::default());
     let expected = [
         "initial_data",
         "messages [1] 1/0",
@@ -73,7 +73,7 @@ fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
         "messages [] 1/0",
     ];
     assert_eq!(gist(&said), expected);
-    let said = told(&visitor, &sent(&unread(3, 1), 3, &olga()));
+    let said = told(&session, &sent(&unread(3, 1), 3, &olga()));
     assert_eq!(gist(&said), ["messages [3] 2/0", "unread 2/0"]);
 }
 
@@ -81,10 +81,10 @@ fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
 fn a_message_already_shown_is_not_told_twice_but_its_counts_are() {
     let present = unread(2, 0);
     let shown = [1, 2].map(|seq| message(&present, seq, &olga(), "shown"));
-    let visitor = entering(&gleb());
-    told(&visitor, &sent(&unread(2, 0), 2, &olga()));
-    told(&visitor, &sent(&unread(3, 0), 3, &olga()));
-    let said = enter(&visitor, market(&present, shown.to_vec()));
+    let session = entering(&gleb());
+    told(&session, &sent(&unread(2, 0), 2, &olga()));
+    told(&session, &sent(&unread(3, 0), 3, &olga()));
+    let said = enter(&session, market(&present, shown.to_vec()));
     let expected = [
         "initial_data",
         "unread 2/0",
@@ -92,7 +92,7 @@ fn a_message_already_shown_is_not_told_twice_but_its_counts_are() {
         "unread 3/0",
     ];
     assert_eq!(gist(&said), expected);
-    let late = told(&visitor, &sent(&unread(1, 0), 1, &olga()));
+    let late = told(&session, &sent(&unread(1, 0), 1, &olga()));
     assert_eq!(gist(&late), ["unread 3/0"], "nor when it comes late");
 }
 
@@ -123,8 +123,8 @@ fn what_was_still_under_way_does_not_take_a_decision_back() {
         (decision(Access::Granted, 2), true),
         (decision(Access::Asked, 3), false),
     ] {
-        let visitor = inside(&gleb(), market(&granted, Vec::new()));
-        let said = told(&visitor, &decided(&late));
+        let session = inside(&gleb(), market(&granted, Vec::new()));
+        let said = told(&session, &decided(&late));
         assert_eq!(said[0].1["isAccessGranted"], json!(expected));
     }
 }
@@ -135,48 +135,48 @@ fn what_is_news_to_one_is_told_to_another_as_it_is() {
     let ahead = inside(&gleb(), market(&unread(5, 4), Vec::new()));
     for ahead_first in [true, false] {
         let mut encoded = SharedEncoding::default();
-        let visitors = if ahead_first {
-            [&ahead, &fresh(&gleb())].map(|visitor| encode(visitor, &notice, &mut encoded))
+        let sessions = if ahead_first {
+            [&ahead, &fresh(&gleb())].map(|session| encode(session, &notice, &mut encoded))
         } else {
             let mut said =
-                [&fresh(&gleb()), &ahead].map(|visitor| encode(visitor, &notice, &mut encoded));
+                [&fresh(&gleb()), &ahead].map(|session| encode(session, &notice, &mut encoded));
             said.reverse();
             said
         };
-        let said = visitors.map(|frames| gist(&read_frames(&frames)));
+        let said = sessions.map(|frames| gist(&read_frames(&frames)));
         assert_eq!(said, [["unread 1/0"], ["unread 2/0"]]);
     }
 }
 
 #[test]
 fn a_connection_asks_until_it_was_answered() {
-    let visitor = entering(&gleb());
-    assert_eq!(visitor.opening(), Some(Command::EnterMarketplace));
+    let session = entering(&gleb());
+    assert_eq!(session.opening(), Some(Command::EnterMarketplace));
     let other = Reply::Messages(MessagePage::default(), Reads::default());
-    visitor.opened(other, &mut |frame| panic!("{frame:?}"));
-    assert_eq!(visitor.opening(), Some(Command::EnterMarketplace));
-    enter(&visitor, Marketplace::default());
-    assert_eq!(visitor.opening(), None);
-    let again = enter(&visitor, market(&unread(5, 0), Vec::new()));
+    session.opened(other, &mut |frame| panic!("{frame:?}"));
+    assert_eq!(session.opening(), Some(Command::EnterMarketplace));
+    enter(&session, Marketplace::default());
+    assert_eq!(session.opening(), None);
+    let again = enter(&session, market(&unread(5, 0), Vec::new()));
     assert!(again.is_empty(), "it has begun already");
 }
 
 /// Gleb's connection, which was told of so many messages before it began.
 fn flooded(count: usize) -> impl DialectSession {
-    let visitor = entering(&gleb());
+    let session = entering(&gleb());
     for seq in 1..=count {
         let seq = Seq::try_from(seq).expect("a number");
-        let said = told(&visitor, &sent(&unread(seq, 0), seq, &olga()));
+        let said = told(&session, &sent(&unread(seq, 0), seq, &olga()));
         assert!(said.is_empty());
     }
-    visitor
+    session
 }
 
 #[test]
 fn as_many_notices_as_may_wait_are_all_told() {
-    let visitor = flooded(TOO_MANY - 1);
-    let said = enter(&visitor, Marketplace::default());
-    assert_eq!(visitor.opening(), None);
+    let session = flooded(TOO_MANY - 1);
+    let said = enter(&session, Marketplace::default());
+    assert_eq!(session.opening(), None);
     let numbers = said.iter().filter(|(name, _)| name == "chat_updates");
     let numbers = numbers.map(|(_, body)| body["messages"][0]["messageId"].as_u64());
     let expected = (1..TOO_MANY as u64).map(Some);
@@ -185,18 +185,18 @@ fn as_many_notices_as_may_wait_are_all_told() {
 
 #[test]
 fn after_too_many_notices_it_asks_again_and_nothing_is_lost_or_doubled() {
-    let visitor = flooded(TOO_MANY + 3);
-    let stale = enter(&visitor, market(&unread(2, 0), Vec::new()));
+    let session = flooded(TOO_MANY + 3);
+    let stale = enter(&session, market(&unread(2, 0), Vec::new()));
     assert!(stale.is_empty(), "{} frames", stale.len());
-    assert_eq!(visitor.opening(), Some(Command::EnterMarketplace));
+    assert_eq!(session.opening(), Some(Command::EnterMarketplace));
     let head = Seq::try_from(TOO_MANY).expect("a number") + 3;
     let shown = message(&unread(head, 0), head, &olga(), "shown");
     // Told while it is read for the second time.
     for seq in [head, head + 1] {
-        let said = told(&visitor, &sent(&unread(seq, 0), seq, &olga()));
+        let said = told(&session, &sent(&unread(seq, 0), seq, &olga()));
         assert!(said.is_empty());
     }
-    let said = enter(&visitor, market(&unread(head, 0), vec![shown]));
+    let said = enter(&session, market(&unread(head, 0), vec![shown]));
     let later = head + 1;
     let expected = [
         "initial_data".to_owned(),
@@ -205,5 +205,5 @@ fn after_too_many_notices_it_asks_again_and_nothing_is_lost_or_doubled() {
         format!("unread {later}/0"),
     ];
     assert_eq!(gist(&said), expected);
-    assert_eq!(visitor.opening(), None);
+    assert_eq!(session.opening(), None);
 }

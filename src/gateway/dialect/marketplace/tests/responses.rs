@@ -84,8 +84,8 @@ fn unread(mine: i64, interlocutors: i64) -> Value {
 }
 
 fn initial_data(user: &Arc<User>, chat: &EventChat, messages: Vec<Message>) -> Value {
-    let visitor = MarketplaceSession::new(user.id);
-    let mut said = super::scene::enter(&visitor, market(chat, messages));
+    let session = MarketplaceSession::new(user.id);
+    let mut said = super::scene::enter(&session, market(chat, messages));
     assert_eq!(said.len(), 1, "{said:?}");
     let (name, body) = said.remove(0);
     assert_eq!(name, "initial_data");

@@ -175,9 +175,9 @@ pub fn entering(user: &Arc<User>) -> MarketplaceSession {
 
 /// One connection that has been told of this market.
 pub fn inside(user: &Arc<User>, market: Marketplace) -> MarketplaceSession {
-    let visitor = entering(user);
-    enter(&visitor, market);
-    visitor
+    let session = entering(user);
+    enter(&session, market);
+    session
 }
 
 /// One connection that is inside and took part in nothing when it came.

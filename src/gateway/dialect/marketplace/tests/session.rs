@@ -165,11 +165,11 @@ fn stored_fact(chat: &EventChat) -> Fact {
 fn what_changes_nothing_is_answered_to_the_one_who_asked() {
     let chat = chat(standing(3, 1, 3));
     for user in [gleb(), olga()] {
-        let visitor = fresh(&user);
-        let said = respond(&visitor, Question::Read, &marked(false, &chat));
-        assert_eq!(said, told(&visitor, &read(&chat)));
-        let said = respond(&visitor, Question::Chat, &touched(false, &chat));
-        assert_eq!(said, told(&visitor, &decided(&chat)));
+        let session = fresh(&user);
+        let said = respond(&session, Question::Read, &marked(false, &chat));
+        assert_eq!(said, told(&session, &read(&chat)));
+        let said = respond(&session, Question::Chat, &touched(false, &chat));
+        assert_eq!(said, told(&session, &decided(&chat)));
     }
 }
 
@@ -183,7 +183,7 @@ fn history_is_always_answered() {
 #[test]
 fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
     let chat = chat(standing(3, 1, 3));
-    let visitor = fresh(&gleb());
+    let session = fresh(&gleb());
     for (question, new, old) in [
         (Question::Message, stored(true, &chat), stored(false, &chat)),
         (Question::Read, marked(true, &chat), marked(false, &chat)),
@@ -193,14 +193,14 @@ fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
             ack: Some(AckId(1)),
             ..RequestRef::default()
         };
-        let frames = visitor.respond(&request, &question, &new);
+        let frames = session.respond(&request, &question, &new);
         assert_eq!(
             frames.len(),
             1,
             "nothing but the acknowledgement: {frames:?}"
         );
         let body: Value = serde_json::from_str(frames[0].body.as_str()).expect("JSON");
-        let answered = respond(&visitor, question, &old);
+        let answered = respond(&session, question, &old);
         assert_eq!(answered[0].1, body, "{question:?}");
     }
 }
@@ -220,9 +220,9 @@ fn an_answer_shows_the_side_of_the_one_who_asked() {
 /// The frames that sessions of these users make of `notice`, one after the other.
 fn texts(users: &[Arc<User>], notice: &Notice) -> Vec<Vec<Outgoing>> {
     let mut encoded = SharedEncoding::default();
-    let visitors = users.iter().map(fresh);
-    visitors
-        .map(|visitor| encode(&visitor, notice, &mut encoded))
+    let sessions = users.iter().map(fresh);
+    sessions
+        .map(|session| encode(&session, notice, &mut encoded))
         .collect()
 }
 
@@ -245,14 +245,29 @@ fn a_notice_is_encoded_once_for_each_side() {
     }
 }
 
+/// With many sends under way their replies are ahead of what is delivered.
+#[test]
+fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
+    let session = fresh(&gleb());
+    let said = respond(
+        &session,
+        Question::Message,
+        &stored(true, &chat(standing(5, 0, 5))),
+    );
+    assert!(said.is_empty(), "{said:?}");
+    let said = told(&session, &sent(&chat(standing(1, 0, 1)), 1, &gleb()));
+    assert_eq!(said[0].1["interlocutorUnreadCount"], 1);
+    assert_eq!(said[1].1["interlocutorUnreadCount"], 1);
+}
+
 #[test]
 fn an_answer_does_not_turn_back_what_was_told() {
-    let visitor = fresh(&gleb());
-    told(&visitor, &sent(&chat(standing(2, 0, 2)), 2, &gleb()));
+    let session = fresh(&gleb());
+    told(&session, &sent(&chat(standing(2, 0, 2)), 2, &gleb()));
     let stale = chat(standing(1, 0, 1));
-    let said = respond(&visitor, Question::Chat, &touched(false, &stale));
+    let said = respond(&session, Question::Chat, &touched(false, &stale));
     assert_eq!(said[0].1["interlocutorUnreadCount"], 2);
-    let said = respond(&visitor, Question::Read, &marked(false, &stale));
+    let said = respond(&session, Question::Read, &marked(false, &stale));
     assert_eq!(said[0].1["interlocutorUnreadCount"], 2);
 }
 
