@@ -1,6 +1,6 @@
 //! The wiring: opens the store and the bus, builds service, relay, hub and gateways, serves,
 //! and takes it all down in order.
-//! It refuses to decide anything that a client could notice otherwise.
+//! Does not decide anything that a client could notice otherwise.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
 //! The options that say how much one client may take of the server.
-//! It refuses to limit anything: `limits` does.
+//! Does not limit anything: `limits` does.
 
 use std::net::IpAddr;
 use std::str::FromStr;

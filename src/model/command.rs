@@ -1,5 +1,5 @@
 //! All that a client can ask, and all that it can be answered.
-//! It refuses to know how a dialect spells either.
+//! Does not know how a dialect spells either.
 
 use std::collections::HashMap;
 
@@ -138,12 +138,12 @@ pub enum Command {
     Sync {
         /// On whose behalf.
         user: Option<UserId>,
-        /// Of which chats, each with the latest number that is known.
+        /// Of which chats, each with the latest seq that the client knows.
         chats: Vec<(ChatRef, Seq)>,
-        /// Up to which number the messages of a chat are told, where later ones are delivered
-        /// to the asking connection live; the connection sets it. Of other chats, all are told.
+        /// Up to which seq the messages of a chat are sent, where later ones are delivered to the
+        /// connection live; the connection sets it. Of other chats, all messages are sent.
         until: HashMap<ChatId, Seq>,
-        /// How much is told at once.
+        /// How much is sent at once.
         budget: PageBudget,
     },
     /// Send a message.
@@ -284,7 +284,7 @@ impl Command {
     }
 }
 
-/// How much one answer to [`Command::Sync`] holds. What does not fit is told by `has_more`.
+/// How much one reply to [`Command::Sync`] holds. `has_more` says that something did not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageBudget {
     /// The messages of one chat.

@@ -1,5 +1,5 @@
 //! A message, the way it comes into being, and which part of a chat's history is wanted.
-//! It refuses to know what a message looks like on any wire.
+//! Does not know what a message looks like on any wire.
 
 use std::sync::Arc;
 

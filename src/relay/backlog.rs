@@ -247,7 +247,7 @@ fn seq_of(notice: &Notice) -> Option<Seq> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::tests::{changed, fake_chat, message};
+    use crate::relay::tests::{absent_chat, changed, message};
 
     /// The steps of a chat: the seq of each message, a word for other notices, and what is missing
     /// with its end.
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn messages_beyond_the_bound_are_missing_in_their_place() {
-        let (mut backlogs, chat) = (Backlogs::default(), fake_chat());
+        let (mut backlogs, chat) = (Backlogs::default(), absent_chat());
         let (id, full) = (chat.id, bound(MESSAGES.chat));
         push(&mut backlogs, id, 1..=full);
         // Shuffled by the bus.
@@ -298,11 +298,11 @@ mod tests {
     fn all_chats_together_have_a_bound() {
         let mut backlogs = Backlogs::default();
         let chats = MESSAGES.all / MESSAGES.chat;
-        let mut full: Vec<_> = (0..chats).map(|_| fake_chat().id).collect();
+        let mut full: Vec<_> = (0..chats).map(|_| absent_chat().id).collect();
         for chat in &full {
             push(&mut backlogs, *chat, 1..=bound(MESSAGES.chat));
         }
-        let late = fake_chat().id;
+        let late = absent_chat().id;
         push(&mut backlogs, late, 1..=3);
         backlogs.put_back(late, &[message(late, 9), message(late, 8)]);
         let expected = ["missing to Some(9)", "missing to Some(3)"];
@@ -314,19 +314,19 @@ mod tests {
 
     #[test]
     fn of_other_notices_those_beyond_the_bound_are_refused() {
-        let (mut backlogs, chat) = (Backlogs::default(), fake_chat());
+        let (mut backlogs, chat) = (Backlogs::default(), absent_chat());
         for _ in 0..OTHERS.chat {
             backlogs.push_other(chat.id, &changed(&chat)).expect("room");
         }
         assert_eq!(backlogs.push_other(chat.id, &changed(&chat)), Err(Full));
-        let elsewhere = fake_chat();
+        let elsewhere = absent_chat();
         let refused = backlogs.push_other(elsewhere.id, &changed(&elsewhere));
         assert_eq!(refused, Ok(()));
     }
 
     #[test]
     fn what_is_put_back_comes_first() {
-        let (mut backlogs, chat) = (Backlogs::default(), fake_chat().id);
+        let (mut backlogs, chat) = (Backlogs::default(), absent_chat().id);
         push(&mut backlogs, chat, [4]);
         let to_the_end = Missing::default();
         backlogs.put_back_missing(chat, to_the_end.clone());

@@ -139,7 +139,7 @@ impl Dispatcher {
         true
     }
 
-    /// The seats of a chat that are crowded before a delivery, unless that has waited long enough.
+    /// The subscriptions of a chat that are crowded before a delivery, unless that has waited long enough.
     /// One connection may be in many chats: a portion of each would be too much for its outbox.
     fn crowded(&self, chat: ChatId) -> Vec<Arc<Subscription>> {
         if self.waits.any_easing() && !self.backlogs.is_overdue(chat) {
@@ -208,7 +208,7 @@ impl Dispatcher {
     /// not if there are none.
     fn read(&mut self, chat: ChatId, missing: Missing) -> bool {
         let Some(delivered) = self.relay.hub.delivered(chat) else {
-            // Without seats, or not open yet. In the latter case the hub compares this seq with
+            // Without subscriptions, or not open yet. In the latter case the hub compares this seq with
             // the head when it opens the chat.
             if let Some(last) = missing.last {
                 self.relay.hub.deliver(chat, &[last]);

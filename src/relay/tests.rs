@@ -39,7 +39,7 @@ struct Scene {
     store: Arc<dyn Store>,
     anna: User,
     chat: Chat,
-    seat: Arc<Subscription>,
+    connection: Arc<Subscription>,
 }
 
 impl Scene {
@@ -67,7 +67,7 @@ impl Scene {
             store,
             anna,
             chat,
-            seat: new_seat(limits),
+            connection: new_connection(limits),
         }
     }
 
@@ -83,19 +83,19 @@ impl Scene {
     /// Lets the relay read what the bus has, and answers what the connection heard.
     async fn play(self, count: usize) -> Vec<String> {
         let tasks = TaskTracker::new();
-        let (bus, seat) = (Arc::clone(&self.relay.bus), Arc::clone(&self.seat));
+        let (bus, connection) = (Arc::clone(&self.relay.bus), Arc::clone(&self.connection));
         let running = tasks.spawn(self.relay.run());
         let mut heard = Vec::new();
         while heard.len() < count {
-            match seat.outbox.take() {
+            match connection.outbox.take() {
                 Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
-                Next::Empty => seat.outbox.filled().await,
+                Next::Empty => connection.outbox.filled().await,
                 other @ Next::Closed(_) => panic!("{other:?}"),
             }
         }
         bus.close();
         running.await.expect("the relay ends with the bus");
-        assert!(matches!(seat.outbox.take(), Next::Empty), "once only");
+        assert!(matches!(connection.outbox.take(), Next::Empty), "once only");
         heard
     }
 }
@@ -147,7 +147,7 @@ async fn append(store: &dyn Store, chat: ChatId, sender: &User, count: usize) ->
     sent.map(|sent| Arc::clone(sent.message())).collect()
 }
 
-fn new_seat(limits: OutboxLimits) -> Arc<Subscription> {
+fn new_connection(limits: OutboxLimits) -> Arc<Subscription> {
     let id = ConnectionId::new(Timestamp::UNIX_EPOCH);
     Arc::new(Subscription::new(
         id,
@@ -165,7 +165,7 @@ fn notice(fact: Fact) -> Arc<Notice> {
 }
 
 /// A chat that stands in no store.
-pub(super) fn fake_chat() -> Chat {
+pub(super) fn absent_chat() -> Chat {
     let at = Timestamp::UNIX_EPOCH;
     Chat {
         id: ChatId::new(at),
@@ -224,8 +224,11 @@ fn numbers(count: usize) -> Vec<String> {
 #[tokio::test]
 async fn what_the_bus_lost_shuffled_and_repeated_is_delivered_once_in_order() {
     let scene = Scene::set().await;
-    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
-    scene.relay.hub.subscribe(&scene.seat, [scene.chat.id]);
+    scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
+    scene
+        .relay
+        .hub
+        .subscribe(&scene.connection, [scene.chat.id]);
     scene.relay.hub.open(scene.chat.id, 0);
     // More than a page, so that filling the hole takes several.
     let messages = scene.store(PAGE * 2 + 7).await;
@@ -237,10 +240,15 @@ async fn what_the_bus_lost_shuffled_and_repeated_is_delivered_once_in_order() {
 }
 
 #[tokio::test]
-async fn what_came_while_a_seat_was_taken_is_delivered() {
+async fn what_came_while_a_connection_subscribed_is_delivered() {
     let scene = Scene::set().await;
-    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
-    assert!(scene.relay.hub.subscribe(&scene.seat, [scene.chat.id]));
+    scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
+    assert!(
+        scene
+            .relay
+            .hub
+            .subscribe(&scene.connection, [scene.chat.id])
+    );
     let messages: Vec<_> = scene.store(3).await.into_iter().map(sent).collect();
     scene.relay.hub.deliver(scene.chat.id, &messages);
     // The head that was read before those three were stored.
@@ -255,8 +263,11 @@ async fn a_burst_fills_no_outbox_that_is_emptied() {
         bytes: 1 << 20,
     })
     .await;
-    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
-    scene.relay.hub.subscribe(&scene.seat, [scene.chat.id]);
+    scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
+    scene
+        .relay
+        .hub
+        .subscribe(&scene.connection, [scene.chat.id]);
     scene.relay.hub.open(scene.chat.id, 0);
     for message in scene.store(300).await {
         scene.publish(&message).await;
@@ -290,8 +301,8 @@ async fn large_messages_are_delivered_in_smaller_portions() {
 async fn what_is_no_message_keeps_its_place_among_messages() {
     let scene = Scene::set().await;
     let (one, other) = (scene.chat.id, ChatId::new(Timestamp::UNIX_EPOCH));
-    scene.relay.hub.bind_user(&scene.seat, scene.anna.id);
-    scene.relay.hub.subscribe(&scene.seat, [one, other]);
+    scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
+    scene.relay.hub.subscribe(&scene.connection, [one, other]);
     scene.relay.hub.open(one, 0);
     scene.relay.hub.open(other, 0);
     let messages = scene.store(2).await;

@@ -70,8 +70,8 @@ impl Waits {
     ) {
         self.easing.push(Box::pin(async move {
             let all = async {
-                for seat in &crowded {
-                    seat.outbox.eased().await;
+                for subscription in &crowded {
+                    subscription.outbox.eased().await;
                 }
             };
             let _ = tokio::time::timeout_at(deadline, all).await;

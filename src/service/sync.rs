@@ -169,7 +169,7 @@ impl Remaining {
         }
     }
 
-    /// How many messages of a gap may be told: so many fewer are left.
+    /// How many messages of a gap may be sent: so many fewer are left.
     fn reserve(&mut self, gap: &Gap) -> Seq {
         let missing = gap.head.saturating_sub(gap.after).max(0);
         let granted = missing.min(self.of_chat).min(self.messages);

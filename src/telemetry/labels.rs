@@ -1,5 +1,5 @@
 //! The values that labels of figures may have: few, and never the id of anybody.
-//! It refuses to know which figure has which.
+//! Does not know which figure has which.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use strum::{EnumCount, EnumIter, IntoStaticStr, VariantArray};

@@ -1,5 +1,5 @@
 //! What an operator can see: the log, and figures for Prometheus.
-//! It refuses to know what is counted: names and units stand here, numbers are brought.
+//! Does not know what is counted: names and units stand here, numbers are brought.
 
 mod connection;
 mod histogram;

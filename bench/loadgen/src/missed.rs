@@ -91,7 +91,7 @@ mod tests {
             r#"{{"errors":[],"data":{},"action":"sync","response_status":200}}"#,
             PAGE.replace("TEXT", "text")
         );
-        let by_type = format!(
+        let type_data = format!(
             r#"{{"type":"sync","data":{}}}"#,
             PAGE.replace("TEXT", "text")
         );
@@ -105,7 +105,7 @@ mod tests {
             expected
         );
         assert_eq!(
-            numbers(&answered(Dialect::Type, by_type.as_bytes()).unwrap()),
+            numbers(&answered(Dialect::Type, type_data.as_bytes()).unwrap()),
             expected
         );
         assert_eq!(numbers(&told(event.as_bytes()).unwrap()), expected);

@@ -1,5 +1,5 @@
 //! Who asks: the host application's backend, and its way to the service.
-//! It refuses to know what is asked.
+//! Does not know what is asked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

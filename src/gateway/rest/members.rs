@@ -1,5 +1,5 @@
 //! Who takes part in a chat: adding and removing.
-//! It refuses to know what the chat is otherwise.
+//! Does not know what the chat is otherwise.
 
 use axum::Json;
 use serde::Deserialize;

@@ -61,7 +61,7 @@ impl Namespace {
         io.ns(path, connected.with(admit));
     }
 
-    /// Checks the token, seats the connection and registers its handlers. An error becomes
+    /// Checks the token, opens the connection and registers its handlers. An error becomes
     /// the message of `CONNECT_ERROR`.
     async fn admit(self, handle: Handle) -> Result<(), ErrorKind> {
         let Handle {

@@ -16,8 +16,8 @@ async fn a_crowded_chat_delays_no_other() {
     let [crowded, other] = &stage.chats[..] else {
         panic!("two chats")
     };
-    let slow = stage.seat(&stage.anna, [crowded], SMALL);
-    let watched = stage.seat(&stage.boris, [other], LARGE);
+    let slow = stage.connection(&stage.anna, [crowded], SMALL);
+    let watched = stage.connection(&stage.boris, [other], LARGE);
     let (messages, others) = (
         stage.append(crowded, 20).await,
         stage.append(other, 3).await,
@@ -40,8 +40,8 @@ async fn a_chat_that_is_being_read_from_the_store_delays_no_other() {
     let [silent, other] = &stage.chats[..] else {
         panic!("two chats")
     };
-    let waiting = stage.seat(&stage.anna, [silent], LARGE);
-    let watched = stage.seat(&stage.boris, [other], LARGE);
+    let waiting = stage.connection(&stage.anna, [silent], LARGE);
+    let watched = stage.connection(&stage.boris, [other], LARGE);
     let (messages, others) = (stage.append(silent, 5).await, stage.append(other, 9).await);
     stage.publish(&messages[2..3]).await;
     until(|| stage.unreliable.under_way.load(Ordering::SeqCst) == 1).await;
@@ -64,8 +64,8 @@ async fn a_store_that_fails_is_asked_again_and_delays_no_other() {
     let [failing, other] = &stage.chats[..] else {
         panic!("two chats")
     };
-    let waiting = stage.seat(&stage.anna, [failing], LARGE);
-    let watched = stage.seat(&stage.boris, [other], LARGE);
+    let waiting = stage.connection(&stage.anna, [failing], LARGE);
+    let watched = stage.connection(&stage.boris, [other], LARGE);
     let (messages, others) = (stage.append(failing, 3).await, stage.append(other, 3).await);
     stage.unreliable.failures.store(3, Ordering::SeqCst);
     stage.unreliable.answers.add_permits(4);
@@ -82,7 +82,7 @@ async fn a_store_that_fails_is_asked_again_and_delays_no_other() {
 #[tokio::test]
 async fn only_so_many_chats_are_read_at_once_and_all_in_the_end() {
     let stage = Stage::set(20, 20).await;
-    let seat = stage.seat(&stage.anna, &stage.chats, LARGE);
+    let connection = stage.connection(&stage.anna, &stage.chats, LARGE);
     for chat in &stage.chats {
         let messages = stage.append(chat, 2).await;
         stage.publish(&messages[1..]).await;
@@ -91,7 +91,7 @@ async fn only_so_many_chats_are_read_at_once_and_all_in_the_end() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(stage.unreliable.under_way.load(Ordering::SeqCst), 8);
     stage.unreliable.answers.add_permits(20);
-    let heard = heard(&seat, 40).await;
+    let heard = heard(&connection, 40).await;
     assert_eq!(heard.iter().filter(|seq| *seq == "1").count(), 20);
 }
 
@@ -99,13 +99,18 @@ async fn only_so_many_chats_are_read_at_once_and_all_in_the_end() {
 async fn several_crowded_connections_are_waited_for_at_the_same_time() {
     let stage = Stage::set(1, 0).await;
     let crowded: Vec<_> = (0..5)
-        .map(|_| stage.seat(&stage.anna, &stage.chats, SMALL))
+        .map(|_| stage.connection(&stage.anna, &stage.chats, SMALL))
         .collect();
-    let watched = stage.seat(&stage.boris, &stage.chats, LARGE);
+    let watched = stage.connection(&stage.boris, &stage.chats, LARGE);
     let messages = stage.append(&stage.chats[0], 8).await;
     let begun = Instant::now();
     stage.publish(&messages).await;
-    until(|| crowded.iter().all(|seat| seat.outbox.is_crowded())).await;
+    until(|| {
+        crowded
+            .iter()
+            .all(|connection| connection.outbox.is_crowded())
+    })
+    .await;
     assert_eq!(heard(&watched, 6).await, numbers(6));
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!(heard(&watched, 2).await, numbers(8)[6..]);
@@ -116,8 +121,8 @@ async fn several_crowded_connections_are_waited_for_at_the_same_time() {
 async fn the_notices_of_a_delayed_chat_keep_their_order() {
     let stage = Stage::set(1, 0).await;
     let chat = &stage.chats[0];
-    let slow = stage.seat(&stage.anna, &stage.chats, SMALL);
-    let removed = stage.seat(&stage.boris, &stage.chats, LARGE);
+    let slow = stage.connection(&stage.anna, &stage.chats, SMALL);
+    let removed = stage.connection(&stage.boris, &stage.chats, LARGE);
     let messages = stage.append(chat, 30).await;
     stage.publish(&messages[..10]).await;
     until(|| slow.outbox.is_crowded()).await;
@@ -140,8 +145,8 @@ async fn the_notices_of_a_delayed_chat_keep_their_order() {
 async fn messages_beyond_the_backlog_come_from_the_store_in_their_place() {
     let stage = Stage::set(1, 0).await;
     let chat = &stage.chats[0];
-    let slow = stage.seat(&stage.anna, &stage.chats, SMALL);
-    let removed = stage.seat(&stage.boris, &stage.chats, LARGE);
+    let slow = stage.connection(&stage.anna, &stage.chats, SMALL);
+    let removed = stage.connection(&stage.boris, &stage.chats, LARGE);
     let before = MESSAGES.chat + PAGE + 100;
     let messages = stage.append(chat, before + 50).await;
     stage.publish(&messages[..6]).await;
@@ -166,8 +171,8 @@ async fn messages_beyond_the_backlog_come_from_the_store_in_their_place() {
 async fn with_too_many_other_notices_a_chat_is_not_waited_for() {
     let stage = Stage::set(1, 0).await;
     let chat = &stage.chats[0];
-    let slow = stage.seat(&stage.anna, &stage.chats, SMALL);
-    let watched = stage.seat(&stage.boris, &stage.chats, LARGE);
+    let slow = stage.connection(&stage.anna, &stage.chats, SMALL);
+    let watched = stage.connection(&stage.boris, &stage.chats, LARGE);
     let messages = stage.append(chat, 20).await;
     let begun = Instant::now();
     stage.publish(&messages).await;
@@ -189,25 +194,25 @@ async fn with_too_many_other_notices_a_chat_is_not_waited_for() {
 #[tokio::test]
 async fn a_connection_in_many_crowded_chats_is_not_closed_while_it_reads() {
     let stage = Stage::set(20, 0).await;
-    let seat = stage.seat(&stage.anna, &stage.chats, SMALL);
+    let connection = stage.connection(&stage.anna, &stage.chats, SMALL);
     let mut messages = Vec::new();
     for chat in &stage.chats {
         messages.extend(stage.append(chat, 4).await);
     }
     stage.publish(&messages).await;
-    let heard = heard(&seat, 80).await;
+    let heard = heard(&connection, 80).await;
     for seq in numbers(4) {
         assert_eq!(heard.iter().filter(|heard| **heard == seq).count(), 20);
     }
     stage.end().await;
-    assert!(is_empty(&seat), "once only");
+    assert!(is_empty(&connection), "once only");
 }
 
 #[tokio::test]
 async fn a_chat_that_is_deleted_while_it_is_delayed_is_delivered_to_its_end() {
     let stage = Stage::set(1, 0).await;
     let chat = stage.chats[0].clone();
-    let slow = stage.seat(&stage.anna, &stage.chats, SMALL);
+    let slow = stage.connection(&stage.anna, &stage.chats, SMALL);
     let messages = stage.append(&chat, 12).await;
     stage.publish(&messages).await;
     until(|| slow.outbox.is_crowded()).await;
@@ -225,20 +230,20 @@ async fn a_chat_that_is_deleted_while_it_is_delayed_is_delivered_to_its_end() {
 async fn what_is_missing_in_a_chat_that_was_deleted_is_not_waited_for() {
     let stage = Stage::set(1, 0).await;
     let chat = stage.chats[0].clone();
-    let seat = stage.seat(&stage.anna, &stage.chats, LARGE);
+    let connection = stage.connection(&stage.anna, &stage.chats, LARGE);
     let messages = stage.append(&chat, 3).await;
     assert!(stage.store.delete_chat(chat.id).await.expect("an answer"));
     stage
         .publish([&messages[0], &messages[2], &deleted(&chat)])
         .await;
-    assert_eq!(heard(&seat, 2).await, ["1", "gone"]);
+    assert_eq!(heard(&connection, 2).await, ["1", "gone"]);
     stage.end().await;
 }
 
 #[tokio::test]
 async fn at_the_end_delayed_chats_are_waited_for() {
     let stage = Stage::set(1, 0).await;
-    let slow = stage.seat(&stage.anna, &stage.chats, SMALL);
+    let slow = stage.connection(&stage.anna, &stage.chats, SMALL);
     let messages = stage.append(&stage.chats[0], 100).await;
     stage.publish(&messages).await;
     until(|| slow.outbox.is_crowded()).await;
@@ -254,8 +259,8 @@ async fn at_the_end_nobody_is_waited_for_without_limit() {
     let [silent, crowded] = &stage.chats[..] else {
         panic!("two chats")
     };
-    let waiting = stage.seat(&stage.boris, [silent], LARGE);
-    let slow = stage.seat(&stage.anna, [crowded], SMALL);
+    let waiting = stage.connection(&stage.boris, [silent], LARGE);
+    let slow = stage.connection(&stage.anna, [crowded], SMALL);
     let (missing, messages) = (
         stage.append(silent, 3).await,
         stage.append(crowded, 100).await,

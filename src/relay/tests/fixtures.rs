@@ -111,19 +111,19 @@ impl Stage {
     }
 
     /// A connection of this user that sits in these chats.
-    pub(super) fn seat<'a>(
+    pub(super) fn connection<'a>(
         &self,
         user: &User,
         chats: impl IntoIterator<Item = &'a Chat>,
         limits: OutboxLimits,
     ) -> Arc<Subscription> {
-        let seat = new_seat(limits);
-        self.hub.bind_user(&seat, user.id);
+        let connection = new_connection(limits);
+        self.hub.bind_user(&connection, user.id);
         for chat in chats {
-            self.hub.subscribe(&seat, [chat.id]);
+            self.hub.subscribe(&connection, [chat.id]);
             self.hub.open(chat.id, 0);
         }
-        seat
+        connection
     }
 
     /// Stores so many messages.
@@ -172,18 +172,18 @@ pub(super) async fn until(condition: impl Fn() -> bool) {
 }
 
 /// The next so many frames that a connection is sent.
-pub(super) async fn heard(seat: &Subscription, count: usize) -> Vec<String> {
+pub(super) async fn heard(connection: &Subscription, count: usize) -> Vec<String> {
     let mut heard = Vec::new();
     while heard.len() < count {
-        match seat.outbox.take() {
+        match connection.outbox.take() {
             Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
-            Next::Empty => seat.outbox.filled().await,
+            Next::Empty => connection.outbox.filled().await,
             other @ Next::Closed(_) => panic!("{other:?} after {heard:?}"),
         }
     }
     heard
 }
 
-pub(super) fn is_empty(seat: &Subscription) -> bool {
-    matches!(seat.outbox.take(), Next::Empty)
+pub(super) fn is_empty(connection: &Subscription) -> bool {
+    matches!(connection.outbox.take(), Next::Empty)
 }

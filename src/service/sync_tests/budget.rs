@@ -1,5 +1,5 @@
 //! How a budget is shared out.
-//! It refuses to read any message: here they are made up.
+//! Does not read any message: here they are made up.
 
 use proptest::prelude::*;
 
