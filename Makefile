@@ -5,6 +5,7 @@ NPM    ?= npm
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BINARY := $(TARGET)/release/polychat
 NPM_STAMP  := client-tests/node_modules/.package-lock.json
+PEER_STAMP := bench/peers/node-socketio/node_modules/.package-lock.json
 # The load generator is a crate of its own, with a target directory of its own.
 LOADGEN    := bench/loadgen
 IN_LOADGEN := --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
@@ -29,7 +30,7 @@ fmt: rustfmt ## Format the code
 	$(CARGO) fmt
 
 .PHONY: lint
-lint: rustfmt clippy node $(NPM_STAMP) ## Check the formatting, the code with clippy, and the JavaScript with ESLint and tsc
+lint: rustfmt clippy node $(NPM_STAMP) $(PEER_STAMP) ## Check the formatting, the code with clippy, and the JavaScript with ESLint and tsc
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(LOADGEN)/Cargo.toml
@@ -63,7 +64,6 @@ proxies: node build $(NPM_STAMP) ## Run the server behind nginx, HAProxy and Cad
 soak: node mongod build $(NPM_STAMP) ## Run the tests of faults for SOAK_MINUTES (10), each round with another seed
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run soak
 
-PEER_STAMP := bench/peers/node-socketio/node_modules/.package-lock.json
 BENCH_RUNS ?= 3
 BENCH_SECS ?= 10
 
