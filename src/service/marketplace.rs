@@ -161,13 +161,19 @@ impl Service {
             guest,
             at,
         };
-        // Until the chat is published no other request finds it: what it would publish of the
-        // chat would overtake the chat itself.
-        let _opening = self.opening.lock().await;
-        let opened = self.store.open_event_chat(new).await.map_err(store_error)?;
-        let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
-        if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {
-            self.publish(identity, Fact::ChatCreated(made)).await;
+        let (fresh, chat) = {
+            let _opening = self.opening.read().await;
+            let opened = self.store.open_event_chat(new).await.map_err(store_error)?;
+            let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
+            if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {
+                self.publish(identity, Fact::ChatCreated(made)).await;
+            }
+            (fresh, chat)
+        };
+        if !fresh {
+            // Whoever is creating it right now publishes it first: what this request publishes of
+            // the chat must not overtake the chat itself.
+            drop(self.opening.write().await);
         }
         Ok((fresh, Arc::new(chat)))
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::{Mutex, RwLock, oneshot};
+use tokio::sync::{RwLock, oneshot};
 use tracing::error;
 
 use crate::bus::Bus;
@@ -53,8 +53,9 @@ pub struct Service {
     blocks: blocks::Blocks,
     /// Held for writing while a membership changes, for reading while one is looked up.
     membership: RwLock<()>,
-    /// Held while the chat of an event is created and published.
-    opening: Mutex<()>,
+    /// Held for reading while the chat of an event is created and published, for writing by those
+    /// who wait for that.
+    opening: RwLock<()>,
     append: append::Append,
     closed: AtomicBool,
 }
@@ -79,7 +80,7 @@ impl Service {
             rosters: chats::rosters(),
             numbers: chats::numbers(),
             membership: RwLock::default(),
-            opening: Mutex::default(),
+            opening: RwLock::default(),
             append,
             closed: AtomicBool::new(false),
         };
