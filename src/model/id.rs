@@ -80,6 +80,9 @@ pub type EventPk = i64;
 /// every node. 0 stands before the first.
 pub type Seq = i64;
 
+/// The greatest integer that every JSON client can hold; no integer id is greater (PROTOCOL §1.1).
+pub const MAX_ID: i64 = (1 << 53) - 1;
+
 fn uuid_at(at: Timestamp) -> Uuid {
     let seconds = u64::try_from(at.as_second()).unwrap_or(0);
     let nanoseconds = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);

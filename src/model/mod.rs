@@ -29,7 +29,7 @@ pub use event::{
     Access, Event, EventChange, EventChat, EventDetails, EventPage, EventTalk, Marketplace,
     NewEvent, NewEventChat, Side, Standing, Touched,
 };
-pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MessageId, Seq, UserId, UserPk};
+pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MessageId, Seq, UserId, UserPk};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
 pub use message::{

@@ -1,8 +1,7 @@
 //! One integer for two: the integer ids of messages (PROTOCOL §1.1).
 //! It refuses to know what the two stand for.
 
-/// The greatest integer that every JSON client can hold.
-const GREATEST: i64 = (1 << 53) - 1;
+use super::MAX_ID;
 
 /// Szudzik's pairing: `b * b + a` if `a < b`, else `a * a + a + b`. Grows with `b` for a given
 /// `a`, and no two pairs share a number. `None`: an argument is negative, or the number would
@@ -16,12 +15,12 @@ pub fn pair(a: i64, b: i64) -> Option<i64> {
     } else {
         a.checked_mul(a)?.checked_add(a)?.checked_add(b)?
     };
-    (paired <= GREATEST).then_some(paired)
+    (paired <= MAX_ID).then_some(paired)
 }
 
 /// The pair that [`pair`] made this number of. `None`: it made no such number.
 pub fn unpair(paired: i64) -> Option<(i64, i64)> {
-    if !(0..=GREATEST).contains(&paired) {
+    if !(0..=MAX_ID).contains(&paired) {
         return None;
     }
     let root = paired.isqrt();
@@ -50,7 +49,7 @@ mod tests {
         }
 
         #[test]
-        fn every_number_comes_back(paired in 0..=GREATEST) {
+        fn every_number_comes_back(paired in 0..=MAX_ID) {
             let (a, b) = unpair(paired).expect("a number that fits");
             prop_assert_eq!(pair(a, b), Some(paired));
         }
@@ -74,7 +73,7 @@ mod tests {
         assert_eq!(pair(0, 1 << 30), None);
         assert_eq!(pair(-1, 1), None);
         assert_eq!(unpair(-1), None);
-        assert_eq!(unpair(GREATEST + 1), None);
+        assert_eq!(unpair(MAX_ID + 1), None);
         assert!(pair(SIDE, SIDE).is_some());
     }
 }

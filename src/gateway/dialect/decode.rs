@@ -77,9 +77,6 @@ fn reason(text: &str) -> String {
     }
 }
 
-/// The greatest integer that every JSON client can hold; no id is greater (PROTOCOL §1.1).
-pub const MAX_ID: i64 = (1 << 53) - 1;
-
 /// Decodes an optional field in which null is a value: for `deserialize_with`.
 ///
 /// # Errors

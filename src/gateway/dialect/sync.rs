@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::decode::MAX_ID;
-use crate::model::{ChatPk, ChatRef, Command, Error, Message, Missed, PageBudget, Seq, UserId};
+use crate::model::{
+    ChatPk, ChatRef, Command, Error, MAX_ID, Message, Missed, PageBudget, Seq, UserId,
+};
 
 /// As much of a wrong id as an error repeats, in characters.
 const SHOWN: usize = 64;

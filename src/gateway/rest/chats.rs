@@ -12,14 +12,14 @@ use super::body::Body;
 use super::cursor::{self, List};
 use super::host::{Host, mistaken};
 use super::key::Key;
-use super::names::{At, ChatName, GREATEST, UserName};
+use super::names::{At, ChatName, UserName};
 use super::numbers;
 use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
 use super::query::{Asked, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, UserInPath};
 use crate::gateway::dialect::cursors::Next;
 use crate::gateway::dialect::timestamps::time;
-use crate::model::{Chat, ChatChange, ChatId, Command, Error, Policy, Reply, UserId};
+use crate::model::{Chat, ChatChange, ChatId, Command, Error, MAX_ID, Policy, Reply, UserId};
 
 /// The most members that a chat can be made with; more can be added afterwards.
 const MEMBERS: usize = 10_000;
@@ -130,10 +130,10 @@ pub struct Change {
 #[expect(clippy::option_option, reason = "as in ChatChange")]
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
     let team = numbers::optional(deserializer)?;
-    if team.is_none_or(|team| (1..=GREATEST).contains(&team)) {
+    if team.is_none_or(|team| (1..=MAX_ID).contains(&team)) {
         return Ok(Some(team));
     }
-    let why = format!("must be a whole number from 1 to {GREATEST}, or null");
+    let why = format!("must be a whole number from 1 to {MAX_ID}, or null");
     Err(serde::de::Error::custom(why))
 }
 

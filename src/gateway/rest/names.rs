@@ -14,12 +14,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::numbers;
 use super::problem::Problem;
-use crate::model::{ChatRef, Error, EventPk, UserRef};
+use crate::model::{ChatRef, Error, EventPk, MAX_ID, UserRef};
 
-/// The greatest integer that every JSON client can hold.
-pub const GREATEST: i64 = (1 << 53) - 1;
-
-/// How many digits a number has at most; as many as [`GREATEST`] has.
+/// How many digits a number has at most; as many as [`MAX_ID`] has.
 const DIGITS: usize = 16;
 
 /// What an id or a number looks like as text.
@@ -144,7 +141,7 @@ impl Visitor<'_> for Reader {
 
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<UserName, E> {
         let pk = i64::try_from(number).ok();
-        let pk = pk.filter(|pk| (1..=GREATEST).contains(pk));
+        let pk = pk.filter(|pk| (1..=MAX_ID).contains(pk));
         let named = pk.map(|pk| UserName(UserRef::Pk(pk)));
         named.ok_or_else(|| E::custom("must be the UUID or the number of a user"))
     }
@@ -166,7 +163,7 @@ impl PartialSchema for UserName {
         let number = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::Integer))
             .minimum(Some(1_isize))
-            .maximum(isize::try_from(GREATEST).ok());
+            .maximum(isize::try_from(MAX_ID).ok());
         let text = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
             .pattern(Some(PATTERN));

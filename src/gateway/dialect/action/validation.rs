@@ -6,9 +6,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::responses::Refusal;
-use crate::gateway::dialect::decode::{MAX_ID, even_null};
+use crate::gateway::dialect::decode::even_null;
 use crate::gateway::dialect::untrusted_json::UntrustedJson;
-use crate::model::{ChatChange, ChatPk, Draft};
+use crate::model::{ChatChange, ChatPk, Draft, MAX_ID};
 
 /// A field is missing.
 pub(super) const REQUIRED: &str = "This field is required.";

@@ -6,8 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use super::texts::{NO_CHAT, NO_CHAT_ID, NOT_JSON, UNEXPECTED, invalid};
-use crate::gateway::dialect::decode::MAX_ID;
-use crate::model::{ChatPk, Error, ErrorKind};
+use crate::model::{ChatPk, Error, ErrorKind, MAX_ID};
 
 /// A field as the client wrote it, decoded where it is used: one that is broken spoils no other.
 #[derive(Default)]
