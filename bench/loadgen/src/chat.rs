@@ -3,9 +3,9 @@
 
 mod arrival;
 
+use crate::args::{Spec, Timing};
 use crate::client::{Errors, Target, Vars, step};
 use crate::dialect::{Heard, ID_MESSAGE};
-use crate::flow::{Spec, Timing};
 use crate::net::{App, Net, now};
 use crate::num::{fit, whole};
 use crate::report::{Hist, hist};

@@ -1,8 +1,7 @@
 //! Owns the course of chat (closed loop), rate (open loop) and fanout: connecting, warm-up, measured window, drain, and
 //! the result. It refuses to know what is spoken.
 
-mod args;
-
+use crate::args::{Spec, Timing};
 use crate::chat::{Chat, Setup};
 use crate::client::Common;
 use crate::dialect::Dialect;
@@ -14,7 +13,6 @@ use crate::run::Outcome;
 use crate::sio;
 use crate::sys::{Group, Sample, Watch};
 use crate::verify::Own;
-pub use args::{ChatArgs, FanoutArgs, RateArgs, Spec, Timing};
 use serde_json::{Value, json};
 
 #[derive(PartialEq, Clone, Copy)]

@@ -1,5 +1,6 @@
 //! Owns the command line of the load generator and verifier. It refuses to know how a scenario goes. See ../../README.md.
 
+mod args;
 mod chat;
 mod client;
 mod connect;
@@ -26,9 +27,9 @@ mod stored;
 mod sys;
 mod verify;
 
+use args::Timing;
 use clap::{Parser, Subcommand};
 use client::Common;
-use flow::Timing;
 use run::{Outcome, RunArgs};
 use std::process::ExitCode;
 
@@ -57,7 +58,7 @@ enum Cmd {
         #[command(flatten)]
         timing: Timing,
         #[command(flatten)]
-        chat: flow::ChatArgs,
+        chat: args::ChatArgs,
     },
     /// Open loop: a constant rate whatever the server does; latency counts from the intended send time
     Rate {
@@ -66,7 +67,7 @@ enum Cmd {
         #[command(flatten)]
         timing: Timing,
         #[command(flatten)]
-        rate: flow::RateArgs,
+        rate: args::RateArgs,
     },
     /// One room, one sender, many members
     Fanout {
@@ -75,7 +76,7 @@ enum Cmd {
         #[command(flatten)]
         timing: Timing,
         #[command(flatten)]
-        fanout: flow::FanoutArgs,
+        fanout: args::FanoutArgs,
     },
     /// Clients are cut off while others send, come back all at once, and catch up; only polychat has this
     Reconnect {
