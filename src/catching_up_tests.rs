@@ -14,7 +14,7 @@ use proptest::test_runner::TestCaseResult;
 use self::house::House;
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Since};
-use crate::hub::{Body, Next, Outgoing, SharedEncoding, Subscriber};
+use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{
     ChatId, ChatRef, Command, Error, Fact, Identity, Message, Notice, PageBudget, Reply, Rights,
     Seq,
@@ -141,7 +141,7 @@ impl Client {
             return Ok(());
         };
         for _ in 0..most {
-            let Next::Frame(frame) = connection.outbox().take() else {
+            let Some(frame) = connection.outbox().try_next() else {
                 break;
             };
             let (chat, seq) = frame.body.as_str().split_once(' ').expect("two words");
@@ -356,12 +356,12 @@ async fn a_replay_and_what_follows_are_one_row() {
             };
             connection.begin_after(since).await.expect("a replay");
             for _ in 0..37 {
-                match connection.outbox().take() {
-                    Next::Frame(frame) => {
+                match connection.outbox().try_next() {
+                    Some(frame) => {
                         let (_, seq) = frame.body.as_str().split_once(' ').expect("two words");
                         row.push(seq.parse().expect("a number"));
                     }
-                    _ => tokio::task::yield_now().await,
+                    None => tokio::task::yield_now().await,
                 }
             }
         }

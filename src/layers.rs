@@ -40,13 +40,13 @@ const FIXTURES: &str = "fixtures";
 const FUZZ: &str = "fuzz";
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 23] = [
+const AT_HOME: [(&str, &[&str]); 27] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
     ("mongodb", &["store/mongodb"]),
     ("bson", &["store/mongodb"]),
-    ("socketioxide", &["gateway/socketio"]),
+    ("socketioxide", &["gateway/socketio/oxide"]),
     (
         "axum",
         &[
@@ -58,14 +58,27 @@ const AT_HOME: [(&str, &[&str]); 23] = [
             "check.rs",
         ],
     ),
-    ("hyper", &["check.rs", "gateway/socketio"]),
+    (
+        "hyper",
+        &["check.rs", "gateway/socketio/oxide", "gateway/websocket"],
+    ),
+    ("hyper_util", &["check.rs", "gateway/websocket"]),
+    (
+        "engineioxide_core",
+        &["gateway/engineio", "gateway/socketio"],
+    ),
+    ("tungstenite", &["gateway"]),
+    ("http_body_util", &["check.rs", "gateway/engineio"]),
     ("indicatif", &["copy.rs"]),
     ("tower_http", &["gateway"]),
     ("utoipa", &["gateway/rest"]),
     ("utoipa_axum", &["gateway/rest"]),
     ("utoipa_swagger_ui", &["gateway/rest"]),
     ("serde_path_to_error", &["gateway/rest"]),
-    ("http_body", &["gateway/visit.rs"]),
+    (
+        "http_body",
+        &["gateway/request_guard.rs", "gateway/engineio"],
+    ),
     ("governor", &["limits"]),
     ("ipnet", &["limits", "config"]),
     ("jsonwebtoken", &["auth"]),

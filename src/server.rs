@@ -21,8 +21,8 @@ use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
 use crate::config::{AuthMode, Config, CopyOptions};
 use crate::copy::{self, Copied, Target};
-use crate::gateway::line::{Line, Watched};
 use crate::gateway::state::GatewayState;
+use crate::gateway::tcp::{GuardedListener, TcpHandle};
 use crate::gateway::{Figures, Gateway};
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
@@ -148,9 +148,9 @@ impl Listeners {
     /// Serves until nobody is to be heard any more.
     fn serve(self, parts: &Parts, gateway: &Gateway) -> Vec<JoinHandle<std::io::Result<()>>> {
         let router = gateway.router.clone();
-        let router = router.into_make_service_with_connect_info::<Line>();
+        let router = router.into_make_service_with_connect_info::<TcpHandle>();
         let (limits, metrics) = (&parts.state.limits, &parts.state.metrics);
-        let clients = Watched::new(self.clients, Arc::clone(limits), metrics.clone());
+        let clients = GuardedListener::new(self.clients, Arc::clone(limits), metrics.clone());
         let clients = axum::serve(clients, router)
             .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
         let mut serving = vec![parts.tasks.spawn(clients.into_future())];
@@ -246,7 +246,7 @@ impl Parts {
         let _ = self.relaying.await;
         self.state.closing.cancel();
         let _ = tokio::time::timeout(DRAIN, gateway.drained()).await;
-        let _ = tokio::time::timeout(DRAIN, gateway.close()).await;
+        gateway.close();
         self.deaf.cancel();
         let _ = tokio::time::timeout(DRAIN, join_all(serving)).await;
         self.store.close().await

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::dialect::{DialectSession, Since};
 use super::state::{GatewayState, with_deadline};
-use crate::hub::{Closed, Outbox, Subscriber, Subscription};
+use crate::hub::{Outbox, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
     ChatId, ChatRef, Command, ConnectionId, Error, Identity, PageBudget, Reply, Rights, UserId,
@@ -168,15 +168,16 @@ impl Connection {
         counted.map_err(|over| self.refusal(over))
     }
 
-    /// Whether it is being closed because its client kept sending over the rate limit.
-    pub fn is_rate_limited(&self) -> bool {
-        self.outbox().closed() == Some(Closed::RateLimited)
+    /// Whether nothing of its client is accepted any more.
+    pub fn has_ended(&self) -> bool {
+        let closed = self.outbox().closed();
+        closed.is_some_and(|why| why != CloseReason::ShuttingDown)
     }
 
     /// The error about a request over a rate limit. A client that keeps sending is disconnected.
     fn refusal(&self, over: Over) -> Error {
         if over.verdict == Verdict::Close {
-            self.close(Closed::RateLimited);
+            self.end(CloseReason::RateLimited);
         }
         Error::rate_limited(over.retry_after_ms)
     }
@@ -203,21 +204,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns when the server wants the connection to end, once what waits for it was sent.
-    pub async fn server_closing(&self) {
-        self.state.closing.cancelled().await;
-    }
-
-    /// Ends the connection, for this reason; frames sent before may still arrive.
-    pub fn close(&self, why: Closed) {
-        self.end(why, close_reason(why));
-    }
-
-    /// The same with another reason in the metrics. If the outbox was closed before, its reason
-    /// counts.
-    pub fn end(&self, why: Closed, reason: CloseReason) {
-        let reason = self.outbox().closed().map_or(reason, close_reason);
-        if why != Closed::ShuttingDown {
+    /// Ends the connection for this reason; only the first reason counts. At shutdown what waits
+    /// for the client is still sent, otherwise it is dropped.
+    pub fn end(&self, why: CloseReason) {
+        let reason = self.outbox().closed().unwrap_or(why);
+        if why != CloseReason::ShuttingDown {
             self.metrics.end(reason);
         }
         if self.outbox().close(why) {
@@ -260,15 +251,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.close(Closed::Gone);
-    }
-}
-
-const fn close_reason(why: Closed) -> CloseReason {
-    match why {
-        Closed::Gone => CloseReason::Gone,
-        Closed::Lagging => CloseReason::Lagging,
-        Closed::RateLimited => CloseReason::RateLimited,
-        Closed::ShuttingDown => CloseReason::ShuttingDown,
+        self.end(CloseReason::Gone);
     }
 }

@@ -5,15 +5,18 @@
 pub mod connection;
 mod credentials;
 pub mod dialect;
+pub mod engineio;
 mod inbox;
-pub mod line;
 mod metrics;
 mod origins;
+mod raw;
+mod request_guard;
 mod rest;
 mod socketio;
 pub mod state;
-mod visit;
-mod websocket;
+pub mod tcp;
+pub mod transport;
+pub mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +29,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
 
-use self::socketio::SocketIoServer;
+use self::raw::RawServer;
 use self::state::GatewayState;
-use self::websocket::RawServer;
 use crate::limits::Origins;
 use crate::model::{Error, ErrorKind};
 use crate::telemetry::{DialectLabel, Metrics};
@@ -44,6 +46,9 @@ pub fn targets() -> Vec<&'static crate::fuzz::Target> {
     targets.into_iter().flatten().collect()
 }
 
+/// Where Socket.IO is served.
+const SOCKET_IO: &str = "/socket.io/";
+
 /// Where the figures for Prometheus are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figures {
@@ -58,15 +63,15 @@ pub enum Figures {
 struct Tasks {
     /// Those that serve requests.
     requests: TaskTracker,
-    /// Those that send what waits.
-    pumps: TaskTracker,
+    /// Those that serve connections: they send what waits.
+    connections: TaskTracker,
 }
 
 /// Everything that clients connect to.
 pub struct Gateway {
     /// All its routes, to be served.
     pub router: Router,
-    socketio: SocketIoServer,
+    sessions: Arc<engineio::Server>,
     tasks: Tasks,
     closing: Arc<AtomicBool>,
 }
@@ -109,15 +114,16 @@ impl Gateway {
             closing: Arc::clone(&closing),
             metrics: state.metrics.clone(),
         };
-        let (socketio, router) = SocketIoServer::mount(router, state.clone(), &tasks, frame_bytes);
+        let sessions = socketio::server(state.clone(), tasks.clone(), frame_bytes);
         let router = router
+            .merge(Arc::clone(&sessions).router(SOCKET_IO))
             .layer(from_fn_with_state(gate_keeping, gate))
             .layer(from_fn_with_state(guard, origins::guard))
             .layer(origins::cors(origins))
-            .layer(from_fn_with_state(state.clone(), visit::receive));
+            .layer(from_fn_with_state(state.clone(), request_guard::guard));
         Self {
             router,
-            socketio,
+            sessions,
             tasks,
             closing,
         }
@@ -143,13 +149,13 @@ impl Gateway {
     /// Returns when every connection has been sent what waited for it, after
     /// [`GatewayState::closing`] was cancelled.
     pub async fn drained(&self) {
-        self.tasks.pumps.close();
-        self.tasks.pumps.wait().await;
+        self.tasks.connections.close();
+        self.tasks.connections.wait().await;
     }
 
-    /// Ends every connection in such a way that the clients come back by themselves.
-    pub async fn close(&self) {
-        self.socketio.close().await;
+    /// Ends every session that is left, in such a way that the clients come back by themselves.
+    pub fn close(&self) {
+        self.sessions.close();
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Closed, Pressure, SharedEncoding, Subscription};
+use super::{Pressure, SharedEncoding, Subscription};
 use crate::model::{Fact, Notice};
+use crate::telemetry::CloseReason;
 
 /// What became of a delivery.
 #[derive(Default)]
@@ -58,7 +59,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// Queues the subscriber's frames in its outbox.
-    fn queue_for(&mut self, subscription: &Subscription) -> Result<Pressure, Closed> {
+    fn queue_for(&mut self, subscription: &Subscription) -> Result<Pressure, CloseReason> {
         let mut pressure = Ok(Pressure::Normal);
         let mut sent_nothing = true;
         // Only the first frame of a message counts as its delivery.

@@ -22,7 +22,7 @@ use crate::model::{
 
 use fanout::fan_out;
 use live_from::{JoinKind, LiveFrom};
-pub use outbox::{Closed, DirectSink, Next, Outbox, OutboxLimits, Pressure};
+pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
 pub use outgoing::{AckId, Body, Outgoing};
 pub use subscriber::{SharedEncoding, Subscriber};
 pub use subscription::Subscription;

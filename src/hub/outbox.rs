@@ -1,8 +1,10 @@
 //! The frames that wait to be sent to one connection, within bounds.
 //! Does not know sockets: a writer takes the frames out and sends them.
 
-mod direct_sink;
 mod state;
+
+use std::ops::ControlFlow;
+use std::task::{Context, Waker};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -10,9 +12,7 @@ use tokio::time::Instant;
 
 use self::state::{Purpose, State, weight};
 use super::Outgoing;
-use crate::telemetry::{Gauge, Taken};
-
-pub use direct_sink::DirectSink;
+use crate::telemetry::{CloseReason, Gauge, Taken};
 
 /// How much news may wait for a connection before it counts as lagging.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,9 @@ pub struct OutboxLimits {
 
 /// The most bytes of responses that may wait while further requests are still begun.
 const RESPONSES_BEFORE_WAIT: usize = 1024 * 1024;
+
+/// For how many frames an outbox keeps memory while nothing waits.
+const FEW: usize = 4;
 
 /// The most bytes of responses that may wait at all, not counting the latest one.
 const RESPONSES_LIMIT: usize = 16 * RESPONSES_BEFORE_WAIT;
@@ -39,25 +42,10 @@ pub struct Outbox {
     /// The bytes that wait in all outboxes.
     waiting: Gauge,
     state: Mutex<State>,
-    /// Wakes the writer.
-    filled: Notify,
     /// Wakes the inbox, which begins requests.
     emptied: Notify,
     /// Wakes one of those who bring news, who wakes the next.
     eased: Notify,
-}
-
-/// Why an outbox accepts nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// The connection has ended. What waited is dropped.
-    Gone,
-    /// The client does not keep up. What waited is dropped: the client will request it.
-    Lagging,
-    /// The client keeps sending over its rate limit. What waited is dropped.
-    RateLimited,
-    /// The server is shutting down. What waits is still sent.
-    ShuttingDown,
 }
 
 /// How full an outbox is of news.
@@ -70,15 +58,15 @@ pub enum Pressure {
     High,
 }
 
-/// What the writer finds in an outbox.
-#[derive(Debug)]
-pub enum Next {
-    /// The next frame to send.
-    Frame(Outgoing),
-    /// Nothing yet.
+/// How taking frames from an outbox ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// The sink had enough.
+    Enough,
+    /// Nothing waits now: the waker was registered.
     Empty,
-    /// Nothing ever again.
-    Closed(Closed),
+    /// Nothing waits, and nothing will ever again.
+    Closed(CloseReason),
 }
 
 impl Outbox {
@@ -88,7 +76,6 @@ impl Outbox {
             limits,
             waiting: Gauge::default(),
             state: Mutex::default(),
-            filled: Notify::new(),
             emptied: Notify::new(),
             eased: Notify::new(),
         }
@@ -101,11 +88,11 @@ impl Outbox {
         self
     }
 
-    /// Queues news. Over the limits the outbox closes as [`Closed::Lagging`].
+    /// Queues news. Over the limits the outbox closes as [`CloseReason::Lagging`].
     ///
     /// # Errors
     /// Why it accepts nothing more.
-    pub fn push(&self, frame: Outgoing) -> Result<Pressure, Closed> {
+    pub fn push(&self, frame: Outgoing) -> Result<Pressure, CloseReason> {
         self.put(Purpose::News, frame, is_full_of_news)
     }
 
@@ -113,7 +100,7 @@ impl Outbox {
     ///
     /// # Errors
     /// Why it accepts nothing more.
-    pub fn deliver(&self, frame: Outgoing, durable: Instant) -> Result<Pressure, Closed> {
+    pub fn deliver(&self, frame: Outgoing, durable: Instant) -> Result<Pressure, CloseReason> {
         self.put(Purpose::Message(durable), frame, is_full_of_news)
     }
 
@@ -121,7 +108,7 @@ impl Outbox {
     ///
     /// # Errors
     /// Why it accepts nothing more.
-    pub fn respond(&self, frame: Outgoing) -> Result<(), Closed> {
+    pub fn respond(&self, frame: Outgoing) -> Result<(), CloseReason> {
         self.put(Purpose::Response, frame, |state, _| {
             state.responses.bytes > RESPONSES_LIMIT
         })
@@ -132,7 +119,7 @@ impl Outbox {
     /// waits. For an outbox of which nothing was taken yet.
     pub fn respond_first(&self, frames: Vec<Outgoing>) {
         let mut state = self.state.lock();
-        if matches!(state.closed, Some(Closed::Gone | Closed::Lagging)) {
+        if matches!(state.closed, Some(why) if drops_frames(why)) {
             return;
         }
         for frame in frames.into_iter().rev() {
@@ -140,53 +127,58 @@ impl Outbox {
             self.waiting.inc_by(weight(&frame));
             state.frames.push_front((Purpose::Response, frame));
         }
-        state.idle = false;
+        let writer = state.writer.take();
         drop(state);
-        self.filled.notify_one();
+        wake(writer);
     }
 
-    /// Takes the next frame, first in, first out.
-    pub fn take(&self) -> Next {
+    /// Passes frames to `sink`, first in, first out, until it has enough. If none are left, the
+    /// waker of `context` is woken once there are more, or the outbox is closed. For one writer
+    /// at a time.
+    pub fn take(
+        &self,
+        context: &Context<'_>,
+        sink: &mut dyn FnMut(Outgoing) -> ControlFlow<()>,
+    ) -> Drained {
         let mut state = self.state.lock();
-        let Some((purpose, frame)) = state.frames.pop_front() else {
-            state.idle = true;
-            return state.closed.map_or(Next::Empty, Next::Closed);
+        state.awaits_client = false;
+        let mut took = false;
+        let drained = loop {
+            let Some((purpose, frame)) = state.frames.pop_front() else {
+                break match state.closed {
+                    Some(why) => Drained::Closed(why),
+                    None => {
+                        state.register(context);
+                        Drained::Empty
+                    }
+                };
+            };
+            took = true;
+            state.load(purpose).remove(&frame);
+            self.waiting.dec_by(weight(&frame));
+            if let Purpose::Message(durable) = purpose {
+                state.take(durable);
+            }
+            if sink(frame).is_break() {
+                break Drained::Enough;
+            }
         };
-        state.idle = false;
-        state.load(purpose).remove(&frame);
-        self.waiting.dec_by(weight(&frame));
-        if let Purpose::Message(durable) = purpose {
-            state.take(durable);
-        }
+        state.frames.shrink_to(FEW);
         let pressure = self.pressure(&state);
         drop(state);
-        self.emptied.notify_one();
-        if pressure == Pressure::Normal {
-            self.eased.notify_one();
+        if took {
+            self.emptied.notify_one();
+            if pressure == Pressure::Normal {
+                self.eased.notify_one();
+            }
         }
-        Next::Frame(frame)
+        drained
     }
 
     /// The messages that were taken since the last call: the writer calls this once they are
     /// written.
     pub fn written(&self) -> Option<Taken> {
         self.state.lock().taken.take()
-    }
-
-    /// Returns a frame of [`Outbox::take`] to the front.
-    pub fn put_back(&self, frame: Outgoing) {
-        let mut state = self.state.lock();
-        if matches!(state.closed, None | Some(Closed::ShuttingDown)) {
-            state.responses.add(&frame);
-            self.waiting.inc_by(weight(&frame));
-            state.frames.push_front((Purpose::Response, frame));
-            state.idle = false;
-        }
-    }
-
-    /// Returns when there may be something to take. For one waiter at a time.
-    pub async fn filled(&self) {
-        self.filled.notified().await;
     }
 
     /// Returns when so little waits that another request may be begun, or the outbox is closed: a
@@ -212,11 +204,17 @@ impl Outbox {
         self.eased.notify_one();
     }
 
-    /// Records that the writer waits for the client to read, until the guard is dropped.
-    pub fn await_client(&self) -> AwaitingClient<'_> {
-        self.state.lock().awaits_client = true;
+    /// Records that the client has to read before more is taken, until the next
+    /// [`Outbox::take`]. The waker of `context` is woken when the outbox is closed meanwhile.
+    /// Returns why it is closed already, if what waited was dropped with it.
+    pub fn await_client(&self, context: &Context<'_>) -> Option<CloseReason> {
+        let mut state = self.state.lock();
+        state.awaits_client = true;
+        state.register(context);
+        let closed = state.closed.filter(|why| drops_frames(*why));
+        drop(state);
         self.eased.notify_one();
-        AwaitingClient(self)
+        closed
     }
 
     fn pressure(&self, state: &State) -> Pressure {
@@ -239,14 +237,26 @@ impl Outbox {
     }
 
     /// Closes it for this reason, unless it is closed already. Returns whether it was open.
-    pub fn close(&self, why: Closed) -> bool {
-        let first = self.shut(&mut self.state.lock(), why);
-        self.wake_all();
+    pub fn close(&self, why: CloseReason) -> bool {
+        let mut state = self.state.lock();
+        let before = state.bytes();
+        let first = state.close(why);
+        self.waiting.dec_by(before - state.bytes());
+        let writer = state.writer.take();
+        drop(state);
+        wake(writer);
+        self.emptied.notify_one();
+        self.eased.notify_one();
         first
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().frames.is_empty()
+    }
+
     /// Why it is closed; `None`: it is open.
-    pub fn closed(&self) -> Option<Closed> {
+    pub fn closed(&self) -> Option<CloseReason> {
         self.state.lock().closed
     }
 
@@ -255,41 +265,61 @@ impl Outbox {
         purpose: Purpose,
         frame: Outgoing,
         overflows: fn(&State, &OutboxLimits) -> bool,
-    ) -> Result<Pressure, Closed> {
+    ) -> Result<Pressure, CloseReason> {
         let mut state = self.state.lock();
         if let Some(why) = state.closed {
             return Err(why);
         }
-        if state.send_directly(purpose, &frame) {
-            return Ok(Pressure::Normal);
-        }
         if overflows(&state, &self.limits) {
-            self.shut(&mut state, Closed::Lagging);
             drop(state);
-            self.wake_all();
-            return Err(Closed::Lagging);
+            self.close(CloseReason::Lagging);
+            return Err(CloseReason::Lagging);
         }
         state.load(purpose).add(&frame);
         self.waiting.inc_by(weight(&frame));
         state.frames.push_back((purpose, frame));
-        state.idle = false;
         let pressure = self.pressure(&state);
+        let writer = if state.awaits_client {
+            None
+        } else {
+            state.writer.take()
+        };
         drop(state);
-        self.filled.notify_one();
+        wake(writer);
         Ok(pressure)
     }
+}
 
-    fn shut(&self, state: &mut State, why: Closed) -> bool {
-        let before = state.bytes();
-        let first = state.close(why);
-        self.waiting.dec_by(before - state.bytes());
-        first
+#[cfg(test)]
+impl Outbox {
+    /// The next frame; `None`: nothing waits, or it is closed.
+    pub fn try_next(&self) -> Option<Outgoing> {
+        let mut next = None;
+        self.take(&Context::from_waker(Waker::noop()), &mut |frame| {
+            next = Some(frame);
+            ControlFlow::Break(())
+        });
+        next
     }
 
-    fn wake_all(&self) {
-        self.filled.notify_one();
-        self.emptied.notify_one();
-        self.eased.notify_one();
+    /// The next frame, as soon as there is one.
+    ///
+    /// # Errors
+    /// Why there never will be one.
+    pub async fn next(&self) -> Result<Outgoing, CloseReason> {
+        std::future::poll_fn(|context| {
+            let mut next = None;
+            let drained = self.take(context, &mut |frame| {
+                next = Some(frame);
+                ControlFlow::Break(())
+            });
+            match (next, drained) {
+                (Some(frame), _) => std::task::Poll::Ready(Ok(frame)),
+                (None, Drained::Closed(why)) => std::task::Poll::Ready(Err(why)),
+                (None, _) => std::task::Poll::Pending,
+            }
+        })
+        .await
     }
 }
 
@@ -299,13 +329,16 @@ impl Drop for Outbox {
     }
 }
 
-/// While this lives, the outbox's writer waits for the client to read.
-pub struct AwaitingClient<'a>(&'a Outbox);
-
-impl Drop for AwaitingClient<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().awaits_client = false;
+fn wake(writer: Option<Waker>) {
+    if let Some(writer) = writer {
+        writer.wake();
     }
+}
+
+/// Whether what waits is dropped when an outbox is closed for this reason. At shutdown it is
+/// still sent.
+fn drops_frames(why: CloseReason) -> bool {
+    why != CloseReason::ShuttingDown
 }
 
 fn is_full_of_news(state: &State, limits: &OutboxLimits) -> bool {

@@ -14,10 +14,14 @@ fn outbox(frames: usize, bytes: usize) -> Outbox {
 }
 
 fn taken(outbox: &Outbox) -> Option<String> {
-    match outbox.take() {
-        Next::Frame(frame) => Some(frame.body.as_str().to_owned()),
-        _ => None,
-    }
+    let frame = outbox.try_next()?;
+    Some(frame.body.as_str().to_owned())
+}
+
+/// Takes nothing; answers why.
+fn drained(outbox: &Outbox) -> Drained {
+    let context = Context::from_waker(Waker::noop());
+    outbox.take(&context, &mut |frame| panic!("{frame:?} waits"))
 }
 
 #[test]
@@ -35,9 +39,12 @@ fn too_many_frames_close_it_as_lagging() {
     let outbox = outbox(2, 10_000);
     outbox.push(frame(1)).expect("room");
     outbox.push(frame(2)).expect("room");
-    assert_eq!(outbox.push(frame(3)), Err(Closed::Lagging));
-    assert!(matches!(outbox.take(), Next::Closed(Closed::Lagging)));
-    assert_eq!(outbox.respond(frame(4)), Err(Closed::Lagging));
+    assert_eq!(outbox.push(frame(3)), Err(CloseReason::Lagging));
+    assert!(matches!(
+        drained(&outbox),
+        Drained::Closed(CloseReason::Lagging)
+    ));
+    assert_eq!(outbox.respond(frame(4)), Err(CloseReason::Lagging));
 }
 
 #[test]
@@ -46,7 +53,7 @@ fn too_many_bytes_close_it_as_lagging() {
     for number in 1..=3 {
         outbox.push(frame(number)).expect("room");
     }
-    assert_eq!(outbox.push(frame(4)), Err(Closed::Lagging));
+    assert_eq!(outbox.push(frame(4)), Err(CloseReason::Lagging));
 }
 
 #[test]
@@ -59,22 +66,67 @@ fn what_was_taken_no_longer_counts() {
 }
 
 #[test]
-fn what_is_put_back_comes_first() {
+fn frames_are_taken_until_the_sink_has_enough() {
     let outbox = outbox(10, 10_000);
-    outbox.push(frame(2)).expect("room");
-    outbox.put_back(frame(1));
-    assert_eq!(taken(&outbox).as_deref(), Some("1"));
-    assert_eq!(taken(&outbox).as_deref(), Some("2"));
+    for number in 0..5 {
+        outbox.push(frame(number)).expect("room");
+    }
+    let mut taken = 0;
+    let context = Context::from_waker(Waker::noop());
+    let drained = outbox.take(&context, &mut |_| {
+        taken += 1;
+        if taken == 3 {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!((taken, drained), (3, Drained::Enough));
+    assert!(!outbox.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_waits_for_frames_is_woken_by_one_and_by_the_end() {
+    let outbox = outbox(10, 10_000);
+    let push = async { outbox.push(frame(1)).expect("room") };
+    let (next, _) = join(outbox.next(), push).await;
+    assert!(next.is_ok());
+    let close = async { outbox.close(CloseReason::Expired) };
+    let (next, _) = join(outbox.next(), close).await;
+    assert!(matches!(next, Err(CloseReason::Expired)));
+}
+
+#[test]
+fn whoever_waits_for_the_client_is_woken_by_the_end_only() {
+    struct Woken(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Woken {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let woken = std::sync::Arc::new(Woken(false.into()));
+    let is_woken = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
+    let waker = std::sync::Arc::clone(&woken).into();
+    let outbox = outbox(1, 10_000);
+    assert_eq!(outbox.await_client(&Context::from_waker(&waker)), None);
+    outbox.push(frame(1)).expect("room");
+    assert!(!is_woken());
+    assert_eq!(outbox.push(frame(2)), Err(CloseReason::Lagging));
+    assert!(is_woken());
+    let closed = outbox.await_client(&Context::from_waker(&waker));
+    assert_eq!(closed, Some(CloseReason::Lagging));
 }
 
 #[test]
 fn at_shutdown_what_waits_is_still_sent() {
     let outbox = outbox(10, 10_000);
     outbox.push(frame(1)).expect("room");
-    outbox.close(Closed::ShuttingDown);
-    assert_eq!(outbox.push(frame(2)), Err(Closed::ShuttingDown));
+    outbox.close(CloseReason::ShuttingDown);
+    assert_eq!(outbox.push(frame(2)), Err(CloseReason::ShuttingDown));
     assert_eq!(taken(&outbox).as_deref(), Some("1"));
-    assert!(matches!(outbox.take(), Next::Closed(Closed::ShuttingDown)));
+    assert!(matches!(
+        drained(&outbox),
+        Drained::Closed(CloseReason::ShuttingDown)
+    ));
 }
 
 #[tokio::test]
@@ -91,14 +143,15 @@ async fn half_full_it_is_crowded_until_it_is_emptied() {
 #[tokio::test]
 async fn whoever_waits_for_the_client_is_not_waited_for() {
     let outbox = outbox(4, 10_000);
-    let awaiting = outbox.await_client();
+    let context = Context::from_waker(Waker::noop());
+    assert_eq!(outbox.await_client(&context), None);
     for number in 0..3 {
         assert_eq!(outbox.push(frame(number)), Ok(Pressure::Normal));
     }
     outbox.eased().await;
-    drop(awaiting);
+    assert_eq!(taken(&outbox).as_deref(), Some("0"));
     assert_eq!(outbox.push(frame(3)), Ok(Pressure::High));
-    outbox.close(Closed::Gone);
+    outbox.close(CloseReason::Gone);
     outbox.eased().await;
 }
 
@@ -132,9 +185,12 @@ fn what_a_connection_begins_with_comes_before_everything() {
     outbox.respond_first(vec![frame(1), frame(2)]);
     let all: Vec<_> = std::iter::from_fn(|| taken(&outbox)).collect();
     assert_eq!(all, ["1", "2", "3"]);
-    outbox.close(Closed::Gone);
+    outbox.close(CloseReason::Gone);
     outbox.respond_first(vec![frame(4)]);
-    assert!(matches!(outbox.take(), Next::Closed(Closed::Gone)));
+    assert!(matches!(
+        drained(&outbox),
+        Drained::Closed(CloseReason::Gone)
+    ));
 }
 
 fn counted(frames: usize) -> (Outbox, Gauge) {
@@ -152,15 +208,11 @@ fn what_waits_is_counted_until_it_is_taken_or_dropped() {
     assert_eq!(waiting.get(), 3 * one);
     assert_eq!(taken(&outbox).as_deref(), Some("0"));
     assert_eq!(waiting.get(), 2 * one);
-    let Next::Frame(taken) = outbox.take() else {
-        panic!("there was one");
-    };
+    assert_eq!(taken(&outbox).as_deref(), Some("1"));
     assert_eq!(waiting.get(), one);
-    outbox.put_back(taken);
-    assert_eq!(waiting.get(), 2 * one);
-    outbox.close(Closed::ShuttingDown);
-    assert_eq!(waiting.get(), 2 * one);
-    outbox.close(Closed::Gone);
+    outbox.close(CloseReason::ShuttingDown);
+    assert_eq!(waiting.get(), one);
+    outbox.close(CloseReason::Gone);
     assert_eq!(waiting.get(), 0);
     drop(outbox);
     assert_eq!(waiting.get(), 0);
@@ -170,7 +222,7 @@ fn what_waits_is_counted_until_it_is_taken_or_dropped() {
 fn what_a_lagging_client_loses_does_not_wait_any_more() {
     let (outbox, waiting) = counted(1);
     outbox.push(frame(1)).expect("room");
-    assert_eq!(outbox.push(frame(2)), Err(Closed::Lagging));
+    assert_eq!(outbox.push(frame(2)), Err(CloseReason::Lagging));
     assert_eq!(waiting.get(), 0);
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Closed, JoinKind, LiveFrom, Outbox, Subscriber};
+use super::{JoinKind, LiveFrom, Outbox, Subscriber};
 use crate::model::{ChatId, ConnectionId, Seq, UserId};
+use crate::telemetry::CloseReason;
 
 /// One connection, as the hub sees it.
 pub struct Subscription {
@@ -129,7 +130,7 @@ impl Subscription {
     /// and so finds what was recorded here.
     fn change(&self, change: impl FnOnce(&mut State)) -> bool {
         let mut state = self.state.lock();
-        let open = matches!(self.outbox.closed(), None | Some(Closed::ShuttingDown));
+        let open = matches!(self.outbox.closed(), None | Some(CloseReason::ShuttingDown));
         if open {
             change(&mut state);
         }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{Fact, Message, MessageId, Policy, User};
+use crate::telemetry::CloseReason;
 
 /// Says of a message its number, of anything else a word.
 struct Numbers;
@@ -79,7 +80,7 @@ fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
 
 fn heard(connection: &Subscription) -> Vec<String> {
     let mut heard = Vec::new();
-    while let Next::Frame(frame) = connection.outbox.take() {
+    while let Some(frame) = connection.outbox.try_next() {
         heard.push(frame.body.as_str().to_owned());
     }
     heard
@@ -182,7 +183,7 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
     hub.subscribe(&slow, [chat, other]);
     deliver(&hub, chat, 1..=5);
     assert_eq!(heard(&anna), ["1", "2", "3", "4", "5"]);
-    assert_eq!(slow.outbox.closed(), Some(Closed::Lagging));
+    assert_eq!(slow.outbox.closed(), Some(CloseReason::Lagging));
     assert!(!slow.is_in(chat) && !slow.is_in(other));
     assert!(hub.room(other).is_none(), "an empty room is forgotten");
 }
@@ -191,7 +192,7 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
 fn one_that_has_gone_is_never_seated_again() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = connection(1000);
-    anna.outbox.close(Closed::Gone);
+    anna.outbox.close(CloseReason::Gone);
     hub.leave(&anna);
     hub.bind_user(&anna, user());
     hub.subscribe(&anna, [chat]);

@@ -7,7 +7,7 @@ mod origins;
 mod proxies;
 mod rates;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,10 +56,16 @@ pub struct Limits {
     messages: Option<Pace>,
     frames: Option<Pace>,
     users: Option<Arc<Counts<UserId>>>,
-    addresses: Option<Arc<Counts<IpAddr>>>,
-    strangers: Option<Arc<Counts<()>>>,
+    connections: BySource,
+    sessions: BySource,
     proxies: Proxies,
     handshake: Duration,
+}
+
+/// How many clients there are, by where they come from.
+struct BySource {
+    addresses: Option<Arc<Counts<IpAddr>>>,
+    strangers: Option<Arc<Counts<()>>>,
 }
 
 /// What a connection has used of both rates.
@@ -68,7 +74,7 @@ pub struct Gauges {
     frames: Option<Gauge>,
 }
 
-/// The places that a TCP connection takes from its beginning.
+/// The places that a client takes from its beginning.
 #[derive(Debug, Default)]
 pub struct ConnectionSlots {
     /// Among those on which nobody was admitted yet.
@@ -85,8 +91,8 @@ impl Limits {
             messages: settings.messages.map(pace),
             frames: settings.frames.map(pace),
             users: settings.connections_per_user.map(Counts::new),
-            addresses: settings.connections_per_address.map(Counts::new),
-            strangers: settings.unauthenticated.map(Counts::new),
+            connections: BySource::new(&settings),
+            sessions: BySource::new(&settings),
             proxies: settings.proxies,
             handshake: settings.handshake,
         }
@@ -160,23 +166,13 @@ impl Limits {
         users.take(user).map(Some).ok_or_else(why)
     }
 
-    /// A place for one more connection from this address, if they are counted: those of
+    /// A place for one more TCP connection from this address, if they are counted: those of
     /// loopback addresses are not.
     ///
     /// # Errors
     /// `RateLimited`: there are as many as may be.
     pub fn connection_from(&self, address: IpAddr) -> Result<Option<Slot<IpAddr>>, Error> {
-        let address = address.to_canonical();
-        let Some(addresses) = self.addresses.as_ref().filter(|_| !address.is_loopback()) else {
-            return Ok(None);
-        };
-        let why = || {
-            too_many(&format!(
-                "{} connections from one address",
-                addresses.most()
-            ))
-        };
-        addresses.take(address).map(Some).ok_or_else(why)
+        self.connections.address(address)
     }
 
     /// The places of a TCP connection that begins. A proxy that is trusted brings connections
@@ -184,20 +180,27 @@ impl Limits {
     ///
     /// # Errors
     /// As [`Limits::connection_from`], or too many have not said who they are.
-    pub fn entry(&self, peer: IpAddr) -> Result<ConnectionSlots, Error> {
+    pub fn connection(&self, peer: IpAddr) -> Result<ConnectionSlots, Error> {
         let address = if self.proxies.trusts(peer) {
             None
         } else {
-            self.connection_from(peer)?
+            self.connections.address(peer)?
         };
-        let stranger = match &self.strangers {
-            None => None,
-            Some(strangers) => {
-                let why = || too_many(&format!("{} unauthenticated connections", strangers.most()));
-                Some(strangers.take(()).ok_or_else(why)?)
-            }
-        };
+        let stranger = self.connections.stranger()?;
         Ok(ConnectionSlots { stranger, address })
+    }
+
+    /// The places of an Engine.IO session of the client at this address. Sessions are counted
+    /// beside TCP connections, to which the same limits apply: a session that polls takes memory
+    /// between its requests.
+    ///
+    /// # Errors
+    /// As [`Limits::connection`].
+    pub fn session(&self, client: IpAddr) -> Result<ConnectionSlots, Error> {
+        Ok(ConnectionSlots {
+            address: self.sessions.address(client)?,
+            stranger: self.sessions.stranger()?,
+        })
     }
 
     /// For whom this peer speaks, if it is a proxy that is trusted.
@@ -221,6 +224,45 @@ impl Limits {
             }
         };
         ended.run_until_cancelled(sweep).await;
+    }
+}
+
+impl BySource {
+    fn new(settings: &LimitSettings) -> Self {
+        Self {
+            addresses: settings.connections_per_address.map(Counts::new),
+            strangers: settings.unauthenticated.map(Counts::new),
+        }
+    }
+
+    fn address(&self, address: IpAddr) -> Result<Option<Slot<IpAddr>>, Error> {
+        let address = address.to_canonical();
+        let Some(addresses) = self.addresses.as_ref().filter(|_| !address.is_loopback()) else {
+            return Ok(None);
+        };
+        let most = addresses.most();
+        let why = || too_many(&format!("{most} connections from one address"));
+        addresses.take(network(address)).map(Some).ok_or_else(why)
+    }
+
+    fn stranger(&self) -> Result<Option<Slot<()>>, Error> {
+        let Some(strangers) = &self.strangers else {
+            return Ok(None);
+        };
+        let why = || too_many(&format!("{} unauthenticated connections", strangers.most()));
+        strangers.take(()).map(Some).ok_or_else(why)
+    }
+}
+
+/// What counts as one address: of IPv6 the network of 64 bits, since whoever has one address
+/// there has all of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
     }
 }
 

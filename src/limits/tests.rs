@@ -110,22 +110,47 @@ fn a_place_is_free_again_when_its_connection_has_gone() {
 fn loopback_addresses_and_proxies_are_not_counted_by_address() {
     let limits = limits(None);
     for peer in ["127.0.0.1", "10.1.1.1", "::1"] {
-        let both = [limits.entry(address(peer)), limits.entry(address(peer))];
+        let both = [
+            limits.connection(address(peer)),
+            limits.connection(address(peer)),
+        ];
         assert!(both.iter().all(Result::is_ok), "{peer}");
     }
-    let first = limits.entry(address("192.0.2.1")).expect("a place");
-    assert!(limits.entry(address("::ffff:192.0.2.1")).is_err());
+    let first = limits.connection(address("192.0.2.1")).expect("a place");
+    assert!(limits.connection(address("::ffff:192.0.2.1")).is_err());
     drop(first);
-    assert!(limits.entry(address("192.0.2.1")).is_ok());
+    assert!(limits.connection(address("192.0.2.1")).is_ok());
 }
 
 #[test]
 fn only_so_many_may_be_unknown_at_once() {
     let limits = limits(None);
     let mut entries: Vec<_> = (0..3)
-        .map(|_| limits.entry(address("::1")).expect("a place"))
+        .map(|_| limits.connection(address("::1")).expect("a place"))
         .collect();
-    assert!(limits.entry(address("::1")).is_err());
+    assert!(limits.connection(address("::1")).is_err());
     entries[0].stranger = None;
-    assert!(limits.entry(address("::1")).is_ok());
+    assert!(limits.connection(address("::1")).is_ok());
+}
+
+#[test]
+fn ipv6_addresses_of_one_network_are_counted_together() {
+    let limits = limits(None);
+    let _first = limits.connection(address("2001:db8::1")).expect("a place");
+    assert!(limits.connection(address("2001:db8::ffff:2")).is_err());
+    assert!(limits.connection(address("2001:db8:0:1::1")).is_ok());
+}
+
+#[test]
+fn sessions_are_counted_beside_connections() {
+    let limits = limits(None);
+    let _connection = limits.connection(address("192.0.2.1")).expect("a place");
+    let _session = limits.session(address("192.0.2.1")).expect("a place");
+    assert!(limits.session(address("192.0.2.1")).is_err());
+    let mut strangers: Vec<_> = (0..2)
+        .map(|_| limits.session(address("::1")).expect("a place"))
+        .collect();
+    assert!(limits.session(address("::1")).is_err());
+    strangers[0].stranger = None;
+    assert!(limits.session(address("::1")).is_ok());
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::bus::Local;
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
-use crate::hub::{Next, Outbox, OutboxLimits, Subscription};
+use crate::hub::{Outbox, OutboxLimits, Subscription};
 use crate::model::{
     Chat, ConnectionId, Draft, Entry, Message, MessageId, NewChat, NewUser, Policy, Profile, Room,
     Seq, User, UserId,
@@ -87,15 +87,14 @@ impl Scene {
         let running = tasks.spawn(self.relay.run());
         let mut heard = Vec::new();
         while heard.len() < count {
-            match connection.outbox.take() {
-                Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
-                Next::Empty => connection.outbox.filled().await,
-                other @ Next::Closed(_) => panic!("{other:?}"),
+            match connection.outbox.next().await {
+                Ok(frame) => heard.push(frame.body.as_str().to_owned()),
+                Err(why) => panic!("{why:?}"),
             }
         }
         bus.close();
         running.await.expect("the relay ends with the bus");
-        assert!(matches!(connection.outbox.take(), Next::Empty), "once only");
+        assert!(connection.outbox.is_empty(), "once only");
         heard
     }
 }

@@ -63,7 +63,11 @@ pub enum CloseReason {
     NotUtf8,
     /// The client broke the protocol of its transport.
     ProtocolError,
-    /// The store did not answer when a conversation began.
+    /// The client did not authenticate within the handshake timeout.
+    NotAdmitted,
+    /// The client was refused too often.
+    Refused,
+    /// The store did not answer when a session began.
     Unavailable,
 }
 

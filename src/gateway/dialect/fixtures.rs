@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Decoded, DialectSession, Framing, Incoming, Respond};
-use crate::gateway::websocket::text;
+use crate::gateway::raw::text;
 use crate::hub::{AckId, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{Error, Notice, Reply};
 

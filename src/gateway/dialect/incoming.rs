@@ -1,9 +1,9 @@
 //! A request as its transport received it, and the event in it.
 //! Does not know what any event means.
 
-use axum::extract::ws::Utf8Bytes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tungstenite::Utf8Bytes;
 
 use super::untrusted_json::UntrustedJson;
 use crate::hub::AckId;

@@ -13,8 +13,8 @@ use tracing::{error, info};
 use super::names::UserName;
 use super::problem::Problem;
 use crate::gateway::credentials;
-use crate::gateway::line::Line;
 use crate::gateway::state::GatewayState;
+use crate::gateway::tcp::TcpHandle;
 use crate::limits::Payer;
 use crate::model::{Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
 use crate::telemetry::DialectLabel;
@@ -128,7 +128,7 @@ impl FromRequestParts<Arc<Server>> for Host {
             ..admitted.identity
         };
         // Who is not known is counted by the address.
-        let line = parts.extensions.get::<ConnectInfo<Line>>();
+        let line = parts.extensions.get::<ConnectInfo<TcpHandle>>();
         let address = line.map(|ConnectInfo(line)| {
             let forwarded = server.state.limits.forwarded(line.peer(), &parts.headers);
             forwarded.unwrap_or(line.peer())

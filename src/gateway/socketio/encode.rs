@@ -1,57 +1,32 @@
-//! A frame as the WebSocket carries it: Socket.IO's packet in Engine.IO's message in a text.
+//! Frames to a client in a namespace: Socket.IO's packet in Engine.IO's message.
 //! Does not know where it goes.
 //!
 //! What `socketioxide` would send itself, but encoded once for all receivers.
 
 use std::io::Write;
 
-use bytes::Bytes;
-use tungstenite::protocol::frame::Frame as WebSocketFrame;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-
+use super::packet::prefix;
+use crate::gateway::websocket::Frame;
 use crate::hub::{AckId, Outgoing};
 
-/// Room for what stands around the body of a packet: namespace, name, number.
-const AROUND: usize = 64;
-
 /// The event under which a body without a name goes: Socket.IO's own.
-pub(super) const UNNAMED: &str = "message";
+const UNNAMED: &str = "message";
 
-/// The bytes of this frame in the namespace at `path`.
-pub(super) fn encoded(path: &'static str, frame: &Outgoing) -> Bytes {
+/// This frame in the namespace at `path`.
+pub(super) fn encoded(path: &'static str, frame: &Outgoing) -> Frame {
     let body = &frame.body;
     if let Some(AckId(number)) = frame.ack {
-        return text(path, body.json(), |packet, namespace| {
-            write!(packet, "43{namespace}{number}[")
-        });
+        let mut head = Vec::new();
+        // Nothing that is written into memory fails.
+        let _ = write!(head, "43{}{number}[", prefix(path));
+        return Frame::text(&[&head, body.json(), b"]"]);
     }
     let name = frame.name.unwrap_or(UNNAMED);
-    body.framed((path, name), |body| {
-        text(path, body, |packet, namespace| {
-            write!(packet, "42{namespace}[\"{name}\",")
-        })
-    })
-}
-
-/// A packet that begins as `head` writes it, and ends with the body.
-fn text(
-    path: &str,
-    body: &[u8],
-    head: impl FnOnce(&mut Vec<u8>, &str) -> std::io::Result<()>,
-) -> Bytes {
-    let mut packet = Vec::with_capacity(body.len() + AROUND);
-    let namespace = match path {
-        "/" => String::new(),
-        path => format!("{path},"),
-    };
-    // Nothing that is written into memory fails.
-    let _ = head(&mut packet, &namespace);
-    packet.extend_from_slice(body);
-    packet.push(b']');
-    let frame = WebSocketFrame::message(packet, OpCode::Data(Data::Text), true);
-    let mut bytes = Vec::with_capacity(frame.len());
-    let _ = frame.format(&mut bytes);
-    bytes.into()
+    Frame::from_encoded(body.framed((path, name), |body| {
+        let mut head = Vec::new();
+        let _ = write!(head, "42{}[\"{name}\",", prefix(path));
+        Frame::text(&[&head, body, b"]"]).into_bytes()
+    }))
 }
 
 #[cfg(test)]
@@ -59,12 +34,9 @@ mod tests {
     use super::*;
     use crate::hub::Body;
 
-    /// The text in a short frame.
     fn payload(frame: &Outgoing, path: &'static str) -> String {
-        let bytes = encoded(path, frame);
-        assert_eq!(bytes[0], 0x81, "a whole text");
-        assert_eq!(usize::from(bytes[1]), bytes.len() - 2);
-        String::from_utf8(bytes[2..].to_vec()).expect("a text")
+        let frame = encoded(path, frame);
+        String::from_utf8(frame.payload().to_vec()).expect("a text")
     }
 
     #[test]
@@ -90,6 +62,6 @@ mod tests {
     fn an_event_is_encoded_once() {
         let event = Outgoing::event("new-message", Body::of(&[1]));
         let (one, other) = (encoded("/", &event), encoded("/", &event.clone()));
-        assert_eq!(one.as_ptr(), other.as_ptr());
+        assert_eq!(one.into_bytes().as_ptr(), other.into_bytes().as_ptr());
     }
 }

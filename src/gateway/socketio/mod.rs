@@ -1,106 +1,58 @@
-//! Socket.IO: the server's settings, and what stands around `socketioxide`.
-//! Nothing else knows that library; its defects are worked around here, through its public API,
-//! each described where the work-around stands.
+//! Socket.IO 5, and 4 for the JavaScript clients 2, on Engine.IO sessions: namespaces, who may
+//! connect to them, and the packets.
+//! Does not know what the events mean: a [`DialectSession`] does.
+//!
+//! Events to the client are framed here and go straight to the transports. What the client sends
+//! is decoded by `socketioxide`, which only [`oxide`] knows.
 
 mod encode;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod head;
 mod namespace;
-mod pump;
-mod queue;
+mod oxide;
+mod packet;
 mod session;
+mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use socketioxide::{ParserConfig, SocketIo};
+use self::oxide::Oxide;
+use self::session::{Environment, SocketIoSession};
+use super::Tasks;
+use super::engineio::{Server, Settings};
+use super::state::GatewayState;
 
-use self::namespace::Namespace;
-use self::session::{Sessions, watch};
-use crate::gateway::Tasks;
-use crate::gateway::dialect::DialectSession;
-use crate::gateway::dialect::event_name::EventNameSession;
-use crate::gateway::dialect::marketplace::MarketplaceSession;
-use crate::gateway::state::GatewayState;
-use crate::model::Identity;
+/// How often a client is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
 
-/// How many packets the library queues per connection. The pump keeps it nearly empty; there
-/// is room so that a ping finds a place, without which the client would be disconnected.
-const QUEUE: usize = 1024;
+/// How long its answer may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much is read from a WebSocket at a time, in bytes; one such buffer per connection.
-/// The stream below asks the system for more at once.
-const READ_BUFFER: usize = 128;
+/// How long a WebSocket may take to become a session's carrier.
+const UPGRADE: Duration = Duration::from_secs(10);
 
-/// The Socket.IO server.
-#[derive(Clone)]
-pub struct SocketIoServer {
-    io: SocketIo,
-}
-
-impl SocketIoServer {
-    /// Puts `/socket.io/` in front of `router`. `frame_bytes` bounds a request in either
-    /// transport.
-    pub fn mount(
-        router: Router,
-        state: GatewayState,
-        tasks: &Tasks,
-        frame_bytes: usize,
-    ) -> (Self, Router) {
-        let parser = ParserConfig::common()
-            .max_incoming_binaries(16)
-            .max_incoming_binary_buf_size(frame_bytes)
-            .packet_completion_timeout(Duration::from_secs(10));
-        let (layer, io) = SocketIo::builder()
-            .max_buffer_size(QUEUE)
-            .max_payload(u64::try_from(frame_bytes).unwrap_or(u64::MAX))
-            .ws_max_message_size(frame_bytes)
-            .ws_max_frame_size(frame_bytes)
-            .ws_read_buffer_size(READ_BUFFER)
-            .connect_timeout(Duration::from_secs(10))
-            .with_parser(parser)
-            .build_layer();
-        let sessions = Arc::new(Sessions::default());
-        let chat = Namespace {
-            path: "/",
-            begin: event_name,
-            state,
-            sessions: Arc::clone(&sessions),
-            requests: tasks.requests.clone(),
-            pumps: tasks.pumps.clone(),
-        };
-        let events = Namespace {
-            path: "/events",
-            begin: marketplace,
-            ..chat.clone()
-        };
-        chat.mount(&io);
-        events.mount(&io);
-        let router = router
-            .layer(layer)
-            .layer(from_fn_with_state(sessions, watch));
-        (Self { io }, router)
-    }
-
-    /// Closes every connection in such a way that the clients come back by themselves: the
-    /// transport ends, the socket is not disconnected.
-    pub async fn close(&self) {
-        self.io.close().await;
-    }
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "as the table of namespaces has it"
-)]
-fn event_name(identity: &Identity) -> Option<Arc<dyn DialectSession>> {
-    Some(Arc::new(EventNameSession(identity.connection)))
-}
-
-fn marketplace(identity: &Identity) -> Option<Arc<dyn DialectSession>> {
-    let user = identity.user?;
-    Some(Arc::new(MarketplaceSession::new(user)))
+/// The Socket.IO server, as the Engine.IO server below it. `frame_bytes` bounds a request over
+/// either transport.
+pub(super) fn server(state: GatewayState, tasks: Tasks, frame_bytes: usize) -> Arc<Server> {
+    let settings = Settings {
+        ping_interval: PING_INTERVAL,
+        ping_timeout: PING_TIMEOUT,
+        handshake: state.limits.handshake(),
+        upgrade: UPGRADE,
+        max_payload: frame_bytes,
+    };
+    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
+    let (connections, closing) = (tasks.connections.clone(), state.closing.clone());
+    let environment = Arc::new(Environment {
+        oxide: Oxide::new(frame_bytes),
+        state,
+        tasks,
+    });
+    let begin = move |opening| {
+        let session = SocketIoSession::new(Arc::clone(&environment), opening);
+        Box::new(session) as _
+    };
+    let begin = Box::new(begin);
+    Server::new(settings, limits, metrics, connections, closing, begin)
 }

@@ -1,283 +1,344 @@
-//! One Engine.IO session: the connections under a socket, and how to slow or end it.
-//! Does not know what is said in it.
-//!
-//! `socketioxide` shows a socket's first HTTP request only, and a session that began by
-//! polling goes on over another TCP connection after its upgrade. So the requests are watched
-//! on their way in: they carry the session's id.
+//! The namespaces of one session. Everything that a client sends is handled in its order, CONNECT
+//! and DISCONNECT too: a namespace may be left and entered again at once.
+//! Does not know transports, nor what the events mean.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::task::Context;
 
-use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use engineioxide_core::ProtocolVersion;
 use parking_lot::Mutex;
-use serde::Deserialize;
-use tokio::sync::Notify;
+use serde_json::Value;
+use tracing::info;
+use tungstenite::Utf8Bytes;
 
-use super::head;
-use crate::gateway::line::{Line, WeakLine};
-use crate::telemetry::{ConnectionMetrics, Transport};
+use super::namespace::Namespace;
+use super::oxide::Oxide;
+use super::oxide::stream::Payload;
+use super::packet::{Kind, Packet, connect_error};
+use super::socket::Socket;
+use crate::gateway::Tasks;
+use crate::gateway::engineio::{Handler, Opening, Session};
+use crate::gateway::state::GatewayState;
+use crate::gateway::transport::Handled;
+use crate::gateway::websocket::Batch;
+use crate::hub::Drained;
+use crate::model::{Error, ErrorKind};
+use crate::telemetry::{CloseReason, Transport};
 
-/// The sessions that have sockets, and the lines of all that were upgraded.
+/// After how many refused CONNECTs a session ends.
+const REFUSALS: u8 = 8;
+
+/// What all sessions share.
+pub(super) struct Environment {
+    /// To the service and the hub.
+    pub(super) state: GatewayState,
+    /// The tasks of all connections.
+    pub(super) tasks: Tasks,
+    /// Decodes what clients send.
+    pub(super) oxide: Oxide,
+}
+
+/// One session.
+pub(super) struct SocketIoSession(Arc<Shared>);
+
+struct Shared {
+    environment: Arc<Environment>,
+    opening: Opening,
+    table: Mutex<Table>,
+}
+
 #[derive(Default)]
-pub struct Sessions(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    /// With how many sockets, one for each namespace, use it.
-    sessions: HashMap<String, (Arc<Session>, usize)>,
-    /// A client begins its upgrade and its socket at once, and may begin another socket on
-    /// the same connection later: so this is kept beside the sockets.
-    upgraded: HashMap<String, WeakLine>,
-    /// How many of those there may be before the dead ones are looked for.
-    sweep_at: usize,
+struct Table {
+    sockets: Vec<Arc<Socket>>,
+    /// The socket of the packet whose attachments come next, and how many are missing.
+    attachments: Option<(Option<Arc<Socket>>, usize)>,
+    refusals: u8,
+    /// Whether it was connected to a namespace that it has left.
+    left: bool,
+    closed: bool,
 }
 
-/// One Engine.IO session.
-pub struct Session {
-    /// The line of the WebSocket, once there is one. A polling session has none: its requests
-    /// may come through a proxy, on lines that others use, too.
-    websocket: Mutex<Option<Line>>,
-    /// Polling only: whether a request has come since the last burst of frames.
-    polled: AtomicBool,
-    poll: Notify,
-    ended: AtomicBool,
-    /// Those of its sockets that count as polling.
-    polling: Mutex<Vec<Weak<ConnectionMetrics>>>,
-}
-
-/// What an Engine.IO request says in its query.
-#[derive(Deserialize)]
-struct Parameters {
-    sid: Option<String>,
-    transport: Option<String>,
-}
-
-impl Parameters {
-    fn is_websocket(&self) -> bool {
-        self.transport.as_deref() == Some("websocket")
+impl Table {
+    fn socket(&self, namespace: &str) -> Option<Arc<Socket>> {
+        let mut sockets = self.sockets.iter();
+        sockets.find(|it| it.namespace == namespace).map(Arc::clone)
     }
 }
 
-impl Sessions {
-    /// The session under this id, for one more socket on it. `line` is the one of its first
-    /// request if that was a WebSocket's.
-    pub fn begin(&self, sid: String, line: Option<Line>) -> Arc<Session> {
-        let mut known = self.0.lock();
-        if let Some((session, sockets)) = known.sessions.get_mut(&sid) {
-            *sockets += 1;
-            return Arc::clone(session);
+impl SocketIoSession {
+    pub(super) fn new(environment: Arc<Environment>, opening: Opening) -> Self {
+        Self(Arc::new(Shared {
+            environment,
+            opening,
+            table: Mutex::default(),
+        }))
+    }
+
+    fn connect(&self, session: &Arc<Session>, packet: &Packet<'_>) -> Result<Handled, CloseReason> {
+        let Some(namespace) = Namespace::at(packet.namespace) else {
+            let why = "Invalid namespace";
+            self.0.refuse(session, packet.namespace, why)?;
+            return Ok(Handled::Done);
+        };
+        if self.0.table.lock().socket(namespace.path).is_some() {
+            // Twice: the first one counts.
+            return Ok(Handled::Done);
         }
-        let upgraded = known.upgraded.get(&sid).and_then(WeakLine::line);
-        let session = Arc::new(Session {
-            websocket: Mutex::new(upgraded.or(line)),
-            polled: AtomicBool::new(true),
-            poll: Notify::new(),
-            ended: AtomicBool::new(false),
-            polling: Mutex::default(),
+        let auth = packet.auth(session.protocol(), &self.0.opening.query);
+        let (shared, session) = (Arc::clone(&self.0), Arc::clone(session));
+        Ok(Handled::Later(Box::pin(async move {
+            shared.connect(&session, namespace, auth).await
+        })))
+    }
+
+    fn disconnect(&self, session: &Arc<Session>, namespace: &str) {
+        let left = {
+            let mut table = self.0.table.lock();
+            let index = table
+                .sockets
+                .iter()
+                .position(|it| it.namespace == namespace);
+            let left = index.map(|index| table.sockets.swap_remove(index));
+            table.left |= left.is_some();
+            left.map(|left| (left, table.sockets.is_empty()))
+        };
+        if let Some((socket, last)) = left {
+            socket.end(CloseReason::Gone);
+            if last {
+                session.vacate();
+            }
+        }
+    }
+
+    /// An event, or an acknowledgement, of which the attachments follow.
+    fn event(&self, packet: &Packet<'_>, text: &str) -> Result<Handled, CloseReason> {
+        let socket = {
+            let mut table = self.0.table.lock();
+            let socket = table.socket(packet.namespace);
+            // What a client has sent before it read that it was refused is no violation.
+            if socket.is_none() && table.refusals == 0 && !table.left {
+                return Err(CloseReason::ProtocolError);
+            }
+            // No event of the server asks for an acknowledgement.
+            let socket = socket.filter(|_| packet.kind == Kind::Event);
+            if packet.attachments > 0 {
+                table.attachments = Some((socket.clone(), packet.attachments));
+            }
+            socket
+        };
+        let work = socket.and_then(|socket| {
+            let packet = packet.for_library(text);
+            socket.pass(Payload::Text(&packet))
         });
-        known.sessions.insert(sid, (Arc::clone(&session), 1));
-        session
-    }
-
-    /// Whether the session under this id has gone over to a WebSocket.
-    pub fn was_upgraded(&self, sid: &str) -> bool {
-        let known = self.0.lock();
-        known.upgraded.get(sid).and_then(WeakLine::line).is_some()
-    }
-
-    /// Forgets a socket, and with the last one its session.
-    pub fn forget(&self, sid: &str) {
-        let mut known = self.0.lock();
-        if let Some((_, sockets)) = known.sessions.get_mut(sid) {
-            *sockets -= 1;
-            if *sockets == 0 {
-                known.sessions.remove(sid);
-            }
-        }
-    }
-
-    fn get(&self, sid: &str) -> Option<Arc<Session>> {
-        let known = self.0.lock();
-        known
-            .sessions
-            .get(sid)
-            .map(|(session, _)| Arc::clone(session))
-    }
-
-    /// Notes the line on which a session goes on as a WebSocket.
-    fn upgrade(&self, sid: &str, line: Line) {
-        const FEW: usize = 64;
-        let mut known = self.0.lock();
-        if known.upgraded.len() >= known.sweep_at {
-            known.upgraded.retain(|_, line| line.line().is_some());
-            known.sweep_at = (known.upgraded.len() * 2).max(FEW);
-        }
-        known.upgraded.insert(sid.to_owned(), line.weak());
-        if let Some((session, _)) = known.sessions.get(sid) {
-            session.upgrade(line);
-        }
+        Ok(work.map_or(Handled::Done, Handled::Later))
     }
 }
 
-impl Session {
-    /// Ends the session at once. A WebSocket is cut; a polling client hears at its next
-    /// request that there is no such session. Either reconnects by itself.
-    pub fn cut(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.poll.notify_waiters();
-        if let Some(line) = &*self.websocket.lock() {
-            line.cut();
-        }
-    }
-
-    /// The same, but a WebSocket still sends what it was given.
-    pub fn hang_up(&self) {
-        if let Some(line) = &*self.websocket.lock() {
-            line.hang_up();
-        } else {
-            self.ended.store(true, Ordering::Release);
-            self.poll.notify_waiters();
-        }
-    }
-
-    /// The line of the WebSocket, if it has one by now.
-    pub fn websocket(&self) -> Option<Line> {
-        self.websocket.lock().clone()
-    }
-
-    /// Stops reading what the client sends, where that holds up nobody else.
-    pub fn hold(&self) {
-        if let Some(line) = &*self.websocket.lock() {
-            line.hold();
-        }
-    }
-
-    /// Reads on.
-    pub fn release(&self) {
-        if let Some(line) = &*self.websocket.lock() {
-            line.release();
-        }
-    }
-
-    /// Keeps the figures right about what this socket goes over.
-    pub fn carries(&self, socket: &Arc<ConnectionMetrics>) {
-        let mut polling = self.polling.lock();
-        polling.retain(|socket| socket.strong_count() > 0);
-        polling.push(Arc::downgrade(socket));
-        drop(polling);
-        if self.websocket.lock().is_some() {
-            self.went_over();
-        }
-    }
-
-    fn went_over(&self) {
-        for socket in std::mem::take(&mut *self.polling.lock()) {
-            if let Some(socket) = socket.upgrade() {
-                socket.goes_over(Transport::WebSocket);
+impl Shared {
+    /// Judges a CONNECT, and answers it.
+    async fn connect(
+        &self,
+        session: &Arc<Session>,
+        namespace: &'static Namespace,
+        auth: Value,
+    ) -> Result<(), CloseReason> {
+        let Environment {
+            state,
+            tasks,
+            oxide,
+        } = &*self.environment;
+        let transport = transport(session);
+        let token = self.opening.token.as_deref();
+        let admission = match namespace.admit(state, &auth, token, transport).await {
+            Ok(admission) => admission,
+            Err(error) => {
+                let reason = error.source.as_ref().map(ToString::to_string);
+                info!(namespace = namespace.path, %error, reason, "refused");
+                state.metrics.turned_away(error.kind.code());
+                return match passing(&error) {
+                    Some(why) => Err(why),
+                    None => self.refuse(session, namespace.path, error.kind.code()),
+                };
             }
-        }
-    }
-
-    /// Notes that a burst of frames was handed over for the client.
-    pub fn handed_over(&self) {
-        self.polled.store(false, Ordering::Release);
-    }
-
-    /// Returns when the client takes more: the WebSocket's line has room, or the polling
-    /// client has come for the burst before.
-    pub async fn takes_more(&self) {
-        let line = self.websocket.lock().clone();
-        match line {
-            Some(line) => line.unblocked().await,
-            None => {
-                loop {
-                    let mut polled = std::pin::pin!(self.poll.notified());
-                    // From here on no wake-up is missed, so the flags may be looked at.
-                    polled.as_mut().enable();
-                    if self.polled.load(Ordering::Acquire) || self.has_ended() {
-                        return;
-                    }
-                    polled.await;
-                }
-            }
-        }
-    }
-
-    /// Notes that somebody was admitted on it.
-    pub fn admitted(&self) {
-        if let Some(line) = &*self.websocket.lock() {
-            line.admit();
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    fn upgrade(&self, line: Line) {
-        line.admit();
-        *self.websocket.lock() = Some(line);
-        self.went_over();
-        // Whoever waits for a request to come waits for the line from now on.
-        self.came();
-    }
-
-    fn came(&self) {
-        self.polled.store(true, Ordering::Release);
-        self.poll.notify_waiters();
-    }
-}
-
-/// Whether a request is one that opens a WebSocket.
-pub fn is_websocket(uri: &Uri) -> bool {
-    let parameters = Query::<Parameters>::try_from_uri(uri);
-    parameters.is_ok_and(|Query(parameters)| parameters.is_websocket())
-}
-
-/// Watches the Engine.IO requests on their way in.
-pub async fn watch(
-    State(sessions): State<Arc<Sessions>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let parameters = Query::<Parameters>::try_from_uri(request.uri());
-    if let Ok(Query(parameters)) = parameters
-        && let Some(sid) = &parameters.sid
-    {
-        let session = sessions.get(sid);
-        if session.as_ref().is_some_and(|session| session.has_ended()) {
-            return unknown_session();
-        }
-        if parameters.is_websocket() {
-            if let Some(ConnectInfo(line)) = request.extensions().get::<ConnectInfo<Line>>() {
-                sessions.upgrade(sid, line.clone());
-            }
-        } else if let Some(session) = session
-            && request.method() == Method::GET
+        };
+        let (connection, requests) = (admission.connection, tasks.requests.clone());
+        let socket = Socket::new(
+            namespace.path,
+            session,
+            connection,
+            admission.dialect,
+            requests,
+        );
         {
-            session.came();
+            let mut table = self.table.lock();
+            if table.closed {
+                // Dropping the socket ends its connection.
+                return Ok(());
+            }
+            table.sockets.push(Arc::clone(&socket));
+        }
+        session.admit(admission.lifetime);
+        if session.is_websocket() {
+            socket
+                .connection()
+                .metrics()
+                .goes_over(Transport::WebSocket);
+        }
+        oxide.connect(&socket);
+        socket.stream.is_connected().await;
+        Ok(())
+    }
+
+    /// Refuses a CONNECT.
+    ///
+    /// # Errors
+    /// It was one too many.
+    fn refuse(
+        &self,
+        session: &Arc<Session>,
+        namespace: &str,
+        why: &str,
+    ) -> Result<(), CloseReason> {
+        session.send([connect_error(session.protocol(), namespace, why)]);
+        let mut table = self.table.lock();
+        table.refusals += 1;
+        if table.refusals < REFUSALS {
+            return Ok(());
+        }
+        Err(CloseReason::Refused)
+    }
+
+    fn sockets(&self) -> Vec<Arc<Socket>> {
+        self.table.lock().sockets.clone()
+    }
+}
+
+/// Why a session ends whose client may connect later: official clients do not try again by
+/// themselves after CONNECT_ERROR, but they do when the transport ends (PROTOCOL §1.7).
+fn passing(error: &Error) -> Option<CloseReason> {
+    match error.kind {
+        ErrorKind::RateLimited => Some(CloseReason::RateLimited),
+        ErrorKind::Unavailable | ErrorKind::Internal => Some(CloseReason::Unavailable),
+        _ => None,
+    }
+}
+
+fn transport(session: &Session) -> Transport {
+    if session.is_websocket() {
+        Transport::WebSocket
+    } else {
+        Transport::Polling
+    }
+}
+
+impl Handler for SocketIoSession {
+    /// Clients of version 2 are connected to the main namespace without asking.
+    fn opened(&self, session: &Arc<Session>) -> Handled {
+        if session.protocol() == ProtocolVersion::V4 {
+            return Handled::Done;
+        }
+        let connected = Packet::parse("0").ok_or(CloseReason::ProtocolError);
+        let connected = connected.and_then(|packet| self.connect(session, &packet));
+        connected.unwrap_or(Handled::Done)
+    }
+
+    fn text(&self, session: &Arc<Session>, text: Utf8Bytes) -> Result<Handled, CloseReason> {
+        let packet = Packet::parse(&text).ok_or(CloseReason::ProtocolError)?;
+        if self.0.table.lock().attachments.is_some() {
+            return Err(CloseReason::ProtocolError);
+        }
+        match packet.kind {
+            Kind::Connect => self.connect(session, &packet),
+            Kind::Disconnect => {
+                self.disconnect(session, packet.namespace);
+                Ok(Handled::Done)
+            }
+            Kind::Event | Kind::Ack => self.event(&packet, &text),
         }
     }
-    if keeps_head(&request) {
-        return next.run(head::slim(request)).await;
+
+    fn binary(&self, _: &Arc<Session>, data: Bytes) -> Result<Handled, CloseReason> {
+        let socket = {
+            let mut table = self.0.table.lock();
+            let attachments = table.attachments.take();
+            let (socket, missing) = attachments.ok_or(CloseReason::ProtocolError)?;
+            if missing > 1 {
+                table.attachments = Some((socket.clone(), missing - 1));
+            }
+            socket
+        };
+        let work = socket.and_then(|socket| socket.pass(Payload::Binary(&data)));
+        Ok(work.map_or(Handled::Done, Handled::Later))
     }
-    next.run(request).await
-}
 
-/// Whether the library keeps the head of this request: it opens a session, or a WebSocket.
-fn keeps_head(request: &Request) -> bool {
-    let parameters = Query::<Parameters>::try_from_uri(request.uri());
-    let goes_on = parameters.is_ok_and(|Query(it)| it.sid.is_some() && !it.is_websocket());
-    request.method() == Method::GET && request.uri().path().starts_with("/socket.io") && !goes_on
-}
+    fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<CloseReason> {
+        let mut table = self.0.table.lock();
+        if table.sockets.len() > 1 {
+            // No namespace keeps another one from being served.
+            table.sockets.rotate_left(1);
+        }
+        let mut ended = None;
+        let mut all_closed = true;
+        for socket in &table.sockets {
+            match socket.fill(context, batch) {
+                Some(Drained::Closed(why)) if why != CloseReason::ShuttingDown => return Some(why),
+                Some(Drained::Closed(why)) => ended = Some(why),
+                Some(Drained::Empty | Drained::Enough) | None => all_closed = false,
+            }
+            if batch.is_full() {
+                return None;
+            }
+        }
+        ended.filter(|_| all_closed)
+    }
 
-/// What Engine.IO says of a session that it does not know.
-fn unknown_session() -> Response {
-    let body = r#"{"code":1,"message":"Session ID unknown"}"#;
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (StatusCode::BAD_REQUEST, json, body).into_response()
+    fn has_frames(&self) -> bool {
+        let table = self.0.table.lock();
+        let mut sockets = table.sockets.iter();
+        sockets.any(|socket| !socket.connection().outbox().is_empty())
+    }
+
+    fn await_client(&self, context: &Context<'_>) -> Option<CloseReason> {
+        let table = self.0.table.lock();
+        let closed = table.sockets.iter().filter_map(|socket| {
+            let outbox = socket.connection().outbox();
+            outbox.await_client(context)
+        });
+        // Every outbox is to know, so all are asked.
+        closed.fold(None, |first, why| first.or(Some(why)))
+    }
+
+    fn written(&self) {
+        for socket in &self.0.table.lock().sockets {
+            socket.written();
+        }
+    }
+
+    fn upgraded(&self) {
+        for socket in self.0.sockets() {
+            socket
+                .connection()
+                .metrics()
+                .goes_over(Transport::WebSocket);
+        }
+    }
+
+    fn shut_down(&self) {
+        for socket in self.0.sockets() {
+            socket.connection().end(CloseReason::ShuttingDown);
+        }
+    }
+
+    fn closed(&self, why: CloseReason) {
+        let sockets = {
+            let mut table = self.0.table.lock();
+            table.closed = true;
+            table.attachments = None;
+            std::mem::take(&mut table.sockets)
+        };
+        for socket in sockets {
+            socket.end(why);
+        }
+    }
 }

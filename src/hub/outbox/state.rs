@@ -2,29 +2,26 @@
 //! Does not know who waits for them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tokio::time::Instant;
 
-use super::{Closed, DirectSink};
+use super::drops_frames;
 use crate::hub::Outgoing;
-use crate::telemetry::Taken;
+use crate::telemetry::{CloseReason, Taken};
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) frames: VecDeque<(Purpose, Outgoing)>,
     pub(super) news: Load,
     pub(super) responses: Load,
-    /// Whether the writer waits for the client to read.
+    /// Wakes the writer.
+    pub(super) writer: Option<Waker>,
+    /// Whether the client has to read before the writer takes more.
     pub(super) awaits_client: bool,
-    pub(super) closed: Option<Closed>,
+    pub(super) closed: Option<CloseReason>,
     /// The messages that were taken and are not written yet.
     pub(super) taken: Option<Taken>,
-    /// The direct way to the client's socket, if there is one.
-    pub(super) direct: Option<Arc<dyn DirectSink>>,
-    /// Whether the writer found nothing to take, and nothing was queued since: all that it took
-    /// before has been sent.
-    pub(super) idle: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -42,16 +39,12 @@ pub(super) enum Purpose {
 }
 
 impl State {
-    /// Sends the frame past the queue, if nothing waits before it and the sink accepts it.
-    pub(super) fn send_directly(&self, purpose: Purpose, frame: &Outgoing) -> bool {
-        let direct = self.direct.as_ref().filter(|_| self.idle);
-        let Some(direct) = direct.filter(|direct| direct.try_send(frame)) else {
-            return false;
-        };
-        if let Purpose::Message(durable) = purpose {
-            direct.delivered(durable);
+    /// Has this waker woken when something changes that the writer waits for.
+    pub(super) fn register(&mut self, context: &Context<'_>) {
+        match &mut self.writer {
+            Some(writer) => writer.clone_from(context.waker()),
+            None => self.writer = Some(context.waker().clone()),
         }
-        true
     }
 
     pub(super) fn load(&mut self, purpose: Purpose) -> &mut Load {
@@ -61,12 +54,13 @@ impl State {
         }
     }
 
-    pub(super) fn close(&mut self, why: Closed) -> bool {
+    /// Closes it; a client that has gone overrides any other reason. Returns whether it was open.
+    pub(super) fn close(&mut self, why: CloseReason) -> bool {
         let first = self.closed.is_none();
-        if first || why == Closed::Gone {
+        if first || why == CloseReason::Gone {
             self.closed = Some(why);
         }
-        if why != Closed::ShuttingDown {
+        if drops_frames(why) {
             self.frames = VecDeque::new();
             (self.news, self.responses) = Default::default();
         }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::fixtures::{LARGE, SMALL, Stage, deleted, heard, is_empty, until};
 use super::*;
-use crate::hub::Closed;
 use crate::relay::backlog::{MESSAGES, OTHERS};
+use crate::telemetry::CloseReason;
 
 #[tokio::test]
 async fn a_crowded_chat_delays_no_other() {
@@ -184,7 +184,7 @@ async fn with_too_many_other_notices_a_chat_is_not_waited_for() {
     expected.extend((0..changes).map(|_| "changed".into()));
     assert_eq!(heard(&watched, expected.len()).await, expected);
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waited");
-    assert_eq!(slow.outbox.closed(), Some(Closed::Lagging));
+    assert_eq!(slow.outbox.closed(), Some(CloseReason::Lagging));
     // The chat goes on.
     let messages = stage.append(chat, 1).await;
     stage.publish(&messages).await;
@@ -272,5 +272,5 @@ async fn at_the_end_nobody_is_waited_for_without_limit() {
     stage.publish([&changed(silent)]).await;
     stage.end().await;
     assert_eq!(heard(&waiting, 2).await, ["1", "changed"]);
-    assert_eq!(slow.outbox.closed(), Some(Closed::Lagging));
+    assert_eq!(slow.outbox.closed(), Some(CloseReason::Lagging));
 }

@@ -175,15 +175,14 @@ pub(super) async fn until(condition: impl Fn() -> bool) {
 pub(super) async fn heard(connection: &Subscription, count: usize) -> Vec<String> {
     let mut heard = Vec::new();
     while heard.len() < count {
-        match connection.outbox.take() {
-            Next::Frame(frame) => heard.push(frame.body.as_str().to_owned()),
-            Next::Empty => connection.outbox.filled().await,
-            other @ Next::Closed(_) => panic!("{other:?} after {heard:?}"),
+        match connection.outbox.next().await {
+            Ok(frame) => heard.push(frame.body.as_str().to_owned()),
+            Err(why) => panic!("{why:?} after {heard:?}"),
         }
     }
     heard
 }
 
 pub(super) fn is_empty(connection: &Subscription) -> bool {
-    matches!(connection.outbox.take(), Next::Empty)
+    connection.outbox.is_empty()
 }

@@ -15,7 +15,7 @@ use crate::gateway::connection::Connection;
 use crate::gateway::dialect::fixtures::{decode, respond, texts};
 use crate::gateway::dialect::{Decoded, DialectSession};
 use crate::gateway::state::GatewayState;
-use crate::hub::{Hub, Next, OutboxLimits};
+use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::{
     Clock, Command, ConnectionId, Error, Fact, NewEvent, Notice, Profile, Reply, User,
@@ -124,7 +124,7 @@ impl<'a> Replay<'a> {
             }
         }
         for client in self.clients.values_mut() {
-            while let Next::Frame(frame) = client.connection.outbox().take() {
+            while let Some(frame) = client.connection.outbox().try_next() {
                 client.sent.extend(texts(&[frame]));
             }
         }

@@ -5,36 +5,33 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use jiff::tz::TimeZone;
-use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::{RawConnection, begin};
-use crate::gateway::connection::Connection;
+use super::session::RawSession;
+use crate::gateway::connection::Connection as HubConnection;
 use crate::gateway::dialect::{
     ALL, Acks, Autodetect, Dialect, DialectSession, Push, SessionOptions,
 };
 use crate::gateway::inbox::Inbox;
-use crate::gateway::line::Line;
 use crate::gateway::state::{Admitted, GatewayState, unauthenticated};
+use crate::gateway::tcp::TcpHandle;
+use crate::gateway::websocket::{Connection, Decoder, Upgrade};
 use crate::gateway::{Tasks, credentials};
-use crate::limits::Slot;
-use crate::model::{ConnectionId, Error, ErrorKind, Identity, UserId};
+use crate::model::{ConnectionId, Error, ErrorKind, UserId};
 use crate::telemetry::Transport;
 
 /// The path on which the first frame decides what is spoken.
 const SHARED: &str = "/ws";
 
-/// How much is read from a connection at a time, in bytes; one such buffer per connection.
-/// The stream below asks the system for more at once.
-const READ_BUFFER: usize = 128;
+/// How long a client is asked to wait while the store does not answer, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1000;
 
 /// The raw WebSocket server.
 #[derive(Clone)]
@@ -47,14 +44,6 @@ pub struct RawServer {
     pub frame_bytes: usize,
     /// The tasks of all connections.
     pub tasks: Tasks,
-}
-
-/// An admitted caller whose connection is being upgraded.
-pub(super) struct Upgraded {
-    server: Arc<RawServer>,
-    admitted: Admitted,
-    slot: Option<Slot<UserId>>,
-    session: Arc<dyn DialectSession>,
 }
 
 /// What the query may hold.
@@ -76,17 +65,11 @@ impl RawServer {
         let mut router = Router::new();
         for (path, dialect) in own.chain([(SHARED, None)]) {
             let upgrade = move |State(server): State<Arc<Self>>,
-                                ConnectInfo(line): ConnectInfo<Line>,
-                                uri: Uri,
-                                headers: HeaderMap,
-                                upgrade: WebSocketUpgrade| async move {
-                let asked = Asked {
-                    line,
-                    uri,
-                    headers,
-                    upgrade,
-                };
-                server.upgrade(asked, dialect).await
+                                ConnectInfo(handle): ConnectInfo<TcpHandle>,
+                                request: Request| async move {
+                let (parts, _) = request.into_parts();
+                let upgraded = server.upgrade(&handle, parts, dialect).await;
+                upgraded.unwrap_or_else(|refusal| refusal)
             };
             let upgrade = any(upgrade);
             router = router
@@ -96,60 +79,62 @@ impl RawServer {
         router.with_state(server)
     }
 
-    async fn upgrade(self: Arc<Self>, asked: Asked, dialect: Option<&'static Dialect>) -> Response {
-        let Asked {
-            line,
-            uri,
-            headers,
-            upgrade,
-        } = asked;
-        let admitted = match self.admit(&uri, &headers).await {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                let reason = error.source.as_ref().map(ToString::to_string);
-                info!(%error, reason, "refused");
-                self.state.metrics.turned_away(error.kind.code());
-                return refusal(&error);
-            }
+    /// Upgrades a request.
+    ///
+    /// # Errors
+    /// The response that says why not.
+    async fn upgrade(
+        self: Arc<Self>,
+        handle: &TcpHandle,
+        mut request: Parts,
+        dialect: Option<&'static Dialect>,
+    ) -> Result<Response, Response> {
+        let upgrade = Upgrade::of(&mut request)?;
+        let session = self.open(&request, dialect).await.map_err(|error| {
+            let reason = error.source.as_ref().map(ToString::to_string);
+            info!(%error, reason, "refused");
+            self.state.metrics.turned_away(error.kind.code());
+            refusal(&error)
+        })?;
+        handle.admit();
+        let (response, stream) = upgrade.accept();
+        let connections = self.tasks.connections.clone();
+        let (frame_bytes, closing) = (self.frame_bytes, self.state.closing.clone());
+        connections.clone().spawn(async move {
+            let Some((stream, read)) = stream.await else {
+                return;
+            };
+            let mut decoder = Decoder::new(frame_bytes);
+            decoder.push(&read);
+            // A task of its own: this one, with all that the upgrade needs, ends while the client
+            // stays.
+            connections.spawn(Connection::new(stream, decoder, session, None, closing));
+        });
+        Ok(response)
+    }
+
+    /// Opens the connection of an admitted caller.
+    async fn open(
+        &self,
+        request: &Parts,
+        dialect: Option<&'static Dialect>,
+    ) -> Result<Arc<RawSession>, Error> {
+        let (uri, headers) = (&request.uri, &request.headers);
+        let Admitted { identity, lifetime } = self.admit(uri, headers).await?;
+        let (Some(user), Some(connection)) = (identity.user, identity.connection) else {
+            return Err(unauthenticated());
         };
-        let Identity {
-            user: Some(user),
-            connection: Some(connection),
-            ..
-        } = admitted.identity
-        else {
-            return refusal(&unauthenticated());
-        };
-        let slot = match self.state.reserve_connection(Some(user)) {
-            Ok(slot) => slot,
-            Err(error) => {
-                info!(%user, %error, "refused");
-                self.state.metrics.turned_away(error.kind.code());
-                return refusal(&error);
-            }
-        };
-        line.admit();
-        let options = self.options(&uri, connection, user);
+        let slot = self.state.reserve_connection(Some(user))?;
+        let options = self.options(uri, connection, user);
         let session: Arc<dyn DialectSession> = match dialect {
             Some(dialect) => (dialect.begin)(options),
             None => Arc::new(Autodetect::new(options)),
         };
         debug!(%connection, dialect = session.label().name(), "raw WebSocket");
-        let pumps = self.tasks.pumps.clone();
-        let upgraded = Upgraded {
-            server: Arc::clone(&self),
-            admitted,
-            slot,
-            session,
-        };
-        upgrade
-            .max_frame_size(self.frame_bytes)
-            .max_message_size(self.frame_bytes)
-            .read_buffer_size(READ_BUFFER)
-            .on_upgrade(move |socket| {
-                let tasks = pumps.clone();
-                pumps.track_future(begin(socket, upgraded, line, tasks))
-            })
+        let (state, dialect) = (self.state.clone(), Arc::clone(&session));
+        let opened = HubConnection::open(state, identity, slot, dialect, Transport::Raw);
+        let inbox = Inbox::new(opened.await?, session, self.tasks.requests.clone());
+        Ok(RawSession::new(inbox, lifetime))
     }
 
     /// What a session needs to know of its connection; some of it stands in the query.
@@ -189,39 +174,6 @@ impl RawServer {
     }
 }
 
-impl Upgraded {
-    /// Opens the connection.
-    ///
-    /// # Errors
-    /// As [`Connection::open`].
-    pub(super) async fn open(self) -> Result<RawConnection, Error> {
-        let Self {
-            server,
-            admitted,
-            slot,
-            session,
-        } = self;
-        let (state, identity) = (server.state.clone(), admitted.identity);
-        let opened = Connection::open(state, identity, slot, Arc::clone(&session), Transport::Raw);
-        let connection = opened
-            .await
-            .inspect_err(|error| server.state.metrics.turned_away(error.kind.code()))?;
-        Ok(RawConnection {
-            inbox: Inbox::new(connection, session, server.tasks.requests.clone()),
-            lifetime: admitted.lifetime,
-            last_seen: Mutex::new(Instant::now()),
-        })
-    }
-}
-
-/// What a request to upgrade brings.
-struct Asked {
-    line: Line,
-    uri: Uri,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-}
-
 /// The answer never says why a token is wrong (PROTOCOL §1.3).
 pub(in crate::gateway) fn refusal(error: &Error) -> Response {
     let status = match error.kind {
@@ -232,7 +184,9 @@ pub(in crate::gateway) fn refusal(error: &Error) -> Response {
         _ => StatusCode::BAD_REQUEST,
     };
     let mut response = (status, format!("{}\n", error.kind)).into_response();
-    if let Some(wait) = error.retry_after_ms {
+    let wait = error.retry_after_ms;
+    let passing = error.kind == ErrorKind::Unavailable;
+    if let Some(wait) = wait.or_else(|| passing.then_some(RETRY_AFTER_MS)) {
         let seconds = HeaderValue::from(wait.div_ceil(1000));
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }

@@ -1,6 +1,6 @@
-//! Each HTTP request on its way in: for whom a proxy brings it, that its connection is busy with
+//! Checks each HTTP request on its way in: that it names one host, for which client a proxy sends
 //! it, and that its body arrives in time.
-//! It refuses to know what is asked.
+//! Does not know what is requested.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,87 +8,95 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Version, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
-use super::line::Line;
 use super::state::GatewayState;
-use super::{rest, websocket};
+use super::tcp::TcpHandle;
+use super::{raw, rest};
 
-/// How fast a body has to come on the average, in bytes a second, once the time for the
-/// handshake is over.
+/// How fast a body has to arrive on average, in bytes a second, after the handshake timeout.
 const SLOWEST: u64 = 1024;
 
-/// Serves a request, and keeps its line informed.
-pub async fn receive(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
-    let line = request.extensions().get::<ConnectInfo<Line>>();
-    let Some(ConnectInfo(line)) = line.cloned() else {
+/// Serves a request within the limits of its TCP connection.
+pub async fn guard(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    if !names_one_host(&request) {
+        return (StatusCode::BAD_REQUEST, "one Host header is needed\n").into_response();
+    }
+    let handle = request.extensions().get::<ConnectInfo<TcpHandle>>();
+    let Some(ConnectInfo(handle)) = handle.cloned() else {
         return next.run(request).await;
     };
-    let serving = line.serve();
-    let client = state.limits.forwarded(line.peer(), request.headers());
-    let place = match client.map(|client| state.limits.connection_from(client)) {
+    let serving = handle.serve();
+    let client = state.limits.forwarded(handle.peer(), request.headers());
+    let slot = match client.map(|client| state.limits.connection_from(client)) {
         None => None,
-        Some(Ok(place)) => place,
+        Some(Ok(slot)) => slot,
         Some(Err(error)) => {
             state.metrics.turned_away(error.kind.code());
             if rest::is_api(request.uri().path()) {
                 return rest::refusal(error);
             }
-            return websocket::refusal(&error);
+            return raw::refusal(&error);
         }
     };
-    let patience = state.limits.handshake();
+    let handshake = state.limits.handshake();
     let request = request.map(|body| {
         if body.is_end_stream() {
             body
         } else {
-            Body::new(Arriving::new(body, line.clone(), patience))
+            Body::new(TimedBody::new(body, handle.clone(), handshake))
         }
     });
     let response = next.run(request).await;
     match response.status() {
-        // It is the client's alone from now on.
-        StatusCode::SWITCHING_PROTOCOLS if client.is_some() => line.occupy(place),
-        // Nobody was admitted yet; whoever will be on a WebSocket says so.
+        // It is this client's alone from now on.
+        StatusCode::SWITCHING_PROTOCOLS if client.is_some() => handle.occupy(slot),
+        // Nobody was admitted yet; the WebSocket admits its client itself.
         StatusCode::SWITCHING_PROTOCOLS
         | StatusCode::UNAUTHORIZED
         | StatusCode::TOO_MANY_REQUESTS => {}
-        _ => line.served(),
+        _ => handle.served(),
     }
     drop(serving);
     response
 }
 
-/// A body that has to arrive in time: within the time for the handshake, and a second more for
-/// each [`SLOWEST`] bytes. A time limit between two pieces, which is what there are crates for,
-/// would let a client send for ever, byte by byte.
-struct Arriving {
+/// Whether the request has what RFC 9112 §3.2 demands of HTTP/1.1.
+fn names_one_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
+/// A body that has to arrive in time: within the handshake timeout, and a second more for each
+/// [`SLOWEST`] bytes. A time limit between two pieces, for which there are crates, would let a
+/// client send for ever, byte by byte.
+struct TimedBody {
     body: Body,
-    line: Line,
+    handle: TcpHandle,
     until: Instant,
     received: u64,
     /// Runs while nothing comes.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Arriving {
-    fn new(body: Body, line: Line, patience: Duration) -> Self {
+impl TimedBody {
+    fn new(body: Body, handle: TcpHandle, handshake: Duration) -> Self {
         Self {
             body,
-            line,
-            until: Instant::now() + patience,
+            handle,
+            until: Instant::now() + handshake,
             received: 0,
             waiting: None,
         }
     }
 }
 
-impl HttpBody for Arriving {
+impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -110,9 +118,9 @@ impl HttpBody for Arriving {
         if waiting.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        debug!(peer = %self.line.peer(), "a request's body did not arrive in time");
+        debug!(peer = %self.handle.peer(), "a request's body did not arrive in time");
         // Whoever reads the body answers; nothing more is read after that.
-        self.line.hang_up();
+        self.handle.close_read();
         let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
         Poll::Ready(Some(Err(axum::Error::new(late))))
     }

@@ -1,0 +1,216 @@
+//! Who may write for a session: the poll that waits, or the WebSocket. All changes of that, and
+//! what each of them writes.
+//! Does not read requests and sockets.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tungstenite::Utf8Bytes;
+
+use super::session::Session;
+use super::state::{Carrier, State};
+use crate::gateway::transport::Handled;
+use crate::gateway::websocket::{Batch, Endpoint};
+use crate::telemetry::CloseReason;
+
+/// While a probe is under way, a poll that waits is answered after so long, so that the client can
+/// stop polling (as Node's server does).
+pub(super) const RELEASE: Duration = Duration::from_millis(100);
+
+/// What a poll is answered with.
+pub(super) enum Polled {
+    /// These frames; with none, that nothing is to be sent.
+    Frames(Batch),
+    /// A WebSocket carries the session now.
+    Overtaken,
+    /// The session has ended.
+    Closed(CloseReason),
+}
+
+/// Why a poll cannot begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoPoll {
+    /// Another one waits: both are answered, and the session ends.
+    Overlap,
+    /// A WebSocket carries the session.
+    Overtaken,
+    /// The session has ended.
+    Closed(CloseReason),
+}
+
+impl Session {
+    // Polling.
+
+    /// Begins a poll. Returns whether it began while a WebSocket was being probed.
+    pub(super) fn begin_poll(&self) -> Result<bool, NoPoll> {
+        let mut state = self.state.lock();
+        if let Some(why) = state.closed {
+            return Err(NoPoll::Closed(why));
+        }
+        match &mut state.carrier {
+            Carrier::WebSocket => Err(NoPoll::Overtaken),
+            Carrier::Polling { waiting: true, .. } => {
+                drop(state);
+                self.close(CloseReason::ProtocolError);
+                Err(NoPoll::Overlap)
+            }
+            Carrier::Polling {
+                waiting, probed, ..
+            } => {
+                *waiting = true;
+                Ok(*probed)
+            }
+        }
+    }
+
+    /// What the poll that waits is answered with, once that is known.
+    pub(super) fn poll_answer(&self, context: &Context<'_>) -> Poll<Polled> {
+        let mut state = self.state.lock();
+        if let Some(why) = state.closed {
+            return Poll::Ready(Polled::Closed(why));
+        }
+        let Carrier::Polling { release, .. } = state.carrier else {
+            return Poll::Ready(Polled::Overtaken);
+        };
+        let mut batch = Batch::default();
+        let ended = self.take(&mut state, context, &mut batch);
+        if batch.is_empty() {
+            if let Some(why) = ended {
+                drop(state);
+                self.close(why);
+                return Poll::Ready(Polled::Closed(why));
+            }
+            if !release {
+                return Poll::Pending;
+            }
+        }
+        if let Carrier::Polling {
+            waiting, release, ..
+        } = &mut state.carrier
+        {
+            (*waiting, *release) = (false, false);
+        }
+        // Until the next poll the client is the one that is waited for.
+        state.wake_watcher();
+        Poll::Ready(Polled::Frames(batch))
+    }
+
+    /// Does what is due while no WebSocket carries the session, and returns when to look again;
+    /// `None`: a WebSocket carries it, or it has ended.
+    pub(super) fn watch(&self, context: &Context<'_>) -> Option<Instant> {
+        let due = self.tick().and_then(|at| {
+            let mut state = self.state.lock();
+            state.watcher = Some(context.waker().clone());
+            let ended = match state.carrier {
+                Carrier::WebSocket => return Ok(None),
+                // The poll finds out.
+                Carrier::Polling { waiting: true, .. } => None,
+                Carrier::Polling { .. } => self.await_poll(&mut state, context),
+            };
+            ended.map_or(Ok(Some(at)), Err)
+        });
+        due.unwrap_or_else(|why| {
+            self.close(why);
+            None
+        })
+    }
+
+    /// No poll waits. Returns why the session ends without one.
+    fn await_poll(&self, state: &mut State, context: &Context<'_>) -> Option<CloseReason> {
+        let ended = self.handler.await_client(context);
+        if ended.is_some() || !state.is_draining() || self.handler.has_frames() {
+            return ended;
+        }
+        Some(CloseReason::ShuttingDown)
+    }
+
+    // The upgrade.
+
+    /// Begins a probe; `false`: there is one, or polling does not carry the session.
+    pub(super) fn begin_probe(&self) -> bool {
+        let mut state = self.state.lock();
+        match (state.closed, &mut state.carrier) {
+            (None, Carrier::Polling { probed, .. }) => !std::mem::replace(probed, true),
+            _ => false,
+        }
+    }
+
+    /// A probe has failed: the session goes on as it is.
+    pub(super) fn end_probe(&self) {
+        if let Carrier::Polling {
+            probed, release, ..
+        } = &mut self.state.lock().carrier
+        {
+            (*probed, *release) = (false, false);
+        }
+    }
+
+    /// Answers the poll that waits, if one does.
+    pub(super) fn release_poll(&self) {
+        let mut state = self.state.lock();
+        if let Carrier::Polling {
+            waiting: true,
+            release,
+            ..
+        } = &mut state.carrier
+        {
+            *release = true;
+            state.wake_writer();
+        }
+    }
+
+    /// The WebSocket carries the session from now on; `false`: the session has ended.
+    pub(super) fn finish_probe(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.closed.is_some() {
+            return false;
+        }
+        state.carrier = Carrier::WebSocket;
+        state.wake_writer();
+        state.wake_watcher();
+        drop(state);
+        self.handler.upgraded();
+        true
+    }
+}
+
+impl Endpoint for Session {
+    fn text(self: &Arc<Self>, text: Utf8Bytes) -> Result<Handled, CloseReason> {
+        Self::text(self, text)
+    }
+
+    fn binary(self: &Arc<Self>, data: Bytes) -> Result<Handled, CloseReason> {
+        Self::binary(self, data)
+    }
+
+    fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<CloseReason> {
+        self.take(&mut self.state.lock(), context, batch)
+    }
+
+    fn await_client(&self, context: &Context<'_>) -> Option<CloseReason> {
+        let mut state = self.state.lock();
+        state.register_writer(context);
+        state.closed.or_else(|| self.handler.await_client(context))
+    }
+
+    fn written(&self) {
+        self.handler.written();
+    }
+
+    fn seen(&self) {}
+
+    fn tick(&self) -> Result<Instant, CloseReason> {
+        Self::tick(self)
+    }
+
+    fn shut_down(&self) {
+        Self::shut_down(self);
+    }
+
+    fn end(&self, why: CloseReason) {
+        self.close(why);
+    }
+}

@@ -1,0 +1,22 @@
+//! Engine.IO 4 and 3 towards the client: sessions over polling and WebSocket, and the upgrade
+//! from one to the other.
+//! Does not know Socket.IO: a [`Handler`] stands above each session.
+//!
+//! Frames are pulled: whoever may write for a session (the poll that waits, or the WebSocket)
+//! takes them from the queues above. All changes of a session's state happen under one lock, in
+//! [`Session`], with no await inside.
+
+mod carrier;
+mod payload;
+mod polling;
+mod probe;
+mod refusal;
+mod registry;
+mod request;
+mod server;
+mod session;
+mod state;
+
+pub use server::Server;
+pub use session::{Handler, Opening, Session};
+pub use state::Settings;

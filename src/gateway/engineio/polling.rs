@@ -1,0 +1,225 @@
+//! The requests of a session that polls: GET takes frames, POST brings packets.
+//! Does not know what is in them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use engineioxide_core::{ProtocolVersion, payload};
+use futures_util::StreamExt;
+use http_body::SizeHint;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+use super::carrier::{NoPoll, Polled};
+use super::payload::{TEXT, encode};
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::gateway::transport::Handled;
+use crate::gateway::websocket::Frame;
+use crate::telemetry::CloseReason;
+
+/// The packet that says that nothing is to be sent.
+const NOOP: &[u8] = b"6";
+
+/// The packet that ends the session. Some clients never come back after it: so it is sent only
+/// to those who broke the protocol.
+const CLOSE: &[u8] = b"1";
+
+/// Ends the session if it is dropped before its time: a poll or a body that the client gives up
+/// is not sent again, so the session would go on with a gap.
+struct EndOnDrop<'a> {
+    session: &'a Session,
+    armed: bool,
+}
+
+impl<'a> EndOnDrop<'a> {
+    fn new(session: &'a Session) -> Self {
+        let armed = true;
+        Self { session, armed }
+    }
+
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.session.close(CloseReason::Gone);
+        }
+    }
+}
+
+/// The body of an answered poll. Dropped before the HTTP server has taken it, it ends the session.
+struct Answer {
+    body: Option<Bytes>,
+    session: Arc<Session>,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let body = self.body.take();
+        if body.is_some() {
+            self.session.handler.written();
+        }
+        Poll::Ready(body.map(|body| Ok(http_body::Frame::data(body))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.body.is_some() {
+            self.session.close(CloseReason::Gone);
+        }
+    }
+}
+
+/// The response to a poll, with these frames.
+pub(super) fn response(session: &Arc<Session>, frames: &[Frame]) -> Response {
+    let answer = Answer {
+        body: Some(encode(session.protocol(), frames).into()),
+        session: Arc::clone(session),
+    };
+    ([(header::CONTENT_TYPE, TEXT)], Body::new(answer)).into_response()
+}
+
+/// A response to a poll whose session has ended.
+fn last_response(session: &Session, packet: &[u8]) -> Response {
+    let body = encode(session.protocol(), &[Frame::text(&[packet])]);
+    ([(header::CONTENT_TYPE, TEXT)], body).into_response()
+}
+
+/// Answers a poll as soon as there is something to be sent.
+pub(super) async fn get(session: Arc<Session>) -> Result<Response, Refusal> {
+    let late = match session.begin_poll() {
+        Ok(late) => late,
+        Err(NoPoll::Overlap | NoPoll::Overtaken) => return Err(Refusal::Request),
+        Err(NoPoll::Closed(why)) => return Err(ended(why)),
+    };
+    let guard = EndOnDrop::new(&session);
+    let polled = std::future::poll_fn(|context| Poll::Ready(ready!(session.poll_answer(context))));
+    let polled = polled.await;
+    guard.disarm();
+    match polled {
+        Polled::Frames(batch) if batch.is_empty() => {
+            Ok(response(&session, &[Frame::text(&[NOOP])]))
+        }
+        Polled::Frames(batch) => {
+            let frames: Vec<_> = batch.into_frames().collect();
+            Ok(response(&session, &frames))
+        }
+        // A client has no poll left when it upgrades, but one that was late for the upgrade.
+        Polled::Overtaken if late => Err(Refusal::Request),
+        Polled::Overtaken => Ok(last_response(&session, NOOP)),
+        Polled::Closed(CloseReason::Gone) => Ok(last_response(&session, NOOP)),
+        Polled::Closed(
+            CloseReason::ProtocolError
+            | CloseReason::NotUtf8
+            | CloseReason::TooLarge
+            | CloseReason::Refused,
+        ) => Ok(last_response(&session, CLOSE)),
+        Polled::Closed(why) => Err(ended(why)),
+    }
+}
+
+/// What a client is answered whose session has ended for this reason: it begins a new one.
+fn ended(why: CloseReason) -> Refusal {
+    match why {
+        CloseReason::ShuttingDown | CloseReason::Unavailable => Refusal::Unavailable,
+        _ => Refusal::Session,
+    }
+}
+
+/// Handles the packets in the body of a request.
+pub(super) async fn post(session: Arc<Session>, request: Request) -> Result<Response, Refusal> {
+    let limit = session.settings.max_payload;
+    let Ok(_one_of_two) = session.bodies.try_acquire() else {
+        return Err(Refusal::TooMany);
+    };
+    let guard = EndOnDrop::new(&session);
+    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+    let handled = match body(request, limit).await {
+        Ok(body) => handle(&session, body, kind.as_ref(), limit).await,
+        Err(why) => Err(why),
+    };
+    guard.disarm();
+    match handled {
+        Ok(()) => Ok(([(header::CONTENT_TYPE, "text/html")], "ok").into_response()),
+        Err(why) => {
+            session.close(why);
+            match why {
+                // The client has ended it.
+                CloseReason::Gone => {
+                    Ok(([(header::CONTENT_TYPE, "text/html")], "ok").into_response())
+                }
+                CloseReason::TooLarge => Err(Refusal::TooLarge),
+                CloseReason::ShuttingDown | CloseReason::Unavailable => Err(Refusal::Unavailable),
+                _ => Err(Refusal::Request),
+            }
+        }
+    }
+}
+
+/// The whole body of a request.
+async fn body(request: Request, limit: usize) -> Result<Bytes, CloseReason> {
+    let body = Limited::new(request.into_body(), limit).collect().await;
+    match body {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(CloseReason::TooLarge),
+        Err(_) => Err(CloseReason::ProtocolError),
+    }
+}
+
+/// Handles packets one after the other, after those of the bodies before.
+async fn handle(
+    session: &Arc<Session>,
+    body: Bytes,
+    kind: Option<&HeaderValue>,
+    limit: usize,
+) -> Result<(), CloseReason> {
+    let protocol = session.protocol();
+    if protocol == ProtocolVersion::V4
+        && kind.is_some_and(|kind| kind == "application/octet-stream")
+    {
+        return Err(CloseReason::ProtocolError);
+    }
+    let turn = session.turn.acquire().await;
+    let _turn = turn.map_err(|_| CloseReason::Gone)?;
+    let packets = payload::decoder(Full::new(body), kind, protocol, limit as u64);
+    let mut packets = std::pin::pin!(packets);
+    while let Some(packet) = packets.next().await {
+        let packet = packet.map_err(|_| CloseReason::ProtocolError)?;
+        if let Handled::Later(work) = session.packet(packet)? {
+            work.await?;
+        }
+    }
+    Ok(())
+}
+
+/// The response to a request that is none of a session's.
+pub(super) async fn not_found() -> Response {
+    let hint = "polychat does not serve the Socket.IO client: install the npm package \
+                socket.io-client, or load it from a CDN\n";
+    (StatusCode::NOT_FOUND, hint).into_response()
+}

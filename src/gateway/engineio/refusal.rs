@@ -1,0 +1,52 @@
+//! The responses to requests that are refused, as Node's server has them.
+//! Does not know requests.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// How long a client is asked to wait that may succeed later, in seconds.
+const RETRY_AFTER: &str = "1";
+
+/// Why a request is refused, with the codes and the words of Node's server.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Refusal {
+    /// Neither polling nor a WebSocket.
+    Transport,
+    /// No such session.
+    Session,
+    /// A session is opened with GET.
+    Method,
+    /// Anything else that the protocol does not allow.
+    Request,
+    /// Neither Engine.IO 4 nor 3.
+    Version,
+    /// Over a limit.
+    TooMany,
+    /// A body is longer than allowed.
+    TooLarge,
+    /// The server shuts down, or the store does not answer.
+    Unavailable,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, code, message) = match self {
+            Self::Transport => (StatusCode::BAD_REQUEST, 0, "Transport unknown"),
+            Self::Session => (StatusCode::BAD_REQUEST, 1, "Session ID unknown"),
+            Self::Method => (StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
+            Self::Request => (StatusCode::BAD_REQUEST, 3, "Bad request"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Bad request"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, 4, "Forbidden"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4, "Forbidden"),
+            Self::Version => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
+        };
+        let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (status, json, body).into_response();
+        if matches!(self, Self::TooMany | Self::Unavailable) {
+            let wait = HeaderValue::from_static(RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
+        }
+        response
+    }
+}

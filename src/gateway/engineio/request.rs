@@ -1,0 +1,154 @@
+//! Which request means what.
+//! Does not know what is in the packets.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use engineioxide_core::ProtocolVersion;
+
+use super::refusal::Refusal;
+use super::server::Server;
+use super::session::Opening;
+use super::state::Carrier;
+use super::{polling, probe};
+use crate::gateway::credentials;
+use crate::gateway::tcp::TcpHandle;
+use crate::gateway::transport::Handled;
+use crate::gateway::websocket::{Connection, Decoder, Upgrade, asks_for_upgrade};
+use crate::telemetry::CloseReason;
+
+/// No response is for a cache.
+const NO_STORE: (HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+impl Server {
+    /// Serves sessions at this path, with and without its trailing slash.
+    pub fn router(self: Arc<Self>, path: &str) -> Router {
+        let bare = path.trim_end_matches('/');
+        Router::new()
+            .route(path, any(serve))
+            .route(bare, any(serve))
+            .route(&format!("{bare}/{{*file}}"), any(polling::not_found))
+            .with_state(self)
+    }
+}
+
+async fn serve(
+    State(server): State<Arc<Server>>,
+    ConnectInfo(handle): ConnectInfo<TcpHandle>,
+    request: Request,
+) -> Response {
+    let served = route(&server, &handle, request).await;
+    let mut response = served.unwrap_or_else(|refusal| refusal);
+    let (name, value) = NO_STORE;
+    response.headers_mut().insert(name, value);
+    response
+}
+
+async fn route(
+    server: &Arc<Server>,
+    handle: &TcpHandle,
+    request: Request,
+) -> Result<Response, Response> {
+    let refused = |refusal: Refusal| Err(refusal.into_response());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let is_websocket = match parameter(&query, "transport") {
+        Some("polling") => false,
+        Some("websocket") => true,
+        _ => return refused(Refusal::Transport),
+    };
+    let protocol = match parameter(&query, "EIO") {
+        Some("4") => ProtocolVersion::V4,
+        Some("3") => ProtocolVersion::V3,
+        _ => return refused(Refusal::Version),
+    };
+    let method = request.method().clone();
+    let jsonp = !is_websocket && parameter(&query, "j").is_some();
+    let no_upgrade = is_websocket && method == Method::GET && !asks_for_upgrade(request.headers());
+    let Some(sid) = parameter(&query, "sid").filter(|sid| !sid.is_empty()) else {
+        if method != Method::GET {
+            return refused(Refusal::Method);
+        }
+        if no_upgrade || jsonp {
+            return refused(Refusal::Request);
+        }
+        return open(server, handle, request, query, protocol, is_websocket);
+    };
+    let Some(session) = server.find(sid) else {
+        return refused(Refusal::Session);
+    };
+    // A request that does not fit leaves the session alone.
+    if session.protocol() != protocol || no_upgrade || jsonp {
+        return refused(Refusal::Request);
+    }
+    match (is_websocket, method) {
+        (true, Method::GET) => probe::begin(server, session, handle, request),
+        (false, _) if session.is_websocket() => refused(Refusal::Request),
+        (false, Method::GET) => polling::get(session).await.or_else(refused),
+        (false, Method::POST) => polling::post(session, request).await.or_else(refused),
+        _ => refused(Refusal::Request),
+    }
+}
+
+/// The value of one parameter.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Opens a session.
+fn open(
+    server: &Arc<Server>,
+    handle: &TcpHandle,
+    request: Request,
+    query: String,
+    protocol: ProtocolVersion,
+    is_websocket: bool,
+) -> Result<Response, Response> {
+    let peer = handle.peer();
+    let client = server.limits.forwarded(peer, request.headers());
+    let client = client.unwrap_or(peer);
+    let opening = Opening {
+        token: credentials::of_request(request.uri(), request.headers()),
+        query,
+    };
+    let too_many = |_| Refusal::TooMany.into_response();
+    if !is_websocket {
+        let session = server.begin(client, protocol, opening, Carrier::POLLING);
+        let session = session.map_err(too_many)?;
+        server.watch(&session);
+        server.run_first(&session, session.handler.opened(&session));
+        return Ok(polling::response(&session, &[server.open_packet(&session)]));
+    }
+    let upgrade = Upgrade::of(&mut request.into_parts().0)?;
+    let session = server.begin(client, protocol, opening, Carrier::WebSocket);
+    let session = session.map_err(too_many)?;
+    // The session has its own time and its own place from now on.
+    handle.admit();
+    let (response, stream) = upgrade.accept();
+    let server = Arc::clone(server);
+    server.tasks.clone().spawn(async move {
+        let Some((stream, read)) = stream.await else {
+            session.close(CloseReason::Gone);
+            return;
+        };
+        session.send([server.open_packet(&session)]);
+        let work = match session.handler.opened(&session) {
+            Handled::Done => None,
+            Handled::Later(work) => Some(work),
+        };
+        let mut decoder = Decoder::new(server.settings.max_payload);
+        decoder.push(&read);
+        let closing = server.closing.clone();
+        let connection = Connection::new(stream, decoder, session, work, closing);
+        // A task of its own: this one, with all that the upgrade needs, ends while the client
+        // stays.
+        server.tasks.spawn(connection);
+    });
+    Ok(response)
+}

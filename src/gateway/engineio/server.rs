@@ -1,0 +1,163 @@
+//! All sessions, and how they begin and end.
+//! Does not know what is sent in them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use engineioxide_core::{OpenPacket, Packet, ProtocolVersion, TransportType};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::registry::Registry;
+use super::session::{Handler, Opening, Session};
+use super::state::{Carrier, Settings};
+use crate::gateway::transport::Handled;
+use crate::gateway::websocket::Frame;
+use crate::limits::Limits;
+use crate::model::Error;
+use crate::telemetry::{CloseReason, Metrics};
+
+/// What stands above a new session.
+pub type Begin = Box<dyn Fn(Opening) -> Box<dyn Handler> + Send + Sync>;
+
+/// All sessions.
+pub struct Server {
+    pub(super) settings: Arc<Settings>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) metrics: Metrics,
+    /// The tasks of all sessions.
+    pub(super) tasks: TaskTracker,
+    /// Cancelled when the server shuts down.
+    pub(super) closing: CancellationToken,
+    begin: Begin,
+    sessions: Arc<Registry<Session>>,
+}
+
+impl Server {
+    /// A server without sessions; `begin` makes what stands above each. Tasks run in `tasks`,
+    /// and sessions end once `closing` is cancelled and what waits was sent.
+    pub fn new(
+        settings: Settings,
+        limits: Arc<Limits>,
+        metrics: Metrics,
+        tasks: TaskTracker,
+        closing: CancellationToken,
+        begin: Begin,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings: Arc::new(settings),
+            limits,
+            metrics,
+            tasks,
+            closing,
+            begin,
+            sessions: Registry::new(),
+        })
+    }
+
+    /// Begins a session of the client at this address.
+    ///
+    /// # Errors
+    /// `RateLimited`: there are as many as may be.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        client: IpAddr,
+        protocol: ProtocolVersion,
+        opening: Opening,
+        carrier: Carrier,
+    ) -> Result<Arc<Session>, Error> {
+        let slots = self.limits.session(client);
+        let slots = slots.inspect_err(|error| self.metrics.turned_away(error.kind.code()))?;
+        let (settings, sessions) = (&self.settings, &self.sessions);
+        let handler = (self.begin)(opening);
+        let session = Session::new(settings, sessions, protocol, handler, carrier, slots);
+        sessions.add(session.sid, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The packet that opens the session.
+    pub(super) fn open_packet(&self, session: &Session) -> Frame {
+        let upgrades = if session.is_websocket() {
+            Vec::new()
+        } else {
+            vec![TransportType::Websocket]
+        };
+        let packet = Packet::Open(OpenPacket {
+            sid: session.sid,
+            upgrades: upgrades.into(),
+            ping_interval: self.settings.ping_interval,
+            ping_timeout: self.settings.ping_timeout,
+            max_payload: self.settings.max_payload as u64,
+        });
+        Frame::text(&[String::from(packet).as_bytes()])
+    }
+
+    /// The session of this id, if it has not ended.
+    pub(super) fn find(&self, sid: &str) -> Option<Arc<Session>> {
+        let session = self.sessions.find(sid)?;
+        // Its time may have come before whoever keeps it has looked.
+        match session.tick() {
+            Ok(_) => Some(session),
+            Err(why) => {
+                session.close(why);
+                None
+            }
+        }
+    }
+
+    /// Ends all sessions at once.
+    pub fn close(&self) {
+        for session in self.sessions.all() {
+            session.close(CloseReason::ShuttingDown);
+        }
+    }
+
+    /// Looks after a session that polls, until a WebSocket carries it or it ends.
+    pub(super) fn watch(&self, session: &Arc<Session>) {
+        let (session, closing) = (Arc::clone(session), self.closing.clone());
+        self.tasks.spawn(async move {
+            let mut closing = Some(Box::pin(closing.cancelled_owned()));
+            let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
+            std::future::poll_fn(|context| {
+                if let Some(cancelled) = &mut closing
+                    && cancelled.as_mut().poll(context).is_ready()
+                {
+                    closing = None;
+                    session.shut_down();
+                }
+                loop {
+                    let Some(at) = session.watch(context) else {
+                        return std::task::Poll::Ready(());
+                    };
+                    if timer.deadline() != at {
+                        timer.as_mut().reset(at);
+                    }
+                    if timer.as_mut().poll(context).is_pending() {
+                        return std::task::Poll::Pending;
+                    }
+                }
+            })
+            .await;
+        });
+    }
+
+    /// Runs what a session begins with, before anything that its client posts.
+    pub(super) fn run_first(&self, session: &Arc<Session>, handled: Handled) {
+        let Handled::Later(work) = handled else {
+            return;
+        };
+        // Nobody else knows the session yet.
+        let Ok(turn) = session.turn.try_acquire() else {
+            return;
+        };
+        turn.forget();
+        let session = Arc::clone(session);
+        self.tasks.spawn(async move {
+            if let Err(why) = work.await {
+                session.close(why);
+            }
+            session.turn.add_permits(1);
+        });
+    }
+}

@@ -1,0 +1,260 @@
+//! The packets of Socket.IO as far as they are read and written here: what stands before the
+//! data of a client's packet, and the server's answers to CONNECT.
+//! Does not know what events say.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use axum::extract::Query;
+use axum::http::Uri;
+use engineioxide_core::ProtocolVersion;
+use serde_json::Value;
+
+use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::websocket::Frame;
+
+/// How many attachments an event may have.
+const ATTACHMENTS: usize = 16;
+
+/// What a client's packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It connects to a namespace.
+    Connect,
+    /// It leaves one.
+    Disconnect,
+    /// An event, with an acknowledgement or without.
+    Event,
+    /// The acknowledgement of an event of the server.
+    Ack,
+}
+
+/// The beginning of a packet: `kind[attachments-][/namespace[?query],]rest`.
+#[derive(Debug)]
+pub(super) struct Packet<'a> {
+    pub(super) kind: Kind,
+    /// How many binary attachments follow.
+    pub(super) attachments: usize,
+    pub(super) namespace: &'a str,
+    /// What clients of version 2 give with a namespace, for want of `auth`.
+    query: Option<&'a str>,
+    /// The number of the acknowledgement, and the data.
+    rest: &'a str,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads the beginning of a packet; `None`: it is none that a client may send.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let (first, rest) = text.split_at_checked(1)?;
+        let (kind, binary) = match first {
+            "0" => (Kind::Connect, false),
+            "1" => (Kind::Disconnect, false),
+            "2" => (Kind::Event, false),
+            "3" => (Kind::Ack, false),
+            "5" => (Kind::Event, true),
+            "6" => (Kind::Ack, true),
+            _ => return None,
+        };
+        let (attachments, rest) = if binary {
+            let (count, rest) = rest.split_once('-')?;
+            (count.parse().ok()?, rest)
+        } else {
+            (0, rest)
+        };
+        if attachments > ATTACHMENTS {
+            return None;
+        }
+        let (namespace, rest) = if rest.starts_with('/') {
+            rest.split_once(',').unwrap_or((rest, ""))
+        } else {
+            ("/", rest)
+        };
+        let (namespace, query) = match namespace.split_once('?') {
+            Some((namespace, query)) => (namespace, Some(query)),
+            None => (namespace, None),
+        };
+        Some(Self {
+            kind,
+            attachments,
+            namespace,
+            query,
+            rest,
+        })
+    }
+
+    /// What the client says of itself when it connects. Clients of version 2 can only say it in a
+    /// query: of the namespace, or `opening`, of the first request.
+    pub(super) fn auth(&self, protocol: ProtocolVersion, opening: &str) -> Value {
+        if protocol == ProtocolVersion::V3 {
+            return query_object(self.query.unwrap_or(opening));
+        }
+        let auth: Option<UntrustedJson> = serde_json::from_str(self.rest).ok();
+        auth.map_or(Value::Null, |UntrustedJson(auth)| auth)
+    }
+
+    /// The packet as the library reads it, without what stands before the namespace.
+    pub(super) fn for_library(&self, text: &'a str) -> Cow<'a, str> {
+        let rest = match self.kind {
+            Kind::Event => plainly_named(self.rest),
+            _ => None,
+        };
+        if rest.is_none() && self.query.is_none() {
+            return text.into();
+        }
+        let first = text.get(..1).unwrap_or_default();
+        let attachments = match first {
+            "5" | "6" => format!("{}-", self.attachments),
+            _ => String::new(),
+        };
+        let namespace = prefix(self.namespace);
+        let rest = rest.as_deref().unwrap_or(self.rest);
+        format!("{first}{attachments}{namespace}{rest}").into()
+    }
+}
+
+/// A namespace as it stands in a packet.
+pub(super) fn prefix(namespace: &str) -> String {
+    match namespace {
+        "/" => String::new(),
+        namespace => format!("{namespace},"),
+    }
+}
+
+/// The answer to a CONNECT that was refused. Clients of version 2 read the bare text.
+pub(super) fn connect_error(protocol: ProtocolVersion, namespace: &str, message: &str) -> Frame {
+    let message = Value::from(message);
+    let data = match protocol {
+        ProtocolVersion::V3 => message.to_string(),
+        ProtocolVersion::V4 => format!(r#"{{"message":{message}}}"#),
+    };
+    let namespace = prefix(namespace);
+    Frame::text(&[b"44", namespace.as_bytes(), data.as_bytes()])
+}
+
+/// The CONNECT of the library as clients of version 2 know it: without an id.
+pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, text: &str) -> Frame {
+    match protocol {
+        ProtocolVersion::V3 => Frame::text(&[b"40", prefix(namespace).as_bytes()]),
+        ProtocolVersion::V4 => Frame::text(&[text.as_bytes()]),
+    }
+}
+
+/// The parameters of a query as an object.
+fn query_object(query: &str) -> Value {
+    let uri: Option<Uri> = format!("/?{query}").parse().ok();
+    let pairs = uri.and_then(|uri| Query::<HashMap<String, String>>::try_from_uri(&uri).ok());
+    let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
+    let pairs = pairs.into_iter().map(|(key, value)| (key, value.into()));
+    Value::Object(pairs.collect())
+}
+
+/// The data of an event whose name the library cannot read, with one that it can and that no
+/// dialect knows: so the event is refused, rather than the connection ended. `None`: it can.
+///
+/// It knows no names with escapes, and none but texts. An escape that need not be one is undone:
+/// clients in other languages write every letter beyond ASCII so.
+fn plainly_named(rest: &str) -> Option<String> {
+    let (before, list) = rest.split_once('[')?;
+    let data = list.trim_start();
+    if !data.starts_with('"') {
+        let comma = if data.starts_with(']') { "" } else { "," };
+        return Some(format!(r#"{before}[""{comma}{data}"#));
+    }
+    let mut end = 1;
+    let mut escaped = false;
+    loop {
+        match data.as_bytes().get(end)? {
+            b'"' => break,
+            b'\\' => {
+                escaped = true;
+                end += 2;
+            }
+            _ => end += 1,
+        }
+    }
+    if !escaped {
+        return None;
+    }
+    let (name, arguments) = data.split_at_checked(end + 1)?;
+    let name: String = serde_json::from_str(name).unwrap_or_default();
+    let unreadable = |it: char| it.is_control() || matches!(it, '"' | '\\');
+    let name = name.replace(unreadable, "\u{fffd}");
+    Some(format!(r#"{before}["{name}"{arguments}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library(text: &str) -> String {
+        Packet::parse(text)
+            .expect("a packet")
+            .for_library(text)
+            .into_owned()
+    }
+
+    #[test]
+    fn what_stands_before_the_data_is_read() {
+        let packet = Packet::parse(r#"52-/events,7["a",{}]"#).expect("a packet");
+        assert_eq!((packet.kind, packet.attachments), (Kind::Event, 2));
+        assert_eq!((packet.namespace, packet.rest), ("/events", r#"7["a",{}]"#));
+        let packet = Packet::parse("0/events").expect("a packet");
+        assert_eq!((packet.kind, packet.namespace), (Kind::Connect, "/events"));
+        for text in ["", "4", "7[]", "é", "5[]", "517-[]", "5x-[]"] {
+            assert!(Packet::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_of_version_2_says_who_it_is_in_a_query() {
+        let auth = |text, opening| {
+            let packet = Packet::parse(text).expect("a packet");
+            packet.auth(ProtocolVersion::V3, opening)["token"].clone()
+        };
+        assert_eq!(auth("0/events?token=a%20b", "token=c"), "a b");
+        assert_eq!(auth("0", "EIO=3&token=c"), "c");
+        assert_eq!(auth("0", "EIO=3"), Value::Null);
+        let packet = Packet::parse(r#"0{"token":"d"}"#).expect("a packet");
+        assert_eq!(packet.auth(ProtocolVersion::V4, "token=c")["token"], "d");
+    }
+
+    #[test]
+    fn the_library_is_given_names_that_it_can_read() {
+        let cases = [
+            (r#"21["plain",{}]"#, r#"21["plain",{}]"#),
+            (
+                r#"21["\u00fc",{"a":"\u00fc"}]"#,
+                r#"21["ü",{"a":"\u00fc"}]"#,
+            ),
+            (r#"2/events,["a\"b",{}]"#, "2/events,[\"a\u{fffd}b\",{}]"),
+            ("2[5]", r#"2["",5]"#),
+            ("2[null]", r#"2["",null]"#),
+            ("2[]", r#"2[""]"#),
+            (
+                r#"51-["\u0061",{"_placeholder":true,"num":0}]"#,
+                r#"51-["a",{"_placeholder":true,"num":0}]"#,
+            ),
+            (r#"2/events?token=a,["b"]"#, r#"2/events,["b"]"#),
+            (r#"2["\ud83d"]"#, r#"2[""]"#),
+        ];
+        for (sent, read) in cases {
+            assert_eq!(library(sent), read);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_what_each_version_reads() {
+        let refused = |protocol| {
+            let frame = connect_error(protocol, "/events", "unauthenticated");
+            String::from_utf8_lossy(frame.payload()).into_owned()
+        };
+        assert_eq!(
+            refused(ProtocolVersion::V4),
+            r#"44/events,{"message":"unauthenticated"}"#
+        );
+        assert_eq!(
+            refused(ProtocolVersion::V3),
+            r#"44/events,"unauthenticated""#
+        );
+    }
+}

@@ -1,0 +1,378 @@
+//! The task of one WebSocket: reads, writes, keeps the times, says goodbye. Written by hand, so
+//! that a silent client costs a few fields and no buffer.
+//! Does not know what the messages say: an [`Endpoint`] does.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tungstenite::Utf8Bytes;
+
+use super::{Decoder, Frame, Message};
+use crate::gateway::transport::{Handled, Work, close_frame};
+use crate::telemetry::CloseReason;
+
+/// How many frames are taken from an endpoint at once, and written with one call of the system.
+const BATCH_FRAMES: usize = 64;
+
+/// The same in bytes, not counting the last frame.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// How much is read at once.
+const READ: usize = 16 * 1024;
+
+/// How long a client may take over the end of its connection.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Where bytes arrive, for all connections of a thread: none holds it across a wait.
+    static ARRIVAL: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
+
+/// What a WebSocket carries. Whatever wakes the context that it was given has the connection
+/// look again.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Handles a text.
+    ///
+    /// # Errors
+    /// The connection ends.
+    fn text(self: &Arc<Self>, text: Utf8Bytes) -> Result<Handled, CloseReason>;
+
+    /// Handles bytes.
+    ///
+    /// # Errors
+    /// The connection ends.
+    fn binary(self: &Arc<Self>, data: Bytes) -> Result<Handled, CloseReason>;
+
+    /// Puts frames that wait for the client into `batch`, until it is full. Returns why the
+    /// connection ends, once nothing is left to be sent before that.
+    fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<CloseReason>;
+
+    /// The client has to read before more is written. Returns why the connection ends, if it
+    /// does so without waiting for the client.
+    fn await_client(&self, context: &Context<'_>) -> Option<CloseReason>;
+
+    /// What was taken last is written.
+    fn written(&self);
+
+    /// The client sent a frame of whatever kind.
+    fn seen(&self);
+
+    /// Does what is due by the clock, and returns when to be called again.
+    ///
+    /// # Errors
+    /// The connection ends.
+    fn tick(&self) -> Result<Instant, CloseReason>;
+
+    /// The server shuts down: the connection ends once what waits was sent.
+    fn shut_down(&self);
+
+    /// The connection ends. Called once, or more often; only the first reason counts.
+    fn end(&self, why: CloseReason);
+}
+
+/// Frames on their way to a client.
+#[derive(Default)]
+pub struct Batch {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// How much of the first frame is written.
+    written: usize,
+}
+
+impl Batch {
+    /// Adds a frame.
+    pub fn push(&mut self, frame: Frame) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame.into_bytes());
+    }
+
+    /// Whether it has enough.
+    pub fn is_full(&self) -> bool {
+        self.frames.len() >= BATCH_FRAMES || self.bytes >= BATCH_BYTES
+    }
+
+    /// Whether it has nothing.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Its frames, for a transport that does not write them itself.
+    pub fn into_frames(self) -> impl ExactSizeIterator<Item = Frame> {
+        self.frames.into_iter().map(Frame::from_encoded)
+    }
+
+    /// Drops what is not half written.
+    fn clear(&mut self) {
+        self.frames.truncate(usize::from(self.written > 0));
+    }
+
+    /// Writes all of it.
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while let Some(first) = self.frames.front() {
+            let stream = Pin::new(&mut *stream);
+            let written = if self.frames.len() == 1 {
+                stream.poll_write(context, &first[self.written..])
+            } else {
+                let mut slices = [IoSlice::new(&[]); BATCH_FRAMES];
+                let mut count = 0;
+                for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                    let begun = if count == 0 { self.written } else { 0 };
+                    *slice = IoSlice::new(&frame[begun..]);
+                    count += 1;
+                }
+                stream.poll_write_vectored(context, &slices[..count])
+            };
+            let written = ready!(written)?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        *self = Self::default();
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.written += bytes;
+        while let Some(first) = self.frames.front()
+            && self.written >= first.len()
+        {
+            self.written -= first.len();
+            self.frames.pop_front();
+        }
+    }
+}
+
+/// One WebSocket, from the opening handshake to its end: to be spawned.
+pub struct Connection<S, E: Endpoint> {
+    stream: S,
+    decoder: Decoder,
+    endpoint: Arc<E>,
+    /// Set to when [`Endpoint::tick`] wants to be called.
+    timer: Pin<Box<Sleep>>,
+    /// Ready when the server shuts down; `None` afterwards.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// What the latest message still needs.
+    work: Option<Work>,
+    batch: Batch,
+    /// The answer to the latest ping: older ones need none (RFC 6455 §5.5.3).
+    pong: Option<Bytes>,
+    /// Set once the end is being sent.
+    parting: Option<Parting>,
+}
+
+/// What is waited for once the end was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// Nothing: the client's close frame came first.
+    Answered,
+    /// The client's close frame.
+    Close,
+    /// The end of the stream: what the client sends cannot be decoded any more.
+    Eof,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
+    /// A connection on which `decoder` may have something already. `work`: what has to be done
+    /// before the client's first message is handled.
+    pub fn new(
+        stream: S,
+        decoder: Decoder,
+        endpoint: Arc<E>,
+        work: Option<Work>,
+        closing: CancellationToken,
+    ) -> Self {
+        Self {
+            stream,
+            decoder,
+            endpoint,
+            timer: Box::pin(sleep_until(Instant::now())),
+            closing: Some(Box::pin(closing.cancelled_owned())),
+            work,
+            batch: Batch::default(),
+            pong: None,
+            parting: None,
+        }
+    }
+
+    /// Serves the connection as far as it goes without waiting.
+    ///
+    /// # Errors
+    /// It ends.
+    fn serve(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
+        if let Some(closing) = &mut self.closing
+            && closing.as_mut().poll(context).is_ready()
+        {
+            self.closing = None;
+            self.endpoint.shut_down();
+        }
+        loop {
+            self.keep_time(context)?;
+            self.write(context)?;
+            if let Some(work) = &mut self.work {
+                match work.as_mut().poll(context) {
+                    Poll::Ready(done) => done?,
+                    Poll::Pending => return Ok(()),
+                }
+                self.work = None;
+            }
+            if let Some(message) = self.decoder.next()? {
+                self.endpoint.seen();
+                self.handle(message)?;
+                continue;
+            }
+            match self.read(context) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Err(CloseReason::Gone),
+            }
+        }
+    }
+
+    /// Does what is due by the clock.
+    fn keep_time(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
+        loop {
+            let at = self.endpoint.tick()?;
+            if self.timer.deadline() != at {
+                self.timer.as_mut().reset(at);
+            }
+            if self.timer.as_mut().poll(context).is_pending() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes what waits, as far as the client reads it.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
+        loop {
+            if self.batch.is_empty() {
+                if let Some(payload) = self.pong.take() {
+                    self.batch.push(Frame::pong(&payload));
+                }
+                let ended = self.endpoint.fill(context, &mut self.batch);
+                if self.batch.is_empty() {
+                    return ended.map_or(Ok(()), Err);
+                }
+            }
+            match self.batch.poll_write(&mut self.stream, context) {
+                Poll::Ready(Ok(())) => self.endpoint.written(),
+                Poll::Ready(Err(_)) => return Err(CloseReason::Gone),
+                Poll::Pending => return self.endpoint.await_client(context).map_or(Ok(()), Err),
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) -> Result<(), CloseReason> {
+        let handled = match message {
+            Message::Text(text) => self.endpoint.text(text)?,
+            Message::Binary(data) => self.endpoint.binary(data)?,
+            Message::Ping(payload) => {
+                self.pong = Some(payload);
+                Handled::Done
+            }
+            Message::Pong => Handled::Done,
+            Message::Close(code) => {
+                self.batch.clear();
+                self.batch.push(Frame::close(code, ""));
+                self.parting = Some(Parting::Answered);
+                return Err(CloseReason::Gone);
+            }
+        };
+        if let Handled::Later(work) = handled {
+            self.work = Some(work);
+        }
+        Ok(())
+    }
+
+    /// Reads what is there into the decoder; answers how much that was.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ARRIVAL.with_borrow_mut(|arrival| {
+            let mut arrived = ReadBuf::new(arrival);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut arrived))?;
+            self.decoder.push(arrived.filled());
+            Poll::Ready(Ok(arrived.filled().len()))
+        })
+    }
+
+    /// The end begins: nothing that the client still sends is handled.
+    fn begin_parting(&mut self, why: CloseReason) {
+        self.endpoint.end(why);
+        (self.work, self.closing) = (None, None);
+        if let Some((code, reason)) = close_frame(why) {
+            self.batch.clear();
+            self.batch.push(Frame::close(Some(code), reason));
+        }
+        let awaited = match why {
+            CloseReason::ProtocolError | CloseReason::NotUtf8 | CloseReason::TooLarge => {
+                Parting::Eof
+            }
+            _ => Parting::Close,
+        };
+        self.parting.get_or_insert(awaited);
+        self.timer.as_mut().reset(Instant::now() + GOODBYE);
+    }
+
+    /// Sends what ends the connection, and waits until the client has read it: a connection that
+    /// is dropped with something unread is reset, which would overtake what was sent last.
+    fn part(&mut self, awaited: Parting, context: &mut Context<'_>) -> Poll<()> {
+        if self.timer.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let written = ready!(self.batch.poll_write(&mut self.stream, context));
+        if written.is_err() || ready!(Pin::new(&mut self.stream).poll_shutdown(context)).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            match awaited {
+                Parting::Answered => return Poll::Ready(()),
+                Parting::Close => loop {
+                    match self.decoder.next() {
+                        Ok(Some(Message::Close(_))) | Err(_) => return Poll::Ready(()),
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                    }
+                },
+                Parting::Eof => self.decoder = Decoder::new(0),
+            }
+            if !matches!(ready!(self.read(context)), Ok(1..)) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Future for Connection<S, E> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(awaited) = self.parting {
+            return self.part(awaited, context);
+        }
+        match self.serve(context) {
+            Ok(()) => Poll::Pending,
+            Err(why) => {
+                self.begin_parting(why);
+                self.poll(context)
+            }
+        }
+    }
+}
+
+impl<S, E: Endpoint> Drop for Connection<S, E> {
+    fn drop(&mut self) {
+        self.endpoint.end(CloseReason::Gone);
+    }
+}

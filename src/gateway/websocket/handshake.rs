@@ -1,0 +1,131 @@
+//! The opening handshake, checked as RFC 6455 §4.2.1 has it.
+//! Does not know who asks, nor what will be spoken.
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tungstenite::handshake::derive_accept_key;
+
+use crate::gateway::tcp::GuardedStream;
+
+/// The one version of the protocol.
+const VERSION: &str = "13";
+
+/// Whether the headers ask for a WebSocket.
+pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    names(headers, header::UPGRADE, "websocket") && names(headers, header::CONNECTION, "upgrade")
+}
+
+/// A request whose handshake is valid.
+pub struct Upgrade {
+    on_upgrade: OnUpgrade,
+    accept: HeaderValue,
+}
+
+impl Upgrade {
+    /// Checks the handshake of a request.
+    ///
+    /// # Errors
+    /// The response that says what is wrong.
+    pub fn of(request: &mut Parts) -> Result<Self, Response> {
+        let headers = &request.headers;
+        if !asks_for_upgrade(headers) {
+            return Err(refused("this address takes WebSockets only\n"));
+        }
+        let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+        if version.is_none_or(|version| version != VERSION) {
+            let version = [(header::SEC_WEBSOCKET_VERSION, VERSION)];
+            return Err((version, refused("unsupported version of WebSocket\n")).into_response());
+        }
+        let key = headers.get(header::SEC_WEBSOCKET_KEY);
+        let one = headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count() == 1;
+        let Some(key) = key.filter(|key| one && is_key(key.as_bytes())) else {
+            return Err(refused("Sec-WebSocket-Key is missing or invalid\n"));
+        };
+        // Base64 is visible ASCII.
+        let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
+        let accept = accept.unwrap_or(HeaderValue::from_static(""));
+        let on_upgrade = request.extensions.remove::<OnUpgrade>();
+        match on_upgrade.filter(|_| request.version == Version::HTTP_11) {
+            Some(on_upgrade) => Ok(Self { on_upgrade, accept }),
+            None => Err(refused("WebSockets need HTTP/1.1\n")),
+        }
+    }
+
+    /// The response that upgrades, and the stream once it was sent, with what the client sent
+    /// behind its request.
+    pub fn accept(
+        self,
+    ) -> (
+        Response,
+        impl Future<Output = Option<(GuardedStream, Bytes)>>,
+    ) {
+        let head = [
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+            (header::SEC_WEBSOCKET_ACCEPT, self.accept),
+        ];
+        let response = (StatusCode::SWITCHING_PROTOCOLS, head).into_response();
+        let stream = async {
+            let upgraded = self.on_upgrade.await.ok()?;
+            let parts = downcast::<TokioIo<GuardedStream>>(upgraded).ok()?;
+            // A copy: the original is a part of the buffer that the request was read into.
+            let read = Bytes::copy_from_slice(&parts.read_buf);
+            Some((parts.io.into_inner(), read))
+        };
+        (response, stream)
+    }
+}
+
+/// Whether this is 16 bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(key.split_at_checked(22), Some((digits, b"==")) if digits.iter().all(digit))
+}
+
+/// Whether a header, in however many lines, has this token in its list.
+fn names(headers: &HeaderMap, header: HeaderName, token: &str) -> bool {
+    let lines = headers.get_all(header).into_iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|named| named.trim().eq_ignore_ascii_case(token))
+}
+
+fn refused(why: &'static str) -> Response {
+    (StatusCode::BAD_REQUEST, why).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_16_bytes_in_base64() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for key in [
+            "",
+            "dGg=",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZSE=",
+            "d\"hlIHNhbXBsZSBub25jZQ==",
+        ] {
+            assert!(!is_key(key.as_bytes()), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_in_any_line_and_case() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::UPGRADE, HeaderValue::from_static("WebSocket"));
+        headers.append(header::CONNECTION, HeaderValue::from_static("keep-alive"));
+        assert!(!asks_for_upgrade(&headers));
+        let upgrade = HeaderValue::from_static("close , UPGRADE");
+        headers.append(header::CONNECTION, upgrade);
+        assert!(asks_for_upgrade(&headers));
+    }
+}

@@ -1,0 +1,13 @@
+//! RFC 6455 as a server needs it: the opening handshake, frames both ways, and the task that
+//! serves one connection.
+//! Does not know what the messages say, Engine.IO, or extensions.
+
+mod connection;
+mod decoder;
+mod frame;
+mod handshake;
+
+pub use connection::{Batch, Connection, Endpoint};
+pub use decoder::{Decoder, Message};
+pub use frame::Frame;
+pub use handshake::{Upgrade, asks_for_upgrade};
