@@ -2,12 +2,13 @@
 // Owns the promise that a restart needs nobody's help: the clients of each library come back over each transport, as they
 // come back to Node's socket.io. Does not know how a connection is closed.
 import assert from 'node:assert/strict';
+import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { chatOf, connectAgain, connectUsers, say } from '../clients/fixtures.mjs';
 import { connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { freePort, startReference, startServer, storeFile } from '../harness/server.mjs';
-import { eventually } from '../harness/wait.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 import { NAMES, startClients } from './restarts.clients.mjs';
 
 /** The first leaves no client without a connection to lose, however the server takes the second. */
@@ -90,4 +91,31 @@ describe('comes back by itself, as to Node, and gets the next message', () => {
       });
     }
   }
+});
+
+const UPGRADE = [
+  'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1', 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', '',
+].join('\r\n');
+const CLOSE_FRAME = 0x88;
+const CLOSE = Buffer.from([CLOSE_FRAME, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+
+/** Shorter than the 5 s for which the server waits for a client that does not answer. */
+const ANSWERED_MS = 3000;
+
+test('SIGTERM waits for no client that has answered the close frame, though it keeps its TCP connection', async (t) => {
+  const server = await startServer(t);
+  const socket = connectTcp({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  t.after(() => socket.destroy());
+  socket.on('error', () => {}); // the end of the process
+  const opened = new Promise((resolve) => {
+    socket.on('data', (bytes) => {
+      if (bytes.includes('"sid"')) resolve(undefined);
+      if (bytes.includes(CLOSE_FRAME)) socket.write(CLOSE);
+    });
+  });
+  socket.write(UPGRADE);
+  await within(opened, () => 'a session');
+  // So do websocket-client, below python-socketio, and tungstenite, below rust_socketio.
+  assert.deepEqual(await within(server.stop(), () => 'the end of the server', ANSWERED_MS), { code: 0, signal: null });
 });
