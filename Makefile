@@ -9,6 +9,11 @@ PEER_STAMP := bench/peers/node-socketio/node_modules/.package-lock.json
 # The load generator is a crate of its own, with a target directory of its own.
 LOADGEN    := bench/loadgen
 IN_LOADGEN := --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
+# So is the client in Rust; the packages of the one in Python are installed for it alone.
+RUST_CLIENT    := client-tests/clients/rust
+IN_RUST_CLIENT := --manifest-path $(RUST_CLIENT)/Cargo.toml --target-dir $(RUST_CLIENT)/target
+PYTHON_CLIENT  := client-tests/clients/python
+PYTHON_STAMP   := target/python/.installed
 
 .DEFAULT_GOAL := help
 # The steps share cargo's target directory: one after the other, whatever -j says.
@@ -30,11 +35,13 @@ fmt: rustfmt ## Format the code
 	$(CARGO) fmt
 
 .PHONY: lint
-lint: rustfmt clippy node $(NPM_STAMP) $(PEER_STAMP) ## Check the formatting, the code with clippy, and the JavaScript with ESLint and tsc
+lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the formatting, the code with clippy, and the JavaScript with ESLint and tsc
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(LOADGEN)/Cargo.toml
 	$(CARGO) clippy --all-targets --locked $(IN_LOADGEN) -- -D warnings
+	$(CARGO) fmt --check --manifest-path $(RUST_CLIENT)/Cargo.toml
+	$(CARGO) clippy --all-targets --locked $(IN_RUST_CLIENT) -- -D warnings
 	cd client-tests && $(NPM) run lint
 
 .PHONY: unit
@@ -51,9 +58,16 @@ endif
 
 # The binary under test is the one that people run, so `cargo run --release` shares its build.
 .PHONY: client
-client: node mongod build $(NPM_STAMP) ## Run the tests in client-tests/ against the built server, on both stores
+client: node mongod build $(NPM_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
+
+.PHONY: python
+python: $(PYTHON_STAMP) ## Fetch the packages of the client in Python, for the tests alone
+
+.PHONY: rust-client
+rust-client: openssl ## Build the client in Rust
+	$(CARGO) build --locked $(IN_RUST_CLIENT)
 
 # Not in `make test`: the proxies are packages of the system.
 .PHONY: proxies
@@ -95,7 +109,7 @@ deny: ## Check the dependencies' licences, sources and advisories with cargo-den
 .PHONY: clean
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf client-tests/node_modules target/mongod $(LOADGEN)/target $(dir $(PEER_STAMP)) bench/.data
+	rm -rf client-tests/node_modules target/mongod target/python $(RUST_CLIENT)/target $(LOADGEN)/target $(dir $(PEER_STAMP)) bench/.data
 
 # npm writes this file last; it is older than the lock file once that has changed.
 $(NPM_STAMP): client-tests/package-lock.json
@@ -106,9 +120,16 @@ $(PEER_STAMP): bench/peers/node-socketio/package-lock.json
 	cd $(dir $<) && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
+# Beside Python's own packages, and not among them: neither venv nor the permission to install is needed.
+$(PYTHON_STAMP): $(PYTHON_CLIENT)/requirements.txt
+	rm -rf $(@D)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+		python3 -m pip install --quiet --target $(@D) --requirement $<
+	@touch $@
+
 # What the other targets need; said at once rather than after minutes of compiling.
-.PHONY: tools rustfmt clippy node
-tools: rustfmt clippy node
+.PHONY: tools rustfmt clippy openssl node
+tools: rustfmt clippy openssl node
 
 rustfmt:
 	@$(CARGO) fmt --version >/dev/null 2>&1 || { \
@@ -118,10 +139,17 @@ clippy:
 	@$(CARGO) clippy --version >/dev/null 2>&1 || { \
 		echo 'clippy is missing. Install it: rustup component add clippy' >&2; exit 1; }
 
+# The client in Rust has its TLS from there, and no choice.
+openssl:
+	@pkg-config --exists openssl 2>/dev/null || { \
+		echo 'The client tests need the headers of OpenSSL, and pkg-config (Debian: libssl-dev, pkg-config).' >&2; exit 1; }
+
 node:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null || { \
 		echo 'The client tests need Node.js 20.19 or later, with npm.' >&2; exit 1; }
 	@$(NPM) --version >/dev/null 2>&1 || { \
 		echo 'The client tests need npm, which comes with Node.js.' >&2; exit 1; }
-	@python3 -c 'import sqlite3' 2>/dev/null || { \
-		echo 'The client tests need python3 with its sqlite3 module.' >&2; exit 1; }
+	@python3 -c 'import sqlite3, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+		echo 'The client tests need Python 3.10 or later, with its sqlite3 module.' >&2; exit 1; }
+	@python3 -m pip --version >/dev/null 2>&1 || { \
+		echo 'The client tests need pip for python3.' >&2; exit 1; }

@@ -1,12 +1,15 @@
 // @ts-check
 // Owns the run of the tests on the other store: each server gets a database of its own in one replica set. Tests that
-// are about the SQLite file itself, or bring a mongod of their own, stay out, and those of faults but two.
+// are about the SQLite file itself or about transports alone, or bring a mongod of their own, stay out, and those of faults
+// but two.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { startMongod } from './harness/mongod.mjs';
 
-const ELSEWHERE = ['backup', 'commands', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble'];
+const ELSEWHERE = [
+  'backup', 'commands', 'marketplace_trouble', 'mongodb_trouble', 'networks', 'raw_days', 'restarts', 'startup', 'store_trouble',
+];
 const FAULTS = ['clock', 'dropped'];
 
 const here = fileURLToPath(new URL('.', import.meta.url));

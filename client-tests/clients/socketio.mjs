@@ -2,15 +2,16 @@
 // Owns the official clients: connecting, requests with and without acknowledgement, collecting events.
 import { io as io4 } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
+import { io as io3 } from 'socket.io-client-3';
 import { Changes, within } from '../harness/wait.mjs';
 
 /** The reasons of a disconnect that the server did not request. */
 export const TRANSPORT_LOST = /^transport (close|error)$/;
 
-const LIBRARIES = { 2: io2, 4: io4 };
+const LIBRARIES = { 2: io2, 3: io3, 4: io4 };
 
 /**
- * The options of the official client, and: its major version (4 unless it is 2), `opened`, which is called with the
+ * The options of the official client, and: its major version (4 unless it is 2 or 3), `opened`, which is called with the
  * socket before it connects, and a `namespace` for which the options, a query among them, are those of the connection and
  * not of the namespace.
  * @typedef {{
@@ -26,7 +27,7 @@ const LIBRARIES = { 2: io2, 4: io4 };
  * @param {ClientOptions} options
  * @returns {any} a socket of either library, whose types differ
  */
-function open(owner, url, { client = 4, opened, namespace, ...options }) {
+export function open(owner, url, { client = 4, opened, namespace, ...options }) {
   const all = { forceNew: true, reconnection: false, transports: ['websocket'], ...options };
   const library = LIBRARIES[client];
   const socket = namespace ? new library.Manager(url, all).socket(namespace) : library(url, all);
@@ -44,7 +45,7 @@ function refusalOf(socket) {
 }
 
 /**
- * A connected client of version 4, or of version 2 with `client: 2`.
+ * A connected client of version 4, or of another with `client: 2` or `client: 3`.
  * @param {import('../harness/scope.mjs').Owner} owner
  * @param {string} url
  * @param {ClientOptions} options

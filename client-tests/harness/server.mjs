@@ -1,5 +1,6 @@
 // @ts-check
-// Owns the process under test: starts the binary, waits for its banner, keeps its output, ends it.
+// Owns the process under test: starts the binary, waits for its banner, keeps its output, ends it. Another server whose
+// banner is the same can stand beside it.
 import { spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
@@ -31,9 +32,9 @@ const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
 const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
-function launch(args, env) {
+function launch(program, args, env) {
   const inherited = INHERITED.filter((name) => name in process.env).map((name) => [name, process.env[name]]);
-  const child = spawn(BINARY, args, {
+  const child = spawn(program, args, {
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -47,7 +48,7 @@ function launch(args, env) {
   running.add(child);
   const ended = new Promise((resolve, reject) => {
     child.on('error', ({ message }) => {
-      reject(new Error(`cannot run ${BINARY} (build it, or set POLYCHAT_BIN): ${message}`));
+      reject(new Error(`cannot run ${program} (build it, or set POLYCHAT_BIN): ${message}`));
     });
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
@@ -67,7 +68,7 @@ function launch(args, env) {
  * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
  */
 export async function runToEnd(args, { env = {} } = {}) {
-  const { child, output, ended } = launch(args, env);
+  const { child, output, ended } = launch(BINARY, args, env);
   try {
     const exit = await within(ended, () => `the end of 'polychat ${args.join(' ')}'\n${output.stdout}${output.stderr}`);
     return { ...exit, stdout: output.stdout, stderr: output.stderr };
@@ -85,8 +86,8 @@ class Server {
   #output;
   #ended;
 
-  constructor(args, env) {
-    const { child, output, ended } = launch(args, env);
+  constructor(program, args, env) {
+    const { child, output, ended } = launch(program, args, env);
     this.#child = child;
     this.#output = output;
     this.#ended = ended;
@@ -153,12 +154,25 @@ export async function startServer(owner, args = [], { env = {}, bare = false } =
     ['--listen', '127.0.0.1:0'], ['--store', REPLICA_SET ? database() : 'sqlite::memory:'], ['--rate-limit', 'off'],
   ];
   const missing = defaults.filter(([flag]) => !args.includes(flag)).flat();
-  const server = new Server([...missing, ...args], env);
+  const server = new Server(BINARY, [...missing, ...args], env);
   owner.after(async () => {
     await server.kill();
     if (server.logs().includes('panicked at')) throw new Error(`the server panicked\n${server.logs()}`);
   });
   return server.ready();
+}
+
+const REFERENCE = fileURLToPath(new URL('reference-server.mjs', import.meta.url));
+
+/**
+ * Node's socket.io, the reference for what a client meets: a listening server that ends with its owner.
+ * @param {import('./scope.mjs').Owner} owner
+ * @param {number} port 0 picks a free one
+ */
+export async function startReference(owner, port = 0) {
+  const reference = new Server(process.execPath, [REFERENCE, `${port}`], {});
+  owner.after(() => reference.kill());
+  return reference.ready();
 }
 
 /**

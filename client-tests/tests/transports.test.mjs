@@ -42,7 +42,7 @@ async function listener(t, { user }, options) {
   return heard;
 }
 
-for (const client of [4, 2]) {
+for (const client of [4, 3, 2]) {
   for (const [way, transports] of Object.entries(WAYS)) {
     test(`over ${way}, a client of version ${client} hears everything from its first message on, and nothing else`, async (t) => {
       const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
