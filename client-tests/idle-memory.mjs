@@ -13,7 +13,15 @@ const endings = [];
 const owner = { after: (end) => endings.push(end) };
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+/** A session on which nobody is admitted. */
+const stranger = async (server) => {
+  const response = await fetch(`${server.url}/socket.io/?EIO=4&transport=polling`);
+  if (!response.ok) throw new Error(`no session: ${response.status}`);
+  await response.text();
+};
+
 const KINDS = {
+  'Socket.IO, polling, nobody admitted': stranger,
   'Socket.IO, WebSocket': (server, number) => (
     new RawClient(owner, server.url).becomes({ user: { externalUserId: `user-${number}` } })
   ),
@@ -24,7 +32,7 @@ const KINDS = {
 
 /** Every user is known before the counting begins: what it costs to know one is not what a connection costs. */
 async function measured(connect) {
-  const server = await startServer(owner, ['--log-level', 'warn']);
+  const server = await startServer(owner, ['--log-level', 'warn', '--max-unauthenticated', 'off', '--handshake-timeout', '10m']);
   for (let number = 0; number < COUNT; number += AT_ONCE) {
     const visits = Array.from({ length: Math.min(AT_ONCE, COUNT - number) }, (_, index) => (
       dial(owner, server, '/ws/chats/', { token: `user-${number + index}` }).then((wire) => wire.close())

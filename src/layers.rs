@@ -177,7 +177,7 @@ fn no_files_import_each_other_in_a_circle() {
 
 #[test]
 fn a_frame_passes_few_types_and_the_docs_name_them() {
-    const MOST: usize = 28;
+    const MOST: usize = 30;
     let docs = include_str!("../docs/ARCHITECTURE.md");
     let table = docs
         .lines()

@@ -7,7 +7,7 @@
 //! ```text
 //!                                clients
 //!  ───────────────────────────────────────────────────────────────────
-//!  gateway   socketio │ websocket │ rest, dialects          speaks to clients
+//!  gateway   engineio, socketio │ raw │ rest, dialects      speaks to clients
 //!      │ Command          ▲ Reply               ▲ Notice
 //!      ▼                  │                     │
 //!  service   execute(identity, Command)        hub           decides │ delivers here
@@ -47,11 +47,12 @@
 //!
 //! Anna writes over a raw WebSocket in the action dialect, Boris listens over Socket.IO.
 //!
-//! 1. `gateway/websocket/source.rs` reads a text frame; at the upgrade the dialect was chosen from
-//!    the path, and `auth` turned the token into an `Identity`. (An event of Socket.IO comes in
-//!    by `gateway/socketio/namespace.rs` and waits its turn in `queue.rs`.)
-//! 2. `gateway/inbox.rs` takes requests from either source, one after the other. The session in
-//!    `dialect/action` decodes this one to a `Command`, with what will encode the response.
+//! 1. `gateway/websocket/connection.rs` reads a frame, and `gateway/raw/session.rs` makes a request
+//!    of it; at the upgrade the dialect was chosen from the path, and `auth` turned the token into
+//!    an `Identity`. (An event of Socket.IO passes `gateway/engineio` and `gateway/socketio`.)
+//! 2. `gateway/inbox.rs` queues requests of every transport and serves them one after the other.
+//!    The session in `dialect/action` decodes this one to a `Command`, with what will encode the
+//!    response.
 //! 3. `gateway/connection.rs` checks the rate limit, adds the identity and calls the one door,
 //!    `Service::begin`.
 //! 4. `service/messages.rs` checks it, asks `access.rs`, takes a place in the queue.
@@ -63,8 +64,9 @@
 //!    for crowded outboxes, waits in `relay/backlog.rs` and delays no other.
 //! 8. `hub` has each room member's session encode the message, alike ones once, and puts the
 //!    frame into the outbox of the member's connection.
-//! 9. The transport frames it and sends it while Boris reads. If he does not keep up he is
-//!    disconnected; he reconnects and requests what he missed.
+//! 9. Whoever may write to Boris (his WebSocket, or his poll that waits) takes it from there,
+//!    framed once for all who receive it. If he does not keep up he is disconnected; he reconnects
+//!    and requests what he missed.
 //!
 //! # Invariants
 //!

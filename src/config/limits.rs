@@ -84,7 +84,8 @@ pub struct LimitOptions {
     )]
     pub max_connections_per_user: Limit<usize>,
 
-    /// The most connections from one address, or off; loopback addresses are exempt
+    /// The most connections, and the most Engine.IO sessions, from one address (of IPv6: from
+    /// one network of 64 bits), or off; loopback addresses are exempt
     #[arg(
         long,
         env = "POLYCHAT_MAX_CONNECTIONS_PER_ADDRESS",
@@ -93,7 +94,8 @@ pub struct LimitOptions {
     )]
     pub max_connections_per_address: Limit<usize>,
 
-    /// The most connections on which nobody was admitted yet, or off
+    /// The most connections, and the most Engine.IO sessions, on which nobody was admitted yet,
+    /// or off
     #[arg(
         long,
         env = "POLYCHAT_MAX_UNAUTHENTICATED",

@@ -54,8 +54,10 @@ async fn probe(
         return;
     }
     let probed = converse(&mut stream, &mut decoder, &session);
-    let probed = timeout(server.settings.upgrade, probed).await;
-    if matches!(probed, Ok(Some(()))) && session.finish_probe() {
+    let probed = timeout(server.settings.upgrade, probed);
+    // At shutdown the session ends in any case: the client comes back without this probe.
+    let probed = server.closing.run_until_cancelled(probed).await;
+    if matches!(probed, Some(Ok(Some(())))) && session.finish_probe() {
         let closing = server.closing.clone();
         let connection = Connection::new(stream, decoder, session, None, closing);
         server.tasks.spawn(connection);

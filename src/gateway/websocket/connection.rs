@@ -26,6 +26,9 @@ const BATCH_FRAMES: usize = 64;
 /// The same in bytes, not counting the last frame.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// Up to how many bytes it is cheaper to copy frames together than to write them one by one.
+const COPIED: usize = 16 * 1024;
+
 /// How much is read at once.
 const READ: usize = 16 * 1024;
 
@@ -121,6 +124,7 @@ impl Batch {
         stream: &mut S,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.join();
         while let Some(first) = self.frames.front() {
             let stream = Pin::new(&mut *stream);
             let written = if self.frames.len() == 1 {
@@ -143,6 +147,18 @@ impl Batch {
         }
         *self = Self::default();
         Poll::Ready(Ok(()))
+    }
+
+    /// Copies short frames together: one `send` is cheaper than one `writev`.
+    fn join(&mut self) {
+        if self.frames.len() < 2 || self.bytes > COPIED || self.written > 0 {
+            return;
+        }
+        let mut joined = Vec::with_capacity(self.bytes);
+        for frame in self.frames.drain(..) {
+            joined.extend_from_slice(&frame);
+        }
+        self.frames.push_back(joined.into());
     }
 
     fn advance(&mut self, bytes: usize) {
