@@ -89,6 +89,13 @@ export class PollingSession {
     return session;
   }
 
+  /** The same session's id, towards another server. */
+  at(server) {
+    const session = new PollingSession(this.#owner, server, { eio: this.eio, lines: this.#lines.slice(1) });
+    session.sid = this.sid;
+    return session;
+  }
+
   /** The target of this session's requests. */
   get target() { return target({ ...this.#query, sid: this.sid || undefined }); }
 
@@ -139,6 +146,7 @@ export class PollingSession {
 /** A WebSocket of a session: a new one, or with `sid` one that may probe. */
 export class WebSocketSession {
   #arrivals = new Changes();
+  sid = '';
   /** The packets that have come: text, or a Buffer. */
   packets = [];
   /** The payloads of the pongs that have come. */
@@ -161,6 +169,7 @@ export class WebSocketSession {
       session.handshake = JSON.parse((await session.packet('0')).slice(1));
       session.packets.shift();
     }
+    session.sid = sid ?? session.handshake.sid;
     return session;
   }
 
@@ -171,8 +180,6 @@ export class WebSocketSession {
     this.handshake = {};
     this.#read();
   }
-
-  get sid() { return this.handshake.sid; }
 
   async #read() {
     for (;;) {
