@@ -225,9 +225,10 @@ export class WebSocketSession {
   ended(ms) { return this.#arrivals.until(() => this.end, () => `the end; came: ${this.packets.slice(-5)}`, ms); }
 }
 
-/** Takes a polling session over to a WebSocket, as the clients do: that WebSocket. */
+/** Takes a polling session over to a WebSocket, as the clients do: that WebSocket, with all packets so far. */
 export async function upgrade(owner, server, session) {
   const socket = await probe(owner, server, session);
+  socket.packets.unshift(...session.packets);
   await socket.send('5');
   return socket;
 }

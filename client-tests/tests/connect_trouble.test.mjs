@@ -33,8 +33,8 @@ function begin(t, url, { client, transports }, token) {
   const refusals = [];
   const state = { socket, name: `client ${client} by ${transports}`, attempts: 0, refusals };
   socket.io.on('reconnect_attempt', () => { state.attempts += 1; });
-  if (client === 4) socket.on('connect_error', (error) => { if (!socket.active) state.refusals.push(error.message); });
-  else socket.on('error', (error) => state.refusals.push(error));
+  if (client === 4) socket.on('connect_error', (error) => { if (!socket.active) refusals.push(error.message); });
+  else socket.on('error', (error) => { if (!(error instanceof Error)) refusals.push(error); });
   return state;
 }
 
