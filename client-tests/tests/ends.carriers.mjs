@@ -6,9 +6,9 @@ import { PollingSession, WebSocketSession, probe, upgrade } from '../clients/eng
 import { TcpConnection } from '../clients/tcp.mjs';
 
 /** A response in a few words: the packets of a poll, or the status and the code of an error. */
-function wordsOf({ status, body, packets = [] }) {
+function wordsOf(/** @type {any} */ { status, body, packets }) {
   if (status === 0) return 'cut';
-  if (status === 200) return packets.join(' ');
+  if (status === 200) return packets?.join(' ') ?? body;
   return status === 400 ? `HTTP 400 ${body}` : `HTTP ${status}`;
 }
 

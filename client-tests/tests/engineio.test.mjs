@@ -60,7 +60,7 @@ const hello = (ack, name = uniqueName('hello')) => (
 
 /** Somebody is there: a request is answered. */
 async function isAlive(session) {
-  await session.send(hello(99));
+  await session.send(`${PACKET.event}99["list-chats",{}]`);
   await session.packet(`${PACKET.ack}99`);
 }
 

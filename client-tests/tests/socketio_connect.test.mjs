@@ -3,6 +3,7 @@
 // connection. Runs against Node's server with JUDGE=node. Does not know what becomes of a CONNECT in times of trouble.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET, parseAck } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, target, upgrade } from '../clients/engineio-session.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
@@ -101,7 +102,8 @@ describe('CONNECT right behind DISCONNECT', notNode('it closes the connection'),
     test(`is what an official client does by disconnect() and connect() beside another namespace (${client})`, async (t) => {
       const auth = { token: uniqueName('anna') };
       const options = client === 4 ? { auth } : { client, query: auth };
-      for (const [first, second] of [['', '/events'], ['/events', '/']]) {
+      // Version 2 is connected to `/` once, at the beginning, and asks for it never.
+      for (const [first, second] of client === 4 ? [['', '/events'], ['/events', '/']] : [['', '/events']]) {
         const stays = await connect(t, `${server.url}${first}`, options);
         const socket = stays.io.socket(second, client === 4 ? { auth } : { query: `token=${auth.token}` });
         for (let times = 0; times < TIMES; times++) {
@@ -157,6 +159,7 @@ describe('the id of a connection', () => {
       await Promise.all([one.send(PACKET.close), two.send(PACKET.close), three.send('9'), four.send('9')]);
       for (const each of [five, six]) await each.send(...Array.from({ length: 400 }, () => '42["nonsense"]')).catch(() => {});
       (await WebSocketSession.open(t, logged, { eio, sid: last.sid })).tcp.destroy();
+      await sleep(100);
       await upgrade(t, logged, last);
       await last.poll();
     }

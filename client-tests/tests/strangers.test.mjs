@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET } from '../clients/engineio.mjs';
-import { PollingSession, WebSocketSession, decodePayload, target } from '../clients/engineio-session.mjs';
+import { PollingSession, WebSocketSession, decodePayload, encodePayload, target } from '../clients/engineio-session.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
 import { TcpConnection, UPGRADE_LINES, exchange, frame, head } from '../clients/tcp.mjs';
 import { sized } from '../harness/random.mjs';
@@ -141,55 +141,62 @@ describe('sessions from one address', () => {
   });
 
   const from = (address) => [HOST, `X-Forwarded-For: ${address}`];
-  const RAW = '/ws/chats/';
+  const ask = (t, address, asked, lines = []) => exchange(t, server, head('GET', asked, [...from(address), ...lines]));
 
-  /** One more session from this address, of one kind after the other. */
-  const one = async (t, address, count) => {
-    const eio = PROTOCOLS[count % 2];
-    const jwt = await token({ sub: uniqueName('anna') });
-    if (count % 3 === 0) return PollingSession.open(t, server, { eio, token: jwt, lines: from(address).slice(1) });
-    if (count % 3 === 1) return WebSocketSession.open(t, server, { eio, token: jwt, lines: from(address).slice(1) });
-    const raw = await TcpConnection.open(t, server);
-    isLetIn(await raw.request('GET', `${RAW}?token=${jwt}`, [...from(address), ...UPGRADE_LINES]));
-    return raw;
+  /** Opens something that counts: it, with how to end it, or the response that refuses it. */
+  const KINDS = {
+    'polling, protocol 4': (t, address, jwt) => bySession(t, PollingSession, address, 4, jwt),
+    'polling, protocol 3': (t, address, jwt) => bySession(t, PollingSession, address, 3, jwt),
+    'a WebSocket, protocol 4': (t, address, jwt) => bySession(t, WebSocketSession, address, 4, jwt),
+    'a WebSocket, protocol 3': (t, address, jwt) => bySession(t, WebSocketSession, address, 3, jwt),
+    'a raw WebSocket': async (t, address, jwt) => {
+      const connection = await TcpConnection.open(t, server);
+      isLetIn(await connection.request('GET', `/ws/chats/?token=${jwt}`, [...from(address), ...UPGRADE_LINES]));
+      return () => connection.destroy();
+    },
   };
 
-  /** The answers to further ones, of each kind. */
-  const further = async (t, address) => {
-    const jwt = await token({ sub: uniqueName('boris') });
-    const ask = (asked, lines = []) => exchange(t, server, head('GET', asked, [...from(address), ...lines]));
-    return [
-      await ask(target({ token: jwt })), await ask(target({ eio: 3, token: jwt })),
-      await ask(target({ transport: 'websocket', token: jwt }), UPGRADE_LINES),
-      await ask(target({ eio: 3, transport: 'websocket', token: jwt }), UPGRADE_LINES), await ask(`${RAW}?token=${jwt}`, UPGRADE_LINES),
-    ];
-  };
-
-  /** A session that is admitted counts on. */
-  const admitted = async (session) => {
-    if (session instanceof TcpConnection) return;
+  /** An admitted session: how to end it. */
+  async function bySession(t, Session, address, eio, jwt) {
+    const session = await Session.open(t, server, { eio, token: jwt, lines: from(address).slice(1) });
     if (session.eio === 4) await session.send(PACKET.connect);
     await session.packet(PACKET.connect);
+    return () => session.send(PACKET.close);
+  }
+
+  /** The answer to one more, of this kind. */
+  const further = (t, kind, address, jwt) => {
+    if (kind === 'a raw WebSocket') return ask(t, address, `/ws/chats/?token=${jwt}`, UPGRADE_LINES);
+    const [transport, eio] = [kind.startsWith('polling') ? 'polling' : 'websocket', Number(kind.at(-1))];
+    return ask(t, address, target({ eio, transport, token: jwt }), transport === 'polling' ? [] : UPGRADE_LINES);
   };
+
+  /** Fills the places of an address, and one of another one, whose neighbour `alike` counts as the same. */
+  async function areSoMany(t, kinds, /** @type {string[]} */ [first, alike, other]) {
+    const jwt = await token({ sub: uniqueName('anna') });
+    const endings = [];
+    for (let count = 0; count < MOST; count++) {
+      endings.push(await KINDS[kinds[count % kinds.length]](t, count % 2 ? alike : first, jwt));
+    }
+    for (const kind of kinds) for (const address of [first, alike]) isTooMany(await further(t, kind, address, jwt));
+    isLetIn(await further(t, kinds[0], other, jwt));
+    await endings[0]();
+    await eventually(async () => (await further(t, kinds[0], alike, jwt))?.status !== 429, 'there is a place again');
+  }
 
   const ADDRESSES = {
-    'of IPv4': ['192.0.2.1', '192.0.2.1', '192.0.2.2'],
-    'of IPv6, by its network of 64 bits': ['2001:db8:0:1::1', '2001:db8:0:1:ffff:1:2:3', '2001:db8:0:2::1'],
+    'of IPv4': (last) => [`192.0.2.${last}`, `192.0.2.${last}`, `192.0.2.${last + 1}`],
+    'of IPv6, by its network of 64 bits': (last) => [
+      `2001:db8:0:${last}::1`, `2001:db8:0:${last}:ffff:1:2:3`, `2001:db8:0:${last + 1}::1`,
+    ],
   };
-  for (const [what, [first, alike, other]] of Object.entries(ADDRESSES)) {
-    test(`are so many, however they are carried (${what}), until one has gone`, async (t) => {
-      const sessions = [];
-      for (let count = 0; count < MOST; count++) sessions.push(await one(t, count % 2 ? alike : first, count));
-      for (const address of [first, alike]) for (const response of await further(t, address)) isTooMany(response);
-      for (const session of sessions) await admitted(session);
-      for (const response of await further(t, alike)) isTooMany(response);
-      isLetIn(await exchange(t, server, head('GET', target(), from(other))));
-
-      assert.equal((await /** @type {PollingSession} */ (sessions[0]).post(PACKET.close)).status, 200);
-      const again = () => exchange(t, server, head('GET', target(), from(alike)));
-      await eventually(async () => (await again())?.status === 200, 'there is a place again');
-      for (const response of await further(t, first)) isTooMany(response);
-    });
+  for (const [what, addresses] of Object.entries(ADDRESSES)) {
+    for (const [index, kind] of Object.keys(KINDS).entries()) {
+      test(`are so many until one has gone: ${kind}, ${what}`, (t) => areSoMany(t, [kind], addresses(10 + 2 * index)));
+    }
+    test(`are so many until one has gone, whatever each is carried by, ${what}`, (t) => (
+      areSoMany(t, ['a raw WebSocket', 'polling, protocol 4', 'a WebSocket, protocol 3'], addresses(30))
+    ));
   }
 });
 
@@ -256,42 +263,43 @@ describe('memory', () => {
   }
 
   const connectPacket = `40${JSON.stringify({ token: 'anna' })}`;
-  /** What leaves right behind its CONNECT: the connections to end. */
+  /** What leaves right behind its CONNECT: the connection to end. */
   const VISITS = {
     'by WebSocket': async (owner, server) => {
       const connection = await TcpConnection.open(owner, server);
       await connection.request('GET', target({ transport: 'websocket' }), [HOST, ...UPGRADE_LINES]);
       connection.write(frame(connectPacket));
-      return [connection];
+      return connection;
     },
-    // A poll that is given up ends the session.
+    // What stays open is a session that may poll again; so CLOSE is right behind, too.
     'by polling': async (owner, server) => {
-      const [poll, post] = [await TcpConnection.open(owner, server), await TcpConnection.open(owner, server)];
-      const sid = sidOf(4, /** @type {any} */ (await poll.request('GET', target(), [HOST])));
-      poll.write(head('GET', target({ sid }), [HOST]));
-      post.write(head('POST', target({ sid }), [HOST, `Content-Length: ${connectPacket.length}`]) + connectPacket);
-      return [post, poll];
+      const connection = await TcpConnection.open(owner, server);
+      const sid = sidOf(4, /** @type {any} */ (await connection.request('GET', target(), [HOST])));
+      const body = encodePayload(4, [connectPacket, PACKET.close]);
+      connection.write(head('POST', target({ sid }), [HOST, `Content-Length: ${body.length}`]) + body);
+      return connection;
     },
   };
   for (const [how, visit] of Object.entries(VISITS)) {
     test(`is given back by clients that leave right behind their CONNECT (${how})`, async (t) => {
-      const server = await startServer(t, ['--max-connections-per-user', 'off']);
+      const server = await startServer(t, [
+        '--max-connections-per-user', 'off', '--max-unauthenticated', 'off', '--handshake-timeout', '1s',
+      ]);
       const idle = server.openSockets();
       const round = async (count) => {
         const scope = newScope();
         let left = count;
         const lane = async (index) => {
           while (left-- > 0) {
-            for (const connection of await visit(scope, server)) {
-              if (index % 2) connection.reset(); else connection.destroy();
-            }
+            const connection = await visit(scope, server);
+            if (index % 2) connection.reset(); else connection.destroy();
           }
         };
         await Promise.all(Array.from({ length: 16 }, (_, index) => lane(index)));
         await scope.end();
         await eventually(() => server.openSockets() <= idle + 2, 'everybody has left', 60_000);
       };
-      await round(2000);
+      await round(sized(6000, 60_000));
       const before = server.memory().now;
       await round(sized(6000, 60_000));
       await becomesFlat(server, before, 5 * MIB);
