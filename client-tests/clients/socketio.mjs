@@ -76,6 +76,22 @@ export async function connectRefused(owner, url, options = {}) {
   return within(Promise.race([refusalOf(socket), connected]), () => 'a refused connection');
 }
 
+/**
+ * Why a connection of version 4 ends before it is one, without a refusal: such a client would come back by itself.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {string} url
+ * @param {ClientOptions} options
+ */
+export async function connectCutOff(owner, url, options = {}) {
+  const socket = open(owner, url, options);
+  const fails = (what) => (detail) => { throw new Error(`the connection was ${what}: ${detail?.message}`); };
+  const connected = new Promise((resolve) => { socket.once('connect', resolve); }).then(fails('accepted'));
+  const refused = refusalOf(socket).then(fails('refused'));
+  for (const lost of [connected, refused]) lost.catch(() => {});
+  const ended = new Promise((resolve) => { socket.once('disconnect', resolve); });
+  return within(Promise.race([ended, connected, refused]), () => 'the end of a connection that is none yet');
+}
+
 /** The next occurrence of an event: its first argument. */
 export function nextEvent(socket, event, ms) {
   return within(new Promise((resolve) => { socket.once(event, resolve); }), () => `the event '${event}'`, ms);

@@ -6,7 +6,9 @@ import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET, RawPolling } from '../clients/engineio.mjs';
 import { connectUser, uniqueName } from '../clients/fixtures.mjs';
-import { ask, connect, connectRefused, refusal as refusedRequest } from '../clients/socketio.mjs';
+import {
+  TRANSPORT_LOST, ask, connect, connectCutOff, connectRefused, refusal as refusedRequest,
+} from '../clients/socketio.mjs';
 import { PATH, dial, refusal } from '../clients/websocket.mjs';
 import { probe } from '../harness/http.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -56,12 +58,13 @@ describe('connections of one user', () => {
     await eventually(() => type(t, server, token).catch(() => undefined), 'there is a place again');
   });
 
-  test('over the limit are refused on Socket.IO by CONNECT_ERROR, whatever the others speak', async (t) => {
+  test('over the limit end on Socket.IO, so that the client comes back by itself, whatever the others speak', async (t) => {
     const token = uniqueName('alice');
     await type(t, server, token);
     await connect(t, server.url, { auth: { token } });
-    const error = await connectRefused(t, server.url, { auth: { token } });
-    assert.equal(error.message, 'rate_limited');
+    for (const url of [server.url, `${server.url}/events`]) {
+      assert.match(await connectCutOff(t, url, { auth: { token } }), TRANSPORT_LOST);
+    }
   });
 
   test('that become the user\'s by create-user count, too', async (t) => {
