@@ -18,6 +18,7 @@ mod sync;
 pub mod timestamps;
 mod type_data;
 pub mod untrusted_json;
+pub mod whole;
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ use super::texts::{
 use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
 use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::whole;
 use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Window, unpair};
 
 /// How many messages an answer holds at most (PROTOCOL §4).
@@ -242,7 +243,7 @@ fn is_read(field: &RawField<'_>) -> Result<bool, Error> {
     }
     let read = match field.value()? {
         Given::Bool(read) => Some(read),
-        Given::Number(number) => match number.as_i64() {
+        Given::Number(number) => match whole::of_number(&number) {
             Some(0) => Some(false),
             Some(1) => Some(true),
             _ => None,
