@@ -14,6 +14,7 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod incoming;
 pub mod marketplace;
+pub mod surrogates;
 mod sync;
 pub mod timestamps;
 mod type_data;

@@ -20,7 +20,7 @@ use super::session::{self, Sessions};
 use crate::gateway::connection::Connection;
 use crate::gateway::credentials;
 use crate::gateway::dialect::DialectSession;
-use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::untrusted_json::{self, UntrustedJson};
 use crate::gateway::inbox::Inbox;
 use crate::gateway::line::Line;
 use crate::gateway::state::{GatewayState, unauthenticated};
@@ -204,7 +204,7 @@ impl FromConnectParts<LocalAdapter> for Handle {
         auth: &Option<Value>,
     ) -> Result<Self, Infallible> {
         let auth: Option<UntrustedJson> = match auth {
-            Some(Value::Str(text, _)) => serde_json::from_str(text).ok(),
+            Some(Value::Str(text, _)) => untrusted_json::from_str(text).ok(),
             _ => None,
         };
         let auth = auth.map_or(serde_json::Value::Null, |UntrustedJson(auth)| auth);

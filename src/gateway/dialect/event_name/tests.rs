@@ -71,6 +71,26 @@ fn message() -> Message {
 }
 
 #[test]
+fn half_a_character_is_a_replacement_in_names_too() {
+    let text =
+        format!(r#"["new-message",{{"room":"{CHAT}","msg":"Hello \ud83d","\udc00":"\ud800"}}]"#);
+    let Ok(Command::SendMessage { draft, .. }) = incoming(&text).event().and_then(command) else {
+        panic!("a message");
+    };
+    assert_eq!(draft.text, "Hello \u{FFFD}");
+    let unknown = r#"["no \ud83d",{}]"#;
+    assert_eq!(
+        incoming(unknown).event().expect("an event").name,
+        "no \u{FFFD}"
+    );
+    assert_eq!(incoming(unknown).request_ref().name, "no \u{FFFD}");
+    assert_eq!(
+        incoming(r#"["no \ud83d",{"#).request_ref().name,
+        "no \u{FFFD}"
+    );
+}
+
+#[test]
 fn all_four_forms_of_a_message_mean_the_same() {
     let forms = [
         vec![json!({"room": CHAT, "msg": "hi", "type": "note"})],
