@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::dialect::{Decoded, DialectSession, Incoming, Respond};
 use crate::hub::Outgoing;
-use crate::model::{Command, Error, Reply};
+use crate::model::{Command, Error, Message, Reply};
 use crate::service::InFlight;
 
 /// How many messages of one connection may be on their way into the store at once.
@@ -161,7 +161,7 @@ impl Inbox {
             .as_ref()
             .map(|reply| matches!(reply, Reply::Sent(_)));
         let result = result.map_err(|error| error.kind);
-        let delivers = |chat| self.connection.receives(chat);
+        let delivers = |message: &Message| self.connection.receives(message);
         let lock = self.session.delivery_lock();
         self.put(respond(outcome, &delivers));
         drop(lock);

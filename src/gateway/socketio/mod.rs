@@ -97,7 +97,7 @@ impl SocketIoServer {
     reason = "as the table of namespaces has it"
 )]
 fn event_name(identity: &Identity) -> Option<Arc<dyn DialectSession>> {
-    Some(Arc::new(EventNameSession(identity.connection)))
+    Some(Arc::new(EventNameSession::new(identity.connection)))
 }
 
 fn marketplace(identity: &Identity) -> Option<Arc<dyn DialectSession>> {

@@ -127,6 +127,8 @@ impl Namespace {
         };
         let admitted = self.state.admit(token.as_deref()).await?;
         let dialect = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
+        dialect.handshake(&credentials::query(&parts.uri));
+        dialect.handshake(auth);
         let since = dialect.since(auth)?;
         let (state, identity) = (self.state.clone(), admitted.identity);
         let slot = state.reserve_connection(identity.user)?;

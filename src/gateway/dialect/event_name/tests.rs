@@ -51,7 +51,7 @@ fn told(fact: Fact, connection: Option<ConnectionId>) -> Option<Outgoing> {
         fact,
         durable: None,
     };
-    let session = EventNameSession(connection);
+    let session = EventNameSession::new(connection);
     encode(&session, &notice, &mut SharedEncoding::default()).pop()
 }
 
