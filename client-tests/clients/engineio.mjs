@@ -33,15 +33,18 @@ const introduction = ({ externalUserId }) => (
 export class RawClient {
   #socket;
   #onPacket;
+  #auth;
   #arrivals = new Changes();
 
   /**
    * @param {import('../harness/scope.mjs').Owner} owner
    * @param {string} url
    * @param {(packet: string, client: RawClient) => void} onPacket
+   * @param {string} auth what its CONNECT carries, as JSON
    */
-  constructor(owner, url, onPacket = () => {}) {
+  constructor(owner, url, onPacket = () => {}, auth = '') {
     this.#onPacket = onPacket;
+    this.#auth = auth;
     this.received = [];
     this.#socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
     this.closed = new Promise((resolve) => { this.#socket.once('close', resolve); });
@@ -51,7 +54,7 @@ export class RawClient {
   }
 
   #take(packet) {
-    if (packet.startsWith(PACKET.open)) return this.send(PACKET.connect);
+    if (packet.startsWith(PACKET.open)) return this.send(`${PACKET.connect}${this.#auth}`);
     if (packet === PACKET.ping) return this.send(PACKET.pong);
     const told = packet.startsWith(PACKET.connect) ? PACKET.connect : packet;
     this.received.push(told);

@@ -127,9 +127,10 @@ export const STRANGE_TEXTS = [
   ['the raw character', '"😀"', '😀'],
   ['control characters', '"\\u0007\\u001b[31m"', '\u0007\u001b[31m'],
   ['text that turns around', '"\u202eabc"', '\u202eabc'],
-  ['a lone high surrogate', '"a\\ud800"', undefined],
-  ['a lone low surrogate', '"\\udc00a"', undefined],
-  ['surrogates the wrong way round', '"\\ude00\\ud83d"', undefined],
+  ['a lone high surrogate', '"a\\ud800"', 'a\ufffd'],
+  ['a lone low surrogate', '"\\udc00a"', '\ufffda'],
+  ['surrogates the wrong way round', '"\\ude00\\ud83d"', '\ufffd\ufffd'],
+  ['half an escape', '"\\ud8"', undefined],
 ];
 
 /** Numbers beyond every range. */

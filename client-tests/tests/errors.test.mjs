@@ -116,7 +116,7 @@ describe('rubbish on the wire', () => {
     'an event whose name is a number': `${PACKET.event}[7,{}]`,
     'JSON that ends too early': `${PACKET.event}["new-message",{"room":`,
     'JSON that is nested too deeply': `${PACKET.event}["create-user",${deep(20_000)}]`,
-    'a broken escape': `${PACKET.event}["create-user",{"user":{"externalUserId":"\\ud800"}}]`,
+    'a broken escape': `${PACKET.event}["create-user",{"user":{"externalUserId":"\\ud8"}}]`,
     'an enormous acknowledgement number': `${PACKET.event}99999999999999999999999999["create-user",{}]`,
     'an answer to nothing': `${PACKET.ack}7["thanks"]`,
     'a binary event without its attachment': '451-["create-user",{"_placeholder":true,"num":0}]',

@@ -27,7 +27,7 @@ function brokenOff(texts, least = LEAST) {
 }
 
 /** Whether it is JSON to everybody, and not only to JavaScript. */
-const isJson = (text) => !/e400|ud800/.test(text);
+const isJson = (text) => !/e400/.test(text);
 
 /** What a raw connection says to these frames, one after the other. */
 async function answersTo(wire, frames) {

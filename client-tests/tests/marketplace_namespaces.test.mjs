@@ -199,7 +199,7 @@ test('a token in the query of the connection is good for the marketplace with ve
 describe('packets that the official client would not send, in the marketplace', () => {
   const RUBBISH = {
     'an event without a body': '["send_message"]', 'an event without a name': '[]', 'a number for a name': '[7,{}]',
-    'JSON that ends too early': '["send_message",{"chatId":', 'a broken escape': '["open_chat",{"eventId":"\\ud800"}]',
+    'JSON that ends too early': '["send_message",{"chatId":', 'a broken escape': '["open_chat",{"eventId":"\\ud8"}]',
     'no list': '{"send_message":{}}', 'a text': 'hello', 'nothing': '',
     'a list nested too deeply': `["send_message",${'['.repeat(20_000)}${']'.repeat(20_000)}]`,
   };

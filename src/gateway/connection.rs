@@ -13,7 +13,8 @@ use super::state::{GatewayState, with_deadline};
 use crate::hub::{Outbox, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
-    ChatId, ChatRef, Command, ConnectionId, Error, Identity, PageBudget, Reply, Rights, UserId,
+    ChatId, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, Rights,
+    UserId,
 };
 use crate::service::InFlight;
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
@@ -105,9 +106,9 @@ impl Connection {
         &self.subscription.outbox
     }
 
-    /// Whether the messages of this chat are delivered to this connection.
-    pub fn receives(&self, chat: ChatId) -> bool {
-        self.subscription.is_in(chat)
+    /// Whether this message is, or was, delivered to this connection live.
+    pub fn receives(&self, message: &Message) -> bool {
+        self.subscription.receives(message.chat, message.seq)
     }
 
     /// From now on the connection acts as this user and receives its chats.

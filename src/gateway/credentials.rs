@@ -1,9 +1,10 @@
-//! Where a request carries its token (PROTOCOL §1.3).
-//! It refuses to know what a token is worth: `auth` does.
+//! Where a request carries its token (PROTOCOL §1.3), and what else its query says.
+//! Does not know what a token is worth: `auth` does.
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, Uri, header};
 use serde::Deserialize;
+use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Parameters {
@@ -18,6 +19,14 @@ pub fn of_request(uri: &Uri, headers: &HeaderMap) -> Option<String> {
         .or_else(|| bearer(headers))
 }
 
+/// The pairs of a query, as an object of strings; of the same name the last.
+pub fn query(query: &str) -> Value {
+    let uri: Option<Uri> = format!("/?{query}").parse().ok();
+    let pairs = uri.and_then(|uri| Query::<Vec<(String, String)>>::try_from_uri(&uri).ok());
+    let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
+    pairs.into_iter().collect()
+}
+
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -29,6 +38,7 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use serde_json::json;
 
     use super::*;
 
@@ -42,6 +52,13 @@ mod tests {
         let uri = Uri::from_static("/socket.io/?EIO=4&token=a%20b");
         let found = of_request(&uri, &headers("Bearer c"));
         assert_eq!(found.as_deref(), Some("a b"));
+    }
+
+    #[test]
+    fn a_query_is_an_object_of_strings() {
+        let expected = json!({"EIO": "4", "answers": "both", "x": ""});
+        assert_eq!(query("EIO=4&answers=one&answers=b%6Fth&x"), expected);
+        assert_eq!(query(""), json!({}));
     }
 
     #[test]

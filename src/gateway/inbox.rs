@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::dialect::{Decoded, DialectSession, Incoming, Respond};
 use super::transport::Handled;
 use crate::hub::Outgoing;
-use crate::model::{Command, Error, Reply};
+use crate::model::{Command, Error, Message, Reply};
 use crate::service::InFlight;
 use crate::telemetry::CloseReason;
 
@@ -246,7 +246,7 @@ impl Inbox {
             .as_ref()
             .map(|reply| matches!(reply, Reply::Sent(_)));
         let result = result.map_err(|error| error.kind);
-        let delivers = |chat| self.connection.receives(chat);
+        let delivers = |message: &Message| self.connection.receives(message);
         let lock = self.session.delivery_lock();
         self.put(respond(outcome, &delivers));
         drop(lock);

@@ -43,8 +43,16 @@ impl Subscription {
     }
 
     /// Whether the messages of this chat are delivered to this connection.
+    #[cfg(test)]
     pub fn is_in(&self, chat: ChatId) -> bool {
         self.state.lock().chats.contains_key(&chat)
+    }
+
+    /// Whether this message of a chat is, or was, delivered to this connection live.
+    pub fn receives(&self, chat: ChatId, seq: Seq) -> bool {
+        let state = self.state.lock();
+        let live = state.chats.get(&chat);
+        live.is_some_and(|live| live.catch_up_until().is_none_or(|until| seq > until))
     }
 
     /// Binds it to this user; `false`: the connection has ended.

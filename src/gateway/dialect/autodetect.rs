@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::MutexGuard;
 
-use super::untrusted_json::UntrustedJson;
+use super::untrusted_json::{UntrustedJson, from_str};
 use super::{ALL, Decoded, Dialect, DialectSession, Incoming, SessionOptions, type_data};
 use crate::hub::{Outgoing, SharedEncoding, Subscriber};
 use crate::model::{ChatId, Command, Error, Notice, Reply};
@@ -55,7 +55,7 @@ impl DialectSession for Autodetect {
 
     fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded {
         if self.decided.get().is_none()
-            && let Ok(UntrustedJson(frame)) = serde_json::from_str(&incoming.text)
+            && let Ok(UntrustedJson(frame)) = from_str(&incoming.text)
         {
             let recognises = |dialect: &&Dialect| (dialect.recognises)(&frame);
             if let Some(dialect) = ALL.iter().find(recognises) {

@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::whole;
 use crate::model::Error;
 
 /// Decodes the body of a request, all of whose fields are [`Field`]s.
@@ -261,52 +262,49 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// A whole number of at least `LEAST`.
+/// A whole number of at least `LEAST`, in whatever spelling: other languages write `2.0`, and front
+/// ends send back as a text what they read from an address (PROTOCOL §1.1).
 #[derive(Debug, Clone, Copy)]
 pub struct Whole<const LEAST: i64>(pub i64);
 
-/// A whole number of at least `LEAST`, or the same as a string: front ends send back what they
-/// read from an address (PROTOCOL §1.1).
-#[derive(Debug, Clone, Copy)]
-pub struct Number<const LEAST: i64>(pub i64);
-
-struct Integer<const LEAST: i64> {
-    texts: bool,
-}
-
 impl<'de, const LEAST: i64> Deserialize<'de> for Whole<LEAST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let visitor = Integer::<LEAST> { texts: false };
-        deserializer.deserialize_any(visitor).map(Self)
-    }
-}
+        struct Number<const LEAST: i64>;
 
-impl<'de, const LEAST: i64> Deserialize<'de> for Number<LEAST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let visitor = Integer::<LEAST> { texts: true };
-        deserializer.deserialize_any(visitor).map(Self)
-    }
-}
+        impl<const LEAST: i64> Number<LEAST> {
+            fn large_enough<E: serde::de::Error>(number: Option<i64>) -> Result<Whole<LEAST>, E> {
+                let number = number.filter(|number| *number >= LEAST);
+                number.map(Whole).ok_or_else(|| {
+                    E::custom(format_args!("must be a whole number of at least {LEAST}"))
+                })
+            }
+        }
 
-impl<const LEAST: i64> Visitor<'_> for Integer<LEAST> {
-    type Value = i64;
+        impl<const LEAST: i64> Visitor<'_> for Number<LEAST> {
+            type Value = Whole<LEAST>;
 
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "a whole number of at least {LEAST}")
-    }
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(out, "a whole number of at least {LEAST}")
+            }
 
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
-        let wrong = || E::custom(format_args!("must be a whole number of at least {LEAST}"));
-        (number >= LEAST).then_some(number).ok_or_else(wrong)
-    }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                Self::large_enough(Some(number))
+            }
 
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
-        self.visit_i64(i64::try_from(number).unwrap_or(i64::MIN))
-    }
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                Self::large_enough(i64::try_from(number).ok())
+            }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<i64, E> {
-        let number = text.parse().ok().filter(|_| self.texts);
-        self.visit_i64(number.unwrap_or(i64::MIN))
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                Self::large_enough(whole::of_float(number))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Self::large_enough(whole::of_text(text))
+            }
+        }
+
+        deserializer.deserialize_any(Number::<LEAST>)
     }
 }
 

@@ -14,7 +14,7 @@ use self::refusals::{code, hold_action, hold_any, hold_marketplace, hold_type};
 use super::cursors::Next;
 use super::fixtures::{self, decode, texts};
 use super::timestamps::Moment;
-use super::untrusted_json::UntrustedJson;
+use super::untrusted_json::{UntrustedJson, from_str};
 use super::{
     Acks, Autodetect, Decoded, DialectSession, Push, SessionOptions, action, marketplace, type_data,
 };
@@ -221,13 +221,10 @@ fn hold_rewritten(session: &Arc<dyn DialectSession>, line: &str, command: Option
     }
 }
 
-/// The same JSON as the library writes it. `None`: it is no JSON, or has a number of which the
-/// library reads the last digit in one way and writes it in another.
+/// The same JSON as the library writes it. `None`: it is no JSON.
 fn rewritten(json: &str) -> Option<String> {
-    let UntrustedJson(value) = serde_json::from_str(json).ok()?;
-    let written = value.to_string();
-    let UntrustedJson(again) = serde_json::from_str(&written).ok()?;
-    (again == value).then_some(written)
+    let UntrustedJson(value) = from_str(json).ok()?;
+    Some(value.to_string())
 }
 
 fn only_said(session: &Arc<dyn DialectSession>, line: &str) -> String {
@@ -242,10 +239,8 @@ fn is_same(one: &Command, other: &Command) -> bool {
     let (mut one, other) = (one.clone(), other.clone());
     if let Command::SendMessage { draft: one, .. } = &mut one
         && let Command::SendMessage { draft: other, .. } = &other
-        && let (Ok(UntrustedJson(value)), Ok(UntrustedJson(same))) = (
-            serde_json::from_str(&one.text),
-            serde_json::from_str(&other.text),
-        )
+        && let (Ok(UntrustedJson(value)), Ok(UntrustedJson(same))) =
+            (from_str(&one.text), from_str(&other.text))
         && value == same
     {
         one.text.clone_from(&other.text);

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
-use super::untrusted_json::UntrustedJson;
+use super::surrogates;
+use super::untrusted_json::{UntrustedJson, from_str};
 use crate::hub::AckId;
 use crate::model::Error;
 
@@ -96,7 +97,7 @@ impl Incoming {
 
 fn packet(text: &str) -> Result<Event, Error> {
     let malformed = |why: &str| Error::invalid("body", why);
-    let packet: Vec<UntrustedJson> = serde_json::from_str(text).map_err(|error| {
+    let packet: Vec<UntrustedJson> = from_str(text).map_err(|error| {
         // The library's text about JSON that is no list repeats it, however long it is.
         if error.is_data() {
             malformed("has no event name")
@@ -116,13 +117,14 @@ fn packet(text: &str) -> Result<Event, Error> {
 
 /// The name in a packet, even if the rest of it cannot be read.
 fn packet_name(text: &str) -> Option<String> {
+    let text = surrogates::replaced(text);
     let after = text.strip_prefix('[')?;
     let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
     values.next()?.ok()
 }
 
 fn envelope(text: &str) -> Result<Event, Error> {
-    let UntrustedJson(frame) = serde_json::from_str(text)
+    let UntrustedJson(frame) = from_str(text)
         .map_err(|error| Error::invalid("frame", &format!("is not JSON: {error}")))?;
     let Value::Object(mut frame) = frame else {
         return Err(Error::invalid("frame", "must be an object"));

@@ -14,10 +14,12 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod incoming;
 pub mod marketplace;
+pub mod surrogates;
 mod sync;
 pub mod timestamps;
 mod type_data;
 pub mod untrusted_json;
+pub mod whole;
 
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ use serde_json::Value;
 
 use crate::hub::{Outgoing, Subscriber};
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Reply, Seq, UserId,
+    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Message, Reply, Seq, UserId,
 };
 use crate::telemetry::DialectLabel;
 
@@ -76,6 +78,12 @@ pub trait DialectSession: Subscriber {
         false
     }
 
+    /// Takes what a client says when it connects, beside its token: the object `auth` of
+    /// Socket.IO, or the pairs of a query as one. Called for each of them, before anything else.
+    fn handshake(&self, said: &Value) {
+        let _ = said;
+    }
+
     /// The messages that a client, by what it says when it connects, has already; `None`: it
     /// says nothing.
     ///
@@ -96,9 +104,9 @@ pub enum Decoded {
 }
 
 /// Encodes the response to a command and applies what follows for the session. Its second
-/// argument tells whether the messages of a chat are delivered to this connection.
+/// argument tells whether a message is, or was, delivered to this connection by itself.
 pub type Respond =
-    Box<dyn FnOnce(Result<Reply, Error>, &dyn Fn(ChatId) -> bool) -> Vec<Outgoing> + Send>;
+    Box<dyn FnOnce(Result<Reply, Error>, &dyn Fn(&Message) -> bool) -> Vec<Outgoing> + Send>;
 
 /// Encodes what a client that connects has missed.
 pub type RespondFirst = Box<dyn FnOnce(&Reply) -> Vec<Outgoing> + Send>;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::whole;
 use crate::model::{
     ChatPk, ChatRef, Command, Error, MAX_ID, Message, Missed, PageBudget, Seq, UserId,
 };
@@ -116,13 +117,9 @@ pub fn by_pk(name: &str) -> Option<ChatRef> {
     (1..=MAX_ID).contains(&pk).then_some(ChatRef::Pk(pk))
 }
 
-/// A number of at least 0, or the same as a text (PROTOCOL §1.1).
+/// A whole number of at least 0.
 fn number(value: &Value) -> Option<Seq> {
-    let number: Option<Seq> = match value {
-        Value::String(text) => text.parse().ok(),
-        value => value.as_i64(),
-    };
-    number.filter(|number| *number >= 0)
+    whole::of_json(value).filter(|number| *number >= 0)
 }
 
 fn shown(name: &str) -> String {

@@ -11,8 +11,10 @@ fn read(chats: &Value) -> Result<SyncRequest, Error> {
 
 #[test]
 fn numbers_are_whole_and_may_be_texts() {
-    let request = read(&json!({"1": 0, "2": "17", "3": i64::MAX})).expect("chats");
-    let expected = [(1, 0), (2, 17), (3, i64::MAX)].map(|(pk, seq)| (ChatRef::Pk(pk), seq));
+    let chats = json!({"1": 0, "2": "17", "3": i64::MAX, "4": 2.0, "5": 1e1});
+    let request = read(&chats).expect("chats");
+    let expected = [(1, 0), (2, 17), (3, i64::MAX), (4, 2), (5, 10)];
+    let expected = expected.map(|(pk, seq)| (ChatRef::Pk(pk), seq));
     assert_eq!(request.chats(), expected);
 }
 

@@ -13,6 +13,7 @@ use serde_json::error::Category;
 
 use super::host::Server;
 use super::problem::Problem;
+use crate::gateway::dialect::surrogates;
 use crate::model::Error;
 
 /// A request's body that reads as a `T`.
@@ -74,6 +75,9 @@ pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(Error::invalid("body", "must be a JSON object"));
     }
+    // What is no UTF-8 is no JSON either.
+    let text = std::str::from_utf8(json).map(surrogates::replaced);
+    let json = text.as_ref().map_or(json, |text| text.as_bytes());
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -191,12 +195,18 @@ mod tests {
     #[test]
     fn what_is_no_json_is_said_to_be_none() {
         let deep = r#"{"inside": ["#.repeat(100_000);
-        let lone = br#"{"weight": 1, "label": "\ud800"}"#;
-        let cases: [&[u8]; 6] = [b"", b"{", b"{}}", b"{\xFF", lone, deep.as_bytes()];
+        let cases: [&[u8]; 5] = [b"", b"{", b"{}}", b"{\xFF", deep.as_bytes()];
         for json in cases {
             let error = read::<Parcel>(json).expect_err("no JSON");
             assert_eq!(error.kind, ErrorKind::Invalid);
         }
+    }
+
+    #[test]
+    fn half_a_character_is_a_replacement() {
+        let json = br#"{"weight": 1, "label": "Hello \ud83d"}"#;
+        let parcel: Parcel = read(json).expect("a parcel");
+        assert_eq!(parcel.label.as_deref(), Some("Hello \u{FFFD}"));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::numbers;
 use super::problem::Problem;
+use crate::gateway::dialect::whole::of_float;
 use crate::model::{ChatRef, Error, EventPk, MAX_ID, UserRef};
 
 /// How many digits a number has at most; as many as [`MAX_ID`] has.
@@ -148,7 +148,7 @@ impl Visitor<'_> for Reader {
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<UserName, E> {
         // What is less than 0 cannot be one either.
-        let number = numbers::exact(number).unwrap_or(0);
+        let number = of_float(number).unwrap_or(0);
         self.visit_u64(u64::try_from(number).unwrap_or(0))
     }
 

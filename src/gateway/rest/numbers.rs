@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use crate::gateway::dialect::whole::of_float;
+
 /// A whole number from a body.
 pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     Whole::deserialize(deserializer).map(|Whole(number)| number)
@@ -14,17 +16,6 @@ pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error
 pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let number: Option<Whole> = Option::deserialize(deserializer)?;
     Ok(number.map(|Whole(number)| number))
-}
-
-/// The whole number that this is, if it is one and no larger than it can be exact. The last
-/// binary digit may be off: that is how exactly decimals are read.
-pub fn exact(number: f64) -> Option<i64> {
-    /// Every whole number below is exact.
-    const LIMIT: f64 = 9_007_199_254_740_992.0;
-    let whole = number.round();
-    let is_whole = (number - whole).abs() <= whole.abs() * f64::EPSILON;
-    #[expect(clippy::cast_possible_truncation, reason = "nothing is cut off")]
-    (whole.abs() < LIMIT && is_whole).then_some(whole as i64)
 }
 
 struct Whole(i64);
@@ -53,7 +44,7 @@ impl Visitor<'_> for Reader {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        exact(number).ok_or_else(|| E::custom("must be a whole number"))
+        of_float(number).ok_or_else(|| E::custom("must be a whole number"))
     }
 }
 

@@ -28,7 +28,7 @@ pub const TARGETS: [Target; 2] = [EVENT_NAME, EVENTS];
 const EVENT_NAME: Target = Target {
     name: "event-name",
     check: |input| {
-        let session: Arc<dyn DialectSession> = Arc::new(EventNameSession(None));
+        let session: Arc<dyn DialectSession> = Arc::new(EventNameSession::new(None));
         packets(&session, input, hold_exception);
     },
 };

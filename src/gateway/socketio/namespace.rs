@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::gateway::connection::Connection;
+use crate::gateway::credentials;
 use crate::gateway::dialect::DialectSession;
 use crate::gateway::dialect::event_name::EventNameSession;
 use crate::gateway::dialect::marketplace::MarketplaceSession;
+use crate::gateway::engineio::Opening;
 use crate::gateway::state::{GatewayState, unauthenticated};
 use crate::model::{Error, Identity};
 use crate::telemetry::Transport;
@@ -27,7 +29,7 @@ pub(super) struct Namespace {
 pub(super) static NAMESPACES: [Namespace; 2] = [
     Namespace {
         path: "/",
-        begin: |identity| Some(Arc::new(EventNameSession(identity.connection))),
+        begin: |identity| Some(Arc::new(EventNameSession::new(identity.connection))),
     },
     Namespace {
         path: "/events",
@@ -51,7 +53,7 @@ impl Namespace {
         NAMESPACES.iter().find(|namespace| namespace.path == path)
     }
 
-    /// Admits a client with this `auth`; `token` is the one of its first request.
+    /// Admits a client with this `auth`; `opening`: what its first request said.
     ///
     /// # Errors
     /// `Unauthenticated`, `Invalid` (what `auth` says beside the token), `RateLimited` and
@@ -60,16 +62,18 @@ impl Namespace {
         &self,
         state: &GatewayState,
         auth: &Value,
-        token: Option<&str>,
+        opening: &Opening,
         transport: Transport,
     ) -> Result<Admission, Error> {
         let token = match auth.get("token") {
-            None | Some(Value::Null) => token,
+            None | Some(Value::Null) => opening.token.as_deref(),
             Some(Value::String(token)) => Some(token.as_str()),
             Some(_) => return Err(unauthenticated()),
         };
         let admitted = state.admit(token).await?;
         let dialect = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
+        dialect.handshake(&credentials::query(&opening.query));
+        dialect.handshake(auth);
         let since = dialect.since(auth)?;
         let identity = admitted.identity;
         let slot = state.reserve_connection(identity.user)?;

@@ -3,14 +3,12 @@
 //! Does not know what events say.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use axum::extract::Query;
-use axum::http::Uri;
 use engineioxide_core::ProtocolVersion;
 use serde_json::Value;
 
-use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::credentials;
+use crate::gateway::dialect::untrusted_json::{self, UntrustedJson};
 use crate::gateway::websocket::Frame;
 
 /// How many attachments an event may have.
@@ -86,9 +84,9 @@ impl<'a> Packet<'a> {
     /// query: of the namespace, or `opening`, of the first request.
     pub(super) fn auth(&self, protocol: ProtocolVersion, opening: &str) -> Value {
         if protocol == ProtocolVersion::V3 {
-            return query_object(self.query.unwrap_or(opening));
+            return credentials::query(self.query.unwrap_or(opening));
         }
-        let auth: Option<UntrustedJson> = serde_json::from_str(self.rest).ok();
+        let auth: Option<UntrustedJson> = untrusted_json::from_str(self.rest).ok();
         auth.map_or(Value::Null, |UntrustedJson(auth)| auth)
     }
 
@@ -137,15 +135,6 @@ pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, text: &str) 
         ProtocolVersion::V3 => Frame::text(&[b"40", prefix(namespace).as_bytes()]),
         ProtocolVersion::V4 => Frame::text(&[text.as_bytes()]),
     }
-}
-
-/// The parameters of a query as an object.
-fn query_object(query: &str) -> Value {
-    let uri: Option<Uri> = format!("/?{query}").parse().ok();
-    let pairs = uri.and_then(|uri| Query::<HashMap<String, String>>::try_from_uri(&uri).ok());
-    let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
-    let pairs = pairs.into_iter().map(|(key, value)| (key, value.into()));
-    Value::Object(pairs.collect())
 }
 
 /// The data of an event whose name the library cannot read, with one that it can and that no

@@ -149,8 +149,8 @@ impl Shared {
             oxide,
         } = &*self.environment;
         let transport = transport(session);
-        let token = self.opening.token.as_deref();
-        let admission = match namespace.admit(state, &auth, token, transport).await {
+        let admitted = namespace.admit(state, &auth, &self.opening, transport);
+        let admission = match admitted.await {
             Ok(admission) => admission,
             Err(error) => {
                 let reason = error.source.as_ref().map(ToString::to_string);

@@ -45,6 +45,20 @@ fn one_who_connects_has_missed_what_was_delivered_before() {
 }
 
 #[test]
+fn one_who_connects_receives_what_it_has_not_missed() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let anna = subscribed(&hub, user(), chat, 7);
+    let receives = |seq| anna.receives(chat, seq);
+    assert_eq!([7, 8, 9].map(receives), [false, true, true]);
+    assert!(!anna.receives(ChatId::new(NOW), 8), "of another chat");
+    // Once it was sent everything up to there, it has every message.
+    anna.caught_up(chat, 7);
+    assert_eq!([1, 7, 8].map(receives), [true, true, true]);
+    hub.leave(&anna);
+    assert_eq!([7, 8].map(receives), [false, false]);
+}
+
+#[test]
 fn all_who_wait_for_a_chat_have_missed_the_same() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let connections = [connection(10), connection(10)];

@@ -1,7 +1,6 @@
 //! From the text of a frame to a command (ORIGINALS A4, A7, A9).
 //! Does not know who is calling, nor the outcome of earlier requests, but for the current room.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::value::MapDeserializer;
@@ -13,7 +12,7 @@ use super::responses::{Echo, Envelope, Refusal};
 use super::validation;
 use crate::gateway::dialect::decode::even_null;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
-use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::model::{ChatPk, ChatRef, Command};
 
 /// How many messages a room is shown with, the latest ones (PROTOCOL §3).
@@ -87,8 +86,9 @@ struct WithData<'a> {
 
 /// `sync`
 #[derive(Deserialize)]
-struct Sync {
-    chats: Option<UntrustedJson>,
+struct Sync<'a> {
+    #[serde(borrow)]
+    chats: Option<&'a RawValue>,
 }
 
 /// A `pk` in whatever form; what is no `pk` names no room (ORIGINALS A7).
@@ -129,18 +129,18 @@ pub(super) fn echo(text: &str) -> Echo {
 /// The action and the fields of a request, out of its envelope if it came in one.
 fn open<'a>(text: &'a str, echo: &mut Echo) -> Result<(&'a RawValue, Body<'a>), Refusal> {
     let mut body = Body::parse(text)?;
-    if let Some(stream) = body.0.get("stream")
-        && !body.0.contains_key("action")
+    if let Some(stream) = body.get("stream")
+        && body.get("action").is_none()
     {
         kept("stream", stream)?;
         echo.envelope = Envelope::Stream(shared(stream));
-        body = match body.0.get("payload") {
+        body = match body.get("payload") {
             Some(payload) => Body::parse(payload.get())?,
             None => return Err(required("payload")),
         };
     }
     echo.request_id = body.given("request_id").map(shared);
-    let action = body.0.get("action").copied();
+    let action = body.get("action");
     let action =
         action.ok_or_else(|| Refusal::text(405, "Unable to find action in message body."))?;
     echo.action = Some(shared(action));
@@ -152,7 +152,7 @@ fn decode(
     body: &Body<'_>,
     current: Option<ChatPk>,
 ) -> Result<(Purpose, Command), Refusal> {
-    let name: Option<String> = serde_json::from_str(action.get()).ok();
+    let name: Option<String> = from_str(action.get()).ok();
     let room = || body.decode::<OfRoom>()?.pk.room();
     let request = match name.as_deref() {
         Some("join_room") => {
@@ -200,8 +200,10 @@ fn look(chat: ChatRef, messages: usize) -> Command {
     Command::GetRoom { chat, messages }
 }
 
-fn sync(request: &Sync) -> Result<(Purpose, Command), Refusal> {
-    let chats = request.chats.as_ref().map(|UntrustedJson(chats)| chats);
+fn sync(request: &Sync<'_>) -> Result<(Purpose, Command), Refusal> {
+    let chats = request.chats.map(|chats| from_str(chats.get()));
+    let chats = chats.transpose().map_err(|error| not_json(&error))?;
+    let chats = chats.as_ref().map(|UntrustedJson(chats)| chats);
     let request = SyncRequest::read(chats, "chats", by_pk);
     let request = request.map_err(|error| Refusal::from(&error))?;
     let command = request.command(None);
@@ -230,26 +232,28 @@ impl<'a> WithData<'a> {
     }
 }
 
-/// The fields of a JSON object, undecoded: a broken one spoils no other. The last of the same
-/// name counts.
-struct Body<'a>(BTreeMap<String, &'a RawValue>);
+/// The body of a request.
+struct Body<'a>(RawFields<'a>);
 
 impl<'a> Body<'a> {
     fn parse(text: &'a str) -> Result<Self, Refusal> {
-        serde_json::from_str(text)
-            .map(Self)
-            .map_err(|error| not_json(&error))
+        let fields = serde_json::from_str(text);
+        fields.map(Self).map_err(|error| not_json(&error))
+    }
+
+    /// A field that is there.
+    fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.0.get(key).copied()
     }
 
     /// A field that is there and not null.
     fn given(&self, key: &str) -> Option<&'a RawValue> {
-        let value = self.0.get(key).copied();
-        value.filter(|value| value.get() != "null")
+        self.get(key).filter(|value| value.get() != "null")
     }
 
     /// The request with these fields.
     fn decode<T: Deserialize<'a>>(&self) -> Result<T, Refusal> {
-        let fields = self.0.iter().map(|(name, value)| (&**name, *value));
+        let fields = self.0.0.iter().map(|(name, value)| (&**name, *value));
         T::deserialize(MapDeserializer::new(fields)).map_err(|error| not_json(&error))
     }
 }
@@ -278,7 +282,7 @@ fn kept(field: &str, value: &RawValue) -> Result<(), Refusal> {
 
 /// There is no such action; one that is no text is spelt as Python does.
 fn not_allowed(action: &RawValue) -> Refusal {
-    let spelling = match serde_json::from_str(action.get()) {
+    let spelling = match from_str(action.get()) {
         Ok(UntrustedJson(Value::String(name))) => name,
         Ok(UntrustedJson(Value::Null)) => "None".to_owned(),
         Ok(UntrustedJson(Value::Bool(true))) => "True".to_owned(),

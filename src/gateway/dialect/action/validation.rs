@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::responses::Refusal;
 use crate::gateway::dialect::decode::even_null;
-use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};
 use crate::model::{ChatChange, ChatPk, Draft, MAX_ID};
 
 /// A field is missing.
@@ -22,7 +22,7 @@ const NAME_CHARS: usize = 255;
 /// The room that a `pk` names in whatever form: a number, its whole part, a text of digits,
 /// or `true` for 1.
 pub(super) fn pk(value: &RawValue) -> Option<ChatPk> {
-    let UntrustedJson(value) = serde_json::from_str(value.get()).ok()?;
+    let UntrustedJson(value) = from_str(value.get()).ok()?;
     whole(&value).filter(|pk| (1..=MAX_ID).contains(pk))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn draft(
     client_id: Option<&RawValue>,
 ) -> Result<Draft, Refusal> {
     let text = content(message).map_err(|why| refuse("message", why))?;
-    let client_id = client_id.map(|id| serde_json::from_str(id.get()));
+    let client_id = client_id.map(|id| from_str(id.get()));
     let client_id = client_id
         .transpose()
         .map_err(|_| refuse("client_id", NO_TEXT))?;
@@ -49,7 +49,7 @@ fn content(message: Option<&RawValue>) -> Result<String, &'static str> {
     let json = message.ok_or(REQUIRED)?.get();
     let text = match json.as_bytes() {
         b"null" => return Err(NULL),
-        [b'"', ..] => serde_json::from_str(json).map_err(|_| NO_TEXT)?,
+        [b'"', ..] => from_str(json).map_err(|_| NO_TEXT)?,
         _ => json.to_owned(),
     };
     if text.trim().is_empty() {
@@ -103,7 +103,7 @@ struct RoomFields {
 
 fn dictionary(data: &RawValue) -> Result<RoomFields, Refusal> {
     let not_json = |error| Refusal::text(400, format!("JSON parse error - {error}"));
-    let UntrustedJson(data) = serde_json::from_str(data.get()).map_err(not_json)?;
+    let UntrustedJson(data) = from_str(data.get()).map_err(not_json)?;
     match data {
         Value::Object(_) => RoomFields::deserialize(data).map_err(not_json),
         other => {

@@ -9,4 +9,6 @@ mod session;
 pub use session::EventNameSession;
 
 #[cfg(test)]
+mod session_tests;
+#[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! Does not know the JSON: `requests` and `responses` do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -11,11 +12,32 @@ use crate::gateway::dialect::incoming::{Incoming, RequestRef};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::{Decoded, DialectSession, Respond, Since};
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
-use crate::model::{ChatId, Command, ConnectionId, Error, Fact, Notice, Reply, Sent};
+use crate::model::{Command, ConnectionId, Error, Fact, Message, Notice, Reply, Sent};
 use crate::telemetry::DialectLabel;
 
-/// One connection's session; with the id of the connection, if it is known.
-pub struct EventNameSession(pub Option<ConnectionId>);
+/// One connection's session.
+pub struct EventNameSession {
+    /// Which connection, if that is known.
+    connection: Option<ConnectionId>,
+    /// Whether an answer goes into the acknowledgement and comes as an event, too. With `retries`,
+    /// socket.io-client asks for an acknowledgement of every event, also where its user waits for
+    /// the event of the same name, and no server can tell the two apart.
+    both: AtomicBool,
+}
+
+impl EventNameSession {
+    /// A session of this connection, if it is known.
+    pub fn new(connection: Option<ConnectionId>) -> Self {
+        let both = AtomicBool::new(false);
+        Self { connection, both }
+    }
+
+    /// How the answer to a request is sent.
+    fn channels(&self, request: RequestRef) -> Channels {
+        let event = request.ack.is_none() || self.both.load(Ordering::Acquire);
+        Channels { request, event }
+    }
+}
 
 impl Subscriber for EventNameSession {
     fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
@@ -25,7 +47,9 @@ impl Subscriber for EventNameSession {
                 (NEW_MESSAGE, body)
             }
             // Its creator has the chat in the response already.
-            Fact::ChatCreated(_) if notice.origin.is_some() && notice.origin == self.0 => return,
+            Fact::ChatCreated(_) if notice.origin.is_some() && notice.origin == self.connection => {
+                return;
+            }
             Fact::ChatCreated(chat) => {
                 let body = shared.body("event-name", || responses::chat(chat));
                 (CREATE_CHAT, body)
@@ -42,14 +66,21 @@ impl DialectSession for EventNameSession {
     }
 
     fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded {
-        match request(incoming) {
+        match self.request(incoming) {
             Ok((command, respond)) => Decoded::Request(command, respond),
             Err(error) => Decoded::Refused(error.kind, self.refuse(incoming, &error)),
         }
     }
 
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {
-        vec![refusal(&incoming.request_ref(), error)]
+        self.channels(incoming.request_ref()).refuse(error)
+    }
+
+    /// The answers come as events, too, with `answers: "both"`.
+    fn handshake(&self, said: &Value) {
+        if said.get("answers").and_then(Value::as_str) == Some("both") {
+            self.both.store(true, Ordering::Release);
+        }
     }
 
     fn since(&self, auth: &Value) -> Result<Option<Since>, Error> {
@@ -70,56 +101,74 @@ impl DialectSession for EventNameSession {
     }
 }
 
-fn request(incoming: &Incoming) -> Result<(Command, Respond), Error> {
-    let event = incoming.event()?;
-    let request = RequestRef {
-        name: event.name.clone(),
-        ack: incoming.ack,
-    };
-    if event.name == SYNC {
-        let (chats, command) = requests::sync(event)?;
-        let respond: Respond = Box::new(move |outcome, _| match outcome {
-            Ok(Reply::Synced(synced)) => {
-                vec![response(&request, SYNC, responses::synced(&chats, &synced))]
-            }
-            Ok(_) => Vec::new(),
-            Err(error) => vec![refusal(&request, &error)],
+impl EventNameSession {
+    fn request(&self, incoming: &Incoming) -> Result<(Command, Respond), Error> {
+        let event = incoming.event()?;
+        let channels = self.channels(RequestRef {
+            name: event.name.clone(),
+            ack: incoming.ack,
         });
-        return Ok((command, respond));
-    }
-    let command = requests::command(event)?;
-    let respond: Respond = Box::new(move |outcome, delivers| match outcome {
-        Ok(reply) if request.ack.is_none() && is_delivered(&reply, delivers) => Vec::new(),
-        Ok(reply) => {
-            let named = responses::response(&reply).into_iter();
-            let frames = named.map(|(name, body)| response(&request, name, body));
-            frames.collect()
+        if event.name == SYNC {
+            let (chats, command) = requests::sync(event)?;
+            let respond: Respond = Box::new(move |outcome, _| match outcome {
+                Ok(Reply::Synced(synced)) => {
+                    channels.answer(SYNC, responses::synced(&chats, &synced))
+                }
+                Ok(_) => Vec::new(),
+                Err(error) => channels.refuse(&error),
+            });
+            return Ok((command, respond));
         }
-        Err(error) => vec![refusal(&request, &error)],
-    });
-    Ok((command, respond))
-}
-
-/// A response goes into the acknowledgement, or is an event of its own.
-fn response(request: &RequestRef, name: &'static str, body: Arc<Body>) -> Outgoing {
-    match request.ack {
-        Some(ack) => Outgoing::ack(ack, body),
-        None => Outgoing::event(name, body),
+        let command = requests::command(event)?;
+        let respond: Respond = Box::new(move |outcome, delivers| match outcome {
+            Ok(reply) => channels.but_for_delivered(&reply, delivers).reply(&reply),
+            Err(error) => channels.refuse(&error),
+        });
+        Ok((command, respond))
     }
 }
 
-fn refusal(request: &RequestRef, error: &Error) -> Outgoing {
-    match request.ack {
-        Some(ack) => Outgoing::ack(ack, responses::refusal(error)),
-        None => responses::exception(&request.name, error),
-    }
+/// Where the answer to a request goes: into its acknowledgement if it has one, and, or else, into
+/// an event of its own.
+struct Channels {
+    request: RequestRef,
+    /// Whether it is sent as an event.
+    event: bool,
 }
 
-/// Whether the response reaches this connection anyway: a new message of a chat whose messages
-/// are delivered to it.
-fn is_delivered(reply: &Reply, delivers: &dyn Fn(ChatId) -> bool) -> bool {
-    match reply {
-        Reply::Sent(Sent::Stored(message)) => delivers(message.chat),
-        _ => false,
+impl Channels {
+    /// The same without the event if that reaches this connection anyway: a new message of a chat
+    /// whose messages are delivered to it. One that was stored before, and is sent again, too, if
+    /// it has an acknowledgement to answer it.
+    fn but_for_delivered(self, reply: &Reply, delivers: &dyn Fn(&Message) -> bool) -> Self {
+        let is_delivered = match reply {
+            Reply::Sent(Sent::Stored(message)) => delivers(message),
+            Reply::Sent(Sent::Repeated(message)) => self.request.ack.is_some() && delivers(message),
+            _ => false,
+        };
+        let event = self.event && !is_delivered;
+        Self { event, ..self }
+    }
+
+    fn reply(&self, reply: &Reply) -> Vec<Outgoing> {
+        if !self.event && self.request.ack.is_none() {
+            return Vec::new();
+        }
+        let answer = responses::response(reply);
+        answer.map_or_else(Vec::new, |(name, body)| self.answer(name, body))
+    }
+
+    fn answer(&self, name: &'static str, body: Arc<Body>) -> Vec<Outgoing> {
+        let event = self.event.then(|| Outgoing::event(name, Arc::clone(&body)));
+        let ack = self.request.ack.map(|ack| Outgoing::ack(ack, body));
+        event.into_iter().chain(ack).collect()
+    }
+
+    fn refuse(&self, error: &Error) -> Vec<Outgoing> {
+        let exception = || responses::exception(&self.request.name, error);
+        let event = self.event.then(exception);
+        let ack = self.request.ack;
+        let ack = ack.map(|ack| Outgoing::ack(ack, responses::refusal(error)));
+        event.into_iter().chain(ack).collect()
     }
 }

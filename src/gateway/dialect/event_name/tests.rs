@@ -51,7 +51,7 @@ fn told(fact: Fact, connection: Option<ConnectionId>) -> Option<Outgoing> {
         fact,
         durable: None,
     };
-    let session = EventNameSession(connection);
+    let session = EventNameSession::new(connection);
     encode(&session, &notice, &mut SharedEncoding::default()).pop()
 }
 
@@ -68,6 +68,26 @@ fn message() -> Message {
         modified_at: at(),
         ..Message::example()
     }
+}
+
+#[test]
+fn half_a_character_is_a_replacement_in_names_too() {
+    let text =
+        format!(r#"["new-message",{{"room":"{CHAT}","msg":"Hello \ud83d","\udc00":"\ud800"}}]"#);
+    let Ok(Command::SendMessage { draft, .. }) = incoming(&text).event().and_then(command) else {
+        panic!("a message");
+    };
+    assert_eq!(draft.text, "Hello \u{FFFD}");
+    let unknown = r#"["no \ud83d",{}]"#;
+    assert_eq!(
+        incoming(unknown).event().expect("an event").name,
+        "no \u{FFFD}"
+    );
+    assert_eq!(incoming(unknown).request_ref().name, "no \u{FFFD}");
+    assert_eq!(
+        incoming(r#"["no \ud83d",{"#).request_ref().name,
+        "no \u{FFFD}"
+    );
 }
 
 #[test]

@@ -7,13 +7,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::fuzz::invariants::is_code;
-use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
 
 type Object<'a> = BTreeMap<String, &'a RawValue>;
 
 /// The fields of an object, unread.
 fn object(text: &str) -> Option<Object<'_>> {
-    serde_json::from_str(text).ok()
+    let RawFields(fields) = serde_json::from_str(text).ok()?;
+    Some(fields)
 }
 
 /// A field that is there and not null, as it was written.
@@ -110,7 +111,7 @@ pub fn hold_type(request: &str, refused: &str) {
 pub fn hold_marketplace(request: &str, refused: &str) {
     let answer = object(refused).expect("an object");
     assert_eq!(answer["event"].get(), r#""debug_info""#);
-    let Ok(UntrustedJson(data)) = serde_json::from_str(answer["data"].get()) else {
+    let Ok(UntrustedJson(data)) = from_str(answer["data"].get()) else {
         panic!("no JSON: {refused}");
     };
     assert!(data["code"].as_str().is_some_and(is_code), "{refused}");
@@ -121,7 +122,7 @@ pub fn hold_marketplace(request: &str, refused: &str) {
     );
     let echo = data["event"].as_str().expect("a text");
     assert!(echo.chars().count() <= 64);
-    let Ok(UntrustedJson(frame)) = serde_json::from_str(request) else {
+    let Ok(UntrustedJson(frame)) = from_str(request) else {
         return assert_eq!(echo, "");
     };
     let name = frame["event"].as_str().unwrap_or_default();

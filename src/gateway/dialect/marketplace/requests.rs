@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::gateway::dialect::decode::{
-    Field, Flag, Number, Object, Text, Texts, decode as fields, id,
+    Field, Flag, Object, Text, Texts, Whole, decode as fields, id,
 };
 use crate::gateway::dialect::incoming::Event;
 use crate::model::{
@@ -58,7 +58,7 @@ struct MessageFields<'a> {
 struct ReadMessages<'a> {
     #[serde(borrow)]
     chat_id: Field<Text<'a>>,
-    last_readed_message_id: Field<Number<0>>,
+    last_readed_message_id: Field<Whole<0>>,
 }
 
 /// `load_history`
@@ -67,14 +67,14 @@ struct ReadMessages<'a> {
 struct LoadHistory<'a> {
     #[serde(borrow)]
     chat_id: Field<Text<'a>>,
-    last_message_id: Field<Number<0>>,
+    last_message_id: Field<Whole<0>>,
 }
 
 /// `open_chat`
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct OpenChat {
-    event_id: Field<Number<0>>,
+    event_id: Field<Whole<0>>,
 }
 
 /// `request_access`
@@ -82,7 +82,7 @@ struct OpenChat {
 #[serde(default)]
 struct RequestAccess<'a> {
     #[serde(rename = "eventId")]
-    event_id: Field<Number<0>>,
+    event_id: Field<Whole<0>>,
     #[serde(borrow)]
     message: Field<Text<'a>>,
     #[serde(borrow)]
@@ -141,7 +141,7 @@ fn send_message(request: &SendMessage<'_>) -> Result<(Command, Question), Error>
 fn read_messages(request: &ReadMessages<'_>) -> Result<(Command, Question), Error> {
     let chat = chat(&request.chat_id)?;
     let seq = &request.last_readed_message_id;
-    let Number(seq) = *seq.required("lastReadedMessageId")?;
+    let Whole(seq) = *seq.required("lastReadedMessageId")?;
     Ok((
         Command::MarkRead {
             user: None,
@@ -154,7 +154,7 @@ fn read_messages(request: &ReadMessages<'_>) -> Result<(Command, Question), Erro
 
 fn load_history(request: &LoadHistory<'_>) -> Result<(Command, Question), Error> {
     let chat = chat(&request.chat_id)?;
-    let Number(before) = *request.last_message_id.required("lastMessageId")?;
+    let Whole(before) = *request.last_message_id.required("lastMessageId")?;
     Ok((
         Command::ListMessages {
             user: None,
@@ -255,7 +255,7 @@ fn chat(chat: &Field<Text<'_>>) -> Result<ChatId, Error> {
     id(chat, "chat")
 }
 
-fn event(event: &Field<Number<0>>) -> Result<i64, Error> {
-    let Number(event) = *event.required("eventId")?;
+fn event(event: &Field<Whole<0>>) -> Result<i64, Error> {
+    let Whole(event) = *event.required("eventId")?;
     Ok(event)
 }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use super::texts::{NO_CHAT, NO_CHAT_ID, NOT_JSON, UNEXPECTED, invalid};
+use crate::gateway::dialect::untrusted_json::from_str;
 use crate::model::{ChatPk, Error, ErrorKind, MAX_ID};
 
 /// A field as the client wrote it, decoded where it is used: one that is broken spoils no other.
@@ -35,12 +36,12 @@ impl RawField<'_> {
             let empty = json[1..json.len() - 1].trim().is_empty();
             return Ok(if empty { Given::Empty } else { Given::Nested });
         }
-        match serde_json::from_str(json) {
+        match from_str(json) {
             Ok(Value::Null) => Ok(Given::Null),
             Ok(Value::Bool(value)) => Ok(Given::Bool(value)),
             Ok(Value::Number(number)) => Ok(Given::Number(number)),
             Ok(Value::String(text)) => Ok(Given::Text(text)),
-            // Half a character, a number beyond all bounds.
+            // A number beyond all bounds.
             _ => Err(invalid(NOT_JSON)),
         }
     }

@@ -4,8 +4,6 @@
 //! Lists and objects in a field stay undecoded text: the ids, words and dates of this dialect are
 //! none, and so no depth and no trick of theirs costs anything.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde_json::value::RawValue;
@@ -17,7 +15,8 @@ use super::texts::{
 };
 use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
-use crate::gateway::dialect::untrusted_json::UntrustedJson;
+use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
+use crate::gateway::dialect::whole;
 use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Window, unpair};
 
 /// How many messages an answer holds at most (PROTOCOL §4).
@@ -99,15 +98,13 @@ struct GetChatMessages<'a> {
 
 /// `sync`
 #[derive(Deserialize)]
-struct Sync {
-    chats: Option<UntrustedJson>,
+struct Sync<'a> {
+    #[serde(borrow)]
+    chats: Option<&'a RawValue>,
 }
 
-/// A JSON object as far as its keys. The last of the same name counts.
-type Object<'a> = BTreeMap<String, &'a RawValue>;
-
 /// A frame that is a JSON object.
-pub(super) struct Envelope<'a>(Object<'a>);
+pub(super) struct Envelope<'a>(RawFields<'a>);
 
 impl<'a> Envelope<'a> {
     /// Reads a frame as far as its keys.
@@ -121,9 +118,9 @@ impl<'a> Envelope<'a> {
 
     /// The `request_id`, to be echoed exactly as it was written. Null is none.
     pub(super) fn request_id(&self) -> Option<Box<RawValue>> {
-        let given = self.0.get("request_id");
+        let given = self.field("request_id");
         let given = given.filter(|request_id| request_id.get() != "null");
-        given.map(|&request_id| request_id.to_owned())
+        given.map(ToOwned::to_owned)
     }
 
     /// The request in it.
@@ -131,8 +128,8 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `Invalid`, with the text of ORIGINALS B3; `NotFound`: an id that was never given out.
     pub(super) fn request(&self, options: &SessionOptions) -> Result<(Command, Question), Error> {
-        let kind = self.0.get("type");
-        let kind = kind.and_then(|kind| serde_json::from_str::<String>(kind.get()).ok());
+        let kind = self.field("type");
+        let kind = kind.and_then(|kind| from_str::<String>(kind.get()).ok());
         match kind.as_deref() {
             Some("getChats") => Ok((Command::ListMyRooms, Question::Chats)),
             Some("createEmptyChat") => Ok((
@@ -151,20 +148,23 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.0.get(name).copied()
+    }
+
     fn data<T: Deserialize<'a>>(&self) -> Result<T, Error> {
-        let data = self.0.get("data").ok_or_else(|| invalid(UNEXPECTED))?;
-        let fields = object(data)?;
+        let data = self.field("data").ok_or_else(|| invalid(UNEXPECTED))?;
+        let RawFields(fields) = object(data)?;
         let fields = fields.iter().map(|(name, value)| (&**name, *value));
         T::deserialize(MapDeserializer::new(fields))
             .map_err(|_: serde_json::Error| invalid(NOT_JSON))
     }
 }
 
-fn object(json: &RawValue) -> Result<Object<'_>, Error> {
+fn object(json: &RawValue) -> Result<RawFields<'_>, Error> {
     if !json.get().starts_with('{') {
         return Err(invalid(UNEXPECTED));
     }
-    // A key may still hold half a character.
     serde_json::from_str(json.get()).map_err(|_| invalid(NOT_JSON))
 }
 
@@ -242,7 +242,7 @@ fn is_read(field: &RawField<'_>) -> Result<bool, Error> {
     }
     let read = match field.value()? {
         Given::Bool(read) => Some(read),
-        Given::Number(number) => match number.as_i64() {
+        Given::Number(number) => match whole::of_number(&number) {
             Some(0) => Some(false),
             Some(1) => Some(true),
             _ => None,
@@ -295,8 +295,10 @@ fn chat_messages(
     ))
 }
 
-fn sync(data: &Sync) -> Result<(Command, Question), Error> {
-    let chats = data.chats.as_ref().map(|UntrustedJson(chats)| chats);
+fn sync(data: &Sync<'_>) -> Result<(Command, Question), Error> {
+    let chats = data.chats.map(|chats| from_str(chats.get()));
+    let chats = chats.transpose().map_err(|_| invalid(NOT_JSON))?;
+    let chats = chats.as_ref().map(|UntrustedJson(chats)| chats);
     let request = SyncRequest::read(chats, "chats", by_pk)?;
     Ok((request.command(None), Question::Sync(request)))
 }

@@ -158,18 +158,19 @@ fn a_message_needs_a_room_and_a_text() {
 }
 
 #[test]
-fn half_a_character_spoils_its_field_only() {
-    let frame =
-        r#"{"action":"create_message","pk":4,"message":"\ud800","request_id":"\udc00","x":"\ud8"}"#;
+fn half_a_character_is_a_replacement_but_where_it_is_echoed() {
+    let frame = r#"{"action":"create_message","pk":4,"message":"Hello \ud83d","client_id":"\udc00","\ud800":1,"request_id":"\udc00"}"#;
     let client = Client::new();
-    let said = client.say(&frame.replace(r#","x":"\ud8""#, ""));
-    assert_eq!(
-        said,
-        [
-            r#"{"errors":[{"message":["Not a valid string."]}],"data":null,"action":"create_message","response_status":400,"request_id":"\udc00"}"#
-        ]
-    );
-    assert!(client.say(frame)[0].contains("JSON parse error"));
+    let (echo, request) = requests::read(frame, None);
+    let Ok((_, Command::SendMessage { draft, .. })) = request else {
+        panic!("a message");
+    };
+    assert_eq!(draft.text, "Hello \u{FFFD}");
+    assert_eq!(draft.client_id.as_deref(), Some("\u{FFFD}"));
+    let request_id = echo.request_id.expect("echoed");
+    assert_eq!(request_id.get(), r#""\udc00""#);
+    let half_an_escape = frame.replace(r"\ud83d", r"\ud8");
+    assert!(client.say(&half_an_escape)[0].contains("JSON parse error"));
 }
 
 #[test]

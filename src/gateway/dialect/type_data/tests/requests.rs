@@ -215,10 +215,16 @@ fn a_text_that_is_no_string_is_stored_as_it_was_written() {
 #[test]
 fn a_message_is_sent_as_read_in_many_spellings() {
     let is_read = |given: Value| draft(&json!({"chat": 7, "text": "hi", "is_read": given}));
-    for yes in [json!(true), json!(1), json!("True"), json!("1")] {
+    for yes in [json!(true), json!(1), json!(1.0), json!("True"), json!("1")] {
         assert!(is_read(yes).expect("a message").sent_as_read);
     }
-    for no in [json!(false), json!(0), json!("False"), json!("0")] {
+    for no in [
+        json!(false),
+        json!(0),
+        json!(0.0),
+        json!("False"),
+        json!("0"),
+    ] {
         assert!(!is_read(no).expect("a message").sent_as_read);
     }
     for bad in [
@@ -227,6 +233,7 @@ fn a_message_is_sent_as_read_in_many_spellings() {
         json!(null),
         json!([]),
         json!(2),
+        json!(1.5),
         json!(""),
     ] {
         assert_eq!(is_read(bad), Err(error(NOT_CREATED, "invalid")));
