@@ -181,7 +181,7 @@ export async function startReference(owner, port = 0) {
  */
 export async function tempDir(owner) {
   const path = await mkdtemp(join(tmpdir(), 'polychat-test-'));
-  owner.after(() => rm(path, { recursive: true, force: true }));
+  owner.after(() => rm(path, { recursive: true, force: true, maxRetries: 20 }));
   return path;
 }
 

@@ -177,8 +177,12 @@ async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Respons
             .refused(DialectLabel::Rest, ErrorKind::Unavailable);
         return (headers, rest::refusal(Error::unavailable(why))).into_response();
     }
-    if path == "/ws" || path.starts_with("/ws/") || path.starts_with("/socket.io") {
+    let is_socketio = path == SOCKET_IO.trim_end_matches('/');
+    if path == "/ws" || path.starts_with("/ws/") || is_socketio {
         gate.metrics.turned_away("shutting_down");
+    }
+    if is_socketio {
+        return (headers, engineio::unavailable()).into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
     (status, headers, format!("{why}\n")).into_response()

@@ -145,13 +145,11 @@ impl Outbox {
         let mut took = false;
         let drained = loop {
             let Some((purpose, frame)) = state.frames.pop_front() else {
-                break match state.closed {
-                    Some(why) => Drained::Closed(why),
-                    None => {
-                        state.register(context);
-                        Drained::Empty
-                    }
-                };
+                if let Some(why) = state.closed {
+                    break Drained::Closed(why);
+                }
+                state.register(context);
+                break Drained::Empty;
             };
             took = true;
             state.load(purpose).remove(&frame);

@@ -53,5 +53,5 @@ pub fn encode(
 
 /// The frames as a raw WebSocket sends them.
 pub fn texts(frames: &[Outgoing]) -> Vec<String> {
-    frames.iter().map(|frame| text(frame).to_string()).collect()
+    frames.iter().map(text).collect()
 }

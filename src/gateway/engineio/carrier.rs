@@ -121,7 +121,8 @@ impl Session {
     /// No poll waits. Returns why the session ends without one.
     fn await_poll(&self, state: &mut State, context: &Context<'_>) -> Option<CloseReason> {
         let ended = self.handler.await_client(context);
-        if ended.is_some() || !state.is_draining() || self.handler.has_frames() {
+        let waits = state.has_packets() || self.handler.has_frames();
+        if ended.is_some() || !state.draining || waits {
             return ended;
         }
         Some(CloseReason::ShuttingDown)

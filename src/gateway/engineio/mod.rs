@@ -17,6 +17,7 @@ mod server;
 mod session;
 mod state;
 
+pub use refusal::unavailable;
 pub use server::Server;
 pub use session::{Handler, Opening, Session};
 pub use state::Settings;

@@ -57,9 +57,14 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// The body of an answered poll. Dropped before the HTTP server has taken it, it ends the session.
+/// In which pieces the HTTP server takes the body of a response: it takes the next one once it
+/// has written most of those before.
+const PIECE: usize = 64 * 1024;
+
+/// The body of an answered poll. Dropped before the HTTP server has taken all of it, it ends the
+/// session.
 struct Answer {
-    body: Option<Bytes>,
+    left: Bytes,
     session: Arc<Session>,
 }
 
@@ -71,25 +76,29 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-        let body = self.body.take();
-        if body.is_some() {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.left.len().min(PIECE);
+        let piece = self.left.split_to(length);
+        if self.left.is_empty() {
             self.session.handler.written();
         }
-        Poll::Ready(body.map(|body| Ok(http_body::Frame::data(body))))
+        Poll::Ready(Some(Ok(http_body::Frame::data(piece))))
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
+        SizeHint::with_exact(self.left.len() as u64)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_none()
+        self.left.is_empty()
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.body.is_some() {
+        if !self.left.is_empty() {
             self.session.close(CloseReason::Gone);
         }
     }
@@ -98,7 +107,7 @@ impl Drop for Answer {
 /// The response to a poll, with these frames.
 pub(super) fn response(session: &Arc<Session>, frames: &[Frame]) -> Response {
     let answer = Answer {
-        body: Some(encode(session.protocol(), frames).into()),
+        left: encode(session.protocol(), frames).into(),
         session: Arc::clone(session),
     };
     ([(header::CONTENT_TYPE, TEXT)], Body::new(answer)).into_response()
@@ -131,8 +140,7 @@ pub(super) async fn get(session: Arc<Session>) -> Result<Response, Refusal> {
         }
         // A client has no poll left when it upgrades, but one that was late for the upgrade.
         Polled::Overtaken if late => Err(Refusal::Request),
-        Polled::Overtaken => Ok(last_response(&session, NOOP)),
-        Polled::Closed(CloseReason::Gone) => Ok(last_response(&session, NOOP)),
+        Polled::Overtaken | Polled::Closed(CloseReason::Gone) => Ok(last_response(&session, NOOP)),
         Polled::Closed(
             CloseReason::ProtocolError
             | CloseReason::NotUtf8
@@ -153,6 +161,9 @@ fn ended(why: CloseReason) -> Refusal {
 
 /// Handles the packets in the body of a request.
 pub(super) async fn post(session: Arc<Session>, request: Request) -> Result<Response, Refusal> {
+    if session.is_draining() {
+        return Err(Refusal::Unavailable);
+    }
     let limit = session.settings.max_payload;
     let Ok(_one_of_two) = session.bodies.try_acquire() else {
         return Err(Refusal::TooMany);

@@ -13,7 +13,7 @@ use super::carrier::RELEASE;
 use super::server::Server;
 use super::session::Session;
 use crate::gateway::tcp::{GuardedStream, TcpHandle};
-use crate::gateway::websocket::{Connection, Decoder, Frame, Message, Upgrade};
+use crate::gateway::websocket::{BadHandshake, Connection, Decoder, Frame, Message, Upgrade};
 
 /// How much is read at once.
 const READ: usize = 256;
@@ -21,13 +21,13 @@ const READ: usize = 256;
 /// Upgrades the request, and has the WebSocket probed.
 ///
 /// # Errors
-/// The response that says what is wrong with the request.
+/// What is wrong with the request.
 pub(super) fn begin(
     server: &Arc<Server>,
     session: Arc<Session>,
     handle: &TcpHandle,
     request: Request,
-) -> Result<Response, Response> {
+) -> Result<Response, BadHandshake> {
     let upgrade = Upgrade::of(&mut request.into_parts().0)?;
     handle.admit();
     let (response, stream) = upgrade.accept();

@@ -1,8 +1,18 @@
 //! The responses to requests that are refused, as Node's server has them.
 //! Does not know requests.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+
+use crate::gateway::websocket::BadHandshake;
+
+/// No response is for a cache.
+pub(super) const NO_STORE: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// The response to a request that would open a session while the server shuts down.
+pub fn unavailable() -> Response {
+    Refusal::Unavailable.into_response()
+}
 
 /// How long a client is asked to wait that may succeed later, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -24,6 +34,8 @@ pub(super) enum Refusal {
     TooMany,
     /// A body is longer than allowed.
     TooLarge,
+    /// A WebSocket cannot be opened.
+    Handshake(BadHandshake),
     /// The server shuts down, or the store does not answer.
     Unavailable,
 }
@@ -38,15 +50,22 @@ impl IntoResponse for Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Bad request"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, 4, "Forbidden"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4, "Forbidden"),
+            Self::Handshake(bad) => return bad.into_response(),
             Self::Version => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
         };
         let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (status, json, body).into_response();
+        let json = (header::CONTENT_TYPE, "application/json");
+        let mut response = (status, [json, NO_STORE], body).into_response();
         if matches!(self, Self::TooMany | Self::Unavailable) {
             let wait = HeaderValue::from_static(RETRY_AFTER);
             response.headers_mut().insert(header::RETRY_AFTER, wait);
         }
         response
+    }
+}
+
+impl From<BadHandshake> for Refusal {
+    fn from(bad: BadHandshake) -> Self {
+        Self::Handshake(bad)
     }
 }

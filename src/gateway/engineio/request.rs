@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use engineioxide_core::ProtocolVersion;
 
-use super::refusal::Refusal;
+use super::refusal::{NO_STORE, Refusal};
 use super::server::Server;
 use super::session::Opening;
 use super::state::Carrier;
@@ -20,10 +20,6 @@ use crate::gateway::tcp::TcpHandle;
 use crate::gateway::transport::Handled;
 use crate::gateway::websocket::{Connection, Decoder, Upgrade, asks_for_upgrade};
 use crate::telemetry::CloseReason;
-
-/// No response is for a cache.
-const NO_STORE: (HeaderName, HeaderValue) =
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
 impl Server {
     /// Serves sessions at this path, with and without its trailing slash.
@@ -42,55 +38,51 @@ async fn serve(
     ConnectInfo(handle): ConnectInfo<TcpHandle>,
     request: Request,
 ) -> Response {
-    let served = route(&server, &handle, request).await;
-    let mut response = served.unwrap_or_else(|refusal| refusal);
-    let (name, value) = NO_STORE;
-    response.headers_mut().insert(name, value);
-    response
+    let routed = route(&server, &handle, request).await;
+    ([NO_STORE], routed).into_response()
 }
 
 async fn route(
     server: &Arc<Server>,
     handle: &TcpHandle,
     request: Request,
-) -> Result<Response, Response> {
-    let refused = |refusal: Refusal| Err(refusal.into_response());
+) -> Result<Response, Refusal> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let is_websocket = match parameter(&query, "transport") {
         Some("polling") => false,
         Some("websocket") => true,
-        _ => return refused(Refusal::Transport),
+        _ => return Err(Refusal::Transport),
     };
     let protocol = match parameter(&query, "EIO") {
         Some("4") => ProtocolVersion::V4,
         Some("3") => ProtocolVersion::V3,
-        _ => return refused(Refusal::Version),
+        _ => return Err(Refusal::Version),
     };
     let method = request.method().clone();
     let jsonp = !is_websocket && parameter(&query, "j").is_some();
     let no_upgrade = is_websocket && method == Method::GET && !asks_for_upgrade(request.headers());
     let Some(sid) = parameter(&query, "sid").filter(|sid| !sid.is_empty()) else {
         if method != Method::GET {
-            return refused(Refusal::Method);
+            return Err(Refusal::Method);
         }
         if no_upgrade || jsonp {
-            return refused(Refusal::Request);
+            return Err(Refusal::Request);
         }
         return open(server, handle, request, query, protocol, is_websocket);
     };
     let Some(session) = server.find(sid) else {
-        return refused(Refusal::Session);
+        return Err(Refusal::Session);
     };
     // A request that does not fit leaves the session alone.
     if session.protocol() != protocol || no_upgrade || jsonp {
-        return refused(Refusal::Request);
+        return Err(Refusal::Request);
     }
     match (is_websocket, method) {
-        (true, Method::GET) => probe::begin(server, session, handle, request),
-        (false, _) if session.is_websocket() => refused(Refusal::Request),
-        (false, Method::GET) => polling::get(session).await.or_else(refused),
-        (false, Method::POST) => polling::post(session, request).await.or_else(refused),
-        _ => refused(Refusal::Request),
+        (true, Method::GET) => Ok(probe::begin(server, session, handle, request)?),
+        (false, _) if session.is_websocket() => Err(Refusal::Request),
+        (false, Method::GET) => polling::get(session).await,
+        (false, Method::POST) => polling::post(session, request).await,
+        _ => Err(Refusal::Request),
     }
 }
 
@@ -109,7 +101,7 @@ fn open(
     query: String,
     protocol: ProtocolVersion,
     is_websocket: bool,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let peer = handle.peer();
     let client = server.limits.forwarded(peer, request.headers());
     let client = client.unwrap_or(peer);
@@ -117,7 +109,7 @@ fn open(
         token: credentials::of_request(request.uri(), request.headers()),
         query,
     };
-    let too_many = |_| Refusal::TooMany.into_response();
+    let too_many = |_| Refusal::TooMany;
     if !is_websocket {
         let session = server.begin(client, protocol, opening, Carrier::POLLING);
         let session = session.map_err(too_many)?;

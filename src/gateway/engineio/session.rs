@@ -205,6 +205,12 @@ impl Session {
         state.wake_watcher();
     }
 
+    /// Whether the server shuts down: the client may still take what waits, but nothing of it is
+    /// accepted.
+    pub(super) fn is_draining(&self) -> bool {
+        self.state.lock().draining
+    }
+
     /// Puts what waits for the client into `batch`. Returns why the session ends, once nothing
     /// is left to be sent before that.
     pub(super) fn take(
@@ -241,10 +247,10 @@ impl Session {
             (Packet::Message(text), _) => self.handler.text(self, into_text(text)),
             (Packet::Binary(data) | Packet::BinaryV3(data), _) => self.handler.binary(self, data),
             (Packet::Close, _) => Err(CloseReason::Gone),
-            (Packet::Pong, V4) => self.alive(),
+            (Packet::Pong, V4) => Ok(self.alive()),
             (Packet::Ping, V3) => {
                 self.send([Frame::text(&[b"3"])]);
-                self.alive()
+                Ok(self.alive())
             }
             (Packet::Noop | Packet::Upgrade, _) => Ok(Handled::Done),
             _ => Err(CloseReason::ProtocolError),
@@ -274,11 +280,11 @@ impl Session {
         }
     }
 
-    fn alive(&self) -> Result<Handled, CloseReason> {
+    fn alive(&self) -> Handled {
         let mut state = self.state.lock();
         state.awaits_pong = false;
         state.heartbeat = Instant::now() + self.settings.first_heartbeat(self.protocol);
-        Ok(Handled::Done)
+        Handled::Done
     }
 
     /// Does what is due by the clock, and returns when to look again.

@@ -104,9 +104,9 @@ impl Control {
 }
 
 impl State {
-    /// Whether the server shuts down, and no packets wait but the application's.
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining && self.control.frames.is_empty()
+    /// Whether packets wait that no application sent.
+    pub(super) fn has_packets(&self) -> bool {
+        !self.control.frames.is_empty()
     }
 
     pub(super) fn register_writer(&mut self, context: &Context<'_>) {

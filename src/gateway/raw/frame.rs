@@ -4,7 +4,7 @@
 use crate::gateway::websocket::Frame;
 use crate::hub::Outgoing;
 
-/// What tells the framing of raw WebSockets from that of Socket.IO's namespaces.
+/// What tells the framing of a raw WebSocket from that of the namespaces of Socket.IO.
 const RAW: &str = "raw";
 
 /// The frame with the body, or with `{"event": name, "data": body}` if it has a name. A raw

@@ -1,4 +1,4 @@
-//! Raw WebSockets: who may open one, in which dialect, and what it carries.
+//! The raw WebSocket: who may open one, in which dialect, and what it carries.
 //! Does not know what a frame says: the dialects do.
 
 mod frame;

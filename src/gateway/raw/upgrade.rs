@@ -68,8 +68,7 @@ impl RawServer {
                                 ConnectInfo(handle): ConnectInfo<TcpHandle>,
                                 request: Request| async move {
                 let (parts, _) = request.into_parts();
-                let upgraded = server.upgrade(&handle, parts, dialect).await;
-                upgraded.unwrap_or_else(|refusal| refusal)
+                server.upgrade(&handle, parts, dialect).await
             };
             let upgrade = any(upgrade);
             router = router
@@ -79,23 +78,26 @@ impl RawServer {
         router.with_state(server)
     }
 
-    /// Upgrades a request.
-    ///
-    /// # Errors
-    /// The response that says why not.
+    /// Upgrades a request, or says why not.
     async fn upgrade(
         self: Arc<Self>,
         handle: &TcpHandle,
         mut request: Parts,
         dialect: Option<&'static Dialect>,
-    ) -> Result<Response, Response> {
-        let upgrade = Upgrade::of(&mut request)?;
-        let session = self.open(&request, dialect).await.map_err(|error| {
-            let reason = error.source.as_ref().map(ToString::to_string);
-            info!(%error, reason, "refused");
-            self.state.metrics.turned_away(error.kind.code());
-            refusal(&error)
-        })?;
+    ) -> Response {
+        let upgrade = match Upgrade::of(&mut request) {
+            Ok(upgrade) => upgrade,
+            Err(bad) => return bad.into_response(),
+        };
+        let session = match self.open(&request, dialect).await {
+            Ok(session) => session,
+            Err(error) => {
+                let reason = error.source.as_ref().map(ToString::to_string);
+                info!(%error, reason, "refused");
+                self.state.metrics.turned_away(error.kind.code());
+                return refusal(&error);
+            }
+        };
         handle.admit();
         let (response, stream) = upgrade.accept();
         let connections = self.tasks.connections.clone();
@@ -110,7 +112,7 @@ impl RawServer {
             // stays.
             connections.spawn(Connection::new(stream, decoder, session, None, closing));
         });
-        Ok(response)
+        response
     }
 
     /// Opens the connection of an admitted caller.

@@ -215,7 +215,7 @@ impl Shared {
 }
 
 /// Why a session ends whose client may connect later: official clients do not try again by
-/// themselves after CONNECT_ERROR, but they do when the transport ends (PROTOCOL §1.7).
+/// themselves after `CONNECT_ERROR`, but they do when the transport ends (PROTOCOL §1.7).
 fn passing(error: &Error) -> Option<CloseReason> {
     match error.kind {
         ErrorKind::RateLimited => Some(CloseReason::RateLimited),

@@ -20,6 +20,35 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
     names(headers, header::UPGRADE, "websocket") && names(headers, header::CONNECTION, "upgrade")
 }
 
+/// Why a request cannot be upgraded; the response is always 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadHandshake {
+    /// It does not ask for a WebSocket.
+    NoUpgrade,
+    /// It asks for another version of the protocol.
+    Version,
+    /// Its key is missing or invalid.
+    Key,
+    /// It came over another version of HTTP.
+    Http,
+}
+
+impl IntoResponse for BadHandshake {
+    fn into_response(self) -> Response {
+        let why = match self {
+            Self::NoUpgrade => "this address takes WebSockets only\n",
+            Self::Version => "unsupported version of WebSocket\n",
+            Self::Key => "Sec-WebSocket-Key is missing or invalid\n",
+            Self::Http => "WebSockets need HTTP/1.1\n",
+        };
+        let response = (StatusCode::BAD_REQUEST, why).into_response();
+        if self == Self::Version {
+            return ([(header::SEC_WEBSOCKET_VERSION, VERSION)], response).into_response();
+        }
+        response
+    }
+}
+
 /// A request whose handshake is valid.
 pub struct Upgrade {
     on_upgrade: OnUpgrade,
@@ -30,21 +59,20 @@ impl Upgrade {
     /// Checks the handshake of a request.
     ///
     /// # Errors
-    /// The response that says what is wrong.
-    pub fn of(request: &mut Parts) -> Result<Self, Response> {
+    /// What is wrong with it.
+    pub fn of(request: &mut Parts) -> Result<Self, BadHandshake> {
         let headers = &request.headers;
         if !asks_for_upgrade(headers) {
-            return Err(refused("this address takes WebSockets only\n"));
+            return Err(BadHandshake::NoUpgrade);
         }
         let version = headers.get(header::SEC_WEBSOCKET_VERSION);
         if version.is_none_or(|version| version != VERSION) {
-            let version = [(header::SEC_WEBSOCKET_VERSION, VERSION)];
-            return Err((version, refused("unsupported version of WebSocket\n")).into_response());
+            return Err(BadHandshake::Version);
         }
         let key = headers.get(header::SEC_WEBSOCKET_KEY);
         let one = headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count() == 1;
         let Some(key) = key.filter(|key| one && is_key(key.as_bytes())) else {
-            return Err(refused("Sec-WebSocket-Key is missing or invalid\n"));
+            return Err(BadHandshake::Key);
         };
         // Base64 is visible ASCII.
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
@@ -52,7 +80,7 @@ impl Upgrade {
         let on_upgrade = request.extensions.remove::<OnUpgrade>();
         match on_upgrade.filter(|_| request.version == Version::HTTP_11) {
             Some(on_upgrade) => Ok(Self { on_upgrade, accept }),
-            None => Err(refused("WebSockets need HTTP/1.1\n")),
+            None => Err(BadHandshake::Http),
         }
     }
 
@@ -94,10 +122,6 @@ fn names(headers: &HeaderMap, header: HeaderName, token: &str) -> bool {
     lines
         .flat_map(|line| line.split(','))
         .any(|named| named.trim().eq_ignore_ascii_case(token))
-}
-
-fn refused(why: &'static str) -> Response {
-    (StatusCode::BAD_REQUEST, why).into_response()
 }
 
 #[cfg(test)]

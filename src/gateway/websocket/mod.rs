@@ -10,4 +10,4 @@ mod handshake;
 pub use connection::{Batch, Connection, Endpoint};
 pub use decoder::{Decoder, Message};
 pub use frame::Frame;
-pub use handshake::{Upgrade, asks_for_upgrade};
+pub use handshake::{BadHandshake, Upgrade, asks_for_upgrade};

@@ -24,6 +24,7 @@ const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 
 /// What a client sends in a namespace.
+#[derive(Clone, Copy)]
 pub(in crate::gateway::socketio) enum Payload<'a> {
     /// A packet.
     Text(&'a str),
@@ -195,11 +196,11 @@ impl State {
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ 0..=125), _) => self.inbound.put_u8(MASKED | short),
             (_, Ok(medium)) => {
-                self.inbound.put_u8(MASKED | 126);
+                self.inbound.put_u8(MASKED | 0x7E);
                 self.inbound.put_u16(medium);
             }
             _ => {
-                self.inbound.put_u8(MASKED | 127);
+                self.inbound.put_u8(MASKED | 0x7F);
                 self.inbound.put_u64(length as u64);
             }
         }
