@@ -154,8 +154,8 @@ test('while the server drains, first requests are refused with Retry-After, and 
   const early = [];
   for (const [how, open] of Object.entries(SESSIONS)) early.push({ how, session: await open(t, server, {}) });
   const lock = await lockStore(t, path);
-  const sending = say(alice, chat, 'the last one');
-  sending.catch(() => {}); // awaited below
+  // The server waits for it, whether it is stored in the end or not.
+  const sending = Promise.allSettled([say(alice, chat, 'the last one')]);
   await history(bob, chat); // by now the send has arrived, too
   const ended = server.stop();
 
@@ -169,10 +169,10 @@ test('while the server drains, first requests are refused with Retry-After, and 
   }
   for (const address of RAW_PATHS) assertRetryAfter(await first(`${address}?token=anna`, UPGRADE_LINES), 503, address);
   const states = CLIENTS.map((client) => startConnecting(t, server.url, client, uniqueName('anna')));
-  for (const { how, session } of early) {
+  await Promise.all(early.map(async ({ how, session }) => {
     await session.send(`40${JSON.stringify({ token: uniqueName('anna') })}`);
     await assertEndsWithoutRefusal(session, how);
-  }
+  }));
   for (const state of states) await eventually(() => state.attempts > 0, `${state.name} tries again`, PATIENCE_MS);
   assertNotRefused(states);
 
