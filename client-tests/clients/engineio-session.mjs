@@ -8,6 +8,9 @@ const SEPARATOR = '\x1e';
 const TEXT_TYPE = 'text/plain;charset=UTF-8';
 const MOST_POLLS = 20;
 
+/** Longer than the server holds a request. */
+const REQUEST_MS = 60_000;
+
 /** The base64 form of a binary packet in a body of text. */
 const asText = (eio, packet) => {
   if (typeof packet === 'string') return packet;
@@ -109,7 +112,7 @@ export class PollingSession {
   }
 
   /** One poll: its response (status 0 if the connection was closed before) and the packets in it. */
-  async poll(ms = 60_000) {
+  async poll(ms = REQUEST_MS) {
     const response = await this.#request('GET', [], '', ms);
     const packets = response.status === 200 && !response.headers['content-type']?.startsWith('application/octet-stream')
       ? decodePayload(this.eio, response.body) : [];
@@ -120,7 +123,7 @@ export class PollingSession {
   /** Posts packets in one body of text: the response. */
   post(...packets) { return this.postBody(encodePayload(this.eio, packets)); }
 
-  postBody(body, type = TEXT_TYPE) { return this.#request('POST', [`Content-Type: ${type}`], body, undefined); }
+  postBody(body, type = TEXT_TYPE) { return this.#request('POST', [`Content-Type: ${type}`], body, REQUEST_MS); }
 
   send(...packets) { return this.post(...packets); }
 

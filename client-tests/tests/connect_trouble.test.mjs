@@ -170,7 +170,7 @@ test('while the server drains, first requests are refused with Retry-After, and 
   for (const address of RAW_PATHS) assertRetryAfter(await first(`${address}?token=anna`, UPGRADE_LINES), 503, address);
   const states = CLIENTS.map((client) => startConnecting(t, server.url, client, uniqueName('anna')));
   await Promise.all(early.map(async ({ how, session }) => {
-    await session.send(`40${JSON.stringify({ token: uniqueName('anna') })}`);
+    await session.send(`40${JSON.stringify({ token: bob.user.externalUserId })}`);
     await assertEndsWithoutRefusal(session, how);
   }));
   for (const state of states) await eventually(() => state.attempts > 0, `${state.name} tries again`, PATIENCE_MS);
