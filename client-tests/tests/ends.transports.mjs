@@ -109,7 +109,6 @@ export const TRANSPORTS = {
     const session = await PollingSession.open(t, server, options);
     const vain = await TcpConnection.open(t, server);
     await vain.request('GET', session.target.replace('=polling', '=websocket'), session.lines);
-    vain.destroy();
     return new ByPolling(session, false);
   },
   'polling after a failed probe': async (t, server, options) => {
