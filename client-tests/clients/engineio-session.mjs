@@ -1,12 +1,15 @@
 // @ts-check
 // Owns Engine.IO sessions driven by hand, of protocol 4 and 3: each poll, body, frame and probe by itself, nothing
-// answered on its own. Does not know what the messages say.
+// is sent automatically. Does not know the messages inside.
 import { OPCODE, TcpConnection, UPGRADE_LINES, frame, head } from './tcp.mjs';
 import { Changes } from '../harness/wait.mjs';
 
 const SEPARATOR = '\x1e';
 const TEXT_TYPE = 'text/plain;charset=UTF-8';
 const MOST_POLLS = 20;
+
+/** Longer than the server holds a request. */
+const REQUEST_MS = 60_000;
 
 /** The base64 form of a binary packet in a body of text. */
 const asText = (eio, packet) => {
@@ -20,7 +23,7 @@ export function encodePayload(eio, packets) {
   return eio === 3 ? texts.map((text) => `${text.length}:${text}`).join('') : texts.join(SEPARATOR);
 }
 
-/** The packets in a body of text; of a body that is none it is one packet. */
+/** The packets in a body of text. */
 export function decodePayload(eio, body) {
   if (eio === 4) return body.split(SEPARATOR);
   const packets = [];
@@ -48,7 +51,7 @@ export function target({ eio = 4, transport = 'polling', ...more } = {}) {
  * @typedef {{ eio?: number, token?: string, query?: Record<string, string>, lines?: string[] }} SessionOptions
  */
 
-/** A session that polls only when it is told to, each request on a TCP connection of its own. */
+/** A session that polls only when `poll()` is called, each request on a TCP connection of its own. */
 export class PollingSession {
   #owner;
   #server;
@@ -89,7 +92,7 @@ export class PollingSession {
     return session;
   }
 
-  /** The same session's id, towards another server. */
+  /** Requests with the same session id to another server. */
   at(server) {
     const session = new PollingSession(this.#owner, server, { eio: this.eio, lines: this.#lines.slice(1) });
     session.sid = this.sid;
@@ -108,8 +111,8 @@ export class PollingSession {
     return response ?? { status: 0, headers: {}, bytes: Buffer.alloc(0), body: '' };
   }
 
-  /** One poll: its response, status 0 if it is cut, and the packets in it. */
-  async poll(ms = 60_000) {
+  /** One poll: its response (status 0 if the connection was closed before) and the packets in it. */
+  async poll(ms = REQUEST_MS) {
     const response = await this.#request('GET', [], '', ms);
     const packets = response.status === 200 && !response.headers['content-type']?.startsWith('application/octet-stream')
       ? decodePayload(this.eio, response.body) : [];
@@ -120,7 +123,7 @@ export class PollingSession {
   /** Posts packets in one body of text: the response. */
   post(...packets) { return this.postBody(encodePayload(this.eio, packets)); }
 
-  postBody(body, type = TEXT_TYPE) { return this.#request('POST', [`Content-Type: ${type}`], body, undefined); }
+  postBody(body, type = TEXT_TYPE) { return this.#request('POST', [`Content-Type: ${type}`], body, REQUEST_MS); }
 
   send(...packets) { return this.post(...packets); }
 
@@ -143,7 +146,7 @@ export class PollingSession {
   }
 }
 
-/** A WebSocket of a session: a new one, or with `sid` one that may probe. */
+/** A WebSocket: of a new session, or with `sid` one that may probe for an existing session. */
 export class WebSocketSession {
   #arrivals = new Changes();
   sid = '';
@@ -225,7 +228,7 @@ export class WebSocketSession {
   ended(ms) { return this.#arrivals.until(() => this.end, () => `the end; came: ${this.packets.slice(-5)}`, ms); }
 }
 
-/** Takes a polling session over to a WebSocket, as the clients do: that WebSocket, with all packets so far. */
+/** Upgrades a polling session as clients do: the WebSocket, with all packets so far. */
 export async function upgrade(owner, server, session) {
   const socket = await probe(owner, server, session);
   socket.packets.unshift(...session.packets);
@@ -233,7 +236,7 @@ export async function upgrade(owner, server, session) {
   return socket;
 }
 
-/** Probes a WebSocket for a polling session, which polls meanwhile: what the client does before it sends `5`. */
+/** Probes a WebSocket for a polling session, whose poll waits meanwhile: all that a client does before it sends `5`. */
 export async function probe(owner, server, session) {
   const poll = session.poll();
   const socket = await WebSocketSession.open(owner, server, { eio: session.eio, sid: session.sid });

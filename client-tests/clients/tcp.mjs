@@ -32,7 +32,7 @@ export const head = (method, target, lines = ['Host: localhost'], version = '1.1
   [`${method} ${target} HTTP/${version}`, ...lines, '', ''].join('\r\n')
 );
 
-/** The header lines that ask for a WebSocket. */
+/** The header lines of a WebSocket handshake. */
 export const UPGRADE_LINES = [
   'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
 ];
@@ -63,7 +63,7 @@ function unchunked(bytes) {
   }
 }
 
-/** A TCP connection that sends what it is given, and keeps what comes until it is taken. */
+/** A TCP connection that buffers what it receives until a response or a frame is taken from it. */
 export class TcpConnection {
   #socket;
   #received = Buffer.alloc(0);
@@ -87,7 +87,7 @@ export class TcpConnection {
     this.#socket = socket.setNoDelay(true);
     this.#connected = new Promise((resolve) => { socket.once('connect', resolve).once('close', resolve); });
     this.#closed = new Promise((resolve) => { socket.once('close', resolve); });
-    socket.on('error', () => {}); // a cut connection: its end tells
+    socket.on('error', () => {}); // `isOver` and `ended` report it
     socket.on('data', (bytes) => {
       this.#received = this.#received.length > 0 ? Buffer.concat([this.#received, bytes]) : bytes;
       this.#arrivals.happened();
@@ -105,16 +105,16 @@ export class TcpConnection {
 
   resume() { this.#socket.resume(); }
 
-  /** Ends it in order. */
+  /** Closes it with FIN. */
   destroy() { this.#socket.destroy(); }
 
-  /** Ends it with RST, as a process that is killed with unread data does. */
+  /** Closes it with RST. */
   reset() { this.#socket.resetAndDestroy(); }
 
-  /** Waits until it is over. */
+  /** Waits until it is closed. */
   ended(ms) { return within(this.#closed, () => 'the end of the TCP connection', ms); }
 
-  /** Takes what `parse` finds at the beginning of what has come; undefined if the connection ends before. */
+  /** Takes what `parse` finds at the beginning of the received bytes; undefined if the connection ends before. */
   async #take(parse, what, ms) {
     const found = () => {
       const read = parse(this.#received);

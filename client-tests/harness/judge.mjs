@@ -9,7 +9,7 @@ import { startServer } from './server.mjs';
 export const isJudged = process.env.JUDGE === 'node';
 
 /** The option of a test that Node's server cannot pass, with the reason. */
-export const notNode = (reason) => ({ skip: isJudged && reason });
+export const skipOnNode = (reason) => ({ skip: isJudged && reason });
 
 /** The events of a small chat, as the event-name dialect has them. */
 function chat(io, users, chats) {
@@ -69,4 +69,4 @@ async function startNode(owner) {
  * @param {string[]} args
  * @returns {Promise<{ port: number, url: string, logs: () => string }>}
  */
-export const startJudged = (owner, args = []) => (isJudged ? startNode(owner) : startServer(owner, args));
+export const startSubject = (owner, args = []) => (isJudged ? startNode(owner) : startServer(owner, args));

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise about a CONNECT that fails for a passing reason: it is no refusal, so that official clients come back by
-// themselves. Does not know what the store and the limits do otherwise.
+// Owns the promise about a CONNECT that fails for a passing reason: the transport ends without CONNECT_ERROR, so that
+// official clients reconnect by themselves. Does not know what store and limits do to other requests.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { io as io4 } from 'socket.io-client';
@@ -21,11 +21,11 @@ const PATIENCE_MS = 30_000;
 const TRANSPORTS = [['websocket'], ['polling'], ['polling', 'websocket']];
 const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/events/', '/ws'];
 
-/** The official clients, each with its transports, that reconnect as they do by default, only sooner. */
+/** The official clients with each of their transports. */
 const CLIENTS = [4, 2].flatMap((client) => TRANSPORTS.map((transports) => ({ client, transports })));
 
-/** Says of an official client that has just begun to connect: how often it failed, and whether it was refused for good. */
-function begin(t, url, { client, transports }, token) {
+/** An official client that begins to connect, and counts its attempts and its CONNECT_ERRORs; its delays are short. */
+function startConnecting(t, url, { client, transports }, token) {
   const options = { forceNew: true, transports, reconnectionDelay: 100, reconnectionDelayMax: 300 };
   const socket = /** @type {any} */ (client === 4 ? io4(url, { ...options, auth: { token } }) : io2(url, { ...options, query: { token } }));
   t.after(() => socket.close());
@@ -38,25 +38,25 @@ function begin(t, url, { client, transports }, token) {
   return state;
 }
 
-/** None of them was refused. */
-function areNotRefused(states) {
+/** None of them got CONNECT_ERROR. */
+function assertNotRefused(states) {
   for (const { name, refusals } of states) assert.deepEqual(refusals, [], name);
 }
 
-async function areConnected(states) {
+async function assertReconnected(states) {
   for (const { name, socket } of states) await eventually(() => socket.connected, `${name} is back`, PATIENCE_MS);
-  areNotRefused(states);
+  assertNotRefused(states);
 }
 
-/** The ways to carry a session, before it is connected to a namespace. */
-const CARRIERS = {
+/** The transports; each opens a session that is connected to no namespace. */
+const SESSIONS = {
   'a WebSocket': (t, server, options) => WebSocketSession.open(t, server, options),
   polling: (t, server, options) => PollingSession.open(t, server, options),
   'a WebSocket after polling': async (t, server, options) => upgrade(t, server, await PollingSession.open(t, server, options)),
 };
 
-/** The transport ends, and nothing has refused the CONNECT. */
-async function endsWithoutRefusal(session, what) {
+/** The transport ends, without CONNECT_ERROR, DISCONNECT or CLOSE. */
+async function assertEndsWithoutRefusal(session, what) {
   if (session instanceof WebSocketSession) {
     await session.ended(PATIENCE_MS);
   } else {
@@ -65,52 +65,50 @@ async function endsWithoutRefusal(session, what) {
       if ((await session.poll()).status !== 200) break;
     }
   }
-  const told = session.packets.filter((packet) => packet.startsWith('44') || packet.startsWith('41') || packet === PACKET.close);
-  assert.deepEqual(told, [], what);
+  const refusals = session.packets.filter((packet) => packet.startsWith('44') || packet.startsWith('41') || packet === PACKET.close);
+  assert.deepEqual(refusals, [], what);
 }
 
-/** A refusal by HTTP that says when to come back. */
-function saysWhen(response, status, what) {
+/** A refusal by HTTP with the time to wait. */
+function assertRetryAfter(response, status, what) {
   assert.equal(response?.status, status, `${what}: ${response?.body}`);
   assert.match(response.headers['retry-after'] ?? '', /^[1-9]\d*$/, what);
 }
 
-describe('while the store does not answer', () => {
-  const scope = useScope();
-  let server;
-  let path;
-  before(async () => {
-    const file = await storeFile(scope);
-    path = file.path;
-    server = await startServer(scope, ['--store', file.store]);
-  });
+describe('while the store does not answer', { concurrency: true }, () => {
+  async function start(t) {
+    const { path, store } = await storeFile(t);
+    return { path, server: await startServer(t, ['--store', store]) };
+  }
 
-  test('official clients are not refused, and come back by themselves', async (t) => {
+  test('official clients get no CONNECT_ERROR, and reconnect by themselves', async (t) => {
+    const { path, server } = await start(t);
     const lock = await lockStore(t, path);
-    const states = CLIENTS.map((client) => begin(t, server.url, client, uniqueName('new')));
+    const states = CLIENTS.map((client) => startConnecting(t, server.url, client, uniqueName('new')));
     for (const state of states) await eventually(() => state.attempts > 0, `${state.name} tries again`, PATIENCE_MS);
-    areNotRefused(states);
+    assertNotRefused(states);
     await lock.release();
-    await areConnected(states);
+    await assertReconnected(states);
   });
 
-  test('the transport of a CONNECT ends, and raw WebSockets are told to come back', async (t) => {
+  test('the transport of a CONNECT ends, and raw WebSockets are refused with Retry-After', async (t) => {
+    const { path, server } = await start(t);
     const sessions = [];
     for (const eio of PROTOCOLS) {
-      for (const [how, open] of Object.entries(CARRIERS)) {
-        // Protocol 3 connects by the handshake, so that it has to come while the store is locked.
+      for (const [how, open] of Object.entries(SESSIONS)) {
+        // A handshake of protocol 3 is a CONNECT: it has to come while the store is locked.
         if (eio === 4) sessions.push({ what: how, session: await open(t, server, {}) });
       }
     }
     await lockStore(t, path);
     for (const { session } of sessions) await session.send(`40${JSON.stringify({ token: uniqueName('new') })}`);
-    for (const open of [CARRIERS['a WebSocket'], CARRIERS.polling]) {
+    for (const open of [SESSIONS['a WebSocket'], SESSIONS.polling]) {
       sessions.push({ what: 'protocol 3', session: await open(t, server, { eio: 3, token: uniqueName('new') }) });
     }
-    const raw = RAW_PATHS.map(async (address) => saysWhen(
+    const raw = RAW_PATHS.map(async (address) => assertRetryAfter(
       await refusal(t, server, address, { token: uniqueName('new') }), 503, address,
     ));
-    await Promise.all([...raw, ...sessions.map(({ session, what }) => endsWithoutRefusal(session, what))]);
+    await Promise.all([...raw, ...sessions.map(({ session, what }) => assertEndsWithoutRefusal(session, what))]);
   });
 });
 
@@ -119,45 +117,45 @@ describe('over the limit of connections of one user', () => {
   let server;
   before(async () => { server = await startServer(scope, ['--max-connections-per-user', '1']); });
 
-  test('official clients are not refused, and come in by themselves when there is a place', async (t) => {
+  test('official clients get no CONNECT_ERROR, and connect by themselves when the limit allows', async (t) => {
     const first = await Promise.all(CLIENTS.map(async (client) => {
       const token = uniqueName('anna');
       return { token, client, socket: await connect(t, server.url, { auth: { token } }) };
     }));
-    const states = first.map(({ token, client }) => begin(t, server.url, client, token));
+    const states = first.map(({ token, client }) => startConnecting(t, server.url, client, token));
     for (const state of states) await eventually(() => state.attempts > 1, `${state.name} tries again`, PATIENCE_MS);
-    areNotRefused(states);
-    assert.ok(states.every(({ socket }) => !socket.connected), 'somebody got in');
+    assertNotRefused(states);
+    assert.ok(states.every(({ socket }) => !socket.connected), 'a client is connected over the limit');
     for (const { socket } of first) socket.close();
-    await areConnected(states);
+    await assertReconnected(states);
   });
 
-  test('the transport of a CONNECT ends, and raw WebSockets are told to come back', async (t) => {
+  test('the transport of a CONNECT ends, and raw WebSockets are refused with Retry-After', async (t) => {
     const token = uniqueName('anna');
     await connect(t, server.url, { auth: { token } });
-    for (const [how, open] of Object.entries(CARRIERS)) {
+    for (const [how, open] of Object.entries(SESSIONS)) {
       const session = await open(t, server, {});
       await session.send(`40${JSON.stringify({ token })}`);
-      await endsWithoutRefusal(session, how);
+      await assertEndsWithoutRefusal(session, how);
     }
-    for (const open of [CARRIERS['a WebSocket'], CARRIERS.polling]) {
-      await endsWithoutRefusal(await open(t, server, { eio: 3, token }), 'protocol 3');
+    for (const open of [SESSIONS['a WebSocket'], SESSIONS.polling]) {
+      await assertEndsWithoutRefusal(await open(t, server, { eio: 3, token }), 'protocol 3');
     }
-    for (const address of RAW_PATHS) saysWhen(await refusal(t, server, address, { token }), 429, address);
+    for (const address of RAW_PATHS) assertRetryAfter(await refusal(t, server, address, { token }), 429, address);
   });
 });
 
-test('while the server drains, first requests are told to come back, and official clients do', async (t) => {
+test('while the server drains, first requests are refused with Retry-After, and official clients reconnect by themselves', async (t) => {
   const { path, store } = await storeFile(t);
   const [port, args] = [await freePort(), ['--store', store]];
   const server = await startServer(t, [...args, '--listen', `127.0.0.1:${port}`]);
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const early = [];
-  for (const [how, open] of Object.entries(CARRIERS)) early.push({ how, session: await open(t, server, {}) });
+  for (const [how, open] of Object.entries(SESSIONS)) early.push({ how, session: await open(t, server, {}) });
   const lock = await lockStore(t, path);
-  const sending = say(alice, chat, 'the last one');
-  sending.catch(() => {}); // awaited below
+  // The server waits for it, whether it is stored in the end or not.
+  const sending = Promise.allSettled([say(alice, chat, 'the last one')]);
   await history(bob, chat); // by now the send has arrived, too
   const ended = server.stop();
 
@@ -165,22 +163,22 @@ test('while the server drains, first requests are told to come back, and officia
   await eventually(async () => (await first(target()))?.status === 503, 'a handshake is refused');
   for (const eio of PROTOCOLS) {
     const response = await first(target({ eio }));
-    saysWhen(response, 503, `polling, protocol ${eio}`);
+    assertRetryAfter(response, 503, `polling, protocol ${eio}`);
     assert.equal(response?.headers['cache-control'], 'no-store');
-    saysWhen(await first(target({ eio, transport: 'websocket' }), UPGRADE_LINES), 503, `a WebSocket, protocol ${eio}`);
+    assertRetryAfter(await first(target({ eio, transport: 'websocket' }), UPGRADE_LINES), 503, `a WebSocket, protocol ${eio}`);
   }
-  for (const address of RAW_PATHS) saysWhen(await first(`${address}?token=anna`, UPGRADE_LINES), 503, address);
-  const states = CLIENTS.map((client) => begin(t, server.url, client, uniqueName('anna')));
-  for (const { how, session } of early) {
-    await session.send(`40${JSON.stringify({ token: uniqueName('anna') })}`);
-    await endsWithoutRefusal(session, how);
-  }
+  for (const address of RAW_PATHS) assertRetryAfter(await first(`${address}?token=anna`, UPGRADE_LINES), 503, address);
+  const states = CLIENTS.map((client) => startConnecting(t, server.url, client, uniqueName('anna')));
+  await Promise.all(early.map(async ({ how, session }) => {
+    await session.send(`40${JSON.stringify({ token: bob.user.externalUserId })}`);
+    await assertEndsWithoutRefusal(session, how);
+  }));
   for (const state of states) await eventually(() => state.attempts > 0, `${state.name} tries again`, PATIENCE_MS);
-  areNotRefused(states);
+  assertNotRefused(states);
 
   await lock.release();
   await sending;
   assert.deepEqual(await ended, { code: 0, signal: null });
   await startServer(t, [...args, '--listen', `127.0.0.1:${port}`]);
-  await areConnected(states);
+  await assertReconnected(states);
 });

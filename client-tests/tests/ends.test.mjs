@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the ends of Socket.IO connections as one table: each reason, on each transport of both protocols, what the client
-// sees, that it may come back, and that nothing is accepted afterwards. Does not know the transports: ends.carriers.mjs does.
+// Owns the ends of Socket.IO sessions as one table: each reason on each transport of both protocols, what the client
+// receives, that it may reconnect, and that nothing is accepted afterwards. Does not know transports (ends.transports.mjs).
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,13 +11,13 @@ import { useScope } from '../harness/scope.mjs';
 import { freePort, startServer, storeFile } from '../harness/server.mjs';
 import { SECRET, now, token } from '../harness/tokens.mjs';
 import { within } from '../harness/wait.mjs';
-import { CARRIERS, GONE } from './ends.carriers.mjs';
-import { CLIENTS, Official } from './ends.clients.mjs';
+import { TRANSPORTS, UNKNOWN_SESSION } from './ends.transports.mjs';
+import { CLIENTS, OfficialClient } from './ends.clients.mjs';
 
 const PROTOCOLS = [4, 3];
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 
-/** When a token that was made in this second ends, in seconds. */
+/** The life of a token that expires in a test, in seconds. */
 const LIFE_S = 3;
 
 /** How early an end may be, and how late: about a second. */
@@ -26,8 +26,8 @@ const LATE_MS = 2000;
 
 const message = (room, msg, ack = '') => `${PACKET.event}${ack}${JSON.stringify(['new-message', { room, msg }])}`;
 
-/** The server of a reason, with its backend. */
-class House {
+/** A server with the host application's backend. */
+class Deployment {
   /** @type {any} */
   server;
   /** @type {any} */
@@ -54,7 +54,7 @@ class House {
     this.backend = new Backend(this.server, this.service);
   }
 
-  /** A chat of somebody new and somebody else, and the texts in it. */
+  /** A chat of two new users, and access to its messages. */
   async chat() {
     const [user, other] = [await this.backend.user('bob'), await this.backend.user('alice')];
     const { id } = await this.backend.chat(user, other);
@@ -63,11 +63,11 @@ class House {
     return { id, user, say, texts, name: user.externalUserId };
   }
 
-  /** How many connections were cut because they lagged. */
+  /** How many connections were closed as lagging. */
   async lagged() { return (await scrape(this.server, this.service)).of('polychat_slow_clients_cut_total'); }
 }
 
-/** More than the kernel keeps for a connection, and than may wait for one. */
+/** Some of them fill the kernel's buffers and an outbox. */
 const LARGE = 'x'.repeat(400_000);
 const MOST_LARGE = 60;
 const OUTBOX_BYTES = '2000000';
@@ -77,48 +77,48 @@ const OUTBOX_BYTES = '2000000';
  * whether that is due at the moment when `provoke` is done, and what is seen of it on each kind of transport; how it comes
  * about for an official client.
  * @typedef {{
- *   args?: string[], stranger?: boolean, life?: number, provoke: (client: any, chat: any, house: House) => Promise<unknown>,
- *   isDue?: boolean, seen: { socket: string, waiting: string, idle: string }, without?: (carrier: string) => boolean,
- *   official?: (client: Official, chat: any, house: House) => unknown,
+ *   args?: string[], stranger?: boolean, life?: number, provoke: (client: any, chat: any, deployment: Deployment) => Promise<unknown>,
+ *   isDue?: boolean, seen: { socket: string, waiting: string, idle: string }, without?: (transport: string) => boolean,
+ *   official?: (client: OfficialClient, chat: any, deployment: Deployment) => unknown,
  * }} Row
  */
 
 /** @type {Record<string, Row>} */
 const REASONS = {
-  'its token ends': {
+  'its token expires': {
     life: LIFE_S,
     provoke: (client, { ends }) => sleep(ends * 1000 - Date.now()),
     isDue: true,
-    seen: { socket: '1008', waiting: GONE, idle: GONE },
+    seen: { socket: '1008', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
     official: () => {},
   },
-  'it does not keep up': {
+  'its outbox is full': {
     args: ['--max-message-bytes', `${LARGE.length}`, '--max-outbox-bytes', OUTBOX_BYTES],
-    // A poll that waits is one that keeps up.
-    without: (carrier) => carrier.includes('a poll waits') || carrier.includes('probe'),
-    provoke: async (client, { say }, house) => {
+    // A client whose poll waits does not lag.
+    without: (transport) => transport.includes('a poll waits') || transport.includes('probe'),
+    provoke: async (client, { say }, deployment) => {
       client.stall();
-      await fill(say, house, client.kind === 'idle' ? 12 : Infinity);
+      await sendUntilCut(say, deployment, client.kind === 'idle' ? 12 : Infinity);
       client.resume();
     },
-    seen: { socket: '1013', waiting: GONE, idle: GONE },
-    official: async (client, { say }, house) => {
+    seen: { socket: '1013', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
+    official: async (client, { say }, deployment) => {
       if (client.transport !== 'websocket') return 'not by polling';
       const resume = client.stall();
-      await fill(say, house, Infinity);
+      await sendUntilCut(say, deployment, Infinity);
       return resume();
     },
   },
-  'it is too fast': {
+  'it exceeds the rate limit': {
     args: ['--rate-limit', '20:5', '--frame-limit', 'off'],
     provoke: async (client, { id }) => {
       for (let bodies = 0; bodies < 20; bodies++) {
         const answer = await client.send(...Array.from({ length: 100 }, (_, index) => message(id, `flood ${index}`)));
         if (answer && answer.status !== 200) break;
       }
-      await sleep(500); // so that one more would be let through
+      await sleep(500); // so that the rate limit would allow one more
     },
-    seen: { socket: '1008', waiting: GONE, idle: GONE },
+    seen: { socket: '1008', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
     official: async ({ socket }, { id }) => {
       for (let bodies = 0; bodies < 20 && socket.connected; bodies++) {
         for (let index = 0; index < 100; index++) socket.emit('new-message', { room: id, msg: `flood ${index}` });
@@ -126,9 +126,9 @@ const REASONS = {
       }
     },
   },
-  'it breaks the protocol': {
+  'it violates the protocol': {
     provoke: (client) => client.send('9'),
-    seen: { socket: '1002', waiting: PACKET.close, idle: GONE },
+    seen: { socket: '1002', waiting: PACKET.close, idle: UNKNOWN_SESSION },
     official: (client) => client.sendBroken('9'),
   },
   'it is not admitted in time': {
@@ -136,43 +136,43 @@ const REASONS = {
     stranger: true,
     provoke: () => sleep(2000),
     isDue: true,
-    seen: { socket: '1008', waiting: GONE, idle: GONE },
+    seen: { socket: '1008', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
   },
-  'it gives no sign of life': {
+  'its heartbeat is missing': {
     provoke: () => sleep(45_000),
     isDue: true,
-    seen: { socket: 'cut', waiting: GONE, idle: GONE },
+    seen: { socket: 'cut', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
   },
 };
 
-/** Writes until somebody who does not read is cut off, or so many messages. */
-async function fill(say, house, most) {
-  const earlier = await house.lagged();
-  for (let count = 0; count < most && await house.lagged() === earlier; count++) {
-    assert.ok(count < MOST_LARGE, 'nobody was cut off');
+/** Sends until a client that does not read is closed as lagging, or so many messages. */
+async function sendUntilCut(say, deployment, most) {
+  const earlier = await deployment.lagged();
+  for (let count = 0; count < most && await deployment.lagged() === earlier; count++) {
+    assert.ok(count < MOST_LARGE, 'no client was closed');
     await say(LARGE);
   }
 }
 
-/** Nothing that the client was sent keeps it from coming back, but what it has earned. */
-function mayComeBack({ packets }, ...earned) {
+/** The client has received no packet after which clients stay away, but the expected ones. */
+function assertMayReconnect({ packets }, ...expected) {
   const final = packets.filter((packet) => packet === '41' || packet === PACKET.close || packet.startsWith('44'));
-  assert.deepEqual(final, earned);
+  assert.deepEqual(final, expected);
 }
 
-/** What is sent after the end is neither taken nor stored. */
-async function isNotHeard(client, house, chat, hello = []) {
-  for (const words of await client.insist(house.server, ...hello, message(chat.id, 'afterwards'))) assert.equal(words, GONE);
+/** What is sent after the end is neither accepted nor stored. */
+async function assertNothingAccepted(client, deployment, chat, hello = []) {
+  for (const words of await client.sendAfterEnd(deployment.server, ...hello, message(chat.id, 'afterwards'))) assert.equal(words, UNKNOWN_SESSION);
   await sleep(100);
   assert.ok(!(await chat.texts()).includes('afterwards'), 'what was sent afterwards is stored');
 }
 
-/** A client that is connected, if it is to be, and has been heard. */
-async function settled(t, house, { open, eio, life = 3600, stranger = false }) {
-  const chat = await house.chat();
+/** A client that is connected and has sent a message, unless it is a stranger. */
+async function connectClient(t, deployment, { open, eio, life = 3600, stranger = false }) {
+  const chat = await deployment.chat();
   const ends = now() + life;
   const jwt = await token({ sub: chat.name, exp: ends });
-  const client = await open(t, house.server, { eio, token: stranger ? undefined : jwt });
+  const client = await open(t, deployment.server, { eio, token: stranger ? undefined : jwt });
   if (!stranger) {
     if (eio === 4) await client.send(PACKET.connect);
     await client.packet(PACKET.connect);
@@ -184,84 +184,84 @@ async function settled(t, house, { open, eio, life = 3600, stranger = false }) {
   return { client, chat: { ...chat, ends } };
 }
 
-async function endsAsSaid(t, house, carrier, eio, row) {
+async function assertEnds(t, deployment, transport, eio, row) {
   const { provoke, isDue = false, seen, stranger = false } = row;
-  const { client, chat } = await settled(t, house, { ...row, open: CARRIERS[carrier], eio });
-  const sight = client.kind === 'idle' ? undefined : client.end().then((end) => ({ end, at: Date.now() }));
-  sight?.catch(() => {}); // awaited below
-  await provoke(client, chat, house);
+  const { client, chat } = await connectClient(t, deployment, { ...row, open: TRANSPORTS[transport], eio });
+  const observed = client.kind === 'idle' ? undefined : client.end().then((end) => ({ end, at: Date.now() }));
+  observed?.catch(() => {}); // awaited below
+  await provoke(client, chat, deployment);
   const due = Date.now();
-  if (isDue && !sight) await sleep(LATE_MS);
-  const { end, at } = await within(sight ?? client.end().then((words) => ({ end: words, at: due })), () => 'the end');
+  if (isDue && !observed) await sleep(LATE_MS);
+  const { end, at } = await within(observed ?? client.end().then((words) => ({ end: words, at: due })), () => 'the end');
   assert.equal(end, seen[client.kind]);
   if (isDue) assert.ok(at > due - EARLY_MS && at < due + LATE_MS, `the end came ${at - due} ms after it was due`);
-  const earned = stranger && eio === 3 && client.kind !== 'idle' ? ['44"unauthenticated"'] : [];
-  mayComeBack(client, ...earned, ...(end === PACKET.close ? [PACKET.close] : []));
+  const refused = stranger && eio === 3 && client.kind !== 'idle' ? ['44"unauthenticated"'] : [];
+  assertMayReconnect(client, ...refused, ...(end === PACKET.close ? [PACKET.close] : []));
   const hello = stranger && eio === 4 ? [`40${JSON.stringify({ token: await token({ sub: chat.name }) })}`] : [];
-  await isNotHeard(client, house, chat, hello);
+  await assertNothingAccepted(client, deployment, chat, hello);
   assert.equal((await chat.texts()).includes('before'), !stranger, 'what was sent before is stored');
 }
 
-async function comesBack(t, house, kind, /** @type {any} */ { life = 3600, official }) {
-  const chat = await house.chat();
+async function assertReconnects(t, deployment, kind, /** @type {any} */ { life = 3600, official }) {
+  const chat = await deployment.chat();
   const tokens = [await token({ sub: chat.name, exp: now() + life }), await token({ sub: chat.name })];
-  const client = await new Official(t, house.server, CLIENTS[kind], tokens).arrives();
-  await official(client, chat, house);
-  await client.comesBack();
+  const client = await new OfficialClient(t, deployment.server, CLIENTS[kind], tokens).connected();
+  await official(client, chat, deployment);
+  await client.reconnects();
 }
 
 describe('a session ends', { concurrency: true }, () => {
   for (const [reason, row] of Object.entries(REASONS)) {
     describe(`when ${reason}`, { concurrency: row.isDue === true }, () => {
       const scope = useScope();
-      let house;
-      before(async () => { house = await new House(scope, row.args).open(); });
+      let deployment;
+      before(async () => { deployment = await new Deployment(scope, row.args).open(); });
 
       for (const eio of PROTOCOLS) {
-        for (const carrier of Object.keys(CARRIERS).filter((name) => !row.without?.(name))) {
-          test(`${carrier}, protocol ${eio}`, (t) => endsAsSaid(t, house, carrier, eio, row));
+        for (const transport of Object.keys(TRANSPORTS).filter((name) => !row.without?.(name))) {
+          test(`${transport}, protocol ${eio}`, (t) => assertEnds(t, deployment, transport, eio, row));
         }
       }
       for (const kind of row.official ? Object.keys(CLIENTS) : []) {
         if (row.without && kind.endsWith('by polling')) continue;
-        test(`${kind} comes back by itself`, (t) => comesBack(t, house, kind, row));
+        test(`${kind} reconnects by itself`, (t) => assertReconnects(t, deployment, kind, row));
       }
     });
   }
 
-  describe('when the server is told to end', () => {
+  describe('when the server shuts down', () => {
     const SEEN = { socket: '1012', waiting: 'HTTP 503' };
-    /** What somebody hears who insists, until the next server has begun. */
-    const DEAF = [GONE, 'cut', 'HTTP 503'];
+    /** The responses to requests after the end, until the server has started again. */
+    const REFUSALS = [UNKNOWN_SESSION, 'cut', 'HTTP 503'];
 
-    test('on every transport, and official clients come back by themselves', async (t) => {
-      const house = await new House(t).open();
+    test('on every transport, and official clients reconnect by themselves', async (t) => {
+      const deployment = await new Deployment(t).open();
       const rows = [];
       for (const eio of PROTOCOLS) {
-        for (const [carrier, open] of Object.entries(CARRIERS)) {
-          rows.push({ name: `${carrier}, protocol ${eio}`, ...await settled(t, house, { open, eio }) });
+        for (const [transport, open] of Object.entries(TRANSPORTS)) {
+          rows.push({ name: `${transport}, protocol ${eio}`, ...await connectClient(t, deployment, { open, eio }) });
         }
       }
-      const chat = await house.chat();
+      const chat = await deployment.chat();
       const jwt = await token({ sub: chat.name });
-      const officials = Object.entries(CLIENTS).map(([name, client]) => ({ name, client: new Official(t, house.server, client, [jwt]) }));
-      for (const { client } of officials) await client.arrives();
+      const officialClients = Object.entries(CLIENTS).map(([name, client]) => ({ name, client: new OfficialClient(t, deployment.server, client, [jwt]) }));
+      for (const { client } of officialClients) await client.connected();
 
-      const stopped = house.server.stop();
+      const stopped = deployment.server.stop();
       for (const { name, client } of rows) {
         if (client.kind !== 'idle') assert.equal(await within(client.end(), () => `the end of ${name}`), SEEN[client.kind], name);
       }
       for (const { name, client, chat: { id } } of rows) {
-        const [posted, polled] = await client.insist(house.server, message(id, 'afterwards'));
-        assert.ok(DEAF.includes(posted), `${name}: a body was answered ${posted}`);
-        // Whoever did not poll may still take what waits.
-        assert.ok(DEAF.includes(polled) || (client.kind === 'idle' && polled.startsWith(PACKET.event)), `${name}: a poll was answered ${polled}`);
-        mayComeBack(client);
+        const [posted, polled] = await client.sendAfterEnd(deployment.server, message(id, 'afterwards'));
+        assert.ok(REFUSALS.includes(posted), `${name}: a body was answered ${posted}`);
+        // An idle client may still poll for pending packets.
+        assert.ok(REFUSALS.includes(polled) || (client.kind === 'idle' && polled.startsWith(PACKET.event)), `${name}: a poll was answered ${polled}`);
+        assertMayReconnect(client);
       }
       assert.deepEqual(await stopped, { code: 0, signal: null });
-      await house.start();
-      for (const { client, chat: own } of rows) await isNotHeard(client, house, own);
-      for (const { client } of officials) await client.comesBack();
+      await deployment.start();
+      for (const { client, chat: own } of rows) await assertNothingAccepted(client, deployment, own);
+      for (const { client } of officialClients) await client.reconnects();
     });
   });
 });

@@ -1,13 +1,13 @@
 // @ts-check
-// Owns the promises of single requests to Engine.IO and to the raw addresses: which are refused, with which answer, and
-// what a WebSocket handshake must have. Runs against Node's server with JUDGE=node. Does not know sessions' lives.
+// Owns the promises of single requests to Engine.IO and to the raw addresses: which are refused, with which response, and
+// what a WebSocket handshake needs. Runs against Node's server with JUDGE=node. Does not know the life of a session.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, target, upgrade } from '../clients/engineio-session.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
 import { OPCODE, TcpConnection, UPGRADE_LINES, exchange, head } from '../clients/tcp.mjs';
-import { isJudged, notNode, startJudged } from '../harness/judge.mjs';
+import { isJudged, skipOnNode, startSubject } from '../harness/judge.mjs';
 import { useScope } from '../harness/scope.mjs';
 
 const HOST = 'Host: localhost';
@@ -18,15 +18,15 @@ const MESSAGES = {
 
 let server;
 const scope = useScope();
-before(async () => { server = await startJudged(scope); });
+before(async () => { server = await startSubject(scope); });
 
 /** The response to one request; with `upgrade` it asks for a WebSocket. */
-const ask = (t, /** @type {any} */ { method = 'GET', asked = target(), lines = [], wants = false }) => (
-  exchange(t, server, head(method, asked, [HOST, ...lines, ...(wants ? UPGRADE_LINES : [])]))
+const ask = (t, /** @type {any} */ { method = 'GET', path = target(), lines = [], upgrades = false }) => (
+  exchange(t, server, head(method, path, [HOST, ...lines, ...(upgrades ? UPGRADE_LINES : [])]))
 );
 
-/** An error of Engine.IO, kept by no cache. Node's server has no body for a few, and caches are its user's business. */
-function isError(response, status, code) {
+/** An error of Engine.IO, which no cache keeps. Node's server sends some of them without a body, and all without Cache-Control. */
+function assertError(response, status, code) {
   assert.equal(response?.status, status, response?.body);
   if (isJudged && response.headers['content-type'] !== 'application/json') return;
   assert.equal(response.headers['content-type'], 'application/json');
@@ -34,97 +34,97 @@ function isError(response, status, code) {
   if (!isJudged) assert.equal(response.headers['cache-control'], 'no-store');
 }
 
-describe('a request of Engine.IO that means nothing is refused as by Node', () => {
+describe('an invalid request of Engine.IO is refused as by Node', () => {
   const WEBSOCKET = { transport: 'websocket' };
   const GONE = { sid: 'gone' };
   const BODY = ['Content-Length: 0'];
   /** @type {Record<string, [any, number]>} */
   const CASES = {
-    'no parameters': [{ asked: '/socket.io/' }, 0],
-    'no transport': [{ asked: '/socket.io/?EIO=4' }, 0],
-    'an unknown transport': [{ asked: target({ transport: 'pigeon' }) }, 0],
-    'an unknown transport with an unknown session': [{ asked: target({ transport: 'pigeon', ...GONE }) }, 0],
-    'an upgrade to an unknown transport': [{ asked: target({ transport: 'pigeon' }), wants: true }, 0],
-    'a name that every object has as a transport': [{ asked: target({ transport: 'constructor' }) }, 0],
-    'a poll of an unknown session': [{ asked: target(GONE) }, 1],
-    'a body for an unknown session': [{ method: 'POST', asked: target(GONE), lines: BODY }, 1],
-    'an upgrade of an unknown session': [{ asked: target({ ...WEBSOCKET, ...GONE }), wants: true }, 1],
-    'a name that every object has as a session': [{ asked: target({ sid: '__proto__' }) }, 1],
+    'no parameters': [{ path: '/socket.io/' }, 0],
+    'no transport': [{ path: '/socket.io/?EIO=4' }, 0],
+    'an unknown transport': [{ path: target({ transport: 'pigeon' }) }, 0],
+    'an unknown transport with an unknown session': [{ path: target({ transport: 'pigeon', ...GONE }) }, 0],
+    'an upgrade to an unknown transport': [{ path: target({ transport: 'pigeon' }), upgrades: true }, 0],
+    'a name that every object has as a transport': [{ path: target({ transport: 'constructor' }) }, 0],
+    'a poll of an unknown session': [{ path: target(GONE) }, 1],
+    'a body for an unknown session': [{ method: 'POST', path: target(GONE), lines: BODY }, 1],
+    'an upgrade of an unknown session': [{ path: target({ ...WEBSOCKET, ...GONE }), upgrades: true }, 1],
+    'a name that every object has as a session': [{ path: target({ sid: '__proto__' }) }, 1],
     'a handshake by POST': [{ method: 'POST', lines: BODY }, 2],
     'a handshake by PUT': [{ method: 'PUT', lines: BODY }, 2],
     'a handshake by DELETE': [{ method: 'DELETE' }, 2],
-    'a handshake of a WebSocket by POST': [{ method: 'POST', asked: target(WEBSOCKET), lines: BODY }, 2],
-    'a WebSocket without an upgrade': [{ asked: target(WEBSOCKET) }, 3],
+    'a handshake of a WebSocket by POST': [{ method: 'POST', path: target(WEBSOCKET), lines: BODY }, 2],
+    'a WebSocket without an upgrade': [{ path: target(WEBSOCKET) }, 3],
   };
   for (const [what, [request, code]] of Object.entries(CASES)) {
     for (const eio of PROTOCOLS) {
-      const asked = request.asked?.replace('EIO=4', `EIO=${eio}`) ?? target({ eio });
-      test(`${what} (protocol ${eio})`, async (t) => { isError(await ask(t, { ...request, asked }), 400, code); });
+      const path = request.path?.replace('EIO=4', `EIO=${eio}`) ?? target({ eio });
+      test(`${what} (protocol ${eio})`, async (t) => { assertError(await ask(t, { ...request, path }), 400, code); });
     }
   }
 
   for (const eio of ['2', '5', '', 'x']) {
-    test(`protocol '${eio}'`, notNode('it takes any but 4 for 3'), async (t) => {
-      for (const asked of [`/socket.io/?EIO=${eio}&transport=polling`, `/socket.io/?EIO=${eio}&transport=websocket`]) {
-        isError(await ask(t, { asked, wants: asked.endsWith('websocket') }), 400, 5);
+    test(`protocol '${eio}'`, skipOnNode('it reads any version but 4 as 3'), async (t) => {
+      for (const path of [`/socket.io/?EIO=${eio}&transport=polling`, `/socket.io/?EIO=${eio}&transport=websocket`]) {
+        assertError(await ask(t, { path, upgrades: path.endsWith('websocket') }), 400, 5);
       }
     });
   }
 
-  test('JSONP, for browsers that have gone', notNode('it still has it'), async (t) => {
-    for (const eio of PROTOCOLS) isError(await ask(t, { asked: target({ eio, j: '0' }) }), 400, 3);
+  test('JSONP', skipOnNode('it has JSONP'), async (t) => {
+    for (const eio of PROTOCOLS) assertError(await ask(t, { path: target({ eio, j: '0' }) }), 400, 3);
   });
 
   for (const eio of PROTOCOLS) {
-    test(`of a session (protocol ${eio}), which goes on`, async (t) => {
+    test(`of a session that stays open (protocol ${eio})`, async (t) => {
       const session = await PollingSession.open(t, server, { eio });
       const own = { eio, sid: session.sid };
       const other = eio === 4 ? 3 : 4;
-      isError(await ask(t, { asked: target({ ...own, transport: 'websocket' }) }), 400, 3);
-      isError(await ask(t, { asked: target({ ...own, eio: other }) }), 400, 3);
-      isError(await ask(t, { asked: target({ ...own, transport: 'pigeon' }) }), 400, 0);
-      if (!isJudged) isError(await ask(t, { asked: target({ ...own, j: '0' }) }), 400, 3);
-      if (!isJudged) isError(await ask(t, { method: 'PUT', asked: target(own), lines: BODY }), 400, 3);
+      assertError(await ask(t, { path: target({ ...own, transport: 'websocket' }) }), 400, 3);
+      assertError(await ask(t, { path: target({ ...own, eio: other }) }), 400, 3);
+      assertError(await ask(t, { path: target({ ...own, transport: 'pigeon' }) }), 400, 0);
+      if (!isJudged) assertError(await ask(t, { path: target({ ...own, j: '0' }) }), 400, 3);
+      if (!isJudged) assertError(await ask(t, { method: 'PUT', path: target(own), lines: BODY }), 400, 3);
       if (eio === 4) await session.post(PACKET.connect);
       await session.packet(PACKET.connect);
       const socket = await upgrade(t, server, session);
       await socket.send('421["create-user",{"user":{"externalUserId":"errors"}}]');
       await socket.packet('431');
-      isError(await ask(t, { asked: target(own) }), 400, 3);
-      isError(await ask(t, { method: 'POST', asked: target(own), lines: BODY }), 400, 3);
+      assertError(await ask(t, { path: target(own) }), 400, 3);
+      assertError(await ask(t, { method: 'POST', path: target(own), lines: BODY }), 400, 3);
     });
   }
 
-  test('the file of the client, with a hint where it is', async (t) => {
-    for (const asked of ['/socket.io/socket.io.js', '/socket.io/socket.io.min.js']) {
-      const response = await ask(t, { asked });
+  test('the client as a file, with a hint where to get it', async (t) => {
+    for (const path of ['/socket.io/socket.io.js', '/socket.io/socket.io.min.js']) {
+      const response = await ask(t, { path });
       assert.equal(response?.status, isJudged ? 200 : 404, response?.body);
       if (!isJudged) assert.match(response.body, /socket\.io-client|cdn\.socket\.io/);
     }
   });
 });
 
-test('a handshake is answered with the session and its terms, by either transport, and kept by no cache', async (t) => {
+test('a handshake is answered with the session and its parameters on either transport, and no cache keeps it', async (t) => {
   for (const eio of PROTOCOLS) {
     const { headers, packets: [open] } = await new PollingSession(t, server, { eio }).poll();
     assert.equal(headers['cache-control'], 'no-store');
-    const { sid, maxPayload, ...terms } = JSON.parse(open.slice(1));
-    assert.deepEqual(terms, { upgrades: ['websocket'], pingInterval: 25_000, pingTimeout: 20_000 });
+    const { sid, maxPayload, ...parameters } = JSON.parse(open.slice(1));
+    assert.deepEqual(parameters, { upgrades: ['websocket'], pingInterval: 25_000, pingTimeout: 20_000 });
     assert.ok(maxPayload >= 1_000_000);
     const { handshake } = await WebSocketSession.open(t, server, { eio });
     assert.notEqual(handshake.sid, sid);
-    assert.deepEqual({ ...handshake, sid }, { sid, maxPayload, ...terms, upgrades: [] });
+    assert.deepEqual({ ...handshake, sid }, { sid, maxPayload, ...parameters, upgrades: [] });
   }
 });
 
-/** Where a WebSocket can be had. */
+/** The addresses of WebSockets. */
 const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/chat/', '/ws/events/', '/ws'].map((path) => `${path}?token=alice`);
 const ADDRESSES = [target({ transport: 'websocket' }), target({ eio: 3, transport: 'websocket' }), ...(isJudged ? [] : RAW_PATHS)];
 
 describe('the handshake of a WebSocket', () => {
   const NAMES = ['Connection', 'Upgrade', 'Sec-WebSocket-Version', 'Sec-WebSocket-Key'];
 
-  /** The lines with some of them replaced, or left out. */
+  /** The header lines with some of them replaced, or left out. */
   const lines = (/** @type {any} */ changed) => [HOST, ...UPGRADE_LINES, ...(changed.more ?? [])].flatMap((line) => {
     const name = NAMES.find((each) => line.startsWith(`${each}:`));
     if (name === undefined || !(name in changed)) return [line];
@@ -156,25 +156,25 @@ describe('the handshake of a WebSocket', () => {
   };
   for (const [what, changed] of Object.entries(GOOD)) {
     test(`${what} is answered with 101 at each address`, async (t) => {
-      for (const asked of ADDRESSES) {
-        const response = await exchange(t, server, head('GET', asked, lines(changed)));
-        assert.equal(response?.status, 101, `${asked}: ${response?.body}`);
+      for (const path of ADDRESSES) {
+        const response = await exchange(t, server, head('GET', path, lines(changed)));
+        assert.equal(response?.status, 101, `${path}: ${response?.body}`);
         assert.equal(response.headers['sec-websocket-accept'], 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
       }
     });
   }
   for (const [what, changed] of Object.entries(BAD)) {
     test(`${what} is answered with 400 at each address`, async (t) => {
-      for (const asked of ADDRESSES) {
-        const response = await exchange(t, server, head('GET', asked, lines(changed)));
-        assert.equal(response?.status, 400, `${asked}: ${response?.body}`);
-        if ('Sec-WebSocket-Version' in changed) assert.match(response.headers['sec-websocket-version'] ?? '', /^13\b/, asked);
+      for (const path of ADDRESSES) {
+        const response = await exchange(t, server, head('GET', path, lines(changed)));
+        assert.equal(response?.status, 400, `${path}: ${response?.body}`);
+        if ('Sec-WebSocket-Version' in changed) assert.match(response.headers['sec-websocket-version'] ?? '', /^13\b/, path);
       }
     });
   }
 });
 
-describe('a WebSocket is closed with the code that says why', () => {
+describe('a WebSocket is closed with the code of the violation', () => {
   const FRAME_BYTES = 1_048_576;
   /** @type {Record<string, [number, (socket: WebSocketSession) => void]>} */
   const CASES = {
@@ -220,36 +220,36 @@ describe('a WebSocket is closed with the code that says why', () => {
     });
   }
 
-  test('and answers a close frame, and a ping', async (t) => {
+  test('and answers close frames and pings', async (t) => {
     for (const open of Object.values(KINDS)) {
       const socket = await open(t);
-      socket.sendFrame('are you there?', { opcode: OPCODE.ping });
+      socket.sendFrame('ping', { opcode: OPCODE.ping });
       socket.sendFrame(Buffer.from([0x0f, 0xa0, 0x62, 0x79, 0x65]), { opcode: OPCODE.close });
       assert.equal((await socket.ended()).frame, true);
-      assert.deepEqual(socket.pongs, ['are you there?']);
+      assert.deepEqual(socket.pongs, ['ping']);
     }
   });
 });
 
-describe('the header Host', notNode('its HTTP server is another one'), () => {
+describe('the header Host', skipOnNode('its HTTP server is not the subject'), () => {
   const EVERYWHERE = [
     '/', '/livez', '/readyz', '/metrics', '/api/v1/users', '/media/default/default.jpg', '/no/such/page', target(), target({ eio: 3 }),
     '/socket.io/socket.io.js',
   ];
   const requests = [
-    ...EVERYWHERE.map((asked) => ({ asked, more: [] })), ...ADDRESSES.map((asked) => ({ asked, more: UPGRADE_LINES })),
+    ...EVERYWHERE.map((path) => ({ path, more: [] })), ...ADDRESSES.map((path) => ({ path, more: UPGRADE_LINES })),
   ];
-  for (const { asked, more } of requests) {
-    test(`is there once in HTTP/1.1: ${asked}`, async (t) => {
-      const status = async (hosts) => (await exchange(t, server, head('GET', asked, [...hosts, ...more])))?.status;
+  for (const { path, more } of requests) {
+    test(`is required once in HTTP/1.1: ${path}`, async (t) => {
+      const status = async (hosts) => (await exchange(t, server, head('GET', path, [...hosts, ...more])))?.status;
       assert.notEqual(await status([HOST]), 400);
       for (const hosts of [[], [HOST, HOST], [HOST, 'host: other']]) assert.equal(await status(hosts), 400, `${hosts}`);
     });
   }
 
   test('may be missing in HTTP/1.0', async (t) => {
-    for (const asked of ['/', '/livez', '/api/v1/users', '/media/default/default.jpg', target(), target({ eio: 3 })]) {
-      assert.equal((await exchange(t, server, head('GET', asked, [], '1.0')))?.status, 200, asked);
+    for (const path of ['/', '/livez', '/api/v1/users', '/media/default/default.jpg', target(), target({ eio: 3 })]) {
+      assert.equal((await exchange(t, server, head('GET', path, [], '1.0')))?.status, 200, path);
     }
   });
 });

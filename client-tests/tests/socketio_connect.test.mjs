@@ -9,7 +9,7 @@ import { PollingSession, WebSocketSession, target, upgrade } from '../clients/en
 import { uniqueName } from '../clients/fixtures.mjs';
 import { ask, connect, connectRefused } from '../clients/socketio.mjs';
 import { exchange, frame, head } from '../clients/tcp.mjs';
-import { isJudged, notNode, startJudged } from '../harness/judge.mjs';
+import { isJudged, skipOnNode, startSubject } from '../harness/judge.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
@@ -24,13 +24,13 @@ let strict;
 let good;
 const scope = useScope();
 before(async () => {
-  server = await startJudged(scope);
+  server = await startSubject(scope);
   strict = isJudged ? server : await startServer(scope, ['--auth', 'jwt', '--jwt-secret', SECRET]);
   good = await token({ sub: 'anna' });
 });
 
-/** How a client carries its session. */
-const CARRIERS = {
+/** The transports of a session. */
+const TRANSPORTS = {
   'a WebSocket': (t, options) => WebSocketSession.open(t, server, options),
   polling: (t, options) => PollingSession.open(t, server, options),
   'a WebSocket after polling': async (t, options) => upgrade(t, server, await PollingSession.open(t, server, options)),
@@ -39,7 +39,7 @@ const CARRIERS = {
 const countOf = (session, prefix) => session.packets.filter((packet) => packet.startsWith(prefix)).length;
 
 /** Waits for one more packet with this prefix than `before`. */
-async function oneMore(session, prefix, earlier) {
+async function awaitOneMore(session, prefix, earlier) {
   const enough = () => countOf(session, prefix) > earlier;
   if (session instanceof WebSocketSession) await session.until(enough, `${prefix}… number ${earlier + 1}`);
   else for (let polls = 0; !enough(); polls++) {
@@ -49,27 +49,27 @@ async function oneMore(session, prefix, earlier) {
 }
 
 /** Sends packets and waits for one more packet with this prefix. */
-async function exchanged(session, prefix, ...packets) {
+async function sendAndAwait(session, prefix, ...packets) {
   const earlier = countOf(session, prefix);
   await session.send(...packets);
-  await oneMore(session, prefix, earlier);
+  await awaitOneMore(session, prefix, earlier);
 }
 
-const hello = (namespace, ack) => `42${namespace}${ack}["create-user",{"user":{"externalUserId":"${uniqueName('hello')}"}}]`;
+const createUser = (namespace, ack) => `42${namespace}${ack}["create-user",{"user":{"externalUserId":"${uniqueName('hello')}"}}]`;
 
-describe('CONNECT right behind DISCONNECT', notNode('it closes the connection'), () => {
-  for (const [how, open] of Object.entries(CARRIERS)) {
-    test(`is answered each time, for each namespace, and leaves the other one alone (${how})`, async (t) => {
+describe('CONNECT right behind DISCONNECT', skipOnNode('it closes the connection'), () => {
+  for (const [how, open] of Object.entries(TRANSPORTS)) {
+    test(`is answered each time, in each namespace, and does not affect the other one (${how})`, async (t) => {
       const auth = JSON.stringify({ token: uniqueName('anna') });
       const session = await open(t, {});
-      await exchanged(session, '40{', `40${auth}`);
-      await exchanged(session, '40/events,{', `40/events,${auth}`);
+      await sendAndAwait(session, '40{', `40${auth}`);
+      await sendAndAwait(session, '40/events,{', `40/events,${auth}`);
       for (const [namespace, other] of [['', '/events,'], ['/events,', '']]) {
         for (let times = 0; times < TIMES; times++) {
-          await exchanged(session, `40${namespace}{`, `41${namespace}`, `40${namespace}${auth}`);
+          await sendAndAwait(session, `40${namespace}{`, `41${namespace}`, `40${namespace}${auth}`);
         }
-        await exchanged(session, `43${other}7[`, hello(other, 7));
-        await exchanged(session, `43${namespace}8[`, hello(namespace, 8));
+        await sendAndAwait(session, `43${other}7[`, createUser(other, 7));
+        await sendAndAwait(session, `43${namespace}8[`, createUser(namespace, 8));
       }
       assert.equal(session.packets.filter((packet) => packet.startsWith('41') || packet.startsWith('44')).length, 0);
     });
@@ -79,11 +79,11 @@ describe('CONNECT right behind DISCONNECT', notNode('it closes the connection'),
     const auth = JSON.stringify({ token: uniqueName('anna') });
     const socket = await WebSocketSession.open(t, server);
     for (const namespace of ['', '/events,']) {
-      await exchanged(socket, `40${namespace}{`, `40${namespace}${auth}`);
+      await sendAndAwait(socket, `40${namespace}{`, `40${namespace}${auth}`);
       for (let times = 0; times < TIMES; times++) {
         const earlier = countOf(socket, `40${namespace}{`);
         socket.tcp.write(Buffer.concat([frame(`41${namespace}`), frame(`40${namespace}${auth}`)]));
-        await oneMore(socket, `40${namespace}{`, earlier);
+        await awaitOneMore(socket, `40${namespace}{`, earlier);
       }
     }
   });
@@ -91,11 +91,11 @@ describe('CONNECT right behind DISCONNECT', notNode('it closes the connection'),
   test('is answered each time by protocol 3', async (t) => {
     const query = `?token=${uniqueName('anna')}`;
     const socket = await WebSocketSession.open(t, server, { eio: 3 });
-    await exchanged(socket, '40/events', `40/events${query},`);
+    await sendAndAwait(socket, '40/events', `40/events${query},`);
     for (let times = 0; times < TIMES; times++) {
-      await exchanged(socket, '40/events', '41/events,', `40/events${query},`);
+      await sendAndAwait(socket, '40/events', '41/events,', `40/events${query},`);
     }
-    await exchanged(socket, '43/events,8[', hello('/events,', 8));
+    await sendAndAwait(socket, '43/events,8[', createUser('/events,', 8));
   });
 
   for (const client of [4, 2]) {
@@ -119,12 +119,12 @@ describe('CONNECT right behind DISCONNECT', notNode('it closes the connection'),
 });
 
 describe('the id of a connection', () => {
-  for (const [how, open] of Object.entries(CARRIERS)) {
-    test(`is another one in each namespace, and no session's (${how})`, async (t) => {
+  for (const [how, open] of Object.entries(TRANSPORTS)) {
+    test(`differs in each namespace, and is no session id (${how})`, async (t) => {
       const session = await open(t, { token: uniqueName('anna') });
       const { sid } = session;
-      await exchanged(session, '40{', '40');
-      await exchanged(session, '40/events,{', '40/events,');
+      await sendAndAwait(session, '40{', '40');
+      await sendAndAwait(session, '40/events,{', '40/events,');
       const ids = ['40{', '40/events,{'].map((prefix) => {
         const packet = session.packets.find((each) => each.startsWith(prefix));
         return JSON.parse(packet.slice(packet.indexOf('{'))).sid;
@@ -138,11 +138,11 @@ describe('the id of a connection', () => {
           assert.deepEqual(JSON.parse(response.body), { code: 1, message: 'Session ID unknown' });
         }
       }
-      await exchanged(session, '439[', hello('', 9));
+      await sendAndAwait(session, '439[', createUser('', 9));
     });
   }
 
-  test('of a session stands in no line of the log, however it ends', notNode('it has no log'), async (t) => {
+  test('of a session is in no line of the log, however the session ends', skipOnNode('it has no log'), async (t) => {
     const logged = await startServer(t, ['--log-level', 'debug', '--frame-limit', '10:20', '--handshake-timeout', '1s']);
     const sids = [];
     for (const eio of PROTOCOLS) {
@@ -166,7 +166,7 @@ describe('the id of a connection', () => {
     const gone = async (sid) => (await exchange(t, logged, head('GET', target({ sid }))))?.status === 400;
     for (const sid of sids) await eventually(() => gone(sid), 'the session is over');
     const log = logged.logs();
-    assert.ok(log.includes('DEBUG'), 'the log says much');
+    assert.ok(log.includes('DEBUG'), 'the log has the level debug');
     for (const sid of sids) assert.ok(!log.includes(sid), log.split('\n').find((line) => line.includes(sid)));
   });
 });
@@ -178,28 +178,28 @@ describe('a client of version 2', () => {
       for (const url of [strict.url, `${strict.url}/events`]) await connect(t, url, options(good));
     });
 
-    test(`is told by a bare text that its token is wrong (${transports})`, async (t) => {
+    test(`gets a bare text if its token is wrong (${transports})`, async (t) => {
       for (const url of [strict.url, `${strict.url}/events`]) {
         assert.equal(await connectRefused(t, url, options('wrong')), 'unauthenticated');
       }
     });
   }
 
-  test('has its token in the query of the namespace alone, if it likes', async (t) => {
+  test('may have its token in the query of the namespace alone', async (t) => {
     const socket = await WebSocketSession.open(t, strict, { eio: 3 });
-    await exchanged(socket, '44/events,"unauthenticated"', '40/events?token=wrong,');
-    await exchanged(socket, '40/events', `40/events?a=b&token=${good}&c,`);
-    await exchanged(socket, '43/events,1[', hello('/events,', 1));
+    await sendAndAwait(socket, '44/events,"unauthenticated"', '40/events?token=wrong,');
+    await sendAndAwait(socket, '40/events', `40/events?a=b&token=${good}&c,`);
+    await sendAndAwait(socket, '43/events,1[', createUser('/events,', 1));
   });
 
-  test('is told packet by packet what Node\'s server tells it', async (t) => {
-    for (const open of [CARRIERS['a WebSocket'], CARRIERS.polling]) {
+  test('gets the same packets as from Node\'s server', async (t) => {
+    for (const open of [TRANSPORTS['a WebSocket'], TRANSPORTS.polling]) {
       const session = await open(t, { eio: 3, token: uniqueName('anna') });
       await session.packet('40');
-      await exchanged(session, '40/events', '40/events,');
-      await exchanged(session, '44/nowhere', '40/nowhere,');
-      const told = session.packets.filter((packet) => !packet.startsWith('42'));
-      assert.deepEqual(told.map((packet) => packet.replace(/,$/, '')), [
+      await sendAndAwait(session, '40/events', '40/events,');
+      await sendAndAwait(session, '44/nowhere', '40/nowhere,');
+      const packets = session.packets.filter((packet) => !packet.startsWith('42'));
+      assert.deepEqual(packets.map((packet) => packet.replace(/,$/, '')), [
         '40', '40/events', '44/nowhere,{"message":"Invalid namespace"}',
       ]);
     }
@@ -208,7 +208,7 @@ describe('a client of version 2', () => {
   });
 });
 
-describe('the name of an event', notNode('it ignores names that it does not know'), () => {
+describe('the name of an event', skipOnNode('it does not answer unknown names'), () => {
   const NAMES = {
     'with letters that are not ASCII': ['"ünï"', 'ünï'],
     'with an escaped letter': ['"\\u00fc"', 'ü'],
@@ -225,50 +225,50 @@ describe('the name of an event', notNode('it ignores names that it does not know
     'that is a list': ['["new-message"]', undefined],
   };
   for (const eio of PROTOCOLS) {
-    for (const [how, open] of Object.entries(CARRIERS)) {
-      test(`may be anything: it is answered as invalid, and the connection goes on (${how}, protocol ${eio})`, async (t) => {
+    for (const [how, open] of Object.entries(TRANSPORTS)) {
+      test(`may be any JSON value: the answer is 'invalid', and the connection stays open (${how}, protocol ${eio})`, async (t) => {
         const session = await open(t, { eio, token: uniqueName('anna') });
         if (eio === 4) await session.send(PACKET.connect);
         await session.packet(PACKET.connect);
         for (const [what, [name, meant]] of Object.entries(NAMES)) {
           for (const body of [`[${name}]`, `[${name},{}]`]) {
-            await exchanged(session, '4321[', `4221${body}`);
+            await sendAndAwait(session, '4321[', `4221${body}`);
             assert.equal(parseAck(session.packets.at(-1)).body.error.code, 'invalid', `${what}: ${session.packets.at(-1)}`);
-            await exchanged(session, '42["exception",', `42${body}`);
+            await sendAndAwait(session, '42["exception",', `42${body}`);
             const [, { event, error }] = JSON.parse(session.packets.at(-1).slice(2));
             assert.equal(error.code, 'invalid', what);
             if (meant !== undefined) assert.equal(event, meant, what);
           }
         }
-        await exchanged(session, '437[', hello('', 7));
+        await sendAndAwait(session, '437[', createUser('', 7));
       });
     }
   }
 
-  test('may be escaped and is known all the same', async (t) => {
+  test('is known in each of its escaped forms', async (t) => {
     const socket = await connectByHand(t, '');
-    await exchanged(socket, '431[{"user"', '421["create\\u002duser",{"user":{"externalUserId":"escaped"}}]');
-    await exchanged(socket, '42["create-user"', '42["\\u0063reate-user",{"user":{"externalUserId":"escaped"}}]');
+    await sendAndAwait(socket, '431[{"user"', '421["create\\u002duser",{"user":{"externalUserId":"escaped"}}]');
+    await sendAndAwait(socket, '42["create-user"', '42["\\u0063reate-user",{"user":{"externalUserId":"escaped"}}]');
   });
 
-  test('may be anything in the marketplace, too', async (t) => {
+  test('may be any JSON value in the marketplace, too', async (t) => {
     const socket = await connectByHand(t, '/events,');
     for (const [name] of Object.values(NAMES)) {
-      await exchanged(socket, '43/events,3[', `42/events,3[${name},{}]`);
+      await sendAndAwait(socket, '43/events,3[', `42/events,3[${name},{}]`);
       assert.match(socket.packets.findLast((packet) => packet.startsWith('43')) ?? '', /"code":"invalid"/, name);
-      await exchanged(socket, '42/events,["debug_info"', `42/events,[${name},{}]`);
+      await sendAndAwait(socket, '42/events,["debug_info"', `42/events,[${name},{}]`);
     }
-    await exchanged(socket, '43/events,4[', '42/events,4["load_history",{}]');
+    await sendAndAwait(socket, '43/events,4[', '42/events,4["load_history",{}]');
   });
 });
 
 async function connectByHand(t, namespace) {
   const socket = await WebSocketSession.open(t, server, { token: uniqueName('anna') });
-  await exchanged(socket, `40${namespace}{`, `40${namespace}`);
+  await sendAndAwait(socket, `40${namespace}{`, `40${namespace}`);
   return socket;
 }
 
-test('the official clients agree that the connection goes on after a name that is not ASCII', notNode('as above'), async (t) => {
+test('a name that is not ASCII does not end the connection of an official client', skipOnNode('it does not answer'), async (t) => {
   for (const client of [4, 2]) {
     const socket = await connect(t, server.url, { client });
     const answer = await within(new Promise((resolve) => { socket.emit('ünï "x"', {}, resolve); }), () => 'the answer');

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that nobody who is not admitted takes more than a little: sessions of strangers are few and short, and
-// nothing is kept of requests that belong to no session. Does not know what admitted clients may take.
+// Owns the promise that clients which are not admitted take little memory: their sessions are few and short, and nothing is
+// kept of requests that belong to no session. Does not know the limits of admitted clients.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,19 +23,19 @@ const UNKNOWN = 400;
 /** How late an end may be. */
 const LATE_MS = 2000;
 
-/** The session that a handshake by polling was answered with. */
+/** The session id in the response to a polling handshake. */
 const sidOf = (eio, { body }) => JSON.parse(decodePayload(eio, body)[0].slice(1)).sid;
 
-/** A refusal for now: it says when to come back. */
-function isTooMany(response) {
+/** A refusal with the time to wait. */
+function assertTooMany(response) {
   assert.equal(response?.status, 429, response?.body);
   assert.match(response.headers['retry-after'] ?? '', /^[1-9]\d*$/);
 }
 
-/** Somebody has come: a session, or a WebSocket. */
-const isLetIn = (response) => assert.ok([200, 101].includes(response?.status), `${response?.status} ${response?.body}`);
+/** A session or a WebSocket is open. */
+const assertAccepted = (response) => assert.ok([200, 101].includes(response?.status), `${response?.status} ${response?.body}`);
 
-describe('sessions of strangers', () => {
+describe('sessions that are not admitted', () => {
   const MOST = 16;
   const TIMEOUT_MS = 2000;
   const scope = useScope();
@@ -44,7 +44,7 @@ describe('sessions of strangers', () => {
     server = await startServer(scope, [...JWT, '--max-unauthenticated', `${MOST}`, '--handshake-timeout', `${TIMEOUT_MS}ms`]);
   });
 
-  /** A TCP connection that is no stranger's any more: a request was served on it. */
+  /** A TCP connection on which a request was served, so that it does not count itself. */
   async function served(t) {
     const connection = await TcpConnection.open(t, server);
     assert.equal((await connection.request('GET', '/livez', [HOST]))?.status, 200);
@@ -55,7 +55,7 @@ describe('sessions of strangers', () => {
     (await connection.request('POST', target({ eio, sid }), [HOST, 'Content-Type: text/plain'], eio === 3 ? '1:2' : '3'))?.status === UNKNOWN
   );
 
-  /** Waits until there is room for all of them again. */
+  /** Waits until all of them have ended. */
   async function emptied(connection, sessions) {
     const over = async () => {
       for (const { eio, sid } of sessions) if (!await isGone(connection, eio, sid)) return false;
@@ -64,7 +64,7 @@ describe('sessions of strangers', () => {
     await eventually(over, 'the sessions are over', TIMEOUT_MS + LATE_MS);
   }
 
-  test('are so many at once in all, of both protocols, and from loopback, too; further ones are told to come back', async (t) => {
+  test('are limited in number, of both protocols together, also from loopback; further ones are refused with 429', async (t) => {
     const connections = [await served(t), await served(t), await served(t), await served(t)];
     const others = [await served(t), await served(t), await served(t), await served(t)];
     for (let rounds = 0; rounds < 2; rounds++) {
@@ -72,12 +72,12 @@ describe('sessions of strangers', () => {
       for (let count = 0; count < MOST; count++) {
         const eio = PROTOCOLS[count % 2];
         const response = await connections[count % 4].request('GET', target({ eio }), [HOST]);
-        isLetIn(response);
+        assertAccepted(response);
         sessions.push({ eio, sid: sidOf(eio, /** @type {any} */ (response)) });
       }
       for (const eio of PROTOCOLS) {
-        isTooMany(await connections[0].request('GET', target({ eio }), [HOST]));
-        isTooMany(await others.pop()?.request('GET', target({ eio, transport: 'websocket' }), [HOST, ...UPGRADE_LINES]));
+        assertTooMany(await connections[0].request('GET', target({ eio }), [HOST]));
+        assertTooMany(await others.pop()?.request('GET', target({ eio, transport: 'websocket' }), [HOST, ...UPGRADE_LINES]));
       }
       await emptied(connections[1], sessions);
     }
@@ -91,12 +91,12 @@ describe('sessions of strangers', () => {
       if (eio === 4) await session.post(PACKET.connect);
       await session.packet(PACKET.connect);
     }
-    isLetIn(await connection.request('GET', target(), [HOST]));
+    assertAccepted(await connection.request('GET', target(), [HOST]));
   });
 
-  const CARRIERS = { polling: PollingSession, 'a WebSocket': WebSocketSession };
+  const SESSIONS = { polling: PollingSession, 'a WebSocket': WebSocketSession };
   const WAYS = {
-    'that ask for nothing': () => {},
+    'that send no CONNECT': () => {},
     'that are refused': (session) => (session.eio === 4 ? session.send('40{"token":"wrong"}') : session.send('40/events?token=wrong,')),
     'that are refused again and again': async (session) => {
       for (let times = 0; times < 3; times++) {
@@ -104,13 +104,13 @@ describe('sessions of strangers', () => {
         await sleep(400);
       }
     },
-    'that ask for a namespace that is not there': (session) => session.send('40/nowhere,'),
+    'that connect to an unknown namespace': (session) => session.send('40/nowhere,'),
   };
   for (const eio of PROTOCOLS) {
-    for (const [how, Session] of Object.entries(CARRIERS)) {
-      describe(`by ${how}, of protocol ${eio}, end in time`, { concurrency: true }, () => {
+    for (const [how, Session] of Object.entries(SESSIONS)) {
+      describe(`by ${how}, of protocol ${eio}, end after --handshake-timeout`, { concurrency: true }, () => {
         for (const [what, act] of Object.entries(WAYS)) {
-          test(`${what}, whatever signs of life they give`, async (t) => {
+          test(`${what}, though they send heartbeats`, async (t) => {
             const began = Date.now();
             const session = await Session.open(t, server, { eio });
             let alive = true;
@@ -141,9 +141,9 @@ describe('sessions from one address', () => {
   });
 
   const from = (address) => [HOST, `X-Forwarded-For: ${address}`];
-  const ask = (t, address, asked, lines = []) => exchange(t, server, head('GET', asked, [...from(address), ...lines]));
+  const ask = (t, address, path, lines = []) => exchange(t, server, head('GET', path, [...from(address), ...lines]));
 
-  /** Opens something that counts: it, with how to end it, or the response that refuses it. */
+  /** Opens one connection of each kind: how to end it. */
   const KINDS = {
     'polling, protocol 4': (t, address, jwt) => bySession(t, PollingSession, address, 4, jwt),
     'polling, protocol 3': (t, address, jwt) => bySession(t, PollingSession, address, 3, jwt),
@@ -151,7 +151,7 @@ describe('sessions from one address', () => {
     'a WebSocket, protocol 3': (t, address, jwt) => bySession(t, WebSocketSession, address, 3, jwt),
     'a raw WebSocket': async (t, address, jwt) => {
       const connection = await TcpConnection.open(t, server);
-      isLetIn(await connection.request('GET', `/ws/chats/?token=${jwt}`, [...from(address), ...UPGRADE_LINES]));
+      assertAccepted(await connection.request('GET', `/ws/chats/?token=${jwt}`, [...from(address), ...UPGRADE_LINES]));
       return () => connection.destroy();
     },
   };
@@ -164,24 +164,24 @@ describe('sessions from one address', () => {
     return () => session.send(PACKET.close);
   }
 
-  /** The answer to one more, of this kind. */
+  /** The response to one more of this kind. */
   const further = (t, kind, address, jwt) => {
     if (kind === 'a raw WebSocket') return ask(t, address, `/ws/chats/?token=${jwt}`, UPGRADE_LINES);
     const [transport, eio] = [kind.startsWith('polling') ? 'polling' : 'websocket', Number(kind.at(-1))];
     return ask(t, address, target({ eio, transport, token: jwt }), transport === 'polling' ? [] : UPGRADE_LINES);
   };
 
-  /** Fills the places of an address, and one of another one, whose neighbour `alike` counts as the same. */
-  async function areSoMany(t, kinds, /** @type {string[]} */ [first, alike, other]) {
+  /** Opens as many as are allowed from `first` and from `alike`, which count as one address; `other` is another one. */
+  async function assertLimited(t, kinds, /** @type {string[]} */ [first, alike, other]) {
     const jwt = await token({ sub: uniqueName('anna') });
     const endings = [];
     for (let count = 0; count < MOST; count++) {
       endings.push(await KINDS[kinds[count % kinds.length]](t, count % 2 ? alike : first, jwt));
     }
-    for (const kind of kinds) for (const address of [first, alike]) isTooMany(await further(t, kind, address, jwt));
-    isLetIn(await further(t, kinds[0], other, jwt));
+    for (const kind of kinds) for (const address of [first, alike]) assertTooMany(await further(t, kind, address, jwt));
+    assertAccepted(await further(t, kinds[0], other, jwt));
     await endings[0]();
-    await eventually(async () => (await further(t, kinds[0], alike, jwt))?.status !== 429, 'there is a place again');
+    await eventually(async () => (await further(t, kinds[0], alike, jwt))?.status !== 429, 'one more is accepted again');
   }
 
   const ADDRESSES = {
@@ -192,18 +192,18 @@ describe('sessions from one address', () => {
   };
   for (const [what, addresses] of Object.entries(ADDRESSES)) {
     for (const [index, kind] of Object.keys(KINDS).entries()) {
-      test(`are so many until one has gone: ${kind}, ${what}`, (t) => areSoMany(t, [kind], addresses(10 + 2 * index)));
+      test(`are limited in number until one has ended: ${kind}, ${what}`, (t) => assertLimited(t, [kind], addresses(10 + 2 * index)));
     }
-    test(`are so many until one has gone, whatever each is carried by, ${what}`, (t) => (
-      areSoMany(t, ['a raw WebSocket', 'polling, protocol 4', 'a WebSocket, protocol 3'], addresses(30))
+    test(`are limited in number until one has ended: all transports together, ${what}`, (t) => (
+      assertLimited(t, ['a raw WebSocket', 'polling, protocol 4', 'a WebSocket, protocol 3'], addresses(30))
     ));
   }
 });
 
-/** How many requests are under way on one connection. */
+/** How many requests are pipelined on one connection. */
 const WINDOW = 64;
 
-/** Sends requests on one connection, a window at a time, and drops the responses. */
+/** Sends requests on one connection, a window at a time, and discards the responses. */
 async function sendMany(owner, server, count, textOf) {
   const connection = await TcpConnection.open(owner, server);
   for (let sent = 0; sent < count; sent += WINDOW) {
@@ -215,16 +215,16 @@ async function sendMany(owner, server, count, textOf) {
 }
 
 describe('memory', () => {
-  /** What may remain after a round that is like an earlier one: the allocator's reserves, but no trace of each request. */
-  const isFlat = (grown, most) => assert.ok(grown < most, `the server grew by ${(grown / MIB).toFixed(1)} MiB`);
+  /** Bounds what remains after a round like an earlier one: the allocator's reserves, but nothing for each request. */
+  const assertFlat = (grown, most) => assert.ok(grown < most, `the server grew by ${(grown / MIB).toFixed(1)} MiB`);
 
-  /** The same in a while, when everything has ended that was about to end. */
-  async function becomesFlat(server, before, most) {
+  /** The same within a while, after which everything has ended. */
+  async function assertBecomesFlat(server, before, most) {
     for (let waits = 0; waits < 60 && server.memory().now - before >= most; waits++) await sleep(250);
-    isFlat(server.memory().now - before, most);
+    assertFlat(server.memory().now - before, most);
   }
 
-  test('is not taken by handshakes of strangers, while they come and afterwards', async (t) => {
+  test('is not taken by handshakes that are never admitted, neither while they come nor afterwards', async (t) => {
     const server = await startServer(t, [...JWT, '--handshake-timeout', '1s']);
     const round = async () => {
       const scope = newScope();
@@ -235,35 +235,35 @@ describe('memory', () => {
     };
     const idle = server.memory().now;
     await round();
-    isFlat(server.memory().peak - idle, 40 * MIB);
+    assertFlat(server.memory().peak - idle, 40 * MIB);
     await sleep(1000 + LATE_MS);
     const after = server.memory().now;
     await round();
     await sleep(1000 + LATE_MS);
-    isFlat(server.memory().now - after, 8 * MIB);
-    assert.equal((await exchange(t, server, head('GET', target(), [HOST])))?.status, 200, 'there is room again');
+    assertFlat(server.memory().now - after, 8 * MIB);
+    assert.equal((await exchange(t, server, head('GET', target(), [HOST])))?.status, 200, 'a handshake is accepted again');
   });
 
   const LONG = 60_000;
   const FAKES = {
-    'that only look like one of a session': (sid) => `/livez?transport=websocket&sid=${sid}`,
+    'that only look like requests of a session': (sid) => `/livez?transport=websocket&sid=${sid}`,
     'of sessions that nobody knows': (sid) => target({ sid }),
     'of sessions that nobody knows, by WebSocket': (sid) => target({ transport: 'websocket', sid }),
     'of sessions with long parameters that are refused': (sid) => target({ transport: sid }),
   };
-  for (const [what, asked] of Object.entries(FAKES)) {
+  for (const [what, path] of Object.entries(FAKES)) {
     test(`is not taken by requests ${what}`, async (t) => {
       const server = await startServer(t);
-      const request = (index) => head('GET', asked(`${index}`.padEnd(LONG, 'x')), [HOST]);
+      const request = (index) => head('GET', path(`${index}`.padEnd(LONG, 'x')), [HOST]);
       await sendMany(t, server, 200, request);
       const before = server.memory().now;
       await sendMany(t, server, 2000, request); // the connection stays open
-      isFlat(server.memory().now - before, 30 * MIB);
+      assertFlat(server.memory().now - before, 30 * MIB);
     });
   }
 
   const connectPacket = `40${JSON.stringify({ token: 'anna' })}`;
-  /** What leaves right behind its CONNECT: the connection to end. */
+  /** Sends CONNECT and leaves at once: the connection to end. */
   const VISITS = {
     'by WebSocket': async (owner, server) => {
       const connection = await TcpConnection.open(owner, server);
@@ -271,7 +271,7 @@ describe('memory', () => {
       connection.write(frame(connectPacket));
       return connection;
     },
-    // What stays open is a session that may poll again; so CLOSE is right behind, too.
+    // A polling session outlives its connections, so CLOSE follows at once.
     'by polling': async (owner, server) => {
       const connection = await TcpConnection.open(owner, server);
       const sid = sidOf(4, /** @type {any} */ (await connection.request('GET', target(), [HOST])));
@@ -281,7 +281,7 @@ describe('memory', () => {
     },
   };
   for (const [how, visit] of Object.entries(VISITS)) {
-    test(`is given back by clients that leave right behind their CONNECT (${how})`, async (t) => {
+    test(`is freed after clients that leave right behind their CONNECT (${how})`, async (t) => {
       const server = await startServer(t, [
         '--max-connections-per-user', 'off', '--max-unauthenticated', 'off', '--handshake-timeout', '1s',
       ]);
@@ -297,12 +297,12 @@ describe('memory', () => {
         };
         await Promise.all(Array.from({ length: 16 }, (_, index) => lane(index)));
         await scope.end();
-        await eventually(() => server.openSockets() <= idle + 2, 'everybody has left', 60_000);
+        await eventually(() => server.openSockets() <= idle + 2, 'all connections are closed', 60_000);
       };
       await round(sized(6000, 60_000));
       const before = server.memory().now;
       await round(sized(6000, 60_000));
-      await becomesFlat(server, before, 5 * MIB);
+      await assertBecomesFlat(server, before, 5 * MIB);
     });
   }
 });

@@ -1,18 +1,18 @@
 // @ts-check
-// Owns what an end looks like on each transport: the same few verbs over polls and WebSockets, of protocol 4 and 3. Does
-// not know why sessions end.
+// Owns one interface over the transports of both protocols: send, observe the end, send after the end. Does not know why
+// sessions end.
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, probe, upgrade } from '../clients/engineio-session.mjs';
 import { TcpConnection } from '../clients/tcp.mjs';
 
-/** A response in a few words: the packets of a poll, or the status and the code of an error. */
-function wordsOf(/** @type {any} */ { status, body, packets }) {
+/** A response as text: the packets of a poll, or the status and the error. */
+function summaryOf(/** @type {any} */ { status, body, packets }) {
   if (status === 0) return 'cut';
   if (status === 200) return packets?.join(' ') ?? body;
   return status === 400 ? `HTTP 400 ${body}` : `HTTP ${status}`;
 }
 
-export const GONE = 'HTTP 400 {"code":1,"message":"Session ID unknown"}';
+export const UNKNOWN_SESSION = 'HTTP 400 {"code":1,"message":"Session ID unknown"}';
 
 class ByPolling {
   #session;
@@ -32,7 +32,7 @@ class ByPolling {
 
   packet(prefix) { return this.#session.packet(prefix); }
 
-  /** From now on a poll waits, if one does on this transport: each that brings something is followed by the next. */
+  /** Begins to poll without a pause, if a poll waits on this transport. */
   watch() {
     if (!this.#waits) return;
     const polling = async () => {
@@ -51,13 +51,13 @@ class ByPolling {
 
   resume() {}
 
-  /** What the client sees of the end: the answer to the poll that waits, or to the next one. */
-  async end() { return wordsOf(await (this.#poll ?? this.#session.poll())); }
+  /** The response that shows the end: to the waiting poll, or to the next one. */
+  async end() { return summaryOf(await (this.#poll ?? this.#session.poll())); }
 
-  /** Sends after the end, in every way: the answers. */
-  async insist(server, ...packets) {
+  /** Sends after the end in every way: the responses to a body and to a poll. */
+  async sendAfterEnd(server, ...packets) {
     const again = this.#session.at(server);
-    return [wordsOf(await again.post(...packets)), wordsOf(await again.poll())];
+    return [summaryOf(await again.post(...packets)), summaryOf(await again.poll())];
   }
 }
 
@@ -89,16 +89,16 @@ class BySocket {
     return frame ? `${code}` : 'cut';
   }
 
-  async insist(server, ...packets) {
+  async sendAfterEnd(server, ...packets) {
     await this.#socket.send(...packets);
     const session = new PollingSession(this.owner, server, { eio: this.#socket.eio });
     session.sid = this.#socket.sid;
-    return [wordsOf(await session.post(...packets)), wordsOf(await session.poll())];
+    return [summaryOf(await session.post(...packets)), summaryOf(await session.poll())];
   }
 }
 
-/** Every way to carry a session; each opens one with these options. */
-export const CARRIERS = {
+/** The transports; each opens a session with these options. */
+export const TRANSPORTS = {
   'polling, no poll waits': async (t, server, options) => new ByPolling(await PollingSession.open(t, server, options), false),
   'polling, a poll waits': async (t, server, options) => new ByPolling(await PollingSession.open(t, server, options), true),
   'a fresh WebSocket': async (t, server, options) => new BySocket(t, await WebSocketSession.open(t, server, options)),
@@ -109,7 +109,6 @@ export const CARRIERS = {
     const session = await PollingSession.open(t, server, options);
     const vain = await TcpConnection.open(t, server);
     await vain.request('GET', session.target.replace('=polling', '=websocket'), session.lines);
-    vain.destroy();
     return new ByPolling(session, false);
   },
   'polling after a failed probe': async (t, server, options) => {
