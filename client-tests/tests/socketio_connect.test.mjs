@@ -237,7 +237,8 @@ describe('the name of an event', skipOnNode('it does not answer unknown names'),
             await sendAndAwait(session, '42["exception",', `42${body}`);
             const [, { event, error }] = JSON.parse(session.packets.at(-1).slice(2));
             assert.equal(error.code, 'invalid', what);
-            if (meant !== undefined) assert.equal(event, meant, what);
+            // What has to be escaped is not repeated.
+            if (meant !== undefined) assert.equal(event, meant.replaceAll(/["\\]/g, '\u{fffd}'), what);
           }
         }
         await sendAndAwait(session, '437[', createUser('', 7));

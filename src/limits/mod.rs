@@ -57,12 +57,12 @@ pub struct Limits {
     frames: Option<Pace>,
     users: Option<Arc<Counts<UserId>>>,
     connections: BySource,
-    sessions: BySource,
+    clients: BySource,
     proxies: Proxies,
     handshake: Duration,
 }
 
-/// How many clients there are, by where they come from.
+/// How many there are, by where they come from.
 struct BySource {
     addresses: Option<Arc<Counts<IpAddr>>>,
     strangers: Option<Arc<Counts<()>>>,
@@ -92,7 +92,7 @@ impl Limits {
             frames: settings.frames.map(pace),
             users: settings.connections_per_user.map(Counts::new),
             connections: BySource::new(&settings),
-            sessions: BySource::new(&settings),
+            clients: BySource::new(&settings),
             proxies: settings.proxies,
             handshake: settings.handshake,
         }
@@ -190,16 +190,24 @@ impl Limits {
         Ok(ConnectionSlots { stranger, address })
     }
 
-    /// The places of an Engine.IO session of the client at this address. Sessions are counted
-    /// beside TCP connections, to which the same limits apply: a session that polls takes memory
-    /// between its requests.
+    /// A place for one more client at this address: a raw WebSocket, or a session of Engine.IO.
+    /// Clients are counted beside TCP connections, to which the same limits apply: a session
+    /// that polls takes memory between its requests.
+    ///
+    /// # Errors
+    /// As [`Limits::connection_from`].
+    pub fn client(&self, address: IpAddr) -> Result<Option<Slot<IpAddr>>, Error> {
+        self.clients.address(address)
+    }
+
+    /// The places of an Engine.IO session of the client at this address.
     ///
     /// # Errors
     /// As [`Limits::connection`].
     pub fn session(&self, client: IpAddr) -> Result<ConnectionSlots, Error> {
         Ok(ConnectionSlots {
-            address: self.sessions.address(client)?,
-            stranger: self.sessions.stranger()?,
+            address: self.clients.address(client)?,
+            stranger: self.clients.stranger()?,
         })
     }
 

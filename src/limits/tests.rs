@@ -142,11 +142,14 @@ fn ipv6_addresses_of_one_network_are_counted_together() {
 }
 
 #[test]
-fn sessions_are_counted_beside_connections() {
+fn clients_are_counted_beside_connections() {
     let limits = limits(None);
     let _connection = limits.connection(address("192.0.2.1")).expect("a place");
-    let _session = limits.session(address("192.0.2.1")).expect("a place");
+    let client = limits.client(address("192.0.2.1")).expect("a place");
     assert!(limits.session(address("192.0.2.1")).is_err());
+    drop(client);
+    let _session = limits.session(address("192.0.2.1")).expect("a place");
+    assert!(limits.client(address("192.0.2.1")).is_err());
     let mut strangers: Vec<_> = (0..2)
         .map(|_| limits.session(address("::1")).expect("a place"))
         .collect();

@@ -1,6 +1,7 @@
 //! What a raw WebSocket carries: one connection in one dialect.
 //! Does not know what the frames say.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
@@ -17,6 +18,7 @@ use crate::gateway::inbox::Inbox;
 use crate::gateway::transport::Handled;
 use crate::gateway::websocket::{Batch, Endpoint, Frame};
 use crate::hub::Drained;
+use crate::limits::Slot;
 use crate::model::Error;
 use crate::telemetry::CloseReason;
 
@@ -32,6 +34,8 @@ pub(super) struct RawSession {
     inbox: Arc<Inbox>,
     /// When its token ends; `None`: never.
     expires_at: Option<Instant>,
+    /// Its place among the clients of its address.
+    _slot: Option<Slot<IpAddr>>,
     heartbeat: Mutex<Heartbeat>,
 }
 
@@ -46,7 +50,11 @@ struct Heartbeat {
 
 impl RawSession {
     /// A session whose token is valid for `lifetime`; `None`: for ever.
-    pub(super) fn new(inbox: Arc<Inbox>, lifetime: Option<Duration>) -> Arc<Self> {
+    pub(super) fn new(
+        inbox: Arc<Inbox>,
+        lifetime: Option<Duration>,
+        slot: Option<Slot<IpAddr>>,
+    ) -> Arc<Self> {
         let now = Instant::now();
         let heartbeat = Heartbeat {
             seen: now,
@@ -56,6 +64,7 @@ impl RawSession {
         Arc::new(Self {
             inbox,
             expires_at: lifetime.map(|lifetime| now + lifetime),
+            _slot: slot,
             heartbeat: Mutex::new(heartbeat),
         })
     }

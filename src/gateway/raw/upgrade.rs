@@ -89,7 +89,7 @@ impl RawServer {
             Ok(upgrade) => upgrade,
             Err(bad) => return bad.into_response(),
         };
-        let session = match self.open(&request, dialect).await {
+        let session = match self.open(handle, &request, dialect).await {
             Ok(session) => session,
             Err(error) => {
                 let reason = error.source.as_ref().map(ToString::to_string);
@@ -118,6 +118,7 @@ impl RawServer {
     /// Opens the connection of an admitted caller.
     async fn open(
         &self,
+        handle: &TcpHandle,
         request: &Parts,
         dialect: Option<&'static Dialect>,
     ) -> Result<Arc<RawSession>, Error> {
@@ -127,6 +128,9 @@ impl RawServer {
             return Err(unauthenticated());
         };
         let slot = self.state.reserve_connection(Some(user))?;
+        let forwarded = self.state.limits.forwarded(handle.peer(), headers);
+        let address = forwarded.unwrap_or(handle.peer());
+        let address = self.state.limits.client(address)?;
         let options = self.options(uri, connection, user);
         let session: Arc<dyn DialectSession> = match dialect {
             Some(dialect) => (dialect.begin)(options),
@@ -136,7 +140,7 @@ impl RawServer {
         let (state, dialect) = (self.state.clone(), Arc::clone(&session));
         let opened = HubConnection::open(state, identity, slot, dialect, Transport::Raw);
         let inbox = Inbox::new(opened.await?, session, self.tasks.requests.clone());
-        Ok(RawSession::new(inbox, lifetime))
+        Ok(RawSession::new(inbox, lifetime, address))
     }
 
     /// What a session needs to know of its connection; some of it stands in the query.

@@ -129,6 +129,12 @@ pub(super) fn connect_error(protocol: ProtocolVersion, namespace: &str, message:
     Frame::text(&[b"44", namespace.as_bytes(), data.as_bytes()])
 }
 
+/// The answer to a CONNECT to a namespace that there is not: the same for clients of all versions,
+/// as Node's server has it.
+pub(super) fn invalid_namespace(namespace: &str) -> Frame {
+    connect_error(ProtocolVersion::V4, namespace, "Invalid namespace")
+}
+
 /// The CONNECT of the library as clients of version 2 know it: without an id.
 pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, text: &str) -> Frame {
     match protocol {

@@ -15,13 +15,13 @@ use tungstenite::Utf8Bytes;
 use super::namespace::Namespace;
 use super::oxide::Oxide;
 use super::oxide::stream::Payload;
-use super::packet::{Kind, Packet, connect_error};
+use super::packet::{Kind, Packet, connect_error, invalid_namespace};
 use super::socket::Socket;
 use crate::gateway::Tasks;
 use crate::gateway::engineio::{Handler, Opening, Session};
 use crate::gateway::state::GatewayState;
 use crate::gateway::transport::Handled;
-use crate::gateway::websocket::Batch;
+use crate::gateway::websocket::{Batch, Frame};
 use crate::hub::Drained;
 use crate::model::{Error, ErrorKind};
 use crate::telemetry::{CloseReason, Transport};
@@ -77,8 +77,8 @@ impl SocketIoSession {
 
     fn connect(&self, session: &Arc<Session>, packet: &Packet<'_>) -> Result<Handled, CloseReason> {
         let Some(namespace) = Namespace::at(packet.namespace) else {
-            let why = "Invalid namespace";
-            self.0.refuse(session, packet.namespace, why)?;
+            let frame = invalid_namespace(packet.namespace);
+            self.0.refuse(session, frame)?;
             return Ok(Handled::Done);
         };
         if self.0.table.lock().socket(namespace.path).is_some() {
@@ -158,7 +158,11 @@ impl Shared {
                 state.metrics.turned_away(error.kind.code());
                 return match passing(&error) {
                     Some(why) => Err(why),
-                    None => self.refuse(session, namespace.path, error.kind.code()),
+                    None => {
+                        let why = error.kind.code();
+                        let frame = connect_error(session.protocol(), namespace.path, why);
+                        self.refuse(session, frame)
+                    }
                 };
             }
         };
@@ -194,13 +198,8 @@ impl Shared {
     ///
     /// # Errors
     /// It was one too many.
-    fn refuse(
-        &self,
-        session: &Arc<Session>,
-        namespace: &str,
-        why: &str,
-    ) -> Result<(), CloseReason> {
-        session.send([connect_error(session.protocol(), namespace, why)]);
+    fn refuse(&self, session: &Arc<Session>, frame: Frame) -> Result<(), CloseReason> {
+        session.send([frame]);
         let mut table = self.table.lock();
         table.refusals += 1;
         if table.refusals < REFUSALS {
