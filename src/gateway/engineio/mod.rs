@@ -7,6 +7,8 @@
 //! [`Session`], with no await inside.
 
 mod carrier;
+#[cfg(test)]
+pub(in crate::gateway) mod fixtures;
 mod payload;
 mod polling;
 mod probe;

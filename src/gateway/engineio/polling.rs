@@ -31,28 +31,28 @@ const NOOP: &[u8] = b"6";
 /// to those who broke the protocol.
 const CLOSE: &[u8] = b"1";
 
-/// Ends the session if it is dropped before its time: a poll or a body that the client gives up
-/// is not sent again, so the session would go on with a gap.
-struct EndOnDrop<'a> {
+/// Runs `abandon` if it is dropped before its time: a poll or a body that the client gives up is
+/// not sent again, so the session would go on with a gap.
+struct Guard<'a> {
     session: &'a Session,
-    armed: bool,
+    abandon: Option<fn(&Session)>,
 }
 
-impl<'a> EndOnDrop<'a> {
-    fn new(session: &'a Session) -> Self {
-        let armed = true;
-        Self { session, armed }
+impl<'a> Guard<'a> {
+    fn new(session: &'a Session, abandon: fn(&Session)) -> Self {
+        let abandon = Some(abandon);
+        Self { session, abandon }
     }
 
     fn disarm(mut self) {
-        self.armed = false;
+        self.abandon = None;
     }
 }
 
-impl Drop for EndOnDrop<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            self.session.close(CloseReason::Gone);
+        if let Some(abandon) = self.abandon {
+            abandon(self.session);
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) async fn get(session: Arc<Session>) -> Result<Response, Refusal> {
         Err(NoPoll::Overlap | NoPoll::Overtaken) => return Err(Refusal::Request),
         Err(NoPoll::Closed(why)) => return Err(ended(why)),
     };
-    let guard = EndOnDrop::new(&session);
+    let guard = Guard::new(&session, Session::abandon_poll);
     let polled = std::future::poll_fn(|context| Poll::Ready(ready!(session.poll_answer(context))));
     let polled = polled.await;
     guard.disarm();
@@ -157,7 +157,7 @@ pub(super) async fn post(session: Arc<Session>, request: Request) -> Result<Resp
     let Ok(_one_of_two) = session.bodies.try_acquire() else {
         return Err(Refusal::TooMany);
     };
-    let guard = EndOnDrop::new(&session);
+    let guard = Guard::new(&session, |session| session.close(CloseReason::Gone));
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
     let handled = match body(request, limit).await {
         Ok(body) => handle(&session, body, kind.as_ref(), limit).await,

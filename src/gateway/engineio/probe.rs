@@ -56,8 +56,8 @@ async fn probe(
     let probed = converse(&mut stream, &mut decoder, &session);
     let probed = timeout(server.settings.upgrade, probed).await;
     if matches!(probed, Ok(Some(()))) && session.finish_probe() {
-        let closing = server.closing.clone();
-        let connection = Connection::new(stream, decoder, session, None, closing);
+        let (closing, posted) = (server.closing.clone(), session.posted());
+        let connection = Connection::new(stream, decoder, session, posted, closing);
         server.tasks.spawn(connection);
         return;
     }
