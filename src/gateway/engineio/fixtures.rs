@@ -2,6 +2,8 @@
 //! client and record what it sends.
 //! Does not know Socket.IO.
 
+pub mod client;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -119,3 +119,7 @@ async fn say_goodbye(stream: &mut GuardedStream, code: u16) {
     let _ = timeout(RELEASE, stream.write_all(&close)).await;
     let _ = timeout(RELEASE, stream.shutdown()).await;
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;
