@@ -9,6 +9,8 @@
 mod carrier;
 #[cfg(test)]
 pub(in crate::gateway) mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod payload;
 mod polling;
 mod probe;

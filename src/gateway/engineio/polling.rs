@@ -11,13 +11,13 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use engineioxide_core::{ProtocolVersion, payload};
+use engineioxide_core::ProtocolVersion;
 use futures_util::StreamExt;
 use http_body::SizeHint;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::carrier::{NoPoll, Polled};
-use super::payload::{TEXT, encode};
+use super::payload::{TEXT, decode, encode};
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::gateway::transport::Handled;
@@ -160,7 +160,7 @@ pub(super) async fn post(session: Arc<Session>, request: Request) -> Result<Resp
     let guard = Guard::new(&session, |session| session.close(CloseReason::Gone));
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
     let handled = match body(request, limit).await {
-        Ok(body) => handle(&session, body, kind.as_ref(), limit).await,
+        Ok(body) => handle(&session, body, kind.as_ref()).await,
         Err(why) => Err(why),
     };
     guard.disarm();
@@ -196,7 +196,6 @@ async fn handle(
     session: &Arc<Session>,
     body: Bytes,
     kind: Option<&HeaderValue>,
-    limit: usize,
 ) -> Result<(), CloseReason> {
     let protocol = session.protocol();
     if protocol == ProtocolVersion::V4
@@ -206,11 +205,9 @@ async fn handle(
     }
     let turn = session.turn.acquire().await;
     let _turn = turn.map_err(|_| CloseReason::Gone)?;
-    let packets = payload::decoder(Full::new(body), kind, protocol, limit as u64);
-    let mut packets = std::pin::pin!(packets);
+    let mut packets = std::pin::pin!(decode(protocol, kind, body));
     while let Some(packet) = packets.next().await {
-        let packet = packet.map_err(|_| CloseReason::ProtocolError)?;
-        if let Handled::Later(work) = session.packet(packet)? {
+        if let Handled::Later(work) = session.packet(packet?)? {
             work.await?;
         }
     }
