@@ -38,10 +38,12 @@ use crate::telemetry::{DialectLabel, Metrics};
 /// What of this module is held to its promises on inputs of strangers.
 #[cfg(any(test, fuzzing))]
 pub fn targets() -> Vec<&'static crate::fuzz::Target> {
-    let targets: [&[crate::fuzz::Target]; 3] = [
+    let targets: [&[crate::fuzz::Target]; 5] = [
         &dialect::fuzz::TARGETS,
+        &engineio::fuzz::TARGETS,
         &rest::fuzz::TARGETS,
         &socketio::fuzz::TARGETS,
+        &websocket::fuzz::TARGETS,
     ];
     targets.into_iter().flatten().collect()
 }

@@ -93,25 +93,41 @@ impl Session {
         {
             (*waiting, *release) = (false, false);
         }
+        // A waker keeps its task in memory, and this one is that of an HTTP connection.
+        state.writer = None;
         // Until the next poll the client is the one that is waited for.
         state.wake_watcher();
         Poll::Ready(Polled::Frames(batch))
     }
 
+    /// The client has given up the poll that waits. The session ends: what it is sent next would
+    /// be sent into nothing. With a WebSocket it goes on.
+    pub(super) fn abandon_poll(&self) {
+        let waiting = matches!(
+            self.state.lock().carrier,
+            Carrier::Polling { waiting: true, .. }
+        );
+        if waiting {
+            self.close(CloseReason::Gone);
+        }
+    }
+
     /// Does what is due while no WebSocket carries the session, and returns when to look again;
     /// `None`: a WebSocket carries it, or it has ended.
     pub(super) fn watch(&self, context: &Context<'_>) -> Option<Instant> {
-        let due = self.tick().and_then(|at| {
-            let mut state = self.state.lock();
-            state.watcher = Some(context.waker().clone());
+        let mut state = self.state.lock();
+        // Under one lock: what changes after this wakes the watcher.
+        let due = self.due(&mut state).and_then(|at| {
             let ended = match state.carrier {
                 Carrier::WebSocket => return Ok(None),
                 // The poll finds out.
                 Carrier::Polling { waiting: true, .. } => None,
                 Carrier::Polling { .. } => self.await_poll(&mut state, context),
             };
+            state.watcher = Some(context.waker().clone());
             ended.map_or(Ok(Some(at)), Err)
         });
+        drop(state);
         due.unwrap_or_else(|why| {
             self.close(why);
             None

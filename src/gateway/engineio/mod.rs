@@ -7,6 +7,10 @@
 //! [`Session`], with no await inside.
 
 mod carrier;
+#[cfg(test)]
+pub(in crate::gateway) mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod payload;
 mod polling;
 mod probe;

@@ -11,13 +11,13 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use engineioxide_core::{ProtocolVersion, payload};
+use engineioxide_core::ProtocolVersion;
 use futures_util::StreamExt;
 use http_body::SizeHint;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::carrier::{NoPoll, Polled};
-use super::payload::{TEXT, encode};
+use super::payload::{TEXT, decode, encode};
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::gateway::transport::Handled;
@@ -31,28 +31,28 @@ const NOOP: &[u8] = b"6";
 /// to those who broke the protocol.
 const CLOSE: &[u8] = b"1";
 
-/// Ends the session if it is dropped before its time: a poll or a body that the client gives up
-/// is not sent again, so the session would go on with a gap.
-struct EndOnDrop<'a> {
+/// Runs `abandon` if it is dropped before its time: a poll or a body that the client gives up is
+/// not sent again, so the session would go on with a gap.
+struct Guard<'a> {
     session: &'a Session,
-    armed: bool,
+    abandon: Option<fn(&Session)>,
 }
 
-impl<'a> EndOnDrop<'a> {
-    fn new(session: &'a Session) -> Self {
-        let armed = true;
-        Self { session, armed }
+impl<'a> Guard<'a> {
+    fn new(session: &'a Session, abandon: fn(&Session)) -> Self {
+        let abandon = Some(abandon);
+        Self { session, abandon }
     }
 
     fn disarm(mut self) {
-        self.armed = false;
+        self.abandon = None;
     }
 }
 
-impl Drop for EndOnDrop<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            self.session.close(CloseReason::Gone);
+        if let Some(abandon) = self.abandon {
+            abandon(self.session);
         }
     }
 }
@@ -126,7 +126,7 @@ pub(super) async fn get(session: Arc<Session>) -> Result<Response, Refusal> {
         Err(NoPoll::Overlap | NoPoll::Overtaken) => return Err(Refusal::Request),
         Err(NoPoll::Closed(why)) => return Err(ended(why)),
     };
-    let guard = EndOnDrop::new(&session);
+    let guard = Guard::new(&session, Session::abandon_poll);
     let polled = std::future::poll_fn(|context| Poll::Ready(ready!(session.poll_answer(context))));
     let polled = polled.await;
     guard.disarm();
@@ -168,10 +168,10 @@ pub(super) async fn post(session: Arc<Session>, request: Request) -> Result<Resp
     let Ok(_one_of_two) = session.bodies.try_acquire() else {
         return Err(Refusal::TooMany);
     };
-    let guard = EndOnDrop::new(&session);
+    let guard = Guard::new(&session, |session| session.close(CloseReason::Gone));
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
     let handled = match body(request, limit).await {
-        Ok(body) => handle(&session, body, kind.as_ref(), limit).await,
+        Ok(body) => handle(&session, body, kind.as_ref()).await,
         Err(why) => Err(why),
     };
     guard.disarm();
@@ -207,7 +207,6 @@ async fn handle(
     session: &Arc<Session>,
     body: Bytes,
     kind: Option<&HeaderValue>,
-    limit: usize,
 ) -> Result<(), CloseReason> {
     let protocol = session.protocol();
     if protocol == ProtocolVersion::V4
@@ -217,11 +216,9 @@ async fn handle(
     }
     let turn = session.turn.acquire().await;
     let _turn = turn.map_err(|_| CloseReason::Gone)?;
-    let packets = payload::decoder(Full::new(body), kind, protocol, limit as u64);
-    let mut packets = std::pin::pin!(packets);
+    let mut packets = std::pin::pin!(decode(protocol, kind, body));
     while let Some(packet) = packets.next().await {
-        let packet = packet.map_err(|_| CloseReason::ProtocolError)?;
-        if let Handled::Later(work) = session.packet(packet)? {
+        if let Handled::Later(work) = session.packet(packet?)? {
             work.await?;
         }
     }

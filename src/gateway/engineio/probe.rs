@@ -58,8 +58,8 @@ async fn probe(
     // At shutdown the session ends in any case: the client comes back without this probe.
     let probed = server.closing.run_until_cancelled(probed).await;
     if matches!(probed, Some(Ok(Some(())))) && session.finish_probe() {
-        let closing = server.closing.clone();
-        let connection = Connection::new(stream, decoder, session, None, closing);
+        let (closing, posted) = (server.closing.clone(), session.posted());
+        let connection = Connection::new(stream, decoder, session, posted, closing);
         server.tasks.spawn(connection);
         return;
     }
@@ -121,3 +121,7 @@ async fn say_goodbye(stream: &mut GuardedStream, code: u16) {
     let _ = timeout(RELEASE, stream.write_all(&close)).await;
     let _ = timeout(RELEASE, stream.shutdown()).await;
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -144,3 +144,7 @@ fn open(
     });
     Ok(response)
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -15,7 +15,7 @@ use tungstenite::Utf8Bytes;
 
 use super::registry::Registry;
 use super::state::{Carrier, Control, Settings, State};
-use crate::gateway::transport::Handled;
+use crate::gateway::transport::{Handled, Work};
 use crate::gateway::websocket::{Batch, Frame};
 use crate::limits::ConnectionSlots;
 use crate::telemetry::CloseReason;
@@ -143,14 +143,15 @@ impl Session {
         state.slots.stranger = None;
         let expires_at = lifetime.map(|lifetime| Instant::now() + lifetime);
         state.expires_at = state.expires_at.into_iter().chain(expires_at).min();
-        state.wake_watcher();
+        state.wake_timers();
     }
 
     /// Nobody is left who was admitted: the session ends unless somebody is again in time.
     pub fn vacate(&self) {
         let mut state = self.state.lock();
         state.admission = Some(Instant::now() + self.settings.handshake);
-        state.wake_watcher();
+        state.expires_at = None;
+        state.wake_timers();
     }
 
     /// Sends packets, before anything that waits in the application's queues. A client that
@@ -237,6 +238,21 @@ impl Session {
 
     // What comes from the client.
 
+    /// What a WebSocket has to wait for before its first message is handled: that everything
+    /// which was posted before is. `None`: nothing is left of that.
+    pub(super) fn posted(self: &Arc<Self>) -> Option<Work> {
+        if self.bodies.available_permits() == BODIES && self.turn.available_permits() > 0 {
+            return None;
+        }
+        let session = Arc::clone(self);
+        Some(Box::pin(async move {
+            let bodies = u32::try_from(BODIES).unwrap_or(u32::MAX);
+            let bodies = session.bodies.acquire_many(bodies).await;
+            let turn = session.turn.acquire().await;
+            bodies.and(turn).map(drop).map_err(|_| CloseReason::Gone)
+        }))
+    }
+
     /// Handles a packet.
     pub(super) fn packet(self: &Arc<Self>, packet: Packet) -> Result<Handled, CloseReason> {
         use ProtocolVersion::{V3, V4};
@@ -289,8 +305,11 @@ impl Session {
 
     /// Does what is due by the clock, and returns when to look again.
     pub(super) fn tick(&self) -> Result<Instant, CloseReason> {
+        self.due(&mut self.state.lock())
+    }
+
+    pub(super) fn due(&self, state: &mut State) -> Result<Instant, CloseReason> {
         let now = Instant::now();
-        let mut state = self.state.lock();
         if let Some(why) = state.closed {
             return Err(why);
         }
@@ -327,3 +346,11 @@ fn into_text(text: Str) -> Utf8Bytes {
 fn as_text(bytes: Bytes) -> Utf8Bytes {
     Utf8Bytes::try_from(bytes).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "session_property_tests.rs"]
+mod property_tests;

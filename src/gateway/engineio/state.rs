@@ -122,6 +122,12 @@ impl State {
         }
     }
 
+    /// Wakes whoever keeps the time: the watcher of a session that polls, or the WebSocket.
+    pub(super) fn wake_timers(&mut self) {
+        self.wake_writer();
+        self.wake_watcher();
+    }
+
     pub(super) fn wake_watcher(&mut self) {
         if let Some(watcher) = self.watcher.take() {
             watcher.wake();

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use engineioxide_core::ProtocolVersion;
 use serde_json::Value;
 
+use super::packet::{Kind, Packet, connect_error};
 use crate::fuzz::Target;
 use crate::fuzz::invariants::{KINDS, hold_command, hold_error, is_code};
 use crate::gateway::dialect::event_name::EventNameSession;
@@ -23,7 +25,7 @@ const ENVELOPE: usize = 8192;
 const ACK: AckId = AckId(7);
 
 /// Every target of this module.
-pub const TARGETS: [Target; 2] = [EVENT_NAME, EVENTS];
+pub const TARGETS: [Target; 3] = [EVENT_NAME, EVENTS, PACKET];
 
 const EVENT_NAME: Target = Target {
     name: "event-name",
@@ -41,6 +43,44 @@ const EVENTS: Target = Target {
         packets(&session, input, hold_debug_info);
     },
 };
+
+const PACKET: Target = Target {
+    name: "packet",
+    check: |input| {
+        let text = String::from_utf8_lossy(input);
+        text.lines().for_each(hold_packet);
+    },
+};
+
+/// What the library is given has the same head, and a name without escapes.
+fn hold_packet(text: &str) {
+    let Some(packet) = Packet::parse(text) else {
+        return;
+    };
+    for protocol in [ProtocolVersion::V3, ProtocolVersion::V4] {
+        let auth = packet.auth(protocol, text);
+        assert!(auth.is_object() || protocol == ProtocolVersion::V4);
+        let refused = connect_error(protocol, packet.namespace, "no");
+        assert!(refused.len() <= text.len() + 100);
+    }
+    let given = packet.for_library(text);
+    // An escape of two bytes becomes a character of three.
+    assert!(given.len() <= 2 * text.len() + 8, "{given}");
+    let again = Packet::parse(&given).expect("a packet");
+    let head = |it: &Packet<'_>| (it.kind, it.attachments, it.namespace.to_owned());
+    assert_eq!(head(&again), head(&packet), "{given}");
+    assert_eq!(again.for_library(&given), given);
+    let named = packet.kind == Kind::Event && !packet.namespace.contains('[');
+    let Some((_, list)) = given.split_once('[').filter(|_| named) else {
+        return;
+    };
+    assert!(list.trim_start().starts_with('"'), "{given}");
+    let mut names = serde_json::Deserializer::from_str(list).into_iter::<String>();
+    if let Some(Ok(_)) = names.next() {
+        let name = &list[..names.byte_offset()];
+        assert!(!name.contains('\\'), "{given}");
+    }
+}
 
 /// What a refusal has to look like: `hold(name, frames without and with an acknowledgement)`.
 type Hold = fn(&str, &[Outgoing], &[Outgoing]);
@@ -156,7 +196,7 @@ fn hold_debug_info(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::mutator::{Words, lines};
+    use crate::fuzz::mutator::{Words, bytes, lines, text};
     use crate::fuzz::run;
 
     const EVENT_NAME_WORDS: Words = Words {
@@ -246,6 +286,21 @@ mod tests {
             "u1",
         ],
     };
+
+    #[test]
+    fn heads_of_packets() {
+        let inputs = text(&[
+            r#"0{"token":"a"}"#,
+            "0/events?token=a%20b,",
+            "1/events,",
+            r#"21["new-message",{"msg":"\u00fc"}]"#,
+            r#"52-/events,9["\u0061\"",{"_placeholder":true,"num":0}]"#,
+            r#"2/?a=1,["\ud83d\\",[]]"#,
+            "2[5]",
+            "3/events,1[]",
+        ]);
+        run(&PACKET, &bytes(inputs));
+    }
 
     #[test]
     fn packets_of_the_event_name_dialect() {

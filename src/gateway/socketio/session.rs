@@ -56,6 +56,8 @@ struct Table {
     refusals: u8,
     /// Whether it was connected to a namespace that it has left.
     left: bool,
+    /// Whether the server shuts down.
+    draining: bool,
     closed: bool,
 }
 
@@ -179,6 +181,10 @@ impl Shared {
             if table.closed {
                 // Dropping the socket ends its connection.
                 return Ok(());
+            }
+            if table.draining {
+                // Nobody would end it any more.
+                return Err(CloseReason::ShuttingDown);
             }
             table.sockets.push(Arc::clone(&socket));
         }
@@ -324,7 +330,12 @@ impl Handler for SocketIoSession {
     }
 
     fn shut_down(&self) {
-        for socket in self.0.sockets() {
+        let sockets = {
+            let mut table = self.0.table.lock();
+            table.draining = true;
+            table.sockets.clone()
+        };
+        for socket in sockets {
             socket.connection().end(CloseReason::ShuttingDown);
         }
     }
@@ -341,3 +352,7 @@ impl Handler for SocketIoSession {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -392,3 +392,7 @@ impl<S, E: Endpoint> Drop for Connection<S, E> {
         self.endpoint.end(CloseReason::Gone);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -9,6 +9,9 @@ use crate::telemetry::CloseReason;
 /// The longest payload of a control frame (RFC 6455 §5.5).
 const CONTROL: usize = 125;
 
+/// From how many bytes on a frame shares its memory with no other.
+const LARGE: usize = 16 * 1024;
+
 /// A message or a control frame of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -108,6 +111,10 @@ impl Decoder {
                 return Ok(None);
             }
             let mut payload = self.buffer.split_to(whole);
+            if whole > LARGE && !self.buffer.is_empty() {
+                // What follows would keep the memory of a large frame for as long as it lives.
+                self.buffer = BytesMut::from(&self.buffer[..]);
+            }
             payload.advance(head.length);
             unmask(&mut payload, head.mask);
             if self.buffer.is_empty() {

@@ -5,6 +5,8 @@
 mod connection;
 mod decoder;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handshake;
 
 pub use connection::{Batch, Connection, Endpoint};

@@ -19,15 +19,15 @@ use axum::http::{Request, Uri};
 use bytes::Bytes;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts, Value};
+use socketioxide::layer::SocketIoLayer;
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::Socket as LibrarySocket;
 use socketioxide::{ParserConfig, SocketIo};
 use tower::Layer;
 use tungstenite::Utf8Bytes;
 
-use self::stream::{LibraryEnd, Payload};
+use self::stream::LibraryEnd;
 use super::namespace::NAMESPACES;
-use super::packet::prefix;
 use super::socket::Socket;
 
 /// How much is read from a stream at a time, in bytes; one such buffer per socket.
@@ -42,15 +42,7 @@ pub(super) struct Oxide(SocketIoService<()>);
 impl Oxide {
     /// The library, with every namespace. `frame_bytes` bounds a packet.
     pub(super) fn new(frame_bytes: usize) -> Self {
-        let parser = ParserConfig::common().max_incoming_binary_buf_size(frame_bytes);
-        let (layer, io) = SocketIo::builder()
-            .ping_interval(NEVER)
-            .ping_timeout(NEVER)
-            .ws_max_message_size(frame_bytes)
-            .ws_max_frame_size(frame_bytes)
-            .ws_read_buffer_size(READ_BUFFER)
-            .with_parser(parser)
-            .build_layer();
+        let (layer, io) = library(frame_bytes);
         for namespace in &NAMESPACES {
             io.ns(namespace.path, (async |_: Handle| {}).with(register));
         }
@@ -62,14 +54,25 @@ impl Oxide {
         let mut request = Request::new(());
         *request.uri_mut() = Uri::from_static("/socket.io/?EIO=4&transport=websocket");
         request.extensions_mut().insert(Arc::downgrade(socket));
-        let connect = format!("0{}", prefix(socket.namespace));
-        socket.stream.push(Payload::Text(&connect));
         // Serves the stream in tasks of its own: the future is ready.
         drop(hyper::service::Service::call(
             &self.0,
             (LibraryEnd(Arc::clone(&socket.stream)), request),
         ));
     }
+}
+
+/// The library, without namespaces.
+fn library(frame_bytes: usize) -> (SocketIoLayer, SocketIo) {
+    let parser = ParserConfig::common().max_incoming_binary_buf_size(frame_bytes);
+    SocketIo::builder()
+        .ping_interval(NEVER)
+        .ping_timeout(NEVER)
+        .ws_max_message_size(frame_bytes)
+        .ws_max_frame_size(frame_bytes)
+        .ws_read_buffer_size(READ_BUFFER)
+        .with_parser(parser)
+        .build_layer()
 }
 
 /// Registers the handler of events, before the library answers the CONNECT: what a client sends
@@ -135,3 +138,6 @@ impl FromMessageParts<LocalAdapter> for RawEvent {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

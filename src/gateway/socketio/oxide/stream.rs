@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::gateway::engineio::Session;
-use crate::gateway::socketio::packet::connected;
+use crate::gateway::socketio::packet::{connected, prefix};
 use crate::telemetry::CloseReason;
 
 /// How many bytes the library may leave unread before the client is not read from.
@@ -70,15 +70,18 @@ enum Phase {
 }
 
 impl Stream {
-    /// A stream that the library has not seen yet.
+    /// A stream that the library has not seen yet, with the CONNECT in it: a socket that ends
+    /// before the library sees it is connected and closed there like any other.
     pub(in crate::gateway::socketio) fn new(
         session: &Arc<Session>,
         namespace: &'static str,
     ) -> Arc<Self> {
+        let mut state = State::default();
+        state.push(TEXT, &[b"40", prefix(namespace).as_bytes()]);
         Arc::new(Self {
             session: Arc::downgrade(session),
             namespace,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Notify::new(),
         })
     }
@@ -302,3 +305,7 @@ impl Drop for LibraryEnd {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
