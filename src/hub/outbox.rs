@@ -101,6 +101,11 @@ impl Outbox {
         self
     }
 
+    /// How much news may wait in it.
+    pub const fn limits(&self) -> OutboxLimits {
+        self.limits
+    }
+
     /// Queues news. Over the limits the outbox closes as [`Closed::Lagging`].
     ///
     /// # Errors
