@@ -63,7 +63,8 @@
 //!    and marks a gap for the relay to fill from the store. A chat that has to wait, for that or
 //!    for crowded outboxes, waits in `relay/backlog.rs` and delays no other.
 //! 8. `hub` has each room member's session encode the message, alike ones once, and puts the
-//!    frame into the outbox of the member's connection.
+//!    frame into the outbox of the member's connection. On Anna's own connection
+//!    `hub/interleave.rs` keeps the answer of step 6 at its place among what others send.
 //! 9. Whoever may write to Boris (his WebSocket, or his poll that waits) takes it from there,
 //!    framed once for all who receive it. If he does not keep up he is disconnected; he reconnects
 //!    and requests what he missed.
@@ -72,7 +73,7 @@
 //!
 //! 1. The store is the truth, the bus is a hint. Numbers are contiguous per chat.
 //! 2. Nothing is acknowledged or announced before it is durable.
-//! 3. A connection sees each message of a chat once, in order.
+//! 3. A connection sees each message of a chat once, in order, answers to its own included.
 //! 4. A read position only moves forward.
 //! 5. The same `client_id` never makes two messages.
 //! 6. There is one way to a local client: relay → hub → outbox.

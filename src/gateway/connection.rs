@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::dialect::{DialectSession, Since};
 use super::state::{GatewayState, with_deadline};
-use crate::hub::{Outbox, Subscriber, Subscription};
+use crate::hub::{Outbox, Outgoing, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
     ChatId, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, Rights,
@@ -109,6 +110,29 @@ impl Connection {
     /// Whether this message is, or was, delivered to this connection live.
     pub fn receives(&self, message: &Message) -> bool {
         self.subscription.receives(message.chat, message.seq)
+    }
+
+    /// Queues the answer to a message that was sent on this connection, if it is its turn among the
+    /// messages that are delivered here. Returns whether it was.
+    pub fn answer(&self, message: &Message, frames: &mut Vec<Outgoing>) -> bool {
+        let hub = &self.state.hub;
+        hub.answer(&self.subscription, message, frames)
+    }
+
+    /// The same, once it is its turn, or at this instant at the latest. Cancel safe.
+    pub async fn answer_in_turn(
+        &self,
+        message: &Message,
+        frames: &mut Vec<Outgoing>,
+        latest: Instant,
+    ) {
+        let hub = &self.state.hub;
+        while !hub.answer(&self.subscription, message, frames) {
+            let turn = self.subscription.turn();
+            if tokio::time::timeout_at(latest, turn).await.is_err() {
+                return self.subscription.answer_now(message, frames);
+            }
+        }
     }
 
     /// From now on the connection acts as this user and receives its chats.

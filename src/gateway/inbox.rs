@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::info;
 
 use super::connection::Connection;
@@ -33,6 +35,10 @@ const FULL_AT_BYTES: usize = 1024 * 1024;
 
 /// How many requests must be left before it is read from again.
 const ROOM_AT: usize = 64;
+
+/// How long the answer to a message waits at most for the messages before it to be delivered: as
+/// long as the relay waits for the crowded outboxes of a chat, and for the store.
+const TURN: Duration = Duration::from_secs(2);
 
 /// One connection's requests.
 pub struct Inbox {
@@ -63,6 +69,48 @@ impl Queue {
         let incoming = self.waiting.pop_front()?;
         self.bytes -= incoming.text.len();
         Some(incoming)
+    }
+}
+
+/// A request that was served.
+struct Finished {
+    respond: Respond,
+    outcome: Result<Reply, Error>,
+    /// When the request came in.
+    read: Instant,
+    token: TaskTrackerToken,
+}
+
+/// An answer whose turn has not come.
+struct Waiting {
+    message: Arc<Message>,
+    frames: Vec<Outgoing>,
+    latest: Instant,
+    read: Instant,
+    _token: TaskTrackerToken,
+}
+
+/// The requests that have begun, in their order.
+struct Unanswered<F: Future<Output = Finished>> {
+    /// The first of them, if it was served.
+    waiting: Option<Box<Waiting>>,
+    storing: FuturesOrdered<F>,
+}
+
+impl<F: Future<Output = Finished>> Unanswered<F> {
+    fn new() -> Self {
+        Self {
+            waiting: None,
+            storing: FuturesOrdered::new(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.storing.len() + usize::from(self.waiting.is_some())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -132,16 +180,13 @@ impl Inbox {
     /// Serves requests until none are left. Messages wait for the store together; every other
     /// request waits for the messages before it.
     async fn serve(self: Arc<Self>) {
-        let mut storing = FuturesOrdered::new();
+        let mut unanswered = Unanswered::new();
         loop {
-            let full = storing.len() >= STORING;
-            let idle = storing.is_empty();
+            let idle = unanswered.is_empty();
+            let full = unanswered.len() >= STORING;
             let incoming = tokio::select! {
                 biased;
-                Some((respond, outcome, read, _token)) = storing.next() => {
-                    self.respond(respond, outcome, read);
-                    continue;
-                }
+                () = self.answer_next(&mut unanswered), if !idle => continue,
                 incoming = self.next(idle), if !full => incoming,
             };
             let Some(incoming) = incoming else { return };
@@ -156,8 +201,8 @@ impl Inbox {
                 continue;
             }
             if !matches!(decoded, Decoded::Request(Command::SendMessage { .. }, _)) {
-                while let Some((respond, outcome, read, _token)) = storing.next().await {
-                    self.respond(respond, outcome, read);
+                while !unanswered.is_empty() {
+                    self.answer_next(&mut unanswered).await;
                 }
             }
             let (command, respond) = match decoded {
@@ -174,10 +219,19 @@ impl Inbox {
             let token = self.requests.token();
             // Boxed: what a request needs is there only while it is served.
             let begun = Box::pin(self.begin(command)).await;
-            if matches!(begun, InFlight::Done(_)) && storing.is_empty() {
-                self.respond(respond, begun.await, read);
+            let is_done = matches!(begun, InFlight::Done(_));
+            let finished = async move {
+                Finished {
+                    respond,
+                    outcome: begun.await,
+                    read,
+                    token,
+                }
+            };
+            if is_done && unanswered.is_empty() {
+                unanswered.waiting = self.respond(finished.await);
             } else {
-                storing.push_back(async move { (respond, begun.await, read, token) });
+                unanswered.storing.push_back(finished);
             }
         }
     }
@@ -209,6 +263,25 @@ impl Inbox {
         }
     }
 
+    /// Answers the next request, once it was served and it is its turn. Cancel safe.
+    async fn answer_next(&self, unanswered: &mut Unanswered<impl Future<Output = Finished>>) {
+        if unanswered.waiting.is_none() {
+            let Some(finished) = unanswered.storing.next().await else {
+                return;
+            };
+            unanswered.waiting = self.respond(finished);
+        }
+        if let Some(waiting) = &mut unanswered.waiting {
+            let (message, frames) = (&waiting.message, &mut waiting.frames);
+            let answered = self
+                .connection
+                .answer_in_turn(message, frames, waiting.latest);
+            answered.await;
+            self.connection.metrics().acknowledged(waiting.read);
+            unanswered.waiting = None;
+        }
+    }
+
     fn decode(&self, incoming: &Incoming) -> Decoded {
         let refused = |error: &Error| {
             let frames = self.session.refuse(incoming, error);
@@ -236,29 +309,50 @@ impl Inbox {
         begun
     }
 
-    fn respond(&self, respond: Respond, outcome: Result<Reply, Error>, read: Instant) {
+    /// Answers a request that was served. Returns the answer if its turn has not come.
+    fn respond(&self, finished: Finished) -> Option<Box<Waiting>> {
+        let Finished {
+            respond,
+            outcome,
+            read,
+            token,
+        } = finished;
         let chat = match &outcome {
             Ok(Reply::Room(room)) => Some(room.chat.id),
             Ok(Reply::Joined(joined)) => Some(joined.room.chat.id),
             _ => None,
         };
-        let result = outcome
-            .as_ref()
-            .map(|reply| matches!(reply, Reply::Sent(_)));
-        let result = result.map_err(|error| error.kind);
+        let message = match &outcome {
+            Ok(Reply::Sent(sent)) => Some(Arc::clone(sent.message())),
+            _ => None,
+        };
+        let refused = outcome.as_ref().err().map(|error| error.kind);
         let delivers = |message: &Message| self.connection.receives(message);
         let lock = self.session.delivery_lock();
-        self.put(respond(outcome, &delivers));
-        drop(lock);
+        let mut frames = respond(outcome, &delivers);
         let metrics = self.connection.metrics();
-        match result {
-            Ok(true) => metrics.acknowledged(read),
-            Ok(false) => {}
-            Err(kind) => metrics.refused(kind),
+        if let Some(message) = message {
+            if !self.connection.answer(&message, &mut frames) {
+                return Some(Box::new(Waiting {
+                    message,
+                    frames,
+                    latest: Instant::now() + TURN,
+                    read,
+                    _token: token,
+                }));
+            }
+            metrics.acknowledged(read);
+        } else {
+            self.put(frames);
+        }
+        drop(lock);
+        if let Some(kind) = refused {
+            metrics.refused(kind);
         }
         if let Some(chat) = chat.filter(|chat| self.session.watches(*chat)) {
             self.connection.watch(chat);
         }
+        None
     }
 
     fn put(&self, frames: Vec<Outgoing>) {
@@ -274,3 +368,7 @@ impl Inbox {
 pub fn no_attachments() -> Error {
     Error::invalid("body", "must not have binary attachments")
 }
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Pressure, SharedEncoding, Subscription};
-use crate::model::{Fact, Notice};
+use super::interleave::Interleaver;
+use super::{Outgoing, Pressure, SharedEncoding, Subscription};
+use crate::model::{Fact, Message, Notice};
 use crate::telemetry::CloseReason;
 
 /// What became of a delivery.
@@ -60,18 +61,68 @@ impl<'a> Delivery<'a> {
 
     /// Queues the subscriber's frames in its outbox.
     fn queue_for(&mut self, subscription: &Subscription) -> Result<Pressure, CloseReason> {
+        let message = match &self.notice.fact {
+            Fact::MessageSent(message) => Some(&**message),
+            _ => None,
+        };
+        if let Some(interleaver) = subscription.interleaver(self.notice, message) {
+            return self.queue_in_order(subscription, interleaver, message);
+        }
         let mut pressure = Ok(Pressure::Normal);
-        let mut sent_nothing = true;
-        // Only the first frame of a message counts as its delivery.
-        let mut undelivered = self.durable;
-        let mut sink = |frame| {
-            sent_nothing = false;
-            pressure = match undelivered.take() {
+        self.encode_for(subscription, self.notice, &mut |frame, durable| {
+            pressure = match durable {
                 Some(durable) => subscription.outbox.deliver(frame, durable),
                 None => subscription.outbox.push(frame),
             };
+        });
+        pressure
+    }
+
+    /// The same where the order of the chat is kept with the answers to the connection's own
+    /// messages.
+    fn queue_in_order(
+        &mut self,
+        subscription: &Subscription,
+        interleaver: &Interleaver,
+        message: Option<&Message>,
+    ) -> Result<Pressure, CloseReason> {
+        let chat = self.notice.fact.chat();
+        let (outbox, mut news) = (&subscription.outbox, Vec::new());
+        let mut put = |frame, durable| news.push((frame, durable));
+        let Some(message) = message else {
+            self.encode_for(subscription, self.notice, &mut put);
+            return interleaver.broadcast(chat, news, outbox);
         };
-        let message = match &self.notice.fact {
+        let has_origin = self.notice.origin == Some(subscription.id);
+        let is_own = has_origin || interleaver.is_own(chat, message.seq);
+        if is_own == has_origin {
+            self.encode_for(subscription, self.notice, &mut put);
+        } else {
+            // It was read from the store, which does not keep where a message came from.
+            let own = Notice {
+                origin: Some(subscription.id),
+                ..self.notice.clone()
+            };
+            self.encode_for(subscription, &own, &mut put);
+        }
+        interleaver.deliver((chat, message.seq), is_own, news, outbox)
+    }
+
+    /// Passes the subscriber's frames to `put`, and with the first one of a message, which counts
+    /// as its delivery, since when it is durable.
+    fn encode_for(
+        &mut self,
+        subscription: &Subscription,
+        notice: &Notice,
+        put: &mut dyn FnMut(Outgoing, Option<Instant>),
+    ) {
+        let mut sent_nothing = true;
+        let mut undelivered = self.durable;
+        let mut sink = |frame| {
+            sent_nothing = false;
+            put(frame, undelivered.take());
+        };
+        let message = match &notice.fact {
             Fact::MessageSent(message) => Some(message),
             _ => None,
         };
@@ -79,12 +130,11 @@ impl<'a> Delivery<'a> {
         // frame was sent.
         let subscriber = &subscription.subscriber;
         let unsubscribed = message.filter(|message| !subscriber.is_subscribed(message.chat));
-        subscriber.encode(self.notice, &mut self.shared, &mut sink);
+        subscriber.encode(notice, &mut self.shared, &mut sink);
         if let Some(message) = unsubscribed
             && sent_nothing
         {
             subscription.mark_skipped(message.chat, message.seq);
         }
-        pressure
     }
 }

@@ -2,7 +2,9 @@
 //! chat. Delivers each message of a chat once and in order, encoded once per dialect.
 //! Does not read the store: it marks chats that have fallen behind, and the relay fills them.
 
+mod answers;
 mod fanout;
+mod interleave;
 mod live_from;
 mod outbox;
 mod outgoing;
@@ -24,7 +26,7 @@ use fanout::fan_out;
 use live_from::{JoinKind, LiveFrom};
 pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
 pub use outgoing::{AckId, Body, Outgoing};
-pub use subscriber::{SharedEncoding, Subscriber};
+pub use subscriber::{AnswerPlace, SharedEncoding, Subscriber};
 pub use subscription::Subscription;
 
 /// The subscriptions of this node.
@@ -174,14 +176,14 @@ impl Hub {
         result.crowded
     }
 
-    /// The subscriptions of this chat whose outboxes are under high pressure now.
+    /// The subscriptions of this chat that are under high pressure now.
     pub fn crowded(&self, chat: ChatId) -> Vec<Arc<Subscription>> {
         let Some(room) = self.room(chat) else {
             return Vec::new();
         };
         let room = room.lock();
         let members = room.members.values();
-        let crowded = members.filter(|member| member.outbox.is_crowded());
+        let crowded = members.filter(|member| member.is_crowded(chat));
         crowded.map(Arc::clone).collect()
     }
 

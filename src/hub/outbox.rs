@@ -88,6 +88,11 @@ impl Outbox {
         self
     }
 
+    /// How much news may wait in it.
+    pub const fn limits(&self) -> OutboxLimits {
+        self.limits
+    }
+
     /// Queues news. Over the limits the outbox closes as [`CloseReason::Lagging`].
     ///
     /// # Errors

@@ -19,6 +19,23 @@ pub trait Subscriber: Send + Sync {
         let _ = chat;
         true
     }
+
+    /// Where the answers to the client's own messages in this chat stand among what is delivered.
+    fn answer_place(&self, chat: ChatId) -> AnswerPlace {
+        let _ = chat;
+        AnswerPlace::Apart
+    }
+}
+
+/// Where the answer to a client's own message stands among the messages that are delivered to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerPlace {
+    /// Anywhere: it is no part of the stream of messages.
+    Apart,
+    /// In place of the message, which is not delivered where it came from.
+    Instead,
+    /// Beside the message, which is delivered where it came from, too.
+    Beside,
 }
 
 /// The bodies of one notice, each encoded once for all subscribers.

@@ -2,12 +2,13 @@
 //! Does not know other subscriptions.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::{JoinKind, LiveFrom, Outbox, Subscriber};
-use crate::model::{ChatId, ConnectionId, Seq, UserId};
+use super::interleave::{Interleaver, respond};
+use super::{AnswerPlace, JoinKind, LiveFrom, Outbox, Outgoing, Subscriber};
+use crate::model::{ChatId, ConnectionId, Message, Notice, Seq, UserId};
 use crate::telemetry::CloseReason;
 
 /// One connection, as the hub sees it.
@@ -19,6 +20,8 @@ pub struct Subscription {
     /// What waits to be sent to its client.
     pub outbox: Outbox,
     state: Mutex<State>,
+    /// Made when the connection first sends a message whose answer has a place in its chat.
+    interleaver: OnceLock<Box<Interleaver>>,
 }
 
 /// Whose connection it is, and in which chats.
@@ -39,11 +42,70 @@ impl Subscription {
             subscriber,
             outbox,
             state: Mutex::default(),
+            interleaver: OnceLock::new(),
+        }
+    }
+
+    /// What keeps the order of this notice with the answers to the connection's own messages;
+    /// `None`: there are none.
+    pub(super) fn interleaver(
+        &self,
+        notice: &Notice,
+        message: Option<&Message>,
+    ) -> Option<&Interleaver> {
+        let own = message.filter(|_| notice.origin == Some(self.id));
+        let own = own.and_then(|message| self.answer_interleaver(message.chat));
+        own.map(|(interleaver, _)| interleaver)
+            .or_else(|| self.interleaver.get().map(|interleaver| &**interleaver))
+    }
+
+    /// What keeps the order of an answer to an own message in this chat with what is delivered, and
+    /// where it stands there; `None`: there is nothing to keep.
+    pub(super) fn answer_interleaver(&self, chat: ChatId) -> Option<(&Interleaver, AnswerPlace)> {
+        let place = self.subscriber.answer_place(chat);
+        if place == AnswerPlace::Apart && self.interleaver.get().is_none() {
+            return None;
+        }
+        Some((self.interleaver.get_or_init(Box::default), place))
+    }
+
+    /// Queues the answer to a message that this connection sent, whatever was delivered.
+    pub fn answer_now(&self, message: &Message, frames: &mut Vec<Outgoing>) {
+        match self.answer_interleaver(message.chat) {
+            Some((interleaver, _)) => {
+                interleaver.answer_now((message.chat, message.seq), frames, &self.outbox);
+            }
+            None => respond(frames, &self.outbox),
+        }
+    }
+
+    /// Returns when an answer for which [`Hub::answer`] had no place yet should be tried again. For
+    /// one waiter.
+    ///
+    /// [`Hub::answer`]: super::Hub::answer
+    pub async fn turn(&self) {
+        match self.interleaver.get() {
+            Some(interleaver) => interleaver.turn().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether its client has so much to receive, or an answer in this chat so much to wait for,
+    /// that no more should be delivered there.
+    pub fn is_crowded(&self, chat: ChatId) -> bool {
+        let interleaver = self.interleaver.get();
+        self.outbox.is_crowded() || interleaver.is_some_and(|it| it.is_crowded(chat, &self.outbox))
+    }
+
+    /// Returns when that is no longer so; see [`Outbox::eased`].
+    pub async fn eased(&self, chat: ChatId) {
+        self.outbox.eased().await;
+        if let Some(interleaver) = self.interleaver.get() {
+            interleaver.eased(chat, &self.outbox).await;
         }
     }
 
     /// Whether the messages of this chat are delivered to this connection.
-    #[cfg(test)]
     pub fn is_in(&self, chat: ChatId) -> bool {
         self.state.lock().chats.contains_key(&chat)
     }
@@ -120,6 +182,7 @@ impl Subscription {
     /// Removes a chat; it may still be watched.
     pub(super) fn unsubscribe(&self, chat: ChatId) {
         self.state.lock().chats.remove(&chat);
+        self.leave(chat);
     }
 
     /// Removes a chat that is gone, or hidden from the user.
@@ -127,11 +190,23 @@ impl Subscription {
         let mut state = self.state.lock();
         state.chats.remove(&chat);
         state.watched.remove(&chat);
+        drop(state);
+        self.leave(chat);
     }
 
     /// Empties it and returns what was in it.
     pub(super) fn clear(&self) -> State {
-        std::mem::take(&mut *self.state.lock())
+        let state = std::mem::take(&mut *self.state.lock());
+        for chat in state.chats.keys() {
+            self.leave(*chat);
+        }
+        state
+    }
+
+    fn leave(&self, chat: ChatId) {
+        if let Some(interleaver) = self.interleaver.get() {
+            interleaver.leave(chat);
+        }
     }
 
     /// The outbox is checked under the lock: whoever closes it clears the subscription afterwards,

@@ -1,6 +1,7 @@
 //! What the hub promises to connections: each message once, in order, and no skipping in
 //! silence.
 
+mod interleaved;
 mod missed;
 mod standing;
 

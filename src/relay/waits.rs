@@ -71,7 +71,7 @@ impl Waits {
         self.easing.push(Box::pin(async move {
             let all = async {
                 for subscription in &crowded {
-                    subscription.outbox.eased().await;
+                    subscription.eased(chat).await;
                 }
             };
             let _ = tokio::time::timeout_at(deadline, all).await;

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::untrusted_json::{UntrustedJson, from_str};
 use super::{ALL, Decoded, Dialect, DialectSession, Incoming, SessionOptions, type_data};
-use crate::hub::{Outgoing, SharedEncoding, Subscriber};
+use crate::hub::{AnswerPlace, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{ChatId, Command, Error, Notice, Reply};
 use crate::telemetry::DialectLabel;
 
@@ -44,6 +44,11 @@ impl Subscriber for Autodetect {
     fn is_subscribed(&self, chat: ChatId) -> bool {
         let decided = self.decided.get();
         decided.is_some_and(|session| session.is_subscribed(chat))
+    }
+
+    fn answer_place(&self, chat: ChatId) -> AnswerPlace {
+        let decided = self.decided.get();
+        decided.map_or(AnswerPlace::Apart, |session| session.answer_place(chat))
     }
 }
 

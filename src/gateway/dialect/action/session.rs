@@ -9,7 +9,7 @@ use super::requests::{self, Purpose};
 use super::responses::{self, Bodies, Echo, Envelope, Refusal};
 use super::subscriptions::Subscriptions;
 use crate::gateway::dialect::{Acks, Decoded, DialectSession, Incoming, SessionOptions};
-use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
+use crate::hub::{AnswerPlace, Body, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{ChatId, Error, ErrorKind, Fact, Membership, Message, Notice, Reply, Room};
 use crate::telemetry::DialectLabel;
 
@@ -81,6 +81,16 @@ impl Subscriber for ActionSession {
 
     fn is_subscribed(&self, chat: ChatId) -> bool {
         self.subscriptions.lock().listening(chat).is_some()
+    }
+
+    fn answer_place(&self, chat: ChatId) -> AnswerPlace {
+        let listening = self.subscriptions.lock().listening(chat);
+        let acknowledges = self.options.acks == Acks::Always;
+        match listening {
+            Some(envelope) if acknowledges || envelope.is_stream() => AnswerPlace::Beside,
+            // It hears no messages, or no answers to its own.
+            _ => AnswerPlace::Apart,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::requests::Envelope;
 use super::responses;
 use super::texts::{NOT_JSON, invalid};
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Push, Respond, SessionOptions};
-use crate::hub::{Outgoing, SharedEncoding, Subscriber};
+use crate::hub::{AnswerPlace, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{ChatId, Error, Fact, Notice};
 use crate::telemetry::DialectLabel;
 
@@ -43,6 +43,13 @@ impl Subscriber for TypeSession {
 
     fn is_subscribed(&self, _: ChatId) -> bool {
         self.options.push == Push::On
+    }
+
+    fn answer_place(&self, _: ChatId) -> AnswerPlace {
+        match self.options.push {
+            Push::On => AnswerPlace::Instead,
+            Push::Off => AnswerPlace::Apart,
+        }
     }
 }
 

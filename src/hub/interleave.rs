@@ -1,0 +1,233 @@
+//! The answers to a connection's own messages among the messages that are delivered to it: those of
+//! one chat come in ascending order. For dialects in which such an answer carries the message as a
+//! delivery does.
+//! Does not know rooms and dialects.
+//!
+//! Once an own message n is stored, two things happen without regard to each other: the hub
+//! delivers n at its place, and the inbox answers the request. Whichever comes first waits for the
+//! other: the answer until everything before n was delivered, what is delivered after n until the
+//! answer was queued. Neither waits for long: the relay and the inbox have both been notified by
+//! then. A lone sender never waits, since nothing is missing before its next message.
+//!
+//! What is held counts like news in an outbox: with much of it the chat is under high pressure,
+//! and the relay waits for the inbox. The inbox does not wait for the relay then: of the answers
+//! that are missing, the first one of a chat that holds something has its turn.
+
+mod place;
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use self::place::{Load, Place, queue};
+use super::{AnswerPlace, Outbox, Outgoing, Pressure};
+use crate::model::{ChatId, Seq};
+use crate::telemetry::CloseReason;
+
+pub(super) use self::place::{News, respond};
+
+/// How many chats are kept in which nothing is under way.
+const IDLE: usize = 64;
+
+/// The places of one connection's answers.
+#[derive(Default)]
+pub(super) struct Interleaver {
+    state: Mutex<State>,
+    /// Wakes the inbox when the turn of its answer may have come.
+    turn: Notify,
+    /// Wakes those who bring news, when less may be held.
+    eased: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The chats into which the connection has sent.
+    chats: HashMap<ChatId, Place>,
+    /// The message whose answer waits.
+    awaited: Option<(ChatId, Seq)>,
+    /// What is held of all chats.
+    held: Load,
+}
+
+/// What became of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// It was queued.
+    Queued,
+    /// Its turn has not come.
+    Waits,
+    /// It is not known how far the chat is.
+    Unknown,
+}
+
+impl Interleaver {
+    /// Whether a message is the connection's own, though it does not say where it came from.
+    pub(super) fn is_own(&self, chat: ChatId, seq: Seq) -> bool {
+        let state = self.state.lock();
+        let place = state.chats.get(&chat);
+        state.awaited == Some((chat, seq)) || place.is_some_and(|place| place.is_answered(seq))
+    }
+
+    /// Queues what is delivered of a message, or holds it.
+    ///
+    /// # Errors
+    /// Why the outbox accepts nothing more.
+    pub(super) fn deliver(
+        &self,
+        (chat, seq): (ChatId, Seq),
+        is_own: bool,
+        news: Vec<News>,
+        outbox: &Outbox,
+    ) -> Result<Pressure, CloseReason> {
+        let mut state = self.state.lock();
+        if !is_own && !state.chats.contains_key(&chat) {
+            return queue(news, outbox);
+        }
+        let State {
+            chats,
+            awaited,
+            held,
+        } = &mut *state;
+        let place = place(chats, chat, seq - 1);
+        let result = place.put(news, held, outbox);
+        if is_own && !place.is_answered(seq) {
+            place.await_answer(seq);
+        }
+        place.early.retain(|early| *early != seq);
+        place.delivered = place.delivered.max(seq);
+        place.left = false;
+        if awaited.is_some_and(|(awaited, before)| awaited == chat && seq >= before - 1) {
+            self.turn.notify_one();
+        }
+        result
+    }
+
+    /// Queues what is no message behind what is held of its chat.
+    ///
+    /// # Errors
+    /// Why the outbox accepts nothing more.
+    pub(super) fn broadcast(
+        &self,
+        chat: ChatId,
+        news: Vec<News>,
+        outbox: &Outbox,
+    ) -> Result<Pressure, CloseReason> {
+        let State { chats, held, .. } = &mut *self.state.lock();
+        match chats.get_mut(&chat) {
+            Some(place) => place.put(news, held, outbox),
+            None => queue(news, outbox),
+        }
+    }
+
+    /// Records how far a chat is. The caller sees to it that nothing is delivered there meanwhile.
+    pub(super) fn begin(&self, chat: ChatId, delivered: Seq) {
+        let mut state = self.state.lock();
+        let place = place(&mut state.chats, chat, delivered);
+        place.delivered = place.delivered.max(delivered);
+        place.left = false;
+    }
+
+    /// Queues the answer to an own message, which stands in this place, if its turn has come.
+    pub(super) fn answer(
+        &self,
+        (chat, seq): (ChatId, Seq),
+        stands: AnswerPlace,
+        frames: &mut Vec<Outgoing>,
+        outbox: &Outbox,
+    ) -> Answered {
+        let State {
+            chats,
+            awaited,
+            held,
+        } = &mut *self.state.lock();
+        *awaited = None;
+        let Some(place) = chats.get_mut(&chat) else {
+            return Answered::Unknown;
+        };
+        let reached = match stands {
+            AnswerPlace::Apart => return Answered::Unknown,
+            AnswerPlace::Instead => place.delivered.max(place.answered),
+            AnswerPlace::Beside => place.delivered,
+        };
+        if reached >= seq - 1 {
+            place.answer(seq, frames, held, outbox);
+            place.answered = place.answered.max(seq);
+            self.eased.notify_waiters();
+            Answered::Queued
+        } else if place.left {
+            Answered::Unknown
+        } else {
+            *awaited = Some((chat, seq));
+            Answered::Waits
+        }
+    }
+
+    /// Queues the answer to an own message whether its turn has come or not.
+    pub(super) fn answer_now(
+        &self,
+        (chat, seq): (ChatId, Seq),
+        frames: &mut Vec<Outgoing>,
+        outbox: &Outbox,
+    ) {
+        let State {
+            chats,
+            awaited,
+            held,
+        } = &mut *self.state.lock();
+        *awaited = None;
+        let Some(place) = chats.get_mut(&chat) else {
+            return respond(frames, outbox);
+        };
+        place.answer(seq, frames, held, outbox);
+        if seq > place.delivered.max(place.answered) {
+            place.early.push(seq);
+        }
+        self.eased.notify_waiters();
+    }
+
+    /// Returns when an answer that waits should be tried again. For one waiter.
+    pub(super) async fn turn(&self) {
+        self.turn.notified().await;
+    }
+
+    /// Whether so much of a chat is held that no more should be delivered there.
+    pub(super) fn is_crowded(&self, chat: ChatId, outbox: &Outbox) -> bool {
+        let state = self.state.lock();
+        let place = state.chats.get(&chat);
+        place.is_some_and(|place| place.is_crowded(outbox))
+    }
+
+    /// Returns when that is no longer so.
+    pub(super) async fn eased(&self, chat: ChatId, outbox: &Outbox) {
+        loop {
+            let mut eased = std::pin::pin!(self.eased.notified());
+            // From here on no wake-up is missed.
+            eased.as_mut().enable();
+            if !self.is_crowded(chat, outbox) {
+                return;
+            }
+            eased.await;
+        }
+    }
+
+    /// The connection has left a chat: nothing more is delivered there.
+    pub(super) fn leave(&self, chat: ChatId) {
+        let mut state = self.state.lock();
+        if let Some(place) = state.chats.get_mut(&chat) {
+            place.left = true;
+            if !place.is_busy() {
+                state.chats.remove(&chat);
+            }
+        }
+        self.turn.notify_one();
+    }
+}
+
+/// The place of a chat; one that is not known was delivered up to `delivered`.
+fn place(chats: &mut HashMap<ChatId, Place>, chat: ChatId, delivered: Seq) -> &mut Place {
+    if chats.len() > IDLE && !chats.contains_key(&chat) {
+        chats.retain(|_, place| place.is_busy());
+    }
+    chats.entry(chat).or_insert_with(|| Place::after(delivered))
+}
