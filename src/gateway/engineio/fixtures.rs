@@ -269,10 +269,10 @@ impl Fixture {
         }));
         let closing = CancellationToken::new();
         let applications = Arc::<Mutex<Vec<Application>>>::default();
-        let begun = Arc::clone(&applications);
+        let opened = Arc::clone(&applications);
         let begin = move |_: Opening| {
             let application = Application::new();
-            begun.lock().push(application.clone());
+            opened.lock().push(application.clone());
             Box::new(application) as Box<dyn Handler>
         };
         let server = Server::new(
@@ -321,6 +321,15 @@ impl Fixture {
     pub fn has_room(&self) -> bool {
         self.limits.session(CLIENT).is_ok()
     }
+}
+
+/// Runs a task.
+pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    TaskTracker::new().spawn(future)
 }
 
 /// Lets all tasks run that can.

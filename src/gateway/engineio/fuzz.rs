@@ -3,7 +3,7 @@
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
-use engineioxide_core::{Packet, ProtocolVersion};
+use engineioxide_core::{Packet, ProtocolVersion, Str};
 use futures_util::{FutureExt, StreamExt};
 
 use super::payload::{decode, encode};
@@ -63,7 +63,7 @@ fn hold_encoded(packets: &[Packet], protocol: ProtocolVersion) {
     let frames: Vec<_> = messages.iter().map(|it| Frame::text(&[b"4", it])).collect();
     let again = decoded(&encode(protocol, &frames), protocol, None);
     let again: Vec<_> = again.into_iter().map(Packet::into_message).collect();
-    let again: Vec<_> = again.iter().map(|text| text.as_bytes()).collect();
+    let again: Vec<_> = again.iter().map(Str::as_bytes).collect();
     assert_eq!(again, messages);
 }
 

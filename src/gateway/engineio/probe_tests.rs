@@ -1,8 +1,9 @@
-//! WebSockets over TCP: fresh ones, upgrades of sessions that poll, and probes that fail.
+//! Each `WebSocket` over TCP: fresh ones, upgrades of sessions that poll, and probes that fail.
 //! Does not know what else is requested: `request_tests` does.
 
 use crate::gateway::engineio::fixtures::client::{Client, serve, until};
 use crate::gateway::engineio::fixtures::{Application, Fixture};
+use crate::gateway::engineio::state::Carrier;
 use crate::telemetry::CloseReason;
 
 /// A session that polls, and the queries of its polls and of its WebSocket.
@@ -12,6 +13,14 @@ async fn opened(client: &mut Client, fixture: &Fixture) -> (Application, String,
     let sid = open["sid"].as_str().expect("an id");
     let query = |transport| format!("EIO=4&transport={transport}&sid={sid}");
     (fixture.latest(), query("polling"), query("websocket"))
+}
+
+/// Whether a WebSocket is being probed for the session of this query.
+fn is_probed(fixture: &Fixture, query: &str) -> bool {
+    let (_, sid) = query.split_once("&sid=").expect("an id");
+    let session = fixture.server.find(sid).expect("a session");
+    let carrier = session.state.lock().carrier;
+    matches!(carrier, Carrier::Polling { probed: true, .. })
 }
 
 /// Probes a WebSocket, up to the answer.
@@ -79,6 +88,7 @@ async fn a_probe_that_fails_at_any_step_leaves_the_session_alone() {
         let mut websocket = Client::connect(address).await;
         polling.begin("GET", &poll, "").await;
         websocket.upgrade(&query).await;
+        until("it is probed", || is_probed(&fixture, &query)).await;
         for step in steps {
             match *step {
                 "close" => websocket.frame(0x88, &[]).await,
@@ -97,20 +107,11 @@ async fn a_probe_that_fails_at_any_step_leaves_the_session_alone() {
         } else {
             assert_eq!(answer.body, format!("4{what}"));
         }
+        until("the probe ends", || !is_probed(&fixture, &query)).await;
         assert_eq!(application.closed(), [], "{what}");
     }
-    // There is none left in the way of another one.
-    let mut tries = 0;
-    let mut websocket = loop {
-        let mut websocket = Client::connect(address).await;
-        websocket.upgrade(&query).await;
-        websocket.say("2probe").await;
-        match websocket.next().await {
-            Some((0x81, text)) if text == "3probe" => break websocket,
-            _ => tries += 1,
-        }
-        assert!(tries < 1000, "a probe does not end");
-    };
+    let mut websocket = Client::connect(address).await;
+    probed(&mut websocket, &query).await;
     websocket.say("5").await;
     websocket.say("4echo x").await;
     assert_eq!(websocket.hear().await, "4x");

@@ -28,7 +28,7 @@ fn poll_waits(fixture: &Fixture, query: &str) -> bool {
 }
 
 #[track_caller]
-fn refused(answer: &Answer, status: u16, code: u8, message: &str) {
+fn refused(answer: &Answer, status: u16, code: usize, message: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
     let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
     assert_eq!(answer.body, body);
@@ -42,62 +42,57 @@ fn refused(answer: &Answer, status: u16, code: u8, message: &str) {
     assert_eq!(answer.head.contains("\r\nretry-after: 1\r\n"), waits);
 }
 
-#[tokio::test]
-async fn what_is_refused_is_refused_as_by_nodes_server() {
-    let fixture = Fixture::new(None);
-    let mut client = Client::connect(serve(&fixture).await).await;
-    let session = opened(&mut client).await;
+/// Requests that are wrong, and the codes under which they are refused. `session`: the query of
+/// a session that there is.
+fn wrong_requests(session: &str) -> Vec<(&'static str, String, usize)> {
+    let session = session.to_owned();
     let websocket = session.replace("polling", "websocket");
     let version_3 = session.replace("EIO=4", "EIO=3");
     let jsonp = format!("{session}&j=0");
     let unknown = format!("{POLLING}&sid=AAAAAAAAAAAAAAAAAAAAAA");
     let strange = format!("{POLLING}&sid=%00");
     let no_such_websocket = unknown.replace("polling", "websocket");
-    for (method, query, code, message) in [
-        ("GET", "", 0, "Transport unknown"),
-        ("GET", "EIO=4", 0, "Transport unknown"),
-        (
-            "GET",
-            "EIO=4&transport=webtransport",
-            0,
-            "Transport unknown",
-        ),
-        ("GET", &unknown, 1, "Session ID unknown"),
-        ("POST", &unknown, 1, "Session ID unknown"),
-        ("GET", &strange, 1, "Session ID unknown"),
-        ("GET", &no_such_websocket, 1, "Session ID unknown"),
-        ("POST", POLLING, 2, "Bad handshake method"),
-        ("OPTIONS", POLLING, 2, "Bad handshake method"),
-        (
-            "POST",
-            "EIO=4&transport=websocket",
-            2,
-            "Bad handshake method",
-        ),
-        ("GET", "EIO=4&transport=websocket", 3, "Bad request"),
-        ("GET", "EIO=4&transport=polling&j=0", 3, "Bad request"),
-        ("GET", &websocket, 3, "Bad request"),
-        ("POST", &websocket, 3, "Bad request"),
-        ("DELETE", &session, 3, "Bad request"),
-        ("GET", &version_3, 3, "Bad request"),
-        ("POST", &version_3, 3, "Bad request"),
-        ("GET", &jsonp, 3, "Bad request"),
-        ("POST", &jsonp, 3, "Bad request"),
-        (
-            "GET",
-            "transport=polling",
-            5,
-            "Unsupported protocol version",
-        ),
-        (
-            "GET",
-            "EIO=2&transport=polling",
-            5,
-            "Unsupported protocol version",
-        ),
-    ] {
-        client.begin(method, query, "").await;
-        refused(&client.answer().await, 400, code, message);
+    vec![
+        ("GET", String::new(), 0),
+        ("GET", "EIO=4".to_owned(), 0),
+        ("GET", "EIO=4&transport=webtransport".to_owned(), 0),
+        ("GET", unknown.clone(), 1),
+        ("POST", unknown.clone(), 1),
+        ("GET", strange.clone(), 1),
+        ("GET", no_such_websocket.clone(), 1),
+        ("POST", POLLING.to_owned(), 2),
+        ("OPTIONS", POLLING.to_owned(), 2),
+        ("POST", "EIO=4&transport=websocket".to_owned(), 2),
+        ("GET", "EIO=4&transport=websocket".to_owned(), 3),
+        ("GET", "EIO=4&transport=polling&j=0".to_owned(), 3),
+        ("GET", websocket.clone(), 3),
+        ("POST", websocket.clone(), 3),
+        ("DELETE", session.clone(), 3),
+        ("GET", version_3.clone(), 3),
+        ("POST", version_3.clone(), 3),
+        ("GET", jsonp.clone(), 3),
+        ("POST", jsonp.clone(), 3),
+        ("GET", "transport=polling".to_owned(), 5),
+        ("GET", "EIO=2&transport=polling".to_owned(), 5),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_refused_is_refused_as_by_nodes_server() {
+    let messages = [
+        "Transport unknown",
+        "Session ID unknown",
+        "Bad handshake method",
+        "Bad request",
+        "Forbidden",
+        "Unsupported protocol version",
+    ];
+    let fixture = Fixture::new(None);
+    let mut client = Client::connect(serve(&fixture).await).await;
+    let session = opened(&mut client).await;
+    for (method, query, code) in wrong_requests(&session) {
+        client.begin(method, &query, "").await;
+        refused(&client.answer().await, 400, code, messages[code]);
     }
     // None of that has touched the session.
     let answer = client.post(&session, "4echo x").await;

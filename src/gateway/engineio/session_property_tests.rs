@@ -17,7 +17,7 @@ use tokio::time::{Duration, advance};
 
 use self::steps::{Sent, Step, step};
 use super::*;
-use crate::gateway::engineio::fixtures::{Application, Fixture, SETTINGS, settle};
+use crate::gateway::engineio::fixtures::{Application, Fixture, SETTINGS, settle, spawn};
 use crate::gateway::engineio::polling;
 use crate::gateway::engineio::refusal::Refusal;
 use crate::gateway::websocket::{Connection, Decoder};
@@ -110,6 +110,16 @@ impl World {
                 assert!(!self.poll_waits());
             }
             Step::Read => self.read().await,
+            Step::Wait(seconds) => self.wait(seconds.into()).await,
+            other => self.change(other).await,
+        }
+        settle().await;
+        self.check();
+    }
+
+    /// What the client does not do itself, but breaking off.
+    async fn change(&mut self, step: Step) {
+        match step {
             Step::Break => {
                 self.allowed.push(CloseReason::Gone);
                 if let Some(websocket) = &mut self.websocket {
@@ -121,7 +131,6 @@ impl World {
                 self.session.admit(lifetime);
             }
             Step::Vacate => self.session.vacate(),
-            Step::Wait(seconds) => self.wait(seconds.into()).await,
             Step::ApplicationEnds => {
                 self.allowed.push(CloseReason::Lagging);
                 self.application.end(CloseReason::Lagging);
@@ -134,10 +143,9 @@ impl World {
                 self.allowed.push(CloseReason::ShuttingDown);
                 self.fixture.closing.cancel();
             }
+            // Nothing to do it with.
             _ => {}
         }
-        settle().await;
-        self.check();
     }
 
     async fn begin_poll(&mut self) {
@@ -145,7 +153,7 @@ impl World {
         if !overlaps {
             self.take_answer().await;
         }
-        let second = tokio::spawn(polling::get(Arc::clone(&self.session)));
+        let second = spawn(polling::get(Arc::clone(&self.session)));
         settle().await;
         if overlaps {
             self.allowed.push(CloseReason::ProtocolError);
@@ -196,10 +204,10 @@ impl World {
             Sent::Close => self.allowed.push(CloseReason::Gone),
             Sent::Garbage => self.allowed.push(CloseReason::ProtocolError),
             Sent::Heartbeat => {}
-            Sent::Message | Sent::Later if self.is_open() => {
-                self.sent.push(packet[1..].to_owned());
+            Sent::Message | Sent::Later => {
+                let sent = self.is_open().then(|| packet[1..].to_owned());
+                self.sent.extend(sent);
             }
-            Sent::Message | Sent::Later => {}
         }
         if let Some(websocket) = &mut self.websocket {
             let length = u8::try_from(packet.len()).expect("a short one") | 0x80;
@@ -211,7 +219,7 @@ impl World {
                 ProtocolVersion::V3 => format!("{}:{packet}", packet.len()),
             };
             let request = Request::new(Body::from(body));
-            tokio::spawn(polling::post(Arc::clone(&self.session), request));
+            spawn(polling::post(Arc::clone(&self.session), request));
         }
         settle().await;
         self.application
@@ -230,7 +238,7 @@ impl World {
         let decoder = Decoder::new(SETTINGS.max_payload);
         let (carrier, posted) = (Arc::clone(&self.session), self.session.posted());
         let closing = self.fixture.closing.clone();
-        tokio::spawn(Connection::new(server, decoder, carrier, posted, closing));
+        spawn(Connection::new(server, decoder, carrier, posted, closing));
         settle().await;
         assert!(!self.poll_waits());
         self.websocket = Some(WebSocket {
@@ -307,7 +315,7 @@ impl World {
 
     /// The client reads on: it gets everything, unless the session has ended.
     async fn finish(mut self) {
-        for _ in 0..1 + self.application.pushed() / 10 {
+        for _ in 0..=self.application.pushed() / 10 {
             if self.websocket.is_some() {
                 self.read().await;
             } else {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, advance};
 
 use super::*;
-use crate::gateway::engineio::fixtures::{Application, Fixture, SETTINGS, settle};
+use crate::gateway::engineio::fixtures::{Application, Fixture, SETTINGS, settle, spawn};
 use crate::gateway::engineio::polling;
 use crate::gateway::websocket::{Connection, Decoder, Endpoint};
 
@@ -21,7 +21,7 @@ type Answered = JoinHandle<String>;
 
 fn poll(session: &Arc<Session>) -> Answered {
     let session = Arc::clone(session);
-    tokio::spawn(async move {
+    spawn(async move {
         match polling::get(session).await {
             Ok(response) => text(response).await,
             Err(refusal) => text(axum::response::IntoResponse::into_response(refusal)).await,
@@ -31,7 +31,7 @@ fn poll(session: &Arc<Session>) -> Answered {
 
 fn post(session: &Arc<Session>, body: &'static str) -> Answered {
     let session = Arc::clone(session);
-    tokio::spawn(async move {
+    spawn(async move {
         let request = Request::new(Body::from(body));
         match polling::post(session, request).await {
             Ok(response) => text(response).await,
@@ -189,7 +189,7 @@ async fn a_websocket_learns_at_once_how_long_it_may_live() {
     let decoder = Decoder::new(SETTINGS.max_payload);
     let closing = fixture.closing.clone();
     let carrier = Arc::clone(&session);
-    let connection = tokio::spawn(Connection::new(server, decoder, carrier, None, closing));
+    let connection = spawn(Connection::new(server, decoder, carrier, None, closing));
     settle().await;
     // From elsewhere: nothing wakes the connection but this.
     session.admit(Some(3 * SECOND));
@@ -326,7 +326,7 @@ async fn a_websocket_handles_messages_after_those_that_were_posted() {
     decoder.push(b"\x81\x86\0\0\0\x004after");
     let (closing, work) = (fixture.closing.clone(), session.posted());
     let carrier = Arc::clone(&session);
-    tokio::spawn(Connection::new(server, decoder, carrier, work, closing));
+    spawn(Connection::new(server, decoder, carrier, work, closing));
     settle().await;
     assert_eq!(application.received(), ["later posted"]);
     application.open_gate(1);

@@ -70,8 +70,8 @@ fn hold_packet(text: &str) {
     let head = |it: &Packet<'_>| (it.kind, it.attachments, it.namespace.to_owned());
     assert_eq!(head(&again), head(&packet), "{given}");
     assert_eq!(again.for_library(&given), given);
-    let named = packet.kind == Kind::Event && !packet.namespace.contains('[');
-    let Some((_, list)) = given.split_once('[').filter(|_| named) else {
+    let is_named = packet.kind == Kind::Event && !packet.namespace.contains('[');
+    let Some((_, list)) = given.split_once('[').filter(|_| is_named) else {
         return;
     };
     assert!(list.trim_start().starts_with('"'), "{given}");

@@ -158,14 +158,12 @@ impl Shared {
                 let reason = error.source.as_ref().map(ToString::to_string);
                 info!(namespace = namespace.path, %error, reason, "refused");
                 state.metrics.turned_away(error.kind.code());
-                return match passing(&error) {
-                    Some(why) => Err(why),
-                    None => {
-                        let why = error.kind.code();
-                        let frame = connect_error(session.protocol(), namespace.path, why);
-                        self.refuse(session, frame)
-                    }
-                };
+                if let Some(why) = passing(&error) {
+                    return Err(why);
+                }
+                let why = error.kind.code();
+                let frame = connect_error(session.protocol(), namespace.path, why);
+                return self.refuse(session, frame);
             }
         };
         let (connection, requests) = (admission.connection, tasks.requests.clone());

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::auth::Authenticator;
 use crate::fixtures::Backend;
-use crate::gateway::engineio::fixtures::{Application, Fixture};
+use crate::gateway::engineio::fixtures::{Application, Fixture, spawn};
 use crate::gateway::websocket::Endpoint;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
@@ -51,8 +51,8 @@ impl World {
             token: None,
         };
         let (session, application) = Fixture::new(None).websocket(protocol);
-        let committing = tokio::spawn(async move {
-            let _ = committer.run(CancellationToken::new()).await;
+        let committing = spawn(async move {
+            committer.run(CancellationToken::new()).await;
         });
         Self {
             session,

@@ -85,9 +85,9 @@ mod tests {
             let mut frame = vec![first];
             match form {
                 0 => frame.push(0x80 | length[7]),
-                1 => frame.extend([0x80 | 126, length[6], length[7]]),
+                1 => frame.extend([0x80 | 0x7E, length[6], length[7]]),
                 _ => {
-                    frame.push(0x80 | 127);
+                    frame.push(0x80 | 0x7F);
                     frame.extend(length);
                 }
             }

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tower::Layer;
 
 use super::*;
-use crate::gateway::engineio::fixtures::{Application, Fixture};
+use crate::gateway::engineio::fixtures::{Application, Fixture, spawn};
 use crate::gateway::socketio::oxide::library;
 use crate::gateway::websocket::{Batch, Endpoint};
 
@@ -161,10 +161,10 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
     let stream = Stream::new(&session, "/");
     stream.state.lock().phase = Phase::Open;
     assert!(stream.push(Payload::Binary(&[0; 1000])));
-    assert!(!stream.push(Payload::Binary(&[0; FULL_AT])));
+    assert!(!stream.push(Payload::Binary(&vec![0; FULL_AT])));
     let mut library = LibraryEnd(Arc::clone(&stream));
     let waiting = Arc::clone(&stream);
-    let waiting = tokio::spawn(async move { waiting.has_room().await });
+    let waiting = spawn(async move { waiting.has_room().await });
     let mut read = vec![0; 1000];
     for _ in 0..2 {
         tokio::task::yield_now().await;
@@ -177,9 +177,9 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
         .expect("room")
         .expect("no panic");
     // An end is room, too.
-    assert!(!stream.push(Payload::Binary(&[0; FULL_AT])));
+    assert!(!stream.push(Payload::Binary(&vec![0; FULL_AT])));
     let ends = Arc::clone(&stream);
-    let waiting = tokio::spawn(async move { ends.has_room().await });
+    let waiting = spawn(async move { ends.has_room().await });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     stream.close();

@@ -88,11 +88,11 @@ impl Client {
         match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
             (Ok(short @ 0..=125), _) => frame.push(0x80 | short),
             (_, Ok(medium)) => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 | 0x7E);
                 frame.extend(medium.to_be_bytes());
             }
             _ => {
-                frame.push(0x80 | 127);
+                frame.push(0x80 | 0x7F);
                 frame.extend((payload.len() as u64).to_be_bytes());
             }
         }
@@ -114,8 +114,8 @@ impl Client {
         loop {
             let (first, packet) = self.next().await.expect("a message");
             assert_eq!(first, 0x81, "a whole text");
-            if packet.starts_with('4') {
-                return packet[1..].to_owned();
+            if let Some(message) = packet.strip_prefix('4') {
+                return message.to_owned();
             }
             assert!(packet.starts_with('0') || packet == "2", "{packet}");
         }
