@@ -30,6 +30,8 @@ impl Hub {
             if let Some(delivered) = delivered.filter(|_| subscription.is_in(chat)) {
                 interleaver.begin(chat, delivered);
                 answered = interleaver.answer(sent, place, frames, outbox);
+            } else if subscription.is_joining(chat, message.sender.id) {
+                answered = Answered::Waits;
             }
         }
         if answered == Answered::Unknown {

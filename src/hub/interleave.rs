@@ -211,16 +211,21 @@ impl Interleaver {
         }
     }
 
+    /// Has the answer that waits tried again, if one does.
+    pub(super) fn retry(&self) {
+        self.turn.notify_one();
+    }
+
     /// The connection has left a chat: nothing more is delivered there.
     pub(super) fn leave(&self, chat: ChatId) {
-        let mut state = self.state.lock();
-        if let Some(place) = state.chats.get_mut(&chat) {
-            place.left = true;
-            if !place.is_busy() {
-                state.chats.remove(&chat);
-            }
-        }
-        self.turn.notify_one();
+        place(&mut self.state.lock().chats, chat, 0).left = true;
+    }
+
+    /// Whether the connection has left a chat, as far as that is remembered.
+    pub(super) fn has_left(&self, chat: ChatId) -> bool {
+        let state = self.state.lock();
+        let place = state.chats.get(&chat);
+        place.is_some_and(|place| place.left)
     }
 }
 

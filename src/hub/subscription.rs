@@ -117,6 +117,17 @@ impl Subscription {
         live.is_some_and(|live| live.catch_up_until().is_none_or(|until| seq > until))
     }
 
+    /// Whether messages of this chat will be delivered to this connection, though none was yet: it
+    /// has just been subscribed, or its user, who could write there, has just become a member and
+    /// the hub does not know of it yet.
+    pub(super) fn is_joining(&self, chat: ChatId, writer: UserId) -> bool {
+        let state = self.state.lock();
+        let (is_in, user) = (state.chats.contains_key(&chat), state.user);
+        drop(state);
+        let interleaver = self.interleaver.get();
+        is_in || user == Some(writer) && !interleaver.is_some_and(|it| it.has_left(chat))
+    }
+
     /// Binds it to this user; `false`: the connection has ended.
     pub(super) fn bind_user(&self, user: UserId) -> bool {
         self.change(|state| state.user = Some(user))
@@ -125,13 +136,15 @@ impl Subscription {
     /// Adds a chat, with an unknown [`LiveFrom`] if it is new; `false`: the connection has
     /// ended.
     pub(super) fn subscribe(&self, chat: ChatId, join: JoinKind) -> bool {
-        self.change(|state| {
+        let is_open = self.change(|state| {
             let live = state.chats.entry(chat);
             let live = live.or_insert(LiveFrom::Unknown(join));
             if join == JoinKind::Connecting {
                 live.miss();
             }
-        })
+        });
+        self.retry_answer();
+        is_open
     }
 
     /// Records the seq after which messages of this chat are delivered live, unless it is known.
@@ -139,6 +152,7 @@ impl Subscription {
         if let Some(live) = self.state.lock().chats.get_mut(&chat) {
             live.begin(seq);
         }
+        self.retry_answer();
     }
 
     /// Records that a message of this chat was not sent.
@@ -198,14 +212,25 @@ impl Subscription {
     pub(super) fn clear(&self) -> State {
         let state = std::mem::take(&mut *self.state.lock());
         for chat in state.chats.keys() {
-            self.leave(*chat);
+            if let Some(interleaver) = self.interleaver.get() {
+                interleaver.leave(*chat);
+            }
         }
+        self.retry_answer();
         state
     }
 
+    /// An answer that is on its way shall not wait for this chat.
     fn leave(&self, chat: ChatId) {
-        if let Some(interleaver) = self.interleaver.get() {
+        if let Some((interleaver, _)) = self.answer_interleaver(chat) {
             interleaver.leave(chat);
+        }
+        self.retry_answer();
+    }
+
+    fn retry_answer(&self) {
+        if let Some(interleaver) = self.interleaver.get() {
+            interleaver.retry();
         }
     }
 

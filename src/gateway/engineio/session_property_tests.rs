@@ -205,7 +205,9 @@ impl World {
             Sent::Garbage => self.allowed.push(CloseReason::ProtocolError),
             Sent::Heartbeat => {}
             Sent::Message | Sent::Later => {
-                let sent = self.is_open().then(|| packet[1..].to_owned());
+                // While the server drains, a body is refused.
+                let accepts = self.websocket.is_some() || !self.session.is_draining();
+                let sent = (self.is_open() && accepts).then(|| packet[1..].to_owned());
                 self.sent.extend(sent);
             }
         }

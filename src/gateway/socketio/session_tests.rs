@@ -142,7 +142,10 @@ async fn refusals_are_counted() {
     let world = World::new(V3).await;
     for _ in 1..REFUSALS {
         world.send("0/nowhere,").await.expect("refused");
-        assert_eq!(world.next().await, r#"44/nowhere,"Invalid namespace""#);
+        assert_eq!(
+            world.next().await,
+            r#"44/nowhere,{"message":"Invalid namespace"}"#
+        );
     }
     // Another one than the last is refused as well: nobody is known in open mode.
     let refused = world.send("0/events,").await;

@@ -66,7 +66,7 @@ pub trait Endpoint: Send + Sync + 'static {
     /// What was taken last is written.
     fn written(&self);
 
-    /// The client sent a frame of whatever kind.
+    /// The client sent something, of whatever kind.
     fn seen(&self);
 
     /// Does what is due by the clock, and returns when to be called again.
@@ -235,8 +235,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
             self.closing = None;
             self.endpoint.shut_down();
         }
+        self.keep_time(context)?;
         loop {
-            self.keep_time(context)?;
             self.write(context)?;
             if let Some(work) = &mut self.work {
                 match work.as_mut().poll(context) {
@@ -246,13 +246,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
                 self.work = None;
             }
             if let Some(message) = self.decoder.next()? {
-                self.endpoint.seen();
                 self.handle(message)?;
                 continue;
             }
             match self.read(context) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(1..)) => self.endpoint.seen(),
                 Poll::Ready(_) => return Err(CloseReason::Gone),
             }
         }

@@ -222,7 +222,7 @@ async fn frames_are_written_in_order_whatever_the_stream_takes() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_lags_is_sent_the_frame_that_was_begun_and_why() {
     let mut fixture = Fixture::new(10);
-    let half = text(&"x".repeat(50));
+    let half = text(&"x".repeat(2 * COPIED));
     for frame in [half.clone(), text("never"), text("sent")] {
         fixture.endpoint.push(frame);
     }
