@@ -49,7 +49,7 @@ async function fourConnections(t, dialect, more) {
 /** The type dialect: what others send comes as the same frame as the answers, without their request id. */
 const TYPE = {
   connect: (t, token, more) => type.connectType(t, server, token, { push: true, token, ...more }),
-  chat: async ([anna, boris]) => {
+  chat: async (/** @type {any[]} */ [anna, boris]) => {
     const chat = await type.newChat(anna);
     for (const each of [anna, boris]) await type.join(each, chat);
     return chat;
