@@ -193,10 +193,19 @@ impl Connection {
         counted.map_err(|over| self.refusal(over))
     }
 
-    /// Whether nothing of its client is accepted any more.
-    pub fn has_ended(&self) -> bool {
-        let closed = self.outbox().closed();
-        closed.is_some_and(|why| why != CloseReason::ShuttingDown)
+    /// Whether it has ended for a reason for which nothing of its client is accepted any more, not
+    /// even what waits in its inbox. What was sent before the client left is.
+    pub fn refuses(&self) -> bool {
+        matches!(
+            self.outbox().closed(),
+            Some(
+                CloseReason::Expired
+                    | CloseReason::RateLimited
+                    | CloseReason::NotAdmitted
+                    | CloseReason::Refused
+                    | CloseReason::Unavailable
+            )
+        )
     }
 
     /// The error about a request over a rate limit. A client that keeps sending is disconnected.

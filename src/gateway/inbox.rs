@@ -213,7 +213,7 @@ impl Inbox {
                     continue;
                 }
             };
-            if self.connection.has_ended() {
+            if self.connection.refuses() {
                 continue;
             }
             let token = self.requests.token();
@@ -236,13 +236,13 @@ impl Inbox {
         }
     }
 
-    /// The next request; `None`: there is none, and the task that serves ends. Requests of a
-    /// connection that has ended are dropped. `idle`: no earlier request is being served.
+    /// The next request; `None`: there is none, and the task that serves ends. What a
+    /// connection refuses is dropped. `idle`: no earlier request is being served.
     async fn next(&self, idle: bool) -> Option<Incoming> {
         loop {
             {
                 let mut queue = self.queue.lock();
-                if self.connection.has_ended() {
+                if self.connection.refuses() {
                     (queue.waiting, queue.bytes) = (VecDeque::new(), 0);
                 }
                 let next = queue.pop();

@@ -66,10 +66,15 @@ pub async fn guard(State(state): State<GatewayState>, request: Request, next: Ne
     response
 }
 
-/// Whether the request has what RFC 9112 §3.2 demands of HTTP/1.1.
+/// Whether the request has what RFC 9112 §3.2 demands of HTTP/1.1, and RFC 9113 §8.3.1 of HTTP/2.
 fn names_one_host(request: &Request) -> bool {
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+    let may_lack = match request.version() {
+        Version::HTTP_11 => false,
+        Version::HTTP_2 => request.uri().authority().is_some(),
+        _ => true,
+    };
+    hosts == 1 || (hosts == 0 && may_lack)
 }
 
 /// A body that has to arrive in time: within the handshake timeout, and a second more for each

@@ -102,7 +102,12 @@ async fn next(stream: &mut GuardedStream, decoder: &mut Decoder) -> Option<Strin
     loop {
         match decoder.next().ok()? {
             Some(Message::Text(text)) => return Some(text.as_str().to_owned()),
-            Some(Message::Ping(_) | Message::Pong) => continue,
+            Some(Message::Ping(payload)) => {
+                let pong = Frame::pong(&payload).into_bytes();
+                stream.write_all(&pong).await.ok()?;
+                continue;
+            }
+            Some(Message::Pong) => continue,
             Some(Message::Binary(_) | Message::Close(_)) => return None,
             None => {}
         }

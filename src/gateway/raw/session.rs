@@ -74,9 +74,9 @@ impl RawSession {
         text: Utf8Bytes,
         admitted: Result<(), Error>,
     ) -> Result<Handled, CloseReason> {
-        if self.inbox.connection.has_ended() {
-            let closed = self.inbox.connection.outbox().closed();
-            return Err(closed.unwrap_or(CloseReason::Gone));
+        match self.inbox.connection.outbox().closed() {
+            None | Some(CloseReason::ShuttingDown) => {}
+            Some(why) => return Err(why),
         }
         self.inbox.push(Incoming {
             text,

@@ -37,7 +37,7 @@ pub(super) struct Packet<'a> {
     /// What clients of version 2 give with a namespace, for want of `auth`.
     query: Option<&'a str>,
     /// The number of the acknowledgement, and the data.
-    rest: &'a str,
+    pub(super) rest: &'a str,
 }
 
 impl<'a> Packet<'a> {
@@ -150,6 +150,9 @@ pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, text: &str) 
 /// clients in other languages write every letter beyond ASCII so.
 fn plainly_named(rest: &str) -> Option<String> {
     let (before, list) = rest.split_once('[')?;
+    if !before.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let data = list.trim_start();
     if !data.starts_with('"') {
         let comma = if data.starts_with(']') { "" } else { "," };

@@ -54,7 +54,7 @@ impl Socket {
     /// Queues an event that the library has decoded.
     pub(super) fn event(&self, text: Utf8Bytes, ack: Option<i64>, attachments: bool) {
         let counted = self.connection().count_frame();
-        if self.connection().has_ended() {
+        if self.connection().refuses() {
             return;
         }
         self.inbox.push(Incoming {

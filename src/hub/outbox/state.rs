@@ -54,10 +54,11 @@ impl State {
         }
     }
 
-    /// Closes it; a client that has gone overrides any other reason. Returns whether it was open.
+    /// Closes it. The first reason counts, but for a client that leaves while what waits at shutdown
+    /// is sent. Returns whether it was open.
     pub(super) fn close(&mut self, why: CloseReason) -> bool {
         let first = self.closed.is_none();
-        if first || why == CloseReason::Gone {
+        if first || self.closed == Some(CloseReason::ShuttingDown) {
             self.closed = Some(why);
         }
         if drops_frames(why) {

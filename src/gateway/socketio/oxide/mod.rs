@@ -54,11 +54,12 @@ impl Oxide {
         let mut request = Request::new(());
         *request.uri_mut() = Uri::from_static("/socket.io/?EIO=4&transport=websocket");
         request.extensions_mut().insert(Arc::downgrade(socket));
+        let end = LibraryEnd {
+            stream: Arc::clone(&socket.stream),
+            kept: Some(Arc::clone(socket) as Arc<dyn Send + Sync>),
+        };
         // Serves the stream in tasks of its own: the future is ready.
-        drop(hyper::service::Service::call(
-            &self.0,
-            (LibraryEnd(Arc::clone(&socket.stream)), request),
-        ));
+        drop(hyper::service::Service::call(&self.0, (end, request)));
     }
 }
 

@@ -243,8 +243,13 @@ impl State {
     }
 }
 
-/// The stream, seen from the library.
-pub(super) struct LibraryEnd(pub(super) Arc<Stream>);
+/// The stream, seen from the library. `kept` is what its events go to: it is there until the library
+/// has read everything that was sent before the end.
+pub(super) struct LibraryEnd {
+    pub(super) stream: Arc<Stream>,
+    #[expect(dead_code, reason = "held, not read")]
+    pub(super) kept: Option<Arc<dyn Send + Sync>>,
+}
 
 impl AsyncRead for LibraryEnd {
     fn poll_read(
@@ -252,7 +257,7 @@ impl AsyncRead for LibraryEnd {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut state = self.0.state.lock();
+        let mut state = self.stream.state.lock();
         if state.inbound.is_empty() {
             if state.phase == (Phase::Closed { answered: true }) {
                 return Poll::Ready(Ok(()));
@@ -271,7 +276,7 @@ impl AsyncRead for LibraryEnd {
         }
         drop(state);
         if room {
-            self.0.changed.notify_one();
+            self.stream.changed.notify_one();
         }
         Poll::Ready(Ok(()))
     }
@@ -283,7 +288,7 @@ impl AsyncWrite for LibraryEnd {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.written(bytes);
+        self.stream.written(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -299,8 +304,8 @@ impl AsyncWrite for LibraryEnd {
 /// The library ends a stream by itself when it cannot decode what the client sends.
 impl Drop for LibraryEnd {
     fn drop(&mut self) {
-        let ended = matches!(self.0.state.lock().phase, Phase::Closed { .. });
-        if let Some(session) = self.0.session.upgrade().filter(|_| !ended) {
+        let ended = matches!(self.stream.state.lock().phase, Phase::Closed { .. });
+        if let Some(session) = self.stream.session.upgrade().filter(|_| !ended) {
             session.close(CloseReason::ProtocolError);
         }
     }

@@ -42,7 +42,10 @@ impl World {
         let mut request = axum::http::Request::new(());
         let uri = "/socket.io/?EIO=4&transport=websocket";
         *request.uri_mut() = axum::http::Uri::from_static(uri);
-        let end = LibraryEnd(Arc::clone(stream));
+        let end = LibraryEnd {
+            stream: Arc::clone(stream),
+            kept: None,
+        };
         drop(hyper::service::Service::call(&self.service, (end, request)));
     }
 
@@ -162,7 +165,10 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
     stream.state.lock().phase = Phase::Open;
     assert!(stream.push(Payload::Binary(&[0; 1000])));
     assert!(!stream.push(Payload::Binary(&vec![0; FULL_AT])));
-    let mut library = LibraryEnd(Arc::clone(&stream));
+    let mut library = LibraryEnd {
+        stream: Arc::clone(&stream),
+        kept: None,
+    };
     let waiting = Arc::clone(&stream);
     let waiting = spawn(async move { waiting.has_room().await });
     let mut read = vec![0; 1000];
