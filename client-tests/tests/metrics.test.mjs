@@ -37,6 +37,11 @@ const sends = (figures, before, dialect) => ({
   acknowledged: figures.since(before, 'polychat_acknowledgement_seconds_count', { dialect }),
 });
 
+/** The figures once so many answers are counted: each is just after it was queued, so its client may have it before. */
+const acknowledged = (server, before, dialect, count) => figuresIn(
+  server, (figures) => sends(figures, before, dialect).acknowledged >= count, `${count} are acknowledged`,
+);
+
 /** Somebody of each dialect who can say something three times in a chat of two. */
 const SPEAKERS = {
   'event-name': async (t, server) => {
@@ -96,6 +101,7 @@ describe('what was done is counted, in every dialect', () => {
       await speaker.heard();
 
       const delivered = (figures) => figures.since(before, 'polychat_deliveries_total', { dialect });
+      await acknowledged(server, before, dialect, 3);
       const after = await figuresIn(server, (figures) => delivered(figures) >= 3 * speaker.hearers, 'all is delivered');
       assert.deepEqual(sends(after, before, dialect), { asked: 3, acknowledged: 3 });
       assert.equal(delivered(after), 3 * speaker.hearers);
@@ -123,7 +129,7 @@ describe('what was done is counted, in every dialect', () => {
     const chat = await backend.chat(user);
     const before = await scrape(server);
     for (const text of ['one', 'two', 'three']) await backend.say(chat, user, text);
-    const after = await scrape(server);
+    const after = await acknowledged(server, before, 'rest', 3);
     assert.deepEqual(sends(after, before, 'rest'), { asked: 3, acknowledged: 3 });
     assert.equal(after.since(before, 'polychat_messages_stored_total'), 3);
     assert.equal(connections(after), 0);
@@ -135,7 +141,7 @@ describe('what was done is counted, in every dialect', () => {
     const chat = await chatOf(anna);
     const before = await scrape(server);
     for (let tries = 0; tries < 3; tries++) await say(anna, chat, 'once', { client_id: 'the same' });
-    const after = await scrape(server);
+    const after = await acknowledged(server, before, 'event-name', 3);
     assert.deepEqual(sends(after, before, 'event-name'), { asked: 3, acknowledged: 3 });
     assert.equal(after.since(before, 'polychat_messages_stored_total'), 1);
   });
@@ -148,6 +154,9 @@ describe('errors are counted by dialect and code', () => {
       .map((code) => [code, figures.since(before, 'polychat_errors_total', { dialect, code })])
       .filter(([, count]) => count !== 0),
   );
+  const all = (figures, before) => figures.since(before, 'polychat_errors_total');
+  /** The figures once so many errors are counted: each is just after it was queued. */
+  const counted = (server, before, count) => figuresIn(server, (figures) => all(figures, before) >= count, `${count} errors`);
 
   const WRONGS = {
     'event-name': async (t, server) => {
@@ -197,9 +206,9 @@ describe('errors are counted by dialect and code', () => {
       const doWrong = await wrong(t, server);
       const before = await scrape(server);
       await doWrong();
-      const after = await scrape(server);
+      const after = await counted(server, before, 2);
       assert.deepEqual(errors(after, before, dialect), { invalid: 1, not_found: 1 });
-      assert.equal(after.since(before, 'polychat_errors_total'), 2);
+      assert.equal(all(after, before), 2);
     });
   }
 
@@ -209,7 +218,7 @@ describe('errors are counted by dialect and code', () => {
     const before = await scrape(server);
     anna.wire.sendBinary(Buffer.from([1, 2, 3]));
     await anna.wire.take();
-    assert.deepEqual(errors(await scrape(server), before, 'type'), { invalid: 1 });
+    assert.deepEqual(errors(await counted(server, before, 1), before, 'type'), { invalid: 1 });
   });
 });
 
