@@ -58,8 +58,9 @@ endif
 
 # The binary under test is the one that people run, so `cargo run --release` shares its build.
 .PHONY: client
-client: node mongod build $(NPM_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores
+client: node mongod build $(NPM_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
+	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:native
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
 
 .PHONY: python

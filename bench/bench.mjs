@@ -21,6 +21,7 @@ const NODE = 'node peers/node-socketio/server.mjs';
 const SERVERS = [
   { name: 'node-memory', title: 'Node, in memory', store: 'memory', cmd: NODE, scenarios: BOTH },
   { name: 'polychat-sqlite', title: 'polychat, SQLite', store: 'memory', cmd: `${POLYCHAT} --store sqlite:{data}/polychat.db`, scenarios: [...BOTH, ...ALONE], peer: 'node-memory' },
+  { name: 'polychat-native', title: 'polychat, SQLite, native', store: 'memory', cmd: `${POLYCHAT} --store sqlite:{data}/polychat.db --socketio native`, scenarios: ['connect', 'chat', 'fanout'], peer: 'node-memory' },
   { name: 'node-mongodb', title: 'Node, MongoDB', store: 'mongo', cmd: NODE, scenarios: BOTH },
   {
     name: 'polychat-mongodb', title: 'polychat, MongoDB', store: 'mongo', scenarios: [...BOTH, 'reconnect'], peer: 'node-mongodb',
@@ -78,7 +79,9 @@ const TARGETS = [
   { what: 'rate 500/s on SQLite: delivery p99', server: 'polychat-sqlite', scenario: 'rate', key: `${DELIVERY}p99`, times: 'node-memory', most: 1 },
   { what: 'connect: connections/s', server: 'polychat-sqlite', scenario: 'connect', key: 'result/connections_per_s', times: 'node-memory', least: 4 },
   { what: 'idle memory over Socket.IO', server: 'polychat-sqlite', scenario: 'connect', key: 'result/server_rss_per_connection_kib', times: 'node-memory', most: 1 },
-  { what: 'idle memory over a raw WebSocket, KiB', server: 'polychat-sqlite', scenario: 'connect-type', key: 'result/server_rss_per_connection_kib', most: 8 },
+  { what: 'connect, native: connections/s', server: 'polychat-native', scenario: 'connect', key: 'result/connections_per_s', times: 'node-memory', least: 5 },
+  { what: 'idle memory over Socket.IO, native, KiB', server: 'polychat-native', scenario: 'connect', key: 'result/server_rss_per_connection_kib', most: 6 },
+  { what: 'idle memory over a raw WebSocket, KiB', server: 'polychat-sqlite', scenario: 'connect-type', key: 'result/server_rss_per_connection_kib', most: 5 },
 ];
 
 const { values } = parseArgs({

@@ -2,6 +2,7 @@
 // @ts-check
 // Owns the comparison of two builds of the server: run in turn through the same scenarios, one table.
 //   node compare.mjs BEFORE AFTER [--scenarios connect,chat,fanout] [--store memory|mongo] [--runs 3] [--secs 10]
+//   node compare.mjs POLYCHAT POLYCHAT --after-args '--socketio native'
 import { parseArgs } from 'node:util';
 import path from 'node:path';
 import { table } from './report.mjs';
@@ -13,6 +14,8 @@ const { values, positionals } = parseArgs({
     ...OPTIONS,
     scenarios: { type: 'string', default: 'connect,chat,fanout' },
     store: { type: 'string', default: 'memory' },
+    'before-args': { type: 'string', default: '' },
+    'after-args': { type: 'string', default: '' },
   },
 });
 if (positionals.length !== 2) throw new Error('name two binaries: node compare.mjs BEFORE AFTER');
@@ -24,7 +27,7 @@ const servers = ['before', 'after'].map((name, index) => ({
   name,
   store: values.store,
   scenarios: values.scenarios.split(','),
-  cmd: `'${path.resolve(positionals[index])}' --listen 127.0.0.1:{port} --rate-limit off --store ${STORE}`,
+  cmd: `'${path.resolve(positionals[index])}' --listen 127.0.0.1:{port} --rate-limit off --store ${STORE} ${values[`${name}-args`]}`,
   out: path.join(import.meta.dirname, 'results', `compare-${values.store}-${name}.json`),
 }));
 const { results, failed } = await measure(servers, values);

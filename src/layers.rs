@@ -40,13 +40,15 @@ const FIXTURES: &str = "fixtures";
 const FUZZ: &str = "fuzz";
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 27] = [
+const AT_HOME: [(&str, &[&str]); 29] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
     ("mongodb", &["store/mongodb"]),
     ("bson", &["store/mongodb"]),
     ("socketioxide", &["gateway/socketio/oxide"]),
+    ("socketioxide_core", &["gateway/socketio"]),
+    ("socketioxide_parser_common", &["gateway/socketio"]),
     (
         "axum",
         &[

@@ -19,11 +19,11 @@ use tracing::{info, warn};
 
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
-use crate::config::{AuthMode, Config, CopyOptions};
+use crate::config::{AuthMode, Config, CopyOptions, SocketIo};
 use crate::copy::{self, Copied, Target};
 use crate::gateway::state::GatewayState;
 use crate::gateway::tcp::{GuardedListener, TcpHandle};
-use crate::gateway::{Figures, Gateway};
+use crate::gateway::{self, Figures, Gateway};
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
 use crate::model::Clock;
@@ -56,9 +56,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let store = store::open(&config.store).await?;
 
     let parts = Parts::assemble(&config, store, authenticator);
-    let (zone, frame_bytes) = (config.timezone.clone(), config.max_frame_bytes);
-    let figures = listeners.figures();
-    let gateway = Gateway::new(&parts.state, &origins, zone, frame_bytes, figures);
+    let settings = gateway::Settings {
+        zone: config.timezone.clone(),
+        frame_bytes: config.max_frame_bytes,
+        socketio: match config.socketio {
+            SocketIo::Socketioxide => gateway::SocketIo::Socketioxide,
+            SocketIo::Native => gateway::SocketIo::Native,
+        },
+        figures: listeners.figures(),
+    };
+    let gateway = Gateway::new(&parts.state, &origins, settings);
     for warning in warnings {
         warn!("{warning}");
     }

@@ -19,6 +19,10 @@ const EXIT_MS = 40_000;
 /** The replica set for all stores, if the tests run on MongoDB. */
 const REPLICA_SET = process.env.POLYCHAT_TEST_MONGODB;
 
+/** The side that decodes what Socket.IO clients send: the default one, or the one on which the tests are run. */
+export const SOCKETIO = process.env.POLYCHAT_TEST_SOCKETIO ?? 'socketioxide';
+const SIDE = SOCKETIO === 'socketioxide' ? {} : { POLYCHAT_SOCKETIO: SOCKETIO };
+
 /** A new database. */
 function database() {
   const url = new URL(/** @type {string} */ (REPLICA_SET));
@@ -154,7 +158,7 @@ export async function startServer(owner, args = [], { env = {}, bare = false } =
     ['--listen', '127.0.0.1:0'], ['--store', REPLICA_SET ? database() : 'sqlite::memory:'], ['--rate-limit', 'off'],
   ];
   const missing = defaults.filter(([flag]) => !args.includes(flag)).flat();
-  const server = new Server(BINARY, [...missing, ...args], env);
+  const server = new Server(BINARY, [...missing, ...args], { ...SIDE, ...env });
   owner.after(async () => {
     await server.kill();
     if (server.logs().includes('panicked at')) throw new Error(`the server panicked\n${server.logs()}`);

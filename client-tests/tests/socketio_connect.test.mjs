@@ -11,7 +11,7 @@ import { ask, connect, connectRefused } from '../clients/socketio.mjs';
 import { exchange, frame, head } from '../clients/tcp.mjs';
 import { isJudged, skipOnNode, startSubject } from '../harness/judge.mjs';
 import { useScope } from '../harness/scope.mjs';
-import { startServer } from '../harness/server.mjs';
+import { SOCKETIO, startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
 import { eventually, within } from '../harness/wait.mjs';
 
@@ -237,8 +237,9 @@ describe('the name of an event', skipOnNode('it does not answer unknown names'),
             await sendAndAwait(session, '42["exception",', `42${body}`);
             const [, { event, error }] = JSON.parse(session.packets.at(-1).slice(2));
             assert.equal(error.code, 'invalid', what);
-            // What has to be escaped is not repeated.
-            if (meant !== undefined) assert.equal(event, meant.replaceAll(/["\\]/g, '\u{fffd}'), what);
+            // socketioxide does not repeat what has to be escaped.
+            const repeated = SOCKETIO === 'native' ? meant : meant?.replaceAll(/["\\]/g, '\u{fffd}');
+            if (meant !== undefined) assert.equal(event, repeated, what);
           }
         }
         await sendAndAwait(session, '437[', createUser('', 7));

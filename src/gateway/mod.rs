@@ -30,6 +30,7 @@ use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
 
 use self::raw::RawServer;
+pub use self::socketio::SocketIo;
 use self::state::GatewayState;
 use crate::limits::Origins;
 use crate::model::{Error, ErrorKind};
@@ -69,6 +70,18 @@ struct Tasks {
     connections: TaskTracker,
 }
 
+/// How clients are served.
+pub struct Settings {
+    /// What a day is.
+    pub zone: TimeZone,
+    /// The longest request, in bytes.
+    pub frame_bytes: usize,
+    /// What decodes the events of Socket.IO clients.
+    pub socketio: SocketIo,
+    /// Where the figures are.
+    pub figures: Figures,
+}
+
 /// Everything that clients connect to.
 pub struct Gateway {
     /// All its routes, to be served.
@@ -86,14 +99,14 @@ struct Gate {
 }
 
 impl Gateway {
-    /// The gateways over this state. `zone`: what a day is; `frame_bytes`: the longest request.
-    pub fn new(
-        state: &GatewayState,
-        origins: &Origins,
-        zone: TimeZone,
-        frame_bytes: usize,
-        figures: Figures,
-    ) -> Self {
+    /// The gateways over this state.
+    pub fn new(state: &GatewayState, origins: &Origins, settings: Settings) -> Self {
+        let Settings {
+            zone,
+            frame_bytes,
+            socketio: choice,
+            figures,
+        } = settings;
         let tasks = Tasks::default();
         let closing = Arc::new(AtomicBool::new(false));
         let raw = RawServer {
@@ -116,7 +129,7 @@ impl Gateway {
             closing: Arc::clone(&closing),
             metrics: state.metrics.clone(),
         };
-        let sessions = socketio::server(state.clone(), tasks.clone(), frame_bytes);
+        let sessions = socketio::server(state.clone(), tasks.clone(), choice, frame_bytes);
         let router = router
             .merge(Arc::clone(&sessions).router(SOCKET_IO))
             .layer(from_fn_with_state(gate_keeping, gate))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use engineioxide_core::ProtocolVersion;
 use serde_json::Value;
+use tungstenite::Utf8Bytes;
 
+use super::native::Native;
 use super::packet::{Kind, Packet, connect_error};
 use crate::fuzz::Target;
 use crate::fuzz::invariants::{KINDS, hold_command, hold_error, is_code};
@@ -52,7 +54,8 @@ const PACKET: Target = Target {
     },
 };
 
-/// What the library is given has the same head, and a name without escapes.
+/// Both sides take the same event; what the library is given has the same head, and a name
+/// without escapes.
 fn hold_packet(text: &str) {
     let Some(packet) = Packet::parse(text) else {
         return;
@@ -63,26 +66,41 @@ fn hold_packet(text: &str) {
         let refused = connect_error(protocol, packet.namespace, "no");
         assert!(refused.len() <= text.len() + 100);
     }
-    let given = packet.for_library(text);
+    let Some(list) = packet.list().filter(|_| packet.kind == Kind::Event) else {
+        return;
+    };
+    hold_native(&packet, list, text);
+    let given = packet.for_library(list, text);
     // An escape of two bytes becomes a character of three.
     assert!(given.len() <= 2 * text.len() + 8, "{given}");
     let again = Packet::parse(&given).expect("a packet");
     let head = |it: &Packet<'_>| (it.kind, it.attachments, it.namespace.to_owned());
     assert_eq!(head(&again), head(&packet), "{given}");
-    assert_eq!(again.for_library(&given), given);
-    // Other data is no list behind a number, and the library refuses it.
-    let number = packet.rest.split('[').next().unwrap_or_default();
-    let is_event = packet.kind == Kind::Event && !packet.namespace.contains('[');
-    let is_named = is_event && number.bytes().all(|byte| byte.is_ascii_digit());
-    let Some((_, list)) = given.split_once('[').filter(|_| is_named) else {
-        return;
-    };
-    assert!(list.trim_start().starts_with('"'), "{given}");
-    let mut names = serde_json::Deserializer::from_str(list).into_iter::<String>();
+    let (number, data) = again.list().expect("a list");
+    assert_eq!(number, list.0, "{given}");
+    assert_eq!(again.for_library((number, data), &given), given);
+    let data = data.strip_prefix('[').expect("a list").trim_start();
+    assert!(data.starts_with('"'), "{given}");
+    let mut names = serde_json::Deserializer::from_str(data).into_iter::<String>();
     if let Some(Ok(_)) = names.next() {
-        let name = &list[..names.byte_offset()];
+        let name = &data[..names.byte_offset()];
         assert!(!name.contains('\\'), "{given}");
     }
+}
+
+/// Without the library an event is the list that was sent, after as many attachments as it has.
+fn hold_native(packet: &Packet<'_>, list: (&str, &str), text: &str) {
+    let native = Native::default();
+    let mut event = native.event(packet, list, &Utf8Bytes::from(text));
+    for _ in 0..packet.attachments {
+        assert_eq!(event, None);
+        event = native.attachment();
+    }
+    let event = event.expect("all has come");
+    assert_eq!(event.text, list.1);
+    assert_eq!(event.ack, list.0.parse().ok());
+    assert_eq!(event.attachments, packet.attachments > 0);
+    assert_eq!(native.attachment(), None);
 }
 
 /// What a refusal has to look like: `hold(name, frames without and with an acknowledgement)`.

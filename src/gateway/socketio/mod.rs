@@ -2,23 +2,28 @@
 //! connect to them, and the packets.
 //! Does not know what the events mean: a [`DialectSession`] does.
 //!
-//! Events to the client are framed here and go straight to the transports. What the client sends
-//! is decoded by `socketioxide`, which only [`oxide`] knows.
+//! Events to the client are framed here and go straight to the transports. The events that the
+//! client sends are decoded by one of two [`side`]s: `socketioxide`, which only [`oxide`] knows, or
+//! the server itself, in [`native`].
 
+mod decoder;
 mod encode;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod namespace;
+mod native;
 mod oxide;
 mod packet;
 mod session;
+mod side;
 mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::oxide::Oxide;
 use self::session::{Environment, SocketIoSession};
+use self::side::Side;
+pub use self::side::SocketIo;
 use super::Tasks;
 use super::engineio::{Server, Settings};
 use super::state::GatewayState;
@@ -34,7 +39,12 @@ const UPGRADE: Duration = Duration::from_secs(10);
 
 /// The Socket.IO server, as the Engine.IO server below it. `frame_bytes` bounds a request over
 /// either transport.
-pub(super) fn server(state: GatewayState, tasks: Tasks, frame_bytes: usize) -> Arc<Server> {
+pub(super) fn server(
+    state: GatewayState,
+    tasks: Tasks,
+    choice: SocketIo,
+    frame_bytes: usize,
+) -> Arc<Server> {
     let settings = Settings {
         ping_interval: PING_INTERVAL,
         ping_timeout: PING_TIMEOUT,
@@ -45,7 +55,7 @@ pub(super) fn server(state: GatewayState, tasks: Tasks, frame_bytes: usize) -> A
     let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
     let (connections, closing) = (tasks.connections.clone(), state.closing.clone());
     let environment = Arc::new(Environment {
-        oxide: Oxide::new(frame_bytes),
+        side: Side::new(choice, frame_bytes),
         state,
         tasks,
     });

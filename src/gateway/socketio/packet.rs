@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use engineioxide_core::ProtocolVersion;
 use serde_json::Value;
+use tungstenite::Utf8Bytes;
 
 use crate::gateway::credentials;
 use crate::gateway::dialect::untrusted_json::{self, UntrustedJson};
@@ -25,6 +26,17 @@ pub(super) enum Kind {
     Event,
     /// The acknowledgement of an event of the server.
     Ack,
+}
+
+/// A decoded event of a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EventPacket {
+    /// `[name, argument, …]`, as it was sent.
+    pub(super) text: Utf8Bytes,
+    /// The number of the acknowledgement that the client waits for.
+    pub(super) ack: Option<i64>,
+    /// Whether binary attachments came with it.
+    pub(super) attachments: bool,
 }
 
 /// The beginning of a packet: `kind[attachments-][/namespace[?query],]rest`.
@@ -90,23 +102,36 @@ impl<'a> Packet<'a> {
         auth.map_or(Value::Null, |UntrustedJson(auth)| auth)
     }
 
-    /// The packet as the library reads it, without what stands before the namespace.
-    pub(super) fn for_library(&self, text: &'a str) -> Cow<'a, str> {
-        let rest = match self.kind {
-            Kind::Event => plainly_named(self.rest),
-            _ => None,
-        };
-        if rest.is_none() && self.query.is_none() {
+    /// The digits of the acknowledgement's number, and the list behind them; `None`: an event has
+    /// no such list, or its name does not end.
+    pub(super) fn list(&self) -> Option<(&'a str, &'a str)> {
+        let end = self.rest.find(|it: char| !it.is_ascii_digit())?;
+        let (number, list) = self.rest.split_at_checked(end)?;
+        let list = list.trim_start();
+        let first = list.strip_prefix('[')?.trim_start();
+        (!first.starts_with('"') || name_end(first).is_some()).then_some((number, list))
+    }
+
+    /// An event as the library reads it, without what stands before the namespace; `list` is
+    /// [`Packet::list`].
+    pub(super) fn for_library(&self, list: (&str, &str), text: &'a str) -> Cow<'a, str> {
+        let (number, data) = list;
+        let named = plainly_named(data);
+        let is_plain = named.is_none() && self.query.is_none();
+        let is_binary = text.starts_with('5');
+        if is_plain
+            && self.rest.len() == number.len() + data.len()
+            && is_binary == (self.attachments > 0)
+        {
             return text.into();
         }
-        let first = text.get(..1).unwrap_or_default();
-        let attachments = match first {
-            "5" | "6" => format!("{}-", self.attachments),
-            _ => String::new(),
+        let first = match self.attachments {
+            0 => "2".to_owned(),
+            attachments => format!("5{attachments}-"),
         };
         let namespace = prefix(self.namespace);
-        let rest = rest.as_deref().unwrap_or(self.rest);
-        format!("{first}{attachments}{namespace}{rest}").into()
+        let data = named.as_deref().unwrap_or(data);
+        format!("{first}{namespace}{number}{data}").into()
     }
 }
 
@@ -135,49 +160,47 @@ pub(super) fn invalid_namespace(namespace: &str) -> Frame {
     connect_error(ProtocolVersion::V4, namespace, "Invalid namespace")
 }
 
-/// The CONNECT of the library as clients of version 2 know it: without an id.
-pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, text: &str) -> Frame {
-    match protocol {
-        ProtocolVersion::V3 => Frame::text(&[b"40", prefix(namespace).as_bytes()]),
-        ProtocolVersion::V4 => Frame::text(&[text.as_bytes()]),
+/// The answer to a CONNECT that succeeded; `data` has the id of the socket, of which clients of
+/// version 2 are told nothing.
+pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, data: &str) -> Frame {
+    let data = match protocol {
+        ProtocolVersion::V3 => "",
+        ProtocolVersion::V4 => data,
+    };
+    Frame::text(&[b"40", prefix(namespace).as_bytes(), data.as_bytes()])
+}
+
+/// Where the text at the beginning of this JSON ends, its quotes included.
+fn name_end(json: &str) -> Option<usize> {
+    let mut end = 1;
+    loop {
+        match json.as_bytes().get(end)? {
+            b'"' => return Some(end + 1),
+            b'\\' => end += 2,
+            _ => end += 1,
+        }
     }
 }
 
-/// The data of an event whose name the library cannot read, with one that it can and that no
+/// The list of an event whose name the library cannot read, with one that it can and that no
 /// dialect knows: so the event is refused, rather than the connection ended. `None`: it can.
 ///
 /// It knows no names with escapes, and none but texts. An escape that need not be one is undone:
 /// clients in other languages write every letter beyond ASCII so.
-fn plainly_named(rest: &str) -> Option<String> {
-    let (before, list) = rest.split_once('[')?;
-    if !before.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let data = list.trim_start();
+fn plainly_named(list: &str) -> Option<String> {
+    let data = list.get(1..)?.trim_start();
     if !data.starts_with('"') {
         let comma = if data.starts_with(']') { "" } else { "," };
-        return Some(format!(r#"{before}[""{comma}{data}"#));
+        return Some(format!(r#"[""{comma}{data}"#));
     }
-    let mut end = 1;
-    let mut escaped = false;
-    loop {
-        match data.as_bytes().get(end)? {
-            b'"' => break,
-            b'\\' => {
-                escaped = true;
-                end += 2;
-            }
-            _ => end += 1,
-        }
-    }
-    if !escaped {
+    let (name, arguments) = data.split_at_checked(name_end(data)?)?;
+    if !name.contains('\\') {
         return None;
     }
-    let (name, arguments) = data.split_at_checked(end + 1)?;
     let name: String = serde_json::from_str(name).unwrap_or_default();
     let unreadable = |it: char| it.is_control() || matches!(it, '"' | '\\');
     let name = name.replace(unreadable, "\u{fffd}");
-    Some(format!(r#"{before}["{name}"{arguments}"#))
+    Some(format!(r#"["{name}"{arguments}"#))
 }
 
 #[cfg(test)]
@@ -185,10 +208,9 @@ mod tests {
     use super::*;
 
     fn library(text: &str) -> String {
-        Packet::parse(text)
-            .expect("a packet")
-            .for_library(text)
-            .into_owned()
+        let packet = Packet::parse(text).expect("a packet");
+        let list = packet.list().expect("a list");
+        packet.for_library(list, text).into_owned()
     }
 
     #[test]
@@ -234,9 +256,29 @@ mod tests {
             ),
             (r#"2/events?token=a,["b"]"#, r#"2/events,["b"]"#),
             (r#"2["\ud83d"]"#, r#"2[""]"#),
+            (r#"27 ["a"]"#, r#"27["a"]"#),
+            (r#"50-["a"]"#, r#"2["a"]"#),
         ];
         for (sent, read) in cases {
             assert_eq!(library(sent), read);
+        }
+    }
+
+    #[test]
+    fn an_event_is_a_list_behind_a_number() {
+        let list = |text| Packet::parse(text).expect("a packet").list();
+        assert_eq!(list(r#"2["a"]"#), Some(("", r#"["a"]"#)));
+        assert_eq!(
+            list(r#"2/events,17 [ "a",{}]"#),
+            Some(("17", r#"[ "a",{}]"#))
+        );
+        assert_eq!(list(r#"2["a\"b"#), None);
+        for text in ["2", "27", "2{}", r#"2"a""#, "2x[]", r#"2["a"#, r#"2["a\"#] {
+            assert_eq!(list(text), None, "{text}");
+        }
+        // No list, but what is wrong with it a dialect may say.
+        for text in ["2[", "2[5]", r#"2["a",{"#, "2[]"] {
+            assert!(list(text).is_some(), "{text}");
         }
     }
 

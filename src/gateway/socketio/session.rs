@@ -13,9 +13,8 @@ use tracing::info;
 use tungstenite::Utf8Bytes;
 
 use super::namespace::Namespace;
-use super::oxide::Oxide;
-use super::oxide::stream::Payload;
 use super::packet::{Kind, Packet, connect_error, invalid_namespace};
+use super::side::Side;
 use super::socket::Socket;
 use crate::gateway::Tasks;
 use crate::gateway::engineio::{Handler, Opening, Session};
@@ -35,8 +34,8 @@ pub(super) struct Environment {
     pub(super) state: GatewayState,
     /// The tasks of all connections.
     pub(super) tasks: Tasks,
-    /// Decodes what clients send.
-    pub(super) oxide: Oxide,
+    /// Decodes the events of clients.
+    pub(super) side: Side,
 }
 
 /// One session.
@@ -114,7 +113,7 @@ impl SocketIoSession {
     }
 
     /// An event, or an acknowledgement, of which the attachments follow.
-    fn event(&self, packet: &Packet<'_>, text: &str) -> Result<Handled, CloseReason> {
+    fn event(&self, packet: &Packet<'_>, text: &Utf8Bytes) -> Result<Handled, CloseReason> {
         let socket = {
             let mut table = self.0.table.lock();
             let socket = table.socket(packet.namespace);
@@ -129,11 +128,11 @@ impl SocketIoSession {
             }
             socket
         };
-        let work = socket.and_then(|socket| {
-            let packet = packet.for_library(text);
-            socket.pass(Payload::Text(&packet))
-        });
-        Ok(work.map_or(Handled::Done, Handled::Later))
+        let Some(socket) = socket else {
+            return Ok(Handled::Done);
+        };
+        let list = packet.list().ok_or(CloseReason::ProtocolError)?;
+        Ok(socket.packet(packet, list, text))
     }
 }
 
@@ -145,11 +144,7 @@ impl Shared {
         namespace: &'static Namespace,
         auth: Value,
     ) -> Result<(), CloseReason> {
-        let Environment {
-            state,
-            tasks,
-            oxide,
-        } = &*self.environment;
+        let Environment { state, tasks, side } = &*self.environment;
         let transport = transport(session);
         let admitted = namespace.admit(state, &auth, &self.opening, transport);
         let admission = match admitted.await {
@@ -169,7 +164,7 @@ impl Shared {
         let (connection, requests) = (admission.connection, tasks.requests.clone());
         let socket = Socket::new(
             namespace.path,
-            session,
+            side.decoder(session, namespace.path),
             connection,
             admission.dialect,
             requests,
@@ -193,8 +188,7 @@ impl Shared {
                 .metrics()
                 .goes_over(Transport::WebSocket);
         }
-        oxide.connect(&socket);
-        socket.stream.is_connected().await;
+        side.connect(session, &socket).await;
         Ok(())
     }
 
@@ -271,8 +265,7 @@ impl Handler for SocketIoSession {
             }
             socket
         };
-        let work = socket.and_then(|socket| socket.pass(Payload::Binary(&data)));
-        Ok(work.map_or(Handled::Done, Handled::Later))
+        Ok(socket.map_or(Handled::Done, |socket| socket.attachment(&data)))
     }
 
     fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<CloseReason> {

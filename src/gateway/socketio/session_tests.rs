@@ -1,4 +1,5 @@
-//! The namespaces of one session: what a client sends in which order, and what it is sent.
+//! The contract of both sides: the namespaces of one session, what a client sends in which order,
+//! and what it is sent.
 //! Does not know transports.
 
 use std::task::Waker;
@@ -10,11 +11,27 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::auth::Authenticator;
 use crate::fixtures::Backend;
+use crate::gateway::SocketIo;
 use crate::gateway::engineio::fixtures::{Application, Fixture, spawn};
 use crate::gateway::websocket::Endpoint;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::Clock;
+
+/// Stamps each promise for both sides.
+macro_rules! promises {
+    ($($(#[$about:meta])* async fn $name:ident($side:ident: SocketIo) $body:block)+) => {
+        $($(#[$about])* async fn $name($side: SocketIo) $body)+
+
+        mod socketioxide {
+            $(#[tokio::test] async fn $name() { super::$name(super::SocketIo::Socketioxide).await; })+
+        }
+
+        mod native {
+            $(#[tokio::test] async fn $name() { super::$name(super::SocketIo::Native).await; })+
+        }
+    };
+}
 
 /// A session of the real kind below one that only records its end.
 struct World {
@@ -25,7 +42,7 @@ struct World {
 }
 
 impl World {
-    async fn new(protocol: ProtocolVersion) -> Self {
+    async fn new(choice: SocketIo, protocol: ProtocolVersion) -> Self {
         let clock = Clock::system();
         let (backend, committer) = Backend::open(clock.clone()).await;
         let state = GatewayState {
@@ -44,7 +61,7 @@ impl World {
         let environment = Arc::new(Environment {
             state,
             tasks: Tasks::default(),
-            oxide: Oxide::new(100_000),
+            side: Side::new(choice, 100_000),
         });
         let opening = Opening {
             query: String::new(),
@@ -103,116 +120,111 @@ impl Drop for World {
     }
 }
 
-#[tokio::test]
-async fn a_namespace_is_left_and_entered_again_at_once() {
-    let world = World::new(V4).await;
-    let mut ids = Vec::new();
-    for _ in 0..20 {
-        world.send("0").await.expect("connected");
-        let answer = world.next().await;
-        let answer = answer.strip_prefix("40").expect("an answer").to_owned();
-        assert!(!ids.contains(&answer));
-        ids.push(answer);
-        world
-            .send(r#"27["list-chats",{}]"#)
-            .await
-            .expect("an event");
-        let answer = world.next().await;
-        assert!(answer.starts_with("437["), "{answer}");
-        world.send("1").await.expect("left");
-    }
-    // What it sends before it knows is no violation, and reaches nobody.
-    world.send(r#"28["list-chats",{}]"#).await.expect("nothing");
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(world.sent(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn who_connects_twice_is_connected_once() {
-    let world = World::new(V4).await;
-    world.send("0").await.expect("connected");
-    assert!(world.next().await.starts_with("40{"));
-    world.send("0").await.expect("nothing");
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(world.sent(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn refusals_are_counted() {
-    let world = World::new(V3).await;
-    for _ in 1..REFUSALS {
-        world.send("0/nowhere,").await.expect("refused");
-        assert_eq!(
-            world.next().await,
-            r#"44/nowhere,{"message":"Invalid namespace"}"#
-        );
-    }
-    // Another one than the last is refused as well: nobody is known in open mode.
-    let refused = world.send("0/events,").await;
-    assert_eq!(refused, Err(CloseReason::Refused));
-    assert_eq!(world.next().await, r#"44/events,"unauthenticated""#);
-}
-
-#[tokio::test]
-async fn what_breaks_the_protocol_ends_the_session() {
-    for packets in [
-        &[r#"2["a"]"#][..],
-        &["9"],
-        &[""],
-        &[
-            "0",
-            r#"51-["a",{"_placeholder":true,"num":0}]"#,
-            r#"2["a"]"#,
-        ],
-        &["0", r#"517-["a"]"#],
-    ] {
-        let world = World::new(V4).await;
-        let (last, before) = packets.split_last().expect("one at least");
-        for packet in before {
-            world.send(packet).await.expect(packet);
+promises! {
+    async fn a_namespace_is_left_and_entered_again_at_once(side: SocketIo) {
+        let world = World::new(side, V4).await;
+        let mut ids = Vec::new();
+        for _ in 0..20 {
+            world.send("0").await.expect("connected");
+            let answer = world.next().await;
+            let answer = answer.strip_prefix("40").expect("an answer").to_owned();
+            assert!(!ids.contains(&answer));
+            ids.push(answer);
+            world
+                .send(r#"27["list-chats",{}]"#)
+                .await
+                .expect("an event");
+            let answer = world.next().await;
+            assert!(answer.starts_with("437["), "{answer}");
+            world.send("1").await.expect("left");
         }
-        let broken = world.send(last).await;
-        assert_eq!(broken, Err(CloseReason::ProtocolError), "{packets:?}");
+        // What it sends before it knows is no violation, and reaches nobody.
+        world.send(r#"28["list-chats",{}]"#).await.expect("nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(world.sent(), Vec::<String>::new());
     }
-    let world = World::new(V4).await;
-    let bytes = world.handler.binary(&world.session, Bytes::from("x"));
-    assert_eq!(bytes.err(), Some(CloseReason::ProtocolError));
-}
 
-#[tokio::test]
-async fn attachments_are_taken_one_by_one_and_answered() {
-    let world = World::new(V4).await;
-    world.send("0").await.expect("connected");
-    world.next().await;
-    let event = r#"52-3["new-message",{"_placeholder":true,"num":0}]"#;
-    world.send(event).await.expect("an event");
-    for _ in 0..2 {
+    async fn who_connects_twice_is_connected_once(side: SocketIo) {
+        let world = World::new(side, V4).await;
+        world.send("0").await.expect("connected");
+        assert!(world.next().await.starts_with("40{"));
+        world.send("0").await.expect("nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(world.sent(), Vec::<String>::new());
+    }
+
+    async fn refusals_are_counted(side: SocketIo) {
+        let world = World::new(side, V3).await;
+        for _ in 1..REFUSALS {
+            world.send("0/nowhere,").await.expect("refused");
+            assert_eq!(
+                world.next().await,
+                r#"44/nowhere,{"message":"Invalid namespace"}"#
+            );
+        }
+        // Another one than the last is refused as well: nobody is known in open mode.
+        let refused = world.send("0/events,").await;
+        assert_eq!(refused, Err(CloseReason::Refused));
+        assert_eq!(world.next().await, r#"44/events,"unauthenticated""#);
+    }
+
+    async fn what_breaks_the_protocol_ends_the_session(side: SocketIo) {
+        for packets in [
+            &[r#"2["a"]"#][..],
+            &["9"],
+            &[""],
+            &[
+                "0",
+                r#"51-["a",{"_placeholder":true,"num":0}]"#,
+                r#"2["a"]"#,
+            ],
+            &["0", r#"517-["a"]"#],
+        ] {
+            let world = World::new(side, V4).await;
+            let (last, before) = packets.split_last().expect("one at least");
+            for packet in before {
+                world.send(packet).await.expect(packet);
+            }
+            let broken = world.send(last).await;
+            assert_eq!(broken, Err(CloseReason::ProtocolError), "{packets:?}");
+        }
+        let world = World::new(side, V4).await;
         let bytes = world.handler.binary(&world.session, Bytes::from("x"));
-        assert!(bytes.is_ok());
+        assert_eq!(bytes.err(), Some(CloseReason::ProtocolError));
     }
-    let answer = world.next().await;
-    assert!(answer.starts_with(r#"433[{"error""#), "{answer}");
-    let bytes = world.handler.binary(&world.session, Bytes::from("x"));
-    assert!(bytes.is_err());
-}
 
-#[tokio::test]
-async fn nobody_connects_while_the_server_shuts_down() {
-    let world = World::new(V4).await;
-    world.handler.shut_down();
-    assert_eq!(world.send("0").await, Err(CloseReason::ShuttingDown));
-    assert_eq!(world.sent(), Vec::<String>::new());
-    assert_eq!(world.application.closed(), []);
-}
+    async fn attachments_are_taken_one_by_one_and_answered(side: SocketIo) {
+        let world = World::new(side, V4).await;
+        world.send("0").await.expect("connected");
+        world.next().await;
+        let event = r#"52-3["new-message",{"_placeholder":true,"num":0}]"#;
+        world.send(event).await.expect("an event");
+        for _ in 0..2 {
+            let bytes = world.handler.binary(&world.session, Bytes::from("x"));
+            assert!(bytes.is_ok());
+        }
+        let answer = world.next().await;
+        assert!(answer.starts_with(r#"433[{"error""#), "{answer}");
+        let bytes = world.handler.binary(&world.session, Bytes::from("x"));
+        assert!(bytes.is_err());
+    }
 
-#[tokio::test]
-async fn nobody_is_connected_after_the_end() {
-    let world = World::new(V4).await;
-    let Ok(Handled::Later(work)) = world.handler.text(&world.session, "0".into()) else {
-        panic!("it is decided later");
-    };
-    world.handler.closed(CloseReason::Expired);
-    assert_eq!(work.await, Ok(()));
-    assert_eq!(world.sent(), Vec::<String>::new());
-    assert!(world.handler.0.table.lock().sockets.is_empty());
+    async fn nobody_connects_while_the_server_shuts_down(side: SocketIo) {
+        let world = World::new(side, V4).await;
+        world.handler.shut_down();
+        assert_eq!(world.send("0").await, Err(CloseReason::ShuttingDown));
+        assert_eq!(world.sent(), Vec::<String>::new());
+        assert_eq!(world.application.closed(), []);
+    }
+
+    async fn nobody_is_connected_after_the_end(side: SocketIo) {
+        let world = World::new(side, V4).await;
+        let Ok(Handled::Later(work)) = world.handler.text(&world.session, "0".into()) else {
+            panic!("it is decided later");
+        };
+        world.handler.closed(CloseReason::Expired);
+        assert_eq!(work.await, Ok(()));
+        assert_eq!(world.sent(), Vec::<String>::new());
+        assert!(world.handler.0.table.lock().sockets.is_empty());
+    }
 }

@@ -1,22 +1,22 @@
-//! A client in a namespace: its connection, and the stream over which the library decodes what it
-//! sends.
+//! A client in a namespace: its connection, and what decodes the events that it sends.
 //! Does not know packets.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tungstenite::Utf8Bytes;
 
+use super::decoder::Decoder;
 use super::encode::encoded;
-use super::oxide::stream::{Payload, Stream};
+use super::packet::{EventPacket, Packet};
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{DialectSession, Framing, Incoming};
-use crate::gateway::engineio::Session;
-use crate::gateway::inbox::{Inbox, no_attachments};
-use crate::gateway::transport::Work;
+use crate::gateway::inbox::Inbox;
+use crate::gateway::transport::Handled;
 use crate::gateway::websocket::Batch;
 use crate::hub::{AckId, Drained};
 use crate::telemetry::CloseReason;
@@ -25,8 +25,8 @@ use crate::telemetry::CloseReason;
 pub(super) struct Socket {
     /// The path of the namespace.
     pub(super) namespace: &'static str,
-    /// What the library reads.
-    pub(super) stream: Arc<Stream>,
+    /// What decodes its events.
+    pub(super) decoder: Decoder,
     inbox: Arc<Inbox>,
 }
 
@@ -34,14 +34,14 @@ impl Socket {
     /// The socket of an admitted client.
     pub(super) fn new(
         namespace: &'static str,
-        session: &Arc<Session>,
+        decoder: Decoder,
         connection: Connection,
         dialect: Arc<dyn DialectSession>,
         requests: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
             namespace,
-            stream: Stream::new(session, namespace),
+            decoder,
             inbox: Inbox::new(connection, dialect, requests),
         })
     }
@@ -51,56 +51,57 @@ impl Socket {
         &self.inbox.connection
     }
 
-    /// Queues an event that the library has decoded.
-    pub(super) fn event(&self, text: Utf8Bytes, ack: Option<i64>, attachments: bool) {
-        let counted = self.connection().count_frame();
-        if self.connection().refuses() {
-            return;
+    /// Takes an event of the client, whose [`Packet::list`] is `list`. Returns what has to be
+    /// waited for before the client is read from again.
+    pub(super) fn packet(
+        self: &Arc<Self>,
+        packet: &Packet<'_>,
+        list: (&str, &str),
+        text: &Utf8Bytes,
+    ) -> Handled {
+        self.decoded(self.decoder.event(packet, list, text))
+    }
+
+    /// Takes an attachment of the event before. Returns as [`Socket::packet`].
+    pub(super) fn attachment(self: &Arc<Self>, data: &Bytes) -> Handled {
+        self.decoded(self.decoder.attachment(data))
+    }
+
+    fn decoded(self: &Arc<Self>, event: Option<EventPacket>) -> Handled {
+        if let Some(event) = event {
+            self.event(event);
         }
-        self.inbox.push(Incoming {
-            text,
-            framing: Framing::Packet,
-            ack: ack.map(AckId),
-            admitted: counted,
-            attachments,
-            read: Instant::now(),
-        });
-    }
-
-    /// Queues an event that the library has decoded to bytes, which no dialect takes.
-    pub(super) fn binary_event(&self, ack: Option<i64>) {
-        self.inbox.push(Incoming {
-            text: Utf8Bytes::default(),
-            framing: Framing::Packet,
-            ack: ack.map(AckId),
-            admitted: self
-                .connection()
-                .count_frame()
-                .and_then(|()| Err(no_attachments())),
-            attachments: true,
-            read: Instant::now(),
-        });
-    }
-
-    /// Passes a packet, or an attachment, on to the library. Returns what has to be waited for
-    /// before the client is read from again.
-    pub(super) fn pass(self: &Arc<Self>, payload: Payload<'_>) -> Option<Work> {
-        let has_room = self.stream.push(payload);
-        if has_room && !self.inbox.is_full() {
-            return None;
+        if !self.decoder.is_full() {
+            return self.inbox.handled();
         }
         let socket = Arc::clone(self);
-        Some(Box::pin(async move {
-            socket.stream.has_room().await;
+        Handled::Later(Box::pin(async move {
+            socket.decoder.has_room().await;
             socket.inbox.has_room().await;
             Ok(())
         }))
     }
 
-    /// Puts frames that wait for the client into `batch`, until it is full; `None`: the library
-    /// has not connected it yet.
+    /// Queues a decoded event.
+    pub(super) fn event(&self, event: EventPacket) {
+        let counted = self.connection().count_frame();
+        if self.connection().refuses() {
+            return;
+        }
+        self.inbox.push(Incoming {
+            text: event.text,
+            framing: Framing::Packet,
+            ack: event.ack.map(AckId),
+            admitted: counted,
+            attachments: event.attachments,
+            read: Instant::now(),
+        });
+    }
+
+    /// Puts frames that wait for the client into `batch`, until it is full; `None`: the client
+    /// is not connected yet.
     pub(super) fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<Drained> {
-        if !self.stream.is_open() {
+        if !self.decoder.is_open() {
             return None;
         }
         Some(self.connection().outbox().take(context, &mut |frame| {
@@ -120,13 +121,13 @@ impl Socket {
             .delivered(connection.outbox().written());
     }
 
-    /// Ends it: for the library its client has closed.
+    /// Ends it.
     pub(super) fn end(&self, why: CloseReason) {
         self.connection().end(match why {
             // What waits cannot be sent any more.
             CloseReason::ShuttingDown => CloseReason::Gone,
             why => why,
         });
-        self.stream.close();
+        self.decoder.close();
     }
 }

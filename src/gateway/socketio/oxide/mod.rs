@@ -26,8 +26,9 @@ use socketioxide::{ParserConfig, SocketIo};
 use tower::Layer;
 use tungstenite::Utf8Bytes;
 
-use self::stream::LibraryEnd;
+use self::stream::{LibraryEnd, Stream};
 use super::namespace::NAMESPACES;
+use super::packet::EventPacket;
 use super::socket::Socket;
 
 /// How much is read from a stream at a time, in bytes; one such buffer per socket.
@@ -49,13 +50,14 @@ impl Oxide {
         Self(layer.layer(()))
     }
 
-    /// Connects an admitted client: the library answers its CONNECT.
-    pub(super) fn connect(&self, socket: &Arc<Socket>) {
+    /// Connects an admitted client, which decodes over this stream: the library answers its
+    /// CONNECT.
+    pub(super) fn connect(&self, socket: &Arc<Socket>, stream: &Arc<Stream>) {
         let mut request = Request::new(());
         *request.uri_mut() = Uri::from_static("/socket.io/?EIO=4&transport=websocket");
         request.extensions_mut().insert(Arc::downgrade(socket));
         let end = LibraryEnd {
-            stream: Arc::clone(&socket.stream),
+            stream: Arc::clone(stream),
             kept: Some(Arc::clone(socket) as Arc<dyn Send + Sync>),
         };
         // Serves the stream in tasks of its own: the future is ready.
@@ -81,14 +83,17 @@ fn library(frame_bytes: usize) -> (SocketIoLayer, SocketIo) {
 async fn register(Handle { library, socket }: Handle) -> Result<(), Infallible> {
     library.on_fallback(move |RawEvent { data, ack }| {
         if let Some(socket) = socket.upgrade() {
-            match data {
-                Value::Str(text, attachments) => {
-                    // It is UTF-8 already.
-                    let text = Utf8Bytes::try_from(Bytes::from(text)).unwrap_or_default();
-                    socket.event(text, ack, attachments.is_some());
-                }
-                Value::Bytes(_) => socket.binary_event(ack),
-            }
+            let (text, attachments) = match data {
+                Value::Str(text, attachments) => (Bytes::from(text), attachments.is_some()),
+                // Only another parser makes such.
+                Value::Bytes(_) => (Bytes::new(), true),
+            };
+            socket.event(EventPacket {
+                // It is UTF-8 already.
+                text: Utf8Bytes::try_from(text).unwrap_or_default(),
+                ack,
+                attachments,
+            });
         }
         // The library runs what is returned as a task, and tasks overtake each other: so it is
         // nothing.

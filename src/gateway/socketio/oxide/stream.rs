@@ -86,26 +86,27 @@ impl Stream {
         })
     }
 
-    /// Passes something on to the library. Returns whether it takes more.
-    pub(in crate::gateway::socketio) fn push(&self, payload: Payload<'_>) -> bool {
+    /// Passes something on to the library.
+    pub(in crate::gateway::socketio) fn push(&self, payload: Payload<'_>) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Closed { .. }) {
-            return true;
+            return;
         }
         match payload {
             Payload::Text(text) => state.push(TEXT, &[b"4", text.as_bytes()]),
             Payload::Binary(data) => state.push(BINARY, &[data]),
         }
-        state.inbound.len() < FULL_AT
+    }
+
+    /// Whether the library has so much to read that it is given no more.
+    pub(in crate::gateway::socketio) fn is_full(&self) -> bool {
+        let state = self.state.lock();
+        state.inbound.len() >= FULL_AT && state.phase == Phase::Open
     }
 
     /// Returns when the library takes more. For one waiter.
     pub(in crate::gateway::socketio) async fn has_room(&self) {
-        let full = || {
-            let state = self.state.lock();
-            state.inbound.len() >= FULL_AT && state.phase == Phase::Open
-        };
-        while full() {
+        while self.is_full() {
             self.changed.notified().await;
         }
     }
@@ -171,9 +172,10 @@ impl Stream {
             }
         }
         if let Some(session) = self.session.upgrade() {
-            let text = str::from_utf8(packet).unwrap_or_default();
+            let data = packet.get(2 + prefix(self.namespace).len()..);
+            let data = str::from_utf8(data.unwrap_or_default()).unwrap_or_default();
             // First the answer, then everything else.
-            session.send([connected(session.protocol(), self.namespace, text)]);
+            session.send([connected(session.protocol(), self.namespace, data)]);
             {
                 let mut state = self.state.lock();
                 match state.phase {

@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+// @ts-check
+// Owns the count of instructions per delivery: each server under callgrind, a short run and a long one of the same
+// scenario; their difference leaves out the start and the setup. It needs valgrind, and takes minutes.
+//   node instructions.mjs 'CMD' ['CMD' …] [--scenario chat|fanout] [--short 3] [--long 9], in CMD {port}, {data}
+import { parseArgs } from 'node:util';
+import fs from 'node:fs';
+import path from 'node:path';
+import { LOADGEN, freePort, listening, newFolder, removeFolder, start, stop } from './lab.mjs';
+import { SCENARIOS } from './run.mjs';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    scenario: { type: 'string', default: 'chat' }, short: { type: 'string', default: '3' }, long: { type: 'string', default: '9' },
+  },
+});
+if (positionals.length === 0) throw new Error('name a server: node instructions.mjs \'CMD\'');
+
+/** Messages that the server has delivered, over all dialects. */
+async function deliveries(port) {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const counts = text.matchAll(/^polychat_deliveries_total\{[^}]*\} (\d+)/gm);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** One run: the instructions of the whole process, and what it delivered. */
+async function run(cmd, secs) {
+  const [port, folder] = [await freePort(), newFolder()];
+  const counts = path.join(folder, 'callgrind.out');
+  const argv = cmd.replaceAll('{port}', `${port}`).replaceAll('{data}', folder);
+  const valgrind = `valgrind --tool=callgrind --callgrind-out-file=${counts}`;
+  const server = start(['sh', '-c', `exec ${valgrind} ${argv}`], { nice: 0, stdio: 'ignore' });
+  try {
+    await listening(port, server);
+    const load = start(
+      [LOADGEN, ...SCENARIOS[values.scenario], '--url', `ws://127.0.0.1:${port}`, '--secs', secs, '--warmup', '1', '--wait', 'nap:250'],
+      { nice: 0, stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    if (await load.ended !== 0) throw new Error('the run was not verified');
+    const delivered = await deliveries(port);
+    await stop(server);
+    const [, instructions] = /^(?:summary|totals): (\d+)/m.exec(fs.readFileSync(counts, 'utf8')) ?? [];
+    return { instructions: Number(instructions), delivered };
+  } finally {
+    await stop(server);
+    removeFolder(folder);
+  }
+}
+
+for (const cmd of positionals) {
+  const [short, long] = [await run(cmd, values.short), await run(cmd, values.long)];
+  const delivered = long.delivered - short.delivered;
+  const each = (long.instructions - short.instructions) / delivered;
+  console.log(`${values.scenario}: ${each.toFixed(0)} instructions per delivery (${delivered} deliveries)  ${cmd}`);
+}
