@@ -17,13 +17,6 @@ const { values, positionals } = parseArgs({
 });
 if (positionals.length === 0) throw new Error('name a server: node instructions.mjs \'CMD\'');
 
-/** Messages that the server has delivered, over all dialects. */
-async function deliveries(port) {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  const counts = text.matchAll(/^polychat_deliveries_total\{[^}]*\} (\d+)/gm);
-  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
-}
-
 /** One run: the instructions of the whole process, and what it delivered. */
 async function run(cmd, secs) {
   const [port, folder] = [await freePort(), newFolder()];
@@ -33,12 +26,13 @@ async function run(cmd, secs) {
   const server = start(['sh', '-c', `exec ${valgrind} ${argv}`], { nice: 0, stdio: 'ignore' });
   try {
     await listening(port, server);
-    const load = start(
-      [LOADGEN, ...SCENARIOS[values.scenario], '--url', `ws://127.0.0.1:${port}`, '--secs', secs, '--warmup', '1', '--wait', 'nap:250'],
-      { nice: 0, stdio: ['ignore', 'ignore', 'inherit'] },
-    );
+    const report = path.join(folder, 'report.json');
+    const load = start([
+      LOADGEN, ...SCENARIOS[values.scenario], '--url', `ws://127.0.0.1:${port}`, '--secs', secs, '--warmup', '1', '--wait', 'nap:250',
+      '--json', report,
+    ], { nice: 0, stdio: ['ignore', 'ignore', 'inherit'] });
     if (await load.ended !== 0) throw new Error('the run was not verified');
-    const delivered = await deliveries(port);
+    const { verify: { delivered_unique: delivered } } = JSON.parse(fs.readFileSync(report, 'utf8'));
     await stop(server);
     const [, instructions] = /^(?:summary|totals): (\d+)/m.exec(fs.readFileSync(counts, 'utf8')) ?? [];
     return { instructions: Number(instructions), delivered };
