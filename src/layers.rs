@@ -40,7 +40,7 @@ const FIXTURES: &str = "fixtures";
 const FUZZ: &str = "fuzz";
 
 /// Where alone a crate of the outside world may be named.
-const AT_HOME: [(&str, &[&str]); 29] = [
+const AT_HOME: [(&str, &[&str]); 30] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
@@ -70,6 +70,7 @@ const AT_HOME: [(&str, &[&str]); 29] = [
         &["gateway/engineio", "gateway/socketio"],
     ),
     ("tungstenite", &["gateway"]),
+    ("form_urlencoded", &["gateway"]),
     ("http_body_util", &["check.rs", "gateway/engineio"]),
     ("indicatif", &["copy.rs"]),
     ("tower_http", &["gateway"]),

@@ -1,30 +1,23 @@
 //! Where a request carries its token (PROTOCOL §1.3), and what else its query says.
 //! Does not know what a token is worth: `auth` does.
 
-use axum::extract::Query;
 use axum::http::{HeaderMap, Uri, header};
-use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
-struct Parameters {
-    token: Option<String>,
-}
-
-/// The query's `token`, else the bearer token of the `Authorization` header.
+/// The query's last `token`, else the bearer token of the `Authorization` header.
 pub fn of_request(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let parameters = Query::<Parameters>::try_from_uri(uri).ok();
-    parameters
-        .and_then(|Query(parameters)| parameters.token)
+    let query = uri.query().unwrap_or_default();
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let token = pairs.filter(|(name, _)| name == "token").last();
+    token
+        .map(|(_, token)| token.into_owned())
         .or_else(|| bearer(headers))
 }
 
 /// The pairs of a query, as an object of strings; of the same name the last.
 pub fn query(query: &str) -> Value {
-    let uri: Option<Uri> = format!("/?{query}").parse().ok();
-    let pairs = uri.and_then(|uri| Query::<Vec<(String, String)>>::try_from_uri(&uri).ok());
-    let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
-    pairs.into_iter().collect()
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.into_owned().collect()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -52,6 +45,8 @@ mod tests {
         let uri = Uri::from_static("/socket.io/?EIO=4&token=a%20b");
         let found = of_request(&uri, &headers("Bearer c"));
         assert_eq!(found.as_deref(), Some("a b"));
+        let uri = Uri::from_static("/socket.io/?token=a&token=b");
+        assert_eq!(of_request(&uri, &HeaderMap::new()).as_deref(), Some("b"));
     }
 
     #[test]

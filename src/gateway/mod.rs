@@ -28,6 +28,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
+use tower::ServiceBuilder;
 
 use self::raw::RawServer;
 pub use self::socketio::SocketIo;
@@ -121,7 +122,11 @@ impl Gateway {
             Figures::Here => router.merge(metrics::guarded(state)),
             Figures::Elsewhere => router,
         };
-        let guard = origins::Guard {
+        let request_guard = request_guard::Guard {
+            limits: Arc::clone(&state.limits),
+            metrics: state.metrics.clone(),
+        };
+        let origin_guard = origins::Guard {
             origins: origins.clone(),
             metrics: state.metrics.clone(),
         };
@@ -129,13 +134,16 @@ impl Gateway {
             closing: Arc::clone(&closing),
             metrics: state.metrics.clone(),
         };
+        // From the outside in, as one layer: a router boxes each, and clones all for each request.
+        let layers = ServiceBuilder::new()
+            .layer(from_fn_with_state(request_guard, request_guard::guard))
+            .layer(origins::cors(origins))
+            .layer(from_fn_with_state(origin_guard, origins::guard))
+            .layer(from_fn_with_state(gate_keeping, gate));
         let sessions = socketio::server(state.clone(), tasks.clone(), choice, frame_bytes);
         let router = router
             .merge(Arc::clone(&sessions).router(SOCKET_IO))
-            .layer(from_fn_with_state(gate_keeping, gate))
-            .layer(from_fn_with_state(guard, origins::guard))
-            .layer(origins::cors(origins))
-            .layer(from_fn_with_state(state.clone(), request_guard::guard));
+            .layer(layers);
         Self {
             router,
             sessions,

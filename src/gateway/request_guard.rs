@@ -3,6 +3,7 @@
 //! Does not know what is requested.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,15 +16,29 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
-use super::state::GatewayState;
 use super::tcp::TcpHandle;
 use super::{raw, rest};
+use crate::limits::Limits;
+use crate::telemetry::Metrics;
 
 /// How fast a body has to arrive on average, in bytes a second, after the handshake timeout.
 const SLOWEST: u64 = 1024;
 
+/// What requests are checked with.
+#[derive(Clone)]
+pub struct Guard {
+    /// How many connections a client may have.
+    pub limits: Arc<Limits>,
+    /// Counts refusals.
+    pub metrics: Metrics,
+}
+
 /// Serves a request within the limits of its TCP connection.
-pub async fn guard(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+pub async fn guard(
+    State(Guard { limits, metrics }): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Response {
     if !names_one_host(&request) {
         return (StatusCode::BAD_REQUEST, "one Host header is needed\n").into_response();
     }
@@ -32,19 +47,19 @@ pub async fn guard(State(state): State<GatewayState>, request: Request, next: Ne
         return next.run(request).await;
     };
     let serving = handle.serve();
-    let client = state.limits.forwarded(handle.peer(), request.headers());
-    let slot = match client.map(|client| state.limits.connection_from(client)) {
+    let client = limits.forwarded(handle.peer(), request.headers());
+    let slot = match client.map(|client| limits.connection_from(client)) {
         None => None,
         Some(Ok(slot)) => slot,
         Some(Err(error)) => {
-            state.metrics.turned_away(error.kind.code());
+            metrics.turned_away(error.kind.code());
             if rest::is_api(request.uri().path()) {
                 return rest::refusal(error);
             }
             return raw::refusal(&error);
         }
     };
-    let handshake = state.limits.handshake();
+    let handshake = limits.handshake();
     let request = request.map(|body| {
         if body.is_end_stream() {
             body

@@ -98,6 +98,9 @@ impl<'a> Packet<'a> {
         if protocol == ProtocolVersion::V3 {
             return credentials::query(self.query.unwrap_or(opening));
         }
+        if self.rest.is_empty() {
+            return Value::Null;
+        }
         let auth: Option<UntrustedJson> = untrusted_json::from_str(self.rest).ok();
         auth.map_or(Value::Null, |UntrustedJson(auth)| auth)
     }
