@@ -58,10 +58,11 @@ endif
 
 # The binary under test is the one that people run, so `cargo run --release` shares its build.
 .PHONY: client
-client: node mongod build $(NPM_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
+client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:native
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
+	cd client-tests && $(NPM) run test:oracle
 
 .PHONY: python
 python: $(PYTHON_STAMP) ## Fetch the packages of the client in Python, for the tests alone
@@ -69,6 +70,14 @@ python: $(PYTHON_STAMP) ## Fetch the packages of the client in Python, for the t
 .PHONY: rust-client
 rust-client: openssl ## Build the client in Rust
 	$(CARGO) build --locked $(IN_RUST_CLIENT)
+
+# `make test` has the short form: without the cases that take long, but on polychat's default side.
+.PHONY: conformance
+conformance: conformance-cases ## Check both sides of Socket.IO, and Node's server, against the published protocols (docs/CONFORMANCE.md)
+
+.PHONY: conformance-cases
+conformance-cases: node build $(NPM_STAMP) $(PEER_STAMP)
+	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run conformance
 
 # Not in `make test`: the proxies are packages of the system.
 .PHONY: proxies

@@ -1,6 +1,7 @@
 // @ts-check
 // Owns the run of the tests of Socket.IO on the other side of the server, which decodes what clients send without
-// socketioxide. Tests that are about the raw dialects, REST, the command line or a store alone stay out.
+// socketioxide. Tests that are about the raw dialects, REST, the command line or a store alone stay out, and the cases of
+// conformance that wait for the heartbeat.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +14,7 @@ const tests = readdirSync(`${here}tests`).filter((file) => file.endsWith('.test.
   .map((file) => `tests/${file}`);
 const faults = FAULTS.map((name) => `faults/${name}.test.mjs`);
 
-const run = spawn(process.execPath, ['--test', '--test-concurrency=1', ...tests, ...faults], {
-  cwd: here, stdio: 'inherit', env: { ...process.env, POLYCHAT_TEST_SOCKETIO: 'native' },
+const run = spawn(process.execPath, ['--test', '--test-concurrency=1', ...tests, 'conformance/conformance.test.mjs', ...faults], {
+  cwd: here, stdio: 'inherit', env: { ...process.env, POLYCHAT_TEST_SOCKETIO: 'native', CONFORMANCE_FORM: 'short' },
 });
 process.exitCode = await new Promise((resolve) => { run.on('close', (code) => resolve(code ?? 1)); });

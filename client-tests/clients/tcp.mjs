@@ -150,6 +150,12 @@ export class TcpConnection {
     }, 'a response', ms);
   }
 
+  /** All that comes until the connection is closed, as text. */
+  async untilEnd(ms = undefined) {
+    await this.ended(ms);
+    return this.#received.toString('latin1');
+  }
+
   /** The next frame: `opcode` and `payload`; undefined if the connection ends before it is whole. */
   frame(ms) {
     return this.#take((bytes) => {

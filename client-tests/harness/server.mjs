@@ -166,18 +166,26 @@ export async function startServer(owner, args = [], { env = {}, bare = false } =
   return server.ready();
 }
 
-const REFERENCE = fileURLToPath(new URL('reference-server.mjs', import.meta.url));
+/** A program of this directory that listens, in a process that ends with its owner. */
+function startProgram(owner, file, args) {
+  const program = new Server(process.execPath, [fileURLToPath(new URL(file, import.meta.url)), ...args], {});
+  owner.after(() => program.kill());
+  return program.ready();
+}
 
 /**
  * Node's socket.io, the reference for what a client meets: a listening server that ends with its owner.
  * @param {import('./scope.mjs').Owner} owner
  * @param {number} port 0 picks a free one
  */
-export async function startReference(owner, port = 0) {
-  const reference = new Server(process.execPath, [REFERENCE, `${port}`], {});
-  owner.after(() => reference.kill());
-  return reference.ready();
-}
+export const startReference = (owner, port = 0) => startProgram(owner, 'reference-server.mjs', [`${port}`]);
+
+/**
+ * A chat on Node's socket.io, the reference for the cases of conformance. It refuses the token `wrong`.
+ * @param {import('./scope.mjs').Owner} owner
+ * @param {{ handshakeSecs?: number }} options
+ */
+export const startNodeChat = (owner, { handshakeSecs } = {}) => startProgram(owner, 'node-chat.mjs', [`${handshakeSecs ?? ''}`]);
 
 /**
  * A directory of its own, gone afterwards.

@@ -9,6 +9,7 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use engineioxide_core::ProtocolVersion;
+use serde_json::Value;
 
 use super::refusal::{NO_STORE, Refusal};
 use super::server::Server;
@@ -48,20 +49,22 @@ async fn route(
     request: Request,
 ) -> Result<Response, Refusal> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let is_websocket = match parameter(&query, "transport") {
+    let parameters = credentials::query(&query);
+    let parameter = |name| parameters.get(name).and_then(Value::as_str);
+    let is_websocket = match parameter("transport") {
         Some("polling") => false,
         Some("websocket") => true,
         _ => return Err(Refusal::Transport),
     };
-    let protocol = match parameter(&query, "EIO") {
+    let protocol = match parameter("EIO") {
         Some("4") => ProtocolVersion::V4,
         Some("3") => ProtocolVersion::V3,
         _ => return Err(Refusal::Version),
     };
     let method = request.method().clone();
-    let jsonp = !is_websocket && parameter(&query, "j").is_some();
+    let jsonp = !is_websocket && parameter("j").is_some();
     let no_upgrade = is_websocket && method == Method::GET && !asks_for_upgrade(request.headers());
-    let Some(sid) = parameter(&query, "sid").filter(|sid| !sid.is_empty()) else {
+    let Some(sid) = parameter("sid").filter(|sid| !sid.is_empty()) else {
         if method != Method::GET {
             return Err(Refusal::Method);
         }
@@ -84,13 +87,6 @@ async fn route(
         (false, Method::POST) => polling::post(session, request).await,
         _ => Err(Refusal::Request),
     }
-}
-
-/// The value of one parameter.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Opens a session.

@@ -22,8 +22,9 @@ async fn opened(client: &mut Client) -> String {
 
 /// Whether the session of this query has a poll that waits.
 fn poll_waits(fixture: &Fixture, query: &str) -> bool {
-    let sid = parameter(query, "sid").and_then(|sid| fixture.server.find(sid));
-    let carrier = sid.expect("a session").state.lock().carrier;
+    let (_, sid) = query.rsplit_once("&sid=").expect("the id of a session");
+    let session = fixture.server.find(sid).expect("a session");
+    let carrier = session.state.lock().carrier;
     matches!(carrier, Carrier::Polling { waiting: true, .. })
 }
 
@@ -75,6 +76,17 @@ fn wrong_requests(session: &str) -> Vec<(&'static str, String, usize)> {
         ("GET", "transport=polling".to_owned(), 5),
         ("GET", "EIO=2&transport=polling".to_owned(), 5),
     ]
+}
+
+#[tokio::test]
+async fn parameters_may_be_percent_encoded() {
+    let fixture = Fixture::new(None);
+    let mut client = Client::connect(serve(&fixture).await).await;
+    let answer = client.get("E%49O=%34&transport=%70olling").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let session = opened(&mut client).await.replace("sid=", "s%69d=");
+    let answer = client.post(&session, "4echo x").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
 }
 
 #[tokio::test]

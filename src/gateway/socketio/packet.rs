@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use engineioxide_core::ProtocolVersion;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tungstenite::Utf8Bytes;
 
@@ -105,14 +106,14 @@ impl<'a> Packet<'a> {
         auth.map_or(Value::Null, |UntrustedJson(auth)| auth)
     }
 
-    /// The digits of the acknowledgement's number, and the list behind them; `None`: an event has
-    /// no such list, or its name does not end.
+    /// The digits of the acknowledgement's number, and the list behind them; `None`: what stands
+    /// there is no JSON, or no list, or one without a name.
     pub(super) fn list(&self) -> Option<(&'a str, &'a str)> {
         let end = self.rest.find(|it: char| !it.is_ascii_digit())?;
         let (number, list) = self.rest.split_at_checked(end)?;
         let list = list.trim_start();
         let first = list.strip_prefix('[')?.trim_start();
-        (!first.starts_with('"') || name_end(first).is_some()).then_some((number, list))
+        (!first.starts_with(']') && is_json(list)).then_some((number, list))
     }
 
     /// An event as the library reads it, without what stands before the namespace; `list` is
@@ -173,6 +174,11 @@ pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, data: &str) 
     Frame::text(&[b"40", prefix(namespace).as_bytes(), data.as_bytes()])
 }
 
+/// Whether this is JSON as far as JavaScript is concerned: a text may have half of a surrogate pair.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// Where the text at the beginning of this JSON ends, its quotes included.
 fn name_end(json: &str) -> Option<usize> {
     let mut end = 1;
@@ -193,8 +199,7 @@ fn name_end(json: &str) -> Option<usize> {
 fn plainly_named(list: &str) -> Option<String> {
     let data = list.get(1..)?.trim_start();
     if !data.starts_with('"') {
-        let comma = if data.starts_with(']') { "" } else { "," };
-        return Some(format!(r#"[""{comma}{data}"#));
+        return Some(format!(r#"["",{data}"#));
     }
     let (name, arguments) = data.split_at_checked(name_end(data)?)?;
     if !name.contains('\\') {
@@ -252,7 +257,6 @@ mod tests {
             (r#"2/events,["a\"b",{}]"#, "2/events,[\"a\u{fffd}b\",{}]"),
             ("2[5]", r#"2["",5]"#),
             ("2[null]", r#"2["",null]"#),
-            ("2[]", r#"2[""]"#),
             (
                 r#"51-["\u0061",{"_placeholder":true,"num":0}]"#,
                 r#"51-["a",{"_placeholder":true,"num":0}]"#,
@@ -275,12 +279,31 @@ mod tests {
             list(r#"2/events,17 [ "a",{}]"#),
             Some(("17", r#"[ "a",{}]"#))
         );
-        assert_eq!(list(r#"2["a\"b"#), None);
-        for text in ["2", "27", "2{}", r#"2"a""#, "2x[]", r#"2["a"#, r#"2["a\"#] {
+        for text in [
+            "2",
+            "27",
+            "2{}",
+            r#"2"a""#,
+            "2x[]",
+            r#"2["a"#,
+            r#"2["a\"#,
+            r#"2["a\"b"#,
+        ] {
             assert_eq!(list(text), None, "{text}");
         }
-        // No list, but what is wrong with it a dialect may say.
-        for text in ["2[", "2[5]", r#"2["a",{"#, "2[]"] {
+        for text in [
+            "2[",
+            "2[]",
+            "27[ ]",
+            r#"2["a",{"#,
+            r#"2["a",]"#,
+            r#"2["a"]x"#,
+            "2['a']",
+        ] {
+            assert_eq!(list(text), None, "{text}");
+        }
+        // What is wrong with these a dialect says.
+        for text in ["2[5]", "2[null,{}]", r#"2["\ud83d"]"#, r#"2["a",1e400]"#] {
             assert!(list(text).is_some(), "{text}");
         }
     }

@@ -65,6 +65,11 @@ impl Table {
         let mut sockets = self.sockets.iter();
         sockets.find(|it| it.namespace == namespace).map(Arc::clone)
     }
+
+    /// Whether the client has not asked for a namespace yet.
+    fn is_new(&self) -> bool {
+        self.sockets.is_empty() && self.refusals == 0 && !self.left
+    }
 }
 
 impl SocketIoSession {
@@ -247,6 +252,7 @@ impl Handler for SocketIoSession {
         }
         match packet.kind {
             Kind::Connect => self.connect(session, &packet),
+            Kind::Disconnect if self.0.table.lock().is_new() => Err(CloseReason::ProtocolError),
             Kind::Disconnect => {
                 self.disconnect(session, packet.namespace);
                 Ok(Handled::Done)

@@ -171,8 +171,13 @@ promises! {
     async fn what_breaks_the_protocol_ends_the_session(side: SocketIo) {
         for packets in [
             &[r#"2["a"]"#][..],
+            &["1"],
+            &["1/events,"],
             &["9"],
             &[""],
+            &["0", "2[]"],
+            &["0", r#"27["list-chats",{}"#],
+            &["0", r#"27["list-chats",{}]x"#],
             &[
                 "0",
                 r#"51-["a",{"_placeholder":true,"num":0}]"#,

@@ -2,7 +2,7 @@
 //! Does not know who asks, nor what will be spoken.
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
@@ -23,6 +23,8 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 /// Why a request cannot be upgraded; the response is always 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHandshake {
+    /// It is not a GET.
+    Method,
     /// It does not ask for a WebSocket.
     NoUpgrade,
     /// It asks for another version of the protocol.
@@ -36,6 +38,7 @@ pub enum BadHandshake {
 impl IntoResponse for BadHandshake {
     fn into_response(self) -> Response {
         let why = match self {
+            Self::Method => "a WebSocket is opened with GET\n",
             Self::NoUpgrade => "this address takes WebSockets only\n",
             Self::Version => "unsupported version of WebSocket\n",
             Self::Key => "Sec-WebSocket-Key is missing or invalid\n",
@@ -65,13 +68,15 @@ impl Upgrade {
         if !asks_for_upgrade(headers) {
             return Err(BadHandshake::NoUpgrade);
         }
-        let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+        if request.method != Method::GET {
+            return Err(BadHandshake::Method);
+        }
+        let version = only(headers, header::SEC_WEBSOCKET_VERSION);
         if version.is_none_or(|version| version != VERSION) {
             return Err(BadHandshake::Version);
         }
-        let key = headers.get(header::SEC_WEBSOCKET_KEY);
-        let one = headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count() == 1;
-        let Some(key) = key.filter(|key| one && is_key(key.as_bytes())) else {
+        let key = only(headers, header::SEC_WEBSOCKET_KEY);
+        let Some(key) = key.filter(|key| is_key(key.as_bytes())) else {
             return Err(BadHandshake::Key);
         };
         // Base64 is visible ASCII.
@@ -109,6 +114,12 @@ impl Upgrade {
     }
 }
 
+/// The value of a header that may be there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
 /// Whether this is 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
@@ -140,6 +151,34 @@ mod tests {
         ] {
             assert!(!is_key(key.as_bytes()), "{key}");
         }
+    }
+
+    #[test]
+    fn another_method_and_headers_that_are_there_twice_are_refused() {
+        let request = |method: Method, more: Option<HeaderName>| {
+            let mut builder = axum::http::Request::builder()
+                .method(method)
+                .header("upgrade", "websocket")
+                .header("connection", "Upgrade")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+            if let Some(name) = more {
+                builder = builder.header(name, "13");
+            }
+            let mut parts = builder.body(()).expect("a request").into_parts().0;
+            Upgrade::of(&mut parts).err()
+        };
+        // There is no connection that could be upgraded.
+        assert_eq!(request(Method::GET, None), Some(BadHandshake::Http));
+        for method in [Method::POST, Method::HEAD, Method::PUT] {
+            assert_eq!(request(method, None), Some(BadHandshake::Method));
+        }
+        let twice = |name| request(Method::GET, Some(name));
+        assert_eq!(
+            twice(header::SEC_WEBSOCKET_VERSION),
+            Some(BadHandshake::Version)
+        );
+        assert_eq!(twice(header::SEC_WEBSOCKET_KEY), Some(BadHandshake::Key));
     }
 
     #[test]
