@@ -1,6 +1,7 @@
 //! Which request means what.
 //! Does not know what is in the packets.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +10,6 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use engineioxide_core::ProtocolVersion;
-use serde_json::Value;
 
 use super::refusal::{NO_STORE, Refusal};
 use super::server::Server;
@@ -21,6 +21,33 @@ use crate::gateway::tcp::TcpHandle;
 use crate::gateway::transport::Handled;
 use crate::gateway::websocket::{Connection, Decoder, Upgrade, asks_for_upgrade};
 use crate::telemetry::CloseReason;
+
+/// What Engine.IO knows of a query; of the same name the last.
+#[derive(Default)]
+struct Parameters<'a> {
+    transport: Option<Cow<'a, str>>,
+    /// `EIO`.
+    version: Option<Cow<'a, str>>,
+    sid: Option<Cow<'a, str>>,
+    /// Whether the answer is to be a script.
+    is_jsonp: bool,
+}
+
+impl<'a> Parameters<'a> {
+    fn of(query: &'a str) -> Self {
+        let mut parameters = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "transport" => parameters.transport = Some(value),
+                "EIO" => parameters.version = Some(value),
+                "sid" => parameters.sid = Some(value),
+                "j" => parameters.is_jsonp = true,
+                _ => {}
+            }
+        }
+        parameters
+    }
+}
 
 impl Server {
     /// Serves sessions at this path, with and without its trailing slash.
@@ -49,31 +76,30 @@ async fn route(
     request: Request,
 ) -> Result<Response, Refusal> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let parameters = credentials::query(&query);
-    let parameter = |name| parameters.get(name).and_then(Value::as_str);
-    let is_websocket = match parameter("transport") {
+    let parameters = Parameters::of(&query);
+    let is_websocket = match parameters.transport.as_deref() {
         Some("polling") => false,
         Some("websocket") => true,
         _ => return Err(Refusal::Transport),
     };
-    let protocol = match parameter("EIO") {
+    let protocol = match parameters.version.as_deref() {
         Some("4") => ProtocolVersion::V4,
         Some("3") => ProtocolVersion::V3,
         _ => return Err(Refusal::Version),
     };
     let method = request.method().clone();
-    let jsonp = !is_websocket && parameter("j").is_some();
+    let jsonp = !is_websocket && parameters.is_jsonp;
     let no_upgrade = is_websocket && method == Method::GET && !asks_for_upgrade(request.headers());
-    let Some(sid) = parameter("sid").filter(|sid| !sid.is_empty()) else {
+    let Some(sid) = parameters.sid.filter(|sid| !sid.is_empty()) else {
         if method != Method::GET {
             return Err(Refusal::Method);
         }
         if no_upgrade || jsonp {
             return Err(Refusal::Request);
         }
-        return open(server, handle, request, query, protocol, is_websocket);
+        return open(server, handle, request, &query, protocol, is_websocket);
     };
-    let Some(session) = server.find(sid) else {
+    let Some(session) = server.find(&sid) else {
         return Err(Refusal::Session);
     };
     // A request that does not fit leaves the session alone.
@@ -94,7 +120,7 @@ fn open(
     server: &Arc<Server>,
     handle: &TcpHandle,
     request: Request,
-    query: String,
+    query: &str,
     protocol: ProtocolVersion,
     is_websocket: bool,
 ) -> Result<Response, Refusal> {
@@ -103,7 +129,7 @@ fn open(
     let client = client.unwrap_or(peer);
     let opening = Opening {
         token: credentials::of_request(request.uri(), request.headers()),
-        query,
+        query: query.to_owned(),
     };
     let too_many = |_| Refusal::TooMany;
     if !is_websocket {
