@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tungstenite::Utf8Bytes;
 
-use self::verdicts::{Framing, judge};
+use self::verdicts::{Framing, check};
 use super::{Batch, Connection, Decoder, Endpoint, Frame, Upgrade};
 use crate::auth::Authenticator;
 use crate::fixtures::Backend;
@@ -205,10 +205,10 @@ async fn serve() -> SocketAddr {
 
 #[tokio::test]
 async fn raw_websockets_do_what_autobahn_demands() {
-    judge(Framing::Plain, serve().await).await;
+    check(Framing::Plain, serve().await).await;
 }
 
 #[tokio::test]
 async fn websockets_of_engineio_do_what_autobahn_demands() {
-    judge(Framing::EngineIo, serve().await).await;
+    check(Framing::EngineIo, serve().await).await;
 }

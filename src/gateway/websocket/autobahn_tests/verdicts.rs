@@ -162,7 +162,7 @@ impl Display for Verdict {
 ///
 /// # Panics
 /// A case does not end as expected.
-pub(super) async fn judge(framing: Framing, address: SocketAddr) {
+pub(super) async fn check(framing: Framing, address: SocketAddr) {
     let whole = std::env::var_os("AUTOBAHN").is_some();
     let left_out: &[&str] = if whole { &[] } else { &LONG.0 };
     let verdicts = run(framing, address, left_out).await;
@@ -172,14 +172,14 @@ pub(super) async fn judge(framing: Framing, address: SocketAddr) {
     let wrong: Vec<_> = wrong.map(Verdict::to_string).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     if whole {
-        print("polychat", framing, &verdicts);
+        print_table("polychat", framing, &verdicts);
         for Exception {
             cases,
             behavior,
             why,
         } in EXCEPTIONS
         {
-            say(&format!("{cases}: {behavior:?}: {why}"));
+            print_line(&format!("{cases}: {behavior:?}: {why}"));
         }
         compare_with_node(framing, &verdicts).await;
     }
@@ -189,7 +189,7 @@ pub(super) async fn judge(framing: Framing, address: SocketAddr) {
 async fn compare_with_node(framing: Framing, verdicts: &[Verdict]) {
     let oracle = Oracle::start();
     let theirs = run(framing, oracle.address, &[]).await;
-    print("Node", framing, &theirs);
+    print_table("Node", framing, &theirs);
     let pairs = verdicts.iter().zip(&theirs);
     let differ = pairs.filter(|(ours, theirs)| {
         (ours.behavior, &*ours.close) != (theirs.behavior, &*theirs.close)
@@ -260,7 +260,7 @@ fn root() -> PathBuf {
 }
 
 /// Prints how many cases of each section ended how, and which have failed.
-fn print(server: &str, framing: Framing, verdicts: &[Verdict]) {
+fn print_table(server: &str, framing: Framing, verdicts: &[Verdict]) {
     let mut sections = BTreeMap::<usize, [usize; 5]>::new();
     for verdict in verdicts {
         let section = verdict.case.split('.').next().unwrap_or_default();
@@ -276,21 +276,21 @@ fn print(server: &str, framing: Framing, verdicts: &[Verdict]) {
         counts[column] += 1;
     }
     let target = framing.target();
-    say(&format!("\n{server}, {target}\n"));
-    say("| section | passed | non-strict | informational | not offered | failed |");
-    say("|---|--:|--:|--:|--:|--:|");
+    print_line(&format!("\n{server}, {target}\n"));
+    print_line("| section | passed | non-strict | informational | not offered | failed |");
+    print_line("|---|--:|--:|--:|--:|--:|");
     for (place, [passed, loose, open, lacking, failed]) in sections {
         let (number, name) = SECTIONS[place];
-        say(&format!(
+        print_line(&format!(
             "| {number} {name} | {passed} | {loose} | {open} | {lacking} | {failed} |"
         ));
     }
     for verdict in verdicts.iter().filter(|it| it.has_failed()) {
-        say(&verdict.to_string());
+        print_line(&verdict.to_string());
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the whole form is run for its tables")]
-fn say(line: &str) {
+fn print_line(line: &str) {
     eprintln!("{line}");
 }
