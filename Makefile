@@ -9,10 +9,11 @@ PEER_STAMP := bench/peers/node-socketio/node_modules/.package-lock.json
 # The load generator is a crate of its own, with a target directory of its own.
 LOADGEN    := bench/loadgen
 IN_LOADGEN := --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
-# So is the client in Rust; the packages of the one in Python are installed for it alone.
+# So is the client in Rust; the packages of programs in Python are installed for these alone.
 RUST_CLIENT    := client-tests/clients/rust
 IN_RUST_CLIENT := --manifest-path $(RUST_CLIENT)/Cargo.toml --target-dir $(RUST_CLIENT)/target
 PYTHON_CLIENT  := client-tests/clients/python
+AUTOBAHN       := client-tests/autobahn
 PYTHON_STAMP   := target/python/.installed
 
 .DEFAULT_GOAL := help
@@ -45,8 +46,13 @@ lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the format
 	cd client-tests && $(NPM) run lint
 
 .PHONY: unit
-unit: mongod ## Run the tests in src/
+unit: mongod python ## Run the tests in src/
 	$(CARGO) test --locked
+
+# `make unit` runs all but messages of megabytes and by the thousand.
+.PHONY: autobahn
+autobahn: node $(NPM_STAMP) python ## Run all of Autobahn's cases on both kinds of WebSocket, and on Node's servers
+	AUTOBAHN=1 $(CARGO) test --locked --lib autobahn -- --nocapture
 
 # A mongod of one's own is used when MONGOD names it; `make unit` takes a replica set that runs, too,
 # when MONGODB_URI names one.
@@ -65,7 +71,7 @@ client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run t
 	cd client-tests && $(NPM) run test:oracle
 
 .PHONY: python
-python: $(PYTHON_STAMP) ## Fetch the packages of the client in Python, for the tests alone
+python: $(PYTHON_STAMP) ## Fetch the packages of the programs in Python, for the tests alone
 
 .PHONY: rust-client
 rust-client: openssl ## Build the client in Rust
@@ -131,10 +137,10 @@ $(PEER_STAMP): bench/peers/node-socketio/package-lock.json
 	@touch $@
 
 # Beside Python's own packages, and not among them: neither venv nor the permission to install is needed.
-$(PYTHON_STAMP): $(PYTHON_CLIENT)/requirements.txt
+$(PYTHON_STAMP): $(PYTHON_CLIENT)/requirements.txt $(AUTOBAHN)/requirements.txt
 	rm -rf $(@D)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-		python3 -m pip install --quiet --target $(@D) --requirement $<
+		python3 -m pip install --quiet --target $(@D) $(addprefix --requirement ,$^)
 	@touch $@
 
 # What the other targets need; said at once rather than after minutes of compiling.

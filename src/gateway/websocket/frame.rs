@@ -14,6 +14,12 @@ impl Frame {
         Self::build(0x1, parts)
     }
 
+    /// Bytes. Nothing that polychat serves sends any: for tests that echo.
+    #[cfg(test)]
+    pub fn binary(data: &[u8]) -> Self {
+        Self::build(0x2, &[data])
+    }
+
     /// A ping without a payload.
     pub fn ping() -> Self {
         Self::build(0x9, &[])

@@ -2,6 +2,8 @@
 //! serves one connection.
 //! Does not know what the messages say, Engine.IO, or extensions.
 
+#[cfg(test)]
+mod autobahn_tests;
 mod connection;
 mod decoder;
 mod frame;
