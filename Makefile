@@ -79,7 +79,7 @@ rust-client: openssl ## Build the client in Rust
 
 # `make test` has the short form: without the cases that take long, but on polychat's default side.
 .PHONY: conformance
-conformance: conformance-cases ## Check both sides of Socket.IO, and Node's server, against the published protocols (docs/CONFORMANCE.md)
+conformance: conformance-cases autobahn ## Check both sides of Socket.IO, and Node's server, against the published protocols (docs/CONFORMANCE.md)
 
 .PHONY: conformance-cases
 conformance-cases: node build $(NPM_STAMP) $(PEER_STAMP)
