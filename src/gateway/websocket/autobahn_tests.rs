@@ -25,17 +25,12 @@ use tungstenite::Utf8Bytes;
 
 use self::verdicts::{Framing, check};
 use super::{Batch, Connection, Decoder, Endpoint, Frame, Upgrade};
-use crate::auth::Authenticator;
-use crate::fixtures::Backend;
 use crate::gateway::engineio::{Handler, Server, Session, Settings};
-use crate::gateway::request_guard;
-use crate::gateway::state::GatewayState;
+use crate::gateway::request_guard::{self, Guard};
 use crate::gateway::tcp::{GuardedListener, TcpHandle};
 use crate::gateway::transport::Handled;
-use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
-use crate::model::Clock;
-use crate::telemetry::CloseReason;
+use crate::telemetry::{CloseReason, Metrics};
 
 /// The longest message of a case, with the byte that Engine.IO has before it.
 const LONGEST: usize = 16 * 1024 * 1024 + 1;
@@ -159,7 +154,7 @@ async fn upgrade(ConnectInfo(handle): ConnectInfo<TcpHandle>, request: Request) 
 }
 
 /// Sessions of Engine.IO.
-fn engineio(state: &GatewayState) -> Arc<Server> {
+fn engineio(guard: Guard) -> Arc<Server> {
     let settings = Settings {
         ping_interval: LONG,
         ping_timeout: LONG,
@@ -167,37 +162,26 @@ fn engineio(state: &GatewayState) -> Arc<Server> {
         upgrade: LONG,
         max_payload: LONGEST,
     };
-    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
-    let (tasks, closing) = (TaskTracker::new(), state.closing.clone());
+    let Guard { limits, metrics } = guard;
+    let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
     let begin = Box::new(|_| Box::<Messages>::default() as Box<dyn Handler>);
     Server::new(settings, limits, metrics, tasks, closing, begin)
 }
 
 /// Serves both; answers where.
 async fn serve() -> SocketAddr {
-    let clock = Clock::system();
-    let (backend, _) = Backend::open(clock.clone()).await;
-    let state = GatewayState {
-        service: backend.service,
-        hub: Arc::new(Hub::default()),
-        authenticator: Arc::new(Authenticator::open()),
-        clock,
-        outbox: OutboxLimits {
-            frames: 100,
-            bytes: 100_000,
-        },
+    let guard = Guard {
         limits: Arc::new(Limits::off()),
-        closing: CancellationToken::new(),
-        metrics: backend.metrics,
+        metrics: Metrics::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let limits = Arc::clone(&state.limits);
-    let listener = GuardedListener::new(listener, limits, state.metrics.clone());
+    let (limits, metrics) = (Arc::clone(&guard.limits), guard.metrics.clone());
+    let listener = GuardedListener::new(listener, limits, metrics);
     let router = Router::new()
         .route("/ws/chats/", any(upgrade))
-        .merge(engineio(&state).router("/socket.io/"))
-        .layer(from_fn_with_state(state, request_guard::guard));
+        .merge(engineio(guard.clone()).router("/socket.io/"))
+        .layer(from_fn_with_state(guard, request_guard::guard));
     let service = router.into_make_service_with_connect_info::<TcpHandle>();
     TaskTracker::new().spawn(async { axum::serve(listener, service).await });
     address
