@@ -2,6 +2,7 @@
 //! once and in order, however it connects, asks, joins and is cut off.
 //! Does not know any wire: the client here is the model of one that keeps what it is told.
 
+mod connecting;
 mod house;
 
 use std::collections::{BTreeMap, HashMap};

@@ -61,8 +61,12 @@ impl Backend {
     /// The store cannot be opened.
     pub async fn open(clock: Clock) -> (Self, Committer) {
         let store = store::open("sqlite::memory:").await.expect("a store");
+        Self::over(store, Metrics::default(), clock)
+    }
+
+    /// The same over this store.
+    pub fn over(store: Arc<dyn Store>, metrics: Metrics, clock: Clock) -> (Self, Committer) {
         let bus: Arc<dyn Bus> = Arc::new(Local::default());
-        let metrics = Metrics::default();
         let (service, committer) = Service::new(
             Arc::clone(&store),
             Arc::clone(&bus),

@@ -379,7 +379,7 @@ describe('who may see the figures', () => {
     const { text } = await fetchMetrics(url, await token({ sub: 'anna' }));
     assert.equal(JSON.parse(text).code, 'forbidden');
     const figures = await scrape(server, await token({ sub: 'backend', role: 'service' }));
-    assert.equal(figures.of('polychat_store_seconds_count', { operation: 'find_or_create_user' }), 0);
+    assert.equal(figures.of('polychat_store_seconds_count', { operation: 'find_or_create_users' }), 0);
   });
 
   test('at an address of their own everybody, and nobody elsewhere', async (t) => {

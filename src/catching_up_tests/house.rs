@@ -15,12 +15,19 @@ use crate::fixtures::{Backend, HOST};
 use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
-use crate::model::{ChatId, ChatRef, Clock, Command, Draft, Profile, Reply, Seq, UserId};
+use crate::model::{
+    ChatId, ChatRef, Clock, Command, Draft, Entry, MessageId, Profile, Reply, Seq, UserId,
+};
 use crate::relay::Relay;
+use crate::store::{self, Gate, Store};
+use crate::telemetry::Metrics;
 
 /// A house without doors, in which Boris writes.
 pub(super) struct House {
     pub(super) state: GatewayState,
+    /// Can hold back what the store answers.
+    pub(super) gate: Gate,
+    store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -34,7 +41,12 @@ pub(super) struct House {
 impl House {
     pub(super) async fn open() -> Self {
         let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
-        let (backend, committer) = Backend::open(clock.clone()).await;
+        let store = store::open("sqlite::memory:").await.expect("a store");
+        let metrics = Metrics::default();
+        let (store, gate) = store::gated(store, metrics.clone());
+        let (backend, committer) = Backend::over(store, metrics, clock.clone());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(committer.run(stop.clone()));
         let anna = backend.user("anna", Profile::default()).await.id;
         let boris = backend.user("boris", Profile::default()).await.id;
         let Backend {
@@ -59,17 +71,17 @@ impl House {
         let relay = Relay {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&state.hub),
-            store,
+            store: Arc::<dyn Store>::clone(&store),
             outbox: state.outbox,
             metrics,
         };
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(committer.run(stop.clone()));
         tasks.spawn(relay.run());
         let mut house = Self {
             anna,
             boris,
             state,
+            gate,
+            store,
             bus,
             stop,
             tasks,
@@ -112,6 +124,39 @@ impl House {
             begun.await.expect("stored");
             *self.heads.entry(chat).or_default() += 1;
         }
+    }
+
+    /// Stores messages that this server knows nothing of.
+    pub(super) async fn leave_messages(&mut self, chat: ChatId, count: usize) {
+        let entry = |_| Entry {
+            id: MessageId::new(Timestamp::UNIX_EPOCH),
+            chat,
+            sender: self.boris,
+            origin: None,
+            draft: Draft::text("hello"),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let batch = (0..count).map(entry).collect();
+        let stored = self.store.append(batch).await.expect("stored");
+        *self.heads.entry(chat).or_default() += Seq::try_from(stored.len()).expect("few");
+    }
+
+    /// How often the store was called in order to connect.
+    pub(super) fn calls(&self) -> usize {
+        let text = self.state.metrics.text();
+        let count = |operation: &str| {
+            let counted = format!("polychat_store_seconds_count{{operation=\"{operation}\"}} ");
+            let mut lines = text.lines();
+            let count = lines.find_map(|line| line.strip_prefix(&counted));
+            count.map_or(0, |count| count.parse().expect("a number"))
+        };
+        let operations = [
+            "user_by_external_id",
+            "find_or_create_users",
+            "seats_of",
+            "heads",
+        ];
+        operations.into_iter().map(count).sum()
     }
 
     pub(super) async fn close(self) {

@@ -104,8 +104,7 @@ pub fn hold_command(command: &Command, read: usize) {
         | Command::ChangeEvent { .. }
         | Command::DeleteEvent { .. }
         | Command::ListEvents { .. }
-        | Command::EnterMarketplace
-        | Command::ListSeats { .. } => panic!("no frame has this command: {command:?}"),
+        | Command::EnterMarketplace => panic!("no frame has this command: {command:?}"),
     }
 }
 

@@ -14,8 +14,7 @@ use super::state::{GatewayState, with_deadline};
 use crate::hub::{Outbox, Outgoing, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
-    ChatId, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, Rights,
-    UserId,
+    ChatId, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, UserId,
 };
 use crate::service::InFlight;
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
@@ -252,34 +251,28 @@ impl Connection {
         self.slot.lock().take();
     }
 
-    /// The user's chats are read after the connection is bound to the user, and the heads of
+    /// The user's chats are asked for after the connection is bound to the user, and the heads of
     /// those without a subscription on this node after the subscriptions are made: so there is
-    /// no moment at which a chat or a message could be missed.
+    /// no moment at which a chat or a message could be missed. Nor is a chat subscribed to that the
+    /// user has left meanwhile: then the chats are no longer current, and are asked for again.
     async fn subscribe(&self, user: UserId) -> Result<(), Error> {
         let hub = &self.state.hub;
         hub.bind_user(&self.subscription, user);
-        let chats = self.chats_of(user).await?;
-        if hub.subscribe(&self.subscription, chats.iter().map(|(chat, _)| *chat)) {
-            for (chat, head) in self.chats_of(user).await? {
-                hub.open(chat, head);
-            }
-        }
-        Ok(())
-    }
-
-    async fn chats_of(&self, user: UserId) -> Result<Vec<(ChatId, i64)>, Error> {
-        // The server's own query, to which nobody's rights apply.
-        let server = Identity {
-            user: None,
-            rights: Rights::Service,
-            connection: Some(self.subscription.id),
-        };
         let service = &self.state.service;
-        let chats = service.execute(&server, Command::ListSeats { user });
-        match with_deadline(chats).await? {
-            Reply::Seats(chats) => Ok(chats),
-            _ => Ok(Vec::new()),
+        for _ in 0..OPENINGS {
+            let seats = with_deadline(service.seats(user)).await?;
+            let chats = seats.chats().iter().copied();
+            let waiting = hub.subscribe_while(&self.subscription, chats, || seats.are_current());
+            let Some(waiting) = waiting else { continue };
+            if !waiting.is_empty() {
+                let heads = with_deadline(service.heads_of(&waiting)).await?;
+                for (chat, head) in waiting.into_iter().zip(heads) {
+                    hub.open(chat, head);
+                }
+            }
+            return Ok(());
         }
+        Err(Error::unavailable("too much happens at once"))
     }
 }
 

@@ -65,7 +65,7 @@ impl GatewayState {
         let (rights, user) = with_deadline(self.service.identify(caller, rights)).await?;
         Ok(Admitted {
             identity: Identity {
-                user: user.as_ref().map(|user| user.id),
+                user,
                 rights,
                 connection: Some(ConnectionId::new(now)),
             },

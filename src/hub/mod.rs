@@ -69,13 +69,18 @@ impl Hub {
     }
 
     /// Subscribes the connection to these chats, of which its user was a member before. Returns
-    /// whether one of them waits for [`Hub::open`]: nothing is delivered there before.
-    pub fn subscribe(
+    /// those that wait for [`Hub::open`]: nothing is delivered there before.
+    ///
+    /// As soon as the user's chats are no longer these, `are_current` has to say so, before the
+    /// hub is told of the change. Then no more are subscribed to, and nothing is returned: those
+    /// so far were right, and the hub is told of what changes there from then on.
+    pub fn subscribe_while(
         &self,
         subscription: &Arc<Subscription>,
         chats: impl IntoIterator<Item = ChatId>,
-    ) -> bool {
-        self.join(subscription, chats, JoinKind::Connecting)
+        are_current: impl Fn() -> bool,
+    ) -> Option<Vec<ChatId>> {
+        self.join(subscription, chats, JoinKind::Connecting, are_current)
     }
 
     fn join(
@@ -83,10 +88,15 @@ impl Hub {
         subscription: &Arc<Subscription>,
         chats: impl IntoIterator<Item = ChatId>,
         kind: JoinKind,
-    ) -> bool {
-        let mut waiting = false;
+        are_current: impl Fn() -> bool,
+    ) -> Option<Vec<ChatId>> {
+        let mut waiting = Vec::new();
         for chat in chats {
             let mut rooms = self.rooms.write();
+            // Under the lock that a user's leaving needs, too.
+            if !are_current() {
+                return None;
+            }
             if subscription.subscribe(chat, kind) {
                 let room = rooms.entry(chat).or_default();
                 let mut room = room.lock();
@@ -94,11 +104,11 @@ impl Hub {
                     .insert(subscription.id, Arc::clone(subscription));
                 match room.delivered {
                     Some(delivered) => subscription.live_after(chat, delivered),
-                    None => waiting = true,
+                    None => waiting.push(chat),
                 }
             }
         }
-        waiting
+        Some(waiting)
     }
 
     /// Delivers everything but messages of this chat to the connection, member or not.
@@ -279,7 +289,8 @@ impl Hub {
     fn admit(&self, connections: &[Arc<Subscription>], chat: ChatId, head: Seq) {
         let mut waiting = false;
         for connection in connections {
-            waiting |= self.join(connection, [chat], JoinKind::Later);
+            let joined = self.join(connection, [chat], JoinKind::Later, || true);
+            waiting |= joined.is_some_and(|waiting| !waiting.is_empty());
         }
         if waiting {
             self.open(chat, head);

@@ -53,6 +53,18 @@ fn user() -> UserId {
     UserId::new(NOW)
 }
 
+impl Hub {
+    /// [`Hub::subscribe_while`] nothing changes. Returns whether a chat waits for [`Hub::open`].
+    pub fn subscribe(
+        &self,
+        subscription: &Arc<Subscription>,
+        chats: impl IntoIterator<Item = ChatId>,
+    ) -> bool {
+        let waiting = self.subscribe_while(subscription, chats, || true);
+        waiting.is_some_and(|waiting| !waiting.is_empty())
+    }
+}
+
 /// A connection of `user` that sits in `chat`, which begins after `head`.
 fn subscribed(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
     let connection = connection(1000);
@@ -293,4 +305,23 @@ fn as_another_user_a_connection_hears_the_other_users_chats_only() {
     deliver(&hub, first, [1]);
     deliver(&hub, second, [1, 2]);
     assert_eq!(heard(&anna), ["1", "2"]);
+}
+
+#[test]
+fn who_leaves_while_it_is_subscribed_gets_into_no_chat_more() {
+    let hub = Hub::default();
+    let [first, second, third] = [(); 3].map(|()| ChatId::new(NOW));
+    let anna = connection(10);
+    hub.bind_user(&anna, user());
+    hub.subscribe(&anna, [first]);
+    hub.open(first, 0);
+    // The second is the last one that is asked about while the chats are these.
+    let asked = std::cell::Cell::new(0);
+    let are_current = || asked.replace(asked.get() + 1) < 2;
+    let subscribed = hub.subscribe_while(&anna, [first, second, third], are_current);
+    assert_eq!(subscribed, None);
+    assert!(anna.is_in(first) && anna.is_in(second) && !anna.is_in(third));
+    assert_eq!(hub.delivered(third), None);
+    let subscribed = hub.subscribe_while(&anna, [first, second, third], || true);
+    assert_eq!(subscribed, Some(vec![second, third]));
 }

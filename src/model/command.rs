@@ -224,11 +224,6 @@ pub enum Command {
     },
     /// What a user of the marketplace begins with.
     EnterMarketplace,
-    /// The chats in which a connection of this user takes its seats, with their heads.
-    ListSeats {
-        /// Whose.
-        user: UserId,
-    },
 }
 
 impl Command {
@@ -246,8 +241,7 @@ impl Command {
             | Self::Sync { .. }
             | Self::GetEvent { .. }
             | Self::ListEvents { .. }
-            | Self::EnterMarketplace
-            | Self::ListSeats { .. } => false,
+            | Self::EnterMarketplace => false,
             Self::CreateUser { .. }
             | Self::UpdateUser { .. }
             | Self::CreateChat { .. }
@@ -352,6 +346,4 @@ pub enum Reply {
     EventChat(Touched),
     /// To `EnterMarketplace`.
     Marketplace(Marketplace),
-    /// To `ListSeats`: each chat with the number of its latest message.
-    Seats(Vec<(ChatId, Seq)>),
 }

@@ -108,10 +108,27 @@ impl NewUser {
 }
 
 impl User {
+    /// Whether everything that the profile gives stands here already.
+    pub fn has(&self, profile: &Profile) -> bool {
+        let Profile {
+            username,
+            name,
+            avatar,
+            github,
+            image_uuid,
+        } = profile;
+        let is = |claim: &Option<String>, field| claim.as_ref().is_none_or(|claim| claim == field);
+        is(username, &self.username)
+            && is(name, &self.name)
+            && is(avatar, &self.avatar)
+            && is(github, &self.github)
+            && (image_uuid.is_none() || *image_uuid == self.image_uuid)
+    }
+
     /// Takes over what the profile gives; `modified_at` moves only if that changes something.
     /// Answers whether it did.
     pub fn update(&mut self, profile: Profile, at: Timestamp) -> bool {
-        let before = self.clone();
+        let changed = !self.has(&profile);
         let Profile {
             username,
             name,
@@ -126,7 +143,6 @@ impl User {
         if image_uuid.is_some() {
             self.image_uuid = image_uuid;
         }
-        let changed = *self != before;
         if changed {
             self.modified_at = at.max(self.modified_at);
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use super::heads::Heads;
 use super::store_error;
 use crate::bus::Bus;
 use crate::model::{ChatId, ConnectionId, Entry, Error, Fact, Notice, Sent};
@@ -37,10 +38,11 @@ struct Waiting {
 }
 
 /// Writes what gathers in the queue, batch after batch.
-pub struct Committer {
+pub(super) struct Committer {
     queue: mpsc::Receiver<Waiting>,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
+    heads: Arc<Heads>,
     metrics: Metrics,
 }
 
@@ -48,6 +50,7 @@ pub struct Committer {
 pub(super) fn new(
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
+    heads: Arc<Heads>,
     metrics: Metrics,
 ) -> (Append, Committer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -59,6 +62,7 @@ pub(super) fn new(
         queue: receiver,
         store,
         bus,
+        heads,
         metrics,
     };
     (append, committer)
@@ -89,7 +93,7 @@ impl Append {
 
 impl Committer {
     /// Runs until `stop`; what is in the queue by then is still written.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut written = None;
         let mut waiting = Vec::new();
         loop {
@@ -155,14 +159,20 @@ impl Committer {
             Ok(sent) if sent.len() == senders.len() => sent,
             Ok(_) => {
                 let error = StoreError::Corrupt("another number of answers than entries".into());
-                return refuse_all(senders, &store_error(error));
+                return self.refuse_all(senders, &store_error(error));
             }
-            Err(error) => return refuse_all(senders, &store_error(error)),
+            Err(error) => return self.refuse_all(senders, &store_error(error)),
         };
         self.metrics.batch(senders.len());
         for (sender, sent) in senders.into_iter().zip(sent) {
-            if let Some(Sent::Stored(_)) = &sent {
-                self.metrics.stored();
+            match &sent {
+                Some(Sent::Stored(message)) => {
+                    self.heads.stored(message.chat, message.seq);
+                    self.metrics.stored();
+                }
+                // The first attempt may have been stored without anybody learning of it.
+                Some(Sent::Repeated(_)) => self.heads.unknown(sender.chat),
+                None => {}
             }
             // A repetition, too: when the first attempt was stored nobody may have learned of
             // it, and now its sender relies on it. Who was told already is not told again.
@@ -178,6 +188,14 @@ impl Committer {
             }
             // A sender that has gone needs no answer.
             let _ = sender.answer.send(sent.ok_or_else(|| no_chat(sender.chat)));
+        }
+    }
+
+    fn refuse_all(&self, senders: Vec<Sender>, error: &Error) {
+        for sender in senders {
+            // Some of them may have been stored all the same.
+            self.heads.unknown(sender.chat);
+            let _ = sender.answer.send(Err(error.clone()));
         }
     }
 }
@@ -196,12 +214,6 @@ struct Sender {
     origin: Option<ConnectionId>,
     answer: oneshot::Sender<Result<Sent, Error>>,
     _queued: Queued,
-}
-
-fn refuse_all(senders: Vec<Sender>, error: &Error) {
-    for sender in senders {
-        let _ = sender.answer.send(Err(error.clone()));
-    }
 }
 
 #[cfg(test)]

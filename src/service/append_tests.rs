@@ -56,7 +56,9 @@ async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
     let lost = store.append(vec![entry(&anna, &chat, "once")]).await;
     let lost = lost.expect("stored").remove(0).expect("a chat");
 
-    let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus), Metrics::default());
+    let heads = Arc::default();
+    let metrics = Metrics::default();
+    let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus), heads, metrics);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let running = tasks.spawn(committer.run(stop.clone()));
     let answered = append.enter(entry(&anna, &chat, "once")).await;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use moka::future::Cache;
 
 use super::access::{self, Actor, Roster};
+use super::known::{Found, Seats};
 use super::{Service, other_content, store_error};
 use crate::model::{
     Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact, IdempotencyKey, Identity,
-    NewChat, Policy, Reply, Rights, UserId,
+    NewChat, Policy, Reply, Rights, Seq, UserId,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -73,6 +74,7 @@ impl Service {
         }
         self.may_join_more(identity, &members).await?;
         let at = self.clock.now();
+        let changing = self.known.changing(&members);
         let new = NewChat {
             id: ChatId::new(at),
             name,
@@ -83,7 +85,9 @@ impl Service {
             key: key.clone(),
             at,
         };
-        let chat = match self.store.create_chat(new).await {
+        let created = self.store.create_chat(new).await;
+        drop(changing);
+        let chat = match created {
             // Another request of this name was faster.
             Err(StoreError::Duplicate) if key.is_some() => {
                 let made = self.made_before(key.as_ref()).await?;
@@ -186,14 +190,44 @@ impl Service {
         Ok(Reply::AllChats(ChatList { chats, next }))
     }
 
-    pub(super) async fn list_seats(
-        &self,
-        identity: &Identity,
-        user: UserId,
-    ) -> Result<Reply, Error> {
-        access::actor(identity, Some(user))?;
-        let seats = self.store.seats_of(user).await;
-        seats.map(Reply::Seats).map_err(store_error)
+    /// The chats to which the connections of this user are subscribed. A query of the server itself,
+    /// without rights. Reads the store only if they are not known.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn seats(&self, user: UserId) -> Result<Seats<'_>, Error> {
+        self.is_open()?;
+        let stamp = match self.known.chats(user) {
+            Found::Kept(seats) => return Ok(seats),
+            Found::Unknown(stamp) => stamp,
+        };
+        let seats = self.store.seats_of(user).await.map_err(store_error)?;
+        let chats = seats.into_iter().map(|(chat, _)| chat).collect();
+        Ok(self.known.read_chats(user, chats, stamp))
+    }
+
+    /// The number of the latest message of each of these chats, in the order given: of all that
+    /// were published before this call at least. Reads the store only for those not known.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn heads_of(&self, chats: &[ChatId]) -> Result<Vec<Seq>, Error> {
+        let known: Vec<_> = chats.iter().map(|chat| self.heads.of(*chat)).collect();
+        let unknown = chats.iter().zip(&known).filter(|(_, head)| head.is_err());
+        let unknown: Vec<_> = unknown.map(|(chat, _)| *chat).collect();
+        let mut read = match &*unknown {
+            [] => Vec::new(),
+            unknown => self.store.heads(unknown).await.map_err(store_error)?,
+        }
+        .into_iter();
+        let heads = chats.iter().zip(known).map(|(chat, known)| {
+            known.unwrap_or_else(|stamp| {
+                let head = read.next().unwrap_or(0);
+                self.heads.read(*chat, head, stamp);
+                head
+            })
+        });
+        Ok(heads.collect())
     }
 
     /// The roster of a chat that `actor` may see.

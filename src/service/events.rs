@@ -86,9 +86,13 @@ impl Service {
         access::host(identity)?;
         let _changing = self.membership.write().await;
         let chats = self.store.delete_event(event).await.map_err(store_error)?;
+        if chats.as_ref().is_some_and(|chats| !chats.is_empty()) {
+            self.known.chats_deleted();
+        }
         let chats = chats.ok_or_else(|| no_event(event))?;
         for (chat, pk) in chats {
             self.rosters.invalidate(&chat).await;
+            self.heads.unknown(chat);
             self.publish(identity, Fact::ChatDeleted { chat, pk }).await;
         }
         Ok(Reply::EventDeleted(event))

@@ -163,7 +163,10 @@ impl Service {
         };
         let (fresh, chat) = {
             let _opening = self.opening.read().await;
-            let opened = self.store.open_event_chat(new).await.map_err(store_error)?;
+            let opened = {
+                let _changing = self.known.changing(&[guest, found.owner.id]);
+                self.store.open_event_chat(new).await.map_err(store_error)?
+            };
             let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
             if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {
                 self.publish(identity, Fact::ChatCreated(made)).await;

@@ -150,7 +150,10 @@ impl Service {
             let added = self
                 .store
                 .add_member(roster.chat(), user, read, self.clock.now());
-            let added = added.await.map_err(store_error)?;
+            let added = {
+                let _changing = self.known.changing(&[user]);
+                added.await.map_err(store_error)?
+            };
             self.rosters.invalidate(&roster.chat()).await;
             let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
             (fresh, self.room(joined, 0).await?, self.user(user).await?)
@@ -176,7 +179,10 @@ impl Service {
             let removed = self
                 .store
                 .remove_member(roster.chat(), user, self.clock.now());
-            let removed = removed.await.map_err(store_error)?;
+            let removed = {
+                let _changing = self.known.changing(&[user]);
+                removed.await.map_err(store_error)?
+            };
             self.rosters.invalidate(&roster.chat()).await;
             let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
             (removed, self.room(left, 0).await?, self.user(user).await?)

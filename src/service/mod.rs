@@ -7,9 +7,13 @@ mod append;
 mod blocks;
 mod chats;
 mod events;
+mod heads;
+mod known;
 mod marketplace;
 mod members;
 mod messages;
+mod newcomers;
+mod recent;
 mod rooms;
 mod sync;
 mod users;
@@ -19,7 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::future::join;
 use tokio::sync::{RwLock, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::bus::Bus;
@@ -28,8 +34,6 @@ use crate::model::{
 };
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-
-pub use append::Committer;
 
 /// How large things may be.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,8 @@ pub struct Service {
     limits: Limits,
     rosters: chats::Rosters,
     numbers: chats::Numbers,
+    known: Arc<known::Known>,
+    heads: Arc<heads::Heads>,
     blocks: blocks::Blocks,
     /// Held for writing while a membership changes, for reading while one is looked up.
     membership: RwLock<()>,
@@ -57,12 +63,26 @@ pub struct Service {
     /// who wait for that.
     opening: RwLock<()>,
     append: append::Append,
+    newcomers: newcomers::Newcomers,
     closed: AtomicBool,
 }
 
+/// Writes what gathers: messages, and users who are new.
+pub struct Committer {
+    messages: append::Committer,
+    users: newcomers::Registrar,
+}
+
+impl Committer {
+    /// Runs until `stop`; what has gathered by then is still written.
+    pub async fn run(self, stop: CancellationToken) {
+        join(self.messages.run(stop.clone()), self.users.run(stop)).await;
+    }
+}
+
 impl Service {
-    /// A service over this store and this bus, and the committer without which no message is
-    /// ever stored: somebody has to run it.
+    /// A service over this store and this bus, and the committer without which no message and no
+    /// new user is ever stored: it has to be run.
     pub fn new(
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
@@ -70,7 +90,25 @@ impl Service {
         limits: Limits,
         metrics: Metrics,
     ) -> (Self, Committer) {
-        let (append, committer) = append::new(Arc::clone(&store), Arc::clone(&bus), metrics);
+        Self::remembering(known::Known::default(), store, bus, clock, limits, metrics)
+    }
+
+    fn remembering(
+        known: known::Known,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+        limits: Limits,
+        metrics: Metrics,
+    ) -> (Self, Committer) {
+        let (heads, known) = (Arc::default(), Arc::new(known));
+        let (append, messages) = append::new(
+            Arc::clone(&store),
+            Arc::clone(&bus),
+            Arc::clone(&heads),
+            metrics,
+        );
+        let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&known));
         let service = Self {
             blocks: blocks::Blocks::new(Arc::clone(&store)),
             store,
@@ -79,12 +117,15 @@ impl Service {
             limits,
             rosters: chats::rosters(),
             numbers: chats::numbers(),
+            known,
+            heads,
             membership: RwLock::default(),
             opening: RwLock::default(),
             append,
+            newcomers,
             closed: AtomicBool::new(false),
         };
-        (service, committer)
+        (service, Committer { messages, users })
     }
 
     /// Does what is asked, if the caller may. What the reply says is durable.
@@ -178,7 +219,6 @@ impl Service {
             }
             C::GrantAccess { chat, access } => self.grant_access(identity, chat, access).await,
             C::EnterMarketplace => self.enter_marketplace(identity).await,
-            C::ListSeats { user } => self.list_seats(identity, user).await,
         };
         InFlight::from(reply)
     }

@@ -142,11 +142,15 @@ impl Service {
         };
         access::may_delete(actor, pk, &roster)?;
         let id = roster.chat();
-        let found = self.store.chat(id).await.map_err(store_error)?;
-        let pk = found.ok_or_else(|| access::no_chat(chat))?.pk;
         let _changing = self.membership.write().await;
-        let deleted = self.store.delete_chat(id).await.map_err(store_error)?;
+        let found = self.store.chat(id).await.map_err(store_error)?;
+        let Chat { pk, members, .. } = found.ok_or_else(|| access::no_chat(chat))?;
+        let deleted = {
+            let _changing = self.known.changing(&members);
+            self.store.delete_chat(id).await.map_err(store_error)?
+        };
         self.rosters.invalidate(&id).await;
+        self.heads.unknown(id);
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };
             self.publish(identity, fact).await;

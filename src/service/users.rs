@@ -27,13 +27,17 @@ impl Service {
         &self,
         caller: Option<Caller>,
         rights: Rights,
-    ) -> Result<(Rights, Option<User>), Error> {
+    ) -> Result<(Rights, Option<UserId>), Error> {
         let Some(caller) = caller else {
             return Ok((rights, None));
         };
-        let user = self
-            .find_or_create(caller.external_id, caller.profile)
-            .await?;
+        let known = self.known.user(&caller.external_id, &caller.profile);
+        let user = if let Ok(user) = known {
+            user
+        } else {
+            let found = self.find_or_create(caller.external_id, caller.profile);
+            found.await?.id
+        };
         let rights = match caller.role {
             Role::Service => Rights::Service,
             Role::User => rights,
@@ -77,8 +81,11 @@ impl Service {
     ) -> Result<Reply, Error> {
         access::host(identity)?;
         check_profile(&profile)?;
-        let id = self.found(user).await?.id;
+        let User {
+            id, external_id, ..
+        } = self.found(user).await?;
         let updated = self.store.update_user(id, profile, self.clock.now()).await;
+        self.known.profile_changed(&external_id);
         let updated = updated.map_err(store_error)?;
         updated.map(Reply::User).ok_or_else(|| no_user(user))
     }
@@ -115,6 +122,16 @@ impl Service {
     async fn find_or_create(&self, external_id: String, profile: Profile) -> Result<User, Error> {
         check_external_id(&external_id)?;
         check_profile(&profile)?;
+        // Mostly the user is there as it should be, and a read waits for no write.
+        if let Err(stamp) = self.known.user(&external_id, &profile) {
+            let found = self.store.user_by_external_id(&external_id).await;
+            if let Some(user) = found.map_err(store_error)?
+                && user.has(&profile)
+            {
+                self.known.read(&user, stamp);
+                return Ok(user);
+            }
+        }
         let at = self.clock.now();
         let new = NewUser {
             id: UserId::new(at),
@@ -122,10 +139,7 @@ impl Service {
             profile,
             at,
         };
-        self.store
-            .find_or_create_user(new)
-            .await
-            .map_err(store_error)
+        self.newcomers.write(new).await
     }
 }
 

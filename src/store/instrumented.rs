@@ -18,12 +18,31 @@ use crate::telemetry::Metrics;
 
 /// Wraps `store`: each call is counted and timed in `metrics` under the name of its method.
 pub fn instrumented(store: Arc<dyn Store>, metrics: Metrics) -> Arc<dyn Store> {
-    Arc::new(Instrumented { store, metrics })
+    Arc::new(Instrumented {
+        store,
+        metrics,
+        #[cfg(test)]
+        gate: Gate::default(),
+    })
+}
+
+/// The same, with a gate that can hold answers back.
+#[cfg(test)]
+pub fn gated(store: Arc<dyn Store>, metrics: Metrics) -> (Arc<dyn Store>, Gate) {
+    let gate = Gate::default();
+    let gated = Instrumented {
+        store,
+        metrics,
+        gate: gate.clone(),
+    };
+    (Arc::new(gated), gate)
 }
 
 struct Instrumented {
     store: Arc<dyn Store>,
     metrics: Metrics,
+    #[cfg(test)]
+    gate: Gate,
 }
 
 impl Instrumented {
@@ -40,6 +59,8 @@ impl Instrumented {
         };
         let outcome = call.await;
         timing.failure = outcome.as_ref().err().map(kind);
+        #[cfg(test)]
+        self.gate.pass(operation).await;
         outcome
     }
 }
@@ -88,6 +109,49 @@ macro_rules! instrumented {
     };
 }
 
+/// Holds back an answer of the store, so that other calls overtake it.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub struct Gate(Arc<parking_lot::Mutex<Option<(&'static str, Held)>>>);
+
+/// An answer that is held back, once it is there.
+#[cfg(test)]
+#[derive(Clone)]
+pub struct Held(Arc<(tokio::sync::Semaphore, tokio::sync::Semaphore)>);
+
+#[cfg(test)]
+impl Gate {
+    /// Holds back the next answer to this operation.
+    pub fn hold(&self, operation: &'static str) -> Held {
+        let closed = || tokio::sync::Semaphore::new(0);
+        let held = Held(Arc::new((closed(), closed())));
+        *self.0.lock() = Some((operation, held.clone()));
+        held
+    }
+
+    async fn pass(&self, operation: &'static str) {
+        let held = self.0.lock().take_if(|(held, _)| *held == operation);
+        if let Some((_, held)) = held {
+            let (answered, released) = &*held.0;
+            answered.add_permits(1);
+            released.acquire().await.expect("never closed").forget();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Held {
+    /// Returns when the store has answered.
+    pub async fn answered(&self) {
+        self.0.0.acquire().await.expect("never closed").forget();
+    }
+
+    /// Lets the answer go.
+    pub fn release(&self) {
+        self.0.1.add_permits(1);
+    }
+}
+
 #[async_trait]
 impl Store for Instrumented {
     async fn ping(&self) -> Result<(), StoreError> {
@@ -109,7 +173,8 @@ impl Store for Instrumented {
 
 instrumented! {
     Users:
-    find_or_create_user(user: NewUser) -> User;
+    find_or_create_users(users: Vec<NewUser>) -> Vec<User>;
+    user_by_external_id(external_id: &str) -> Option<User>;
     user(id: UserId) -> Option<User>;
     user_by_pk(pk: UserPk) -> Option<User>;
     update_user(id: UserId, profile: Profile, at: Timestamp) -> Option<User>;

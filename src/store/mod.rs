@@ -24,6 +24,8 @@ use crate::model::{
 };
 
 pub use instrumented::instrumented;
+#[cfg(test)]
+pub use instrumented::{Gate, gated};
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing. What
 /// cannot be read is `Corrupt`; in a list it is logged and left out.
@@ -46,10 +48,14 @@ pub trait Store: Users + Chats + Members + Messages + Events + transfer::Transfe
 /// Users.
 #[async_trait]
 pub trait Users: Send + Sync {
-    /// The user of this external id: created with the next `pk` if there is none, with the
-    /// profile taken over in either case. Atomic: of two calls at once with one external id,
-    /// both answer the same user.
-    async fn find_or_create_user(&self, user: NewUser) -> Result<User, StoreError>;
+    /// The users of these external ids, in the order given: each created with the next `pk` if
+    /// there is none, with the profile taken over in either case, by one after the other. Atomic
+    /// for each: of two calls at once with one external id, both answer the same user. On an error
+    /// SQLite has stored nothing; MongoDB may have stored some of them.
+    async fn find_or_create_users(&self, users: Vec<NewUser>) -> Result<Vec<User>, StoreError>;
+
+    /// The user of this external id; `None`: there is none.
+    async fn user_by_external_id(&self, external_id: &str) -> Result<Option<User>, StoreError>;
 
     /// The user of this id; `None`: there is none.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
@@ -74,6 +80,13 @@ pub trait Users: Send + Sync {
 
     /// Those of `ids` that belong to no user, in the order given.
     async fn unknown_users(&self, ids: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+
+    /// [`Users::find_or_create_users`] for one.
+    #[cfg(any(test, fuzzing))]
+    async fn find_or_create_user(&self, user: NewUser) -> Result<User, StoreError> {
+        let found = self.find_or_create_users(vec![user]).await?.pop();
+        found.ok_or_else(|| StoreError::Corrupt("no answer about a user".into()))
+    }
 }
 
 /// Chats and who takes part in them.

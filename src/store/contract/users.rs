@@ -40,6 +40,82 @@ pub async fn two_calls_at_once_make_one_user(store: Subject) {
     assert_eq!(one, other);
 }
 
+pub async fn many_users_are_found_or_created_in_the_order_given(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let new = |external_id: &str, name: Option<&str>, millisecond| NewUser {
+        id: UserId::new(at(millisecond)),
+        external_id: external_id.into(),
+        profile: Profile {
+            name: name.map(Into::into),
+            ..Profile::default()
+        },
+        at: at(millisecond),
+    };
+    let asked = vec![
+        new("boris", None, 1),
+        new("anna", None, 2),
+        new("vera", Some("Vera"), 3),
+        new("boris", Some("Boris"), 4),
+        new("anna", Some("Anna"), 5),
+    ];
+    let ids: Vec<_> = asked.iter().map(|user| user.id).collect();
+    let found = store.find_or_create_users(asked).await.expect("users");
+    let told = found.iter().map(|user| (user.id, user.pk, &*user.name));
+    let expected = [
+        (ids[0], 2, "boris"),
+        (anna.id, 1, "anna"),
+        (ids[2], 3, "Vera"),
+        (ids[0], 2, "Boris"),
+        (anna.id, 1, "Anna"),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!((found[3].created_at, found[3].modified_at), (at(1), at(4)));
+    for user in &found[2..] {
+        let stored = store.user(user.id).await.expect("an answer");
+        assert_eq!(stored.as_ref(), Some(user));
+    }
+    let nobody = store.find_or_create_users(Vec::new()).await;
+    assert_eq!(nobody.expect("an answer"), []);
+}
+
+pub async fn calls_at_once_with_some_users_in_common_make_each_once(store: Subject) {
+    let new = |names: [&str; 3]| {
+        let new = |name: &str| NewUser {
+            id: UserId::new(at(0)),
+            external_id: name.into(),
+            profile: Profile::default(),
+            at: at(0),
+        };
+        store.find_or_create_users(names.into_iter().map(new).collect())
+    };
+    let (one, other, third) = tokio::join!(
+        new(["anna", "boris", "vera"]),
+        new(["vera", "gleb", "anna"]),
+        new(["boris", "dina", "gleb"]),
+    );
+    let (one, other, third) = (
+        one.expect("users"),
+        other.expect("users"),
+        third.expect("users"),
+    );
+    assert_eq!((&one[0], &one[2]), (&other[2], &other[0]));
+    assert_eq!((&third[0], &third[2]), (&one[1], &other[1]));
+    let mut pks: Vec<_> = store.users_after(0, 10).await.expect("users");
+    pks.sort_by_key(|user| user.pk);
+    assert_eq!(
+        pks.iter().map(|user| user.pk).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5]
+    );
+}
+
+pub async fn a_user_is_found_by_its_external_id(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let found = store.user_by_external_id("anna").await;
+    assert_eq!(found.expect("an answer"), Some(anna));
+    let found = store.user_by_external_id("Anna").await;
+    assert_eq!(found.expect("an answer"), None);
+}
+
 pub async fn an_unknown_user_is_none(store: Subject) {
     let found = store.user(UserId::new(at(0))).await.expect("an answer");
     assert_eq!(found, None);

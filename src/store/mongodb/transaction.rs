@@ -83,9 +83,22 @@ impl Database {
         noun: &str,
         session: &mut ClientSession,
     ) -> Result<i64, StoreError> {
+        self.next_pks(noun, 1, session).await
+    }
+
+    /// The same for so many at once: the last of them.
+    pub(super) async fn next_pks(
+        &self,
+        noun: &str,
+        count: usize,
+        session: &mut ClientSession,
+    ) -> Result<i64, StoreError> {
         let counters = self.collection::<Document>(COUNTERS);
         let counted = counters
-            .find_one_and_update(doc! { "_id": noun }, doc! { "$inc": { "value": 1_i64 } })
+            .find_one_and_update(
+                doc! { "_id": noun },
+                doc! { "$inc": { "value": pks(count) } },
+            )
             .upsert(true)
             .return_document(ReturnDocument::After)
             .session(session)
@@ -109,6 +122,11 @@ async fn commit(session: &mut ClientSession) -> Result<(), StoreError> {
         }
         backoff.wait(error.into()).await?;
     }
+}
+
+/// So many `pk`s.
+pub(super) fn pks(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn is_unknown(error: &Error) -> bool {

@@ -16,7 +16,7 @@ use super::documents::{USERS, UserDocument};
 use super::failure::corrupt;
 use super::fields::date;
 use super::retry::retry_until_deadline;
-use super::transaction::Transactional;
+use super::transaction::{Transactional, pks};
 use crate::model::{NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
@@ -43,31 +43,36 @@ impl KnownUsers {
 
 #[async_trait]
 impl Users for Mongo {
-    async fn find_or_create_user(&self, user: NewUser) -> Result<User, StoreError> {
-        let known = doc! { "external_id": &user.external_id };
-        // A user that another call creates concurrently is found by the second attempt.
-        for _ in 0..2 {
-            let found =
-                retry_until_deadline(|| self.database.one::<UserDocument>(known.clone())).await?;
-            if let Some(found) = found {
-                // Mostly it is as it should be.
-                let (profile, at) = (user.profile.clone(), user.at);
-                if !found.clone().update(profile.clone(), at) {
-                    return Ok(found);
-                }
-                let updated = self.update(found.id, profile, at).await?;
-                return updated.ok_or_else(|| corrupt(format!("no user {} any more", found.id)));
-            }
-            match self
-                .database
-                .pk_transaction(CreateUserTx(user.clone()))
-                .await
-            {
-                Err(StoreError::Duplicate) => {}
-                made => return made,
-            }
+    async fn find_or_create_users(&self, users: Vec<NewUser>) -> Result<Vec<User>, StoreError> {
+        let mut known = self.by_external_id(&users).await?;
+        let unknown = self.create_unknown(&users, &mut known).await;
+        match unknown {
+            // Another call has created some of them meanwhile.
+            Err(StoreError::Duplicate) => known = self.by_external_id(&users).await?,
+            created => created?,
         }
-        Err(StoreError::Duplicate)
+        let mut answers = Vec::with_capacity(users.len());
+        for new in users {
+            let found = match known.get(&new.external_id) {
+                Some(found) => found.clone(),
+                None => self.create_or_find(new.clone()).await?,
+            };
+            // Mostly it is as it should be.
+            let user = if found.has(&new.profile) {
+                found
+            } else {
+                let updated = self.update(found.id, new.profile, new.at).await?;
+                updated.ok_or_else(|| corrupt(format!("no user {} any more", found.id)))?
+            };
+            known.insert(new.external_id, user.clone());
+            answers.push(user);
+        }
+        Ok(answers)
+    }
+
+    async fn user_by_external_id(&self, external_id: &str) -> Result<Option<User>, StoreError> {
+        let filter = doc! { "external_id": external_id };
+        retry_until_deadline(|| self.database.one::<UserDocument>(filter.clone())).await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -113,6 +118,54 @@ impl Users for Mongo {
 }
 
 impl Mongo {
+    /// Those of these users that exist, by their external ids.
+    async fn by_external_id(&self, users: &[NewUser]) -> Result<HashMap<String, User>, StoreError> {
+        let ids: Vec<_> = users.iter().map(|user| &*user.external_id).collect();
+        let found = retry_until_deadline(|| {
+            let query = Query::all(doc! { "external_id": { "$in": ids.clone() } });
+            self.database.all::<UserDocument>(query)
+        });
+        let found = found.await?.into_iter();
+        Ok(found.map(|user| (user.external_id.clone(), user)).collect())
+    }
+
+    /// Creates those that are not `known`, all in one transaction, and adds them there.
+    async fn create_unknown(
+        &self,
+        users: &[NewUser],
+        known: &mut HashMap<String, User>,
+    ) -> Result<(), StoreError> {
+        let mut seen = HashSet::new();
+        let unknown = users.iter().filter(|user| {
+            !known.contains_key(&user.external_id) && seen.insert(&*user.external_id)
+        });
+        let unknown: Vec<_> = unknown.cloned().collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let created = self.database.pk_transaction(CreateUsersTx(unknown)).await?;
+        known.extend(
+            created
+                .into_iter()
+                .map(|user| (user.external_id.clone(), user)),
+        );
+        Ok(())
+    }
+
+    /// A user who was unknown a moment ago, while other calls create users, too.
+    async fn create_or_find(&self, new: NewUser) -> Result<User, StoreError> {
+        let filter = doc! { "external_id": &new.external_id };
+        match self.database.pk_transaction(CreateUsersTx(vec![new])).await {
+            Ok(created) => created.into_iter().next().ok_or(StoreError::Duplicate),
+            Err(StoreError::Duplicate) => {
+                let found =
+                    retry_until_deadline(|| self.database.one::<UserDocument>(filter.clone()));
+                found.await?.ok_or(StoreError::Duplicate)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Those of these users that exist.
     pub(super) async fn users_by_id(
         &self,
@@ -177,23 +230,25 @@ fn what_changes(user: &User) -> Document {
     }
 }
 
-/// Creates a user.
-struct CreateUserTx(NewUser);
+/// Creates users, of whom no two have one external id.
+struct CreateUsersTx(Vec<NewUser>);
 
 #[async_trait]
-impl Transactional for CreateUserTx {
-    type Output = User;
+impl Transactional for CreateUsersTx {
+    type Output = Vec<User>;
 
     async fn run(
         &self,
         database: &Database,
         session: &mut ClientSession,
-    ) -> Result<User, StoreError> {
-        let pk = database.next_pk(USERS, session).await?;
-        let user = self.0.clone().into_user(pk);
+    ) -> Result<Vec<User>, StoreError> {
+        let last = database.next_pks(USERS, self.0.len(), session).await?;
+        let first = last - pks(self.0.len()) + 1;
+        let made = (first..=last).zip(self.0.iter().cloned());
+        let made: Vec<_> = made.map(|(pk, new)| new.into_user(pk)).collect();
         let users = database.collection::<UserDocument>(USERS);
-        let document = UserDocument::from(user.clone());
-        users.insert_one(document).session(session).await?;
-        Ok(user)
+        let documents: Vec<_> = made.iter().cloned().map(UserDocument::from).collect();
+        users.insert_many(documents).session(session).await?;
+        Ok(made)
     }
 }

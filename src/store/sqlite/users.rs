@@ -17,27 +17,18 @@ const COLUMNS: &str =
 
 #[async_trait]
 impl Users for Sqlite {
-    async fn find_or_create_user(&self, new: NewUser) -> Result<User, StoreError> {
-        // Mostly the user is there as it should be, and whoever only reads waits for nobody.
-        let external_id = new.external_id.clone();
-        let found = self.read(move |transaction| by_external_id(transaction, &external_id));
-        if let Some(user) = found.await?
-            && !user.clone().update(new.profile.clone(), new.at)
-        {
-            return Ok(user);
-        }
-        self.write(
-            move |transaction| match by_external_id(transaction, &new.external_id)? {
-                None => insert(transaction, new),
-                Some(mut user) => {
-                    if user.update(new.profile, new.at) {
-                        update(transaction, &user)?;
-                    }
-                    Ok(user)
-                }
-            },
-        )
+    async fn find_or_create_users(&self, users: Vec<NewUser>) -> Result<Vec<User>, StoreError> {
+        self.write(move |transaction| {
+            let users = users.into_iter();
+            users.map(|new| find_or_create(transaction, new)).collect()
+        })
         .await
+    }
+
+    async fn user_by_external_id(&self, external_id: &str) -> Result<Option<User>, StoreError> {
+        let external_id = external_id.to_owned();
+        self.read(move |transaction| by_external_id(transaction, &external_id))
+            .await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -117,6 +108,18 @@ pub(super) fn by_id(transaction: &Transaction<'_>, id: UserId) -> rusqlite::Resu
     let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
     let mut statement = transaction.prepare_cached(&select)?;
     statement.query_row([id], user).optional()
+}
+
+fn find_or_create(transaction: &Transaction<'_>, new: NewUser) -> Result<User, StoreError> {
+    match by_external_id(transaction, &new.external_id)? {
+        None => insert(transaction, new),
+        Some(mut user) => {
+            if user.update(new.profile, new.at) {
+                update(transaction, &user)?;
+            }
+            Ok(user)
+        }
+    }
 }
 
 fn by_external_id(

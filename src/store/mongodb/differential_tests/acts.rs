@@ -10,9 +10,8 @@ use crate::model::{Access, EventPk, Policy, Seq};
 /// Something that is asked of both. Numbers choose among what there is by then.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    MakeUser {
-        name: usize,
-        handle: Option<u8>,
+    MakeUsers {
+        users: Vec<(usize, Option<u8>)>,
         now: i64,
     },
     UpdateUser {
@@ -96,8 +95,8 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     let (one, now) = (0..6_usize, 0..60_i64);
     let entry = (one.clone(), one.clone(), option::of(0..4_u8), now.clone());
     prop_oneof![
-        3 => (0..5_usize, option::of(0..3_u8), now.clone())
-            .prop_map(|(name, handle, now)| Act::MakeUser { name, handle, now }),
+        3 => (vec((0..8_usize, option::of(0..3_u8)), 1..4), now.clone())
+            .prop_map(|(users, now)| Act::MakeUsers { users, now }),
         1 => (one.clone(), option::of(0..3_u8), now.clone())
             .prop_map(|(user, handle, now)| Act::UpdateUser { user, handle, now }),
         3 => (vec(one.clone(), 0..4), policy(), option::of(0..2_u8), now.clone())

@@ -81,15 +81,16 @@ macro_rules! both {
 /// What both answer to an act; new ids are chosen once for both.
 async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (String, String) {
     match act {
-        Act::MakeUser { name, handle, now } => {
-            let new = NewUser {
+        Act::MakeUsers { users, now } => {
+            let new = |(name, handle)| NewUser {
                 id: UserId::new(at(now)),
                 external_id: format!("user {name}"),
                 profile: profile(handle),
                 at: at(now),
             };
-            known.users.push(new.id);
-            both!(stores, store => store.find_or_create_user(new.clone()))
+            let new: Vec<_> = users.into_iter().map(new).collect();
+            known.users.extend(new.iter().map(|new| new.id));
+            both!(stores, store => store.find_or_create_users(new.clone()))
         }
         Act::UpdateUser { user, handle, now } => {
             let user = known.user(user);

@@ -180,7 +180,7 @@ fn an_answer_of_the_wrong_kind_is_an_internal_error() {
     let Decoded::Request(_, answer) = client.decode(r#"{"action":"list"}"#) else {
         panic!("refused");
     };
-    let said = texts(&respond(answer, Ok(Reply::Seats(Vec::new()))));
+    let said = texts(&respond(answer, Ok(Reply::EventDeleted(1))));
     assert!(said[0].contains(r#""response_status":500"#));
 }
 

@@ -215,7 +215,7 @@ fn other_errors_speak_for_themselves() {
     let refused = answered(&request("getChats"), Err(Error::rate_limited(250)));
     assert_eq!(refused["code"], "rate_limited");
     assert_eq!(refused["retry_after_ms"], 250);
-    let odd = answered(&request("getChats"), Ok(Reply::Seats(Vec::new())));
+    let odd = answered(&request("getChats"), Ok(Reply::EventDeleted(1)));
     assert_eq!(odd["code"], ErrorKind::Internal.code());
 }
 

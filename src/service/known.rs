@@ -1,0 +1,235 @@
+//! Users and their chats as the store had them lately: a user who connects again costs no read.
+//! Does not judge and does not read the store.
+//!
+//! What stands here is true because this service makes every change. Each method that changes a
+//! membership, a chat or a user records that here ([`Changing`], [`Known::profile_changed`]) before
+//! the change is announced, and `recent.rs` keeps older answers out afterwards. That holds, as it
+//! does for the rosters of `chats.rs` and for `heads.rs`, while one server alone writes into the
+//! store. The lock on SQLite's file ensures it. The changes of a second server on the same MongoDB
+//! would not be seen here until an entry is forgotten; that is not supported.
+
+use std::sync::Arc;
+
+use super::recent::{Recent, Stamp};
+use crate::model::{ChatId, Profile, User, UserId};
+
+/// How much is remembered of users, and of their chats, in bytes each.
+const BYTES: usize = 32 * 1024 * 1024;
+
+/// Users by their external ids, and the chats of users.
+pub(super) struct Known {
+    users: Recent<Box<str>, Arc<Remembered>>,
+    chats: Recent<UserId, Arc<[ChatId]>>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self::within(BYTES)
+    }
+}
+
+/// The chats of a user, and whether they still are.
+pub struct Seats<'a> {
+    known: &'a Known,
+    chats: Arc<[ChatId]>,
+    stamp: Stamp,
+}
+
+impl Seats<'_> {
+    /// Each chat of which the user is a member.
+    pub fn chats(&self) -> &[ChatId] {
+        &self.chats
+    }
+
+    /// Whether no change of them has been announced. Asked under the lock that the hub needs to
+    /// remove a member, it keeps out members that were removed already.
+    pub fn are_current(&self) -> bool {
+        self.known.chats.is_current(self.stamp)
+    }
+}
+
+/// What is known of the chats of a user.
+pub(super) enum Found<'a> {
+    /// They are known.
+    Kept(Seats<'a>),
+    /// They have to be read after this.
+    Unknown(Stamp),
+}
+
+/// A change of these users' chats that is under way. Dropped after the store has answered, whatever
+/// it did, and before anything is announced: from then on their chats are unknown.
+pub(super) struct Changing<'a> {
+    known: &'a Known,
+    users: Vec<UserId>,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        for user in &self.users {
+            self.known.chats.changed(user);
+        }
+    }
+}
+
+/// The stamps before a user is created or changed, for [`Known::written`].
+pub(super) struct Before {
+    user: Stamp,
+    chats: Stamp,
+}
+
+impl Known {
+    /// Nothing is known yet, and never more than so many bytes of users, nor of chats.
+    fn within(bytes: usize) -> Self {
+        Self {
+            users: Recent::new(bytes, |external_id, remembered| {
+                size_of::<Remembered>() + external_id.len() + remembered.texts.len()
+            }),
+            chats: Recent::new(bytes, |_, chats| size_of_val(&**chats)),
+        }
+    }
+
+    /// The user of this external id, if its profile in the store is what is claimed here. Otherwise
+    /// the stamp before a read of the store.
+    pub(super) fn user(&self, external_id: &str, profile: &Profile) -> Result<UserId, Stamp> {
+        let (found, stamp) = self.users.look(external_id);
+        let found = found.filter(|found| found.says(profile));
+        found.map(|found| found.id).ok_or(stamp)
+    }
+
+    /// The store was read since `stamp`, and had this user.
+    pub(super) fn read(&self, user: &User, stamp: Stamp) {
+        if let Some(remembered) = Remembered::of(user) {
+            let key = user.external_id.as_str().into();
+            self.users.keep(key, Arc::new(remembered), stamp);
+        }
+    }
+
+    /// The stamps before a user is written that may be new, with this id.
+    pub(super) fn before_writing(&self, external_id: &str, id: UserId) -> Before {
+        Before {
+            user: self.users.look(external_id).1,
+            chats: self.chats.look(&id).1,
+        }
+    }
+
+    /// The store has written this user since; a new one has this `id`, and is in no chat.
+    pub(super) fn written(&self, user: &User, id: UserId, before: &Before) {
+        match Remembered::of(user) {
+            Some(remembered) => {
+                let key = user.external_id.as_str().into();
+                self.users.replace(key, Arc::new(remembered), before.user);
+            }
+            None => self.profile_changed(&user.external_id),
+        }
+        if user.id == id {
+            self.chats.keep(id, Arc::new([]), before.chats);
+        }
+    }
+
+    /// The store has, or may have, another profile of this user.
+    pub(super) fn profile_changed(&self, external_id: &str) {
+        self.users.changed(external_id);
+    }
+
+    /// The chats of this user.
+    pub(super) fn chats(&self, user: UserId) -> Found<'_> {
+        match self.chats.look(&user) {
+            (Some(chats), stamp) => Found::Kept(self.seats(chats, stamp)),
+            (None, stamp) => Found::Unknown(stamp),
+        }
+    }
+
+    /// The chats of this user as the store had them when it was read after `stamp`.
+    pub(super) fn read_chats(&self, user: UserId, chats: Arc<[ChatId]>, stamp: Stamp) -> Seats<'_> {
+        self.chats.keep(user, Arc::clone(&chats), stamp);
+        self.seats(chats, stamp)
+    }
+
+    /// Before the store changes the chats of these users.
+    pub(super) fn changing(&self, users: &[UserId]) -> Changing<'_> {
+        Changing {
+            known: self,
+            users: users.to_vec(),
+        }
+    }
+
+    /// Chats were deleted of which the members are not known. An id of a chat is never given out
+    /// twice, so a subscription to one that was deleted meanwhile receives nothing.
+    pub(super) fn chats_deleted(&self) {
+        self.chats.forget_all();
+    }
+
+    fn seats(&self, chats: Arc<[ChatId]>, stamp: Stamp) -> Seats<'_> {
+        Seats {
+            known: self,
+            chats,
+            stamp,
+        }
+    }
+}
+
+/// What has to be known of a user to see that a token says nothing new. There may be as many as
+/// there are connections, so it is packed.
+struct Remembered {
+    id: UserId,
+    /// All fields of the profile, one after the other.
+    texts: Box<str>,
+    /// Where each ends.
+    ends: [u16; FIELDS],
+    /// Whether there is a picture's id, of whatever length.
+    has_image: bool,
+}
+
+/// How many fields a profile has.
+const FIELDS: usize = 5;
+
+impl Remembered {
+    /// `None`: it is too long to be remembered.
+    fn of(user: &User) -> Option<Self> {
+        let image = user.image_uuid.as_deref();
+        let fields = [
+            &*user.username,
+            &*user.name,
+            &*user.avatar,
+            &*user.github,
+            image.unwrap_or_default(),
+        ];
+        let mut texts = String::with_capacity(fields.iter().map(|field| field.len()).sum());
+        let mut ends = [0; FIELDS];
+        for (field, end) in fields.into_iter().zip(&mut ends) {
+            texts.push_str(field);
+            *end = u16::try_from(texts.len()).ok()?;
+        }
+        Some(Self {
+            id: user.id,
+            texts: texts.into(),
+            ends,
+            has_image: image.is_some(),
+        })
+    }
+
+    /// Whether the user's profile is what is claimed here, as far as anything is.
+    fn says(&self, claims: &Profile) -> bool {
+        let Profile {
+            username,
+            name,
+            avatar,
+            github,
+            image_uuid,
+        } = claims;
+        if image_uuid.is_some() && !self.has_image {
+            return false;
+        }
+        let mut begin = 0;
+        let claims = [username, name, avatar, github, image_uuid];
+        claims.into_iter().zip(self.ends).all(|(claim, end)| {
+            let field = self.texts.get(begin..end.into());
+            begin = end.into();
+            claim.is_none() || claim.as_deref() == field
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "known_tests.rs"]
+mod tests;

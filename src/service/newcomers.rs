@@ -1,0 +1,140 @@
+//! Group commit of users: many newcomers at once, one durable write. While one batch is being
+//! written the next one gathers, and a lone newcomer waits for no timer.
+//! Does not know tokens and rights.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::known::Known;
+use super::store_error;
+use crate::model::{Error, NewUser, User};
+use crate::store::{Store, StoreError};
+
+/// How many may wait for the batch after this one; then callers wait to get in.
+const QUEUE: usize = 1024;
+
+/// How many are written in one batch at most.
+const BATCH: usize = 256;
+
+/// Where users queue up that are new, or whose profile is.
+pub(super) struct Newcomers(mpsc::Sender<Waiting>);
+
+struct Waiting {
+    user: NewUser,
+    answer: oneshot::Sender<Result<User, Error>>,
+}
+
+/// Writes what gathers in the queue, batch after batch. A client that hangs up does not interrupt
+/// it, so what was written is always recorded in [`Known`].
+pub(super) struct Registrar {
+    queue: mpsc::Receiver<Waiting>,
+    store: Arc<dyn Store>,
+    known: Arc<Known>,
+}
+
+/// A queue, and the task that empties it.
+pub(super) fn new(store: Arc<dyn Store>, known: Arc<Known>) -> (Newcomers, Registrar) {
+    let (sender, queue) = mpsc::channel(QUEUE);
+    let registrar = Registrar {
+        queue,
+        store,
+        known,
+    };
+    (Newcomers(sender), registrar)
+}
+
+impl Newcomers {
+    /// The user as the store has it once it was found or created and its profile taken over.
+    ///
+    /// # Errors
+    /// `Unavailable`; `Internal`: what is stored contradicts itself.
+    pub(super) async fn write(&self, user: NewUser) -> Result<User, Error> {
+        let (answer, answered) = oneshot::channel();
+        let closing = || Error::unavailable("the server is shutting down");
+        let sent = self.0.send(Waiting { user, answer }).await;
+        sent.map_err(|_| closing())?;
+        answered.await.map_err(|_| closing())?
+    }
+}
+
+impl Registrar {
+    /// Runs until `stop`; what is in the queue by then is still written.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut waiting = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                taken = self.queue.recv_many(&mut waiting, BATCH) => match taken {
+                    0 => return,
+                    _ => self.write(std::mem::take(&mut waiting)).await,
+                },
+                () = stop.cancelled(), if !self.queue.is_closed() => self.queue.close(),
+            }
+        }
+    }
+
+    async fn write(&self, mut batch: Vec<Waiting>) {
+        // A caller that has given up asks again when it comes back.
+        batch.retain(|waiting| !waiting.answer.is_closed());
+        if batch.is_empty() {
+            return;
+        }
+        let (users, answers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.user, waiting.answer))
+            .unzip();
+        let written = self.store_all(&users).await;
+        for (answer, written) in answers.into_iter().zip(written) {
+            // A caller that has gone needs no answer.
+            let _ = answer.send(written);
+        }
+    }
+
+    /// What the store answers of each. What it cannot do for one of them it does for the others.
+    async fn store_all(&self, users: &[NewUser]) -> Vec<Result<User, Error>> {
+        match self.store_batch(users).await {
+            Ok(written) => written.into_iter().map(Ok).collect(),
+            Err(error @ StoreError::Unavailable(_)) => {
+                let error = store_error(error);
+                users.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(_) => {
+                let mut answers = Vec::with_capacity(users.len());
+                for user in users {
+                    let written = self.store_batch(std::slice::from_ref(user)).await;
+                    let written = written.map(|mut written| written.pop());
+                    let lost = || StoreError::Corrupt("no answer about a user".into());
+                    let written = written.and_then(|written| written.ok_or_else(lost));
+                    answers.push(written.map_err(store_error));
+                }
+                answers
+            }
+        }
+    }
+
+    async fn store_batch(&self, users: &[NewUser]) -> Result<Vec<User>, StoreError> {
+        let before = |user: &NewUser| self.known.before_writing(&user.external_id, user.id);
+        let before: Vec<_> = users.iter().map(before).collect();
+        let written = match self.store.find_or_create_users(users.to_vec()).await {
+            Ok(written) if written.len() == users.len() => Ok(written),
+            Ok(_) => Err(StoreError::Corrupt("another number of users".into())),
+            Err(error) => Err(error),
+        };
+        let Ok(written) = written else {
+            for user in users {
+                self.known.profile_changed(&user.external_id);
+            }
+            return written;
+        };
+        for ((user, new), before) in written.iter().zip(users).zip(&before) {
+            self.known.written(user, new.id, before);
+        }
+        Ok(written)
+    }
+}
+
+#[cfg(test)]
+#[path = "newcomers_tests.rs"]
+mod tests;
