@@ -70,6 +70,10 @@ client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run t
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
 	cd client-tests && $(NPM) run test:oracle
 
+.PHONY: options
+options: node build ## Write the table of options in docs/CONFIGURATION.md anew, from what polychat --help prints
+	POLYCHAT_BIN='$(BINARY)' node client-tests/tests/documents.options.mjs
+
 .PHONY: python
 python: $(PYTHON_STAMP) ## Fetch the packages of the programs in Python, for the tests alone
 
@@ -169,3 +173,5 @@ node:
 		echo 'The client tests need Python 3.10 or later, with its sqlite3 module.' >&2; exit 1; }
 	@python3 -m pip --version >/dev/null 2>&1 || { \
 		echo 'The client tests need pip for python3.' >&2; exit 1; }
+	@bash --version >/dev/null 2>&1 && curl --version >/dev/null 2>&1 && openssl version >/dev/null 2>&1 || { \
+		echo 'The client tests need bash, curl and openssl: they run what the documents show.' >&2; exit 1; }

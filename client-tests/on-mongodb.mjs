@@ -1,14 +1,15 @@
 // @ts-check
 // Owns the run of the tests on the other store: each server gets a database of its own in one replica set. Tests that
-// are about the SQLite file itself, or bring a mongod of their own, stay out, those of transports alone, to which a store is
-// nothing, and those of faults but two.
+// are about the SQLite file itself or the documents, or bring a mongod of their own, stay out, those of transports alone, to
+// which a store is nothing, and those of faults but two.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { startMongod } from './harness/mongod.mjs';
 
 const ELSEWHERE = [
-  'backup', 'commands', 'connect_trouble', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup', 'store_trouble',
+  'backup', 'commands', 'connect_trouble', 'documents', 'marketplace_trouble', 'mongodb_trouble', 'raw_days', 'startup',
+  'store_trouble',
 ];
 const TRANSPORTS = ['ends', 'engineio', 'engineio_requests', 'networks', 'restarts', 'socketio_connect', 'strangers'];
 const FAULTS = ['clock', 'dropped'];

@@ -1,12 +1,12 @@
 // @ts-check
 // Owns the run of the tests of Socket.IO on the other side of the server, which decodes what clients send without
-// socketioxide. Tests that are about the raw dialects, REST, the command line or a store alone stay out, and the cases of
-// conformance that wait for the heartbeat.
+// socketioxide. Tests that are about the raw dialects, REST, the command line, the documents or a store alone stay out, and
+// the cases of conformance that wait for the heartbeat.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const ELSEWHERE = /^(raw_|rest|sync_raw|backup|commands|mongodb_trouble|startup)/;
+const ELSEWHERE = /^(raw_|rest|sync_raw|backup|commands|documents|mongodb_trouble|startup)/;
 const FAULTS = ['dropped', 'memory', 'storm'];
 
 const here = fileURLToPath(new URL('.', import.meta.url));

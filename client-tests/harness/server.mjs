@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Changes, within } from './wait.mjs';
 
-const BINARY = process.env.POLYCHAT_BIN ?? fileURLToPath(new URL('../../target/release/polychat', import.meta.url));
+/** The server under test. */
+export const BINARY = process.env.POLYCHAT_BIN ?? fileURLToPath(new URL('../../target/release/polychat', import.meta.url));
 const BANNER = /listening on http:\/\/[^\s:]+:(\d+)/;
 const START_MS = 60_000;
 const EXIT_MS = 40_000;
