@@ -24,6 +24,14 @@ export const STARTS_SERVER = /(^|\n)(cargo run --release|(target\/release\/)?pol
 /** The variables that a terminal inherits. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
 
+/** The processes that lead the groups of terminals; none outlives the tests. */
+const leaders = new Set();
+process.on('exit', () => { for (const leader of leaders) signalGroup(leader, 'SIGKILL'); });
+
+function signalGroup(leader, signal) {
+  try { process.kill(-leader, signal); } catch { /* it has ended */ }
+}
+
 const CARGO = `#!/bin/sh
 [ "$1 $2" = "run --release" ] || { echo "the documents' cargo only runs the server" >&2; exit 64; }
 shift 2; [ "$1" = -- ] && shift
@@ -40,6 +48,7 @@ class Terminal {
 
   constructor(folder, env) {
     this.#bash = spawn('bash', ['--noprofile', '--norc'], { cwd: folder, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+    leaders.add(this.#bash.pid);
     for (const stream of ['stdout', 'stderr']) {
       this.#bash[stream].setEncoding('utf8').on('data', (text) => {
         this.#output[stream] += text;
@@ -79,12 +88,12 @@ class Terminal {
 
   /** Ends everything that runs in it. */
   async end() {
-    const kill = (signal) => {
-      try { process.kill(-(/** @type {number} */ (this.#bash.pid)), signal); } catch { /* it has ended */ }
-    };
-    kill('SIGTERM');
+    signalGroup(this.#bash.pid, 'SIGTERM');
     this.#bash.stdin.end();
-    await within(this.#ended, () => 'the end of a terminal', END_MS).finally(() => kill('SIGKILL'));
+    await within(this.#ended, () => 'the end of a terminal', END_MS).finally(() => {
+      signalGroup(this.#bash.pid, 'SIGKILL');
+      leaders.delete(this.#bash.pid);
+    });
   }
 }
 
