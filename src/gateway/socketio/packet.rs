@@ -16,6 +16,9 @@ use crate::gateway::websocket::Frame;
 /// How many attachments an event may have.
 const ATTACHMENTS: usize = 16;
 
+/// What JSON takes for whitespace.
+const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// What a client's packet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -111,8 +114,8 @@ impl<'a> Packet<'a> {
     pub(super) fn list(&self) -> Option<(&'a str, &'a str)> {
         let end = self.rest.find(|it: char| !it.is_ascii_digit())?;
         let (number, list) = self.rest.split_at_checked(end)?;
-        let list = list.trim_start();
-        let first = list.strip_prefix('[')?.trim_start();
+        let list = list.trim_start_matches(WHITESPACE);
+        let first = list.strip_prefix('[')?.trim_start_matches(WHITESPACE);
         (!first.starts_with(']') && is_json(list)).then_some((number, list))
     }
 
@@ -197,7 +200,7 @@ fn name_end(json: &str) -> Option<usize> {
 /// It knows no names with escapes, and none but texts. An escape that need not be one is undone:
 /// clients in other languages write every letter beyond ASCII so.
 fn plainly_named(list: &str) -> Option<String> {
-    let data = list.get(1..)?.trim_start();
+    let data = list.get(1..)?.trim_start_matches(WHITESPACE);
     if !data.starts_with('"') {
         return Some(format!(r#"["",{data}"#));
     }
@@ -299,6 +302,8 @@ mod tests {
             r#"2["a",]"#,
             r#"2["a"]x"#,
             "2['a']",
+            "2\u{a0}[\"a\"]",
+            r#"2/?a,/events,["b"]"#,
         ] {
             assert_eq!(list(text), None, "{text}");
         }
