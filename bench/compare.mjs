@@ -2,7 +2,7 @@
 // @ts-check
 // Owns the comparison of two builds of the server: run in turn through the same scenarios, one table.
 //   node compare.mjs BEFORE AFTER [--scenarios connect,chat,fanout] [--store memory|mongo] [--runs 3] [--secs 10]
-//   node compare.mjs POLYCHAT POLYCHAT --after-args '--socketio native'
+//   node compare.mjs POLYCHAT POLYCHAT --after-args='--socketio native'
 import { parseArgs } from 'node:util';
 import path from 'node:path';
 import { table } from './report.mjs';
