@@ -106,6 +106,18 @@ FUZZ_SECONDS ?= 30
 fuzz: ## Give each decoder mutated inputs, for FUZZ_SECONDS each
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' $(CARGO) test --locked --lib fuzz -- --nocapture
 
+# Each target is a folder there; FUZZ_TARGETS='websocket polling' takes only these. Not in `make test`: it builds the server anew.
+FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/corpus/*))
+.PHONY: fuzz-coverage
+fuzz-coverage: ## The same guided by coverage, with cargo-fuzz, for FUZZ_TARGETS (all of them)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
+		echo 'cargo-fuzz is missing. Install it: cargo install --locked cargo-fuzz' >&2; exit 1; }
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		echo "$$target:"; mkdir -p "fuzz/work/$$target"; \
+		TARGET="$$target" $(CARGO) fuzz run --sanitizer none check "fuzz/work/$$target" "fuzz/corpus/$$target" -- \
+			-max_total_time='$(FUZZ_SECONDS)' -max_len=4096 -timeout=10 -print_final_stats=1; \
+	done
+
 .PHONY: deny
 deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \

@@ -87,6 +87,10 @@ pub mod check;
 pub mod config;
 pub mod copy;
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "tests use more of it")
+)]
 mod fixtures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -1,8 +1,9 @@
 //! Runs a target on its corpus, and then on generated inputs, for so many cases or so many seconds.
 //! Does not generate inputs and does not check results.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -38,8 +39,12 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, random);
     let end = Instant::now() + seconds;
+    let seeds = env::var_os("FUZZ_KEEP").map(|folder| Seeds::new(target, Path::new(&folder)));
     loop {
         let outcome = runner.run(inputs, |input| {
+            if let Some(seeds) = &seeds {
+                seeds.keep(&input);
+            }
             (target.check)(&input);
             Ok(())
         });
@@ -55,6 +60,28 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
         if Instant::now() >= end {
             return;
         }
+    }
+}
+
+/// Where generated inputs are kept, for an engine that goes on from them.
+struct Seeds {
+    folder: PathBuf,
+    kept: Cell<usize>,
+}
+
+impl Seeds {
+    fn new(target: &Target, folder: &Path) -> Self {
+        let folder = folder.join(target.name);
+        fs::create_dir_all(&folder).expect("a folder");
+        let kept = Cell::new(0);
+        Self { folder, kept }
+    }
+
+    fn keep(&self, input: &[u8]) {
+        let number = self.kept.get();
+        self.kept.set(number + 1);
+        let file = self.folder.join(format!("generated-{number}"));
+        fs::write(file, input).expect("space");
     }
 }
 
