@@ -104,8 +104,12 @@ impl<'a> Packet<'a> {
             "5" | "6" => format!("{}-", self.attachments),
             _ => String::new(),
         };
-        let namespace = prefix(self.namespace);
         let rest = rest.as_deref().unwrap_or(self.rest);
+        let namespace = match self.namespace {
+            // Without its name the data would be read as one.
+            "/" if rest.starts_with('/') => "/,".to_owned(),
+            namespace => prefix(namespace),
+        };
         format!("{first}{attachments}{namespace}{rest}").into()
     }
 }
@@ -234,6 +238,8 @@ mod tests {
             ),
             (r#"2/events?token=a,["b"]"#, r#"2/events,["b"]"#),
             (r#"2["\ud83d"]"#, r#"2[""]"#),
+            // Data that begins with a slash stays data.
+            (r#"2/?a,/events,["b"]"#, r#"2/,/events,["b"]"#),
         ];
         for (sent, read) in cases {
             assert_eq!(library(sent), read);

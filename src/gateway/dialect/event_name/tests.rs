@@ -71,6 +71,13 @@ fn message() -> Message {
 }
 
 #[test]
+fn whitespace_before_an_event_does_not_hide_its_name() {
+    let event = incoming(" \t\r\n[\"no\"]");
+    assert_eq!(event.event().expect("an event").name, "no");
+    assert_eq!(event.request_ref().name, "no");
+}
+
+#[test]
 fn half_a_character_is_a_replacement_in_names_too() {
     let text =
         format!(r#"["new-message",{{"room":"{CHAT}","msg":"Hello \ud83d","\udc00":"\ud800"}}]"#);
