@@ -179,7 +179,8 @@ fn plainly_named(rest: &str) -> Option<String> {
     }
     let (name, arguments) = data.split_at_checked(end + 1)?;
     let name: String = serde_json::from_str(name).unwrap_or_default();
-    let unreadable = |it: char| it.is_control() || matches!(it, '"' | '\\');
+    // What JSON has to escape, and nothing else: so the name is at most half as long again.
+    let unreadable = |it: char| it < ' ' || matches!(it, '"' | '\\');
     let name = name.replace(unreadable, "\u{fffd}");
     Some(format!(r#"{before}["{name}"{arguments}"#))
 }
@@ -238,6 +239,8 @@ mod tests {
             ),
             (r#"2/events?token=a,["b"]"#, r#"2/events,["b"]"#),
             (r#"2["\ud83d"]"#, r#"2[""]"#),
+            // Only what cannot stand in a name is replaced.
+            ("2[\"\\u0061\u{7f}\\n\"]", "2[\"a\u{7f}\u{fffd}\"]"),
             // Data that begins with a slash stays data.
             (r#"2/?a,/events,["b"]"#, r#"2/,/events,["b"]"#),
         ];
