@@ -209,7 +209,8 @@ fn plainly_named(list: &str) -> Option<String> {
         return None;
     }
     let name: String = serde_json::from_str(name).unwrap_or_default();
-    let unreadable = |it: char| it.is_control() || matches!(it, '"' | '\\');
+    // What JSON has to escape, and nothing else: so the name is at most half as long again.
+    let unreadable = |it: char| it < ' ' || matches!(it, '"' | '\\');
     let name = name.replace(unreadable, "\u{fffd}");
     Some(format!(r#"["{name}"{arguments}"#))
 }
@@ -268,6 +269,8 @@ mod tests {
             (r#"2["\ud83d"]"#, r#"2[""]"#),
             (r#"27 ["a"]"#, r#"27["a"]"#),
             (r#"50-["a"]"#, r#"2["a"]"#),
+            // Only what cannot stand in a name is replaced.
+            ("2[\"\\u0061\u{7f}\\n\"]", "2[\"a\u{7f}\u{fffd}\"]"),
         ];
         for (sent, read) in cases {
             assert_eq!(library(sent), read);
