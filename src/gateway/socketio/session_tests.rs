@@ -18,6 +18,9 @@ use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::Clock;
 
+/// The longest frame of a client.
+const FRAME_BYTES: usize = 100_000;
+
 /// Stamps each promise for both sides.
 macro_rules! promises {
     ($($(#[$about:meta])* async fn $name:ident($side:ident: SocketIo) $body:block)+) => {
@@ -61,7 +64,7 @@ impl World {
         let environment = Arc::new(Environment {
             state,
             tasks: Tasks::default(),
-            side: Side::new(choice, 100_000),
+            side: Side::new(choice, FRAME_BYTES),
         });
         let opening = Opening {
             query: String::new(),
@@ -212,6 +215,22 @@ promises! {
         assert!(answer.starts_with(r#"433[{"error""#), "{answer}");
         let bytes = world.handler.binary(&world.session, Bytes::from("x"));
         assert!(bytes.is_err());
+    }
+
+    async fn the_longest_event_is_answered_whatever_its_name(side: SocketIo) {
+        let world = World::new(side, V4).await;
+        world.send("0").await.expect("connected");
+        assert!(world.next().await.starts_with("40{"));
+        let escapes = r"\".repeat(40_000);
+        for start in ["27[".to_owned(), format!(r#"27["{escapes}","#)] {
+            // With the `4` of Engine.IO it is as long as a frame may be.
+            let filler = "5".repeat(FRAME_BYTES - 1 - start.len() - 1);
+            let event = format!("{start}{filler}]");
+            assert_eq!(event.len() + 1, FRAME_BYTES);
+            world.send(&event).await.expect("an event");
+            let answer = world.next().await;
+            assert!(answer.starts_with("437["), "{answer}");
+        }
     }
 
     async fn nobody_connects_while_the_server_shuts_down(side: SocketIo) {

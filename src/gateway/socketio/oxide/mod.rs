@@ -41,9 +41,10 @@ const NEVER: Duration = Duration::from_hours(365 * 24);
 pub(super) struct Oxide(SocketIoService<()>);
 
 impl Oxide {
-    /// The library, with every namespace. `frame_bytes` bounds a packet.
+    /// The library, with every namespace. `frame_bytes` bounds what a client sends; an event whose
+    /// name is replaced may be longer for the library, by half and a few bytes.
     pub(super) fn new(frame_bytes: usize) -> Self {
-        let (layer, io) = library(frame_bytes);
+        let (layer, io) = library(2 * frame_bytes + 16);
         for namespace in &NAMESPACES {
             io.ns(namespace.path, (async |_: Handle| {}).with(register));
         }
