@@ -1,6 +1,6 @@
-//! What the whole house promises to a client that comes and goes: of each chat every message
-//! once and in order, however it connects, asks, joins and is cut off.
-//! Does not know any wire: the client here is the model of one that keeps what it is told.
+//! What the whole house promises to a client that comes and goes: of each chat every message once
+//! and in order, however it connects, requests, joins and is disconnected.
+//! Does not know any wire: the client is a model that keeps the messages it receives.
 
 mod connecting;
 mod house;
@@ -24,8 +24,8 @@ use crate::telemetry::{DialectLabel, Transport};
 
 const CHATS: usize = 3;
 
-/// Says of each message its chat and number, once it was told to: like a dialect that waits
-/// for a subscription.
+/// Encodes the chat and the seq of each message, once enabled: like a dialect that waits for a
+/// subscription.
 #[derive(Default)]
 struct Ears {
     listening: Mutex<Hearing>,
@@ -71,15 +71,15 @@ fn word(message: &Message) -> Outgoing {
     Outgoing::bare(Body::from_json(format!("{} {}", message.chat, message.seq)))
 }
 
-/// Anna's client. It drops nothing that it is told, and expects to be told nothing twice.
+/// Anna's client. It drops no message, and expects none twice.
 #[derive(Default)]
 struct Client {
     connection: Option<(Connection, Arc<Ears>)>,
     /// Up to which number each chat is known without a hole.
     known: BTreeMap<ChatId, Seq>,
-    /// What came by itself on this connection, in order.
+    /// The messages delivered live on this connection, in order.
     live: BTreeMap<ChatId, Vec<Seq>>,
-    /// The chats that have to be asked about.
+    /// The chats to `sync`.
     behind: Vec<ChatId>,
 }
 
@@ -116,7 +116,7 @@ impl Client {
             let respond = Box::new(respond);
             let since = Since { chats, respond };
             connection.begin_after(since).await.expect("a replay");
-            // Where there is more, that is told after the replay.
+            // Where there is more, that is sent after the replay.
             self.behind.clear();
         }
         self.connection = Some((connection, ears));
@@ -136,7 +136,7 @@ impl Client {
         Ok(())
     }
 
-    /// Takes what came by itself: each number follows upon the one before.
+    /// Reads live messages: each seq is the successor of the one before.
     fn read(&mut self, most: usize) -> TestCaseResult {
         let Some((connection, _)) = &self.connection else {
             return Ok(());
@@ -155,7 +155,7 @@ impl Client {
             };
             let live = self.live.entry(chat).or_default();
             if let Some(latest) = live.last() {
-                prop_assert_eq!(seq, latest + 1, "by itself, in order");
+                prop_assert_eq!(seq, latest + 1, "live, in order");
             }
             live.push(seq);
         }
@@ -202,7 +202,7 @@ impl Client {
         Ok(())
     }
 
-    /// Is told everything in the end.
+    /// Receives everything in the end.
     async fn finish(&mut self, house: &House) -> TestCaseResult {
         self.connect(house, false, Hearing::Listening).await;
         for _ in 0..2000 {
@@ -235,7 +235,7 @@ impl Client {
     }
 }
 
-/// What came by itself and closes up to what is known is known, too.
+/// Live messages that follow the known ones without a gap are known, too.
 fn take_in(known: &mut BTreeMap<ChatId, Seq>, live: &BTreeMap<ChatId, Vec<Seq>>, chat: ChatId) {
     let known = known.entry(chat).or_default();
     for seq in live.get(&chat).into_iter().flatten() {
@@ -286,7 +286,7 @@ async fn live(steps: Vec<Step>) -> TestCaseResult {
             Step::Ask if client.behind.is_empty() => {}
             Step::Ask => client.ask().await?,
             Step::Read(most) => client.read(most)?,
-            // One who is deaf would not hear of it.
+            // A deaf client would not receive it.
             Step::MakeChat if client.is_deaf() => {}
             Step::MakeChat => house.make_chat().await,
         }
@@ -311,8 +311,8 @@ proptest! {
     }
 }
 
-/// While somebody writes without a pause a client comes back again and again, and what it is
-/// told is one row of numbers without any care on its side.
+/// While another user writes without a pause a client reconnects again and again, and receives one
+/// contiguous sequence of seqs without any care on its side.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_and_what_follows_are_one_row() {
     const MESSAGES: usize = 3000;

@@ -1,6 +1,6 @@
-//! `polychat check`, before the server starts: are the options right, can the store be used?
-//! And `polychat health`, while it runs: is it ready?
-//! It refuses to know how a store is built.
+//! `polychat check` validates the options and opens the store; `polychat health` requests the
+//! readiness of a running server.
+//! Does not know how a store is built.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 
 use crate::store::{self, OpenError, StoreError};
 
-/// How long the server may take to say that it is ready.
+/// The time limit of a readiness request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the store, brings it up to date as a start would, and closes it. Answers a line for
+/// Opens the store, brings it up to date as a start would, and closes it. Returns a line for
 /// each thing that was looked at.
 ///
 /// # Errors
@@ -48,10 +48,10 @@ pub enum CheckError {
     Indexes(String),
 }
 
-/// Asks the server that listens on `address` whether it is ready.
+/// Requests `/readyz` of the server that listens on `address`.
 ///
 /// # Errors
-/// What it says, or why it says nothing.
+/// The response, or the reason why there is none.
 pub async fn health(address: SocketAddr) -> Result<(), HealthError> {
     let asked = tokio::time::timeout(PATIENCE, ask(reachable(address)));
     match asked.await {
@@ -65,16 +65,16 @@ pub async fn health(address: SocketAddr) -> Result<(), HealthError> {
 /// Why a server counts as not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// It says so.
+    /// The server answered with this status.
     #[error("not ready: {0}")]
     NotReady(StatusCode),
-    /// Nobody can be reached there.
+    /// The connection failed.
     #[error("nobody answers: {0}")]
     Unreachable(#[from] std::io::Error),
-    /// Whoever listens there does not speak HTTP.
-    #[error("no answer that makes sense: {0}")]
+    /// The response is not HTTP.
+    #[error("no valid HTTP response: {0}")]
     Http(#[from] hyper::Error),
-    /// It took too long.
+    /// The time limit passed.
     #[error("no answer within {} seconds", PATIENCE.as_secs())]
     Silent,
 }

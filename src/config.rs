@@ -1,5 +1,5 @@
 //! Every option, its default and its check: flags, then environment, then a TOML file.
-//! It refuses to travel: `server` hands values on, nobody else sees a [`Config`].
+//! Does not leave `server`, which passes values on: no other module has a [`Config`].
 
 mod file;
 #[cfg(any(test, fuzzing))]
@@ -33,42 +33,40 @@ pub use limits::{Limit, LimitOptions};
                         variables, those before the file."
 )]
 pub struct Cli {
-    /// What to do; without one: serve.
+    /// The subcommand; without one: serve.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// How to serve, when no command is given.
+    /// The options of the server, without a subcommand.
     #[command(flatten)]
     pub config: Config,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server (the default)
     Serve(Box<Config>),
     /// Print a token for development, signed with the shared secret
     Token(TokenOptions),
-    /// Say whether the options are right and the store can be used, a line each; it is brought
-    /// up to date as a start would do it
+    /// Check the options and open the store, printing a line for each; runs pending migrations
     Check(Box<Config>),
-    /// Ask the server that these options start whether it is ready: for a container's health
-    /// check
+    /// Query the readiness of the server with these options: for a container's health check
     Health(Box<Config>),
-    /// Copy everything from one store into another, and compare it; nobody may use either
-    /// meanwhile
+    /// Copy everything from one store into another, and compare it; no other process may use
+    /// either meanwhile
     Copy(CopyOptions),
 }
 
-/// How to serve.
+/// The options of the server.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
     /// A TOML file with further options
     #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where to listen; port 0 picks a free one. The variable PORT changes the port of the file
-    /// or of the default
+    /// The address to listen on; port 0 picks a free one. The variable PORT changes the port of
+    /// the file or of the default
     #[arg(
         long,
         env = "POLYCHAT_LISTEN",
@@ -77,12 +75,12 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// Where to serve /metrics for Prometheus, to whoever asks, and nowhere else [default: on
-    /// --listen, in open mode to whoever asks, else to a service token]
+    /// The address that serves /metrics for Prometheus, without a token [default: that of
+    /// --listen, with a service token unless in open mode]
     #[arg(long, env = "POLYCHAT_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Where to keep everything: `sqlite:PATH`, `sqlite::memory:` for a try, or
+    /// The URL of the store: `sqlite:PATH`, `sqlite::memory:` for a try, or
     /// `mongodb://HOST/DATABASE` of a replica set. The variable `MONGODB_URI` changes the default
     #[arg(
         long,
@@ -92,15 +90,16 @@ pub struct Config {
     )]
     pub store: String,
 
-    /// How callers prove who they are [default: open on a loopback address, else jwt]
+    /// How callers authenticate [default: open on a loopback address, else jwt]
     #[arg(long, env = "POLYCHAT_AUTH")]
     pub auth: Option<AuthMode>,
 
-    /// Allow --auth open on an address that others can reach: anyone may then act as anyone
+    /// Allow --auth open on an address other than loopback: any client may then act as any
+    /// user
     #[arg(long, env = "POLYCHAT_INSECURE_OPEN_AUTH", value_parser = BoolishValueParser::new())]
     pub insecure_open_auth: bool,
 
-    /// Where the tokens' keys are.
+    /// The keys of tokens.
     #[command(flatten)]
     pub keys: KeyOptions,
 
@@ -118,7 +117,7 @@ pub struct Config {
     #[arg(long, env = "POLYCHAT_TIMEZONE", default_value = "UTC", value_parser = time_zone, value_name = "ZONE")]
     pub timezone: TimeZone,
 
-    /// What decodes the events of Socket.IO clients
+    /// The decoder of Socket.IO events
     #[arg(
         long,
         env = "POLYCHAT_SOCKETIO",
@@ -154,7 +153,7 @@ pub struct Config {
     )]
     pub max_members: usize,
 
-    /// How much may wait for one connection before it counts as lagging and is closed
+    /// The bytes that may queue for one connection before it is closed as lagging
     #[arg(
         long,
         env = "POLYCHAT_MAX_OUTBOX_BYTES",
@@ -163,7 +162,7 @@ pub struct Config {
     )]
     pub max_outbox_bytes: usize,
 
-    /// The same as a number of messages
+    /// The messages that may queue for one connection before it is closed as lagging
     #[arg(
         long,
         env = "POLYCHAT_MAX_OUTBOX_MESSAGES",
@@ -172,25 +171,25 @@ pub struct Config {
     )]
     pub max_outbox_messages: usize,
 
-    /// How much one client may take.
+    /// The limits of one client.
     #[command(flatten)]
     pub limits: LimitOptions,
 
-    /// How long to wait for clients and the store at the end
+    /// The time limit of the shutdown, for clients and the store
     #[arg(long, env = "POLYCHAT_SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_timeout: Duration,
 
-    /// How to log
+    /// The format of the log
     #[arg(long, env = "POLYCHAT_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// What to log: error, warn, info, debug, or a list like `info,polychat::hub=debug`.
-    /// The variable `RUST_LOG` does the same
+    /// The level of the log: error, warn, info, debug, or a list like `info,polychat::hub=debug`.
+    /// The variable `RUST_LOG` has the same effect
     #[arg(long, env = "POLYCHAT_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
 }
 
-/// For whom to mint a token.
+/// The user of a token to mint.
 #[derive(Debug, Clone, Args)]
 pub struct TokenOptions {
     /// The external user id that the token is for
@@ -201,7 +200,7 @@ pub struct TokenOptions {
     #[arg(long, default_value = "user")]
     pub role: TokenRole,
 
-    /// How long it is valid
+    /// The lifetime of the token
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub ttl: Duration,
 
@@ -209,12 +208,12 @@ pub struct TokenOptions {
     #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where the secret is.
+    /// The shared secret.
     #[command(flatten)]
     pub keys: KeyOptions,
 }
 
-/// What to copy where.
+/// The stores of a copy.
 #[derive(Debug, Clone, Args)]
 pub struct CopyOptions {
     /// The store to copy from, as in --store
@@ -230,16 +229,16 @@ pub struct CopyOptions {
     pub resume: bool,
 }
 
-/// How callers prove who they are.
+/// How callers authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
-    /// The token is the external user id, taken at its word: for development
+    /// The token is the external user id, unchecked: for development
     Open,
     /// The token is a signed JWT
     Jwt,
 }
 
-/// What decodes the events of Socket.IO clients.
+/// The decoder of Socket.IO events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SocketIo {
     /// The crate socketioxide
@@ -248,7 +247,7 @@ pub enum SocketIo {
     Native,
 }
 
-/// For whom a minted token speaks.
+/// The role in a minted token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TokenRole {
     /// One person
@@ -270,7 +269,7 @@ impl ValueEnum for LogFormat {
     }
 }
 
-/// What is wrong with the options, in one sentence.
+/// An error in the options, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The command line or the environment; also a request for help, which is none.
@@ -285,7 +284,7 @@ impl Cli {
     /// Reads the command line, the environment and the file that they may name.
     ///
     /// # Errors
-    /// What is wrong, or what was asked for instead: help, the version.
+    /// The invalid option, or the text of `--help` or `--version`.
     pub fn read(arguments: Vec<OsString>) -> Result<Self, ConfigError> {
         let mut command = Self::command();
         if let Some(path) = file::named_in(&arguments) {
@@ -301,8 +300,8 @@ impl Cli {
             ) => (&mut **config, matches),
             _ => (&mut cli.config, &matches),
         };
-        // Hosting platforms say by this variable where they expect a server. It goes before
-        // the file, not before what was said to this server by name.
+        // Hosting platforms set this variable to the port they expect. It overrides the file, but
+        // no option given to this server by name.
         let by_default = matches.value_source("listen") == Some(ValueSource::DefaultValue);
         if let Ok(port) = std::env::var("PORT")
             && by_default
@@ -369,7 +368,7 @@ fn time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "no time zone of that name is known".to_owned())
 }
 
-/// The first paragraph of what clap says, which is what is wrong; the rest repeats the usage.
+/// The first paragraph of clap's message, which is the error; the rest repeats the usage.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! `polychat copy`: everything from one store into another, to be taken up again where it was
 //! interrupted, and compared at the end.
-//! It refuses to know what kinds of stores these are.
+//! Does not know the kinds of the two stores.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -16,7 +16,7 @@ const RECORDS: usize = 500;
 /// How many messages are carried at a time.
 const MESSAGES: usize = 1000;
 
-/// What was copied.
+/// The totals of a copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
     /// How many users the stores hold now.
@@ -47,7 +47,7 @@ pub enum CopyError {
          else can be copied into it"
     )]
     NotEmpty,
-    /// What the target holds is no part of what the source holds.
+    /// The target holds data that is not in the source.
     #[error("{0} differs in the target: copy into an empty one")]
     Differs(String),
 }
@@ -61,7 +61,7 @@ pub enum Target {
     Resumed,
 }
 
-/// Copies everything and compares it. Nobody else may use either store meanwhile.
+/// Copies everything and compares it. No other process may use either store meanwhile.
 ///
 /// # Errors
 /// See [`CopyError`]. What was copied by then stays, and [`Target::Resumed`] goes on from there.
@@ -105,7 +105,7 @@ async fn copy_events(from: &dyn Store, to: &dyn Store, there: Greatest) -> Resul
     }
 }
 
-/// Answers how many messages the source holds.
+/// Returns how many messages the source holds.
 async fn copy_chats(from: &dyn Store, to: &dyn Store, there: Greatest) -> Result<u64, StoreError> {
     let (mut after, mut messages) = (0, 0);
     loop {
@@ -268,7 +268,7 @@ fn differs(chat: &Chat) -> CopyError {
     CopyError::Differs(format!("chat {}", chat.id))
 }
 
-/// Shows how far it is, if somebody looks.
+/// Shows the progress if standard error is a terminal.
 fn progress(doing: &'static str, total: u64) -> ProgressBar {
     let template = "{msg:>9} [{wide_bar}] {pos}/{len} messages, {eta} left";
     let style = ProgressStyle::with_template(template);

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Draft, Entry, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser, Policy,
-    Profile, User, UserId,
+    Draft, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage,
+    Policy, Profile, User, UserId,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -28,7 +28,7 @@ async fn user(store: &dyn Store, name: &str) -> User {
 }
 
 async fn say(store: &dyn Store, chat: ChatId, sender: &User, texts: &[String]) {
-    let entry = |text: &String| Entry {
+    let entry = |text: &String| PendingMessage {
         id: MessageId::new(NOW),
         chat,
         sender: sender.id,

@@ -46,7 +46,7 @@ pub const fn identity(user: UserId, connection: ConnectionId) -> Identity {
 pub struct Backend {
     /// An empty store in memory at first.
     pub store: Arc<dyn Store>,
-    /// The bus on which the service publishes; nobody reads it yet.
+    /// The bus on which the service publishes; it has no reader yet.
     pub bus: Arc<dyn Bus>,
     /// The service.
     pub service: Arc<Service>,

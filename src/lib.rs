@@ -1,6 +1,6 @@
-//! polychat: one chat server that unmodified clients of four existing protocols can be pointed
-//! at. What is acknowledged is never lost; every connected member sees every message once, in
-//! order; a client that cannot keep up is told so.
+//! polychat: one chat server that unmodified clients of four existing protocols can be pointed at.
+//! What is acknowledged is never lost; every connected member sees every message once, in order; a
+//! client that cannot keep up is disconnected with a reason.
 //!
 //! # One screen
 //!
@@ -14,9 +14,9 @@
 //!      │                                        ▲ in order
 //!      │ store first, then publish             relay         fills holes from the store
 //!      ▼                                        ▲ Notice
-//!  store     sqlite │ mongodb          bus   local           remembers │ tells every node
+//!  store     sqlite │ mongodb          bus   local           stores │ publishes to nodes
 //!  ───────────────────────────────────────────────────────────────────
-//!  model     the language: nouns, Command, Reply, Notice, Error     knows nobody
+//!  model     the language: nouns, Command, Reply, Notice, Error     knows no module
 //! ```
 //!
 //! # Which module may name which
@@ -55,7 +55,7 @@
 //!    response.
 //! 3. `gateway/connection.rs` checks the rate limit, adds the identity and calls the one door,
 //!    `Service::begin`.
-//! 4. `service/messages.rs` checks it, asks `access.rs`, takes a place in the queue.
+//! 4. `service/messages.rs` checks it and the rights in `access.rs`, and queues it.
 //! 5. `service/append.rs` writes everything that queued up meanwhile with one
 //!    `store.append(batch)`: numbered, deduplicated, durable.
 //! 6. It publishes each message on the bus, then answers its sender; the session encodes that.
@@ -65,8 +65,8 @@
 //! 8. `hub` has each room member's session encode the message, alike ones once, and puts the
 //!    frame into the outbox of the member's connection. On Anna's own connection
 //!    `hub/interleave.rs` keeps the answer of step 6 at its place among what others send.
-//! 9. Whoever may write to Boris (his WebSocket, or his poll that waits) takes it from there,
-//!    framed once for all who receive it. If he does not keep up he is disconnected; he reconnects
+//! 9. The writer of Boris's connection (the WebSocket, or the pending poll) takes it from there,
+//!    framed once for all receivers. If he does not keep up he is disconnected; he reconnects
 //!    and requests what he missed.
 //!
 //! # Invariants
@@ -77,7 +77,7 @@
 //! 4. A read position only moves forward.
 //! 5. The same `client_id` never makes two messages.
 //! 6. There is one way to a local client: relay → hub → outbox.
-//! 7. No queue is unbounded; no client can slow another; nobody is skipped in silence.
+//! 7. No queue is unbounded; no client can slow another; no connection is skipped in silence.
 //! 8. No gateway knows the store; no store knows rights; all rights stand in `access.rs`.
 //! 9. Every task belongs to a tracker; shutdown is: not ready, no newcomers, drain, close.
 

@@ -1,6 +1,6 @@
-//! The command: reads the options, starts the log, runs what was asked for, says what went
-//! wrong in one sentence.
-//! It refuses to do any of that itself.
+//! The executable: reads the options, starts the log, runs the subcommand, prints an error in one
+//! sentence.
+//! Contains no logic of its own.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -17,11 +17,11 @@ fn main() -> ExitCode {
             if let Some(ConfigError::Usage(usage)) = error.downcast_ref()
                 && !usage.use_stderr()
             {
-                // No error, but what was asked for: help, the version.
+                // Not an error: the text of `--help` or `--version`.
                 let _ = usage.print();
                 return ExitCode::SUCCESS;
             }
-            // Nobody may be reading; the exit code says it all the same.
+            // Standard error may be closed; the exit code has the outcome.
             let _ = writeln!(std::io::stderr(), "polychat: {error:#}");
             ExitCode::FAILURE
         }
@@ -48,7 +48,7 @@ fn run() -> anyhow::Result<()> {
     served
 }
 
-/// Says a line for each thing that is right.
+/// Prints a line for each successful check.
 fn check(config: &Config) -> anyhow::Result<()> {
     server::check(config)?;
     let mut out = std::io::stdout();
@@ -59,7 +59,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies, and says how much that was.
+/// Copies, and prints the totals.
 fn copy(options: &CopyOptions) -> anyhow::Result<()> {
     let copied = Runtime::new()?.block_on(server::copy(options))?;
     writeln!(

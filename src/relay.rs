@@ -26,8 +26,8 @@ const TAKEN: usize = 256;
 /// How many messages of one chat are delivered at a time.
 const TOGETHER: usize = 64;
 
-/// Into how many portions the outbox of a connection is to be filled at least: whoever reads is
-/// waited for when it is half full, so there has to be room for one more portion.
+/// Into how many portions the outbox of a connection is to be filled at least: the relay waits for
+/// a client whose outbox is half full, so there has to be room for one more portion.
 const PORTIONS: usize = 4;
 
 /// How long one delivery waits at most for the server itself to send what waits for the connections
@@ -44,15 +44,15 @@ const ENDING: Duration = Duration::from_secs(2);
 /// chats that have fallen behind. The notices about one chat keep the order of the bus. A chat that
 /// has to wait, for crowded outboxes or for the store, delays no other.
 pub struct Relay {
-    /// Where news comes from.
+    /// The bus to read from.
     pub bus: Arc<dyn Bus>,
-    /// Where it goes.
+    /// The hub to deliver to.
     pub hub: Arc<Hub>,
-    /// Where the missing is.
+    /// The store to read missing messages from.
     pub store: Arc<dyn Messages>,
-    /// How much may wait for one connection.
+    /// The limits of each outbox.
     pub outbox: OutboxLimits,
-    /// Where it is counted what was missing.
+    /// Counts the messages that were missing.
     pub metrics: Metrics,
 }
 
@@ -77,7 +77,7 @@ impl Relay {
         fitting.count().max(1)
     }
 
-    /// Hands a notice to the hub that is no message.
+    /// Passes a notice other than a message to the hub.
     fn pass_on(&self, notice: &Notice) {
         match &notice.fact {
             Fact::MessageSent(_) => {}

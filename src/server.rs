@@ -1,6 +1,6 @@
 //! The wiring: opens the store and the bus, builds service, relay, hub and gateways, serves,
 //! and takes it all down in order.
-//! Does not decide anything that a client could notice otherwise.
+//! Does not implement behaviour that a client could observe.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ use crate::config::{AuthMode, Config, CopyOptions, SocketIo};
 use crate::copy::{self, Copied, Target};
 use crate::gateway::state::GatewayState;
 use crate::gateway::tcp::{GuardedListener, TcpHandle};
-use crate::gateway::{self, Figures, Gateway};
+use crate::gateway::{self, Gateway, MetricsAddress};
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
 use crate::model::Clock;
@@ -35,14 +35,14 @@ use crate::telemetry::{LogFormat, Metrics};
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// How many connections may wait for us to take them: after a restart all clients come at once,
-/// and who finds no room tries again after a second. The kernel's `net.core.somaxconn` bounds it.
+/// The backlog of the listener: after a restart all clients connect at once, and a SYN without room
+/// is repeated after a second. The kernel's `net.core.somaxconn` bounds it.
 const BACKLOG: u32 = 4096;
 
 /// How long clients may take to read what waits for them at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves until a signal says stop.
+/// Serves until a signal to stop.
 ///
 /// # Errors
 /// Why it could not start, in one sentence.
@@ -63,7 +63,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             SocketIo::Socketioxide => gateway::SocketIo::Socketioxide,
             SocketIo::Native => gateway::SocketIo::Native,
         },
-        figures: listeners.figures(),
+        metrics: listeners.metrics_address(),
     };
     let gateway = Gateway::new(&parts.state, &origins, settings);
     for warning in warnings {
@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens, with room for many who come at once.
+/// Listens, with a large backlog.
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -97,10 +97,10 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Whether the options go together, as far as can be said without using the store.
+/// Checks the combination of options, without using the store.
 ///
 /// # Errors
-/// What is wrong, in one sentence.
+/// The error, in one sentence.
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let mode = config.auth_mode()?;
     config.origins(mode)?;
@@ -132,7 +132,7 @@ pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
 /// Where the server can be reached.
 struct Listeners {
     clients: TcpListener,
-    /// For the figures, if they have an address of their own.
+    /// For the metrics, if they have an address of their own.
     metrics: Option<TcpListener>,
 }
 
@@ -145,14 +145,14 @@ impl Listeners {
         })
     }
 
-    fn figures(&self) -> Figures {
+    fn metrics_address(&self) -> MetricsAddress {
         match self.metrics {
-            Some(_) => Figures::Elsewhere,
-            None => Figures::Here,
+            Some(_) => MetricsAddress::Own,
+            None => MetricsAddress::Shared,
         }
     }
 
-    /// Serves until nobody is to be heard any more.
+    /// Serves until the server stops accepting requests.
     fn serve(self, parts: &Parts, gateway: &Gateway) -> Vec<JoinHandle<std::io::Result<()>>> {
         let router = gateway.router.clone();
         let router = router.into_make_service_with_connect_info::<TcpHandle>();
@@ -162,16 +162,16 @@ impl Listeners {
             .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
         let mut serving = vec![parts.tasks.spawn(clients.into_future())];
         if let Some(listener) = self.metrics {
-            let router = Gateway::figures(parts.state.metrics.clone());
-            let figures = axum::serve(listener, router)
+            let router = Gateway::metrics_router(parts.state.metrics.clone());
+            let serving_metrics = axum::serve(listener, router)
                 .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
-            serving.push(parts.tasks.spawn(figures.into_future()));
+            serving.push(parts.tasks.spawn(serving_metrics.into_future()));
         }
         serving
     }
 }
 
-/// What runs behind the gateways.
+/// The tasks behind the gateways.
 struct Parts {
     state: GatewayState,
     store: Arc<dyn Store>,
@@ -237,8 +237,8 @@ impl Parts {
         }
     }
 
-    /// Not ready, no newcomers, what is under way is finished and told, then the lines, then
-    /// the store.
+    /// Stops in this order: readiness, new connections, pending requests and their notices, the
+    /// connections, the store.
     async fn end(
         self,
         gateway: &Gateway,
@@ -283,7 +283,8 @@ fn authenticator(config: &Config, mode: AuthMode) -> anyhow::Result<Authenticato
     }
 }
 
-/// Says where the server is and what to try: for people as text, for machines as a log line.
+/// Prints the address of the server and first steps: for people as text, for machines as a log
+/// line.
 fn announce(
     config: &Config,
     mode: AuthMode,
@@ -333,12 +334,12 @@ fn announce(
         );
     }
     text.push_str("Stop with Ctrl-C. Every option: polychat --help\n");
-    // With nobody reading there is nobody to tell.
+    // Standard output may be closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }
 
-/// The signals that ask the server to end.
+/// The signals that stop the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -374,7 +375,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let crowd = try_join_all((0..400).map(|_| TcpStream::connect(address)));
         let crowd = tokio::time::timeout(Duration::from_secs(20), crowd).await;
-        // Not a question of speed: whoever waits beyond the backlog waits until it is taken.
+        // Not a matter of speed: a connection beyond the backlog waits until one is accepted.
         assert_eq!(crowd.expect("room").expect("connections").len(), 400);
     }
 }

@@ -1,5 +1,5 @@
 //! Which keys tokens are verified with, and which one algorithm each of them is for.
-//! It refuses to know claims, callers and where a key was kept.
+//! Does not know claims, callers and where a key was kept.
 
 use jsonwebtoken::jwk::{Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{
@@ -21,7 +21,7 @@ pub enum KeyError {
     /// Neither a secret nor a key file.
     #[error("no key was given: JWT authentication needs a secret or a public key")]
     NoKey,
-    /// A secret of nothing, which anybody could guess.
+    /// A blank secret.
     #[error("the JWT secret is empty")]
     EmptySecret,
     /// A key file that cannot be used; the first one has the number 1.
@@ -29,12 +29,12 @@ pub enum KeyError {
     File {
         /// The place of the file among those given, counted from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The fault.
         fault: KeyFault,
     },
 }
 
-/// What is wrong with a key file; reads on after "key file 1".
+/// The fault of a key file; continues the text "key file 1".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// Neither of the two formats.
@@ -84,7 +84,7 @@ impl KeyRing {
         self.keys.iter().filter(|key| key.fits(header))
     }
 
-    /// What signs tokens that this ring takes: the shared secret, the only key that can do both.
+    /// The key that signs: the shared secret, the only key that can sign and verify.
     pub(super) fn signing_key(&self) -> Option<EncodingKey> {
         let mut keys = self.keys.iter();
         let secret = keys.find(|key| key.algorithm == Algorithm::HS256)?;
@@ -98,7 +98,7 @@ impl KeyRing {
     }
 }
 
-/// A key and the one algorithm it is for: nothing that a token says can make it serve another.
+/// A key and the one algorithm it is for: no claim or header of a token can select another.
 #[derive(Debug, Clone)]
 pub(super) struct VerifyingKey {
     id: Option<String>,
@@ -109,7 +109,7 @@ pub(super) struct VerifyingKey {
 
 impl VerifyingKey {
     fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
-        // The library reads the ambient clock and rounds: `auth` judges times by itself.
+        // The library reads the ambient clock and rounds: `auth` checks times itself.
         let mut signature_only = Validation::new(algorithm);
         signature_only.required_spec_claims.clear();
         signature_only.validate_exp = false;
@@ -144,7 +144,7 @@ impl VerifyingKey {
         }
     }
 
-    /// Returns the claims of a token that this key signed, whatever they say.
+    /// Returns the unchecked claims of a token that this key signed.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Credentials in, who is calling out: with its `keys`, the only place that knows tokens.
-//! It refuses to know users, what carried the token, what a client is told, and what time it is.
+//! Turns credentials into a caller. With `keys`, the only module that knows tokens.
+//! Does not know users, the carrier of a token, the error format of a protocol, or the clock.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ mod keys;
 
 pub use keys::{KeyError, KeyFault, KeyRing};
 
-/// How callers prove who they are (PROTOCOL §1.3).
+/// How callers authenticate (PROTOCOL §1.3).
 #[derive(Debug, Clone)]
 pub enum Authenticator {
-    /// The token is the external user id itself, taken at its word.
+    /// The token is the external user id itself, unchecked.
     Open,
     /// The token is a JWT that one of these keys must have signed.
     Jwt(KeyRing),
@@ -96,13 +96,13 @@ const MAX_ID_CHARACTERS: usize = 256;
 const MAX_TOKEN_BYTES: usize = 8192;
 
 impl Authenticator {
-    /// Believes every caller: for development (PROTOCOL §1.3, `--auth open`).
+    /// Accepts every caller: for development (PROTOCOL §1.3, `--auth open`).
     #[must_use]
     pub fn open() -> Self {
         Self::Open
     }
 
-    /// Believes those whose JWT one of the keys signed (PROTOCOL §1.3, `--auth jwt`).
+    /// Accepts JWTs that one of the keys signed (PROTOCOL §1.3, `--auth jwt`).
     ///
     /// The secret verifies HS256. A key file is the text of a PEM file with one or more public
     /// keys, or of a JWKS document, whose keys for encryption are passed over. An RSA key verifies
@@ -111,13 +111,13 @@ impl Authenticator {
     /// # Errors
     ///
     /// When there is no key at all, when the secret is blank, and when a file is unreadable, holds
-    /// a private or an unsupported key, or none. One bad key spoils the whole: an operator is told
-    /// at the start, not by the users it locks out.
+    /// a private or an unsupported key, or none. One bad key fails the whole: the operator gets the
+    /// error at the start, and not from the users it locks out.
     pub fn jwt(secret: Option<&SecretString>, key_files: &[String]) -> Result<Self, KeyError> {
         KeyRing::new(secret, key_files).map(Self::Jwt)
     }
 
-    /// What an operator should be told about these keys at the start, a sentence each.
+    /// Warnings about these keys for the log at the start, a sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
         match self {
@@ -128,16 +128,16 @@ impl Authenticator {
         }
     }
 
-    /// Says who is calling at the moment `now`; asks nothing and nobody else (PROTOCOL §1.3).
+    /// Authenticates the caller at the moment `now`, without I/O (PROTOCOL §1.3).
     ///
-    /// `None` means anyone: in open mode a caller need not say who it is. A JWT must have been
-    /// signed by a fitting key, name its `sub`, and be past its `nbf` and before its `exp`, both
-    /// without leeway; `Caller::expires_at` is that `exp`. `iss` and `aud` are not looked at.
+    /// `None` is an anonymous caller, in open mode only. A JWT must have been signed by a fitting
+    /// key, name its `sub`, and be past its `nbf` and before its `exp`, both without leeway;
+    /// `Caller::expires_at` is that `exp`. `iss` and `aud` are not looked at.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] for every other credential, whatever its bytes. What the client gets to hear
-    /// of it is decided elsewhere.
+    /// A [`Refusal`] for every other credential, whatever its bytes. The gateway decides how much
+    /// of it the client receives.
     pub fn authenticate(
         &self,
         token: Option<&str>,

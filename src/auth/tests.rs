@@ -66,7 +66,7 @@ fn judged(claims: &Value) -> Result<Caller, Refusal> {
     Ok(caller.expect("a JWT never means anyone"))
 }
 
-/// The external id of whoever this token is believed to come from.
+/// The external id that this token authenticates.
 fn verdict(authenticator: &Authenticator, token: &str) -> Result<String, Refusal> {
     let caller = authenticator.authenticate(Some(token), now())?;
     Ok(caller.unwrap().external_id)

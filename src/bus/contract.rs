@@ -1,5 +1,5 @@
 //! What every bus must do, stamped for each of them.
-//! It refuses to know which bus it is looking at.
+//! Does not know which bus it is looking at.
 
 use super::{Bus, BusError, Local};
 use crate::model::{Chat, Fact, Notice};

@@ -1,5 +1,5 @@
 //! The bus of a single node: a bounded queue from the service to the node's own relay.
-//! It refuses to know that other nodes could exist.
+//! Does not know that other nodes could exist.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The seam to the other nodes: what happens on one is told to all.
-//! It refuses to promise order or completeness: the relay repairs both from the store.
+//! The seam to the other nodes: notices of one are published to all.
+//! Does not promise order or completeness: the relay repairs both from the store.
 
 mod local;
 

@@ -1,5 +1,5 @@
 //! What overtakes a connection that is being opened, while the store's answer to it is held back or
-//! nothing has to be asked: a removed member hears nothing, a new one misses nothing.
+//! nothing has to be requested: a removed member receives nothing, a new one misses nothing.
 //! Does not know any wire.
 
 use futures_util::future::join;
@@ -57,7 +57,7 @@ async fn hears(house: &mut House, connection: &Connection, chat: ChatId, expecte
     assert_eq!(numbers, expected);
 }
 
-/// What the client is told when it asks for all it may have missed, up to which number.
+/// The response to a request for all missed messages, and its last seq.
 async fn asked(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
     let sync = Command::Sync {
         user: None,
@@ -76,7 +76,7 @@ async fn asked(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
 
 #[tokio::test]
 async fn who_is_removed_while_it_connects_hears_nothing() {
-    for operation in ["seats_of", "heads"] {
+    for operation in ["memberships_of", "heads"] {
         let mut house = House::open().await;
         let (anna, chat) = (house.anna, house.chats[0]);
         let held = house.gate.hold(operation);
@@ -114,7 +114,7 @@ async fn who_was_removed_is_not_known_as_a_member() {
 
 #[tokio::test]
 async fn who_is_added_while_it_connects_misses_nothing() {
-    for operation in ["seats_of", "heads"] {
+    for operation in ["memberships_of", "heads"] {
         let mut house = House::open().await;
         let (anna, chat) = (house.anna, house.chats[0]);
         remove(&house, chat, anna).await;
@@ -135,7 +135,7 @@ async fn who_is_added_while_it_connects_misses_nothing() {
 
 #[tokio::test]
 async fn a_chat_that_is_deleted_while_a_member_connects_is_no_obstacle() {
-    for operation in ["seats_of", "heads"] {
+    for operation in ["memberships_of", "heads"] {
         let mut house = House::open().await;
         let (anna, chat) = (house.anna, house.chats[0]);
         let held = house.gate.hold(operation);
@@ -157,7 +157,7 @@ async fn a_chat_that_is_deleted_while_a_member_connects_is_no_obstacle() {
 async fn what_is_said_while_the_heads_are_read_comes_once() {
     let mut house = House::open().await;
     let (anna, chat, state) = (house.anna, house.chats[0], house.state.clone());
-    // An earlier server has stored these: this one has to ask how far the chat is.
+    // An earlier server has stored these: this one has to query the head of the chat.
     house.leave_messages(chat, 2).await;
     let held = house.gate.hold("heads");
     let connecting = async {

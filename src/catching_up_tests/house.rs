@@ -16,7 +16,7 @@ use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, Draft, Entry, MessageId, Profile, Reply, Seq, UserId,
+    ChatId, ChatRef, Clock, Command, Draft, MessageId, PendingMessage, Profile, Reply, Seq, UserId,
 };
 use crate::relay::Relay;
 use crate::store::{self, Gate, Store};
@@ -128,7 +128,7 @@ impl House {
 
     /// Stores messages that this server knows nothing of.
     pub(super) async fn leave_messages(&mut self, chat: ChatId, count: usize) {
-        let entry = |_| Entry {
+        let entry = |_| PendingMessage {
             id: MessageId::new(Timestamp::UNIX_EPOCH),
             chat,
             sender: self.boris,
@@ -153,7 +153,7 @@ impl House {
         let operations = [
             "user_by_external_id",
             "find_or_create_users",
-            "seats_of",
+            "memberships_of",
             "heads",
         ];
         operations.into_iter().map(count).sum()

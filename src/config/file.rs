@@ -1,6 +1,6 @@
 //! The TOML file: its values become the defaults of the command line, so that names, types
 //! and error messages are the same in all three places.
-//! It refuses to know which options there are.
+//! Does not know which options there are.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

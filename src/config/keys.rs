@@ -1,5 +1,5 @@
-//! The options that say where the keys of tokens are.
-//! It refuses to know what a key is good for: `auth` does.
+//! The options for the keys of tokens.
+//! Does not know the use of a key: `auth` does.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::ConfigError;
 
-/// Where the keys are that tokens are checked with.
+/// The keys that check tokens.
 #[derive(Debug, Clone, Args)]
 pub struct KeyOptions {
     /// The shared secret of HS256 tokens
@@ -36,7 +36,7 @@ pub struct KeyOptions {
 }
 
 impl KeyOptions {
-    /// The shared secret, from wherever it stands.
+    /// The shared secret, from the option or the file.
     ///
     /// # Errors
     /// Its file cannot be read.

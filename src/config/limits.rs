@@ -1,4 +1,4 @@
-//! The options that say how much one client may take of the server.
+//! The options for the limits of one client.
 //! Does not limit anything: `limits` does.
 
 use std::net::IpAddr;
@@ -10,17 +10,17 @@ use ipnet::IpNet;
 
 use crate::limits::{LimitSettings, Proxies, Rate};
 
-/// What is allowed, or `off`.
+/// A limit, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit<T> {
-    /// Anything.
+    /// Unlimited.
     Off,
-    /// So much.
+    /// This limit.
     At(T),
 }
 
 impl<T> Limit<T> {
-    /// So much; `None`: anything.
+    /// The limit; `None`: unlimited.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Off => None,
@@ -57,11 +57,11 @@ impl FromStr for Limit<usize> {
     }
 }
 
-/// How much one client may take.
+/// The limits of one client.
 #[derive(Debug, Clone, Args)]
 pub struct LimitOptions {
-    /// How many messages a user, and a connection, may send: so many a second, and so many at
-    /// once; or off
+    /// The messages of a user, and of a connection: so many a second, and so many in a burst; or
+    /// off
     #[arg(
         long,
         env = "POLYCHAT_RATE_LIMIT",
@@ -70,7 +70,7 @@ pub struct LimitOptions {
     )]
     pub rate_limit: Limit<Rate>,
 
-    /// The same of frames of any kind and calls of the API [default: 100:500, or off with
+    /// The frames of any kind and calls of the API, likewise [default: 100:500, or off with
     /// --rate-limit off]
     #[arg(long, env = "POLYCHAT_FRAME_LIMIT", value_name = "RATE:BURST")]
     pub frame_limit: Option<Limit<Rate>>,
@@ -94,8 +94,8 @@ pub struct LimitOptions {
     )]
     pub max_connections_per_address: Limit<usize>,
 
-    /// The most connections, and the most Engine.IO sessions, on which nobody was admitted yet,
-    /// or off
+    /// The most connections, and the most Engine.IO sessions, that are not authenticated yet, or
+    /// off
     #[arg(
         long,
         env = "POLYCHAT_MAX_UNAUTHENTICATED",
@@ -104,13 +104,13 @@ pub struct LimitOptions {
     )]
     pub max_unauthenticated: Limit<usize>,
 
-    /// How long a connection may take until somebody is admitted or a request is served, and
-    /// the body of a request, with a second more for each KiB
+    /// The time limit until a connection is authenticated or a request is served, and for the
+    /// body of a request, with a second more for each KiB
     #[arg(long, env = "POLYCHAT_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub handshake_timeout: Duration,
 
-    /// Addresses, or ranges like 10.0.0.0/8, separated by commas, of proxies: what they bring
-    /// is counted under the last other address in X-Forwarded-For
+    /// Addresses, or ranges like 10.0.0.0/8, separated by commas, of trusted proxies: their
+    /// clients are counted by the last other address in X-Forwarded-For
     #[arg(
         long,
         env = "POLYCHAT_TRUSTED_PROXIES",
@@ -120,7 +120,7 @@ pub struct LimitOptions {
     )]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// The most chats that a user may take part in, or off
+    /// The most chats that a user may be a member of, or off
     #[arg(
         long,
         env = "POLYCHAT_MAX_CHATS_PER_USER",
@@ -131,7 +131,7 @@ pub struct LimitOptions {
 }
 
 impl LimitOptions {
-    /// What the gateways hold clients to.
+    /// The limits that the gateways enforce.
     pub fn settings(&self) -> LimitSettings {
         let messages = self.rate_limit.value();
         // A load test needs one option.

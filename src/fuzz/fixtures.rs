@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use crate::fixtures::{BlockingBackend, identity};
 use crate::model::{
-    Access, ChatId, ChatPk, Command, ConnectionId, Draft, Entry, Error, EventDetails, Identity,
-    MessageId, NewChat, NewEvent, NewEventChat, NewUser, Notice, Policy, Profile, Reply, UserId,
+    Access, ChatId, ChatPk, Command, ConnectionId, Draft, Error, EventDetails, Identity, MessageId,
+    NewChat, NewEvent, NewEventChat, NewUser, Notice, PendingMessage, Policy, Profile, Reply,
+    UserId,
 };
 use crate::store::Store;
 
-/// Anna, who sends the requests.
+/// Anna, the sender of the requests.
 pub const USER: UserId = UserId::from_bytes([1; 16]);
 
 /// Her connection.
@@ -122,7 +123,7 @@ async fn seed_rooms(store: &dyn Store) {
         let chat = store.create_chat(new).await.expect("a chat");
         assert_eq!(chat.pk, ChatPk::from(pk));
         if open {
-            messages.push(Entry {
+            messages.push(PendingMessage {
                 id: MessageId::from_bytes([pk; 16]),
                 chat: chat.id,
                 sender: USER,

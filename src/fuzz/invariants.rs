@@ -36,7 +36,7 @@ pub fn is_code(text: &str) -> bool {
 /// Holds the error of a decoder to its bounds.
 ///
 /// # Panics
-/// It is of a kind that no decoder has a right to, says nothing, or says too much.
+/// Its kind is impossible for a decoder, or its message is empty or too long.
 pub fn hold_error(error: &Error) {
     let kinds = [ErrorKind::Invalid, ErrorKind::NotFound, ErrorKind::TooLarge];
     assert!(kinds.contains(&error.kind), "{error}");
@@ -144,7 +144,7 @@ fn hold_room(name: Option<&str>, team: Option<i64>) {
     assert!(team.is_none_or(|team| (1..=GREATEST).contains(&team)));
 }
 
-/// Holds the part of a history that is asked for to its bounds.
+/// Checks the bounds of the requested part of a history.
 ///
 /// # Panics
 /// It is none.

@@ -76,7 +76,7 @@ const EDGES: [&str; 54] = [
     r#"{"$serde_json::private::Number":"1"}"#,
 ];
 
-/// Characters that come where nobody expects them.
+/// Unexpected characters.
 const ODD: &str = "\0\u{1}\n\r\t \"\\{}[]:,.+-0eE%&=#;/\u{7f}\u{85}\u{a0}\u{feff}\u{202e}é😀";
 
 /// JSON made of these words, as text: it may be JSON that no value can hold.

@@ -24,7 +24,7 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
     replay(target);
     let seed = number("FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     let seconds = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(0));
-    #[expect(clippy::print_stderr, reason = "whoever repeats a run needs it")]
+    #[expect(clippy::print_stderr, reason = "a run is repeated with it")]
     {
         eprintln!("{}: FUZZ_SEED={seed}", target.name);
     }

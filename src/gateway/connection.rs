@@ -1,6 +1,6 @@
-//! One live client, whatever its protocol: its identity, its subscription in the hub, its way to
-//! the service.
-//! Does not know transports, nor what a dialect's frames say.
+//! One live client of any protocol: its identity, its subscription in the hub, its access to the
+//! service.
+//! Does not know transports, nor the content of frames.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Connection {
                 let _ = self.outbox().respond(frame);
             });
         }
-        Err(Error::unavailable("too much happens at once"))
+        Err(Error::unavailable("too many concurrent changes; try again"))
     }
 
     /// Notifies the client of changes of this chat, member or not.
@@ -101,7 +101,7 @@ impl Connection {
         &self.metrics
     }
 
-    /// The frames that wait to be sent to the client.
+    /// The outbox of the client.
     pub fn outbox(&self) -> &Outbox {
         &self.subscription.outbox
     }
@@ -149,14 +149,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins a command; see [`Service::begin`]. A message over the rate limit is refused. A
-    /// `Sync` is told up to where live delivery began, so that the two neither overlap nor leave
-    /// anything out (see `hub/live_from.rs`).
+    /// Begins a command; see [`Service::begin`]. A message over the rate limit is refused. `Sync`
+    /// receives the seq up to which live delivery does not reach, so that the two neither overlap
+    /// nor leave a gap (see `hub/live_from.rs`).
     ///
     /// [`Service::begin`]: crate::service::Service::begin
     pub async fn begin(&self, mut command: Command) -> InFlight {
         let identity = *self.identity.lock();
-        self.metrics.asked(&command);
+        self.metrics.count_command(&command);
         let limits = &self.state.limits;
         if let Err(over) = limits.message(&identity, &command, Some(&self.gauges)) {
             return InFlight::from(Err(self.refusal(over)));
@@ -251,18 +251,18 @@ impl Connection {
         self.slot.lock().take();
     }
 
-    /// The user's chats are asked for after the connection is bound to the user, and the heads of
-    /// those without a subscription on this node after the subscriptions are made: so there is
-    /// no moment at which a chat or a message could be missed. Nor is a chat subscribed to that the
-    /// user has left meanwhile: then the chats are no longer current, and are asked for again.
+    /// The user's chats are read after the connection is bound to the user, and the heads of those
+    /// without a subscription on this node after the subscriptions are made: so no chat and no
+    /// message is missed in between. If the user has left a chat meanwhile, the chats are no longer
+    /// current and are read again.
     async fn subscribe(&self, user: UserId) -> Result<(), Error> {
         let hub = &self.state.hub;
         hub.bind_user(&self.subscription, user);
         let service = &self.state.service;
         for _ in 0..OPENINGS {
-            let seats = with_deadline(service.seats(user)).await?;
-            let chats = seats.chats().iter().copied();
-            let waiting = hub.subscribe_while(&self.subscription, chats, || seats.are_current());
+            let current = with_deadline(service.chats_of(user)).await?;
+            let chats = current.chats().iter().copied();
+            let waiting = hub.subscribe_while(&self.subscription, chats, || current.are_current());
             let Some(waiting) = waiting else { continue };
             if !waiting.is_empty() {
                 let heads = with_deadline(service.heads_of(&waiting)).await?;
@@ -272,7 +272,7 @@ impl Connection {
             }
             return Ok(());
         }
-        Err(Error::unavailable("too much happens at once"))
+        Err(Error::unavailable("too many concurrent changes; try again"))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Where a request carries its token (PROTOCOL §1.3), and what else its query says.
-//! Does not know what a token is worth: `auth` does.
+//! Extracts the token of a request (PROTOCOL §1.3), and the other parameters of its query.
+//! Does not check a token: `auth` does.
 
 use axum::http::{HeaderMap, Uri, header};
 use serde_json::Value;

@@ -42,7 +42,7 @@ const TURN: Duration = Duration::from_secs(2);
 
 /// One connection's requests.
 pub struct Inbox {
-    /// Whose requests.
+    /// The connection of the requests.
     pub connection: Connection,
     session: Arc<dyn DialectSession>,
     /// Counts the requests that are being served, so that shutdown can wait for them.
@@ -81,8 +81,8 @@ struct Finished {
     token: TaskTrackerToken,
 }
 
-/// An answer whose turn has not come.
-struct Waiting {
+/// A response whose turn has not come.
+struct PendingResponse {
     message: Arc<Message>,
     frames: Vec<Outgoing>,
     latest: Instant,
@@ -93,7 +93,7 @@ struct Waiting {
 /// The requests that have begun, in their order.
 struct Unanswered<F: Future<Output = Finished>> {
     /// The first of them, if it was served.
-    waiting: Option<Box<Waiting>>,
+    waiting: Option<Box<PendingResponse>>,
     storing: FuturesOrdered<F>,
 }
 
@@ -165,7 +165,7 @@ impl Inbox {
         }
     }
 
-    /// What the transport has to wait for before it reads on.
+    /// Returns when the transport may read on.
     pub fn handled(self: &Arc<Self>) -> Handled {
         if !self.is_full() {
             return Handled::Done;
@@ -196,7 +196,7 @@ impl Inbox {
             // On the shared path this request may have decided the dialect.
             self.connection.metrics().speaks(self.session.label());
             if let Err(error) = self.connection.greet().await {
-                info!(%error, "a session could not begin");
+                info!(%error, "a session could not be opened");
                 self.connection.end(CloseReason::Unavailable);
                 continue;
             }
@@ -263,7 +263,7 @@ impl Inbox {
         }
     }
 
-    /// Answers the next request, once it was served and it is its turn. Cancel safe.
+    /// Returns the next request, once it was served and it is its turn. Cancel safe.
     async fn answer_next(&self, unanswered: &mut Unanswered<impl Future<Output = Finished>>) {
         if unanswered.waiting.is_none() {
             let Some(finished) = unanswered.storing.next().await else {
@@ -310,7 +310,7 @@ impl Inbox {
     }
 
     /// Answers a request that was served. Returns the answer if its turn has not come.
-    fn respond(&self, finished: Finished) -> Option<Box<Waiting>> {
+    fn respond(&self, finished: Finished) -> Option<Box<PendingResponse>> {
         let Finished {
             respond,
             outcome,
@@ -333,7 +333,7 @@ impl Inbox {
         let metrics = self.connection.metrics();
         if let Some(message) = message {
             if !self.connection.answer(&message, &mut frames) {
-                return Some(Box::new(Waiting {
+                return Some(Box::new(PendingResponse {
                     message,
                     frames,
                     latest: Instant::now() + TURN,
@@ -357,8 +357,7 @@ impl Inbox {
 
     fn put(&self, frames: Vec<Outgoing>) {
         for frame in frames {
-            // A connection that accepts no more responses is being closed, and whoever closes it
-            // has said why.
+            // A connection that accepts no more responses is being closed, with a reason recorded.
             let _ = self.connection.outbox().respond(frame);
         }
     }

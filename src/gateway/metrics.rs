@@ -1,5 +1,5 @@
-//! The figures for Prometheus over HTTP, and who may see them.
-//! It refuses to know what is counted.
+//! Serves the metrics for Prometheus over HTTP, and checks the token.
+//! Does not know the metrics.
 
 use axum::Router;
 use axum::extract::State;
@@ -13,19 +13,19 @@ use crate::auth::Authenticator;
 use crate::model::{Error, Role};
 use crate::telemetry::{CONTENT_TYPE, Metrics};
 
-/// Where they are, also with a trailing slash.
+/// The path of the metrics, also served with a trailing slash.
 pub const PATH: &str = "/metrics";
 
-/// For everybody: whoever reaches the address may see them.
+/// Without authentication.
 pub fn open(metrics: Metrics) -> Router {
-    let figures = get(async |State(metrics): State<Metrics>| figures(&metrics));
+    let route = get(async |State(metrics): State<Metrics>| response(&metrics));
     Router::new()
-        .route(PATH, figures.clone())
-        .route("/metrics/", figures)
+        .route(PATH, route.clone())
+        .route("/metrics/", route)
         .with_state(metrics)
 }
 
-/// For a service, and in open mode for everybody.
+/// Requires a service token, except in open mode.
 pub fn guarded(state: &GatewayState) -> Router {
     Router::new()
         .route(PATH, get(scrape))
@@ -33,22 +33,22 @@ pub fn guarded(state: &GatewayState) -> Router {
         .with_state(state.clone())
 }
 
-/// The store is not asked who this is: the figures are wanted most while it does not answer.
+/// Does not query the store for the user: metrics matter most while the store is unavailable.
 async fn scrape(State(state): State<GatewayState>, uri: Uri, headers: HeaderMap) -> Response {
     if matches!(*state.authenticator, Authenticator::Open) {
-        return figures(&state.metrics);
+        return response(&state.metrics);
     }
     let token = credentials::of_request(&uri, &headers);
     let caller = state
         .authenticator
         .authenticate(token.as_deref(), state.clock.now());
     match caller {
-        Ok(Some(caller)) if caller.role == Role::Service => figures(&state.metrics),
+        Ok(Some(caller)) if caller.role == Role::Service => response(&state.metrics),
         Ok(_) => rest::refusal(Error::forbidden("this needs a service token")),
         Err(_) => rest::refusal(unauthenticated()),
     }
 }
 
-fn figures(metrics: &Metrics) -> Response {
+fn response(metrics: &Metrics) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.text()).into_response()
 }

@@ -37,7 +37,7 @@ use crate::limits::Origins;
 use crate::model::{Error, ErrorKind};
 use crate::telemetry::{DialectLabel, Metrics};
 
-/// What of this module is held to its promises on inputs of strangers.
+/// The fuzz targets of this module.
 #[cfg(any(test, fuzzing))]
 pub fn targets() -> Vec<&'static crate::fuzz::Target> {
     let targets: [&[crate::fuzz::Target]; 5] = [
@@ -53,13 +53,13 @@ pub fn targets() -> Vec<&'static crate::fuzz::Target> {
 /// Where Socket.IO is served.
 const SOCKET_IO: &str = "/socket.io/";
 
-/// Where the figures for Prometheus are.
+/// The address that serves the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Figures {
-    /// Among the other addresses: for a service, in open mode for everybody.
-    Here,
-    /// At an address of their own.
-    Elsewhere,
+pub enum MetricsAddress {
+    /// The address of the gateway: with a service token, in open mode without one.
+    Shared,
+    /// An address of their own, without a token.
+    Own,
 }
 
 /// The tasks of all connections.
@@ -67,20 +67,20 @@ pub enum Figures {
 struct Tasks {
     /// Those that serve requests.
     requests: TaskTracker,
-    /// Those that serve connections: they send what waits.
+    /// Those that serve connections: they send the outboxes.
     connections: TaskTracker,
 }
 
-/// How clients are served.
+/// The settings of the gateway.
 pub struct Settings {
-    /// What a day is.
+    /// The time zone of days.
     pub zone: TimeZone,
     /// The longest request, in bytes.
     pub frame_bytes: usize,
-    /// What decodes the events of Socket.IO clients.
+    /// The decoder of Socket.IO events.
     pub socketio: SocketIo,
-    /// Where the figures are.
-    pub figures: Figures,
+    /// The address that serves the metrics.
+    pub metrics: MetricsAddress,
 }
 
 /// Everything that clients connect to.
@@ -92,7 +92,7 @@ pub struct Gateway {
     closing: Arc<AtomicBool>,
 }
 
-/// What a request has to pass.
+/// The state of the gate that every request passes.
 #[derive(Clone)]
 struct Gate {
     closing: Arc<AtomicBool>,
@@ -106,7 +106,7 @@ impl Gateway {
             zone,
             frame_bytes,
             socketio: choice,
-            figures,
+            metrics: metrics_address,
         } = settings;
         let tasks = Tasks::default();
         let closing = Arc::new(AtomicBool::new(false));
@@ -118,9 +118,9 @@ impl Gateway {
         };
         let rest = rest::router(state, tasks.requests.clone(), frame_bytes);
         let router = rest.merge(raw.router());
-        let router = match figures {
-            Figures::Here => router.merge(metrics::guarded(state)),
-            Figures::Elsewhere => router,
+        let router = match metrics_address {
+            MetricsAddress::Shared => router.merge(metrics::guarded(state)),
+            MetricsAddress::Own => router,
         };
         let request_guard = request_guard::Guard {
             limits: Arc::clone(&state.limits),
@@ -152,12 +152,12 @@ impl Gateway {
         }
     }
 
-    /// The figures for Prometheus, to be served at an address of their own.
-    pub fn figures(metrics: Metrics) -> Router {
+    /// The routes of the metrics on an address of their own.
+    pub fn metrics_router(metrics: Metrics) -> Router {
         metrics::open(metrics)
     }
 
-    /// From now on no new connection is served; those that are there go on.
+    /// Refuses new connections from now on; existing ones continue.
     pub fn refuse_newcomers(&self) {
         self.closing.store(true, Ordering::Release);
     }
@@ -169,8 +169,8 @@ impl Gateway {
         self.tasks.requests.wait().await;
     }
 
-    /// Returns when every connection has been sent what waited for it, after
-    /// [`GatewayState::closing`] was cancelled.
+    /// Returns when the outbox of every connection has been sent, after [`GatewayState::closing`]
+    /// was cancelled.
     pub async fn drained(&self) {
         self.tasks.connections.close();
         self.tasks.connections.wait().await;

@@ -11,7 +11,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use crate::limits::Origins;
 use crate::telemetry::Metrics;
 
-/// The headers that say to browsers which pages may read the responses.
+/// The CORS headers.
 pub(super) fn cors(origins: &Origins) -> CorsLayer {
     let origin = match origins {
         Origins::Any => AllowOrigin::mirror_request(),
@@ -30,10 +30,10 @@ pub(super) fn cors(origins: &Origins) -> CorsLayer {
         .allow_headers(AllowHeaders::mirror_request())
 }
 
-/// What an upgrade has to pass.
+/// The state of the check at an upgrade.
 #[derive(Clone)]
 pub(super) struct Guard {
-    /// Whose pages may connect.
+    /// The allowed origins.
     pub(super) origins: Origins,
     /// Counts refusals.
     pub(super) metrics: Metrics,

@@ -1,6 +1,6 @@
 //! Checks each HTTP request on its way in: that it names one host, for which client a proxy sends
 //! it, and that its body arrives in time.
-//! Does not know what is requested.
+//! Does not know the resources behind it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::telemetry::Metrics;
 /// How fast a body has to arrive on average, in bytes a second, after the handshake timeout.
 const SLOWEST: u64 = 1024;
 
-/// What requests are checked with.
+/// The state of the guard.
 #[derive(Clone)]
 pub struct Guard {
     /// How many connections a client may have.
@@ -71,7 +71,7 @@ pub async fn guard(
     match response.status() {
         // It is this client's alone from now on.
         StatusCode::SWITCHING_PROTOCOLS if client.is_some() => handle.occupy(slot),
-        // Nobody was admitted yet; the WebSocket admits its client itself.
+        // Not authenticated yet; the WebSocket authenticates its client itself.
         StatusCode::SWITCHING_PROTOCOLS
         | StatusCode::UNAUTHORIZED
         | StatusCode::TOO_MANY_REQUESTS => {}
@@ -139,7 +139,7 @@ impl HttpBody for TimedBody {
             return Poll::Pending;
         }
         debug!(peer = %self.handle.peer(), "a request's body did not arrive in time");
-        // Whoever reads the body answers; nothing more is read after that.
+        // The reader of the body responds; nothing more is read after that.
         self.handle.close_read();
         let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
         Poll::Ready(Some(Err(axum::Error::new(late))))

@@ -1,4 +1,4 @@
-//! What every connection needs of the rest of the server, and how a caller is admitted.
+//! The parts of the server that every connection uses, and the authentication of callers.
 //! Does not know transports and dialects.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::telemetry::Metrics;
 /// outcome, however long that takes: an answer before would be a guess.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What every connection needs of the rest of the server.
+/// The parts of the server that every connection uses.
 #[derive(Clone)]
 pub struct GatewayState {
     /// Executes commands.
@@ -28,7 +28,7 @@ pub struct GatewayState {
     pub authenticator: Arc<Authenticator>,
     /// The time by which tokens expire.
     pub clock: Clock,
-    /// How much may wait for one connection.
+    /// The limits of each outbox.
     pub outbox: OutboxLimits,
     /// How fast a client may send, and how many connections it may have.
     pub limits: Arc<Limits>,
@@ -40,7 +40,7 @@ pub struct GatewayState {
 
 /// A caller whose token is valid.
 pub struct Admitted {
-    /// Who it is, on a connection of its own.
+    /// Its identity, on a connection of its own.
     pub identity: Identity,
     /// How long the token is still valid; `None`: for ever.
     pub lifetime: Option<Duration>,
@@ -102,7 +102,7 @@ impl GatewayState {
     }
 }
 
-/// What every client with an invalid token gets (PROTOCOL §1.3).
+/// The error of every invalid token (PROTOCOL §1.3).
 pub fn unauthenticated() -> Error {
     Error::new(ErrorKind::Unauthenticated, "no valid token")
 }

@@ -1,15 +1,15 @@
-//! What all transports agree on: how what a client sends is handled, and what a client is sent
-//! when its connection ends.
+//! The parts that all transports share: the handling of incoming messages, and the frames sent when
+//! a connection ends.
 //! Does not know any transport.
 
 use std::pin::Pin;
 
 use crate::telemetry::CloseReason;
 
-/// What is left to do for something that a client sent. An error ends its connection.
+/// The remaining work of an incoming message. An error ends its connection.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), CloseReason>> + Send>>;
 
-/// What became of something that a client sent.
+/// The outcome of an incoming message.
 pub enum Handled {
     /// It was handled.
     Done,
@@ -18,9 +18,8 @@ pub enum Handled {
     Later(Work),
 }
 
-/// What a WebSocket's close frame says of the end of a connection (RFC 6455 §7.4.1); `None`: the
-/// client is not there any more, so nothing is sent. After any of these the official clients
-/// reconnect by themselves.
+/// The code of the close frame for a reason (RFC 6455 §7.4.1); `None`: the client is not there any
+/// more, so nothing is sent. After any of these the official clients reconnect by themselves.
 pub const fn close_frame(why: CloseReason) -> Option<(u16, &'static str)> {
     Some(match why {
         CloseReason::Gone | CloseReason::Silent => return None,

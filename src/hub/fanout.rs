@@ -12,7 +12,7 @@ use super::{Outgoing, Pressure, SharedEncoding, Subscription};
 use crate::model::{Fact, Message, Notice};
 use crate::telemetry::CloseReason;
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Default)]
 pub(super) struct FanoutResult {
     /// Subscriptions whose outboxes are closed.
@@ -126,7 +126,7 @@ impl<'a> Delivery<'a> {
             Fact::MessageSent(message) => Some(message),
             _ => None,
         };
-        // Asked before encoding: a client that subscribes meanwhile has got this message if a
+        // Read before encoding: a client that subscribes meanwhile has received this message if a
         // frame was sent.
         let subscriber = &subscription.subscriber;
         let unsubscribed = message.filter(|message| !subscriber.is_subscribed(message.chat));

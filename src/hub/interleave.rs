@@ -9,23 +9,23 @@
 //! answer was queued. Neither waits for long: the relay and the inbox have both been notified by
 //! then. A lone sender never waits, since nothing is missing before its next message.
 //!
-//! What is held counts like news in an outbox: with much of it the chat is under high pressure,
-//! and the relay waits for the inbox. The inbox does not wait for the relay then: of the answers
-//! that are missing, the first one of a chat that holds something has its turn.
+//! Held frames count like news in an outbox: with much of it the chat is under high pressure, and
+//! the relay waits for the inbox. The inbox does not wait for the relay then: of the answers that
+//! are missing, the first one of a chat that holds something has its turn.
 
-mod place;
+mod chat_progress;
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use self::place::{Load, Place, queue};
+use self::chat_progress::{ChatProgress, Load, queue};
 use super::{AnswerPlace, Outbox, Outgoing, Pressure};
 use crate::model::{ChatId, Seq};
 use crate::telemetry::CloseReason;
 
-pub(super) use self::place::{News, respond};
+pub(super) use self::chat_progress::{News, respond};
 
 /// How many chats are kept in which nothing is under way.
 const IDLE: usize = 64;
@@ -36,21 +36,21 @@ pub(super) struct Interleaver {
     state: Mutex<State>,
     /// Wakes the inbox when the turn of its answer may have come.
     turn: Notify,
-    /// Wakes those who bring news, when less may be held.
+    /// Wakes the deliveries when less may be held.
     eased: Notify,
 }
 
 #[derive(Default)]
 struct State {
     /// The chats into which the connection has sent.
-    chats: HashMap<ChatId, Place>,
+    chats: HashMap<ChatId, ChatProgress>,
     /// The message whose answer waits.
     awaited: Option<(ChatId, Seq)>,
-    /// What is held of all chats.
+    /// The load of all chats.
     held: Load,
 }
 
-/// What became of an answer.
+/// The outcome of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answered {
     /// It was queued.
@@ -62,11 +62,12 @@ pub(super) enum Answered {
 }
 
 impl Interleaver {
-    /// Whether a message is the connection's own, though it does not say where it came from.
+    /// Whether a message is the connection's own, though it carries no origin.
     pub(super) fn is_own(&self, chat: ChatId, seq: Seq) -> bool {
         let state = self.state.lock();
-        let place = state.chats.get(&chat);
-        state.awaited == Some((chat, seq)) || place.is_some_and(|place| place.is_answered(seq))
+        let progress = state.chats.get(&chat);
+        state.awaited == Some((chat, seq))
+            || progress.is_some_and(|progress| progress.is_answered(seq))
     }
 
     /// Queues what is delivered of a message, or holds it.
@@ -89,14 +90,14 @@ impl Interleaver {
             awaited,
             held,
         } = &mut *state;
-        let place = place(chats, chat, seq - 1);
-        let result = place.put(news, held, outbox);
-        if is_own && !place.is_answered(seq) {
-            place.await_answer(seq);
+        let progress = progress(chats, chat, seq - 1);
+        let result = progress.put(news, held, outbox);
+        if is_own && !progress.is_answered(seq) {
+            progress.await_answer(seq);
         }
-        place.early.retain(|early| *early != seq);
-        place.delivered = place.delivered.max(seq);
-        place.left = false;
+        progress.early.retain(|early| *early != seq);
+        progress.delivered = progress.delivered.max(seq);
+        progress.left = false;
         if awaited.is_some_and(|(awaited, before)| awaited == chat && seq >= before - 1) {
             self.turn.notify_one();
         }
@@ -115,7 +116,7 @@ impl Interleaver {
     ) -> Result<Pressure, CloseReason> {
         let State { chats, held, .. } = &mut *self.state.lock();
         match chats.get_mut(&chat) {
-            Some(place) => place.put(news, held, outbox),
+            Some(progress) => progress.put(news, held, outbox),
             None => queue(news, outbox),
         }
     }
@@ -123,9 +124,9 @@ impl Interleaver {
     /// Records how far a chat is. The caller sees to it that nothing is delivered there meanwhile.
     pub(super) fn begin(&self, chat: ChatId, delivered: Seq) {
         let mut state = self.state.lock();
-        let place = place(&mut state.chats, chat, delivered);
-        place.delivered = place.delivered.max(delivered);
-        place.left = false;
+        let progress = progress(&mut state.chats, chat, delivered);
+        progress.delivered = progress.delivered.max(delivered);
+        progress.left = false;
     }
 
     /// Queues the answer to an own message, which stands in this place, if its turn has come.
@@ -142,20 +143,20 @@ impl Interleaver {
             held,
         } = &mut *self.state.lock();
         *awaited = None;
-        let Some(place) = chats.get_mut(&chat) else {
+        let Some(progress) = chats.get_mut(&chat) else {
             return Answered::Unknown;
         };
         let reached = match stands {
             AnswerPlace::Apart => return Answered::Unknown,
-            AnswerPlace::Instead => place.delivered.max(place.answered),
-            AnswerPlace::Beside => place.delivered,
+            AnswerPlace::Instead => progress.delivered.max(progress.answered),
+            AnswerPlace::Beside => progress.delivered,
         };
         if reached >= seq - 1 {
-            place.answer(seq, frames, held, outbox);
-            place.answered = place.answered.max(seq);
+            progress.answer(seq, frames, held, outbox);
+            progress.answered = progress.answered.max(seq);
             self.eased.notify_waiters();
             Answered::Queued
-        } else if place.left {
+        } else if progress.left {
             Answered::Unknown
         } else {
             *awaited = Some((chat, seq));
@@ -176,12 +177,12 @@ impl Interleaver {
             held,
         } = &mut *self.state.lock();
         *awaited = None;
-        let Some(place) = chats.get_mut(&chat) else {
+        let Some(progress) = chats.get_mut(&chat) else {
             return respond(frames, outbox);
         };
-        place.answer(seq, frames, held, outbox);
-        if seq > place.delivered.max(place.answered) {
-            place.early.push(seq);
+        progress.answer(seq, frames, held, outbox);
+        if seq > progress.delivered.max(progress.answered) {
+            progress.early.push(seq);
         }
         self.eased.notify_waiters();
     }
@@ -194,8 +195,8 @@ impl Interleaver {
     /// Whether so much of a chat is held that no more should be delivered there.
     pub(super) fn is_crowded(&self, chat: ChatId, outbox: &Outbox) -> bool {
         let state = self.state.lock();
-        let place = state.chats.get(&chat);
-        place.is_some_and(|place| place.is_crowded(outbox))
+        let progress = state.chats.get(&chat);
+        progress.is_some_and(|progress| progress.is_crowded(outbox))
     }
 
     /// Returns when that is no longer so.
@@ -218,21 +219,27 @@ impl Interleaver {
 
     /// The connection has left a chat: nothing more is delivered there.
     pub(super) fn leave(&self, chat: ChatId) {
-        place(&mut self.state.lock().chats, chat, 0).left = true;
+        progress(&mut self.state.lock().chats, chat, 0).left = true;
     }
 
     /// Whether the connection has left a chat, as far as that is remembered.
     pub(super) fn has_left(&self, chat: ChatId) -> bool {
         let state = self.state.lock();
-        let place = state.chats.get(&chat);
-        place.is_some_and(|place| place.left)
+        let progress = state.chats.get(&chat);
+        progress.is_some_and(|progress| progress.left)
     }
 }
 
 /// The place of a chat; one that is not known was delivered up to `delivered`.
-fn place(chats: &mut HashMap<ChatId, Place>, chat: ChatId, delivered: Seq) -> &mut Place {
+fn progress(
+    chats: &mut HashMap<ChatId, ChatProgress>,
+    chat: ChatId,
+    delivered: Seq,
+) -> &mut ChatProgress {
     if chats.len() > IDLE && !chats.contains_key(&chat) {
-        chats.retain(|_, place| place.is_busy());
+        chats.retain(|_, progress| progress.is_busy());
     }
-    chats.entry(chat).or_insert_with(|| Place::after(delivered))
+    chats
+        .entry(chat)
+        .or_insert_with(|| ChatProgress::after(delivered))
 }

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::model::{
-    Chat, ChatId, ConnectionId, Fact, Membership, Notice, Policy, Seq, Standing, UserId,
+    Chat, ChatId, ConnectionId, EventChatState, Fact, Membership, Notice, Policy, Seq, UserId,
 };
 
 use fanout::fan_out;
@@ -51,7 +51,7 @@ struct Room {
     /// The greatest seq that the bus has named.
     announced: Seq,
     /// In an event's chat: its state as far as the bus has named it.
-    standing: Option<Standing>,
+    state: Option<EventChatState>,
 }
 
 impl Hub {
@@ -71,9 +71,9 @@ impl Hub {
     /// Subscribes the connection to these chats, of which its user was a member before. Returns
     /// those that wait for [`Hub::open`]: nothing is delivered there before.
     ///
-    /// As soon as the user's chats are no longer these, `are_current` has to say so, before the
-    /// hub is told of the change. Then no more are subscribed to, and nothing is returned: those
-    /// so far were right, and the hub is told of what changes there from then on.
+    /// As soon as the user's chats are no longer these, `are_current` has to return false, before
+    /// the hub receives the change. Then no more are subscribed to, and nothing is returned: those
+    /// so far were right, and the hub receives the changes there from then on.
     pub fn subscribe_while(
         &self,
         subscription: &Arc<Subscription>,
@@ -197,8 +197,8 @@ impl Hub {
         crowded.map(Arc::clone).collect()
     }
 
-    /// The seq of the latest message delivered in this chat; `None`: nobody is connected there,
-    /// or it is not yet known from where on to deliver.
+    /// The seq of the latest message delivered in this chat; `None`: no connection is subscribed to
+    /// it, or it is not yet known from where on to deliver.
     pub fn delivered(&self, chat: ChatId) -> Option<Seq> {
         self.room(chat)?.lock().delivered
     }
@@ -218,8 +218,8 @@ impl Hub {
         self.broadcast(membership.chat, notice);
     }
 
-    /// A user is no longer a member: unsubscribes the user's connections and notifies those who
-    /// remain.
+    /// A user is no longer a member: unsubscribes the user's connections and notifies the remaining
+    /// members.
     pub fn member_left(&self, membership: &Membership, notice: &Notice) {
         let connections = self.connections_of(&[membership.user.id]);
         if let Some(room) = self.room(membership.chat) {
@@ -283,7 +283,7 @@ impl Hub {
         self.leave_all(&result.closed);
     }
 
-    /// Subscribes connections to a chat that has had messages up to `head`. Members who saw the
+    /// Subscribes connections to a chat that has had messages up to `head`. Members that saw the
     /// chat in the store may have written since, so a room that was not open is compared with
     /// the store.
     fn admit(&self, connections: &[Arc<Subscription>], chat: ChatId, head: Seq) {
@@ -375,12 +375,12 @@ impl Room {
         let Some(chat) = notice.fact.event_chat() else {
             return Cow::Borrowed(notice);
         };
-        let standing = self.standing.get_or_insert(chat.standing);
-        standing.merge(chat.standing);
-        if *standing == chat.standing {
+        let state = self.state.get_or_insert(chat.state);
+        state.merge(chat.state);
+        if *state == chat.state {
             return Cow::Borrowed(notice);
         }
-        Cow::Owned(notice.standing(*standing))
+        Cow::Owned(notice.with_state(*state))
     }
 }
 

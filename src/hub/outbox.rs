@@ -34,9 +34,9 @@ const RESPONSES_LIMIT: usize = 16 * RESPONSES_BEFORE_WAIT;
 
 /// The frames that wait for one connection, in order.
 ///
-/// *News* (what others did) beyond the limits closes it: the client reconnects and requests what
-/// it missed, rather than being skipped. *Responses* (to the client's own requests) delay its
-/// next requests instead: a client may well request more than a queue should hold.
+/// *News* (notices of others) beyond the limits closes it: the client reconnects and requests what
+/// it missed, rather than being skipped. *Responses* (to the client's own requests) delay its next
+/// requests instead: a client may well request more than a queue should hold.
 pub struct Outbox {
     limits: OutboxLimits,
     /// The bytes that wait in all outboxes.
@@ -44,7 +44,7 @@ pub struct Outbox {
     state: Mutex<State>,
     /// Wakes the inbox, which begins requests.
     emptied: Notify,
-    /// Wakes one of those who bring news, who wakes the next.
+    /// Wakes one of the waiting deliveries, which wakes the next.
     eased: Notify,
 }
 

@@ -1,4 +1,4 @@
-//! What an outbox promises to those who fill it and to the one who empties it.
+//! The promises of an outbox to its producers and its writer.
 
 use futures_util::future::join;
 
@@ -85,7 +85,7 @@ fn frames_are_taken_until_the_sink_has_enough() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_frames_is_woken_by_one_and_by_the_end() {
+async fn a_wait_for_frames_is_woken_by_one_and_by_the_end() {
     let outbox = outbox(10, 10_000);
     let push = async { outbox.push(frame(1)).expect("room") };
     let (next, _) = join(outbox.next(), push).await;
@@ -96,7 +96,7 @@ async fn whoever_waits_for_frames_is_woken_by_one_and_by_the_end() {
 }
 
 #[test]
-fn whoever_waits_for_the_client_is_woken_by_the_end_only() {
+fn a_wait_for_the_client_is_woken_by_the_end_only() {
     struct Woken(std::sync::atomic::AtomicBool);
     impl std::task::Wake for Woken {
         fn wake(self: std::sync::Arc<Self>) {
@@ -141,7 +141,7 @@ async fn half_full_it_is_crowded_until_it_is_emptied() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_client_is_not_waited_for() {
+async fn a_writer_that_waits_for_the_client_is_not_waited_for() {
     let outbox = outbox(4, 10_000);
     let context = Context::from_waker(Waker::noop());
     assert_eq!(outbox.await_client(&context), None);

@@ -66,8 +66,8 @@ pub struct Body {
     framed: OnceLock<(FramingKey, Bytes)>,
 }
 
-/// What tells the framings of one body apart: where it goes (a namespace, a transport) and the
-/// name under which it goes there.
+/// The key of a framing of a body: its destination (a namespace, a transport) and the name of the
+/// frame.
 pub type FramingKey = (&'static str, &'static str);
 
 impl Body {
@@ -95,8 +95,8 @@ impl Body {
         str::from_utf8(&self.json).unwrap_or_default()
     }
 
-    /// The body as a transport frames it. The framing that is asked for first is made once and
-    /// kept for all further receivers.
+    /// The body as a transport frames it. The framing of the first request is made once and kept
+    /// for all further receivers.
     pub fn framed(&self, key: FramingKey, frame: impl Fn(&[u8]) -> Bytes) -> Bytes {
         let (known, framed) = self.framed.get_or_init(|| (key, frame(&self.json)));
         if *known == key {

@@ -1,4 +1,4 @@
-//! What the hub asks of a connection: to encode what happens for its client.
+//! The interface of a connection to the hub: encodes notices for its client.
 //! Does not know dialects: each implements [`Subscriber`] for its sessions.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Body, Outgoing};
 use crate::model::{ChatId, Notice};
 
-/// One connection's view of what happens: its dialect, and what its client subscribed to.
+/// One connection: its dialect, and the subscriptions of its client.
 pub trait Subscriber: Send + Sync {
     /// Encodes `notice` for this client and passes the frames, none to several, to `sink`. Runs
     /// under the lock of the chat's room, so it must not block. Bodies that many clients get
@@ -43,8 +43,8 @@ pub enum AnswerPlace {
 pub struct SharedEncoding(Vec<(&'static str, Arc<Body>)>);
 
 impl SharedEncoding {
-    /// The body under `key`, encoded by `encode` the first time that it is asked for. A key names
-    /// a dialect and a purpose.
+    /// The body under `key`, encoded by `encode` at the first call. A key names a dialect and a
+    /// purpose.
     pub fn body(&mut self, key: &'static str, encode: impl FnOnce() -> Arc<Body>) -> Arc<Body> {
         if let Some((_, body)) = self.0.iter().find(|(known, _)| *known == key) {
             return Arc::clone(body);

@@ -15,16 +15,16 @@ use crate::telemetry::CloseReason;
 pub struct Subscription {
     /// Which connection.
     pub id: ConnectionId,
-    /// Encodes what happens for its client.
+    /// Encodes notices for its client.
     pub subscriber: Arc<dyn Subscriber>,
-    /// What waits to be sent to its client.
+    /// The frames queued for its client.
     pub outbox: Outbox,
     state: Mutex<State>,
     /// Made when the connection first sends a message whose answer has a place in its chat.
     interleaver: OnceLock<Box<Interleaver>>,
 }
 
-/// Whose connection it is, and in which chats.
+/// The user of the connection, and its chats.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) user: Option<UserId>,
@@ -35,7 +35,7 @@ pub(super) struct State {
 }
 
 impl Subscription {
-    /// A subscription of nobody yet.
+    /// A subscription without a user.
     pub fn new(id: ConnectionId, subscriber: Arc<dyn Subscriber>, outbox: Outbox) -> Self {
         Self {
             id,
@@ -46,8 +46,8 @@ impl Subscription {
         }
     }
 
-    /// What keeps the order of this notice with the answers to the connection's own messages;
-    /// `None`: there are none.
+    /// The state that keeps the order of this notice with the answers to the connection's own
+    /// messages; `None`: there are none.
     pub(super) fn interleaver(
         &self,
         notice: &Notice,
@@ -59,8 +59,8 @@ impl Subscription {
             .or_else(|| self.interleaver.get().map(|interleaver| &**interleaver))
     }
 
-    /// What keeps the order of an answer to an own message in this chat with what is delivered, and
-    /// where it stands there; `None`: there is nothing to keep.
+    /// The state that keeps the order of an answer to an own message in this chat with the
+    /// deliveries, and its place there; `None`: there is nothing to keep.
     pub(super) fn answer_interleaver(&self, chat: ChatId) -> Option<(&Interleaver, AnswerPlace)> {
         let place = self.subscriber.answer_place(chat);
         if place == AnswerPlace::Apart && self.interleaver.get().is_none() {
@@ -118,8 +118,8 @@ impl Subscription {
     }
 
     /// Whether messages of this chat will be delivered to this connection, though none was yet: it
-    /// has just been subscribed, or its user, who could write there, has just become a member and
-    /// the hub does not know of it yet.
+    /// has just been subscribed, or its user, with the right to write there, has just become a
+    /// member and the hub does not know of it yet.
     pub(super) fn is_joining(&self, chat: ChatId, writer: UserId) -> bool {
         let state = self.state.lock();
         let (is_in, user) = (state.chats.contains_key(&chat), state.user);
@@ -234,8 +234,8 @@ impl Subscription {
         }
     }
 
-    /// The outbox is checked under the lock: whoever closes it clears the subscription afterwards,
-    /// and so finds what was recorded here.
+    /// The outbox is checked under the lock: closing it clears the subscription afterwards,
+    /// including what was recorded here.
     fn change(&self, change: impl FnOnce(&mut State)) -> bool {
         let mut state = self.state.lock();
         let open = matches!(self.outbox.closed(), None | Some(CloseReason::ShuttingDown));

@@ -1,9 +1,9 @@
 //! What the hub promises to connections: each message once, in order, and no skipping in
 //! silence.
 
+mod event_chat_state;
 mod interleaved;
 mod missed;
-mod standing;
 
 use std::sync::Arc;
 
@@ -228,7 +228,7 @@ fn members_are_seated_in_a_new_chat_and_told() {
         assert_eq!(heard(&connection), ["created", "1"]);
     }
     assert!(heard(&strangers).is_empty());
-    // What members wrote before they were subscribed here is asked for.
+    // Messages that members sent before they were subscribed here are requested.
     assert_eq!(hub.take_behind(), [(chat.id, 1)]);
 }
 
@@ -315,7 +315,7 @@ fn who_leaves_while_it_is_subscribed_gets_into_no_chat_more() {
     hub.bind_user(&anna, user());
     hub.subscribe(&anna, [first]);
     hub.open(first, 0);
-    // The second is the last one that is asked about while the chats are these.
+    // The second is the last one that is checked while the chats are these.
     let asked = std::cell::Cell::new(0);
     let are_current = || asked.replace(asked.get() + 1) < 2;
     let subscribed = hub.subscribe_while(&anna, [first, second, third], are_current);

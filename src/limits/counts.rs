@@ -1,5 +1,5 @@
-//! How many at once: a count for each key, given back when its holder goes.
-//! Does not know what is counted.
+//! Counts concurrent holders under each key; dropping a [`Slot`] releases it.
+//! Does not know the purpose of a count.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// How many hold a [`Slot`] under each key.
+/// The reserved slots under each key.
 #[derive(Debug)]
 pub struct Counts<K: Eq + Hash + Clone> {
     most: usize,
     held: Mutex<HashMap<K, usize>>,
 }
 
-/// One of the places under a key, until it is dropped.
+/// A reserved slot under a key; dropping it releases it.
 #[derive(Debug)]
 pub struct Slot<K: Eq + Hash + Clone> {
     counts: Arc<Counts<K>>,
@@ -22,18 +22,18 @@ pub struct Slot<K: Eq + Hash + Clone> {
 }
 
 impl<K: Eq + Hash + Clone> Counts<K> {
-    /// At most so many places under each key.
+    /// At most so many slots under each key.
     pub fn new(most: usize) -> Arc<Self> {
         let held = Mutex::default();
         Arc::new(Self { most, held })
     }
 
-    /// How many places there are under each key.
+    /// The number of slots under each key.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// A place under this key; `None`: all are taken.
+    /// Reserves a slot under this key; `None`: all are taken.
     pub fn take(self: &Arc<Self>, key: K) -> Option<Slot<K>> {
         let mut held = self.held.lock();
         let count = held.get(&key).copied().unwrap_or(0);

@@ -1,6 +1,5 @@
-//! What one client may take of the server: how fast it may ask, and how many connections it
-//! may have.
-//! Does not know frames and sockets, and how a refusal is said.
+//! The limits of one client: the rate of its requests, and the number of its connections.
+//! Does not know frames and sockets, nor the format of a refusal.
 
 mod counts;
 mod origins;
@@ -25,14 +24,14 @@ pub use rates::{Gauge, Over, Payer, Rate, Verdict};
 
 type Pace = rates::Pace<MonotonicClock>;
 
-/// How often the buckets of those who have gone are cleaned up.
+/// How often the buckets of idle clients are removed.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// How long a client is asked to wait that has too many connections, in milliseconds. Nobody
-/// knows when one of them ends.
+/// The retry delay of a client with too many connections, in milliseconds. The end of one of them
+/// cannot be predicted.
 const UNTIL_ONE_ENDS_MS: u64 = 1000;
 
-/// What the operator allows; `None`: anything.
+/// The limits set by the operator; `None`: unlimited.
 #[derive(Debug, Clone)]
 pub struct LimitSettings {
     /// Messages sent, per user and per connection.
@@ -43,11 +42,11 @@ pub struct LimitSettings {
     pub connections_per_user: Option<usize>,
     /// Connections from one address.
     pub connections_per_address: Option<usize>,
-    /// TCP connections on which nobody was admitted yet.
+    /// TCP connections that are not authenticated yet.
     pub unauthenticated: Option<usize>,
-    /// How long it may take until somebody is.
+    /// The time limit for the authentication.
     pub handshake: Duration,
-    /// Whose word is taken on where requests come from.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub proxies: Proxies,
 }
 
@@ -68,7 +67,7 @@ struct BySource {
     strangers: Option<Arc<Counts<()>>>,
 }
 
-/// What a connection has used of both rates.
+/// The buckets of a connection, of both rates.
 pub struct Gauges {
     messages: Option<Gauge>,
     frames: Option<Gauge>,
@@ -77,7 +76,7 @@ pub struct Gauges {
 /// The places that a client takes from its beginning.
 #[derive(Debug, Default)]
 pub struct ConnectionSlots {
-    /// Among those on which nobody was admitted yet.
+    /// Among the connections that are not authenticated yet.
     pub stranger: Option<Slot<()>>,
     /// Among those from its address.
     pub address: Option<Slot<IpAddr>>,
@@ -124,7 +123,7 @@ impl Limits {
     /// is limited here, and a service is not: it sends for many.
     ///
     /// # Errors
-    /// The user for whom it sends, or the connection, has sent too much.
+    /// The user of the message, or the connection, is over its rate.
     pub fn message(
         &self,
         identity: &Identity,
@@ -136,7 +135,8 @@ impl Limits {
         };
         let sender = match identity.rights {
             Rights::Service => return Ok(()),
-            // Whoever else it names, it will be refused; nobody pays for another's attempt.
+            // A request in the name of another user will be refused, and must not be charged to
+            // that user.
             Rights::Own => identity.user,
             Rights::Open => named.or(identity.user),
         };
@@ -147,7 +147,7 @@ impl Limits {
     /// Whether one more frame, or call, is looked at.
     ///
     /// # Errors
-    /// Whoever pays for it, or the connection, has sent too many.
+    /// The payer, or the connection, is over its rate.
     pub fn frame(&self, payer: Option<Payer>, gauges: Option<&Gauges>) -> Result<(), Over> {
         let gauge = gauges.and_then(|gauges| gauges.frames.as_ref());
         let frames = self.frames.as_ref();
@@ -175,11 +175,11 @@ impl Limits {
         self.connections.address(address)
     }
 
-    /// The places of a TCP connection that begins. A proxy that is trusted brings connections
-    /// of others, which are counted when they say whose they are.
+    /// The places of a TCP connection that begins. A trusted proxy carries connections of other
+    /// addresses, which are counted at the request with the forwarded address.
     ///
     /// # Errors
-    /// As [`Limits::connection_from`], or too many have not said who they are.
+    /// As [`Limits::connection_from`], or too many are not authenticated.
     pub fn connection(&self, peer: IpAddr) -> Result<ConnectionSlots, Error> {
         let address = if self.proxies.trusts(peer) {
             None
@@ -211,17 +211,17 @@ impl Limits {
         })
     }
 
-    /// For whom this peer speaks, if it is a proxy that is trusted.
+    /// The forwarded address, if this peer is a trusted proxy.
     pub fn forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         self.proxies.client_of(peer, headers)
     }
 
-    /// How long a connection may take until somebody is admitted on it.
+    /// The time limit for the authentication of a connection.
     pub fn handshake(&self) -> Duration {
         self.handshake
     }
 
-    /// Keeps forgetting those who have been silent for long, until `ended`.
+    /// Removes the buckets of idle clients, until `ended`.
     pub async fn keep_clean(self: Arc<Self>, ended: CancellationToken) {
         let sweep = async {
             loop {
@@ -262,8 +262,8 @@ impl BySource {
     }
 }
 
-/// What counts as one address: of IPv6 the network of 64 bits, since whoever has one address
-/// there has all of them.
+/// The unit of counting: of IPv6 the network of 64 bits, since the owner of one address there has
+/// all of them.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -1,5 +1,5 @@
 //! Which web pages may use the server from a browser.
-//! Does not know who is calling: programs that are no browsers name no origin.
+//! Does not identify the caller: clients other than browsers send no `Origin`.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 

@@ -1,15 +1,15 @@
-//! From where a request comes: the TCP peer, or whom a proxy that is trusted speaks for.
-//! Does not know what is limited by it.
+//! The address of the client: the TCP peer, or the one that a trusted proxy forwards for.
+//! Does not know the limits that use the address.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// In which proxies write whom they speak for, each at the end of what it was given.
+/// The header to which each proxy appends the address of its peer.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies whose word is taken.
+/// The trusted proxies.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(pub Vec<IpNet>);
 
@@ -20,9 +20,9 @@ impl Proxies {
         self.0.iter().any(|range| range.contains(&address))
     }
 
-    /// For whom this peer speaks: the last address in `X-Forwarded-For` that is no trusted
-    /// proxy's. What stands before it anybody may have written. A trusted peer that names
-    /// nobody speaks for itself; `None`: the peer is not trusted.
+    /// The forwarded address: the last one in `X-Forwarded-For` that is no trusted proxy's. The
+    /// addresses before it are not trustworthy. Without one it is the address of the trusted peer;
+    /// `None`: the peer is not trusted.
     pub fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         if !self.trusts(peer) {
             return None;

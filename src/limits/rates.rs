@@ -1,5 +1,5 @@
 //! How fast: token buckets for each connection and for each user, by `governor`.
-//! Does not know what a token is paid for.
+//! Does not know the operation that a token pays for.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -51,12 +51,12 @@ impl FromStr for Rate {
     }
 }
 
-/// Who pays for something, on whatever connection.
+/// The owner of a bucket, across connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Payer {
     /// A user, with all its connections together.
     User(UserId),
-    /// Nobody who is known: whoever calls from there.
+    /// Callers without a user from this address.
     Address(IpAddr),
 }
 
@@ -65,11 +65,11 @@ pub enum Payer {
 pub struct Over {
     /// After how many milliseconds it would pass.
     pub retry_after_ms: u64,
-    /// What becomes of the connection.
+    /// The outcome for the connection.
     pub verdict: Verdict,
 }
 
-/// What becomes of a connection that asked for too much.
+/// The outcome for a connection over its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes on.
@@ -93,12 +93,12 @@ pub struct Pace<C: Clock = MonotonicClock> {
 /// A connection's own share in a [`Pace`].
 pub struct Gauge<C: Clock = MonotonicClock> {
     own: Bucket<C>,
-    /// What refused requests are taken from; few connections ever have any.
+    /// The bucket of refused requests; few connections ever have one.
     over: OnceLock<Box<Bucket<C>>>,
 }
 
 impl<C: Clock + Clone> Pace<C> {
-    /// A pace that nobody has used yet.
+    /// A rate without buckets.
     pub fn new(rate: Rate, clock: C) -> Self {
         let bursts = NonZeroU32::MIN.saturating_add(BURSTS_OVER - 1);
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
@@ -121,7 +121,7 @@ impl<C: Clock + Clone> Pace<C> {
     /// Takes one token from the payer, if there is one, and one from the connection, if it
     /// came on one.
     ///
-    /// The payer's bucket is asked first. A user's tokens are fewer than those of any of its
+    /// The payer's bucket is charged first. A user's tokens are fewer than those of any of its
     /// connections, so what it refuses costs the connection nothing.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl<C: Clock + Clone> Pace<C> {
         RateLimiter::direct_with_clock(quota, self.clock.clone())
     }
 
-    /// Rounded up: who waits for so long is not refused for a fraction.
+    /// Rounded up, so that a client that waits for so long is not refused for a fraction.
     fn wait(&self, not_until: &NotUntil<C::Instant>) -> u64 {
         let wait = not_until.wait_time_from(self.clock.now());
         let milliseconds = wait.as_nanos().div_ceil(1_000_000);

@@ -1,4 +1,4 @@
-//! Who pays for what, and who is counted where.
+//! The payer of each request, and the counts of each connection.
 //! Does not know how fast: `rates_tests` does.
 
 use super::*;

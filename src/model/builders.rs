@@ -1,7 +1,7 @@
 //! Example values for tests and fuzz targets. A test names the fields that it is about and takes
 //! the rest from here (`Message { seq: 3, ..Message::example() }`), so that a new field of the
 //! model needs a test value in this file only.
-//! Does not be part of the server.
+//! Not part of the server: compiled for tests only.
 
 use std::sync::Arc;
 

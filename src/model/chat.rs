@@ -1,5 +1,5 @@
 //! A chat and its members.
-//! It refuses to know who may do what in it: that stands in `service::access`.
+//! Does not know rights: `service::access` does.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ pub struct Chat {
     pub id: ChatId,
     /// The same as a small integer.
     pub pk: ChatPk,
-    /// What its maker called it.
+    /// The name.
     pub name: Option<String>,
-    /// Who may look at it and join.
+    /// Its visibility, and the right to join.
     pub policy: Policy,
-    /// Whose it is.
+    /// The owner.
     pub owner: Option<UserPk>,
     /// The number of a team in the host application.
     pub team: Option<i64>,
-    /// About which event its two members talk, if it is such a chat.
+    /// The event, if it is an event's chat.
     pub event: Option<EventPk>,
-    /// Who takes part, in the order of joining.
+    /// The members, in the order of joining.
     pub members: Vec<UserId>,
     /// The number of its latest message, 0 without one.
     pub head: Seq,
@@ -36,10 +36,10 @@ pub struct Chat {
     pub active_at: Timestamp,
 }
 
-/// Who may see a chat (PROTOCOL §1.4).
+/// The visibility of a chat (PROTOCOL §1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Its members only; to everybody else it does not exist.
+    /// Its members only; to other users it does not exist.
     Closed,
     /// Any authenticated user may look at it and join.
     Open,
@@ -50,17 +50,17 @@ pub enum Policy {
 pub struct NewChat {
     /// The id to take.
     pub id: ChatId,
-    /// What to call it.
+    /// The name.
     pub name: Option<String>,
-    /// Who may see it.
+    /// Its visibility.
     pub policy: Policy,
-    /// Whose it is.
+    /// The owner.
     pub owner: Option<UserId>,
     /// The number of a team in the host application.
     pub team: Option<i64>,
-    /// Who takes part; no user twice.
+    /// The members; no user twice.
     pub members: Vec<UserId>,
-    /// What makes a repeated request harmless.
+    /// The idempotency key.
     pub key: Option<IdempotencyKey>,
     /// Now.
     pub at: Timestamp,
@@ -119,33 +119,33 @@ pub struct ChatList {
     pub next: Option<ChatPk>,
 }
 
-/// A chat with its people, and as much of its latest history as was asked for.
+/// A chat with its members, and as much of its latest history as was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// The chat.
     pub chat: Chat,
-    /// Who takes part, in the order of joining.
+    /// The members, in the order of joining.
     pub members: Vec<Arc<User>>,
     /// The latest messages, oldest first.
     pub messages: Vec<Message>,
 }
 
-/// What to change of a chat; `None` leaves a field as it is.
+/// The changes of a chat; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChatChange {
-    /// What to call it.
+    /// The name.
     pub name: Option<String>,
     /// The team; `Some(None)` takes it away.
     pub team: Option<Option<i64>>,
 }
 
-/// What became of a request to join.
+/// The outcome of a request to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
     /// Whether the user is a member only since then.
     pub fresh: bool,
     /// The chat with its members afterwards, without history.
     pub room: Room,
-    /// Who joined.
+    /// The new member.
     pub user: Arc<User>,
 }

@@ -1,5 +1,5 @@
-//! The one place that reads the time of day; everybody else is handed a value.
-//! It refuses to know time zones: those belong to the dialects that print them.
+//! The only place that reads the time of day; other modules receive a value.
+//! Does not know time zones: those belong to the dialects that print them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,4 +1,4 @@
-//! All that a client can ask, and all that it can be answered.
+//! The commands of clients, and the replies.
 //! Does not know how a dialect spells either.
 
 use std::collections::HashMap;
@@ -7,11 +7,11 @@ use super::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatList, ChatPage, ChatPk, ChatRef, Draft,
     Event, EventChange, EventDetails, EventPage, EventPk, History, IdempotencyKey, Joined,
     MarkedRead, Marketplace, MessagePage, Missed, Positions, Profile, Reads, Room, Sent, Seq,
-    Touched, User, UserId, UserPage, UserPk, UserRef,
+    Updated, User, UserId, UserPage, UserPk, UserRef,
 };
 
-/// What a client asks. `user` is the one that the request names, if it names one. Turned into
-/// a text it is its name, as figures have it: `send_message`.
+/// The command of a client. `user` is the one that the request names, if it names one. Converted to
+/// a text it is the name in metrics: `send_message`.
 #[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Command {
@@ -20,19 +20,19 @@ pub enum Command {
     CreateUser {
         /// The id in the host application.
         external_id: Option<String>,
-        /// What to set.
+        /// The fields to set.
         profile: Profile,
     },
     /// Fetch a user.
     GetUser {
-        /// Whom.
+        /// The user.
         user: UserRef,
     },
-    /// Change what is known of a user.
+    /// Change the profile of a user.
     UpdateUser {
-        /// Whom.
+        /// The user.
         user: UserRef,
-        /// What to set.
+        /// The fields to set.
         profile: Profile,
     },
     /// All users, by their numbers.
@@ -44,23 +44,23 @@ pub enum Command {
     },
     /// Create a closed chat.
     CreateChat {
-        /// What to call it.
+        /// The name.
         name: Option<String>,
-        /// Who takes part, in this order.
+        /// The members, in this order.
         members: Vec<UserId>,
-        /// What makes a repeated request harmless.
+        /// The idempotency key.
         key: Option<IdempotencyKey>,
     },
     /// Create an open chat of the caller's, without members.
     CreateRoom {
-        /// What to call it.
+        /// The name.
         name: Option<String>,
         /// The number of a team.
         team: Option<i64>,
     },
     /// The chats of a user, the most recently active first.
     ListChats {
-        /// Whose.
+        /// The user.
         user: Option<UserId>,
         /// How many at most; `None`: as many as a page holds.
         limit: Option<usize>,
@@ -74,11 +74,11 @@ pub enum Command {
         /// How many at most; `None`: as many as a page holds.
         limit: Option<usize>,
     },
-    /// The first page of the caller's chats, with their people.
+    /// The first page of the caller's chats, with their members.
     ListMyRooms,
-    /// Every chat that the caller may see, by `pk`, as many as a page holds, with their people.
+    /// Every chat that the caller may see, by `pk`, as many as a page holds, with their members.
     ListRooms,
-    /// A chat with its people and its latest messages.
+    /// A chat with its members and its latest messages.
     GetRoom {
         /// Which one.
         chat: ChatRef,
@@ -97,46 +97,46 @@ pub enum Command {
         /// Which one.
         chat: ChatRef,
     },
-    /// Become a member.
+    /// Join a chat.
     JoinChat {
-        /// Of which chat.
+        /// The chat.
         chat: ChatRef,
         /// How far the caller has read already.
         read: Option<Seq>,
     },
-    /// Stop being a member.
+    /// Leave a chat.
     LeaveChat {
-        /// Of which chat.
+        /// The chat.
         chat: ChatRef,
     },
-    /// Make users members.
+    /// Add members.
     AddMembers {
-        /// Of which chat.
+        /// The chat.
         chat: ChatRef,
-        /// Whom, in this order; who is one already stays one.
+        /// The users, in this order; those that are members already stay members.
         users: Vec<UserId>,
     },
-    /// End a membership.
+    /// Remove a member.
     RemoveMember {
-        /// In which chat.
+        /// The chat.
         chat: ChatRef,
-        /// Whose.
+        /// The user.
         user: UserId,
     },
     /// A part of a chat's history.
     ListMessages {
-        /// On whose behalf.
+        /// The acting user.
         user: Option<UserId>,
-        /// Which chat.
+        /// The chat.
         chat: ChatRef,
-        /// Which part.
+        /// The part.
         history: History,
-        /// Whether the answer tells how far the members have read.
+        /// Whether the reply contains the read positions of the members.
         positions: Positions,
     },
-    /// What is missing after these numbers, for somebody who comes back.
+    /// The messages after these seqs, for a client that reconnects.
     Sync {
-        /// On whose behalf.
+        /// The acting user.
         user: Option<UserId>,
         /// Of which chats, each with the latest seq that the client knows.
         chats: Vec<(ChatRef, Seq)>,
@@ -148,29 +148,29 @@ pub enum Command {
     },
     /// Send a message.
     SendMessage {
-        /// On whose behalf.
+        /// The acting user.
         user: Option<UserId>,
-        /// Where to.
+        /// The chat.
         chat: ChatRef,
         /// What.
         draft: Draft,
     },
     /// Move a read position forward.
     MarkRead {
-        /// On whose behalf.
+        /// The acting user.
         user: Option<UserId>,
-        /// In which chat.
+        /// The chat.
         chat: ChatRef,
         /// Up to which message.
         seq: Seq,
     },
-    /// Make an event known.
+    /// Create an event.
     CreateEvent {
-        /// Who offers it.
+        /// Its owner.
         owner: UserId,
-        /// What is said about it.
+        /// Its details.
         details: EventDetails,
-        /// What makes a repeated request harmless.
+        /// The idempotency key.
         key: Option<IdempotencyKey>,
     },
     /// Fetch an event.
@@ -178,7 +178,7 @@ pub enum Command {
         /// Which one.
         event: EventPk,
     },
-    /// Change what is said about an event.
+    /// Change the details of an event.
     ChangeEvent {
         /// Which one.
         event: EventPk,
@@ -201,28 +201,28 @@ pub enum Command {
     },
     /// Find or open the chat between an event's owner and a guest.
     OpenEventChat {
-        /// On whose behalf.
+        /// The acting user.
         user: Option<UserId>,
-        /// About which event.
+        /// The event.
         event: EventPk,
     },
     /// Apply for access to an event, in the chat with its owner.
     RequestAccess {
-        /// On whose behalf.
+        /// The acting user.
         user: Option<UserId>,
-        /// To which event.
+        /// The event.
         event: EventPk,
-        /// What to say in the chat.
+        /// The message to send in the chat.
         draft: Option<Draft>,
     },
     /// Decide about an application.
     GrantAccess {
-        /// In which chat.
+        /// The chat.
         chat: ChatRef,
         /// `Granted`, or `Asked` to take it back.
         access: Access,
     },
-    /// What a user of the marketplace begins with.
+    /// The initial data of a user of the marketplace.
     EnterMarketplace,
 }
 
@@ -263,8 +263,7 @@ impl Command {
         }
     }
 
-    /// If a message is sent by it: for whom, as the request says; `Some(None)`: it names
-    /// nobody.
+    /// The sender that the request names, if it sends a message; `Some(None)`: it names none.
     pub const fn sends_for(&self) -> Option<Option<UserId>> {
         match self {
             Self::SendMessage { user, .. }
@@ -278,7 +277,7 @@ impl Command {
     }
 }
 
-/// How much one reply to [`Command::Sync`] holds. `has_more` says that something did not fit.
+/// How much one reply to [`Command::Sync`] holds. `has_more` is set if something did not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageBudget {
     /// The messages of one chat.
@@ -297,7 +296,7 @@ impl PageBudget {
         bytes: 1024 * 1024,
     };
 
-    /// What a connection begins with.
+    /// The replay at the start of a connection.
     pub const REPLAY: Self = Self {
         of_chat: 1000,
         messages: 1000,
@@ -328,9 +327,9 @@ pub enum Reply {
     Joined(Joined),
     /// To `LeaveChat`: which chat it was.
     Left(ChatId),
-    /// To `ListMessages`: with how far its members have read, as far as that was asked for.
+    /// To `ListMessages`: with the read positions of its members, if requested.
     Messages(MessagePage, Reads),
-    /// To `Sync`, in the order asked; `None`: no such chat, or not for the caller.
+    /// To `Sync`, in the order of the request; `None`: no such chat, or not visible to the caller.
     Synced(Vec<Option<Missed>>),
     /// To `SendMessage`.
     Sent(Sent),
@@ -343,7 +342,7 @@ pub enum Reply {
     /// To `DeleteEvent`: the number that is free now.
     EventDeleted(EventPk),
     /// To `OpenEventChat`, `RequestAccess` and `GrantAccess`.
-    EventChat(Touched),
+    EventChat(Updated),
     /// To `EnterMarketplace`.
     Marketplace(Marketplace),
 }

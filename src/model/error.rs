@@ -1,5 +1,5 @@
 //! Why a request was refused, in the kinds that a client can act on (PROTOCOL §1.7).
-//! It refuses to know the frames in which a dialect says so.
+//! Does not know the encoding of an error.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct Error {
-    /// What the client can do about it.
+    /// The kind, by which a client acts.
     pub kind: ErrorKind,
     /// For people: which field, which limit, which id.
     pub message: String,
@@ -21,7 +21,7 @@ pub struct Error {
 /// The codes of PROTOCOL §1.7. A new one only if a client would act differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The request is malformed; the message says which field and why.
+    /// The request is malformed; the message names the field and the reason.
     Invalid,
     /// No valid token.
     Unauthenticated,

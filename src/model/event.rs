@@ -1,5 +1,5 @@
-//! An event of a marketplace, and the chats between its owner and the people who write to them.
-//! It refuses to know who may do what there: that stands in `service::access`.
+//! An event of a marketplace, and the chats between its owner and its guests.
+//! Does not know rights: `service::access` does. `service::access` does.
 
 use std::sync::Arc;
 
@@ -7,29 +7,29 @@ use jiff::Timestamp;
 
 use super::{ChatId, ChatPk, EventPk, IdempotencyKey, Message, Seq, User, UserId};
 
-/// A happening that somebody offers and others ask about.
+/// An event with an owner, to whom guests write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its small integer, which is its only id.
     pub pk: EventPk,
-    /// Who offers it.
+    /// Its owner.
     pub owner: Arc<User>,
-    /// What it is called, where and when it takes place.
+    /// Its name, place and time.
     pub details: EventDetails,
-    /// When it was made known.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When its details last changed.
     pub modified_at: Timestamp,
 }
 
-/// What the host application says about an event.
+/// The details of an event, from the host application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventDetails {
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// The ids of its pictures in the host application.
     pub icons: Vec<String>,
-    /// Where it takes place, as the host application says it.
+    /// The place, as the host application writes it.
     pub location: String,
     /// When it begins, in seconds since 1970.
     pub starts: i64,
@@ -40,17 +40,17 @@ pub struct EventDetails {
 /// An event to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Who offers it.
+    /// Its owner.
     pub owner: UserId,
-    /// What is said about it.
+    /// Its details.
     pub details: EventDetails,
-    /// What makes a repeated request harmless.
+    /// The idempotency key.
     pub key: Option<IdempotencyKey>,
     /// Now.
     pub at: Timestamp,
 }
 
-/// What to change of an event; `None` leaves a field as it is.
+/// The changes of an event; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventChange {
     /// See [`EventDetails::name`].
@@ -87,10 +87,10 @@ pub struct EventPage {
     pub next: Option<EventPk>,
 }
 
-/// Whether a guest may come.
+/// A guest's access to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It was not asked for: the two just talk.
+    /// No application was made.
     Unasked,
     /// The guest has applied.
     Asked,
@@ -101,9 +101,9 @@ pub enum Access {
 /// One of the two sides of an event's chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Whose event it is.
+    /// The owner of the event.
     Owner,
-    /// Who writes to the owner.
+    /// The guest.
     Guest,
 }
 
@@ -118,24 +118,24 @@ impl Side {
     }
 }
 
-/// How things stand in an event's chat. Every part of it moves forward only, so of two
-/// reports that came in the wrong order [`Standing::merge`] makes the present.
+/// The state of an event's chat. Every field moves forward only, so [`EventChatState::merge`] of
+/// two reports in any order is the latest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct EventChatState {
     /// The number of the latest message, 0 without one.
     pub head: Seq,
     /// How far the owner has read.
     pub owner_read: Seq,
     /// How far the guest has read.
     pub guest_read: Seq,
-    /// Whether the guest may come.
+    /// Whether the owner has granted access.
     pub access: Access,
     /// How often `access` has changed.
     pub access_version: i64,
 }
 
-impl Standing {
-    /// Takes over whatever is further on in another report.
+impl EventChatState {
+    /// Takes over each field that is later in another report.
     pub fn merge(&mut self, other: Self) {
         self.head = self.head.max(other.head);
         self.owner_read = self.owner_read.max(other.owner_read);
@@ -166,10 +166,10 @@ pub struct EventChat {
     pub chat_pk: ChatPk,
     /// Which event it is about.
     pub event: Arc<Event>,
-    /// Who writes to the owner.
+    /// The guest.
     pub guest: Arc<User>,
-    /// How things stood there when this was read.
-    pub standing: Standing,
+    /// Its state when this was read.
+    pub state: EventChatState,
     /// When something last happened there.
     pub active_at: Timestamp,
 }
@@ -186,7 +186,7 @@ impl EventChat {
         }
     }
 
-    /// Who is on this side.
+    /// The user on this side.
     pub fn user(&self, side: Side) -> &Arc<User> {
         match side {
             Side::Owner => &self.event.owner,
@@ -200,18 +200,18 @@ impl EventChat {
 pub struct NewEventChat {
     /// The id to take if there is none yet.
     pub id: ChatId,
-    /// About which event.
+    /// The event.
     pub event: EventPk,
-    /// Who wants to write to its owner.
+    /// The guest.
     pub guest: UserId,
     /// Now.
     pub at: Timestamp,
 }
 
-/// What became of a request that may have changed an event's chat.
+/// The outcome of a request that may have changed an event's chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Touched {
-    /// Whether it is different from before.
+pub struct Updated {
+    /// Whether it has changed.
     pub changed: bool,
     /// The chat afterwards.
     pub chat: Arc<EventChat>,
@@ -219,28 +219,28 @@ pub struct Touched {
 
 /// An event's chat with its latest messages, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventTalk {
+pub struct EventChatSnapshot {
     /// The chat.
     pub chat: EventChat,
-    /// None of them is later than the chat's standing says.
+    /// None of them is later than the state of the chat.
     pub messages: Vec<Message>,
 }
 
-/// What a user of the marketplace begins with.
+/// The initial data of a user of the marketplace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marketplace {
     /// The events that the user owns.
     pub own: Vec<Event>,
     /// The chats in which the user takes part, the most recently active first.
-    pub talks: Vec<EventTalk>,
+    pub chats: Vec<EventChatSnapshot>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn standing(head: Seq, owner_read: Seq, guest_read: Seq) -> Standing {
-        Standing {
+    fn state(head: Seq, owner_read: Seq, guest_read: Seq) -> EventChatState {
+        EventChatState {
             head,
             owner_read,
             guest_read,
@@ -251,15 +251,15 @@ mod tests {
 
     #[test]
     fn reports_in_any_order_make_the_same_present() {
-        let granted = Standing {
+        let granted = EventChatState {
             access: Access::Granted,
             access_version: 2,
-            ..standing(5, 5, 1)
+            ..state(5, 5, 1)
         };
-        let asked = Standing {
+        let asked = EventChatState {
             access: Access::Asked,
             access_version: 1,
-            ..standing(6, 5, 6)
+            ..state(6, 5, 6)
         };
         let (mut one, mut other) = (granted, asked);
         one.merge(asked);
@@ -273,9 +273,9 @@ mod tests {
 
     #[test]
     fn unread_is_what_lies_behind_the_position() {
-        let standing = standing(7, 7, 3);
-        assert_eq!(standing.unread(Side::Owner), 0);
-        assert_eq!(standing.unread(Side::Guest), 4);
+        let state = state(7, 7, 3);
+        assert_eq!(state.unread(Side::Owner), 0);
+        assert_eq!(state.unread(Side::Guest), 4);
     }
 
     #[test]

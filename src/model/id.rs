@@ -1,5 +1,5 @@
 //! Identifiers, each a type of its own, so that a user's can never stand where a chat's belongs.
-//! It refuses to know how they look on any wire beyond the hyphenated form of a UUID.
+//! Does not know how they look on any wire beyond the hyphenated form of a UUID.
 
 use std::fmt;
 use std::str::FromStr;

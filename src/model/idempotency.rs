@@ -1,14 +1,14 @@
-//! What makes a repeated request to create something harmless.
-//! It refuses to know headers: the host application's own name for a request comes in as text.
+//! Idempotency keys: make a repeated request to create something harmless.
+//! Does not know headers: the host application's own name for a request comes in as text.
 
 use uuid::Uuid;
 
-/// A request's name, and what it asked for.
+/// A request's idempotency key and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Who asks, and the name that the caller gave the request: the same twice is a repetition.
+    /// The caller, and the name that the caller gave the request: the same twice is a repetition.
     pub name: String,
-    /// Stands for what was asked: under one name it must not differ.
+    /// A hash of the content: under one name it must not differ.
     pub content: Fingerprint,
 }
 

@@ -1,24 +1,24 @@
-//! Who is calling: first as a token says it, then as the service knows it.
-//! It refuses to know how a token is made or checked.
+//! The caller: first from the token, then with the user of the service.
+//! Does not know how a token is made or checked.
 
 use jiff::Timestamp;
 
 use super::{ConnectionId, Profile, UserId};
 
-/// Who a token says is calling, before the user was looked up.
+/// The caller according to a token, before the user is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user's id in the host application.
     pub external_id: String,
-    /// Whether the token speaks for a person or for the host application.
+    /// The role: a person, or the host application.
     pub role: Role,
-    /// What the token says about the user.
+    /// The profile claims of the token.
     pub profile: Profile,
-    /// When the token ends, and the connection with it.
+    /// When the token expires, which closes the connection.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What a token may speak for (PROTOCOL §1.3).
+/// The roles of a token (PROTOCOL §1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// One person.
@@ -27,25 +27,25 @@ pub enum Role {
     Service,
 }
 
-/// Who is calling, as every decision of the service sees it.
+/// The caller, with the fields that the service decides by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// As whom the caller acts when a request names nobody.
+    /// The acting user of a request that names none.
     pub user: Option<UserId>,
-    /// For whom else the caller may act.
+    /// The right to act for other users.
     pub rights: Rights,
     /// The live connection that the request came on, if it came on one.
     pub connection: Option<ConnectionId>,
 }
 
-/// For whom a caller may act (PROTOCOL §1.3).
+/// The right to act for users (PROTOCOL §1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// A verified user: for itself only.
     Own,
-    /// Open mode: for whomever a request names, with that user's rights; before it has said
-    /// who it is, trusted like a service.
+    /// Open mode: for any user that a request names, with that user's rights; without a user,
+    /// trusted like a service.
     Open,
-    /// The host application's backend: for anybody, and it sees everything.
+    /// The host application's backend: for any user, and it sees everything.
     Service,
 }

@@ -1,5 +1,5 @@
 //! A message, the way it comes into being, and which part of a chat's history is wanted.
-//! Does not know what a message looks like on any wire.
+//! Does not know the wire format of a message.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use jiff::Timestamp;
 
 use super::{ChatId, ChatPk, ConnectionId, EventChat, MessageId, Seq, User, UserId};
 
-/// What a person wrote, stored.
+/// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The id that polychat gave.
     pub id: MessageId,
-    /// Where it stands.
+    /// The chat.
     pub chat: ChatId,
     /// The chat's small integer.
     pub chat_pk: ChatPk,
-    /// Its number there.
+    /// Its seq.
     pub seq: Seq,
-    /// Who wrote it, as the user is now.
+    /// Its sender, with the current profile.
     pub sender: Arc<User>,
-    /// What kind of content `text` is: `text` unless the sender says otherwise.
+    /// The kind of content of `text`; by default `text`.
     pub kind: String,
     /// The content, as it came.
     pub text: String,
@@ -39,7 +39,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// What its sender brought.
+    /// Its draft.
     pub fn into_draft(self) -> Draft {
         Draft {
             kind: self.kind,
@@ -63,8 +63,8 @@ impl Message {
         ENVELOPE + self.weight()
     }
 
-    /// The most bytes that a dialect encodes it in: JSON escapes a byte as six at worst, and there
-    /// are the people and the ids. This bounds what is put into an outbox at once.
+    /// The most bytes that a dialect encodes it in: JSON escapes a byte as six at worst, plus the
+    /// users and the ids. This bounds what is put into an outbox at once.
     pub fn most_encoded_bytes(&self) -> usize {
         const ENVELOPE: usize = 4096;
         const ESCAPED: usize = 6;
@@ -77,7 +77,7 @@ pub fn weight(text: &str, photos: &[String]) -> usize {
     text.len() + photos.iter().map(String::len).sum::<usize>()
 }
 
-/// What a sender brings.
+/// The fields of a message that its sender sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// See [`Message::kind`].
@@ -107,22 +107,22 @@ impl Draft {
 
 /// A checked draft on its way into the store, which gives it its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct PendingMessage {
     /// The id to take.
     pub id: MessageId,
-    /// Where it goes.
+    /// The chat.
     pub chat: ChatId,
-    /// Who wrote it.
+    /// Its sender.
     pub sender: UserId,
     /// The connection that it was sent on.
     pub origin: Option<ConnectionId>,
-    /// What was written.
+    /// The content.
     pub draft: Draft,
     /// Now; the store moves it forward where the predecessor is later.
     pub at: Timestamp,
 }
 
-/// What became of an [`Entry`].
+/// The outcome of an [`PendingMessage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
     /// It is stored, and new.
@@ -189,15 +189,15 @@ impl Window {
     }
 }
 
-/// What somebody has missed of one chat.
+/// The messages that a client has missed of one chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
-    /// Which chat.
+    /// The chat.
     pub chat: ChatId,
-    /// The messages right after the number that was asked about, without a hole.
+    /// The messages right after the requested seq, without a hole.
     pub messages: Vec<Arc<Message>>,
-    /// How far this goes: what has a greater number comes, or came, by itself to a connection
-    /// that is catching up; for everybody else it is the latest message there is.
+    /// The end of this range: messages with a greater seq are delivered live to a connection that
+    /// is catching up; for other callers it is the latest message.
     pub head: Seq,
     /// Whether there are more up to `head`.
     pub has_more: bool,

@@ -1,5 +1,5 @@
-//! The language that every other module speaks: nouns, [`Command`], [`Reply`], [`Notice`], [`Error`].
-//! Plain data: it refuses to know any transport, any store and any clock but the one it is handed.
+//! The language that every other module speaks: nouns, [`Command`], [`Reply`], [`Notice`],
+//! [`Error`]. Plain data: does not know any transport, store or clock.
 
 #[cfg(any(test, fuzzing))]
 mod builders;
@@ -26,14 +26,14 @@ pub use clock::Clock;
 pub use command::{Command, PageBudget, Reply};
 pub use error::{Error, ErrorKind};
 pub use event::{
-    Access, Event, EventChange, EventChat, EventDetails, EventPage, EventTalk, Marketplace,
-    NewEvent, NewEventChat, Side, Standing, Touched,
+    Access, Event, EventChange, EventChat, EventChatSnapshot, EventChatState, EventDetails,
+    EventPage, Marketplace, NewEvent, NewEventChat, Side, Updated,
 };
 pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MessageId, Seq, UserId, UserPk};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
 pub use message::{
-    Draft, Entry, History, Message, MessagePage, Missed, Range, Sent, Window, weight,
+    Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
 };
 pub use notice::{Fact, Membership, Notice};
 pub use pair::{pair, unpair};

@@ -1,30 +1,29 @@
-//! Something happened, and whom it concerns: what travels from the service over the bus to
-//! every node's hub.
-//! It refuses to know connections, frames and queues.
+//! A fact and the users it concerns: sent from the service over the bus to every node's hub.
+//! Does not know connections, frames and queues.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
-    Chat, ChatId, ChatPk, ConnectionId, EventChat, Message, Policy, Room, Seq, Standing, User,
+    Chat, ChatId, ChatPk, ConnectionId, EventChat, EventChatState, Message, Policy, Room, Seq, User,
 };
 
 /// A [`Fact`], and the connection whose request brought it about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The connection whose request this was; some dialects do not tell it what it knows.
+    /// The connection of the request; some dialects do not notify it.
     pub origin: Option<ConnectionId>,
-    /// What happened.
+    /// The fact.
     pub fact: Fact,
-    /// Since when it is durable, as far as this node saw that: for figures.
+    /// Since when it is durable, if this node stored it: for metrics.
     pub durable: Option<Instant>,
 }
 
 impl Notice {
-    /// The same, told of an event's chat in which things stand so.
+    /// The same notice, with this state of an event's chat.
     #[must_use]
-    pub fn standing(&self, standing: Standing) -> Self {
+    pub fn with_state(&self, state: EventChatState) -> Self {
         let mut notice = self.clone();
         let chat = match &mut notice.fact {
             Fact::MessageSent(message) => Arc::make_mut(message).event_chat.as_mut(),
@@ -34,34 +33,34 @@ impl Notice {
             _ => None,
         };
         if let Some(chat) = chat {
-            Arc::make_mut(chat).standing = standing;
+            Arc::make_mut(chat).state = state;
         }
         notice
     }
 }
 
-/// What happened.
+/// The fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// A message was stored: it concerns every member of its chat.
     MessageSent(Arc<Message>),
     /// A chat was made: it concerns its members.
     ChatCreated(Chat),
-    /// Somebody became a member: it concerns all members and those who watch.
+    /// A user became a member: sent to all members and watchers.
     MemberJoined(Arc<Membership>),
-    /// Somebody stopped being a member: it concerns the others and those who watch.
+    /// A user stopped being a member: sent to the others and watchers.
     MemberLeft(Arc<Membership>),
-    /// A chat's name or team changed: it concerns its members and those who watch. With its
-    /// latest history, since some clients are told all of it.
+    /// A chat's name or team changed: sent to its members and watchers. With its latest history,
+    /// which some dialects encode.
     ChatChanged(Arc<Room>),
-    /// A chat is gone with all its messages: it concerns its members and those who watch.
+    /// A chat was deleted with all its messages: sent to its members and watchers.
     ChatDeleted {
         /// Which one it was.
         chat: ChatId,
         /// Its small integer.
         pk: ChatPk,
     },
-    /// Somebody wants to write to an event's owner: it concerns that guest only.
+    /// A guest opened a chat with an event's owner: sent to that guest only.
     EventChatOpened(Arc<EventChat>),
     /// A guest has applied, or the owner has decided: it concerns both.
     AccessChanged(Arc<EventChat>),
@@ -96,18 +95,18 @@ impl Fact {
     }
 }
 
-/// A change of who takes part in a chat.
+/// A change of the members of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// In which chat.
+    /// The chat.
     pub chat: ChatId,
     /// Its small integer.
     pub chat_pk: ChatPk,
-    /// Who may see it.
+    /// Its visibility.
     pub policy: Policy,
-    /// Who came or went.
+    /// The user that joined or left.
     pub user: Arc<User>,
-    /// Who takes part now, in the order of joining.
+    /// The members after the change, in the order of joining.
     pub members: Vec<Arc<User>>,
     /// The number of the latest message at that moment.
     pub head: Seq,

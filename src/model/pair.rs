@@ -1,5 +1,5 @@
 //! One integer for two: the integer ids of messages (PROTOCOL §1.1).
-//! It refuses to know what the two stand for.
+//! Does not know the meaning of the two values.
 
 use super::MAX_ID;
 

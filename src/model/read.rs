@@ -1,12 +1,12 @@
 //! How far each member of a chat has read.
-//! It refuses to count what is unread: that depends on who asks.
+//! Does not count unread messages: the count depends on the user.
 
 use std::sync::Arc;
 
 use super::{ChatId, EventChat, Seq, UserId};
 
-/// Whether a history is to come with how far the chat's members have read: another look into
-/// the store, for those who show it.
+/// Whether a history includes the read positions of the chat's members: another query, for the
+/// dialects that show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     /// It is.
@@ -31,10 +31,10 @@ impl Reads {
         Self { positions }
     }
 
-    /// Whether every member but its sender has read the message `seq`; without any other
-    /// member nobody has (PROTOCOL §4).
+    /// Whether every member but its sender has read the message `seq`; without any other member it
+    /// is unread (PROTOCOL §4).
     pub fn all_but(&self, sender: UserId, seq: Seq) -> bool {
-        // Whoever has read least decides, unless that is the sender.
+        // The lowest position decides, unless it is that of the sender.
         let least = self.positions.iter().find(|(_, user)| *user != sender);
         least.is_some_and(|(position, _)| *position >= seq)
     }
@@ -46,10 +46,10 @@ impl Reads {
     }
 }
 
-/// What became of a request to mark a chat as read.
+/// The outcome of a request to mark a chat as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkedRead {
-    /// In which chat.
+    /// The chat.
     pub chat: ChatId,
     /// Whether the position moved.
     pub moved: bool,

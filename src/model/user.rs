@@ -1,14 +1,14 @@
-//! A user, and what may be said about one (PROTOCOL §1.2).
-//! It refuses to know tokens, rights and field names of any dialect.
+//! A user, and the profile (PROTOCOL §1.2).
+//! Does not know tokens, rights and field names of any dialect.
 
 use jiff::Timestamp;
 
 use super::{UserId, UserPk};
 
-/// The avatar of a user who brought none; the server serves it.
+/// The default avatar; the server serves it.
 const DEFAULT_AVATAR: &str = "/media/default/default.jpg";
 
-/// Somebody who can take part in chats.
+/// A user of the chats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The id that polychat gave.
@@ -60,7 +60,7 @@ pub struct UserPage {
     pub next: Option<UserPk>,
 }
 
-/// What a client may say about a user; `None` leaves a field as it is.
+/// The fields of a user that a client may set; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// See [`User::username`].
@@ -82,14 +82,14 @@ pub struct NewUser {
     pub id: UserId,
     /// The id in the host application.
     pub external_id: String,
-    /// What to set, on a new user and on a found one.
+    /// The fields to set, on a new user and on an existing one.
     pub profile: Profile,
     /// Now.
     pub at: Timestamp,
 }
 
 impl NewUser {
-    /// The user that this becomes if there is none yet, under the number that the store gives.
+    /// The new user with this `pk` from the store, if there is none yet.
     pub fn into_user(self, pk: UserPk) -> User {
         let username = self.profile.username.unwrap_or(self.external_id.clone());
         User {
@@ -108,7 +108,7 @@ impl NewUser {
 }
 
 impl User {
-    /// Whether everything that the profile gives stands here already.
+    /// Whether every given field of the profile is set already.
     pub fn has(&self, profile: &Profile) -> bool {
         let Profile {
             username,
@@ -125,8 +125,8 @@ impl User {
             && (image_uuid.is_none() || *image_uuid == self.image_uuid)
     }
 
-    /// Takes over what the profile gives; `modified_at` moves only if that changes something.
-    /// Answers whether it did.
+    /// Takes over the given fields of the profile; `modified_at` moves only if one changes.
+    /// Returns whether one did.
     pub fn update(&mut self, profile: Profile, at: Timestamp) -> bool {
         let changed = !self.has(&profile);
         let Profile {

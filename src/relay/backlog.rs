@@ -35,11 +35,11 @@ pub(super) const OTHERS: Bound = Bound {
 #[derive(Default)]
 pub(super) struct Backlogs {
     chats: HashMap<ChatId, Backlog>,
-    /// What all of them hold.
+    /// The number of notices in all of them.
     held: Count,
 }
 
-/// What a delayed chat has still to be delivered, the next first.
+/// The queue of a delayed chat, the next first.
 #[derive(Default)]
 struct Backlog {
     queue: VecDeque<Pending>,
@@ -54,16 +54,16 @@ struct Count {
     others: usize,
 }
 
-/// What queues.
+/// An item of the queue.
 enum Pending {
     Message(Arc<Notice>),
     Other(Arc<Notice>),
     Missing(Missing),
 }
 
-/// What a delayed chat is to be delivered next.
+/// The next delivery of a delayed chat.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum NextDelivery {
     /// Messages, at most [`TOGETHER`].
     Messages(Vec<Arc<Notice>>),
     /// Another notice about the chat.
@@ -188,7 +188,7 @@ impl Backlogs {
     }
 
     /// Takes out the next step of a delayed chat; `None`: there is none.
-    pub(super) fn pop(&mut self, chat: ChatId) -> Option<Step> {
+    pub(super) fn pop(&mut self, chat: ChatId) -> Option<NextDelivery> {
         let backlog = self.chats.get_mut(&chat)?;
         match backlog.queue.pop_front()? {
             Pending::Message(message) => {
@@ -201,14 +201,14 @@ impl Backlogs {
                 }
                 backlog.held.messages -= messages.len();
                 self.held.messages -= messages.len();
-                Some(Step::Messages(messages))
+                Some(NextDelivery::Messages(messages))
             }
             Pending::Other(notice) => {
                 backlog.held.others -= 1;
                 self.held.others -= 1;
-                Some(Step::Other(notice))
+                Some(NextDelivery::Other(notice))
             }
-            Pending::Missing(missing) => Some(Step::Missing(missing)),
+            Pending::Missing(missing) => Some(NextDelivery::Missing(missing)),
         }
     }
 
@@ -255,12 +255,14 @@ mod tests {
         let mut steps = Vec::new();
         while let Some(step) = backlogs.pop(chat) {
             match step {
-                Step::Messages(messages) => {
+                NextDelivery::Messages(messages) => {
                     let seqs = messages.iter().filter_map(|message| seq_of(message));
                     steps.extend(seqs.map(|seq| seq.to_string()));
                 }
-                Step::Other(_) => steps.push("other".into()),
-                Step::Missing(missing) => steps.push(format!("missing to {:?}", missing.until())),
+                NextDelivery::Other(_) => steps.push("other".into()),
+                NextDelivery::Missing(missing) => {
+                    steps.push(format!("missing to {:?}", missing.until()));
+                }
             }
         }
         steps

@@ -18,7 +18,7 @@
 //! Nothing here waits for one chat alone. When a backlog is full of messages, further ones are
 //! dropped, marked as missing at their place in the order, and read from the store in their turn.
 //! When it is full of other notices, all of it is delivered at once: that closes the connections
-//! that lag, and they ask for what they missed.
+//! that lag, and their clients request the missed messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::backlog::{Backlogs, Missing, Step};
+use super::backlog::{Backlogs, Missing, NextDelivery};
 use super::waits::{Ended, Read, Waits};
 use super::{EASE, ENDING, PAGE, RETRY, Relay, TAKEN, chat_of, message_of, sent};
 use crate::hub::Subscription;
@@ -68,7 +68,7 @@ impl Dispatcher {
             let count = chats.len();
             warn!(
                 chats = count,
-                "at the end some deliveries were not waited for"
+                "some deliveries were not waited for at shutdown"
             );
             for chat in chats {
                 self.flush(chat);
@@ -174,9 +174,9 @@ impl Dispatcher {
     fn advance(&mut self, chat: ChatId) {
         while let Some(step) = self.backlogs.pop(chat) {
             let waits = match step {
-                Step::Messages(messages) => self.deliver(chat, &messages),
-                Step::Missing(missing) => self.read(chat, missing),
-                Step::Other(notice) => {
+                NextDelivery::Messages(messages) => self.deliver(chat, &messages),
+                NextDelivery::Missing(missing) => self.read(chat, missing),
+                NextDelivery::Other(notice) => {
                     self.relay.pass_on(&notice);
                     false
                 }
@@ -193,13 +193,13 @@ impl Dispatcher {
         let hub = &self.relay.hub;
         while let Some(step) = self.backlogs.pop(chat) {
             match step {
-                Step::Messages(messages) => drop(hub.deliver(chat, &messages)),
-                Step::Other(notice) => self.relay.pass_on(&notice),
+                NextDelivery::Messages(messages) => drop(hub.deliver(chat, &messages)),
+                NextDelivery::Other(notice) => self.relay.pass_on(&notice),
                 // The hub marks the hole before it.
-                Step::Missing(Missing {
+                NextDelivery::Missing(Missing {
                     last: Some(last), ..
                 }) => drop(hub.deliver(chat, &[last])),
-                Step::Missing(Missing { last: None, .. }) => hub.fall_behind(chat),
+                NextDelivery::Missing(Missing { last: None, .. }) => hub.fall_behind(chat),
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::bus::Local;
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
 use crate::hub::{Outbox, OutboxLimits, Subscription};
 use crate::model::{
-    Chat, ConnectionId, Draft, Entry, Message, MessageId, NewChat, NewUser, Policy, Profile, Room,
-    Seq, User, UserId,
+    Chat, ConnectionId, Draft, Message, MessageId, NewChat, NewUser, PendingMessage, Policy,
+    Profile, Room, Seq, User, UserId,
 };
 use crate::store::{self, Store};
 
@@ -80,7 +80,7 @@ impl Scene {
         self.relay.bus.publish(notice).await.expect("an open bus");
     }
 
-    /// Lets the relay read what the bus has, and answers what the connection heard.
+    /// Lets the relay read the bus, and returns the frames that the connection received.
     async fn play(self, count: usize) -> Vec<String> {
         let tasks = TaskTracker::new();
         let (bus, connection) = (Arc::clone(&self.relay.bus), Arc::clone(&self.connection));
@@ -127,7 +127,7 @@ async fn new_chat(store: &dyn Store, member: &User) -> Chat {
 
 async fn append(store: &dyn Store, chat: ChatId, sender: &User, count: usize) -> Vec<Arc<Message>> {
     let at = Timestamp::UNIX_EPOCH;
-    let entry = |_| Entry {
+    let entry = |_| PendingMessage {
         id: MessageId::new(at),
         chat,
         sender: sender.id,

@@ -1,5 +1,5 @@
-//! What delayed chats wait for, each one thing at a time: crowded outboxes, or the store.
-//! Does not know what is delivered afterwards.
+//! The waits of delayed chats, one for each: crowded outboxes, or the store.
+//! Does not know the notices to deliver afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! All rights: who may act for whom, and what a user may do in a chat (PROTOCOL §1.3, §1.4).
-//! It refuses to fetch anything: it judges what it is shown.
+//! All rights: acting for users, and acting in a chat (PROTOCOL §1.3, §1.4).
+//! Does not read the store: rights depend on their arguments only.
 
 use std::collections::HashSet;
 
@@ -8,9 +8,9 @@ use crate::model::{
     Side, UserId, UserPk,
 };
 
-/// What has to be known of a chat to judge a request.
+/// The members of a chat, with the fields that rights depend on.
 #[derive(Debug, Clone)]
-pub struct Roster {
+pub struct MemberList {
     chat: ChatId,
     policy: Policy,
     owner: Option<UserPk>,
@@ -18,13 +18,13 @@ pub struct Roster {
     members: HashSet<UserId>,
 }
 
-impl Roster {
-    /// Which chat it is of.
+impl MemberList {
+    /// The chat.
     pub fn chat(&self) -> ChatId {
         self.chat
     }
 
-    /// Whether this user takes part.
+    /// Whether this user is a member.
     pub fn has(&self, user: UserId) -> bool {
         self.members.contains(&user)
     }
@@ -34,13 +34,13 @@ impl Roster {
         self.of_event
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 }
 
-impl From<Chat> for Roster {
+impl From<Chat> for MemberList {
     fn from(chat: Chat) -> Self {
         Self {
             chat: chat.id,
@@ -52,7 +52,7 @@ impl From<Chat> for Roster {
     }
 }
 
-/// On whose behalf a request is made.
+/// The acting party of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// With this user's rights.
@@ -61,10 +61,10 @@ pub enum Actor {
     Service,
 }
 
-/// As whom the caller makes a request that names `named`, or nobody.
+/// The actor of a request that names `named`, or no user.
 ///
 /// # Errors
-/// `Forbidden`: a verified user names somebody else.
+/// `Forbidden`: a verified user names another user.
 pub fn actor(identity: &Identity, named: Option<UserId>) -> Result<Actor, Error> {
     match (identity.rights, identity.user, named) {
         (Rights::Own, Some(own), named) if named.is_none_or(|named| named == own) => {
@@ -77,24 +77,24 @@ pub fn actor(identity: &Identity, named: Option<UserId>) -> Result<Actor, Error>
     }
 }
 
-/// The user for whom the caller does what only a user can do: send, list its chats.
+/// The acting user of a request that needs one: send, list its chats.
 ///
 /// # Errors
-/// `Forbidden` as in [`actor`]; `Invalid`: nobody is named and nobody is known.
+/// `Forbidden` as in [`actor`]; `Invalid`: neither the request nor the identity has a user.
 pub fn user(identity: &Identity, named: Option<UserId>) -> Result<UserId, Error> {
     match actor(identity, named)? {
         Actor::User(user) => Ok(user),
         Actor::Service => named
             .or(identity.user)
-            .ok_or_else(|| Error::invalid("user.id", "say whose, or call create-user first")),
+            .ok_or_else(|| Error::invalid("user.id", "name a user, or call create-user first")),
     }
 }
 
 /// The external id under which the caller may find or create a user.
 ///
 /// # Errors
-/// `Forbidden`: a verified user asks for somebody else. `Invalid`: nobody is named, and no
-/// token says who it is.
+/// `Forbidden`: a verified user names another user. `Invalid`: neither the request nor the token
+/// has a user.
 pub fn external_id(
     identity: &Identity,
     own: Option<String>,
@@ -117,7 +117,7 @@ pub fn external_id(
 ///
 /// # Errors
 /// `NotFound`, the same as for an id that was never given out.
-pub fn may_see(actor: Actor, chat: &Roster) -> Result<(), Error> {
+pub fn may_see(actor: Actor, chat: &MemberList) -> Result<(), Error> {
     let visible = match actor {
         Actor::Service => true,
         Actor::User(user) => chat.policy == Policy::Open || chat.members.contains(&user),
@@ -133,7 +133,7 @@ pub fn may_see(actor: Actor, chat: &Roster) -> Result<(), Error> {
 ///
 /// # Errors
 /// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
-pub fn may_post(actor: Actor, user: UserId, chat: &Roster) -> Result<(), Error> {
+pub fn may_post(actor: Actor, user: UserId, chat: &MemberList) -> Result<(), Error> {
     may_see(actor, chat)?;
     if chat.members.contains(&user) {
         Ok(())
@@ -146,7 +146,7 @@ pub fn may_post(actor: Actor, user: UserId, chat: &Roster) -> Result<(), Error> 
 ///
 /// # Errors
 /// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
-pub fn may_change(actor: Actor, chat: &Roster) -> Result<(), Error> {
+pub fn may_change(actor: Actor, chat: &MemberList) -> Result<(), Error> {
     may_see(actor, chat)?;
     match actor {
         Actor::User(user) if !chat.has(user) => {
@@ -156,11 +156,11 @@ pub fn may_change(actor: Actor, chat: &Roster) -> Result<(), Error> {
     }
 }
 
-/// Whether the actor, who has this `pk` as a user, may delete the chat.
+/// Whether the actor, with this `pk` as a user, may delete the chat.
 ///
 /// # Errors
 /// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not the owner.
-pub fn may_delete(actor: Actor, pk: Option<UserPk>, chat: &Roster) -> Result<(), Error> {
+pub fn may_delete(actor: Actor, pk: Option<UserPk>, chat: &MemberList) -> Result<(), Error> {
     may_see(actor, chat)?;
     match actor {
         Actor::User(_) if pk.is_none() || pk != chat.owner => {
@@ -170,25 +170,25 @@ pub fn may_delete(actor: Actor, pk: Option<UserPk>, chat: &Roster) -> Result<(),
     }
 }
 
-/// Whether the actor may say who takes part in the chat beside itself.
+/// Whether the actor may add and remove other members.
 ///
 /// # Errors
 /// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member, or an event's chat.
-pub fn may_invite(actor: Actor, chat: &Roster) -> Result<(), Error> {
+pub fn may_invite(actor: Actor, chat: &MemberList) -> Result<(), Error> {
     may_see(actor, chat)?;
     match actor {
         Actor::User(user) if !chat.has(user) => {
-            Err(Error::forbidden("only members may say who else takes part"))
+            Err(Error::forbidden("only members may add or remove others"))
         }
         _ => may_come_and_go(chat),
     }
 }
 
-/// Whether anybody may join or leave the chat.
+/// Whether users may join or leave the chat.
 ///
 /// # Errors
 /// `Forbidden`: it is an event's.
-pub fn may_come_and_go(chat: &Roster) -> Result<(), Error> {
+pub fn may_come_and_go(chat: &MemberList) -> Result<(), Error> {
     if chat.of_event {
         return Err(Error::forbidden(
             "the chat of an event belongs to its owner and one guest",
@@ -201,7 +201,7 @@ pub fn may_come_and_go(chat: &Roster) -> Result<(), Error> {
 ///
 /// # Errors
 /// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
-pub fn may_read_on(actor: Actor, user: UserId, chat: &Roster) -> Result<(), Error> {
+pub fn may_read_on(actor: Actor, user: UserId, chat: &MemberList) -> Result<(), Error> {
     may_see(actor, chat)?;
     if chat.has(user) {
         Ok(())
@@ -210,7 +210,7 @@ pub fn may_read_on(actor: Actor, user: UserId, chat: &Roster) -> Result<(), Erro
     }
 }
 
-/// Whether the actor, who may see the chat, may decide about the guest's application.
+/// Whether the actor, for whom the chat is visible, may decide about the guest's application.
 ///
 /// # Errors
 /// `Forbidden`: not the event's owner.
@@ -234,7 +234,7 @@ pub fn may_write_to_owner(user: UserId, event: &Event) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is said of a decision about an application that was never made.
+/// The error of a decision about an application that was never made.
 pub fn not_asked() -> Error {
     Error::new(ErrorKind::Conflict, "the guest has not asked for access")
 }
@@ -250,7 +250,7 @@ pub fn host(identity: &Identity) -> Result<(), Error> {
     }
 }
 
-/// The key with the caller in its name: what others call their requests is their own affair.
+/// The key with the caller in its name: the names of different callers do not collide.
 pub fn own_key(identity: &Identity, key: IdempotencyKey) -> IdempotencyKey {
     let caller = identity.user.map(|user| user.to_string());
     let caller = caller.as_deref().unwrap_or("anybody");
@@ -259,7 +259,7 @@ pub fn own_key(identity: &Identity, key: IdempotencyKey) -> IdempotencyKey {
     IdempotencyKey { name, content }
 }
 
-/// What is said of a chat that is not there, or not for the one who asks.
+/// The error of a chat that does not exist, or is not visible to the caller.
 pub fn no_chat(id: impl std::fmt::Display) -> Error {
     Error::not_found(format_args!("chat {id}"))
 }

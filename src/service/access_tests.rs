@@ -1,12 +1,14 @@
-//! What the rights promise: who may act for whom, and who may do what in a chat.
-//! It refuses to ask a store: the rights judge what they are shown.
+//! The promises of the rights: acting for users, and acting in a chat.
+//! Does not use a store: rights depend on their arguments only.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::{Access, ChatPk, EventDetails, Fingerprint, NewUser, Profile, Standing, User};
+use crate::model::{
+    Access, ChatPk, EventChatState, EventDetails, Fingerprint, NewUser, Profile, User,
+};
 
 fn identity(rights: Rights, user: Option<UserId>) -> Identity {
     Identity {
@@ -20,8 +22,8 @@ fn somebody() -> UserId {
     UserId::new(Timestamp::UNIX_EPOCH)
 }
 
-fn roster(policy: Policy, members: &[UserId]) -> Roster {
-    Roster {
+fn member_list(policy: Policy, members: &[UserId]) -> MemberList {
+    MemberList {
         chat: ChatId::new(Timestamp::UNIX_EPOCH),
         policy,
         owner: None,
@@ -80,7 +82,7 @@ fn a_verified_user_is_created_under_its_own_external_id_only() {
 #[test]
 fn a_closed_chat_does_not_exist_for_others() {
     let (member, other) = (somebody(), somebody());
-    let chat = roster(Policy::Closed, &[member]);
+    let chat = member_list(Policy::Closed, &[member]);
     assert!(may_see(Actor::User(member), &chat).is_ok());
     assert!(may_see(Actor::Service, &chat).is_ok());
     let seen = may_see(Actor::User(other), &chat);
@@ -92,7 +94,7 @@ fn a_closed_chat_does_not_exist_for_others() {
 #[test]
 fn an_open_chat_is_seen_by_all_and_written_by_its_members() {
     let (member, other) = (somebody(), somebody());
-    let chat = roster(Policy::Open, &[member]);
+    let chat = member_list(Policy::Open, &[member]);
     assert!(may_see(Actor::User(other), &chat).is_ok());
     assert!(may_post(Actor::User(member), member, &chat).is_ok());
     let posted = may_post(Actor::User(other), other, &chat);
@@ -125,7 +127,7 @@ fn event_chat(owner: UserId, guest: UserId) -> EventChat {
         chat_pk: ChatPk::from(7),
         event: Arc::new(event),
         guest: person(guest, 2),
-        standing: Standing {
+        state: EventChatState {
             head: 0,
             owner_read: 0,
             guest_read: 0,
@@ -136,32 +138,32 @@ fn event_chat(owner: UserId, guest: UserId) -> EventChat {
     }
 }
 
-fn of_event(members: &[UserId]) -> Roster {
-    Roster {
+fn of_event(members: &[UserId]) -> MemberList {
+    MemberList {
         of_event: true,
-        ..roster(Policy::Closed, members)
+        ..member_list(Policy::Closed, members)
     }
 }
 
 #[test]
-fn a_roster_is_of_an_event_if_its_chat_is() {
+fn a_member_list_is_of_an_event_if_its_chat_is() {
     let chat = |event| Chat {
         event,
         ..Chat::example()
     };
-    assert!(Roster::from(chat(Some(10))).is_of_event());
-    assert!(!Roster::from(chat(None)).is_of_event());
+    assert!(MemberList::from(chat(Some(10))).is_of_event());
+    assert!(!MemberList::from(chat(None)).is_of_event());
 }
 
 #[test]
 fn members_and_services_say_who_else_takes_part() {
     let (member, other) = (somebody(), somebody());
-    let closed = roster(Policy::Closed, &[member]);
+    let closed = member_list(Policy::Closed, &[member]);
     assert!(may_invite(Actor::User(member), &closed).is_ok());
     assert!(may_invite(Actor::Service, &closed).is_ok());
     let stranger = may_invite(Actor::User(other), &closed);
     assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
-    let open = roster(Policy::Open, &[member]);
+    let open = member_list(Policy::Open, &[member]);
     assert!(may_invite(Actor::User(member), &open).is_ok());
     let visitor = may_invite(Actor::User(other), &open);
     assert_eq!(kind(visitor), Some(ErrorKind::Forbidden));
@@ -178,19 +180,19 @@ fn the_two_of_an_events_chat_are_fixed() {
     assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
     assert_eq!(kind(may_come_and_go(&chat)), Some(ErrorKind::Forbidden));
     for policy in [Policy::Closed, Policy::Open] {
-        assert!(may_come_and_go(&roster(policy, &[owner])).is_ok());
+        assert!(may_come_and_go(&member_list(policy, &[owner])).is_ok());
     }
 }
 
 #[test]
 fn only_members_have_a_read_position() {
     let (member, other) = (somebody(), somebody());
-    let closed = roster(Policy::Closed, &[member]);
+    let closed = member_list(Policy::Closed, &[member]);
     assert!(may_read_on(Actor::User(member), member, &closed).is_ok());
     assert!(may_read_on(Actor::Service, member, &closed).is_ok());
     let stranger = may_read_on(Actor::User(other), other, &closed);
     assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
-    let open = roster(Policy::Open, &[member]);
+    let open = member_list(Policy::Open, &[member]);
     let visitor = may_read_on(Actor::User(other), other, &open);
     assert_eq!(kind(visitor), Some(ErrorKind::Forbidden));
     let for_visitor = may_read_on(Actor::Service, other, &closed);

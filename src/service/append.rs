@@ -1,6 +1,6 @@
-//! Group commit: many senders, one durable write. While one batch is being written the next
-//! one gathers, so that many share one sync of the disk and one alone waits for nobody.
-//! It refuses to judge what is sent: that has been done before.
+//! Group commit: many senders, one durable write. While one batch is being written the next one
+//! gathers, so that many share one sync of the disk and a lone sender does not wait.
+//! Does not check rights: the callers do.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tracing::error;
 use super::heads::Heads;
 use super::store_error;
 use crate::bus::Bus;
-use crate::model::{ChatId, ConnectionId, Entry, Error, Fact, Notice, Sent};
+use crate::model::{ChatId, ConnectionId, Error, Fact, Notice, PendingMessage, Sent};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, Queued};
 
@@ -25,28 +25,28 @@ const QUEUE: usize = 4096;
 /// How many messages go into one batch at most.
 const BATCH: usize = 1024;
 
-/// Where senders queue up.
+/// The queue of messages to store.
 pub(super) struct Append {
-    queue: mpsc::Sender<Waiting>,
+    queue: mpsc::Sender<PendingAppend>,
     metrics: Metrics,
 }
 
-struct Waiting {
-    entry: Entry,
+struct PendingAppend {
+    entry: PendingMessage,
     answer: oneshot::Sender<Result<Sent, Error>>,
     queued: Queued,
 }
 
-/// Writes what gathers in the queue, batch after batch.
+/// Writes the queue, batch after batch.
 pub(super) struct Committer {
-    queue: mpsc::Receiver<Waiting>,
+    queue: mpsc::Receiver<PendingAppend>,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     heads: Arc<Heads>,
     metrics: Metrics,
 }
 
-/// A queue and the one who empties it.
+/// A queue, and the task that empties it.
 pub(super) fn new(
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
@@ -69,17 +69,17 @@ pub(super) fn new(
 }
 
 impl Append {
-    /// Takes a place in the queue: entries are stored in the order in which this returned.
-    /// The receiver answers once the message is durable and was published.
+    /// Queues an entry: entries are stored in the order in which this returned. The receiver
+    /// answers once the message is durable and was published.
     ///
     /// # Errors
     /// `Unavailable`: the committer has stopped.
-    pub(super) async fn enter(
+    pub(super) async fn enqueue(
         &self,
-        entry: Entry,
+        entry: PendingMessage,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
+        let waiting = PendingAppend {
             entry,
             answer,
             queued: self.metrics.queued(),
@@ -92,7 +92,7 @@ impl Append {
 }
 
 impl Committer {
-    /// Runs until `stop`; what is in the queue by then is still written.
+    /// Runs until `stop`, then writes what is still queued.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut written = None;
         let mut waiting = Vec::new();
@@ -100,7 +100,7 @@ impl Committer {
             if self.queue.is_empty()
                 && let Some(written) = written.take()
             {
-                self.tell(written).await;
+                self.publish(written).await;
             }
             tokio::select! {
                 biased;
@@ -112,15 +112,15 @@ impl Committer {
             }
         }
         if let Some(written) = written {
-            self.tell(written).await;
+            self.publish(written).await;
         }
     }
 
-    /// Writes a batch; while the store has it, tells of the one before.
-    async fn commit(&self, batch: Vec<Waiting>, before: Option<Written>) -> Written {
+    /// Writes a batch; meanwhile publishes the one before.
+    async fn commit(&self, batch: Vec<PendingAppend>, before: Option<Written>) -> Written {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
-        for Waiting {
+        for PendingAppend {
             entry,
             answer,
             queued,
@@ -134,13 +134,13 @@ impl Committer {
             });
             entries.push(entry);
         }
-        let tell = async {
+        let publish = async {
             if let Some(before) = before {
-                self.tell(before).await;
+                self.publish(before).await;
             }
         };
         let append = async { (self.store.append(entries).await, Instant::now()) };
-        let ((sent, durable), ()) = join(append, tell).await;
+        let ((sent, durable), ()) = join(append, publish).await;
         Written {
             senders,
             sent,
@@ -148,8 +148,8 @@ impl Committer {
         }
     }
 
-    /// Tells every node of what was stored, and each sender what became of the message.
-    async fn tell(&self, written: Written) {
+    /// Publishes the stored messages to every node, and answers each sender.
+    async fn publish(&self, written: Written) {
         let Written {
             senders,
             sent,
@@ -158,7 +158,9 @@ impl Committer {
         let sent = match sent {
             Ok(sent) if sent.len() == senders.len() => sent,
             Ok(_) => {
-                let error = StoreError::Corrupt("another number of answers than entries".into());
+                let error = StoreError::Corrupt(
+                    "the number of results differs from that of entries".into(),
+                );
                 return self.refuse_all(senders, &store_error(error));
             }
             Err(error) => return self.refuse_all(senders, &store_error(error)),
@@ -170,12 +172,13 @@ impl Committer {
                     self.heads.stored(message.chat, message.seq);
                     self.metrics.stored();
                 }
-                // The first attempt may have been stored without anybody learning of it.
+                // The first attempt may have been stored and not published.
                 Some(Sent::Repeated(_)) => self.heads.unknown(sender.chat),
                 None => {}
             }
-            // A repetition, too: when the first attempt was stored nobody may have learned of
-            // it, and now its sender relies on it. Who was told already is not told again.
+            // A repetition is published, too: the first attempt may have been stored and not
+            // published, and its sender now relies on it. The hub drops a message that was
+            // delivered already.
             if let Some(sent) = &sent {
                 let notice = Notice {
                     origin: sender.origin,
@@ -186,7 +189,7 @@ impl Committer {
                     error!(%error, "a message was stored but not published");
                 }
             }
-            // A sender that has gone needs no answer.
+            // The sender may have gone.
             let _ = sender.answer.send(sent.ok_or_else(|| no_chat(sender.chat)));
         }
     }
@@ -200,7 +203,7 @@ impl Committer {
     }
 }
 
-/// A batch that the store has answered.
+/// A batch that the store has written, or failed to.
 struct Written {
     senders: Vec<Sender>,
     sent: Result<Vec<Option<Sent>>, StoreError>,
@@ -208,7 +211,7 @@ struct Written {
     durable: Instant,
 }
 
-/// What is kept of an entry while the store has it.
+/// The sender of an entry while the store writes it.
 struct Sender {
     chat: ChatId,
     origin: Option<ConnectionId>,

@@ -32,9 +32,9 @@ async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
     (user, chat)
 }
 
-fn entry(sender: &User, chat: &Chat, client_id: &str) -> Entry {
+fn entry(sender: &User, chat: &Chat, client_id: &str) -> PendingMessage {
     let at = Timestamp::UNIX_EPOCH;
-    Entry {
+    PendingMessage {
         id: MessageId::new(at),
         chat: chat.id,
         sender: sender.id,
@@ -52,7 +52,7 @@ async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
     let store = store::open("sqlite::memory:").await.expect("a store");
     let bus: Arc<dyn Bus> = Arc::new(Local::default());
     let (anna, chat) = chat_of(&*store, "anna").await;
-    // Stored, and whoever asked for it was told that nobody knows: so nothing was published.
+    // Stored, but the response was lost: so nothing was published.
     let lost = store.append(vec![entry(&anna, &chat, "once")]).await;
     let lost = lost.expect("stored").remove(0).expect("a chat");
 
@@ -61,7 +61,7 @@ async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
     let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus), heads, metrics);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let running = tasks.spawn(committer.run(stop.clone()));
-    let answered = append.enter(entry(&anna, &chat, "once")).await;
+    let answered = append.enqueue(entry(&anna, &chat, "once")).await;
     let answer = answered.expect("a place").await.expect("an answer");
     let Ok(Sent::Repeated(again)) = answer else {
         panic!("{answer:?}");

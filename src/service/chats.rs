@@ -1,13 +1,13 @@
-//! Creating and listing chats, and remembering who is in them.
-//! It refuses to judge: `access` does.
+//! Creates and lists chats, and caches their members.
+//! Does not check rights: `access` does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use moka::future::Cache;
 
-use super::access::{self, Actor, Roster};
-use super::known::{Found, Seats};
+use super::access::{self, Actor, MemberList};
+use super::user_cache::{CachedChats, UserChats};
 use super::{Service, other_content, store_error};
 use crate::model::{
     Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact, IdempotencyKey, Identity,
@@ -15,33 +15,32 @@ use crate::model::{
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
-/// How many chats a page holds at most, and unless fewer are asked for.
+/// The maximum and default length of a page of chats.
 const PAGE: usize = 1000;
 
 /// The longest name of a chat, in bytes.
 const NAME_BYTES: usize = 1024;
 
-/// Who is in which chat, for the chats lately spoken of.
-pub(super) type Rosters = Cache<ChatId, Arc<Roster>>;
+/// The members of the chats lately used.
+pub(super) type MemberLists = Cache<ChatId, Arc<MemberList>>;
 
-/// How many members the remembered rosters may have in all.
-const ROSTERS_WEIGHT: u64 = 1_000_000;
+/// How many members the cached member lists may have in all.
+const MEMBER_LISTS_WEIGHT: u64 = 1_000_000;
 
-/// Which chat has which number. A number is never given to another chat, so this is true for
-/// ever.
+/// The chat of each `pk`. A `pk` is never given to another chat, so an entry never expires.
 pub(super) type Numbers = Cache<ChatPk, ChatId>;
 
-/// How many such pairs are remembered.
+/// The capacity of that cache.
 const NUMBERS: u64 = 100_000;
 
 pub(super) fn numbers() -> Numbers {
     Cache::new(NUMBERS)
 }
 
-pub(super) fn rosters() -> Rosters {
+pub(super) fn member_lists() -> MemberLists {
     Cache::builder()
-        .max_capacity(ROSTERS_WEIGHT)
-        .weigher(|_, roster: &Arc<Roster>| u32::try_from(roster.len()).unwrap_or(u32::MAX))
+        .max_capacity(MEMBER_LISTS_WEIGHT)
+        .weigher(|_, members: &Arc<MemberList>| u32::try_from(members.len()).unwrap_or(u32::MAX))
         .build()
 }
 
@@ -74,7 +73,7 @@ impl Service {
         }
         self.may_join_more(identity, &members).await?;
         let at = self.clock.now();
-        let changing = self.known.changing(&members);
+        let changing = self.user_cache.changing(&members);
         let new = NewChat {
             id: ChatId::new(at),
             name,
@@ -100,8 +99,8 @@ impl Service {
         Ok(Reply::Chat(chat))
     }
 
-    /// Whether each of these may take part in one chat more. Of two requests at the same moment
-    /// both may find that it may.
+    /// Whether each of these may become a member of one chat more. Two concurrent requests may both
+    /// succeed.
     ///
     /// # Errors
     /// `TooLarge`, with the limit; it names the user if that is not the caller.
@@ -137,7 +136,7 @@ impl Service {
         }
     }
 
-    /// Those who were named, each once, in the order given; a verified user is always one.
+    /// The named users, each once, in the order given; a verified user is always one.
     fn members(&self, identity: &Identity, named: Vec<UserId>) -> Result<Vec<UserId>, Error> {
         let caller = identity.user.filter(|_| identity.rights == Rights::Own);
         let mut seen = HashSet::new();
@@ -180,7 +179,7 @@ impl Service {
     ) -> Result<Reply, Error> {
         access::host(identity)?;
         let limit = limit.unwrap_or(PAGE).min(PAGE);
-        // One more than asked for says whether there is a next page; one may also end early.
+        // One more than requested shows whether there is a next page; one may also end early.
         let chats = self.store.chats_after(after, limit + 1).await;
         let mut chats = chats.map_err(store_error)?;
         let members: usize = chats.iter().map(|chat| chat.members.len()).sum();
@@ -195,15 +194,15 @@ impl Service {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn seats(&self, user: UserId) -> Result<Seats<'_>, Error> {
+    pub async fn chats_of(&self, user: UserId) -> Result<UserChats<'_>, Error> {
         self.is_open()?;
-        let stamp = match self.known.chats(user) {
-            Found::Kept(seats) => return Ok(seats),
-            Found::Unknown(stamp) => stamp,
+        let stamp = match self.user_cache.chats(user) {
+            CachedChats::Hit(chats) => return Ok(chats),
+            CachedChats::Miss(stamp) => stamp,
         };
-        let seats = self.store.seats_of(user).await.map_err(store_error)?;
-        let chats = seats.into_iter().map(|(chat, _)| chat).collect();
-        Ok(self.known.read_chats(user, chats, stamp))
+        let chats = self.store.memberships_of(user).await.map_err(store_error)?;
+        let chats = chats.into_iter().map(|(chat, _)| chat).collect();
+        Ok(self.user_cache.read_chats(user, chats, stamp))
     }
 
     /// The number of the latest message of each of these chats, in the order given: of all that
@@ -230,29 +229,33 @@ impl Service {
         Ok(heads.collect())
     }
 
-    /// The roster of a chat that `actor` may see.
-    pub(super) async fn visible(&self, actor: Actor, chat: ChatRef) -> Result<Arc<Roster>, Error> {
+    /// The member list of a chat that `actor` may see.
+    pub(super) async fn visible(
+        &self,
+        actor: Actor,
+        chat: ChatRef,
+    ) -> Result<Arc<MemberList>, Error> {
         let id = match chat {
             ChatRef::Id(id) | ChatRef::OfEvent(id) => id,
             ChatRef::Pk(pk) => self.id_of(pk).await?,
         };
         let fetch = async {
-            // While a membership changes nobody may remember what was before.
+            // While a membership changes, the state before must not be cached.
             let _steady = self.membership.read().await;
             let found = self.store.chat(id).await.map_err(store_error)?;
             match found {
-                Some(chat) => Ok(Arc::new(Roster::from(chat))),
+                Some(chat) => Ok(Arc::new(MemberList::from(chat))),
                 None => Err(access::no_chat(chat)),
             }
         };
-        let roster = self.rosters.try_get_with(id, fetch).await;
-        let roster = roster.map_err(|error: Arc<Error>| (*error).clone())?;
-        // A chat is not found under the name that it was asked for.
-        access::may_see(actor, &roster).map_err(|_| access::no_chat(chat))?;
-        if matches!(chat, ChatRef::OfEvent(_)) && !roster.is_of_event() {
+        let members = self.member_lists.try_get_with(id, fetch).await;
+        let members = members.map_err(|error: Arc<Error>| (*error).clone())?;
+        // The error contains the name in the request.
+        access::may_see(actor, &members).map_err(|_| access::no_chat(chat))?;
+        if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
             return Err(access::no_chat(chat));
         }
-        Ok(roster)
+        Ok(members)
     }
 
     async fn id_of(&self, pk: ChatPk) -> Result<ChatId, Error> {
@@ -265,7 +268,7 @@ impl Service {
     }
 }
 
-/// Whether a chat may be called that.
+/// Checks the name of a chat.
 ///
 /// # Errors
 /// `TooLarge`.

@@ -1,5 +1,5 @@
-//! Events, as the host application makes them known.
-//! It refuses to know who talks about them: `marketplace` does.
+//! Events of the host application.
+//! Does not know the chats of an event: `marketplace` does.
 
 use super::{Service, access, other_content, store_error};
 use crate::model::{
@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::store::StoreError;
 
-/// How many events a page holds at most, and unless fewer are asked for.
+/// The maximum and default length of a page of events.
 const PAGE: usize = 1000;
 
 /// The longest name and the longest location, in bytes.
@@ -87,11 +87,11 @@ impl Service {
         let _changing = self.membership.write().await;
         let chats = self.store.delete_event(event).await.map_err(store_error)?;
         if chats.as_ref().is_some_and(|chats| !chats.is_empty()) {
-            self.known.chats_deleted();
+            self.user_cache.chats_deleted();
         }
         let chats = chats.ok_or_else(|| no_event(event))?;
         for (chat, pk) in chats {
-            self.rosters.invalidate(&chat).await;
+            self.member_lists.invalidate(&chat).await;
             self.heads.unknown(chat);
             self.publish(identity, Fact::ChatDeleted { chat, pk }).await;
         }
@@ -110,7 +110,7 @@ impl Service {
             self.user(owner).await?;
         }
         let limit = limit.unwrap_or(PAGE).min(PAGE);
-        // One more than asked for says whether there is a next page.
+        // One more than requested shows whether there is a next page.
         let events = self.store.events_after(owner, after, limit + 1).await;
         let mut events = events.map_err(store_error)?;
         let more = events.len() > limit;
@@ -135,7 +135,7 @@ impl Service {
     }
 }
 
-/// What is said of an event that is not there.
+/// The error of an event that does not exist.
 pub(super) fn no_event(event: EventPk) -> Error {
     Error::not_found(format_args!("event {event}"))
 }

@@ -3,12 +3,12 @@
 //!
 //! The committer records a message here before it publishes it. So when a connection has subscribed
 //! to a chat and then finds a number here, no later message has been published: the hub delivers
-//! all of them. The condition is that of `known.rs`.
+//! all of them. The condition is that of `user_cache.rs`.
 
 use super::recent::{Recent, Stamp};
 use crate::model::{ChatId, Seq};
 
-/// How much is remembered of them, in bytes.
+/// The capacity, in bytes.
 const BYTES: usize = 16 * 1024 * 1024;
 
 /// The latest numbers.
@@ -37,7 +37,7 @@ impl Heads {
         self.0.raise(chat, seq);
     }
 
-    /// It is not known what the store has of this chat.
+    /// The head of this chat in the store is unknown.
     pub(super) fn unknown(&self, chat: ChatId) {
         self.0.changed(&chat);
     }

@@ -1,6 +1,6 @@
-//! The chats between events' owners and those who write to them: opening, applying, granting,
-//! and what a user of the marketplace begins with.
-//! Does not judge: `access` does.
+//! The chats between events' owners and guests: opening, applying, granting, and the initial data
+//! of a user of the marketplace.
+//! Does not check rights: `access` does.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{InFlight, Service, access, store_error};
 use crate::model::{
-    Access, ChatId, ChatRef, Draft, Error, EventChat, EventPk, EventTalk, Fact, Identity,
-    Marketplace, Message, NewEventChat, Reply, Sent, Touched, UserId,
+    Access, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot, EventPk, Fact, Identity,
+    Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
 };
 use crate::store::PAGE_BYTES;
 
-/// How many chats, and how many own events, a user begins with at most.
+/// The most chats, and the most own events, in the initial data.
 const PAGE: usize = 1000;
 
-/// How many messages of a chat are shown at first if fewer are new (PROTOCOL §5).
+/// The least messages of a chat in the initial data (PROTOCOL §5).
 const LEAST: usize = 20;
 
-/// How many messages of a chat are shown at first at most (PROTOCOL §5).
+/// The most messages of a chat in the initial data (PROTOCOL §5).
 const MOST: usize = 200;
 
 /// How many chats' messages are read at a time.
@@ -38,7 +38,7 @@ impl Service {
             let fact = Fact::EventChatOpened(Arc::clone(&chat));
             self.publish(identity, fact).await;
         }
-        Ok(Reply::EventChat(Touched { changed, chat }))
+        Ok(Reply::EventChat(Updated { changed, chat }))
     }
 
     pub(super) async fn request_access(
@@ -60,22 +60,22 @@ impl Service {
             self.clock.now(),
         );
         let asked = asked.await.map_err(store_error)?;
-        let touched = self.told_of_access(identity, chat.chat, asked).await?;
+        let updated = self.publish_access(identity, chat.chat, asked).await?;
         let Some(draft) = draft else {
-            return Ok(Reply::EventChat(touched));
+            return Ok(Reply::EventChat(updated));
         };
         let room = ChatRef::Id(chat.chat);
         let sent = self
             .send_message(identity, Some(guest), room, draft)
             .await?;
         let Reply::Sent(sent) = InFlight::Storing(sent).await? else {
-            return Ok(Reply::EventChat(touched));
+            return Ok(Reply::EventChat(updated));
         };
-        // What was said has changed how things stand once more.
+        // The message has changed the state once more.
         let said = sent.message().event_chat.clone();
-        Ok(Reply::EventChat(Touched {
-            changed: touched.changed || matches!(sent, Sent::Stored(_)),
-            chat: said.unwrap_or(touched.chat),
+        Ok(Reply::EventChat(Updated {
+            changed: updated.changed || matches!(sent, Sent::Stored(_)),
+            chat: said.unwrap_or(updated.chat),
         }))
     }
 
@@ -90,7 +90,7 @@ impl Service {
         let found = self.store.event_chat(id).await.map_err(store_error)?;
         let found = found.ok_or_else(|| access::no_chat(chat))?;
         access::may_grant(actor, &found)?;
-        if found.standing.access == Access::Unasked {
+        if found.state.access == Access::Unasked {
             return Err(access::not_asked());
         }
         let decided = self.store.change_access(
@@ -100,8 +100,8 @@ impl Service {
             self.clock.now(),
         );
         let decided = decided.await.map_err(store_error)?;
-        let touched = self.told_of_access(identity, id, decided).await?;
-        Ok(Reply::EventChat(touched))
+        let updated = self.publish_access(identity, id, decided).await?;
+        Ok(Reply::EventChat(updated))
     }
 
     pub(super) async fn enter_marketplace(&self, identity: &Identity) -> Result<Reply, Error> {
@@ -112,27 +112,25 @@ impl Service {
         let chats = chats.map_err(store_error)?;
         let reading = chats.into_iter().map(|chat| self.latest(user, chat));
         let mut reading = stream::iter(reading).buffered(READING);
-        let (mut talks, mut bytes) = (Vec::new(), 0);
-        while let Some(mut talk) = reading.try_next().await? {
+        let (mut chats, mut bytes) = (Vec::new(), 0);
+        while let Some(mut chat) = reading.try_next().await? {
             // The chats after these are shown without messages: an answer has to fit into
             // memory, and a client can load their history.
             if bytes > PAGE_BYTES {
-                talk.messages.clear();
+                chat.messages.clear();
             }
-            bytes += talk.messages.iter().map(Message::weight).sum::<usize>();
-            talks.push(talk);
+            bytes += chat.messages.iter().map(Message::weight).sum::<usize>();
+            chats.push(chat);
         }
-        Ok(Reply::Marketplace(Marketplace { own, talks }))
+        Ok(Reply::Marketplace(Marketplace { own, chats }))
     }
 
     /// The chat with the messages that are new to the user, and some more.
-    async fn latest(&self, user: UserId, chat: EventChat) -> Result<EventTalk, Error> {
-        let unread = chat
-            .side_of(user)
-            .map_or(0, |side| chat.standing.unread(side));
+    async fn latest(&self, user: UserId, chat: EventChat) -> Result<EventChatSnapshot, Error> {
+        let unread = chat.side_of(user).map_or(0, |side| chat.state.unread(side));
         let unread = usize::try_from(unread).unwrap_or(0);
         let latest = self.store.latest_in(&chat, unread.clamp(LEAST, MOST)).await;
-        Ok(EventTalk {
+        Ok(EventChatSnapshot {
             messages: latest.map_err(store_error)?,
             chat,
         })
@@ -164,7 +162,7 @@ impl Service {
         let (fresh, chat) = {
             let _opening = self.opening.read().await;
             let opened = {
-                let _changing = self.known.changing(&[guest, found.owner.id]);
+                let _changing = self.user_cache.changing(&[guest, found.owner.id]);
                 self.store.open_event_chat(new).await.map_err(store_error)?
             };
             let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
@@ -174,8 +172,8 @@ impl Service {
             (fresh, chat)
         };
         if !fresh {
-            // Whoever is creating it right now publishes it first: what this request publishes of
-            // the chat must not overtake the chat itself.
+            // The request that is creating it publishes it first: the notices of this request must
+            // not overtake the creation.
             drop(self.opening.write().await);
         }
         Ok((fresh, Arc::new(chat)))
@@ -183,7 +181,7 @@ impl Service {
 
     /// Whether this guest has a chat with the event's owner already.
     async fn writes_about(&self, event: EventPk, guest: UserId) -> Result<bool, Error> {
-        /// More than anybody has: no number is so large that a store could not take it.
+        /// More than any user has.
         const ALL: usize = 1_000_000;
         let chats = self.store.event_chats_of(guest, ALL).await;
         let chats = chats.map_err(store_error)?;
@@ -192,20 +190,20 @@ impl Service {
             .any(|chat| chat.event.pk == event && chat.guest.id == guest))
     }
 
-    /// What became of a change of access, once both sides were told.
-    async fn told_of_access(
+    /// Publishes a change of access, if there was one.
+    async fn publish_access(
         &self,
         identity: &Identity,
         chat: ChatId,
         changed: Option<(bool, EventChat)>,
-    ) -> Result<Touched, Error> {
+    ) -> Result<Updated, Error> {
         let (changed, chat) = changed.ok_or_else(|| access::no_chat(chat))?;
         let chat = Arc::new(chat);
         if changed {
             let fact = Fact::AccessChanged(Arc::clone(&chat));
             self.publish(identity, fact).await;
         }
-        Ok(Touched { changed, chat })
+        Ok(Updated { changed, chat })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a chat of an event promises to those who hear of it.
+//! The promises of an event's chat to its connections.
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::bus::{Bus, Local};
 use crate::model::{
-    Clock, Command, Entry, EventDetails, History, MessageId, NewChat, NewEvent, NewUser, Policy,
-    Profile, Range, Rights, Window,
+    Clock, Command, EventDetails, History, MessageId, NewChat, NewEvent, NewUser, PendingMessage,
+    Policy, Profile, Range, Rights, Window,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -18,8 +18,9 @@ use crate::telemetry::Metrics;
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Applications from several connections of one guest: only one of them creates the chat, and
-/// another may be the one that changes its state. Whoever hears of the change has to know the chat.
-/// The store's reads are slow here, and the creator reads the chat before it publishes it.
+/// another may be the one that changes its state. A connection that receives the change has to have
+/// the chat. The store's reads are slow here, and the creator reads the chat before it publishes
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_published_of_a_chat_before_the_chat() {
     const ROUNDS: usize = 20;
@@ -122,7 +123,7 @@ async fn long_chat(store: &dyn Store, owner: UserId) -> ChatId {
         at: NOW,
     };
     let chat = store.create_chat(new).await.expect("a chat").id;
-    let entry = |_| Entry {
+    let entry = |_| PendingMessage {
         id: MessageId::new(NOW),
         chat,
         sender: owner,

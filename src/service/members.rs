@@ -1,9 +1,9 @@
-//! Who takes part: joining, leaving, being added and removed, and how far each has read.
-//! It refuses to judge: `access` does.
+//! Memberships: join, leave, add, remove, and read positions.
+//! Does not check rights: `access` does.
 
 use std::sync::Arc;
 
-use super::access::{self, Actor, Roster};
+use super::access::{self, Actor, MemberList};
 use super::{Service, store_error};
 use crate::model::{
     Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply, Room, Seq,
@@ -17,15 +17,17 @@ impl Service {
         chat: ChatRef,
         read: Option<Seq>,
     ) -> Result<Reply, Error> {
-        let (roster, user) = self.taking_part(identity, chat).await?;
-        if !roster.has(user) {
-            access::may_come_and_go(&roster)?;
-            self.has_room(&roster, 1)?;
+        let (members, user) = self.taking_part(identity, chat).await?;
+        if !members.has(user) {
+            access::may_come_and_go(&members)?;
+            self.has_room(&members, 1)?;
             self.may_join_more(identity, &[user]).await?;
         }
-        let (fresh, room, user) = self.admit(identity, chat, &roster, user, read).await?;
-        if roster.is_of_event() && read.is_some() {
-            self.tell_of_reads(identity, roster.chat()).await?;
+        let (fresh, room, user) = self
+            .add_and_publish(identity, chat, &members, user, read)
+            .await?;
+        if members.is_of_event() && read.is_some() {
+            self.publish_reads(identity, members.chat()).await?;
         }
         Ok(Reply::Joined(Joined { fresh, room, user }))
     }
@@ -35,10 +37,11 @@ impl Service {
         identity: &Identity,
         chat: ChatRef,
     ) -> Result<Reply, Error> {
-        let (roster, user) = self.taking_part(identity, chat).await?;
-        access::may_come_and_go(&roster)?;
-        self.dismiss(identity, chat, &roster, user).await?;
-        Ok(Reply::Left(roster.chat()))
+        let (members, user) = self.taking_part(identity, chat).await?;
+        access::may_come_and_go(&members)?;
+        self.remove_and_publish(identity, chat, &members, user)
+            .await?;
+        Ok(Reply::Left(members.chat()))
     }
 
     pub(super) async fn add_members(
@@ -48,11 +51,11 @@ impl Service {
         users: Vec<UserId>,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let roster = self.visible(actor, chat).await?;
-        access::may_invite(actor, &roster)?;
-        let new = users.iter().copied().filter(|user| !roster.has(*user));
+        let members = self.visible(actor, chat).await?;
+        access::may_invite(actor, &members)?;
+        let new = users.iter().copied().filter(|user| !members.has(*user));
         let new: Vec<UserId> = new.collect();
-        self.has_room(&roster, new.len())?;
+        self.has_room(&members, new.len())?;
         let unknown = self
             .store
             .unknown_users(&users)
@@ -63,9 +66,10 @@ impl Service {
         }
         self.may_join_more(identity, &new).await?;
         for user in users {
-            self.admit(identity, chat, &roster, user, None).await?;
+            self.add_and_publish(identity, chat, &members, user, None)
+                .await?;
         }
-        self.current(chat, roster.chat()).await
+        self.current(chat, members.chat()).await
     }
 
     pub(super) async fn remove_member(
@@ -75,13 +79,14 @@ impl Service {
         user: UserId,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let roster = self.visible(actor, chat).await?;
-        access::may_invite(actor, &roster)?;
-        if !roster.has(user) {
+        let members = self.visible(actor, chat).await?;
+        access::may_invite(actor, &members)?;
+        if !members.has(user) {
             return Err(Error::not_found(format_args!("member {user}")));
         }
-        self.dismiss(identity, chat, &roster, user).await?;
-        self.current(chat, roster.chat()).await
+        self.remove_and_publish(identity, chat, &members, user)
+            .await?;
+        self.current(chat, members.chat()).await
     }
 
     pub(super) async fn mark_read(
@@ -93,14 +98,14 @@ impl Service {
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, named)?;
         let user = access::user(identity, named)?;
-        let roster = self.visible(actor, chat).await?;
-        access::may_read_on(actor, user, &roster)?;
-        let id = roster.chat();
+        let members = self.visible(actor, chat).await?;
+        access::may_read_on(actor, user, &members)?;
+        let id = members.chat();
         let moved = self.store.advance_read(id, user, seq).await;
         let moved = moved.map_err(store_error)?;
         let moved = moved.ok_or_else(|| access::no_chat(chat))?;
-        let event_chat = match roster.is_of_event() {
-            true if moved => self.tell_of_reads(identity, id).await?,
+        let event_chat = match members.is_of_event() {
+            true if moved => self.publish_reads(identity, id).await?,
             true => self
                 .store
                 .event_chat(id)
@@ -109,7 +114,7 @@ impl Service {
                 .map(Arc::new),
             false => None,
         };
-        if roster.is_of_event() && event_chat.is_none() {
+        if members.is_of_event() && event_chat.is_none() {
             // It was deleted meanwhile.
             return Err(access::no_chat(chat));
         }
@@ -120,8 +125,8 @@ impl Service {
         }))
     }
 
-    /// Tells both sides of an event's chat how far each has read now.
-    async fn tell_of_reads(
+    /// Publishes the read positions of an event's chat to both sides.
+    async fn publish_reads(
         &self,
         identity: &Identity,
         chat: ChatId,
@@ -135,12 +140,12 @@ impl Service {
         Ok(found)
     }
 
-    /// Makes the user a member, if it is none yet, and tells those whom it concerns.
-    async fn admit(
+    /// Adds the user, if it is no member yet, and publishes that.
+    async fn add_and_publish(
         &self,
         identity: &Identity,
         chat: ChatRef,
-        roster: &Roster,
+        members: &MemberList,
         user: UserId,
         read: Option<Seq>,
     ) -> Result<(bool, Room, Arc<User>), Error> {
@@ -149,12 +154,12 @@ impl Service {
             let read = read.unwrap_or(0);
             let added = self
                 .store
-                .add_member(roster.chat(), user, read, self.clock.now());
+                .add_member(members.chat(), user, read, self.clock.now());
             let added = {
-                let _changing = self.known.changing(&[user]);
+                let _changing = self.user_cache.changing(&[user]);
                 added.await.map_err(store_error)?
             };
-            self.rosters.invalidate(&roster.chat()).await;
+            self.member_lists.invalidate(&members.chat()).await;
             let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
             (fresh, self.room(joined, 0).await?, self.user(user).await?)
         };
@@ -166,24 +171,24 @@ impl Service {
         Ok((fresh, room, user))
     }
 
-    /// Ends a membership, if there is one, and tells those whom it concerns.
-    async fn dismiss(
+    /// Removes the user, if it is a member, and publishes that.
+    async fn remove_and_publish(
         &self,
         identity: &Identity,
         chat: ChatRef,
-        roster: &Roster,
+        members: &MemberList,
         user: UserId,
     ) -> Result<(), Error> {
         let (removed, room, user) = {
             let _changing = self.membership.write().await;
             let removed = self
                 .store
-                .remove_member(roster.chat(), user, self.clock.now());
+                .remove_member(members.chat(), user, self.clock.now());
             let removed = {
-                let _changing = self.known.changing(&[user]);
+                let _changing = self.user_cache.changing(&[user]);
                 removed.await.map_err(store_error)?
             };
-            self.rosters.invalidate(&roster.chat()).await;
+            self.member_lists.invalidate(&members.chat()).await;
             let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
             (removed, self.room(left, 0).await?, self.user(user).await?)
         };
@@ -194,31 +199,32 @@ impl Service {
         Ok(())
     }
 
-    /// Whether so many more may take part.
-    fn has_room(&self, roster: &Roster, more: usize) -> Result<(), Error> {
-        if roster.len().saturating_add(more) > self.limits.members {
+    /// Whether so many more may become members.
+    fn has_room(&self, members: &MemberList, more: usize) -> Result<(), Error> {
+        if members.len().saturating_add(more) > self.limits.members {
             let limit = format_args!("{} members", self.limits.members);
             return Err(Error::too_large("chat", limit));
         }
         Ok(())
     }
 
-    /// The chat as it is now, with its people.
+    /// The chat as it is now, with its members.
     async fn current(&self, chat: ChatRef, id: ChatId) -> Result<Reply, Error> {
         let found: Option<Chat> = self.store.chat(id).await.map_err(store_error)?;
         let found = found.ok_or_else(|| access::no_chat(chat))?;
         self.room(found, 0).await.map(Reply::Room)
     }
 
-    /// The chat, which the caller has to see, and the user who is to come or go.
+    /// The members of the chat, which has to be visible to the caller, and the user that joins or
+    /// leaves.
     async fn taking_part(
         &self,
         identity: &Identity,
         chat: ChatRef,
-    ) -> Result<(Arc<Roster>, UserId), Error> {
+    ) -> Result<(Arc<MemberList>, UserId), Error> {
         let user = access::user(identity, None)?;
-        let roster = self.visible(Actor::User(user), chat).await?;
-        Ok((roster, user))
+        let members = self.visible(Actor::User(user), chat).await?;
+        Ok((members, user))
     }
 }
 

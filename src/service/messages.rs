@@ -1,13 +1,13 @@
 //! Sending messages and reading history.
-//! It refuses to number or to write: `append` does.
+//! Does not number or write messages: `append` does.
 
 use futures_util::future::try_join;
 use tokio::sync::oneshot;
 
 use super::{Service, access, store_error};
 use crate::model::{
-    ChatRef, Draft, Entry, Error, History, Identity, MessageId, Positions, Reads, Reply, Sent,
-    UserId,
+    ChatRef, Draft, Error, History, Identity, MessageId, PendingMessage, Positions, Reads, Reply,
+    Sent, UserId,
 };
 
 /// How many messages of history one answer holds at most.
@@ -26,7 +26,7 @@ const PHOTO_BYTES: usize = 256;
 const KIND_CHARS: usize = 32;
 
 impl Service {
-    /// Checks a message and takes its place in the queue to the store.
+    /// Checks a message and queues it for the store.
     pub(super) async fn send_message(
         &self,
         identity: &Identity,
@@ -37,11 +37,11 @@ impl Service {
         self.check(&draft)?;
         let actor = access::actor(identity, named)?;
         let sender = access::user(identity, named)?;
-        let roster = self.visible(actor, chat).await?;
-        access::may_post(actor, sender, &roster)?;
-        let chat = roster.chat();
+        let members = self.visible(actor, chat).await?;
+        access::may_post(actor, sender, &members)?;
+        let chat = members.chat();
         let at = self.clock.now();
-        let entry = Entry {
+        let entry = PendingMessage {
             id: MessageId::new(at),
             chat,
             sender,
@@ -49,7 +49,7 @@ impl Service {
             draft,
             at,
         };
-        self.append.enter(entry).await
+        self.append.enqueue(entry).await
     }
 
     pub(super) fn check(&self, draft: &Draft) -> Result<(), Error> {

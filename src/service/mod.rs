@@ -1,14 +1,13 @@
-//! The decisions. One door, [`Service::execute`]: rights are checked, the store remembers, the
-//! bus tells, in this order.
-//! Does not know gateways, dialects, the hub, and which store and bus it talks to.
+//! Executes commands, through [`Service::execute`] only: checks rights, writes to the store,
+//! publishes on the bus, in this order.
+//! Does not know gateways, dialects, the hub, nor the kind of its store and bus.
 
 mod access;
 mod append;
-mod blocks;
 mod chats;
 mod events;
 mod heads;
-mod known;
+mod history_cache;
 mod marketplace;
 mod members;
 mod messages;
@@ -16,6 +15,7 @@ mod newcomers;
 mod recent;
 mod rooms;
 mod sync;
+mod user_cache;
 mod users;
 
 use std::pin::Pin;
@@ -35,46 +35,46 @@ use crate::model::{
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// How large things may be.
+/// The limits of sizes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// A message's text, in bytes.
     pub message_bytes: usize,
     /// The members of one chat.
     pub members: usize,
-    /// The chats that one user takes part in; `None`: any number.
+    /// The chats that one user is a member of; `None`: any number.
     pub chats: Option<usize>,
 }
 
-/// The one door: whatever a client can do is a [`Command`] put to [`Service::execute`].
+/// Executes every request of a client: a [`Command`], passed to [`Service::execute`].
 pub struct Service {
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     clock: Clock,
     limits: Limits,
-    rosters: chats::Rosters,
+    member_lists: chats::MemberLists,
     numbers: chats::Numbers,
-    known: Arc<known::Known>,
+    user_cache: Arc<user_cache::UserCache>,
     heads: Arc<heads::Heads>,
-    blocks: blocks::Blocks,
+    history_cache: history_cache::HistoryCache,
     /// Held for writing while a membership changes, for reading while one is looked up.
     membership: RwLock<()>,
-    /// Held for reading while the chat of an event is created and published, for writing by those
-    /// who wait for that.
+    /// Held for reading while the chat of an event is created and published, for writing by a
+    /// request that waits for that.
     opening: RwLock<()>,
     append: append::Append,
     newcomers: newcomers::Newcomers,
     closed: AtomicBool,
 }
 
-/// Writes what gathers: messages, and users who are new.
+/// Writes the queued messages and new users.
 pub struct Committer {
     messages: append::Committer,
     users: newcomers::Registrar,
 }
 
 impl Committer {
-    /// Runs until `stop`; what has gathered by then is still written.
+    /// Runs until `stop`, then writes what is still queued.
     pub async fn run(self, stop: CancellationToken) {
         join(self.messages.run(stop.clone()), self.users.run(stop)).await;
     }
@@ -90,34 +90,41 @@ impl Service {
         limits: Limits,
         metrics: Metrics,
     ) -> (Self, Committer) {
-        Self::remembering(known::Known::default(), store, bus, clock, limits, metrics)
+        Self::with_cache(
+            user_cache::UserCache::default(),
+            store,
+            bus,
+            clock,
+            limits,
+            metrics,
+        )
     }
 
-    fn remembering(
-        known: known::Known,
+    fn with_cache(
+        user_cache: user_cache::UserCache,
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Clock,
         limits: Limits,
         metrics: Metrics,
     ) -> (Self, Committer) {
-        let (heads, known) = (Arc::default(), Arc::new(known));
+        let (heads, user_cache) = (Arc::default(), Arc::new(user_cache));
         let (append, messages) = append::new(
             Arc::clone(&store),
             Arc::clone(&bus),
             Arc::clone(&heads),
             metrics,
         );
-        let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&known));
+        let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&user_cache));
         let service = Self {
-            blocks: blocks::Blocks::new(Arc::clone(&store)),
+            history_cache: history_cache::HistoryCache::new(Arc::clone(&store)),
             store,
             bus,
             clock,
             limits,
-            rosters: chats::rosters(),
+            member_lists: chats::member_lists(),
             numbers: chats::numbers(),
-            known,
+            user_cache,
             heads,
             membership: RwLock::default(),
             opening: RwLock::default(),
@@ -128,7 +135,7 @@ impl Service {
         (service, Committer { messages, users })
     }
 
-    /// Does what is asked, if the caller may. What the reply says is durable.
+    /// Executes a command, if the caller has the right. The content of the reply is durable.
     ///
     /// # Errors
     /// Every kind of PROTOCOL §1.7 but `Unauthenticated` for a bad token. After
@@ -137,10 +144,9 @@ impl Service {
         self.begin(identity, command).await.await
     }
 
-    /// The first half of [`Service::execute`]: when it returns, the command has its place in
-    /// the order of things, and what it returns is the other half. So a connection begins one
-    /// command after another, and its messages keep their order while several of them wait
-    /// for the same disk.
+    /// The first half of [`Service::execute`]: when it returns, the command has its place in the
+    /// order, and the returned value is the other half. So a connection begins one command after
+    /// another, and its messages keep their order while several of them wait for the same write.
     pub async fn begin(&self, identity: &Identity, command: Command) -> InFlight {
         if let Err(error) = self.is_open() {
             return InFlight::from(Err(error));
@@ -223,7 +229,7 @@ impl Service {
         InFlight::from(reply)
     }
 
-    /// Whether the caller may use what is meant for the host application's backend.
+    /// Whether the caller may use the API of the host application's backend.
     ///
     /// # Errors
     /// `Forbidden`: a user's token.
@@ -232,7 +238,7 @@ impl Service {
         access::host(identity)
     }
 
-    /// Whether commands can be served: asks the store.
+    /// Whether commands can be served: queries the store.
     ///
     /// # Errors
     /// `Unavailable`, with the reason.
@@ -253,7 +259,7 @@ impl Service {
         Ok(())
     }
 
-    /// Tells every node. What happened stands in the store: a failure here delays others, it
+    /// Publishes to every node. The store has the change already: a failure here delays others, it
     /// loses nothing.
     async fn publish(&self, identity: &Identity, fact: Fact) {
         let notice = Notice {
@@ -296,7 +302,8 @@ impl Future for InFlight {
     }
 }
 
-/// What a store's refusal means for a client. Logged here, since the client gets no details.
+/// Converts an error of the store to one for the client. Logged here, since the client gets no
+/// details.
 fn store_error(error: StoreError) -> Error {
     match error {
         StoreError::Unavailable(_) => {
@@ -321,6 +328,6 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     // The id of a message that never was: unique, and sorted by time like the log.
     #[expect(clippy::disallowed_methods, reason = "it only names a line of the log")]
     let incident = MessageId::new(jiff::Timestamp::now());
-    error!(%incident, %error, "this should not happen");
+    error!(%incident, %error, "internal error");
     Error::new(ErrorKind::Internal, format!("incident {incident}")).because(error)
 }

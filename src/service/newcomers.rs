@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::known::Known;
 use super::store_error;
+use super::user_cache::UserCache;
 use crate::model::{Error, NewUser, User};
 use crate::store::{Store, StoreError};
 
@@ -18,29 +18,29 @@ const QUEUE: usize = 1024;
 /// How many are written in one batch at most.
 const BATCH: usize = 256;
 
-/// Where users queue up that are new, or whose profile is.
-pub(super) struct Newcomers(mpsc::Sender<Waiting>);
+/// The queue of users that are new, or whose profile is.
+pub(super) struct Newcomers(mpsc::Sender<PendingUser>);
 
-struct Waiting {
+struct PendingUser {
     user: NewUser,
     answer: oneshot::Sender<Result<User, Error>>,
 }
 
-/// Writes what gathers in the queue, batch after batch. A client that hangs up does not interrupt
-/// it, so what was written is always recorded in [`Known`].
+/// Writes the queue, batch after batch. A client that disconnects does not interrupt it, so a write
+/// is always recorded in [`UserCache`].
 pub(super) struct Registrar {
-    queue: mpsc::Receiver<Waiting>,
+    queue: mpsc::Receiver<PendingUser>,
     store: Arc<dyn Store>,
-    known: Arc<Known>,
+    user_cache: Arc<UserCache>,
 }
 
 /// A queue, and the task that empties it.
-pub(super) fn new(store: Arc<dyn Store>, known: Arc<Known>) -> (Newcomers, Registrar) {
+pub(super) fn new(store: Arc<dyn Store>, user_cache: Arc<UserCache>) -> (Newcomers, Registrar) {
     let (sender, queue) = mpsc::channel(QUEUE);
     let registrar = Registrar {
         queue,
         store,
-        known,
+        user_cache,
     };
     (Newcomers(sender), registrar)
 }
@@ -53,14 +53,14 @@ impl Newcomers {
     pub(super) async fn write(&self, user: NewUser) -> Result<User, Error> {
         let (answer, answered) = oneshot::channel();
         let closing = || Error::unavailable("the server is shutting down");
-        let sent = self.0.send(Waiting { user, answer }).await;
+        let sent = self.0.send(PendingUser { user, answer }).await;
         sent.map_err(|_| closing())?;
         answered.await.map_err(|_| closing())?
     }
 }
 
 impl Registrar {
-    /// Runs until `stop`; what is in the queue by then is still written.
+    /// Runs until `stop`, then writes what is still queued.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
@@ -75,8 +75,8 @@ impl Registrar {
         }
     }
 
-    async fn write(&self, mut batch: Vec<Waiting>) {
-        // A caller that has given up asks again when it comes back.
+    async fn write(&self, mut batch: Vec<PendingUser>) {
+        // A caller that has given up repeats the request when it reconnects.
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
             return;
@@ -87,12 +87,12 @@ impl Registrar {
             .unzip();
         let written = self.store_all(&users).await;
         for (answer, written) in answers.into_iter().zip(written) {
-            // A caller that has gone needs no answer.
+            // The caller may have gone.
             let _ = answer.send(written);
         }
     }
 
-    /// What the store answers of each. What it cannot do for one of them it does for the others.
+    /// The result of the store for each. A failure of one does not affect the others.
     async fn store_all(&self, users: &[NewUser]) -> Vec<Result<User, Error>> {
         match self.store_batch(users).await {
             Ok(written) => written.into_iter().map(Ok).collect(),
@@ -115,7 +115,7 @@ impl Registrar {
     }
 
     async fn store_batch(&self, users: &[NewUser]) -> Result<Vec<User>, StoreError> {
-        let before = |user: &NewUser| self.known.before_writing(&user.external_id, user.id);
+        let before = |user: &NewUser| self.user_cache.before_writing(&user.external_id, user.id);
         let before: Vec<_> = users.iter().map(before).collect();
         let written = match self.store.find_or_create_users(users.to_vec()).await {
             Ok(written) if written.len() == users.len() => Ok(written),
@@ -124,12 +124,12 @@ impl Registrar {
         };
         let Ok(written) = written else {
             for user in users {
-                self.known.profile_changed(&user.external_id);
+                self.user_cache.profile_changed(&user.external_id);
             }
             return written;
         };
         for ((user, new), before) in written.iter().zip(users).zip(&before) {
-            self.known.written(user, new.id, before);
+            self.user_cache.written(user, new.id, before);
         }
         Ok(written)
     }

@@ -71,7 +71,7 @@ async fn those_who_come_while_one_is_written_are_written_at_once() {
 async fn a_profile_that_changes_while_it_is_written_is_read_again() {
     let store = open("sqlite::memory:").await.expect("a store");
     let (store, gate) = gated(store, Metrics::default());
-    let known: Arc<Known> = Arc::default();
+    let known: Arc<UserCache> = Arc::default();
     let (_newcomers, registrar) = new(Arc::clone(&store), Arc::clone(&known));
     let anna = new_user("anna", Some("Anna"));
     let held = gate.hold("find_or_create_users");

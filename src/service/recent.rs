@@ -1,5 +1,5 @@
-//! A bounded cache of answers of the store, and of the moments at which they cease to be true.
-//! Does not know what it keeps, and reads no store.
+//! A bounded cache of results of the store, with stamps that show when they are outdated.
+//! Does not know the values, and reads no store.
 //!
 //! The rule by which nothing outdated is kept or used. A change of the store is followed by
 //! [`Recent::changed`] once the store has answered, and is announced only then. A read of the store
@@ -20,7 +20,7 @@ const PARTS: usize = 16;
 /// How many counters of changes there are. Keys that share one are changed together.
 const COUNTERS: usize = 4096;
 
-/// What an entry takes beside what it points to, in bytes: its place in a table that is half empty.
+/// The bytes of an entry besides the values it points to: its slot in a half-empty table.
 const PLACE: usize = 128;
 
 /// Values by their keys, those used lately.
@@ -28,7 +28,7 @@ pub(super) struct Recent<K, V> {
     hasher: RandomState,
     parts: Box<[Mutex<Part<K, V>>]>,
     counters: Box<[AtomicU64]>,
-    /// How much one generation of one part may take, in bytes.
+    /// The capacity of one generation of one part, in bytes.
     bytes: usize,
     weigh: fn(&K, &V) -> usize,
 }
@@ -38,7 +38,7 @@ pub(super) struct Recent<K, V> {
 struct Part<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
-    /// What the young generation takes.
+    /// The size of the young generation.
     bytes: usize,
     /// Counts what was forgotten without having been changed.
     forgotten: u64,
@@ -53,7 +53,8 @@ pub(super) struct Stamp {
 }
 
 impl<K: Hash + Eq, V: Clone> Recent<K, V> {
-    /// Keeps about so many bytes at most. `weigh` says what a key and a value point to.
+    /// Keeps about so many bytes at most. `weigh` returns the size of what a key and a value point
+    /// to.
     pub(super) fn new(bytes: usize, weigh: fn(&K, &V) -> usize) -> Self {
         let part = |_| {
             Mutex::new(Part {
@@ -72,7 +73,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         }
     }
 
-    /// What is kept of this key, and the moment at which that is so.
+    /// The cached value of this key, and the stamp of the lookup.
     pub(super) fn look<Q>(&self, key: &Q) -> (Option<V>, Stamp)
     where
         K: Borrow<Q>,
@@ -182,7 +183,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     fn put(&self, part: &mut Part<K, V>, key: K, value: V) {
         let weight = self.weight(&key, &value);
         if weight > self.bytes {
-            // What is not kept has been forgotten: an older answer must not take its place.
+            // A value that is not kept counts as evicted: an older one must not take its place.
             part.forgotten += 1;
             return;
         }

@@ -51,10 +51,10 @@ fn of_two_who_write_at_once_neither_is_believed() {
     let (_, stamp) = kept.look("anna");
     kept.replace("anna".into(), 1, stamp);
     assert_eq!(get(&kept, "anna"), Some(1));
-    // It began before, too: which of them the store has nobody knows.
+    // It began before, too: which of them the store has is unknown.
     kept.replace("anna".into(), 2, stamp);
     assert_eq!(get(&kept, "anna"), None);
-    // Nor is one who read before, or between.
+    // Nor is a read before, or between.
     kept.keep("anna".into(), 1, stamp);
     assert_eq!(get(&kept, "anna"), None);
 }
@@ -65,7 +65,7 @@ fn a_value_that_grows_is_never_replaced_by_less() {
     let (_, stamp) = kept.look("chat");
     kept.raise("chat".into(), 7);
     kept.raise("chat".into(), 6);
-    // Somebody read the store before.
+    // A read of the store came before.
     kept.keep("chat".into(), 5, stamp);
     assert_eq!(get(&kept, "chat"), Some(7));
 }

@@ -1,5 +1,5 @@
-//! Chats with their people: looking, changing, deleting.
-//! It refuses to judge: `access` does.
+//! Chats with their members: list, get, change, delete.
+//! Does not check rights: `access` does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::{
 /// How many chats a list of rooms holds at most.
 const PAGE: usize = 1000;
 
-/// How much of its history a changed chat is told with: as much as `retrieve` shows.
+/// The length of the history in the notice of a changed chat: that of `retrieve`.
 const TOLD_WITH: usize = 1000;
 
 impl Service {
@@ -56,7 +56,7 @@ impl Service {
         self.rooms(chats.map_err(store_error)?).await
     }
 
-    /// Chats with their people, without messages. All people are read at once, each once.
+    /// Chats with their members, without messages. All members are read at once, each once.
     async fn rooms(&self, chats: Vec<Chat>) -> Result<Reply, Error> {
         let mut seen = HashSet::new();
         let members = chats.iter().flat_map(|chat| &chat.members).copied();
@@ -87,7 +87,7 @@ impl Service {
         self.room(found, messages).await.map(Reply::Room)
     }
 
-    /// A chat with its people and its latest messages.
+    /// A chat with its members and its latest messages.
     pub(super) async fn room(&self, chat: Chat, messages: usize) -> Result<Room, Error> {
         let members = self.store.users(&chat.members).await.map_err(store_error)?;
         let messages = match messages {
@@ -116,11 +116,11 @@ impl Service {
     ) -> Result<Reply, Error> {
         check_name(change.name.as_deref())?;
         let actor = access::actor(identity, None)?;
-        let roster = self.visible(actor, chat).await?;
-        access::may_change(actor, &roster)?;
+        let members = self.visible(actor, chat).await?;
+        access::may_change(actor, &members)?;
         let changed = self
             .store
-            .change_chat(roster.chat(), change, self.clock.now());
+            .change_chat(members.chat(), change, self.clock.now());
         let changed = changed.await.map_err(store_error)?;
         let changed = changed.ok_or_else(|| access::no_chat(chat))?;
         let room = self.room(changed, TOLD_WITH).await?;
@@ -135,21 +135,21 @@ impl Service {
         chat: ChatRef,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let roster = self.visible(actor, chat).await?;
+        let members = self.visible(actor, chat).await?;
         let pk = match identity.user {
             Some(user) => Some(self.user(user).await?.pk),
             None => None,
         };
-        access::may_delete(actor, pk, &roster)?;
-        let id = roster.chat();
+        access::may_delete(actor, pk, &members)?;
+        let id = members.chat();
         let _changing = self.membership.write().await;
         let found = self.store.chat(id).await.map_err(store_error)?;
         let Chat { pk, members, .. } = found.ok_or_else(|| access::no_chat(chat))?;
         let deleted = {
-            let _changing = self.known.changing(&members);
+            let _changing = self.user_cache.changing(&members);
             self.store.delete_chat(id).await.map_err(store_error)?
         };
-        self.rosters.invalidate(&id).await;
+        self.member_lists.invalidate(&id).await;
         self.heads.unknown(id);
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };

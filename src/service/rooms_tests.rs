@@ -1,5 +1,5 @@
-//! What a list of rooms promises: everybody in their place, and few looks into the store.
-//! It refuses to know a dialect.
+//! The promises of a list of rooms: the members in their order, and few queries.
+//! Does not know a dialect.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,5 @@
 //! The messages that a client missed of many chats at once, within a budget.
-//! Does not know connections: how far a client has to catch up stands in the command.
+//! Does not know connections: the command contains how far a client has to catch up.
 //!
 //! Many clients that reconnect at once request the same of the same chats. So nothing here is
 //! read once per client and chat: member lists are cached, messages come from blocks that are
@@ -17,7 +17,7 @@ use crate::model::{
     ChatId, ChatRef, Error, ErrorKind, Identity, Message, Missed, PageBudget, Reply, Seq, UserId,
 };
 
-/// How many chats one request may ask about.
+/// The most chats in one request.
 const CHATS: usize = 1000;
 
 /// How many chats are looked at at once on behalf of one request.
@@ -63,7 +63,7 @@ impl Service {
     /// The chat, if the actor may look at it.
     async fn seen(&self, actor: Actor, chat: ChatRef) -> Result<Option<ChatId>, Error> {
         match self.visible(actor, chat).await {
-            Ok(roster) => Ok(Some(roster.chat())),
+            Ok(members) => Ok(Some(members.chat())),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -97,8 +97,8 @@ impl Service {
             .collect())
     }
 
-    /// Shares the budget out among the gaps, first come, first served. Numbers have no holes,
-    /// so they say how many messages there are before any is read.
+    /// Shares the budget out among the gaps, first come, first served. Seqs have no holes, so the
+    /// number of messages is known before any is read.
     async fn fill(
         &self,
         gaps: Vec<Option<Gap>>,
@@ -117,7 +117,9 @@ impl Service {
             let runs = group.iter().map(|wanted| async move {
                 match wanted {
                     Some((gap, until)) if bytes > 0 => {
-                        self.blocks.run(gap.chat, gap.after, *until, bytes).await
+                        self.history_cache
+                            .run(gap.chat, gap.after, *until, bytes)
+                            .await
                     }
                     _ => Ok(Vec::new()),
                 }
@@ -151,7 +153,7 @@ impl Gap {
     }
 }
 
-/// What is left of a budget.
+/// The rest of a budget.
 struct Remaining {
     of_chat: Seq,
     messages: Seq,
@@ -177,8 +179,8 @@ impl Remaining {
         granted
     }
 
-    /// The beginning of a run whose texts fit in; the very first message does in any case, so
-    /// that whoever asks again and again gets to the end.
+    /// The beginning of a run whose texts fit in; the very first message does in any case, so that
+    /// repeated requests reach the end.
     fn cut(&mut self, mut run: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
         let mut fitting = 0;
         for message in &run {

@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use super::*;
 use crate::bus::Local;
 use crate::model::{
-    Clock, Command, Draft, Entry, MessageId, NewChat, NewUser, Policy, Profile, Rights, User,
+    Clock, Command, Draft, MessageId, NewChat, NewUser, PendingMessage, Policy, Profile, Rights,
+    User,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -24,7 +25,7 @@ struct Scene {
     service: Service,
     store: Arc<dyn Store>,
     metrics: Metrics,
-    /// The calls that were asked about already.
+    /// The calls that were returned already.
     known: Mutex<Calls>,
     anna: User,
 }
@@ -82,7 +83,7 @@ impl Scene {
     }
 
     async fn write(&self, chat: ChatId, texts: &[String]) {
-        let entries = texts.iter().map(|text| Entry {
+        let entries = texts.iter().map(|text| PendingMessage {
             id: MessageId::new(NOW),
             chat,
             sender: self.anna.id,
@@ -152,7 +153,7 @@ fn calls<const COUNT: usize>(of: [(&str, u64); COUNT]) -> Calls {
     of.map(|(method, count)| (method.to_owned(), count)).into()
 }
 
-/// What was called since this was last asked.
+/// The calls since the last one of this.
 fn reads(scene: &Scene) -> Calls {
     let text = scene.metrics.text();
     let counted = text.lines().filter_map(|line| {

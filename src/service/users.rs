@@ -1,5 +1,5 @@
 //! Finding, creating and fetching users.
-//! It refuses to know tokens: it is told who calls.
+//! Does not know tokens: the identity is an argument.
 
 use super::{Service, access, store_error};
 use crate::model::{
@@ -13,13 +13,13 @@ const EXTERNAL_ID_CHARS: usize = 256;
 /// The longest field of a profile, in bytes.
 const PROFILE_BYTES: usize = 2048;
 
-/// How many users a page holds at most, and unless fewer are asked for.
+/// The maximum and default length of a page of users.
 const PAGE: usize = 1000;
 
 impl Service {
-    /// Who is calling, once the token has been checked: its user is found or created, and
-    /// takes over the token's claims. Without a caller (open mode) nobody is known yet.
-    /// `rights` are what a person's token gives.
+    /// The identity after the token has been checked: finds or creates its user, which takes over
+    /// the token's claims. Without a caller (open mode) there is no user yet. `rights` are those of
+    /// a person's token.
     ///
     /// # Errors
     /// `Invalid`, `TooLarge`: the claims. `Unavailable`.
@@ -31,7 +31,7 @@ impl Service {
         let Some(caller) = caller else {
             return Ok((rights, None));
         };
-        let known = self.known.user(&caller.external_id, &caller.profile);
+        let known = self.user_cache.user(&caller.external_id, &caller.profile);
         let user = if let Ok(user) = known {
             user
         } else {
@@ -85,7 +85,7 @@ impl Service {
             id, external_id, ..
         } = self.found(user).await?;
         let updated = self.store.update_user(id, profile, self.clock.now()).await;
-        self.known.profile_changed(&external_id);
+        self.user_cache.profile_changed(&external_id);
         let updated = updated.map_err(store_error)?;
         updated.map(Reply::User).ok_or_else(|| no_user(user))
     }
@@ -98,7 +98,7 @@ impl Service {
     ) -> Result<Reply, Error> {
         access::host(identity)?;
         let limit = limit.unwrap_or(PAGE).min(PAGE);
-        // One more than asked for says whether there is a next page.
+        // One more than requested shows whether there is a next page.
         let users = self.store.users_after(after, limit + 1).await;
         let mut users = users.map_err(store_error)?;
         let more = users.len() > limit;
@@ -123,12 +123,12 @@ impl Service {
         check_external_id(&external_id)?;
         check_profile(&profile)?;
         // Mostly the user is there as it should be, and a read waits for no write.
-        if let Err(stamp) = self.known.user(&external_id, &profile) {
+        if let Err(stamp) = self.user_cache.user(&external_id, &profile) {
             let found = self.store.user_by_external_id(&external_id).await;
             if let Some(user) = found.map_err(store_error)?
                 && user.has(&profile)
             {
-                self.known.read(&user, stamp);
+                self.user_cache.read(&user, stamp);
                 return Ok(user);
             }
         }

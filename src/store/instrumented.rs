@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer};
 use super::{Chats, Events, Members, Messages, Store, StoreError, Users};
 use crate::model::{
-    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, Event, EventChange,
-    EventChat, EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent,
-    NewEventChat, NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
+    EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
+    PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 use crate::telemetry::Metrics;
 
@@ -109,22 +109,22 @@ macro_rules! instrumented {
     };
 }
 
-/// Holds back an answer of the store, so that other calls overtake it.
+/// Holds back a result of the store, so that other calls overtake it.
 #[cfg(test)]
 #[derive(Clone, Default)]
-pub struct Gate(Arc<parking_lot::Mutex<Option<(&'static str, Held)>>>);
+pub struct Gate(Arc<parking_lot::Mutex<Option<(&'static str, HeldCall)>>>);
 
-/// An answer that is held back, once it is there.
+/// A call whose result is held back.
 #[cfg(test)]
 #[derive(Clone)]
-pub struct Held(Arc<(tokio::sync::Semaphore, tokio::sync::Semaphore)>);
+pub struct HeldCall(Arc<(tokio::sync::Semaphore, tokio::sync::Semaphore)>);
 
 #[cfg(test)]
 impl Gate {
     /// Holds back the next answer to this operation.
-    pub fn hold(&self, operation: &'static str) -> Held {
+    pub fn hold(&self, operation: &'static str) -> HeldCall {
         let closed = || tokio::sync::Semaphore::new(0);
-        let held = Held(Arc::new((closed(), closed())));
+        let held = HeldCall(Arc::new((closed(), closed())));
         *self.0.lock() = Some((operation, held.clone()));
         held
     }
@@ -140,7 +140,7 @@ impl Gate {
 }
 
 #[cfg(test)]
-impl Held {
+impl HeldCall {
     /// Returns when the store has answered.
     pub async fn answered(&self) {
         self.0.0.acquire().await.expect("never closed").forget();
@@ -194,7 +194,7 @@ instrumented! {
     change_chat(id: ChatId, change: ChatChange, at: Timestamp) -> Option<Chat>;
     delete_chat(id: ChatId) -> bool;
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
-    seats_of(user: UserId) -> Vec<(ChatId, Seq)>;
+    memberships_of(user: UserId) -> Vec<(ChatId, Seq)>;
     users_in_many_chats(users: &[UserId], chats: usize) -> Vec<UserId>;
     heads(chats: &[ChatId]) -> Vec<Seq>;
 }
@@ -209,7 +209,7 @@ instrumented! {
 
 instrumented! {
     Messages:
-    append(batch: Vec<Entry>) -> Vec<Option<Sent>>;
+    append(batch: Vec<PendingMessage>) -> Vec<Option<Sent>>;
     messages(chat: ChatId, history: History) -> MessagePage;
 }
 

@@ -1,5 +1,5 @@
 //! The seam to what remembers: traits per noun, summed into [`Store`], and [`open`].
-//! It refuses to know rights, notices, tokens and the time: all that arrives as values.
+//! Does not know rights, notices, tokens and the time: all that arrives as values.
 //!
 //! The doc comment of each method is its contract; `contract/` tests every sentence of it on
 //! every store.
@@ -18,9 +18,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Entry, Event, EventChange,
-    EventChat, EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent,
-    NewEventChat, NewUser, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
+    EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
+    PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
 pub use instrumented::instrumented;
@@ -64,7 +64,7 @@ pub trait Users: Send + Sync {
     async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError>;
 
     /// Takes over what the profile gives; `modified_at` moves to `at` only if that changes
-    /// something. Answers the user afterwards; `None`: there is none.
+    /// something. Returns the user afterwards; `None`: there is none.
     async fn update_user(
         &self,
         id: UserId,
@@ -89,12 +89,12 @@ pub trait Users: Send + Sync {
     }
 }
 
-/// Chats and who takes part in them.
+/// Chats and their members.
 #[async_trait]
 pub trait Chats: Send + Sync {
-    /// Creates a chat with the next `pk`, no messages, and its members in the order given.
-    /// Atomic: all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`:
-    /// a member is no user (ask [`Users::unknown_users`] first).
+    /// Creates a chat with the next `pk`, no messages, and its members in the order given. Atomic:
+    /// all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`: a member is
+    /// no user (call [`Users::unknown_users`] first).
     async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError>;
 
     /// The chat that was created with a key of this name, and what its key stands for; `None`:
@@ -116,7 +116,7 @@ pub trait Chats: Send + Sync {
     async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError>;
 
     /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later.
-    /// Answers the chat afterwards; `None`: there is none.
+    /// Returns the chat afterwards; `None`: there is none.
     async fn change_chat(
         &self,
         id: ChatId,
@@ -139,10 +139,10 @@ pub trait Chats: Send + Sync {
     ) -> Result<ChatPage, StoreError>;
 
     /// Every chat of this user with the number of its latest message, 0 without one.
-    async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError>;
+    async fn memberships_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError>;
 
-    /// Those of `users` who take part in so many chats at least, in the order given. One who
-    /// does not exist takes part in none.
+    /// Those of `users` that are members of so many chats at least, in the order given. One that
+    /// does not exist is a member of none.
     async fn users_in_many_chats(
         &self,
         users: &[UserId],
@@ -154,13 +154,13 @@ pub trait Chats: Send + Sync {
     async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError>;
 }
 
-/// Who takes part in which chat, and how far each has read.
+/// Memberships and read positions.
 #[async_trait]
 pub trait Members: Send + Sync {
     /// Makes the user the last of the chat's members, unless it is one already, and moves its
     /// read position to `read` if that is further on, but never past the latest message.
     /// With a new member the chat's `modified_at` and `active_at` move as in
-    /// [`Chats::change_chat`]. Atomic. Answers whether the member is new, and the chat
+    /// [`Chats::change_chat`]. Atomic. Returns whether the member is new, and the chat
     /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
     async fn add_member(
         &self,
@@ -170,7 +170,7 @@ pub trait Members: Send + Sync {
         at: Timestamp,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
-    /// Ends a membership; the times move as with a new one. Answers whether there was one,
+    /// Ends a membership; the times move as with a new one. Returns whether there was one,
     /// and the chat afterwards; `None`: there is no such chat.
     async fn remove_member(
         &self,
@@ -180,7 +180,7 @@ pub trait Members: Send + Sync {
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
     /// Moves a member's read position to `read` if that is further on, but never past the
-    /// latest message. Answers whether it moved; `None`: no such chat, or no member of it.
+    /// latest message. Returns whether it moved; `None`: no such chat, or no member of it.
     async fn advance_read(
         &self,
         chat: ChatId,
@@ -188,8 +188,8 @@ pub trait Members: Send + Sync {
         read: Seq,
     ) -> Result<Option<bool>, StoreError>;
 
-    /// How far each member has read. Nobody's position ever moves backwards, except that one
-    /// who leaves and comes back begins anew. A chat that does not exist has no positions.
+    /// The read position of each member. A position never moves backwards, except that a member
+    /// that leaves and rejoins begins anew. A chat that does not exist has no positions.
     async fn reads(&self, chat: ChatId) -> Result<Reads, StoreError>;
 }
 
@@ -212,16 +212,16 @@ pub trait Messages: Send + Sync {
     /// - What is answered is durable. On an error SQLite has stored nothing of the batch; MongoDB
     ///   may have stored some of it, each entry at most once: so sending it again with the same
     ///   `client_id` is safe.
-    async fn append(&self, batch: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError>;
+    async fn append(&self, batch: Vec<PendingMessage>) -> Result<Vec<Option<Sent>>, StoreError>;
 
-    /// The part of a chat's history that was asked for, oldest first; `has_more` says whether
-    /// the range holds messages that were not taken. It may take fewer than the window allows
-    /// where the texts add up to more than [`PAGE_BYTES`], but never none. In an event's chat
-    /// each carries that chat as it stands now. A chat that does not exist has an empty history.
+    /// The requested part of a chat's history, oldest first; `has_more` is set if the range holds
+    /// messages that were not taken. It may take fewer than the window allows where the texts add
+    /// up to more than [`PAGE_BYTES`], but never none. In an event's chat each carries that chat as
+    /// it stands now. A chat that does not exist has an empty history.
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError>;
 }
 
-/// Events, and the chats between their owners and those who write to them.
+/// Events, and the chats between their owners and guests.
 #[async_trait]
 pub trait Events: Send + Sync {
     /// Creates an event with the next `pk`. `Duplicate`: the name of its key is taken.
@@ -243,8 +243,8 @@ pub trait Events: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Event>, StoreError>;
 
-    /// Changes what is said about an event; `modified_at` moves to `at` unless it is later.
-    /// Answers the event afterwards; `None`: there is none.
+    /// Changes the details of an event; `modified_at` moves to `at` unless it is later. Returns the
+    /// event afterwards; `None`: there is none.
     async fn change_event(
         &self,
         pk: EventPk,
@@ -252,13 +252,13 @@ pub trait Events: Send + Sync {
         at: Timestamp,
     ) -> Result<Option<Event>, StoreError>;
 
-    /// Deletes an event with its chats, their members and messages, in one step. Answers the
+    /// Deletes an event with its chats, their members and messages, in one step. Returns the
     /// chats; `None`: there was no such event.
     async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError>;
 
     /// The closed chat of this event's owner and this guest, made with the next `pk` and both
     /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
-    /// it and both answer it. Answers whether it is new; `None`: there is no such event.
+    /// it and both answer it. Returns whether it is new; `None`: there is no such event.
     /// `Corrupt`: the guest is no user. The guest must not be the owner.
     async fn open_event_chat(
         &self,
@@ -267,7 +267,7 @@ pub trait Events: Send + Sync {
 
     /// Changes the access of an event's chat from one of `from` to `to`, and counts up its
     /// version; the chat's times move as in [`Chats::change_chat`]. With another access than
-    /// those, or with `to` already, nothing changes. Answers whether it did, and the chat
+    /// those, or with `to` already, nothing changes. Returns whether it did, and the chat
     /// afterwards; `None`: there is no such chat, or it is no event's.
     async fn change_access(
         &self,
@@ -294,8 +294,8 @@ pub trait Events: Send + Sync {
     async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError>;
 }
 
-/// A page of history ends early once its texts are longer than this, in bytes: an answer has
-/// to fit into memory and into the outbox of the one who asked.
+/// A page of history ends early once its texts are longer than this, in bytes: a response has to
+/// fit into memory and into the outbox of the client.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page of chats ends early once they have more members than this, for the same reason.
@@ -307,8 +307,8 @@ pub enum StoreError {
     /// It exists already.
     #[error("it exists already")]
     Duplicate,
-    /// What is stored contradicts itself or what was asked.
-    #[error("the store holds something that cannot be: {0}")]
+    /// The stored data contradicts itself or the request.
+    #[error("the stored data is corrupt: {0}")]
     Corrupt(String),
     /// The store does not answer, or could not write.
     #[error("the store does not answer: {0}")]
@@ -320,7 +320,7 @@ pub enum StoreError {
 #[error("{0}")]
 pub struct OpenError(String);
 
-/// What kind of store `url` names, in a word.
+/// The kind of store that `url` names, in a word.
 pub fn kind(url: &str) -> &str {
     url.split([':', '+']).next().unwrap_or_default()
 }
@@ -329,7 +329,7 @@ pub fn kind(url: &str) -> &str {
 /// `mongodb://HOST/DATABASE`.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the URL or with what stands there.
+/// A sentence about the invalid URL or the unusable store.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     match url.split_once(':') {
         Some(("sqlite", place)) => Ok(Arc::new(sqlite::Sqlite::open(place).await?)),
@@ -339,7 +339,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
         _ => Err(OpenError(format!(
             "the store \"{}\" is of no known kind; write sqlite:PATH, sqlite::memory: or \
              mongodb://HOST/DATABASE",
-            // What stands behind the scheme may hold a password.
+            // The part after the scheme may contain a password.
             url.split_once(':').map_or(url, |(scheme, _)| scheme)
         ))),
     }

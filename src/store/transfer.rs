@@ -91,7 +91,7 @@ pub struct ChatRecord {
 /// The additional state of an event's chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventPart {
-    /// The guest, who writes to the event's owner.
+    /// The guest.
     pub guest: UserId,
     /// The guest's access to the event.
     pub access: Access,

@@ -1,5 +1,5 @@
 //! The metrics of one connection: counted while it is open, however it ends.
-//! Does not know what a connection is.
+//! Does not know the connection behind the labels.
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -60,19 +60,19 @@ impl ConnectionMetrics {
         }
     }
 
-    /// Its dialect from now on.
+    /// Changes its dialect.
     pub fn speaks(&self, dialect: DialectLabel) {
         self.change(|state| state.dialect = dialect);
     }
 
-    /// Its transport from now on.
+    /// Changes its transport.
     pub fn goes_over(&self, transport: Transport) {
         self.change(|state| state.transport = transport);
     }
 
     /// Counts a command.
-    pub fn asked(&self, command: &Command) {
-        self.metrics.asked(self.dialect(), command);
+    pub fn count_command(&self, command: &Command) {
+        self.metrics.count_command(self.dialect(), command);
     }
 
     /// Counts an error that the client gets.
@@ -120,7 +120,7 @@ impl Drop for ConnectionMetrics {
 mod tests {
     use super::*;
 
-    /// What the figures say of connections, except what is 0.
+    /// The metrics of connections, except those that are 0.
     fn said(metrics: &Metrics) -> Vec<String> {
         let text = metrics.text();
         let lines = text

@@ -1,6 +1,6 @@
 //! A histogram of fixed buckets that is counted into without a lock: that of
 //! `prometheus-client` takes one each time, and deliveries are too many for that.
-//! It refuses to know what is measured.
+//! Does not know the quantity that is measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,10 +1,10 @@
-//! The values that labels of figures may have: few, and never the id of anybody.
-//! Does not know which figure has which.
+//! The labels of metrics: of low cardinality, and never the id of a user.
+//! Does not know the metrics that have them.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use strum::{EnumCount, EnumIter, IntoStaticStr, VariantArray};
 
-/// What a client speaks.
+/// The dialect of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
 pub enum DialectLabel {
@@ -23,13 +23,13 @@ pub enum DialectLabel {
 }
 
 impl DialectLabel {
-    /// As it is called in logs and figures.
+    /// Its name in logs and metrics.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// What a connection goes over.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Transport {

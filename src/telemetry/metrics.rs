@@ -1,5 +1,5 @@
-//! Every figure of the server: its name, its unit, what it says, and how to count it.
-//! It refuses to be global: whoever counts was handed its clone by the wiring.
+//! Every metric of the server: its name, its unit, its help text, and how to update it.
+//! Not a global: the wiring passes a clone to each module that counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use super::labels::{
 };
 use crate::model::{Command, ErrorKind};
 
-/// What [`Metrics::text`] is (OpenMetrics 1.0).
+/// The media type of [`Metrics::text`] (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
-/// All figures; clones count into the same.
+/// All metrics; clones share the same values.
 #[derive(Debug, Clone)]
-pub struct Metrics(Arc<Figures>);
+pub struct Metrics(Arc<Families>);
 
 #[derive(Debug)]
-struct Figures {
+struct Families {
     registry: Registry,
     connections: Family<OfConnection, Gauge>,
     opened: Family<OfConnection, Counter>,
-    turned_away: Family<OfReason, Counter>,
+    refused_connections: Family<OfReason, Counter>,
     closed: Family<OfReason, Counter>,
     slow_clients_cut: Counter,
     commands: Family<OfCommand, Counter>,
     errors: Family<OfError, Counter>,
-    /// What is counted so often that a look into a family, under its lock, would be too much.
-    by_dialect: [OfOne; DialectLabel::COUNT],
+    /// Resolved once: a lookup in a family takes its lock, too slow for these rates.
+    by_dialect: [DialectMetrics; DialectLabel::COUNT],
     stored: Counter,
     batches: Histogram,
     queue: Gauge,
@@ -50,9 +50,9 @@ struct Figures {
     holes_filled: Counter,
 }
 
-/// The figures of one dialect.
+/// The metrics of one dialect.
 #[derive(Debug)]
-pub(super) struct OfOne {
+pub(super) struct DialectMetrics {
     pub(super) acknowledgement: Histogram,
     pub(super) delivery: Histogram,
     pub(super) deliveries: Counter,
@@ -78,14 +78,14 @@ impl Drop for Queued {
 }
 
 impl Default for Metrics {
-    /// Figures of a server that has done nothing, and does not say what it is.
+    /// Metrics without the build information, all 0.
     fn default() -> Self {
         Self::new(None)
     }
 }
 
 impl Metrics {
-    /// Figures of a server of this version on a store of this kind.
+    /// Metrics of a server of this version on a store of this kind.
     pub fn of_server(version: &'static str, store: &str) -> Self {
         let store = store.to_owned();
         Self::new(Some(OfBuild { version, store }))
@@ -98,51 +98,55 @@ impl Metrics {
         let mut names = Names(registry.sub_registry_with_prefix("polychat"));
         if let Some(build) = build {
             let build = Info::new(build);
-            names.0.register("build", "What this is", build);
+            names.0.register(
+                "build",
+                "The version of the server and the kind of its store",
+                build,
+            );
         }
         let latencies = names.latencies();
-        let mut figures = Figures {
-            connections: names.plain("connections", "Connections that are open"),
-            opened: names.plain("connections_opened", "Connections that were opened"),
-            turned_away: names.plain("connections_refused", "Connections that were refused"),
-            closed: names.plain("connections_closed", "Connections that have ended"),
+        let mut families = Families {
+            connections: names.plain("connections", "Open connections"),
+            opened: names.plain("connections_opened", "Connections opened"),
+            refused_connections: names.plain("connections_refused", "Connections refused"),
+            closed: names.plain("connections_closed", "Connections closed"),
             slow_clients_cut: names.plain(
                 "slow_clients_cut",
-                "Connections that were cut off because their client did not keep up",
+                "Connections closed because their client did not keep up",
             ),
-            commands: names.plain("commands", "What clients asked for"),
-            errors: names.plain("errors", "Errors that clients were told of"),
+            commands: names.plain("commands", "Commands of clients"),
+            errors: names.plain("errors", "Errors sent to clients"),
             by_dialect: latencies,
-            stored: names.plain("messages_stored", "Messages that were stored"),
+            stored: names.plain("messages_stored", "Messages stored"),
             batches: names.with_unit(
                 "append_batch",
-                "How many messages were stored by one write",
+                "Messages stored by one write",
                 Unit::Other("messages".into()),
                 Histogram::of_messages(),
             ),
-            queue: names.plain("append_queue", "Messages that wait for the store"),
+            queue: names.plain("append_queue", "Messages waiting for the store"),
             outboxes: names.with_unit(
                 "outbox",
-                "What waits to be sent to all clients",
+                "Bytes queued for all clients",
                 Unit::Bytes,
                 Gauge::default(),
             ),
             store: names.with_unit(
                 "store",
-                "How long calls of the store took, whatever came of them",
+                "Duration of calls of the store, successful or not",
                 Unit::Seconds,
                 Family::new_with_constructor(Histogram::of_seconds),
             ),
-            store_errors: names.plain("store_errors", "Calls of the store that failed"),
+            store_errors: names.plain("store_errors", "Failed calls of the store"),
             holes_filled: names.plain(
                 "relay_holes_filled",
-                "Messages that were read from the store for delivery",
+                "Messages read from the store for delivery",
             ),
             registry: Registry::default(),
         };
-        figures.begin_at_zero();
-        figures.registry = registry;
-        Self(Arc::new(figures))
+        families.begin_at_zero();
+        families.registry = registry;
+        Self(Arc::new(families))
     }
 
     /// All of them as OpenMetrics text.
@@ -153,13 +157,13 @@ impl Metrics {
         text
     }
 
-    /// A client was not let in, for this reason.
+    /// Counts a connection that was refused for this reason.
     pub fn turned_away(&self, why: &'static str) {
-        self.0.turned_away.get_or_create(&reason(why)).inc();
+        self.0.refused_connections.get_or_create(&reason(why)).inc();
     }
 
-    /// A client asks for this.
-    pub fn asked(&self, spoken: DialectLabel, command: &Command) {
+    /// Counts a command of a client.
+    pub fn count_command(&self, spoken: DialectLabel, command: &Command) {
         let labels = OfCommand {
             dialect: spoken.name(),
             command: command.into(),
@@ -167,7 +171,7 @@ impl Metrics {
         self.0.commands.get_or_create(&labels).inc();
     }
 
-    /// A client is told of an error.
+    /// Counts an error that a client receives.
     pub fn refused(&self, spoken: DialectLabel, kind: ErrorKind) {
         let labels = OfError {
             dialect: spoken.name(),
@@ -176,12 +180,12 @@ impl Metrics {
         self.0.errors.get_or_create(&labels).inc();
     }
 
-    /// What was read at this moment has sent a message, and is answered now.
+    /// A request that was read at this instant has stored a message, and is answered now.
     pub fn acknowledged(&self, spoken: DialectLabel, read: Instant) {
         self.of(spoken).acknowledgement.observe(read.elapsed());
     }
 
-    /// What waits for all clients, in bytes: whoever keeps an outbox counts.
+    /// The bytes in all outboxes; each outbox updates it.
     pub fn outboxes(&self) -> Gauge {
         self.0.outboxes.clone()
     }
@@ -203,7 +207,7 @@ impl Metrics {
         self.0.stored.inc();
     }
 
-    /// So many messages were read from the store since the bus had not brought them.
+    /// So many messages were read from the store that the bus had not delivered.
     pub fn filled_holes(&self, messages: usize) {
         self.0.holes_filled.inc_by(messages as u64);
     }
@@ -220,7 +224,7 @@ impl Metrics {
         self.0.store_errors.get_or_create(&labels).inc();
     }
 
-    pub(super) fn of(&self, spoken: DialectLabel) -> &OfOne {
+    pub(super) fn of(&self, spoken: DialectLabel) -> &DialectMetrics {
         &self.0.by_dialect[spoken as usize]
     }
 
@@ -243,9 +247,8 @@ impl Metrics {
     }
 }
 
-impl Figures {
-    /// What an alert may wait for stands there from the start: an increase from nothing is none
-    /// to Prometheus.
+impl Families {
+    /// Creates the series of alerts with the value 0: Prometheus sees no increase in a new series.
     fn begin_at_zero(&self) {
         for labels in OfConnection::all() {
             drop(self.connections.get_or_create(&labels));
@@ -258,7 +261,7 @@ impl Figures {
             "origin",
             "shutting_down",
         ] {
-            drop(self.turned_away.get_or_create(&reason(why)));
+            drop(self.refused_connections.get_or_create(&reason(why)));
         }
         for ending in CloseReason::iter() {
             drop(self.closed.get_or_create(&reason(ending.into())));
@@ -279,42 +282,42 @@ fn reason(reason: &'static str) -> OfReason {
     OfReason { reason }
 }
 
-/// Where figures get their names.
+/// Registers metrics under their names.
 struct Names<'a>(&'a mut Registry);
 
 impl Names<'_> {
-    fn plain<M: Metric + Clone + Default>(&mut self, name: &str, says: &str) -> M {
+    fn plain<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
         let metric = M::default();
-        self.0.register(name, says, metric.clone());
+        self.0.register(name, help, metric.clone());
         metric
     }
 
-    fn with_unit<M: Metric + Clone>(&mut self, name: &str, says: &str, unit: Unit, metric: M) -> M {
-        self.0.register_with_unit(name, says, unit, metric.clone());
+    fn with_unit<M: Metric + Clone>(&mut self, name: &str, help: &str, unit: Unit, metric: M) -> M {
+        self.0.register_with_unit(name, help, unit, metric.clone());
         metric
     }
 
-    fn latencies(&mut self) -> [OfOne; DialectLabel::COUNT] {
+    fn latencies(&mut self) -> [DialectMetrics; DialectLabel::COUNT] {
         let histograms =
             || -> Histograms<OfDialect> { Family::new_with_constructor(Histogram::of_seconds) };
         let acknowledgement = self.with_unit(
             "acknowledgement",
-            "From reading a frame that sends a message to its answer lying in the outbox",
+            "Time from reading a frame that sends a message to queueing its response",
             Unit::Seconds,
             histograms(),
         );
         let delivery = self.with_unit(
             "delivery",
-            "From a message being durable to it being written to a client; the messages of one \
-             write count as its oldest",
+            "Time from a message being durable to its write to a client; the messages of one write \
+             count as its oldest",
             Unit::Seconds,
             histograms(),
         );
         let deliveries: Family<OfDialect, Counter> =
-            self.plain("deliveries", "Messages that were written to a client");
+            self.plain("deliveries", "Messages written to clients");
         std::array::from_fn(|index| {
             let dialect = DialectLabel::VARIANTS[index].name();
-            OfOne {
+            DialectMetrics {
                 acknowledgement: acknowledgement.get_or_create_owned(&OfDialect { dialect }),
                 delivery: delivery.get_or_create_owned(&OfDialect { dialect }),
                 deliveries: deliveries.get_or_create_owned(&OfDialect { dialect }),

@@ -1,5 +1,5 @@
-//! What an operator can see: the log, and figures for Prometheus.
-//! Does not know what is counted: names and units stand here, numbers are brought.
+//! The log, and the metrics for Prometheus.
+//! Does not measure: it defines names and units, and other modules report values.
 
 mod connection;
 mod histogram;

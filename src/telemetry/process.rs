@@ -1,5 +1,5 @@
 //! The process as the kernel sees it, read at the moment of a scrape.
-//! It refuses to know that it is a chat server.
+//! Does not know that it is a chat server.
 
 use procfs::process::{LimitValue, Process as Entry};
 use procfs::{ProcResult, WithCurrentSystemInfo};
@@ -13,8 +13,8 @@ use prometheus_client::registry::Unit;
 #[derive(Debug)]
 pub(super) struct Process;
 
-/// What is told of it, by the names that all Prometheus clients use.
-struct Figures {
+/// The process metrics, under the names of all Prometheus client libraries.
+struct Statistics {
     started: f64,
     processor: f64,
     resident: u64,
@@ -23,7 +23,7 @@ struct Figures {
     files_limit: Option<u64>,
 }
 
-impl Figures {
+impl Statistics {
     #[expect(clippy::cast_precision_loss, reason = "times far from 2^53 ticks")]
     fn read() -> ProcResult<Self> {
         let process = Entry::myself()?;
@@ -46,43 +46,43 @@ impl Figures {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let Ok(figures) = Figures::read() else {
+        let Ok(statistics) = Statistics::read() else {
             return Ok(());
         };
-        let mut tell = |name, help, unit: Option<Unit>, metric: &dyn EncodeMetric| {
+        let mut encode = |name, help, unit: Option<Unit>, metric: &dyn EncodeMetric| {
             let kind = metric.metric_type();
             metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)
         };
         let (seconds, bytes) = (Some(Unit::Seconds), Some(Unit::Bytes));
-        tell(
+        encode(
             "process_start_time",
             "When the process started, in seconds since 1970",
             seconds.clone(),
-            &ConstGauge::new(figures.started),
+            &ConstGauge::new(statistics.started),
         )?;
-        tell(
+        encode(
             "process_cpu",
             "Processor time that the process has used",
             seconds,
-            &ConstCounter::new(figures.processor),
+            &ConstCounter::new(statistics.processor),
         )?;
-        tell(
+        encode(
             "process_resident_memory",
             "Memory of the process that is in RAM",
             bytes.clone(),
-            &ConstGauge::new(figures.resident),
+            &ConstGauge::new(statistics.resident),
         )?;
-        tell(
+        encode(
             "process_virtual_memory",
             "Memory of the process in all",
             bytes,
-            &ConstGauge::new(figures.virtually),
+            &ConstGauge::new(statistics.virtually),
         )?;
-        let open = ConstGauge::new(figures.files);
-        tell("process_open_fds", "Open file descriptors", None, &open)?;
-        if let Some(limit) = figures.files_limit {
+        let open = ConstGauge::new(statistics.files);
+        encode("process_open_fds", "Open file descriptors", None, &open)?;
+        if let Some(limit) = statistics.files_limit {
             let most = ConstGauge::new(limit);
-            tell(
+            encode(
                 "process_max_fds",
                 "The most file descriptors that may be open",
                 None,

@@ -1,6 +1,6 @@
 //! A session on the path that all dialects share: the first valid frame decides its dialect, for
 //! good (PROTOCOL, table of addresses).
-//! Does not know what is said after that.
+//! Does not know the frames after the first.
 
 use std::sync::{Arc, OnceLock};
 

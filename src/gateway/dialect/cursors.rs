@@ -12,9 +12,9 @@ use super::decode::Text;
 use crate::model::ChatCursor;
 
 /// A [`ChatCursor`] as a text.
-pub struct Next(pub ChatCursor);
+pub struct CursorText(pub ChatCursor);
 
-impl FromStr for Next {
+impl FromStr for CursorText {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -27,7 +27,7 @@ impl FromStr for Next {
     }
 }
 
-impl<'de> Deserialize<'de> for Next {
+impl<'de> Deserialize<'de> for CursorText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
         let wrong = |()| D::Error::custom("must be the `next` of an earlier answer");
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Next {
     }
 }
 
-impl fmt::Display for Next {
+impl fmt::Display for CursorText {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}.{}", self.0.active_at.as_millisecond(), self.0.pk)
     }

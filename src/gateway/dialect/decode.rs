@@ -35,7 +35,7 @@ pub enum Field<T> {
 }
 
 impl<T> Field<T> {
-    /// What it holds. `path` is where it stands in the body, for the error.
+    /// The value. `path` is its path in the body, for the error.
     ///
     /// # Errors
     /// `Invalid`: it is of the wrong type.
@@ -66,7 +66,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     }
 }
 
-/// What `serde` says of a wrong type, in our words. The `expecting` of each type below completes
+/// Rewords the errors of `serde` about a wrong type. The `expecting` of each type below completes
 /// the sentence "must be …".
 fn reason(text: &str) -> String {
     let expected = text

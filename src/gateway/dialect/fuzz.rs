@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use self::refusals::{code, hold_action, hold_any, hold_marketplace, hold_type};
-use super::cursors::Next;
+use super::cursors::CursorText;
 use super::fixtures::{self, decode, texts};
 use super::timestamps::Moment;
 use super::untrusted_json::{UntrustedJson, from_str};
@@ -59,9 +59,13 @@ const AUTODETECT: Target = Target {
 const CURSOR: Target = Target {
     name: "cursor",
     check: |input| {
-        let read = |text: &str| Next::from_str(text).ok().map(|Next(place)| place);
+        let read = |text: &str| {
+            CursorText::from_str(text)
+                .ok()
+                .map(|CursorText(place)| place)
+        };
         if let Some(place) = std::str::from_utf8(input).ok().and_then(read) {
-            assert_eq!(read(&Next(place).to_string()), Some(place));
+            assert_eq!(read(&CursorText(place).to_string()), Some(place));
         }
     },
 };
@@ -201,7 +205,7 @@ fn execute(
     }
 }
 
-/// The same JSON in other letters asks for the same.
+/// The same JSON in another spelling decodes to the same request.
 fn hold_rewritten(session: &Arc<dyn DialectSession>, line: &str, command: Option<&Command>) {
     let Some(written) = rewritten(line) else {
         return;

@@ -1,5 +1,5 @@
 //! A request as its transport received it, and the event in it.
-//! Does not know what any event means.
+//! Does not know the meaning of events.
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ pub struct Incoming {
     pub framing: Framing,
     /// The number under which the client waits for an acknowledgement.
     pub ack: Option<AckId>,
-    /// Why it is refused whatever it says, for example by a rate limit.
+    /// An error that applies whatever the content, for example of a rate limit.
     pub admitted: Result<(), Error>,
     /// Whether binary attachments came with it, which no dialect takes.
     pub attachments: bool,
@@ -36,7 +36,7 @@ pub enum Framing {
     Envelope,
 }
 
-/// What a response needs to be matched with its request.
+/// The fields by which a client matches a response with its request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestRef {
     /// The event's name.
@@ -81,8 +81,8 @@ impl Incoming {
         }
     }
 
-    /// What a response needs to be matched with this request, as far as that can be read. The
-    /// name is empty where it cannot.
+    /// The fields by which a client matches a response with this request, as far as they can be
+    /// decoded. The name is empty where it cannot.
     pub fn request_ref(&self) -> RequestRef {
         let name = match self.framing {
             Framing::Packet => packet_name(&self.text),

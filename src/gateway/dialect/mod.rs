@@ -44,8 +44,8 @@ pub trait DialectSession: Subscriber {
     /// Decodes a request.
     fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded;
 
-    /// Encodes the refusal of a request that is refused whatever it says. It is read only as far
-    /// as the client needs to match the response with it.
+    /// Encodes an error that applies whatever the content of the request. Decodes only the part
+    /// that the client needs to match the response.
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing>;
 
     /// The error about a raw WebSocket frame that is no text.
@@ -72,20 +72,19 @@ pub trait DialectSession: Subscriber {
     }
 
     /// Whether the client wants to be notified of changes of this chat even while its user is no
-    /// member. Asked after a request about the chat was answered.
+    /// member. Called after the response to a request about the chat.
     fn watches(&self, chat: ChatId) -> bool {
         let _ = chat;
         false
     }
 
-    /// Takes what a client says when it connects, beside its token: the object `auth` of
-    /// Socket.IO, or the pairs of a query as one. Called for each of them, before anything else.
+    /// Applies the options of a connection besides its token: the object `auth` of Socket.IO, or
+    /// the parameters of the query as one object. Called for each of them, before anything else.
     fn handshake(&self, said: &Value) {
         let _ = said;
     }
 
-    /// The messages that a client, by what it says when it connects, has already; `None`: it
-    /// says nothing.
+    /// The positions that a client declares when it connects; `None`: it declares none.
     ///
     /// # Errors
     /// `Invalid`, with the field at fault.
@@ -95,23 +94,23 @@ pub trait DialectSession: Subscriber {
     }
 }
 
-/// What a request was decoded to.
+/// The result of decoding a request.
 pub enum Decoded {
     /// A command, and what encodes the response to it.
     Request(Command, Respond),
-    /// No valid request: the frames that say why.
+    /// No valid request: the frames with the error.
     Refused(ErrorKind, Vec<Outgoing>),
 }
 
-/// Encodes the response to a command and applies what follows for the session. Its second
-/// argument tells whether a message is, or was, delivered to this connection by itself.
+/// Encodes the response to a command and applies what follows for the session. Its second argument
+/// returns whether a message is, or was, delivered live to this connection.
 pub type Respond =
     Box<dyn FnOnce(Result<Reply, Error>, &dyn Fn(&Message) -> bool) -> Vec<Outgoing> + Send>;
 
-/// Encodes what a client that connects has missed.
+/// Encodes the missed messages of a connecting client.
 pub type RespondFirst = Box<dyn FnOnce(&Reply) -> Vec<Outgoing> + Send>;
 
-/// What a client that connects knows already, and what encodes the messages that it missed.
+/// The positions of a connecting client, and the encoder of its missed messages.
 pub struct Since {
     /// The chats, each with the latest seq that the client knows.
     pub chats: Vec<(ChatRef, Seq)>,
@@ -119,7 +118,7 @@ pub struct Since {
     pub respond: RespondFirst,
 }
 
-/// What a session needs to know of its connection.
+/// The properties of a connection that a session needs.
 #[derive(Clone)]
 pub struct SessionOptions {
     /// Which connection.

@@ -23,7 +23,7 @@ pub struct SyncRequest {
 }
 
 impl SyncRequest {
-    /// Reads the field `chats`; `chat` says which one a name stands for.
+    /// Decodes the field `chats`; `chat` decodes the name of one.
     ///
     /// # Errors
     /// `Invalid`: it is missing or no object, or a number in it is none.
@@ -68,8 +68,7 @@ impl SyncRequest {
         }
     }
 
-    /// What was found, under the names of the request; `None`: no such chat, or not for the
-    /// caller.
+    /// The chats, under the names of the request; `None`: no such chat, or not for the caller.
     pub fn found<'a>(&'a self, synced: &'a [Option<Missed>]) -> Vec<(&'a str, Option<&'a Missed>)> {
         let mut synced = synced.iter();
         let found = self.names.iter().map(|(name, chat)| {
@@ -140,11 +139,11 @@ impl<Body> Default for SyncResponse<'_, Body> {
     }
 }
 
-/// What a response says of one chat.
+/// One chat in a response.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum SyncedChat<Body> {
-    /// What was missing.
+    /// The missed messages.
     Found {
         /// Oldest first.
         messages: Vec<Body>,

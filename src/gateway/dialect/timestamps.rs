@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 use super::decode::Text;
 
-/// What every text is that is no [`Moment`].
+/// The error of a text that is no [`Moment`].
 pub const NO_MOMENT: &str = "must be an RFC 3339 time or a date";
 
 /// A point in time, or a whole day in UTC.

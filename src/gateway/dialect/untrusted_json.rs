@@ -1,5 +1,5 @@
-//! Reading JSON that a stranger wrote.
-//! Does not know what it is about.
+//! Decodes untrusted JSON.
+//! Does not know the meaning of a document.
 //!
 //! Half of a character, which JavaScript sends where it cuts a text, counts as U+FFFD wherever it
 //! stands ([`surrogates`]).

@@ -1,5 +1,5 @@
-//! Who may write for a session: the poll that waits, or the WebSocket. All changes of that, and
-//! what each of them writes.
+//! The writer of a session: the pending poll, or the WebSocket. All changes between them, and what
+//! each of them writes.
 //! Does not read requests and sockets.
 
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::gateway::transport::Handled;
 use crate::gateway::websocket::{Batch, Endpoint};
 use crate::telemetry::CloseReason;
 
-/// While a probe is under way, a poll that waits is answered after so long, so that the client can
+/// While a probe is under way, a pending poll is answered after so long, so that the client can
 /// stop polling (as Node's server does).
 pub(super) const RELEASE: Duration = Duration::from_millis(100);
 
-/// What a poll is answered with.
+/// The response to a poll.
 pub(super) enum Polled {
     /// These frames; with none, that nothing is to be sent.
     Frames(Batch),
@@ -66,7 +66,7 @@ impl Session {
         }
     }
 
-    /// What the poll that waits is answered with, once that is known.
+    /// The response to the pending poll, once it is known.
     pub(super) fn poll_answer(&self, context: &Context<'_>) -> Poll<Polled> {
         let mut state = self.state.lock();
         if let Some(why) = state.closed {
@@ -100,8 +100,8 @@ impl Session {
         Poll::Ready(Polled::Frames(batch))
     }
 
-    /// The client has given up the poll that waits. The session ends: what it is sent next would
-    /// be sent into nothing. With a WebSocket it goes on.
+    /// The client has given up the pending poll. The session ends: the next response would be lost.
+    /// With a WebSocket it goes on.
     pub(super) fn abandon_poll(&self) {
         let waiting = matches!(
             self.state.lock().carrier,
@@ -165,7 +165,7 @@ impl Session {
         }
     }
 
-    /// Answers the poll that waits, if one does.
+    /// Returns the pending poll, if there is one.
     pub(super) fn release_poll(&self) {
         let mut state = self.state.lock();
         if let Carrier::Polling {

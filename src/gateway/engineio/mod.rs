@@ -1,10 +1,10 @@
-//! Engine.IO 4 and 3 towards the client: sessions over polling and WebSocket, and the upgrade
-//! from one to the other.
-//! Does not know Socket.IO: a [`Handler`] stands above each session.
+//! Engine.IO 4 and 3 towards the client: sessions over polling and WebSocket, and the upgrade from
+//! one to the other.
+//! Does not know Socket.IO: each session has a [`Handler`].
 //!
-//! Frames are pulled: whoever may write for a session (the poll that waits, or the WebSocket)
-//! takes them from the queues above. All changes of a session's state happen under one lock, in
-//! [`Session`], with no await inside.
+//! Frames are pulled: the writer of a session (the pending poll, or the WebSocket) takes them from
+//! the queues above. All changes of a session's state happen under one lock, in [`Session`], with
+//! no await inside.
 
 mod carrier;
 #[cfg(test)]

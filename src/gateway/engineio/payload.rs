@@ -18,7 +18,7 @@ use http_body_util::Full;
 use crate::gateway::websocket::Frame;
 use crate::telemetry::CloseReason;
 
-/// What a body is.
+/// The kind of a body.
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 
 /// The body with these frames.

@@ -1,5 +1,5 @@
 //! The requests of a session that polls: GET takes frames, POST brings packets.
-//! Does not know what is in them.
+//! Does not know the content of packets.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,11 +24,11 @@ use crate::gateway::transport::Handled;
 use crate::gateway::websocket::Frame;
 use crate::telemetry::CloseReason;
 
-/// The packet that says that nothing is to be sent.
+/// The packet of an empty poll.
 const NOOP: &[u8] = b"6";
 
-/// The packet that ends the session. Some clients never come back after it: so it is sent only
-/// to those who broke the protocol.
+/// The packet that ends the session. Some clients never reconnect after it: so it is sent only
+/// after a violation of the protocol.
 const CLOSE: &[u8] = b"1";
 
 /// Runs `abandon` if it is dropped before its time: a poll or a body that the client gives up is
@@ -63,12 +63,12 @@ const PIECE: usize = 64 * 1024;
 
 /// The body of an answered poll. Dropped before the HTTP server has taken all of it, it ends the
 /// session.
-struct Answer {
+struct PollBody {
     left: Bytes,
     session: Arc<Session>,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for PollBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -96,7 +96,7 @@ impl http_body::Body for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for PollBody {
     fn drop(&mut self) {
         if !self.left.is_empty() {
             self.session.close(CloseReason::Gone);
@@ -106,7 +106,7 @@ impl Drop for Answer {
 
 /// The response to a poll, with these frames.
 pub(super) fn response(session: &Arc<Session>, frames: &[Frame]) -> Response {
-    let answer = Answer {
+    let answer = PollBody {
         left: encode(session.protocol(), frames).into(),
         session: Arc::clone(session),
     };
@@ -151,7 +151,7 @@ pub(super) async fn get(session: Arc<Session>) -> Result<Response, Refusal> {
     }
 }
 
-/// What a client is answered whose session has ended for this reason: it begins a new one.
+/// The response to a client after its session has ended for this reason: it begins a new one.
 fn ended(why: CloseReason) -> Refusal {
     match why {
         CloseReason::ShuttingDown | CloseReason::Unavailable => Refusal::Unavailable,

@@ -1,6 +1,6 @@
 //! The upgrade of a session from polling to a WebSocket. A probe that fails ends the probe, never
 //! the session: polling exists for the networks on which it fails.
-//! Does not know what is sent in the session.
+//! Does not know the messages of the session.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const READ: usize = 256;
 /// Upgrades the request, and has the WebSocket probed.
 ///
 /// # Errors
-/// What is wrong with the request.
+/// The error in the request.
 pub(super) fn begin(
     server: &Arc<Server>,
     session: Arc<Session>,

@@ -1,5 +1,5 @@
 //! Each `WebSocket` over TCP: fresh ones, upgrades of sessions that poll, and probes that fail.
-//! Does not know what else is requested: `request_tests` does.
+//! Does not know other requests: `request_tests` does.
 
 use crate::gateway::engineio::fixtures::client::{Client, serve, until};
 use crate::gateway::engineio::fixtures::{Application, Fixture};
@@ -44,7 +44,7 @@ async fn a_session_is_upgraded_and_goes_on() {
     polling.begin("GET", &poll, "").await;
     websocket.say("2probe").await;
     assert_eq!(websocket.hear().await, "3probe");
-    // The poll that waits is answered, so that the client can stop.
+    // The pending poll is answered, so that the client can stop.
     assert_eq!(polling.answer().await.body, "6");
     application.push("between");
     // What comes right behind the upgrade is not lost.

@@ -14,7 +14,7 @@ pub fn unavailable() -> Response {
     Refusal::Unavailable.into_response()
 }
 
-/// How long a client is asked to wait that may succeed later, in seconds.
+/// The `Retry-After` of a refusal that may succeed later, in seconds.
 const RETRY_AFTER: &str = "1";
 
 /// Why a request is refused, with the codes and the words of Node's server.

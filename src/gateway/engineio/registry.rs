@@ -1,5 +1,5 @@
 //! All sessions by their ids.
-//! Does not know what a session is.
+//! Does not know the state of a session.
 
 use std::collections::HashMap;
 use std::sync::Arc;

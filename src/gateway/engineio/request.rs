@@ -1,5 +1,5 @@
-//! Which request means what.
-//! Does not know what is in the packets.
+//! Routes the requests of Engine.IO.
+//! Does not know the content of packets.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::gateway::transport::Handled;
 use crate::gateway::websocket::{Connection, Decoder, Upgrade, asks_for_upgrade};
 use crate::telemetry::CloseReason;
 
-/// What Engine.IO knows of a query; of the same name the last.
+/// The query parameters of Engine.IO; of the same name the last.
 #[derive(Default)]
 struct Parameters<'a> {
     transport: Option<Cow<'a, str>>,

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::gateway::engineio::fixtures::Fixture;
-use crate::gateway::engineio::fixtures::client::{Answer, Client, serve, until};
+use crate::gateway::engineio::fixtures::client::{Client, HttpResponse, serve, until};
 
 const POLLING: &str = "EIO=4&transport=polling";
 
@@ -20,7 +20,7 @@ async fn opened(client: &mut Client) -> String {
     format!("{POLLING}&sid={sid}")
 }
 
-/// Whether the session of this query has a poll that waits.
+/// Whether the session of this query has a pending poll.
 fn poll_waits(fixture: &Fixture, query: &str) -> bool {
     let (_, sid) = query.rsplit_once("&sid=").expect("the id of a session");
     let session = fixture.server.find(sid).expect("a session");
@@ -29,7 +29,7 @@ fn poll_waits(fixture: &Fixture, query: &str) -> bool {
 }
 
 #[track_caller]
-fn refused(answer: &Answer, status: u16, code: usize, message: &str) {
+fn refused(answer: &HttpResponse, status: u16, code: usize, message: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
     let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
     assert_eq!(answer.body, body);

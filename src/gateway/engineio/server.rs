@@ -1,5 +1,5 @@
 //! All sessions, and how they begin and end.
-//! Does not know what is sent in them.
+//! Does not know the content of packets.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::model::Error;
 use crate::telemetry::{CloseReason, Metrics};
 
-/// What stands above a new session.
+/// Creates the handler of a new session.
 pub type Begin = Box<dyn Fn(Opening) -> Box<dyn Handler> + Send + Sync>;
 
 /// All sessions.
@@ -35,8 +35,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without sessions; `begin` makes what stands above each. Tasks run in `tasks`,
-    /// and sessions end once `closing` is cancelled and what waits was sent.
+    /// A server without sessions; `begin` creates the handler of each. Tasks run in `tasks`, and
+    /// sessions end once `closing` is cancelled and their queues are sent.
     pub fn new(
         settings: Settings,
         limits: Arc<Limits>,
@@ -96,7 +96,7 @@ impl Server {
     /// The session of this id, if it has not ended.
     pub(super) fn find(&self, sid: &str) -> Option<Arc<Session>> {
         let session = self.sessions.find(sid)?;
-        // Its time may have come before whoever keeps it has looked.
+        // It may be overdue before its timer has run.
         match session.tick() {
             Ok(_) => Some(session),
             Err(why) => {
@@ -113,7 +113,7 @@ impl Server {
         }
     }
 
-    /// Looks after a session that polls, until a WebSocket carries it or it ends.
+    /// Runs the timers of a session that polls, until a WebSocket carries it or it ends.
     pub(super) fn watch(&self, session: &Arc<Session>) {
         let (session, closing) = (Arc::clone(session), self.closing.clone());
         self.tasks.spawn(async move {
@@ -142,12 +142,12 @@ impl Server {
         });
     }
 
-    /// Runs what a session begins with, before anything that its client posts.
+    /// Runs the opening of a session, before any body that its client posts.
     pub(super) fn run_first(&self, session: &Arc<Session>, handled: Handled) {
         let Handled::Later(work) = handled else {
             return;
         };
-        // Nobody else knows the session yet.
+        // No other task knows the session yet.
         let Ok(turn) = session.turn.try_acquire() else {
             return;
         };

@@ -1,5 +1,5 @@
-//! One client, from handshake to end, whatever carries it, and what stands above it. All changes
-//! of its state happen here and in `carrier`, under one lock.
+//! One client, from handshake to end, over any carrier, and its handler. All changes of its state
+//! happen here and in `carrier`, under one lock.
 //! Does not read or write.
 
 use std::sync::{Arc, Weak};
@@ -26,7 +26,7 @@ const BODIES: usize = 2;
 /// How many bytes of packets that no application sent may wait for a client.
 const CONTROL_LIMIT: usize = 64 * 1024;
 
-/// What is known of a client when its session opens.
+/// The properties of a client when its session opens.
 #[derive(Debug, Clone)]
 pub struct Opening {
     /// The query of its first request.
@@ -35,7 +35,7 @@ pub struct Opening {
     pub token: Option<String>,
 }
 
-/// What stands above one session. Nothing here waits.
+/// The handler of one session. Its methods do not block.
 pub trait Handler: Send + Sync {
     /// The session has opened. Messages of the client are handled after what this returns.
     fn opened(&self, session: &Arc<Session>) -> Handled;
@@ -64,7 +64,7 @@ pub trait Handler: Send + Sync {
     /// session has to end meanwhile; returns why, if it has to already.
     fn await_client(&self, context: &Context<'_>) -> Option<CloseReason>;
 
-    /// What was taken last is sent.
+    /// The frames taken last are sent.
     fn written(&self);
 
     /// A WebSocket carries the session from now on.
@@ -79,7 +79,7 @@ pub trait Handler: Send + Sync {
 
 /// One client.
 pub struct Session {
-    /// Known to nobody but the client.
+    /// A secret between the server and the client.
     pub(super) sid: Sid,
     protocol: ProtocolVersion,
     pub(super) settings: Arc<Settings>,
@@ -136,7 +136,7 @@ impl Session {
         matches!(self.state.lock().carrier, Carrier::WebSocket)
     }
 
-    /// Somebody was admitted whose token is valid for so long; `None`: for ever.
+    /// A client was authenticated with a token that is valid for so long; `None`: for ever.
     pub fn admit(&self, lifetime: Option<Duration>) {
         let mut state = self.state.lock();
         state.admission = None;
@@ -146,7 +146,7 @@ impl Session {
         state.wake_timers();
     }
 
-    /// Nobody is left who was admitted: the session ends unless somebody is again in time.
+    /// No authenticated client is left: the session ends unless one authenticates in time.
     pub fn vacate(&self) {
         let mut state = self.state.lock();
         state.admission = Some(Instant::now() + self.settings.handshake);
@@ -170,7 +170,7 @@ impl Session {
         }
     }
 
-    /// More may wait in the application's queues than before: whoever writes looks again.
+    /// The application's queues may hold more frames: wakes the writer.
     pub fn wake(&self) {
         self.state.lock().wake_writer();
     }
@@ -180,7 +180,7 @@ impl Session {
         self.state.lock().closed
     }
 
-    /// Ends the session, once: whoever writes finds out, and nothing is accepted any more.
+    /// Ends the session, once: wakes the writer, and accepts nothing any more.
     pub fn close(&self, why: CloseReason) {
         let mut state = self.state.lock();
         if state.closed.is_some() {
@@ -197,7 +197,7 @@ impl Session {
         self.handler.closed(why);
     }
 
-    /// The server shuts down: the session ends once what waits was sent.
+    /// The server shuts down: the session ends once its queue is sent.
     pub fn shut_down(&self) {
         self.handler.shut_down();
         let mut state = self.state.lock();
@@ -206,14 +206,14 @@ impl Session {
         state.wake_watcher();
     }
 
-    /// Whether the server shuts down: the client may still take what waits, but nothing of it is
-    /// accepted.
+    /// Whether the server shuts down: the client may still receive queued frames, but its input is
+    /// not accepted.
     pub(super) fn is_draining(&self) -> bool {
         self.state.lock().draining
     }
 
-    /// Puts what waits for the client into `batch`. Returns why the session ends, once nothing
-    /// is left to be sent before that.
+    /// Puts the queued frames into `batch`. Returns why the session ends, once nothing is left to
+    /// be sent before that.
     pub(super) fn take(
         &self,
         state: &mut State,
@@ -236,10 +236,10 @@ impl Session {
         }
     }
 
-    // What comes from the client.
+    // Input from the client.
 
-    /// What a WebSocket has to wait for before its first message is handled: that everything
-    /// which was posted before is. `None`: nothing is left of that.
+    /// Returns when a WebSocket may handle its first message: after the bodies that were posted
+    /// before it. `None`: they are handled already.
     pub(super) fn posted(self: &Arc<Self>) -> Option<Work> {
         if self.bodies.available_permits() == BODIES && self.turn.available_permits() > 0 {
             return None;
@@ -323,8 +323,8 @@ impl Session {
             if state.awaits_pong || self.protocol == ProtocolVersion::V3 {
                 return Err(CloseReason::Silent);
             }
-            // From when it was due, not from now: the client has had its time even if nobody
-            // looked for long.
+            // From when it was due, not from now: the client has had its time even if the timer
+            // runs late.
             state.heartbeat += self.settings.ping_timeout;
             state.awaits_pong = true;
             if state.heartbeat <= now {

@@ -1,15 +1,15 @@
-//! What can happen to a session, in random order.
-//! Does not know what it leads to.
+//! The steps of a session, in random order.
+//! Does not know the expected outcome.
 
 use proptest::prelude::*;
 
-/// What can happen.
+/// A step.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
     /// The application queues so many messages.
     Push(u8),
     Poll,
-    /// The client gives up the poll that waits.
+    /// The client gives up the pending poll.
     AbandonPoll,
     TakeAnswer,
     /// The answer to a poll is dropped before the HTTP server has taken it.
@@ -31,7 +31,7 @@ pub enum Step {
     ShutDown,
 }
 
-/// What a client can send.
+/// The input of a client.
 #[derive(Debug, Clone, Copy)]
 pub enum Sent {
     Message,

@@ -19,7 +19,7 @@ pub struct Settings {
     pub ping_interval: Duration,
     /// How long its answer may take.
     pub ping_timeout: Duration,
-    /// How long it may take until somebody is admitted.
+    /// The time limit for the first authentication.
     pub handshake: Duration,
     /// How long a WebSocket may take to become a session's carrier.
     pub upgrade: Duration,
@@ -37,7 +37,7 @@ impl Settings {
     }
 }
 
-/// Who may write.
+/// The writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carrier {
     /// One poll after the other.
@@ -46,7 +46,7 @@ pub(super) enum Carrier {
         waiting: bool,
         /// Whether a WebSocket tries to become the carrier.
         probed: bool,
-        /// Whether the poll that waits is answered even if there is nothing to be sent.
+        /// Whether the pending poll is answered even if there is nothing to be sent.
         release: bool,
     },
     /// The WebSocket, until the end.
@@ -62,20 +62,20 @@ impl Carrier {
     };
 }
 
-/// What changes in a session.
+/// The state of a session.
 pub(super) struct State {
     pub(super) control: Control,
     pub(super) carrier: Carrier,
-    /// Wakes whoever may write.
+    /// Wakes the writer.
     pub(super) writer: Option<Waker>,
-    /// Wakes whoever keeps the time.
+    /// Wakes the task with the timer.
     pub(super) watcher: Option<Waker>,
     /// When the client has to have given a sign, or is pinged.
     pub(super) heartbeat: Instant,
     pub(super) awaits_pong: bool,
-    /// Until when somebody has to be admitted.
+    /// The deadline of the authentication.
     pub(super) admission: Option<Instant>,
-    /// When the first token of those who were admitted ends.
+    /// When the first token of the authenticated clients expires.
     pub(super) expires_at: Option<Instant>,
     /// Whether it ends once nothing waits.
     pub(super) draining: bool,
@@ -122,7 +122,7 @@ impl State {
         }
     }
 
-    /// Wakes whoever keeps the time: the watcher of a session that polls, or the WebSocket.
+    /// Wakes the task with the timer: the watcher of a session that polls, or the WebSocket.
     pub(super) fn wake_timers(&mut self) {
         self.wake_writer();
         self.wake_watcher();

@@ -1,14 +1,14 @@
 //! The frame of a raw WebSocket: the body alone, or an event in its envelope.
-//! Does not know what it says.
+//! Does not know the content.
 
 use crate::gateway::websocket::Frame;
 use crate::hub::Outgoing;
 
-/// What tells the framing of a raw WebSocket from that of the namespaces of Socket.IO.
+/// Distinguishes the framing of a raw WebSocket from those of the namespaces of Socket.IO.
 const RAW: &str = "raw";
 
 /// The frame with the body, or with `{"event": name, "data": body}` if it has a name. A raw
-/// WebSocket has no acknowledgements, and no request on it asks for one.
+/// WebSocket has no acknowledgements.
 pub(super) fn encoded(frame: &Outgoing) -> Frame {
     let body = &frame.body;
     let name = frame.name.unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The raw WebSocket: who may open one, in which dialect, and what it carries.
-//! Does not know what a frame says: the dialects do.
+//! The raw WebSocket: authentication, the choice of the dialect, and the frames.
+//! Does not know the content of frames: the dialects do.
 
 mod frame;
 mod session;

@@ -1,5 +1,5 @@
-//! What a raw WebSocket carries: one connection in one dialect.
-//! Does not know what the frames say.
+//! The session of a raw WebSocket: one connection in one dialect.
+//! Does not know the content of frames.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -163,7 +163,7 @@ impl Endpoint for RawSession {
 
     fn end(&self, why: CloseReason) {
         self.inbox.connection.end(match why {
-            // What waits cannot be sent any more.
+            // The queued frames cannot be sent any more.
             CloseReason::ShuttingDown => CloseReason::Gone,
             why => why,
         });

@@ -1,5 +1,5 @@
-//! Who may open a raw WebSocket, and in which dialect: decided before the upgrade, so that a
-//! refusal is a plain HTTP response.
+//! Authenticates a raw WebSocket and chooses its dialect before the upgrade, so that a refusal is a
+//! plain HTTP response.
 //! Does not know frames.
 
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use crate::gateway::{Tasks, credentials};
 use crate::model::{ConnectionId, Error, ErrorKind, UserId};
 use crate::telemetry::Transport;
 
-/// The path on which the first frame decides what is spoken.
+/// The path on which the first frame decides the dialect.
 const SHARED: &str = "/ws";
 
-/// How long a client is asked to wait while the store does not answer, in milliseconds.
+/// The `Retry-After` while the store is unavailable, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1000;
 
 /// The raw WebSocket server.
@@ -46,7 +46,7 @@ pub struct RawServer {
     pub tasks: Tasks,
 }
 
-/// What the query may hold.
+/// The parameters of the query.
 #[derive(Deserialize)]
 struct Parameters {
     ack: Option<String>,
@@ -78,7 +78,7 @@ impl RawServer {
         router.with_state(server)
     }
 
-    /// Upgrades a request, or says why not.
+    /// Upgrades a request, or responds with the error.
     async fn upgrade(
         self: Arc<Self>,
         handle: &TcpHandle,
@@ -143,7 +143,7 @@ impl RawServer {
         Ok(RawSession::new(inbox, lifetime, address))
     }
 
-    /// What a session needs to know of its connection; some of it stands in the query.
+    /// The properties of the connection that a session needs; some of them are in the query.
     fn options(&self, uri: &Uri, connection: ConnectionId, user: UserId) -> SessionOptions {
         let Query(Parameters { ack, push }) =
             Query::try_from_uri(uri).unwrap_or(Query(Parameters {
@@ -168,8 +168,7 @@ impl RawServer {
         }
     }
 
-    /// A token is needed in open mode, too: these dialects have no other way to say who one
-    /// is.
+    /// A token is needed in open mode, too: these dialects have no other way to identify the user.
     async fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Error> {
         let token = credentials::of_request(uri, headers);
         let admitted = self.state.admit(token.as_deref()).await?;
@@ -180,7 +179,7 @@ impl RawServer {
     }
 }
 
-/// The answer never says why a token is wrong (PROTOCOL §1.3).
+/// The response never contains the reason why a token is invalid (PROTOCOL §1.3).
 pub(in crate::gateway) fn refusal(error: &Error) -> Response {
     let status = match error.kind {
         ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,

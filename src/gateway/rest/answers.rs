@@ -1,5 +1,5 @@
 //! The form of answers that are more than a body.
-//! It refuses to know what is in them.
+//! Does not know their content.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::ROOT;
 
-/// Something new, and where it is from now on.
+/// A created resource, and its address.
 pub struct Created<T> {
     /// The address, below the root of this API.
     pub location: String,
-    /// What it is.
+    /// The value.
     pub body: T,
 }
 

@@ -1,5 +1,5 @@
 //! Reading the JSON of a request, with errors that name the field by its path.
-//! It refuses to know any request.
+//! Does not know any request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::host::Server;
+use super::caller::Server;
 use super::problem::Problem;
 use crate::gateway::dialect::surrogates;
 use crate::model::Error;
@@ -75,7 +75,7 @@ pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(Error::invalid("body", "must be a JSON object"));
     }
-    // What is no UTF-8 is no JSON either.
+    // Invalid UTF-8 is invalid JSON.
     let text = std::str::from_utf8(json).map(surrogates::replaced);
     let json = text.as_ref().map_or(json, |text| text.as_bytes());
     let mut deserializer = serde_json::Deserializer::from_slice(json);

@@ -1,5 +1,5 @@
-//! Chats: make them, look at them, change and delete them, list them.
-//! It refuses to know who takes part in them later on: `members` does.
+//! Chats: create, get, change, delete and list them.
+//! Does not change members later: `members` does.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,15 +9,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answers::Created;
 use super::body::Body;
+use super::caller::{ServiceCaller, wrong_reply};
 use super::cursor::{self, List};
-use super::host::{Host, mistaken};
 use super::key::Key;
-use super::names::{At, ChatName, UserName};
+use super::names::{ChatName, PathId, UserName};
 use super::numbers;
-use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
-use super::query::{Asked, Parameters, Query};
+use super::problem::{BodyErrors, CommonErrors, ConflictError, NotFoundError, Problem};
+use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, UserInPath};
-use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::timestamps::time;
 use crate::model::{Chat, ChatChange, ChatId, Command, Error, MAX_ID, Policy, Reply, UserId};
 
@@ -38,14 +38,14 @@ pub struct ChatView {
     /// The same as a small integer.
     #[schema(minimum = 1)]
     pk: i64,
-    /// What it is called.
+    /// The name.
     name: Option<String>,
     policy: PolicyView,
-    /// The number of the user whose it is.
+    /// The number of its owner.
     owner: Option<i64>,
     /// The number of a team in the host application.
     team: Option<i64>,
-    /// The number of the event about which its two members talk, if it is such a chat.
+    /// The number of the event, if it is an event's chat.
     event: Option<i64>,
     /// The ids of its members, in the order of joining.
     #[schema(value_type = Vec<String>)]
@@ -60,7 +60,7 @@ pub struct ChatView {
     modified_at: Timestamp,
 }
 
-/// Who may see a chat: its members only, or any user.
+/// The visibility of a chat: its members only, or any user.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Policy)]
@@ -103,20 +103,20 @@ pub struct ChatList {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "Lunch", "users": [1, 2]})))]
 pub struct NewChat {
-    /// What to call it. At most 1024 bytes.
+    /// The name. At most 1024 bytes.
     #[schema(max_length = 1024)]
     name: Option<String>,
-    /// Who takes part, in this order. Duplicates are dropped. The server may allow fewer.
+    /// The members, in this order. Duplicates are dropped. The server may allow fewer.
     #[schema(min_items = 1, max_items = 10_000)]
     users: Vec<UserName>,
 }
 
-/// What to change of a chat. What is not given stays as it is.
+/// The changes of a chat. A field that is not given stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChatChange, examples(json!({"name": "Dinner", "team": null})))]
 pub struct Change {
-    /// What to call it. At most 1024 bytes.
+    /// The name. At most 1024 bytes.
     #[schema(max_length = 1024)]
     name: Option<String>,
     /// The number of a team in the host application; null takes it away.
@@ -155,7 +155,7 @@ pub struct Chats {
     cursor: Option<String>,
 }
 
-impl Asked for Chats {
+impl FromQuery for Chats {
     fn read(parameters: &mut Parameters) -> Result<Self, Error> {
         Ok(Self {
             user: parameters.parsed("user", "must be the UUID or the number of a user")?,
@@ -182,28 +182,28 @@ impl Asked for Chats {
             status = 201, description = "The chat.", body = ChatView,
             headers(("Location" = String, description = "Where the chat is."))
         ),
-        Refused, Unknown, Contradicted, Unreadable
+        CommonErrors, NotFoundError, ConflictError, BodyErrors
     )
 )]
 pub async fn create(
-    host: Host,
+    caller: ServiceCaller,
     _: Query<()>,
     key: Key,
     Body(new): Body<NewChat>,
 ) -> Result<Created<ChatView>, Problem> {
     let key = key.of(&new);
-    let members = host.user_ids(new.users, MEMBERS).await?;
+    let members = caller.user_ids(new.users, MEMBERS).await?;
     let command = Command::CreateChat {
         name: new.name,
         members,
         key,
     };
-    match host.ask(command).await? {
+    match caller.execute(command).await? {
         Reply::Chat(chat) => Ok(Created {
             location: format!("chats/{}", chat.id),
             body: chat.into(),
         }),
-        _ => Err(mistaken().into()),
+        _ => Err(wrong_reply().into()),
     }
 }
 
@@ -211,15 +211,15 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/chats/{chat}", operation_id = "getChat", tag = "chats",
     params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
-    responses((status = 200, description = "The chat.", body = ChatView), Refused, Unknown)
+    responses((status = 200, description = "The chat.", body = ChatView), CommonErrors, NotFoundError)
 )]
 pub async fn get(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
     _: Query<()>,
 ) -> Result<Json<ChatView>, Problem> {
     let command = Command::GetRoom { chat, messages: 0 };
-    room(host.ask(command).await?)
+    room(caller.execute(command).await?)
 }
 
 /// Change a chat
@@ -231,37 +231,37 @@ pub async fn get(
     request_body = Change,
     responses(
         (status = 200, description = "The chat afterwards.", body = ChatView),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn change(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
     _: Query<()>,
     Body(Change { name, team }): Body<Change>,
 ) -> Result<Json<ChatView>, Problem> {
     let change = ChatChange { name, team };
     let command = if change == ChatChange::default() {
-        // Nothing is changed, so nobody is told of a change.
+        // Nothing is changed, so nothing is published.
         Command::GetRoom { chat, messages: 0 }
     } else {
         Command::ChangeChat { chat, change }
     };
-    room(host.ask(command).await?)
+    room(caller.execute(command).await?)
 }
 
 /// Delete a chat with all its messages
 #[utoipa::path(
     delete, path = "/chats/{chat}", operation_id = "deleteChat", tag = "chats",
     params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
-    responses((status = 204, description = "It is gone."), Refused, Unknown)
+    responses((status = 204, description = "It is gone."), CommonErrors, NotFoundError)
 )]
 pub async fn delete(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
     _: Query<()>,
 ) -> Result<StatusCode, Problem> {
-    host.ask(Command::DeleteChat { chat }).await?;
+    caller.execute(Command::DeleteChat { chat }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -271,14 +271,17 @@ pub async fn delete(
 #[utoipa::path(
     get, path = "/chats", operation_id = "listChats", tag = "chats",
     params(Chats),
-    responses((status = 200, description = "A page of chats.", body = ChatList), Refused, Unknown)
+    responses((status = 200, description = "A page of chats.", body = ChatList), CommonErrors, NotFoundError)
 )]
-pub async fn list(host: Host, Query(asked): Query<Chats>) -> Result<Json<ChatList>, Problem> {
+pub async fn list(
+    caller: ServiceCaller,
+    Query(asked): Query<Chats>,
+) -> Result<Json<ChatList>, Problem> {
     let (cursor, limit) = (asked.cursor.as_deref(), Some(asked.limit));
     let command = match asked.user {
         Some(UserName(user)) => Command::ListChats {
             before: cursor::before(cursor)?,
-            user: Some(host.user_id(user).await?),
+            user: Some(caller.user_id(user).await?),
             limit,
         },
         None => Command::ListAllChats {
@@ -286,9 +289,9 @@ pub async fn list(host: Host, Query(asked): Query<Chats>) -> Result<Json<ChatLis
             limit,
         },
     };
-    let (chats, next) = match host.ask(command).await? {
+    let (chats, next) = match caller.execute(command).await? {
         Reply::Chats(page) => {
-            let next = page.next.map(Next);
+            let next = page.next.map(CursorText);
             (
                 page.chats,
                 next.map(|next| cursor::write(List::ActiveChats, next)),
@@ -298,16 +301,16 @@ pub async fn list(host: Host, Query(asked): Query<Chats>) -> Result<Json<ChatLis
             let next = list.next.map(|pk| cursor::write(List::Chats, pk));
             (list.chats, next)
         }
-        _ => return Err(mistaken().into()),
+        _ => return Err(wrong_reply().into()),
     };
     let chats = chats.into_iter().map(ChatView::from).collect();
     Ok(Json(ChatList { chats, next }))
 }
 
-/// The chat of an answer that brings its people, too.
+/// The chat of a reply that contains its members.
 pub fn room(reply: Reply) -> Result<Json<ChatView>, Problem> {
     match reply {
         Reply::Room(room) => Ok(Json(room.chat.into())),
-        _ => Err(mistaken().into()),
+        _ => Err(wrong_reply().into()),
     }
 }

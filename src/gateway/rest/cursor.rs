@@ -1,14 +1,14 @@
-//! Where a page of a list ended, as a text that clients hand back and do not read.
-//! It refuses to know how a list is kept.
+//! Cursors: the end of a page of a list, as an opaque text.
+//! Does not know how a list is kept.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use super::names::pk;
-use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::cursors::CursorText;
 use crate::model::{ChatCursor, Error, Seq};
 
-/// The lists that have pages. A cursor is good for the list only that gave it out.
+/// The lists that have pages. A cursor is valid only for the list that returned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
     /// All users.
@@ -37,7 +37,7 @@ impl List {
         }
     }
 
-    /// What comes after its letter.
+    /// The part after its letter.
     fn place(self, text: &str) -> Option<&str> {
         text.strip_prefix(self.letter())
     }
@@ -63,9 +63,9 @@ pub fn after(list: List, cursor: Option<&str>) -> Result<i64, Error> {
 /// # Errors
 /// `Invalid`: it was not given out for this list.
 pub fn before(cursor: Option<&str>) -> Result<Option<ChatCursor>, Error> {
-    let read = |text| Next::from_str(List::ActiveChats.place(text)?).ok();
+    let read = |text| CursorText::from_str(List::ActiveChats.place(text)?).ok();
     let place = cursor.map(|cursor| read(cursor).ok_or_else(wrong));
-    Ok(place.transpose()?.map(|Next(place)| place))
+    Ok(place.transpose()?.map(|CursorText(place)| place))
 }
 
 /// In which direction the next page of a history lies, and from which message.
@@ -101,7 +101,7 @@ mod tests {
             active_at: Timestamp::from_millisecond(1_740_836_400_123).expect("a time"),
             pk: 3,
         };
-        let cursor = write(List::ActiveChats, Next(place));
+        let cursor = write(List::ActiveChats, CursorText(place));
         assert_eq!(before(Some(&cursor)).expect("a place"), Some(place));
         let cursor = write(List::Earlier, 5);
         let found = message(Some(&cursor)).expect("a place");

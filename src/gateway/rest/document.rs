@@ -1,6 +1,6 @@
 //! The description of this API, made from the operations themselves (OpenAPI 3.1), and the page
 //! on which people read it.
-//! It refuses to know what an operation does.
+//! Does not know the behaviour of an operation.
 
 use axum::Router;
 use axum::http::header;
@@ -96,7 +96,7 @@ pub fn serve(document: &OpenApi, authenticator: &Authenticator) -> Router {
         .route(&format!("{PATH}/"), answer)
 }
 
-/// The document with what the library has no words for.
+/// Adds the parts that the library cannot express.
 pub fn finished(document: &OpenApi, authenticator: &Authenticator) -> Value {
     // A document that was made from code can be written as JSON.
     let mut document = serde_json::to_value(document).unwrap_or_default();
@@ -104,7 +104,7 @@ pub fn finished(document: &OpenApi, authenticator: &Authenticator) -> Value {
         document["components"]["schemas"][schema][word] = condition;
     }
     if matches!(authenticator, Authenticator::Open) {
-        // Nobody has to say who it is, so somebody has to be named.
+        // Callers are anonymous in open mode, so the request has to name the user.
         let message = &mut document["components"]["schemas"]["NewMessage"];
         message["required"] = json!(["text", "userId"]);
         let user = message["properties"]["userId"]["oneOf"][0].take();

@@ -1,6 +1,6 @@
-//! The chats between an event's owner and those who write to the owner: opening them, and
-//! deciding about applications.
-//! It refuses to know what is said in them.
+//! The chats between an event's owner and its guests: opening them, and deciding about
+//! applications.
+//! Does not know their messages.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 
 use super::answers::Created;
 use super::body::Body;
+use super::caller::{ServiceCaller, wrong_reply};
 use super::events::EventView;
-use super::host::{Host, mistaken};
-use super::names::{At, ChatName, EventName, UserName};
-use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
+use super::names::{ChatName, EventName, PathId, UserName};
+use super::problem::{BodyErrors, CommonErrors, ConflictError, NotFoundError, Problem};
 use super::query::Query;
 use super::schemas::{ChatInPath, EventInPath};
 use crate::model::{
-    Access, ChatId, ChatRef, Command, Error, EventChat, Reply, Side, Touched, User,
+    Access, ChatId, ChatRef, Command, Error, EventChat, Reply, Side, Updated, User,
 };
 
 /// The chat between an event's owner and one guest.
@@ -40,9 +40,9 @@ pub struct EventChatView {
     /// The same as a small integer.
     #[schema(minimum = 1)]
     pk: i64,
-    /// What it is about.
+    /// The event.
     event: EventView,
-    /// The number of the user who offers the event.
+    /// The number of the event's owner.
     #[serde(rename = "eventOwnerId")]
     #[schema(minimum = 1)]
     owner: i64,
@@ -64,7 +64,7 @@ pub struct EventChatView {
     guest_unread: i64,
 }
 
-/// Who writes to an event's owner.
+/// The guest of an event's chat.
 #[derive(Serialize, ToSchema)]
 struct Guest {
     /// The user's number.
@@ -95,20 +95,20 @@ impl From<&EventChat> for EventChatView {
             event: (&*chat.event).into(),
             owner: chat.event.owner.pk,
             user: (&*chat.guest).into(),
-            asked: chat.standing.access != Access::Unasked,
-            granted: chat.standing.access == Access::Granted,
-            owner_unread: chat.standing.unread(Side::Owner),
-            guest_unread: chat.standing.unread(Side::Guest),
+            asked: chat.state.access != Access::Unasked,
+            granted: chat.state.access == Access::Granted,
+            owner_unread: chat.state.unread(Side::Owner),
+            guest_unread: chat.state.unread(Side::Guest),
         }
     }
 }
 
-/// Who wants to write to an event's owner.
+/// A guest for a new chat with an event's owner.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"userId": 2})))]
 pub struct NewEventChat {
-    /// Who.
+    /// The guest.
     #[serde(rename = "userId")]
     user: UserName,
 }
@@ -118,7 +118,7 @@ pub struct NewEventChat {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"granted": true})))]
 pub struct Decision {
-    /// Whether the guest may come.
+    /// Whether access is granted.
     granted: bool,
 }
 
@@ -135,18 +135,18 @@ pub struct Decision {
             status = 201, description = "The chat, which is new.", body = EventChatView,
             headers(("Location" = String, description = "Where the chat is."))
         ),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn open(
-    host: Host,
-    At(EventName(event)): At<EventName>,
+    caller: ServiceCaller,
+    PathId(EventName(event)): PathId<EventName>,
     _: Query<()>,
     Body(new): Body<NewEventChat>,
 ) -> Result<Response, Problem> {
-    let user = Some(host.user_id(new.user.0).await?);
+    let user = Some(caller.user_id(new.user.0).await?);
     let command = Command::OpenEventChat { user, event };
-    let Touched { changed, chat } = touched(host.ask(command).await?)?;
+    let Updated { changed, chat } = updated(caller.execute(command).await?)?;
     let body = EventChatView::from(&*chat);
     if !changed {
         return Ok(Json(body).into_response());
@@ -171,13 +171,13 @@ pub async fn open(
     request_body = Decision,
     responses(
         (status = 200, description = "The chat afterwards.", body = EventChatView),
-        Refused, Unknown, Contradicted, Unreadable
+        CommonErrors, NotFoundError, ConflictError, BodyErrors
     )
 )]
 pub async fn grant(
-    host: Host,
-    At(EventName(event)): At<EventName>,
-    At(ChatName(named)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(EventName(event)): PathId<EventName>,
+    PathId(ChatName(named)): PathId<ChatName>,
     _: Query<()>,
     Body(decision): Body<Decision>,
 ) -> Result<Json<EventChatView>, Problem> {
@@ -185,8 +185,8 @@ pub async fn grant(
         chat: named,
         messages: 0,
     };
-    let Reply::Room(room) = host.ask(command).await? else {
-        return Err(mistaken().into());
+    let Reply::Room(room) = caller.execute(command).await? else {
+        return Err(wrong_reply().into());
     };
     if room.chat.event != Some(event) {
         return Err(Error::not_found(format_args!("chat {named} of event {event}")).into());
@@ -199,13 +199,13 @@ pub async fn grant(
             Access::Asked
         },
     };
-    let touched = touched(host.ask(command).await?)?;
-    Ok(Json((&*touched.chat).into()))
+    let updated = updated(caller.execute(command).await?)?;
+    Ok(Json((&*updated.chat).into()))
 }
 
-fn touched(reply: Reply) -> Result<Touched, Error> {
+fn updated(reply: Reply) -> Result<Updated, Error> {
     match reply {
-        Reply::EventChat(touched) => Ok(touched),
-        _ => Err(mistaken()),
+        Reply::EventChat(updated) => Ok(updated),
+        _ => Err(wrong_reply()),
     }
 }

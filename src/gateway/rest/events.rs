@@ -1,5 +1,5 @@
-//! Events of a marketplace: make them known, look at them, change and delete them, list them.
-//! It refuses to know who talks about them: `event_chats` does.
+//! Events of a marketplace: create, get, change, delete and list them.
+//! Does not know the chats of an event: `event_chats` does.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,13 +9,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answers::Created;
 use super::body::Body;
+use super::caller::{ServiceCaller, wrong_reply};
 use super::cursor::{self, List};
-use super::host::{Host, mistaken};
 use super::key::Key;
-use super::names::{At, EventName, UserName};
+use super::names::{EventName, PathId, UserName};
 use super::numbers;
-use super::problem::{Contradicted, Problem, Refused, Unknown, Unreadable};
-use super::query::{Asked, Parameters, Query};
+use super::problem::{BodyErrors, CommonErrors, ConflictError, NotFoundError, Problem};
+use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{EventInPath, Limit, UserInPath, icons};
 use crate::gateway::dialect::timestamps::time;
 use crate::model::{Command, Error, Event, EventChange, EventDetails, Reply};
@@ -31,16 +31,16 @@ pub struct EventView {
     /// Its number, which is its only id.
     #[schema(minimum = 1)]
     id: i64,
-    /// The number of the user who offers it.
+    /// The number of its owner.
     #[serde(rename = "eventOwnerId")]
     #[schema(minimum = 1)]
     owner: i64,
-    /// What it is called.
+    /// The name.
     name: String,
     /// The ids of its pictures in the host application.
     #[serde(rename = "iconsUUIDs")]
     icons: Vec<String>,
-    /// Where it takes place, as the host application says it.
+    /// The place, as the host application writes it.
     location: String,
     /// When it begins, in seconds since 1970.
     #[serde(rename = "dateFromS")]
@@ -48,7 +48,7 @@ pub struct EventView {
     /// When it ends, in seconds since 1970.
     #[serde(rename = "dateToS")]
     ends: i64,
-    /// When it was made known.
+    /// When it was created.
     #[serde(serialize_with = "time")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -92,10 +92,10 @@ pub struct EventList {
     "dateFromS": 1_740_837_113, "dateToS": 1_740_844_313
 })))]
 pub struct NewEvent {
-    /// Who offers it.
+    /// Its owner.
     #[serde(rename = "eventOwnerId")]
     owner: UserName,
-    /// What it is called. At most 1024 bytes.
+    /// The name. At most 1024 bytes.
     #[schema(min_length = 1, max_length = 1024, pattern = r"\S")]
     name: String,
     /// The ids of its pictures in the host application. At most 256 bytes each.
@@ -115,12 +115,12 @@ pub struct NewEvent {
     ends: i64,
 }
 
-/// What to change of an event. What is not given stays as it is.
+/// The changes of an event. A field that is not given stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EventChange, examples(json!({"location": "Riga"})))]
 pub struct Change {
-    /// What it is called. At most 1024 bytes.
+    /// The name. At most 1024 bytes.
     #[schema(min_length = 1, max_length = 1024, pattern = r"\S")]
     name: Option<String>,
     /// The ids of its pictures in the host application. At most 256 bytes each.
@@ -155,7 +155,7 @@ pub struct Events {
     cursor: Option<String>,
 }
 
-impl Asked for Events {
+impl FromQuery for Events {
     fn read(parameters: &mut Parameters) -> Result<Self, Error> {
         Ok(Self {
             owner: parameters.parsed("owner", "must be the UUID or the number of a user")?,
@@ -182,18 +182,18 @@ impl Asked for Events {
             status = 201, description = "The event.", body = EventView,
             headers(("Location" = String, description = "Where the event is."))
         ),
-        Refused, Unknown, Contradicted, Unreadable
+        CommonErrors, NotFoundError, ConflictError, BodyErrors
     )
 )]
 pub async fn create(
-    host: Host,
+    caller: ServiceCaller,
     _: Query<()>,
     key: Key,
     Body(new): Body<NewEvent>,
 ) -> Result<Created<EventView>, Problem> {
     let command = Command::CreateEvent {
         key: key.of(&new),
-        owner: host.user_id(new.owner.0).await?,
+        owner: caller.user_id(new.owner.0).await?,
         details: EventDetails {
             name: new.name,
             icons: new.icons.unwrap_or_default(),
@@ -202,7 +202,7 @@ pub async fn create(
             ends: new.ends,
         },
     };
-    let event = event(host.ask(command).await?)?;
+    let event = event(caller.execute(command).await?)?;
     Ok(Created {
         location: format!("events/{}", event.pk),
         body: (&event).into(),
@@ -213,14 +213,14 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/events/{event}", operation_id = "getEvent", tag = "events",
     params(("event" = inline(EventInPath), Path, description = "The number of an event.")),
-    responses((status = 200, description = "The event.", body = EventView), Refused, Unknown)
+    responses((status = 200, description = "The event.", body = EventView), CommonErrors, NotFoundError)
 )]
 pub async fn get(
-    host: Host,
-    At(EventName(named)): At<EventName>,
+    caller: ServiceCaller,
+    PathId(EventName(named)): PathId<EventName>,
     _: Query<()>,
 ) -> Result<Json<EventView>, Problem> {
-    let reply = host.ask(Command::GetEvent { event: named }).await?;
+    let reply = caller.execute(Command::GetEvent { event: named }).await?;
     Ok(Json((&event(reply)?).into()))
 }
 
@@ -233,12 +233,12 @@ pub async fn get(
     request_body = Change,
     responses(
         (status = 200, description = "The event afterwards.", body = EventView),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn change(
-    host: Host,
-    At(EventName(named)): At<EventName>,
+    caller: ServiceCaller,
+    PathId(EventName(named)): PathId<EventName>,
     _: Query<()>,
     Body(change): Body<Change>,
 ) -> Result<Json<EventView>, Problem> {
@@ -255,7 +255,7 @@ pub async fn change(
         let event = named;
         Command::ChangeEvent { event, change }
     };
-    let reply = host.ask(command).await?;
+    let reply = caller.execute(command).await?;
     Ok(Json((&event(reply)?).into()))
 }
 
@@ -263,14 +263,14 @@ pub async fn change(
 #[utoipa::path(
     delete, path = "/events/{event}", operation_id = "deleteEvent", tag = "events",
     params(("event" = inline(EventInPath), Path, description = "The number of an event.")),
-    responses((status = 204, description = "It is gone."), Refused, Unknown)
+    responses((status = 204, description = "It is gone."), CommonErrors, NotFoundError)
 )]
 pub async fn delete(
-    host: Host,
-    At(EventName(event)): At<EventName>,
+    caller: ServiceCaller,
+    PathId(EventName(event)): PathId<EventName>,
     _: Query<()>,
 ) -> Result<StatusCode, Problem> {
-    host.ask(Command::DeleteEvent { event }).await?;
+    caller.execute(Command::DeleteEvent { event }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -282,13 +282,16 @@ pub async fn delete(
     params(Events),
     responses(
         (status = 200, description = "A page of events.", body = EventList),
-        Refused, Unknown
+        CommonErrors, NotFoundError
     )
 )]
-pub async fn list(host: Host, Query(asked): Query<Events>) -> Result<Json<EventList>, Problem> {
+pub async fn list(
+    caller: ServiceCaller,
+    Query(asked): Query<Events>,
+) -> Result<Json<EventList>, Problem> {
     let after = cursor::after(List::Events, asked.cursor.as_deref())?;
     let owner = match asked.owner {
-        Some(UserName(owner)) => Some(host.user_id(owner).await?),
+        Some(UserName(owner)) => Some(caller.user_id(owner).await?),
         None => None,
     };
     let command = Command::ListEvents {
@@ -296,18 +299,18 @@ pub async fn list(host: Host, Query(asked): Query<Events>) -> Result<Json<EventL
         after,
         limit: Some(asked.limit),
     };
-    match host.ask(command).await? {
+    match caller.execute(command).await? {
         Reply::Events(page) => Ok(Json(EventList {
             events: page.events.iter().map(EventView::from).collect(),
             next: page.next.map(|pk| cursor::write(List::Events, pk)),
         })),
-        _ => Err(mistaken().into()),
+        _ => Err(wrong_reply().into()),
     }
 }
 
 fn event(reply: Reply) -> Result<Event, Error> {
     match reply {
         Reply::Event(event) => Ok(event),
-        _ => Err(mistaken()),
+        _ => Err(wrong_reply()),
     }
 }

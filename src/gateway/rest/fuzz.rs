@@ -13,12 +13,12 @@ use super::cursor::{self, List};
 use super::key;
 use super::names::{ChatName, EventName, UserName};
 use super::numbers;
-use super::query::{self, Asked};
+use super::query::{self, FromQuery};
 use super::{chats, event_chats, events, members, messages, tokens, users};
 use crate::fuzz::Target;
 use crate::fuzz::invariants::{hold_error, hold_history};
 use crate::gateway::credentials;
-use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};
 use crate::model::{Error, ErrorKind};
 
@@ -76,7 +76,7 @@ const PAGE: Target = Target {
             assert_eq!(cursor::write(list, seq), text);
         }
         if let Some(Some(place)) = held(cursor::before(Some(text))) {
-            let written = cursor::write(List::ActiveChats, Next(place));
+            let written = cursor::write(List::ActiveChats, CursorText(place));
             assert_eq!(held(cursor::before(Some(&written))), Some(Some(place)));
         }
     },
@@ -147,7 +147,7 @@ fn held<T>(read: Result<T, Error>) -> Option<T> {
     read.map_err(|error| hold_error(&error)).ok()
 }
 
-fn asked<T: Asked>(uri: &Uri) -> Option<T> {
+fn asked<T: FromQuery>(uri: &Uri) -> Option<T> {
     held(query::read(uri))
 }
 

@@ -1,5 +1,5 @@
-//! For people who wonder what answers here, and for machines that ask whether it works.
-//! It refuses to say more than that: neither needs a token.
+//! The index page for people, and the health checks for machines.
+//! Does not report details: neither address needs a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +28,13 @@ pub async fn hello() -> String {
     )
 }
 
-/// The process runs: nothing is asked.
+/// The process runs. Checks nothing else.
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Commands can be served: the store is asked. 503 with the reason if not, and while the
-/// server shuts down.
+/// Commands can be served: queries the store. 503 with the reason if not, and while the server
+/// shuts down.
 pub async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, String) {
     let asked = tokio::time::timeout(PATIENCE, service.ready()).await;
     match asked {

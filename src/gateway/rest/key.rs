@@ -1,5 +1,5 @@
-//! The header `Idempotency-Key`, by which a repeated request is known.
-//! It refuses to know what was asked.
+//! The header `Idempotency-Key`, which identifies a repeated request.
+//! Does not know the request.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

@@ -1,9 +1,9 @@
-//! The picture of a user who brought none (PROTOCOL §1.2).
-//! It refuses to serve any other: avatars stand where the host application keeps them.
+//! The default avatar (PROTOCOL §1.2).
+//! Does not serve other files: the host application stores the avatars.
 
 use axum::http::{HeaderName, header};
 
-/// Where it is: what `User::avatar` says unless somebody says otherwise.
+/// Its path: the default of `User::avatar`.
 pub const DEFAULT_AVATAR: &str = "/media/default/default.jpg";
 
 /// A neutral head and shoulders, made for this project.

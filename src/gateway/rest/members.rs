@@ -1,15 +1,15 @@
-//! Who takes part in a chat: adding and removing.
-//! Does not know what the chat is otherwise.
+//! Adds and removes members of a chat.
+//! Does not know the other fields of a chat.
 
 use axum::Json;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::caller::ServiceCaller;
 use super::chats::{ChatView, room};
-use super::host::Host;
-use super::names::{At, ChatName, UserName};
-use super::problem::{Problem, Refused, Unknown, Unreadable};
+use super::names::{ChatName, PathId, UserName};
+use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
 use super::query::Query;
 use super::schemas::{ChatInPath, UserInPath};
 use crate::model::{Command, Error};
@@ -22,34 +22,34 @@ const AT_ONCE: usize = 100;
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"users": [3]})))]
 pub struct NewMembers {
-    /// Whom, in this order. Who is a member already stays one.
+    /// The users, in this order. Those that are members already stay members.
     #[schema(min_items = 1, max_items = 100)]
     users: Vec<UserName>,
 }
 
 /// Add members
 ///
-/// The chat of an event belongs to its owner and one guest: nobody can be added there.
+/// The chat of an event belongs to its owner and one guest: no user can be added there.
 #[utoipa::path(
     post, path = "/chats/{chat}/members", operation_id = "addMembers", tag = "chats",
     params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
     request_body = NewMembers,
     responses(
         (status = 200, description = "The chat afterwards.", body = ChatView),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn add(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
     _: Query<()>,
     Body(new): Body<NewMembers>,
 ) -> Result<Json<ChatView>, Problem> {
-    let users = host.user_ids(new.users, AT_ONCE).await?;
+    let users = caller.user_ids(new.users, AT_ONCE).await?;
     if users.is_empty() {
         return Err(Error::invalid("users", "name at least one user").into());
     }
-    room(host.ask(Command::AddMembers { chat, users }).await?)
+    room(caller.execute(Command::AddMembers { chat, users }).await?)
 }
 
 /// Remove a member
@@ -61,15 +61,15 @@ pub async fn add(
     ),
     responses(
         (status = 200, description = "The chat afterwards.", body = ChatView),
-        Refused, Unknown
+        CommonErrors, NotFoundError
     )
 )]
 pub async fn remove(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
-    At(UserName(user)): At<UserName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
+    PathId(UserName(user)): PathId<UserName>,
     _: Query<()>,
 ) -> Result<Json<ChatView>, Problem> {
-    let user = host.user_id(user).await?;
-    room(host.ask(Command::RemoveMember { chat, user }).await?)
+    let user = caller.user_id(user).await?;
+    room(caller.execute(Command::RemoveMember { chat, user }).await?)
 }

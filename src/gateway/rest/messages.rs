@@ -1,5 +1,5 @@
-//! Messages: reading a chat's history, and writing into it as one of its members.
-//! It refuses to know who may write where.
+//! Messages: reads a chat's history, and sends as one of its members.
+//! Does not know rights: the service does.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
+use super::caller::{ServiceCaller, wrong_reply};
 use super::cursor::{self, List};
-use super::host::{Host, mistaken};
 use super::key::{self, Key};
-use super::names::{At, ChatName, UserName};
-use super::problem::{Problem, Refused, Unknown, Unreadable};
-use super::query::{Asked, Parameters, Query};
+use super::names::{ChatName, PathId, UserName};
+use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
+use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, MomentInQuery, SeqInQuery, photos};
 use crate::gateway::dialect::timestamps::{Moment, NO_MOMENT, time};
 use crate::model::{
@@ -44,10 +44,10 @@ pub struct MessageView {
     room: ChatId,
     /// The text, as it came.
     msg: String,
-    /// What kind of content the text is.
+    /// The kind of content of the text.
     #[serde(rename = "type")]
     kind: String,
-    /// The id of the user who wrote it.
+    /// The id of its sender.
     #[schema(value_type = String, format = "uuid")]
     user_id: UserId,
     /// The ids of the pictures that go with it, in the host application.
@@ -98,12 +98,12 @@ pub struct MessageList {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"userId": 1, "text": "Soup?"})))]
 pub struct NewMessage {
-    /// As whom. Without it: as the token's own user, if there is a token.
+    /// The sender. Without it: the token's own user, if there is a token.
     #[serde(rename = "userId")]
     user_id: Option<UserName>,
     /// The text. Blank only with photos. The server limits its length, by default to 16384 bytes.
     text: String,
-    /// What kind of content the text is; `text` unless it is said.
+    /// The kind of content of the text; by default `text`.
     #[serde(rename = "type")]
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     kind: Option<String>,
@@ -142,7 +142,7 @@ pub struct Messages {
     cursor: Option<String>,
 }
 
-impl Asked for Messages {
+impl FromQuery for Messages {
     fn read(parameters: &mut Parameters) -> Result<Self, Error> {
         let from: Option<Moment> = parameters.parsed("from", NO_MOMENT)?;
         let to: Option<Moment> = parameters.parsed("to", NO_MOMENT)?;
@@ -198,12 +198,12 @@ impl Messages {
     ),
     responses(
         (status = 200, description = "A page of messages.", body = MessageList),
-        Refused, Unknown
+        CommonErrors, NotFoundError
     )
 )]
 pub async fn list(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
     Query(asked): Query<Messages>,
 ) -> Result<Json<MessageList>, Problem> {
     let (history, direction) = asked.history()?;
@@ -213,8 +213,8 @@ pub async fn list(
         history,
         positions: Positions::Untold,
     };
-    let Reply::Messages(page, _) = host.ask(command).await? else {
-        return Err(mistaken().into());
+    let Reply::Messages(page, _) = caller.execute(command).await? else {
+        return Err(wrong_reply().into());
     };
     let end = match direction {
         List::Later => page.messages.last(),
@@ -245,20 +245,20 @@ pub async fn list(
     request_body = NewMessage,
     responses(
         (status = 201, description = "The message that is stored.", body = MessageView),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn send(
-    host: Host,
-    At(ChatName(chat)): At<ChatName>,
+    caller: ServiceCaller,
+    PathId(ChatName(chat)): PathId<ChatName>,
     _: Query<()>,
     Key(key): Key,
     Body(new): Body<NewMessage>,
 ) -> Result<(StatusCode, Json<MessageView>), Problem> {
     let client_id = client_id(key, new.client_id)?;
     let user = match new.user_id {
-        Some(UserName(user)) => Some(host.user_id(user).await?),
-        None if host.identity.user.is_some() => None,
+        Some(UserName(user)) => Some(caller.user_id(user).await?),
+        None if caller.identity.user.is_some() => None,
         None => {
             let why = "is missing, and without a token nobody else is known";
             return Err(Error::invalid("userId", why).into());
@@ -274,9 +274,9 @@ pub async fn send(
             ..Draft::text(new.text)
         },
     };
-    match host.ask(command).await? {
+    match caller.execute(command).await? {
         Reply::Sent(sent) => Ok((StatusCode::CREATED, Json((&**sent.message()).into()))),
-        _ => Err(mistaken().into()),
+        _ => Err(wrong_reply().into()),
     }
 }
 

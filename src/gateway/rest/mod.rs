@@ -1,9 +1,10 @@
 //! HTTP without sockets: the REST API for the host application's backend, its description, and
 //! what this server is and how it does.
-//! It refuses to know the store, and who may do what.
+//! Does not know the store, nor rights.
 
 mod answers;
 mod body;
+mod caller;
 mod chats;
 mod cursor;
 mod document;
@@ -12,7 +13,6 @@ mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
-mod host;
 mod key;
 mod media;
 mod members;
@@ -38,7 +38,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use self::host::Server;
+use self::caller::Server;
 use self::problem::Problem;
 use crate::gateway::state::GatewayState;
 use crate::model::{Error, ErrorKind};
@@ -48,7 +48,7 @@ use crate::telemetry::{DialectLabel, Metrics};
 /// Where the API is.
 pub const ROOT: &str = "/api/v1";
 
-/// What is served over plain HTTP. `requests`: what must be finished before the server ends;
+/// The routes over plain HTTP. `requests`: the tasks to finish before the server ends;
 /// `body_bytes`: the longest body of a request.
 pub fn router(state: &GatewayState, requests: TaskTracker, body_bytes: usize) -> Router {
     let server = Server {
@@ -81,7 +81,7 @@ pub fn is_api(path: &str) -> bool {
     below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
-/// An error as the API says it.
+/// An error in the format of the API.
 pub fn refusal(error: Error) -> Response {
     Problem::from(error).into_response()
 }

@@ -1,5 +1,5 @@
 //! How an address or a body names a user, a chat or an event: by the id, or by the number.
-//! It refuses to know whether there is such a thing.
+//! Does not know whether there is such a thing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,11 +19,11 @@ use crate::model::{ChatRef, Error, EventPk, MAX_ID, UserRef};
 /// How many digits a number has at most; as many as [`MAX_ID`] has.
 const DIGITS: usize = 16;
 
-/// What an id or a number looks like as text.
+/// The form of an id or a number.
 pub const PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
                            [0-9a-fA-F]{4}-[0-9a-fA-F]{12})$";
 
-/// What a number looks like as text.
+/// The form of a number.
 pub const PK_PATTERN: &str = "^[1-9][0-9]{0,15}$";
 
 /// How much of a wrong name an error repeats.
@@ -96,13 +96,13 @@ impl Noun for EventName {
     const NOUN: &'static str = "event";
 }
 
-/// What the address names.
-pub struct At<N>(pub N);
+/// The path parameter of a resource.
+pub struct PathId<N>(pub N);
 
-impl<N: Noun, S: Send + Sync> FromRequestParts<S> for At<N> {
+impl<N: Noun, S: Send + Sync> FromRequestParts<S> for PathId<N> {
     type Rejection = Problem;
 
-    /// What is no name at all is the name of nothing: it was never given out.
+    /// A malformed name is not found: it was never given out.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let nothing = |shown: &str| Error::not_found(format_args!("{} {shown}", N::NOUN));
         let segments = RawPathParams::from_request_parts(parts, state).await;
@@ -147,7 +147,7 @@ impl Visitor<'_> for Reader {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<UserName, E> {
-        // What is less than 0 cannot be one either.
+        // Negative numbers are invalid, too.
         let number = of_float(number).unwrap_or(0);
         self.visit_u64(u64::try_from(number).unwrap_or(0))
     }

@@ -1,5 +1,5 @@
 //! Whole numbers as JSON has them: `5`, but also `5.0` and `5e0`.
-//! It refuses to know what they count.
+//! Does not know the unit of a number.
 
 use std::fmt;
 

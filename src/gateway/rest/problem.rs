@@ -1,5 +1,5 @@
 //! Refusals as RFC 9457 has them: one JSON object for every error, whatever it was about.
-//! It refuses to decide what is refused.
+//! Does not decide whether a request fails.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::model::{Error, ErrorKind};
 
-/// What the body of a refusal is called in `Content-Type`.
+/// The media type of a refusal.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A request that was refused.
@@ -22,7 +22,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A refusal with a status of its own, which says more than its code does.
+    /// A refusal with a status of its own, more specific than its code.
     pub const fn with_status(status: StatusCode, error: Error) -> Self {
         Self { status, error }
     }
@@ -48,7 +48,7 @@ impl IntoResponse for Problem {
         };
         let body = serde_json::to_string(&body).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
-        // For the figures.
+        // For the metrics.
         response.extensions_mut().insert(error.kind);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
@@ -84,14 +84,14 @@ fn retry_after(error: &Error) -> Option<u64> {
     }
 }
 
-/// What the body of a refusal looks like (RFC 9457).
+/// The body of a refusal (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, examples(json!({
     "type": "about:blank", "title": "Bad Request", "status": 400,
     "detail": "limit: must be a whole number of at least 1", "code": "invalid"
 })))]
 pub struct ProblemBody<'a> {
-    /// Always `about:blank`: `code` says what kind of problem it is.
+    /// Always `about:blank`: `code` has the kind of the problem.
     #[serde(rename = "type")]
     kind: &'a str,
     /// The status in words.
@@ -99,7 +99,7 @@ pub struct ProblemBody<'a> {
     /// The status, once more.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong, for people: which field, which limit, which id.
+    /// The error, for people: which field, which limit, which id.
     detail: &'a str,
     code: Code,
     /// With `rate_limited`: how long to wait, in milliseconds.
@@ -108,7 +108,7 @@ pub struct ProblemBody<'a> {
     retry_after_ms: Option<u64>,
 }
 
-/// What a program can do about a problem.
+/// The code of a problem, for programs.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Code {
@@ -192,37 +192,37 @@ fn described(statuses: &[&str]) -> Described {
         .collect()
 }
 
-/// In the document: how every request may be refused.
-pub struct Refused;
+/// In the document: the errors of every request.
+pub struct CommonErrors;
 
-impl IntoResponses for Refused {
+impl IntoResponses for CommonErrors {
     fn responses() -> Described {
         described(&["400", "401", "403", "429", "500", "503"])
     }
 }
 
-/// In the document: how a request is refused that names something.
-pub struct Unknown;
+/// In the document: the error of a request that names something unknown.
+pub struct NotFoundError;
 
-impl IntoResponses for Unknown {
+impl IntoResponses for NotFoundError {
     fn responses() -> Described {
         described(&["404"])
     }
 }
 
-/// In the document: how a request is refused that has a body.
-pub struct Unreadable;
+/// In the document: the errors of a request with a body.
+pub struct BodyErrors;
 
-impl IntoResponses for Unreadable {
+impl IntoResponses for BodyErrors {
     fn responses() -> Described {
         described(&["413", "415"])
     }
 }
 
-/// In the document: how a request is refused under whose name another one was made before.
-pub struct Contradicted;
+/// In the document: the error of a request whose idempotency key belongs to another request.
+pub struct ConflictError;
 
-impl IntoResponses for Contradicted {
+impl IntoResponses for ConflictError {
     fn responses() -> Described {
         described(&["409"])
     }

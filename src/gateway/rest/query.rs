@@ -1,5 +1,5 @@
 //! The parameters of a query, read strictly: an unknown or a repeated one is an error.
-//! It refuses to know what they are for.
+//! Does not know the lists that use them.
 
 use std::str::FromStr;
 
@@ -10,20 +10,20 @@ use axum::http::request::Parts;
 use super::problem::Problem;
 use crate::model::Error;
 
-/// How long a page of any list is unless the query says otherwise.
+/// The default length of a page.
 pub const PAGE: usize = 100;
 
-/// How long a page of any list is at most.
+/// The maximum length of a page.
 const LONGEST_PAGE: usize = 1000;
 
 /// Where tokens may stand (PROTOCOL §1.3); not a parameter of any list.
 const TOKEN: &str = "token";
 
-/// A query that reads as a `T`.
+/// A query that decodes to a `T`.
 pub struct Query<T>(pub T);
 
-/// What a query may ask.
-pub trait Asked: Sized {
+/// A type that a query decodes to.
+pub trait FromQuery: Sized {
     /// Takes the parameters that it knows.
     ///
     /// # Errors
@@ -32,13 +32,13 @@ pub trait Asked: Sized {
 }
 
 /// No parameters at all.
-impl Asked for () {
+impl FromQuery for () {
     fn read(_: &mut Parameters) -> Result<Self, Error> {
         Ok(())
     }
 }
 
-impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Query<T> {
+impl<T: FromQuery, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -46,14 +46,14 @@ impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-pub(super) fn read<T: Asked>(uri: &Uri) -> Result<T, Error> {
+pub(super) fn read<T: FromQuery>(uri: &Uri) -> Result<T, Error> {
     let mut parameters = Parameters::of(uri)?;
     let asked = T::read(&mut parameters)?;
     parameters.end()?;
     Ok(asked)
 }
 
-/// What has not been taken yet.
+/// The parameters that have not been decoded yet.
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -142,7 +142,7 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct Page(usize, Option<String>);
 
-    impl Asked for Page {
+    impl FromQuery for Page {
         fn read(parameters: &mut Parameters) -> Result<Self, Error> {
             Ok(Self(parameters.limit()?, parameters.cursor()?))
         }

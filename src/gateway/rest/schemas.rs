@@ -1,5 +1,5 @@
-//! Parts of the document that no type of the code can say by itself.
-//! It refuses to know the operations that they are parts of.
+//! Parts of the document that do not follow from the types.
+//! Does not know the operations that they are parts of.
 
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{
@@ -121,7 +121,7 @@ pub fn icons() -> Schema {
     )
 }
 
-/// What the fields of some requests have to be together, which no single field can say.
+/// Constraints between the fields of some requests.
 pub fn conditions() -> [(&'static str, &'static str, Value); 2] {
     let given = |field: &str, other: &str| {
         json!({

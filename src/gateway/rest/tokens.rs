@@ -1,5 +1,5 @@
 //! Tokens for the host application's users.
-//! It refuses to sign anything: `auth` does.
+//! Does not sign anything: `auth` does.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Body;
-use super::host::{Host, mistaken};
+use super::caller::{ServiceCaller, wrong_reply};
 use super::names::UserName;
 use super::numbers;
-use super::problem::{Problem, Refused, Unknown, Unreadable};
+use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
 use super::query::Query;
 use crate::auth::MintError;
 use crate::gateway::dialect::timestamps::time;
 use crate::model::{Command, Error, ErrorKind, Reply, Rights};
 
-/// How long a token is good unless it is said, in seconds.
+/// The default lifetime of a token, in seconds.
 const USUAL: u64 = 3600;
 
 /// How long a token is good at most, in seconds: 30 days.
@@ -33,7 +33,7 @@ const LONGEST: u64 = 30 * 24 * 3600;
     "expires_at": "2025-03-01T14:51:53.000Z"
 })))]
 struct TokenView {
-    /// What the user's client connects with.
+    /// The token for the user's client.
     token: String,
     /// Until when.
     #[serde(serialize_with = "time")]
@@ -41,7 +41,7 @@ struct TokenView {
     expires_at: Timestamp,
 }
 
-/// A token to make, for a user who is named in one of two ways.
+/// A token to make, for a user given in one of two ways.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"externalUserId": "anna", "ttl_s": 3600})))]
@@ -72,15 +72,15 @@ pub struct NewToken {
     request_body = NewToken,
     responses(
         (status = 201, description = "The token.", body = TokenView),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn create(
-    host: Host,
+    caller: ServiceCaller,
     _: Query<()>,
     Body(new): Body<NewToken>,
 ) -> Result<Response, Problem> {
-    if host.identity.rights != Rights::Service {
+    if caller.identity.rights != Rights::Service {
         return Err(Error::forbidden(
             "this server has no tokens to make: a user's external id is the token (--auth open)",
         )
@@ -88,14 +88,14 @@ pub async fn create(
     }
     let ttl = lifetime(new.ttl_s)?;
     let external_id = match (new.user, new.external_user_id) {
-        (Some(UserName(user)), None) => match host.ask(Command::GetUser { user }).await? {
+        (Some(UserName(user)), None) => match caller.execute(Command::GetUser { user }).await? {
             Reply::User(user) => user.external_id,
-            _ => return Err(mistaken().into()),
+            _ => return Err(wrong_reply().into()),
         },
         (None, Some(external_id)) => external_id,
         _ => return Err(Error::invalid("body", "give either userId or externalUserId").into()),
     };
-    let state = &host.server.state;
+    let state = &caller.server.state;
     let minted = state
         .authenticator
         .mint(&external_id, ttl, state.clock.now());
@@ -119,7 +119,7 @@ fn lifetime(seconds: Option<i64>) -> Result<Duration, Error> {
 fn refused(error: MintError) -> Error {
     match error {
         MintError::NoSecret => Error::forbidden(
-            "this server has no shared secret: whoever has the private key makes the tokens",
+            "this server has no shared secret: tokens are made with the private key, elsewhere",
         ),
         MintError::ExternalId(refusal) => {
             Error::new(ErrorKind::Invalid, format!("externalUserId: {refusal}"))

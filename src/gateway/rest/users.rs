@@ -1,5 +1,5 @@
 //! Users: make them known, look at them, change them, list them.
-//! It refuses to know what may stand in a profile.
+//! Does not validate a profile: the service does.
 
 use axum::Json;
 use jiff::Timestamp;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
+use super::caller::{ServiceCaller, wrong_reply};
 use super::cursor::{self, List};
-use super::host::{Host, mistaken};
-use super::names::{At, UserName};
-use super::problem::{Problem, Refused, Unknown, Unreadable};
-use super::query::{Asked, Parameters, Query};
+use super::names::{PathId, UserName};
+use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
+use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{Limit, UserInPath};
 use crate::gateway::dialect::timestamps::time;
 use crate::model::{Command, Error, Profile, Reply, User, UserId, UserPage};
@@ -121,7 +121,7 @@ pub struct NewUser {
     image_uuid: Option<String>,
 }
 
-/// What to change of a user. What is not given stays as it is.
+/// The changes of a user. A field that is not given stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "Anna K."})))]
@@ -156,7 +156,7 @@ pub struct Users {
     cursor: Option<String>,
 }
 
-impl Asked for Users {
+impl FromQuery for Users {
     fn read(parameters: &mut Parameters) -> Result<Self, Error> {
         Ok(Self {
             limit: parameters.limit()?,
@@ -172,10 +172,10 @@ impl Asked for Users {
 #[utoipa::path(
     post, path = "/users", operation_id = "createUser", tag = "users",
     request_body = NewUser,
-    responses((status = 200, description = "The user.", body = UserView), Refused, Unreadable)
+    responses((status = 200, description = "The user.", body = UserView), CommonErrors, BodyErrors)
 )]
 pub async fn create(
-    host: Host,
+    caller: ServiceCaller,
     _: Query<()>,
     Body(new): Body<NewUser>,
 ) -> Result<Json<UserView>, Problem> {
@@ -189,21 +189,21 @@ pub async fn create(
             image_uuid: new.image_uuid,
         },
     };
-    user(host.ask(command).await?)
+    user(caller.execute(command).await?)
 }
 
 /// Get a user
 #[utoipa::path(
     get, path = "/users/{user}", operation_id = "getUser", tag = "users",
     params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")),
-    responses((status = 200, description = "The user.", body = UserView), Refused, Unknown)
+    responses((status = 200, description = "The user.", body = UserView), CommonErrors, NotFoundError)
 )]
 pub async fn get(
-    host: Host,
-    At(UserName(named)): At<UserName>,
+    caller: ServiceCaller,
+    PathId(UserName(named)): PathId<UserName>,
     _: Query<()>,
 ) -> Result<Json<UserView>, Problem> {
-    user(host.ask(Command::GetUser { user: named }).await?)
+    user(caller.execute(Command::GetUser { user: named }).await?)
 }
 
 /// Change a user
@@ -215,12 +215,12 @@ pub async fn get(
     request_body = UserChange,
     responses(
         (status = 200, description = "The user afterwards.", body = UserView),
-        Refused, Unknown, Unreadable
+        CommonErrors, NotFoundError, BodyErrors
     )
 )]
 pub async fn change(
-    host: Host,
-    At(UserName(named)): At<UserName>,
+    caller: ServiceCaller,
+    PathId(UserName(named)): PathId<UserName>,
     _: Query<()>,
     Body(change): Body<UserChange>,
 ) -> Result<Json<UserView>, Problem> {
@@ -234,7 +234,7 @@ pub async fn change(
             image_uuid: change.image_uuid,
         },
     };
-    user(host.ask(command).await?)
+    user(caller.execute(command).await?)
 }
 
 /// List all users
@@ -243,22 +243,25 @@ pub async fn change(
 #[utoipa::path(
     get, path = "/users", operation_id = "listUsers", tag = "users",
     params(Users),
-    responses((status = 200, description = "A page of users.", body = UserList), Refused)
+    responses((status = 200, description = "A page of users.", body = UserList), CommonErrors)
 )]
-pub async fn list(host: Host, Query(asked): Query<Users>) -> Result<Json<UserList>, Problem> {
+pub async fn list(
+    caller: ServiceCaller,
+    Query(asked): Query<Users>,
+) -> Result<Json<UserList>, Problem> {
     let command = Command::ListUsers {
         after: cursor::after(List::Users, asked.cursor.as_deref())?,
         limit: Some(asked.limit),
     };
-    match host.ask(command).await? {
+    match caller.execute(command).await? {
         Reply::Users(page) => Ok(Json(page.into())),
-        _ => Err(mistaken().into()),
+        _ => Err(wrong_reply().into()),
     }
 }
 
 fn user(reply: Reply) -> Result<Json<UserView>, Problem> {
     match reply {
         Reply::User(user) => Ok(Json(user.into())),
-        _ => Err(mistaken().into()),
+        _ => Err(wrong_reply().into()),
     }
 }

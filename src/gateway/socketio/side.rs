@@ -10,7 +10,7 @@ use super::oxide::stream::Stream;
 use super::socket::Socket;
 use crate::gateway::engineio::Session;
 
-/// What decodes the events of Socket.IO clients.
+/// The decoder of Socket.IO events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketIo {
     /// The crate of that name.

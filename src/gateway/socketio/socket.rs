@@ -113,7 +113,7 @@ impl Socket {
         }))
     }
 
-    /// What was taken last is sent.
+    /// The frames taken last are sent.
     pub(super) fn written(&self) {
         let connection = self.connection();
         connection

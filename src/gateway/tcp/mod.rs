@@ -1,5 +1,5 @@
 //! Wraps accepted TCP connections: limits, and time limits for clients that get nowhere.
-//! Does not know what is spoken on them.
+//! Does not know the protocol on a connection.
 
 mod stream;
 
@@ -20,7 +20,7 @@ const READ_CLOSED: u8 = 1;
 const SERVING: u8 = 2;
 /// A request was served.
 const SERVED: u8 = 4;
-/// What runs on it keeps its own time.
+/// An upgraded protocol has its own timers.
 const ADMITTED: u8 = 8;
 
 /// A handle to one TCP connection; clones share it.
@@ -29,7 +29,7 @@ pub struct TcpHandle(Arc<Shared>);
 
 struct Shared {
     peer: IpAddr,
-    /// What it counts for, until it ends.
+    /// The reserved slots, until it ends.
     slots: Mutex<ConnectionSlots>,
     flags: AtomicU8,
     reader: AtomicWaker,

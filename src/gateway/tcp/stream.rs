@@ -1,5 +1,5 @@
 //! The listener and the streams that it accepts, each with time limits for reading and writing.
-//! Does not know what is written.
+//! Does not know the bytes that pass through.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -77,7 +77,7 @@ impl Connected<IncomingStream<'_, GuardedListener>> for TcpHandle {
     }
 }
 
-/// A TCP stream with time limits, and with what its [`TcpHandle`] says.
+/// A TCP stream with time limits, controlled by its [`TcpHandle`].
 pub struct GuardedStream {
     stream: TcpStream,
     handle: TcpHandle,
@@ -108,7 +108,7 @@ impl GuardedStream {
     }
 
     /// Whether the client has taken too long over its next request, even if it keeps sending.
-    /// Asked whenever something is to be read, so the timer wakes whoever reads.
+    /// Called before each read, so that the timer wakes the reader.
     fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
         if self.handle.has(SERVING | ADMITTED) {
             self.waiting = None;
@@ -132,8 +132,8 @@ impl GuardedStream {
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), context) {
             self.stall = None;
-            // Idleness begins when the response is written. The timer stays, since whoever reads
-            // may be waiting for it already.
+            // Idleness begins when the response is written. The timer stays, since the reader may
+            // be waiting for it already.
             if let Some(waiting) = &mut self.waiting
                 && self.handle.has(SERVED)
             {

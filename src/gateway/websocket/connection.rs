@@ -1,6 +1,6 @@
-//! The task of one WebSocket: reads, writes, keeps the times, says goodbye. Written by hand, so
-//! that a silent client costs a few fields and no buffer.
-//! Does not know what the messages say: an [`Endpoint`] does.
+//! The task of one WebSocket: reads, writes, keeps the timers, closes. Written by hand, so that a
+//! silent client costs a few fields and no buffer.
+//! Does not know the content of messages: an [`Endpoint`] does.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -40,8 +40,7 @@ thread_local! {
     static ARRIVAL: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-/// What a WebSocket carries. Whatever wakes the context that it was given has the connection
-/// look again.
+/// The messages of a WebSocket. Waking the context that it was given has the connection look again.
 pub trait Endpoint: Send + Sync + 'static {
     /// Handles a text.
     ///
@@ -63,7 +62,7 @@ pub trait Endpoint: Send + Sync + 'static {
     /// does so without waiting for the client.
     fn await_client(&self, context: &Context<'_>) -> Option<CloseReason>;
 
-    /// What was taken last is written.
+    /// The frames taken last are written.
     fn written(&self);
 
     /// The client sent something, of whatever kind.
@@ -181,7 +180,7 @@ pub struct Connection<S, E: Endpoint> {
     timer: Pin<Box<Sleep>>,
     /// Ready when the server shuts down; `None` afterwards.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// What the latest message still needs.
+    /// The pending work of the latest message.
     work: Option<Work>,
     batch: Batch,
     /// The answer to the latest ping: older ones need none (RFC 6455 §5.5.3).
@@ -190,7 +189,7 @@ pub struct Connection<S, E: Endpoint> {
     parting: Option<Parting>,
 }
 
-/// What is waited for once the end was sent.
+/// The state after the close frame was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Parting {
     /// Nothing: the client's close frame came first.

@@ -1,5 +1,5 @@
 //! The task of one WebSocket, over a stream in memory.
-//! Does not know what the messages say.
+//! Does not know the content of messages.
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;

@@ -69,7 +69,7 @@ enum Kind {
     Binary,
 }
 
-/// What stands before the payload of a frame.
+/// The header of a frame.
 struct Head {
     last: bool,
     opcode: u8,
@@ -112,7 +112,7 @@ impl Decoder {
             }
             let mut payload = self.buffer.split_to(whole);
             if whole > LARGE && !self.buffer.is_empty() {
-                // What follows would keep the memory of a large frame for as long as it lives.
+                // The rest would keep the memory of a large frame alive.
                 self.buffer = BytesMut::from(&self.buffer[..]);
             }
             payload.advance(head.length);

@@ -227,7 +227,7 @@ proptest! {
     ) {
         let bytes = frames.concat();
         let (mut messages, violation) = decoded(&bytes, piece);
-        // What follows a close frame is read by nobody.
+        // Bytes after a close frame are not read.
         let close = messages.iter().position(|it| matches!(it, Message::Close(_)));
         messages.truncate(close.map_or(messages.len(), |close| close + 1));
         let (expected, valid) = by_peer(bytes);

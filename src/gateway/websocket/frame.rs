@@ -1,5 +1,5 @@
-//! What a server sends: one frame, encoded once for all who receive it.
-//! Does not know what it says.
+//! A frame of the server, encoded once for all receivers.
+//! Does not know the content of messages.
 
 use bytes::Bytes;
 
@@ -69,7 +69,7 @@ impl Frame {
         self.0
     }
 
-    /// What it carries.
+    /// The payload.
     pub fn payload(&self) -> &[u8] {
         let head = match self.0.get(1) {
             Some(126) => 4,

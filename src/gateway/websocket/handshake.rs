@@ -1,5 +1,5 @@
 //! The opening handshake, checked as RFC 6455 §4.2.1 has it.
-//! Does not know who asks, nor what will be spoken.
+//! Does not know the caller, nor the messages that follow.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -15,7 +15,7 @@ use crate::gateway::tcp::GuardedStream;
 /// The one version of the protocol.
 const VERSION: &str = "13";
 
-/// Whether the headers ask for a WebSocket.
+/// Whether the headers request a WebSocket.
 pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
     names(headers, header::UPGRADE, "websocket") && names(headers, header::CONNECTION, "upgrade")
 }
@@ -25,9 +25,9 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 pub enum BadHandshake {
     /// It is not a GET.
     Method,
-    /// It does not ask for a WebSocket.
+    /// It does not request a WebSocket.
     NoUpgrade,
-    /// It asks for another version of the protocol.
+    /// It requests another version of the protocol.
     Version,
     /// Its key is missing or invalid.
     Key,
@@ -62,7 +62,7 @@ impl Upgrade {
     /// Checks the handshake of a request.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The error.
     pub fn of(request: &mut Parts) -> Result<Self, BadHandshake> {
         let headers = &request.headers;
         if !asks_for_upgrade(headers) {

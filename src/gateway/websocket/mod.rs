@@ -1,6 +1,6 @@
 //! RFC 6455 as a server needs it: the opening handshake, frames both ways, and the task that
 //! serves one connection.
-//! Does not know what the messages say, Engine.IO, or extensions.
+//! Does not know the content of messages, Engine.IO, or extensions.
 
 #[cfg(test)]
 mod autobahn_tests;

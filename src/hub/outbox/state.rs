@@ -1,5 +1,5 @@
 //! The contents of an outbox and their size.
-//! Does not know who waits for them.
+//! Does not know the tasks that wait for frames.
 
 use std::collections::VecDeque;
 use std::task::{Context, Waker};

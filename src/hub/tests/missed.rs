@@ -1,11 +1,11 @@
-//! Where what a client has missed ends and what comes by itself begins.
+//! The end of the missed messages and the begin of live delivery.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use super::*;
 
-/// Hears nothing before it is told to listen.
+/// Receives nothing before it is enabled.
 #[derive(Default)]
 struct Sleeper(AtomicBool);
 
@@ -127,12 +127,12 @@ fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
 }
 
 /// While messages are delivered, connections come and begin to listen: what each has missed and
-/// what it hears are one row, whenever that was.
+/// what it receives are one sequence, whenever that was.
 #[test]
 fn what_was_missed_and_what_is_heard_meet_under_load() {
     const MESSAGES: Seq = 4000;
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    // One who has room for everything keeps the chat open.
+    // A connection with a large outbox keeps the chat open.
     let first = connection(10_000);
     hub.bind_user(&first, user());
     hub.subscribe(&first, [chat]);
@@ -164,13 +164,13 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
 }
 
 /// Asks whether a delivery has begun, and holds it up.
-struct Held {
+struct BlockingSubscriber {
     subscribed: AtomicBool,
     begun: Mutex<mpsc::Sender<()>>,
     released: Mutex<mpsc::Receiver<()>>,
 }
 
-impl Subscriber for Held {
+impl Subscriber for BlockingSubscriber {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, _: &mut dyn FnMut(Outgoing)) {
         if matches!(notice.fact, Fact::MessageSent(_)) {
             self.begun.lock().send(()).expect("somebody waits");
@@ -186,7 +186,7 @@ impl Subscriber for Held {
 #[test]
 fn a_delivery_that_is_under_way_may_be_the_last_one_that_is_skipped() {
     let ((begun, has_begun), (release, released)) = (mpsc::channel(), mpsc::channel());
-    let held = Arc::new(Held {
+    let held = Arc::new(BlockingSubscriber {
         subscribed: AtomicBool::new(false),
         begun: Mutex::new(begun),
         released: Mutex::new(released),
@@ -201,7 +201,7 @@ fn a_delivery_that_is_under_way_may_be_the_last_one_that_is_skipped() {
         has_begun.recv().expect("a delivery");
         held.subscribed.store(true, Ordering::SeqCst);
         let asking = scope.spawn(|| until(&hub, &connection, chat.id));
-        // Whoever does not wait for the delivery has its answer by now.
+        // A call that does not wait for the delivery has returned by now.
         std::thread::sleep(std::time::Duration::from_millis(50));
         release.send(()).expect("it is held");
         assert_eq!(asking.join().expect("an answer"), Some(1));

@@ -1,5 +1,5 @@
-//! What the relay promises when a chat has to wait: it waits by itself, in its order, within
-//! bounds.
+//! The promises of the relay for a chat that has to wait: it delays no other, keeps its order, and
+//! stays within bounds.
 
 use std::sync::atomic::Ordering;
 

@@ -1,5 +1,5 @@
 //! Chats in a real store that may be silent about some of them, and a relay that runs.
-//! Does not know what is expected of it.
+//! Does not know the expected outcome.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use super::*;
 use crate::model::{History, Membership, MessagePage, Sent};
 use crate::store::StoreError;
 
-/// The outboxes of those who are slow. Whoever holds more than half of it is crowded.
+/// The outboxes of slow clients. More than half full, one is crowded.
 pub(super) const SMALL: OutboxLimits = OutboxLimits {
     frames: 8,
     bytes: 1 << 20,
 };
 
-/// The outboxes of those who are never crowded here.
+/// The outboxes that are never crowded here.
 pub(super) const LARGE: OutboxLimits = OutboxLimits {
     frames: 100_000,
     bytes: 1 << 24,
@@ -38,7 +38,7 @@ pub(super) struct Unreliable {
 
 #[async_trait]
 impl Messages for Unreliable {
-    async fn append(&self, batch: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
+    async fn append(&self, batch: Vec<PendingMessage>) -> Result<Vec<Option<Sent>>, StoreError> {
         self.store.append(batch).await
     }
 

@@ -1,5 +1,5 @@
 //! The promises of `Chats`.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 use super::*;
 use crate::model::{ChatChange, ChatPage, History, Range, Window};
@@ -107,10 +107,16 @@ pub async fn seats_tell_every_chat_and_its_latest_number(store: Subject) {
     let busy = chat(&store, &[&anna, &boris], 2).await;
     let batch = (0..3).map(|number| entry(busy.id, &boris, "hello", number));
     store.append(batch.collect()).await.expect("stored");
-    let mut seats = store.seats_of(anna.id).await.expect("seats");
-    seats.sort();
-    assert_eq!(seats, [(quiet.id, 0), (busy.id, 3)]);
-    assert_eq!(store.seats_of(UserId::new(at(9))).await.expect("seats"), []);
+    let mut memberships = store.memberships_of(anna.id).await.expect("memberships");
+    memberships.sort();
+    assert_eq!(memberships, [(quiet.id, 0), (busy.id, 3)]);
+    assert_eq!(
+        store
+            .memberships_of(UserId::new(at(9)))
+            .await
+            .expect("memberships"),
+        []
+    );
 }
 
 pub async fn those_in_many_chats_are_told_in_order(store: Subject) {

@@ -1,12 +1,12 @@
-//! The promises of `Events`, and what messages tell of an event's chat.
-//! It refuses to know which store it is looking at.
+//! The promises of `Events`, and the state of an event's chat in its messages.
+//! Does not know which store it is looking at.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Access, Event, EventChange, EventChat, EventDetails, History, NewEvent, NewEventChat, Range,
-    Standing, Window,
+    Access, Event, EventChange, EventChat, EventChatState, EventDetails, History, NewEvent,
+    NewEventChat, Range, Window,
 };
 use crate::store::StoreError;
 
@@ -133,8 +133,8 @@ pub async fn a_deleted_event_takes_its_chats_along(store: Subject) {
     assert_eq!(store.event(made.pk).await.expect("an answer"), None);
     assert_eq!(store.chat(talk.chat).await.expect("an answer"), None);
     assert_eq!(store.event_chat(talk.chat).await.expect("an answer"), None);
-    let seats = store.seats_of(boris.id).await.expect("seats");
-    assert_eq!(seats, [(kept.chat, 0)]);
+    let memberships = store.memberships_of(boris.id).await.expect("memberships");
+    assert_eq!(memberships, [(kept.chat, 0)]);
 }
 
 pub async fn a_guest_and_an_owner_have_one_chat(store: Subject) {
@@ -144,14 +144,14 @@ pub async fn a_guest_and_an_owner_have_one_chat(store: Subject) {
     let (fresh, first) = open(&store, &made, &boris, 4).await;
     assert!(fresh);
     assert_eq!((&*first.event, &*first.guest), (&made, &boris));
-    let begun = Standing {
+    let begun = EventChatState {
         head: 0,
         owner_read: 0,
         guest_read: 0,
         access: Access::Unasked,
         access_version: 0,
     };
-    assert_eq!((first.standing, first.active_at), (begun, at(4)));
+    assert_eq!((first.state, first.active_at), (begun, at(4)));
     let chat = store
         .chat(first.chat)
         .await
@@ -211,9 +211,9 @@ pub async fn access_changes_from_one_state_to_another_and_is_counted(store: Subj
     ] {
         let answer = store.change_access(talk.chat, from, to, at(5)).await;
         let (did, chat) = answer.expect("an answer").expect("a chat");
-        let standing = chat.standing;
+        let state = chat.state;
         assert_eq!(
-            (did, standing.access, standing.access_version),
+            (did, state.access, state.access_version),
             (changed, access, version)
         );
         assert_eq!(now(&store, &talk).await, chat);
@@ -287,7 +287,7 @@ pub async fn the_latest_messages_of_an_events_chat_end_where_it_ended(store: Sub
             let writer = if message.seq == 4 { &anna } else { &boris };
             assert_eq!(message.sender.id, writer.id);
             let carried = message.event_chat.expect("the chat");
-            assert!(carried.chat == talk.chat && carried.standing.head >= 4);
+            assert!(carried.chat == talk.chat && carried.state.head >= 4);
         }
     }
 }
@@ -308,8 +308,8 @@ pub async fn a_message_carries_how_things_stand_after_it(store: Subject) {
         .into_iter()
         .map(|sent| {
             let chat = sent.expect("a chat").message().event_chat.clone();
-            let standing = chat.expect("a chat of an event").standing;
-            (standing.head, standing.owner_read, standing.guest_read)
+            let state = chat.expect("a chat of an event").state;
+            (state.head, state.owner_read, state.guest_read)
         })
         .collect();
     assert_eq!(told, [(1, 0, 1), (2, 0, 2), (3, 3, 2)]);
@@ -346,5 +346,5 @@ pub async fn history_carries_how_things_stand_now(store: Subject) {
         .as_deref()
         .expect("a chat of an event");
     assert_eq!(*told, now(&store, &talk).await);
-    assert_eq!((told.standing.head, told.standing.owner_read), (2, 1));
+    assert_eq!((told.state.head, told.state.owner_read), (2, 1));
 }

@@ -1,5 +1,5 @@
 //! The promises about keys of requests that may be repeated.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 use super::*;
 use crate::model::{EventDetails, Fingerprint, IdempotencyKey, NewEvent};

@@ -1,5 +1,5 @@
 //! The promises of `Store` itself.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 use super::*;
 use crate::store::StoreError;

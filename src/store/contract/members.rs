@@ -1,5 +1,5 @@
 //! The promises of `Members`.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 use super::*;
 use crate::model::Seq;
@@ -62,7 +62,10 @@ pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
         assert_eq!(removed, expected);
         assert_eq!((after.members, after.modified_at), (vec![anna.id], at(7)));
     }
-    assert_eq!(store.seats_of(boris.id).await.expect("seats"), []);
+    assert_eq!(
+        store.memberships_of(boris.id).await.expect("memberships"),
+        []
+    );
     let (fresh, after) = join(&store, &before, &boris, 0, 8).await;
     assert_eq!((fresh, after.members), (true, vec![anna.id, boris.id]));
     assert_eq!(position(&store, &before, &boris).await, 0);

@@ -1,12 +1,12 @@
 //! The promises of `Messages`.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 use super::*;
 use crate::model::{History, Message, MessagePage, Range, Sent, Seq, Window};
 use crate::store::PAGE_BYTES;
 
 /// Appends, and expects every entry to have found its chat.
-async fn append(store: &Subject, batch: Vec<Entry>) -> Vec<Sent> {
+async fn append(store: &Subject, batch: Vec<PendingMessage>) -> Vec<Sent> {
     let sent = store.append(batch).await.expect("stored");
     sent.into_iter().map(|sent| sent.expect("a chat")).collect()
 }
@@ -27,7 +27,7 @@ fn seqs(messages: &[Message]) -> Vec<Seq> {
     messages.iter().map(|message| message.seq).collect()
 }
 
-fn with_client_id(mut entry: Entry, client_id: &str) -> Entry {
+fn with_client_id(mut entry: PendingMessage, client_id: &str) -> PendingMessage {
     entry.draft.client_id = Some(client_id.into());
     entry
 }

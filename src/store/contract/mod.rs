@@ -1,6 +1,6 @@
 //! What every store must do: each sentence of the traits' comments as a test, stamped for
 //! each store.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 mod chats;
 mod events;
@@ -17,10 +17,10 @@ use jiff::Timestamp;
 
 use super::Store;
 use crate::model::{
-    Chat, ChatId, Draft, Entry, MessageId, NewChat, NewUser, Policy, Profile, User, UserId,
+    Chat, ChatId, Draft, MessageId, NewChat, NewUser, PendingMessage, Policy, Profile, User, UserId,
 };
 
-/// A store to be tested: empty, and closed to everybody else.
+/// A store under test: empty, and not shared.
 pub(in crate::store) type Subject = Arc<dyn Store>;
 
 /// The moment so many milliseconds after the beginning of the test's time.
@@ -57,8 +57,13 @@ pub(in crate::store) async fn chat(store: &Subject, members: &[&User], milliseco
     store.create_chat(new).await.expect("a chat")
 }
 
-pub(in crate::store) fn entry(chat: ChatId, sender: &User, text: &str, millisecond: i64) -> Entry {
-    Entry {
+pub(in crate::store) fn entry(
+    chat: ChatId,
+    sender: &User,
+    text: &str,
+    millisecond: i64,
+) -> PendingMessage {
+    PendingMessage {
         id: MessageId::new(at(millisecond)),
         chat,
         sender: sender.id,

@@ -26,7 +26,7 @@ async fn fill(store: &Subject) {
         ..new_chat(&[&anna, &boris, &vera], 1)
     };
     let talk = store.create_chat(keyed).await.expect("a chat");
-    // A hole in the places, and a number that nobody has any more.
+    // A hole in the places, and a number that is free again.
     store
         .remove_member(talk.id, boris.id, at(2))
         .await

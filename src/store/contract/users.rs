@@ -1,5 +1,5 @@
 //! The promises of `Users`.
-//! It refuses to know which store it is looking at.
+//! Does not know which store it is looking at.
 
 use super::*;
 

@@ -17,7 +17,9 @@ use super::failure::{corrupt, duplicate_position, is_transient};
 use super::heads::{Kind, LockedHeads, Written};
 use super::message_document::MessageDocument;
 use super::retry::{Backoff, retry, with_deadline};
-use crate::model::{ChatId, ChatPk, Entry, EventChat, Message, Sent, Seq, Side, User, UserId};
+use crate::model::{
+    ChatId, ChatPk, EventChat, Message, PendingMessage, Sent, Seq, Side, User, UserId,
+};
 use crate::store::StoreError;
 
 /// Why an append gives up: it stops at a message that no query finds.
@@ -37,7 +39,7 @@ impl Mongo {
     /// Appends a batch.
     pub(super) async fn append_batch(
         &self,
-        entries: Vec<Entry>,
+        entries: Vec<PendingMessage>,
     ) -> Result<Vec<Option<Sent>>, StoreError> {
         if entries.is_empty() {
             retry(|| self.database.check_read()).await?;
@@ -46,7 +48,10 @@ impl Mongo {
         with_deadline(self.append_all(entries)).await
     }
 
-    async fn append_all(&self, entries: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
+    async fn append_all(
+        &self,
+        entries: Vec<PendingMessage>,
+    ) -> Result<Vec<Option<Sent>>, StoreError> {
         let senders: HashSet<_> = entries.iter().map(|entry| entry.sender).collect();
         self.expect_users(&senders).await?;
         let chats = entries.iter().map(|entry| entry.chat).collect();
@@ -54,8 +59,8 @@ impl Mongo {
         self.look_up_heads(&mut heads).await?;
         let pks: HashMap<ChatId, ChatPk> = heads.iter().map(|(id, head)| (id, head.pk)).collect();
         let of_events = heads.iter().filter(|(_, head)| head.kind == Kind::Event);
-        let talks: Vec<ChatId> = of_events.map(|(id, _)| id).collect();
-        let before = retry(|| self.talks(&talks)).await?;
+        let event_chats: Vec<ChatId> = of_events.map(|(id, _)| id).collect();
+        let before = retry(|| self.read_event_chats(&event_chats)).await?;
         let mut batch = Batch::new(entries, &heads);
         let of_senders = || self.users_by_id(senders.iter().copied());
         let chats: Vec<ChatId> = pks.keys().copied().collect();
@@ -69,7 +74,7 @@ impl Mongo {
         drop(heads);
         let (users, there, ()) = inserted?;
         let gone = self.take_back(&written, &there).await?;
-        let after = retry(|| self.talks(&talks)).await?;
+        let after = retry(|| self.read_event_chats(&event_chats)).await?;
         let result = BatchResult {
             users,
             pks,
@@ -144,10 +149,10 @@ impl Mongo {
     /// Lets the first pending message, which has violated a unique index, go on: it gets another
     /// `seq`, or is the repetition of a stored one. Returns whether the head of its chat has moved.
     ///
-    /// Which index that was, the driver does not tell, so the values are looked for. Mostly the
-    /// head has reached the `seq`, which explains it. Otherwise, and whenever the same message is
-    /// stopped a second time, the key is looked for as well: then in parallel, since each moment
-    /// between the query for the head and the next insert is one for other nodes to append in.
+    /// The driver does not report the index, so the values are queried. Mostly the head has reached
+    /// the `seq`, which explains it. Otherwise, and whenever the same message is stopped a second
+    /// time, the key is looked for as well: then in parallel, since each moment between the query
+    /// for the head and the next insert is one for other nodes to append in.
     async fn unblock(
         &self,
         batch: &mut Batch,
@@ -241,7 +246,7 @@ impl Mongo {
     }
 }
 
-/// What the results of a batch are made of.
+/// The parts of the results of a batch.
 struct BatchResult {
     users: HashMap<UserId, Arc<User>>,
     pks: HashMap<ChatId, ChatPk>,
@@ -289,7 +294,7 @@ impl BatchResult {
             return Ok(None);
         };
         let sender = self.users.get(&document.sender.into());
-        let sender = sender.ok_or_else(|| corrupt("a sender who is no user"))?;
+        let sender = sender.ok_or_else(|| corrupt("a sender that is no user"))?;
         let message = document.into_message(*pk, Arc::clone(sender), event_chat);
         message.map(Some)
     }
@@ -313,9 +318,9 @@ impl BatchResult {
         }
         let now = |mut chat: EventChat| {
             if let Some(after) = self.after.get(&chat.chat) {
-                let expected = chats.get(&chat.chat).map(|chat| chat.standing);
-                if expected != Some(after.standing) {
-                    chat.standing.merge(after.standing);
+                let expected = chats.get(&chat.chat).map(|chat| chat.state);
+                if expected != Some(after.state) {
+                    chat.state.merge(after.state);
                     chat.active_at = chat.active_at.max(after.active_at);
                 }
                 chat.event = Arc::clone(&after.event);
@@ -330,12 +335,12 @@ impl BatchResult {
 /// Advances the state of an event chat to this message.
 fn advance(chat: &mut EventChat, document: &MessageDocument) {
     let read: &mut Seq = match chat.side_of(document.sender.into()) {
-        Some(Side::Owner) => &mut chat.standing.owner_read,
-        Some(Side::Guest) => &mut chat.standing.guest_read,
+        Some(Side::Owner) => &mut chat.state.owner_read,
+        Some(Side::Guest) => &mut chat.state.guest_read,
         None => &mut 0,
     };
     *read = document.chat_seq.seq;
-    chat.standing.head = document.chat_seq.seq;
+    chat.state.head = document.chat_seq.seq;
     if let Ok(at) = super::fields::time(document.created_at) {
         chat.active_at = chat.active_at.max(at);
     }

@@ -9,7 +9,7 @@ use mongodb::bson::{Document, doc};
 
 use super::documents::{CHATS, DELETED, MEMBERS, MESSAGES, all_of};
 use super::replica_set::Scratch;
-use crate::model::{ChatId, Entry, History, Message, Range, Sent, Seq, User, Window};
+use crate::model::{ChatId, History, Message, PendingMessage, Range, Sent, Seq, User, Window};
 use crate::store::contract::{Subject, at, chat, entry, user};
 
 async fn two_nodes(scratch: &Scratch) -> (Subject, Subject) {
@@ -30,7 +30,7 @@ pub(super) fn seqs(messages: &[Message]) -> Vec<Seq> {
     messages.iter().map(|message| message.seq).collect()
 }
 
-pub(super) fn named(chat: ChatId, sender: &User, client_id: &str) -> Entry {
+pub(super) fn named(chat: ChatId, sender: &User, client_id: &str) -> PendingMessage {
     let mut entry = entry(chat, sender, client_id, 1);
     entry.draft.client_id = Some(client_id.into());
     entry
@@ -116,7 +116,7 @@ async fn a_repeated_client_id_is_found_behind_the_messages_of_another_node() {
     // The first one violates both unique indexes, the others each of them in turn. A text may
     // look like the server's own.
     let odd = entry(chat, &anna, "E11000 index: key dup key: { key: 1 }", 1);
-    let mut mixed: Vec<Entry> = batch(&["b", "d", "a", "c", "e"]);
+    let mut mixed: Vec<PendingMessage> = batch(&["b", "d", "a", "c", "e"]);
     mixed.insert(3, odd);
     let sent = one.append(mixed).await.expect("stored");
     let outcome = |sent: &Option<Sent>| match sent {
@@ -246,7 +246,10 @@ async fn what_a_deleted_chat_left_is_swept_at_the_next_start() {
         .delete_one(doc! { "_id": chat })
         .await
         .expect("deleted");
-    assert_eq!(store.seats_of(anna.id).await.expect("seats"), []);
+    assert_eq!(
+        store.memberships_of(anna.id).await.expect("memberships"),
+        []
+    );
     assert_eq!(store.reads(chat).await.expect("positions").of(anna.id), 0);
     assert!(all(&store, chat).await.is_empty());
     scratch.node().await;

@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, DateTime, Uuid};
 use super::fields::date;
 use super::heads::{LockedHeads, Written};
 use super::message_document::MessageDocument;
-use crate::model::{ChatId, Entry};
+use crate::model::{ChatId, PendingMessage};
 
 /// The outcome of an entry.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// A batch of these entries for the locked chats.
-    pub(super) fn new(entries: Vec<Entry>, heads: &LockedHeads) -> Self {
+    pub(super) fn new(entries: Vec<PendingMessage>, heads: &LockedHeads) -> Self {
         let mut batch = Self {
             pending: VecDeque::with_capacity(entries.len()),
             outcomes: Vec::with_capacity(entries.len()),
@@ -179,7 +179,7 @@ impl Batch {
         );
     }
 
-    /// What this batch has stored.
+    /// The messages that this batch has stored.
     pub(super) fn written(&self) -> Written {
         let mut written = Written::new();
         for outcome in &self.outcomes {

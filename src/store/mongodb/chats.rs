@@ -105,8 +105,8 @@ impl Chats for Mongo {
         retry_until_deadline(|| self.page_of(user, before, limit)).await
     }
 
-    async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
-        retry_until_deadline(|| self.seats(user)).await
+    async fn memberships_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+        retry_until_deadline(|| self.memberships(user)).await
     }
 
     async fn users_in_many_chats(
@@ -167,7 +167,7 @@ impl Mongo {
     }
 }
 
-/// What `$max` does to the times of a chat that has changed.
+/// The `$max` update of the times of a changed chat.
 pub(super) fn touched(at: Timestamp) -> Document {
     doc! { "modified_at": date(at), "active_at": date(at) }
 }

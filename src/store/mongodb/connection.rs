@@ -32,8 +32,8 @@ const OPENING: Duration = Duration::from_secs(15);
 /// Connects to the database that `url` names.
 ///
 /// # Errors
-/// One sentence: the URL cannot be read, nobody answers, the credentials are wrong, or it is no
-/// replica set.
+/// One sentence: the URL cannot be parsed, no server answers, the credentials are wrong, or it is
+/// no replica set.
 pub(super) async fn connect(url: &str) -> Result<Database, OpenError> {
     let options = options(url).await?;
     let hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();

@@ -116,8 +116,8 @@ async fn a_document_of_unknown_shape_spares_the_others() {
     let users = store.users_after(0, 9).await.expect("users");
     assert_eq!(users, std::slice::from_ref(&anna));
     assert_eq!(store.events_after(None, 0, 9).await.expect("events"), []);
-    let seats = store.seats_of(anna.id).await.expect("seats");
-    assert_eq!(seats, [(good.id, 3)]);
+    let memberships = store.memberships_of(anna.id).await.expect("memberships");
+    assert_eq!(memberships, [(good.id, 3)]);
     let four = vec![entry(good.id, &anna, "four", 9)];
     let sent = store.append(four).await.expect("stored");
     assert_eq!(sent[0].as_ref().map(|sent| sent.message().seq), Some(4));

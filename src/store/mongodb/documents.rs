@@ -94,7 +94,7 @@ pub(super) struct ChatDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<KeyDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) event: Option<TalkDocument>,
+    pub(super) event: Option<EventPartDocument>,
 }
 
 impl Readable for ChatDocument {
@@ -109,7 +109,7 @@ impl Readable for ChatDocument {
                 policy: self.policy.into(),
                 owner: self.owner,
                 team: self.team,
-                event: self.event.as_ref().map(|talk| talk.pk),
+                event: self.event.as_ref().map(|event_chat| event_chat.pk),
                 members: Vec::new(),
                 head: 0,
                 created_at: time(self.created_at)?,
@@ -119,7 +119,7 @@ impl Readable for ChatDocument {
             },
             latest_at: DateTime::MIN,
             key: self.key,
-            talk: self.event,
+            event_chat: self.event,
         })
     }
 }
@@ -132,7 +132,7 @@ pub(super) struct FoundChat {
     pub(super) latest_at: DateTime,
     pub(super) key: Option<KeyDocument>,
     /// Set for the chat of an event.
-    pub(super) talk: Option<TalkDocument>,
+    pub(super) event_chat: Option<EventPartDocument>,
 }
 
 impl FoundChat {
@@ -184,7 +184,7 @@ impl Readable for LatestDocument {
 
 /// The additional state of an event's chat.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct TalkDocument {
+pub(super) struct EventPartDocument {
     pub(super) pk: EventPk,
     pub(super) owner: Uuid,
     pub(super) guest: Uuid,

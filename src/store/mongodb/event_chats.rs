@@ -12,16 +12,16 @@ use super::Mongo;
 use super::chats::touched;
 use super::database::{Database, Query};
 use super::documents::{
-    CHATS, ChatDocument, EVENTS, FoundChat, MemberDocument, TalkDocument, UserDocument,
+    CHATS, ChatDocument, EVENTS, EventPartDocument, FoundChat, MemberDocument, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{AccessField, PolicyField, date};
 use super::transaction::Transactional;
-use crate::model::{Access, ChatId, EventChat, NewEventChat, Standing, User, UserId};
+use crate::model::{Access, ChatId, EventChat, EventChatState, NewEventChat, User, UserId};
 use crate::store::StoreError;
 
-/// What events' chats are made of, read together for several of them.
+/// The parts of events' chats, read together for several of them.
 struct Parts {
     users: HashMap<UserId, Arc<User>>,
     events: HashMap<i64, EventDocument>,
@@ -30,22 +30,28 @@ struct Parts {
 
 impl Mongo {
     /// This chat as one of an event's; `None`: it is none.
-    pub(super) async fn talk(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
+    pub(super) async fn read_event_chat(
+        &self,
+        chat: ChatId,
+    ) -> Result<Option<EventChat>, StoreError> {
         let filter = doc! { "_id": chat, "event.pk": { "$exists": true } };
         match self.found(filter).await? {
-            Some(found) => self.talk_of(found).await,
+            Some(found) => self.complete_one(found).await,
             None => Ok(None),
         }
     }
 
-    /// The same of a chat that was found.
-    pub(super) async fn talk_of(&self, found: FoundChat) -> Result<Option<EventChat>, StoreError> {
+    /// The event chat of this document.
+    pub(super) async fn complete_one(
+        &self,
+        found: FoundChat,
+    ) -> Result<Option<EventChat>, StoreError> {
         let parts = self.parts(std::slice::from_ref(&found)).await?;
-        parts.talk(found)
+        parts.event_chat(found)
     }
 
     /// Those of these chats that are events'.
-    pub(super) async fn talks(
+    pub(super) async fn read_event_chats(
         &self,
         chats: &[ChatId],
     ) -> Result<HashMap<ChatId, EventChat>, StoreError> {
@@ -54,8 +60,11 @@ impl Mongo {
         }
         let of_events = doc! { "_id": { "$in": chats }, "event.pk": { "$exists": true } };
         let found = self.found_all(Query::all(of_events)).await?;
-        let talks = self.complete(found).await?;
-        Ok(talks.into_iter().map(|talk| (talk.chat, talk)).collect())
+        let event_chats = self.complete(found).await?;
+        Ok(event_chats
+            .into_iter()
+            .map(|event_chat| (event_chat.chat, event_chat))
+            .collect())
     }
 
     /// These chats of events, with all that belongs to them. One that lacks something is
@@ -65,20 +74,21 @@ impl Mongo {
         found: Vec<FoundChat>,
     ) -> Result<Vec<EventChat>, StoreError> {
         let parts = self.parts(&found).await?;
-        let mut talks = Vec::with_capacity(found.len());
+        let mut event_chats = Vec::with_capacity(found.len());
         for found in found {
-            match parts.talk(found) {
-                Ok(talk) => talks.extend(talk),
+            match parts.event_chat(found) {
+                Ok(event_chat) => event_chats.extend(event_chat),
                 Err(error) => error!(%error, "the chat of an event was left out"),
             }
         }
-        Ok(talks)
+        Ok(event_chats)
     }
 
     async fn parts(&self, found: &[FoundChat]) -> Result<Parts, StoreError> {
-        let talks = || found.iter().filter_map(|found| found.talk.as_ref());
-        let users = talks().flat_map(|talk| [talk.owner.into(), talk.guest.into()]);
-        let events: Vec<_> = talks().map(|talk| talk.pk).collect();
+        let event_chats = || found.iter().filter_map(|found| found.event_chat.as_ref());
+        let users =
+            event_chats().flat_map(|event_chat| [event_chat.owner.into(), event_chat.guest.into()]);
+        let events: Vec<_> = event_chats().map(|event_chat| event_chat.pk).collect();
         let (users, events, members) = tokio::try_join!(
             self.users_by_id(users),
             self.database
@@ -99,13 +109,15 @@ impl Mongo {
 
 impl Parts {
     /// This chat as one of an event's; `None`: it is none, or not any more.
-    fn talk(&self, found: FoundChat) -> Result<Option<EventChat>, StoreError> {
-        let FoundChat { chat, talk, .. } = found;
-        let Some(talk) = talk else {
+    fn event_chat(&self, found: FoundChat) -> Result<Option<EventChat>, StoreError> {
+        let FoundChat {
+            chat, event_chat, ..
+        } = found;
+        let Some(event_chat) = event_chat else {
             return Ok(None);
         };
         // It was deleted between two questions, and its chats with it.
-        let Some(event) = self.events.get(&talk.pk) else {
+        let Some(event) = self.events.get(&event_chat.pk) else {
             return Ok(None);
         };
         let user = |id: Uuid| {
@@ -116,26 +128,26 @@ impl Parts {
             let member = self.members.get(&(chat.id.into(), user));
             member.map_or(0, MemberDocument::position)
         };
-        let (owner_read, guest_read) = (read(talk.owner), read(talk.guest));
+        let (owner_read, guest_read) = (read(event_chat.owner), read(event_chat.guest));
         Ok(Some(EventChat {
             chat: chat.id,
             chat_pk: chat.pk,
-            event: Arc::new(event.clone().with_owner(user(talk.owner)?)?),
-            guest: user(talk.guest)?,
-            standing: Standing {
+            event: Arc::new(event.clone().with_owner(user(event_chat.owner)?)?),
+            guest: user(event_chat.guest)?,
+            state: EventChatState {
                 // A message that came between two questions was counted as read.
                 head: chat.head.max(owner_read).max(guest_read),
                 owner_read,
                 guest_read,
-                access: talk.access.into(),
-                access_version: talk.version,
+                access: event_chat.access.into(),
+                access_version: event_chat.version,
             },
             active_at: chat.active_at,
         }))
     }
 }
 
-/// Finds or opens the chat of an event with a guest. Answers whether it is new, and which it is;
+/// Finds or opens the chat of an event with a guest. Returns whether it is new, and which it is;
 /// `None`: there is no such event.
 pub(super) struct OpenEventChatTx(pub(super) NewEventChat);
 
@@ -175,7 +187,7 @@ impl Transactional for OpenEventChatTx {
             modified_at: date(new.at),
             active_at: date(new.at),
             key: None,
-            event: Some(TalkDocument {
+            event: Some(EventPartDocument {
                 pk: new.event,
                 owner: event.owner,
                 guest: new.guest.into(),
@@ -191,7 +203,7 @@ impl Transactional for OpenEventChatTx {
 }
 
 impl Mongo {
-    /// Changes the access of an event's chat. Answers whether it did.
+    /// Changes the access of an event's chat. Returns whether it did.
     pub(super) async fn change_access_of(
         &self,
         chat: ChatId,

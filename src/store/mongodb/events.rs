@@ -134,8 +134,8 @@ impl Events for Mongo {
         let Some((fresh, id)) = opened else {
             return Ok(None);
         };
-        let talk = retry_until_deadline(|| self.talk(id)).await?;
-        Ok(talk.map(|talk| (fresh, talk)))
+        let event_chat = retry_until_deadline(|| self.read_event_chat(id)).await?;
+        Ok(event_chat.map(|event_chat| (fresh, event_chat)))
     }
 
     async fn change_access(
@@ -146,12 +146,12 @@ impl Events for Mongo {
         at: Timestamp,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
         let changed = retry_until_deadline(|| self.change_access_of(chat, from, to, at)).await?;
-        let talk = retry_until_deadline(|| self.talk(chat)).await?;
-        Ok(talk.map(|talk| (changed, talk)))
+        let event_chat = retry_until_deadline(|| self.read_event_chat(chat)).await?;
+        Ok(event_chat.map(|event_chat| (changed, event_chat)))
     }
 
     async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError> {
-        retry_until_deadline(|| self.talk(chat)).await
+        retry_until_deadline(|| self.read_event_chat(chat)).await
     }
 
     async fn event_chats_of(

@@ -24,7 +24,7 @@ async fn fail(scratch: &Scratch, name: &str, mode: impl Into<mongodb::bson::Bson
         .expect("a mongod with --setParameter enableTestCommands=1");
 }
 
-/// A failpoint is one for the whole server: whoever sets it has it alone.
+/// A failpoint applies to the whole server: a test that sets it holds this lock.
 static FAILPOINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn scene(scratch: &Scratch, name: &str) -> (Subject, User, ChatId) {
@@ -46,7 +46,7 @@ fn texts(messages: &[crate::model::Message]) -> Vec<&str> {
 async fn what_stands_without_an_answer_is_found_and_not_stored_twice() {
     let (_alone, scratch) = (FAILPOINT.lock().await, Scratch::new());
     let (store, anna, chat) = scene(&scratch, "unsure").await;
-    // The insert is done, and then nobody says that a majority has it.
+    // The insert is done, and not acknowledged by a majority.
     let unsure = doc! {
         "failCommands": ["insert"],
         "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" },

@@ -28,7 +28,7 @@ const CAPACITY: u64 = 50_000;
 /// The `seq` of the latest message of each of some senders.
 pub(super) type Own = Vec<(Uuid, Seq)>;
 
-/// What a batch has stored in each chat: sender and `seq` of each message, ascending.
+/// The messages of a batch in each chat: sender and `seq` of each, ascending.
 pub(super) type Written = HashMap<ChatId, Vec<(Uuid, Seq)>>;
 
 /// The heads of chats and the locks on them.
@@ -44,7 +44,7 @@ struct CachedHead {
     seq: Seq,
     /// When that was stored.
     latest_at: DateTime,
-    /// Both never change; `None`: only reads have asked for this chat.
+    /// Both never change; `None`: this chat has only been read.
     identity: Option<(ChatPk, Kind)>,
     /// The latest messages of the members at that head or later; `None`: unknown.
     own: Option<Arc<Own>>,
@@ -55,7 +55,7 @@ struct CachedHead {
 pub(super) struct ChatHead {
     /// The `pk` of the chat.
     pub(super) pk: ChatPk,
-    /// What kind of chat it is.
+    /// The kind of chat.
     pub(super) kind: Kind,
     /// The `seq` of its latest message, 0 without one.
     pub(super) seq: Seq,
@@ -155,7 +155,7 @@ impl Heads {
         }
     }
 
-    /// What the members have written last, of a chat whose head is `seq` now.
+    /// The latest message of each member, of a chat whose head is `seq` now.
     pub(super) async fn own(&self, chat: ChatId, seq: Seq) -> Option<Arc<Own>> {
         let cached = self.cache.get(&chat).await;
         cached.filter(|cached| cached.seq == seq)?.own
@@ -220,7 +220,7 @@ impl CachedHead {
         })
     }
 
-    /// What the members have written last once these messages are stored and the head is `head`;
+    /// The latest message of each member once these messages are stored and the head is `head`;
     /// `None`: unknown, since there are other messages before, between or after them.
     fn own_after(self, written: &[(Uuid, Seq)], head: Seq) -> Option<Arc<Own>> {
         let mut own = self.own?;
@@ -334,7 +334,7 @@ mod tests {
             heads.observe(chat, latest(chat, seq), None).await;
             assert_eq!(cached(&heads, chat).await, Some(expected));
         }
-        // What another read has disproved is not what is cached by now.
+        // The cached value may have changed since another read disproved it.
         heads.observe(chat, latest(chat, 2), Some(6)).await;
         assert_eq!(cached(&heads, chat).await, Some(7));
         heads.observe(chat, latest(chat, 2), Some(7)).await;

@@ -10,7 +10,7 @@ use super::append_tests::named;
 use super::documents::{CHATS, MEMBERS, MESSAGES};
 use super::replica_set::Scratch;
 use crate::model::{
-    Chat, ChatId, EventChat, EventDetails, NewEvent, NewEventChat, Seq, Standing, User,
+    Chat, ChatId, EventChat, EventChatState, EventDetails, NewEvent, NewEventChat, Seq, User,
 };
 use crate::store::contract::{Subject, at, chat, entry, user};
 
@@ -42,7 +42,7 @@ async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
     opened.expect("an event").1
 }
 
-/// How many commands of this name a node sends to this collection while it is asked something.
+/// How many commands of this name a node sends to this collection during a call.
 async fn commands<T>(
     scratch: &Scratch,
     (name, collection): (&str, &str),
@@ -88,10 +88,11 @@ async fn an_end_that_another_node_has_moved_is_found() {
         expected[2] += to_talk;
         for node in [&one, &two] {
             assert_eq!(heads(node, &chats).await, expected);
-            let mut seats = node.seats_of(anna.id).await.expect("seats");
-            seats.sort_unstable_by_key(|(chat, _)| chats.iter().position(|known| known == chat));
+            let mut memberships = node.memberships_of(anna.id).await.expect("memberships");
+            memberships
+                .sort_unstable_by_key(|(chat, _)| chats.iter().position(|known| known == chat));
             let listed = [some, none, talk].into_iter().zip(expected);
-            assert_eq!(seats, listed.collect::<Vec<_>>());
+            assert_eq!(memberships, listed.collect::<Vec<_>>());
         }
     }
     let page = one.chats_of(anna.id, None, 1).await.expect("a page");
@@ -104,7 +105,7 @@ async fn an_end_that_another_node_has_moved_is_found() {
 }
 
 #[tokio::test]
-async fn whoever_looks_while_others_append_sees_all_that_was_stored_before() {
+async fn a_read_during_appends_returns_all_that_was_stored_before() {
     const MESSAGES_EACH: i64 = 150;
     let scratch = Scratch::new();
     let nodes = [scratch.node().await, scratch.node().await];
@@ -157,7 +158,10 @@ async fn a_chat_that_another_node_has_deleted_ends_nowhere() {
     assert!(one.delete_chat(gone).await.expect("an answer"));
     for node in [&one, &two] {
         assert_eq!(heads(node, &[gone, kept]).await, [0, 2]);
-        assert_eq!(node.seats_of(anna.id).await.expect("seats"), [(kept, 2)]);
+        assert_eq!(
+            node.memberships_of(anna.id).await.expect("memberships"),
+            [(kept, 2)]
+        );
     }
     // Messages that are gone under a chat that is there: it is being restored from a copy.
     let database = scratch.database().await;
@@ -177,10 +181,10 @@ async fn what_was_written_on_any_node_counts_as_read_by_its_writer() {
     let (one, two) = (scratch.node().await, scratch.node().await);
     let (anna, boris) = (user(&one, "anna").await, user(&one, "boris").await);
     let talk = event_chat(&one, &anna, &boris).await;
-    let standing = async |node: &Subject| -> Standing {
+    let state = async |node: &Subject| -> EventChatState {
         let found = node.event_chats_of(boris.id, 9).await.expect("chats");
         assert_eq!(found.len(), 1);
-        found[0].standing
+        found[0].state
     };
     let (mut head, mut owner_read, mut guest_read) = (0, 0, 0);
     for (node, sender, times) in [
@@ -200,14 +204,14 @@ async fn what_was_written_on_any_node_counts_as_read_by_its_writer() {
             guest_read = head;
         }
         for node in [&one, &two, &one] {
-            let standing = standing(node).await;
-            let told = (standing.head, standing.owner_read, standing.guest_read);
+            let state = state(node).await;
+            let told = (state.head, state.owner_read, state.guest_read);
             assert_eq!(told, (head, owner_read, guest_read));
         }
     }
     let read = two.advance_read(talk.chat, boris.id, head).await;
     assert_eq!(read.expect("an answer"), Some(true));
-    assert_eq!(standing(&one).await.guest_read, head);
+    assert_eq!(state(&one).await.guest_read, head);
 }
 
 #[tokio::test]
@@ -224,10 +228,11 @@ async fn what_was_seen_once_is_not_looked_up_chat_by_chat_again() {
         say(&one, chat, &anna, 2).await;
     }
     let looked_up = async |node: &Subject| {
-        let (heads, seats) = commands(&scratch, ("aggregate", CHATS), node.seats_of(anna.id)).await;
+        let (heads, memberships) =
+            commands(&scratch, ("aggregate", CHATS), node.memberships_of(anna.id)).await;
         let asked = node.event_chats_of(anna.id, 9);
         let (reads, talks) = commands(&scratch, ("aggregate", MEMBERS), asked).await;
-        assert_eq!(seats.expect("seats").len(), 6);
+        assert_eq!(memberships.expect("memberships").len(), 6);
         assert_eq!(talks.expect("chats").len(), 1);
         (heads, reads)
     };
@@ -236,7 +241,7 @@ async fn what_was_seen_once_is_not_looked_up_chat_by_chat_again() {
     say(&two, talk, &boris, 3).await;
     let named = named(chats[2].id, &boris, "once");
     two.append(vec![named]).await.expect("stored");
-    assert_eq!(looked_up(&two).await, (0, 0), "it has moved all by itself");
+    assert_eq!(looked_up(&two).await, (0, 0), "it has moved without a read");
     say(&one, talk, &boris, 1).await;
     assert_eq!(looked_up(&two).await, (1, 1), "somebody else has moved one");
     assert_eq!(looked_up(&two).await, (0, 0));

@@ -31,7 +31,7 @@ impl Mongo {
         for found in retry(|| self.found_all(query())).await? {
             let head = ChatHead {
                 pk: found.chat.pk,
-                kind: found.talk.map_or(Kind::Plain, |_| Kind::Event),
+                kind: found.event_chat.map_or(Kind::Plain, |_| Kind::Event),
                 seq: found.chat.head,
                 latest_at: found.latest_at,
             };

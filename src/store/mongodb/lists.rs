@@ -59,7 +59,7 @@ impl Mongo {
             let before = (before.active_at, before.pk);
             found.retain(|found| (found.chat.active_at, found.chat.pk) < before);
         }
-        // One more than asked for says whether there is a next page.
+        // One more than requested shows whether there is a next page.
         found.truncate(limit.saturating_add(1));
         let asked_for = found.iter().take(limit).map(|found| found.chat.clone());
         let chats = self.with_members(asked_for).await?;
@@ -71,15 +71,15 @@ impl Mongo {
         Ok(ChatPage { chats, next })
     }
 
-    pub(super) async fn seats(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+    pub(super) async fn memberships(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
         let ids = self.ids_of(user).await?;
         let found = self
             .found_all(Query::all(doc! { "_id": { "$in": ids } }))
             .await?;
-        let seats = found
+        let memberships = found
             .into_iter()
             .map(|found| (found.chat.id, found.chat.head));
-        Ok(seats.collect())
+        Ok(memberships.collect())
     }
 
     /// The `seq` of each chat's latest message, 0 without one.

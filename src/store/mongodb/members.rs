@@ -51,7 +51,7 @@ impl Members for Mongo {
             false
         } else {
             match self.database.transaction(addition).await {
-                // Somebody else has added it meanwhile.
+                // A concurrent call has added it.
                 Err(StoreError::Duplicate) => false,
                 joined => joined?,
             }
@@ -92,7 +92,7 @@ impl Members for Mongo {
 }
 
 impl Mongo {
-    /// Moves a member's position forward. Answers whether it moved; `None`: there is no such
+    /// Moves a member's position forward. Returns whether it moved; `None`: there is no such
     /// chat, or no such member of it.
     async fn advance(
         &self,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::documents::{ChatSeq, Latest, MESSAGES};
 use super::fields::{Readable, date, time};
 use crate::model::{
-    ChatId, ChatPk, Draft, Entry, EventChat, Fingerprint, Message, MessageId, Seq, User, UserId,
-    weight,
+    ChatId, ChatPk, Draft, EventChat, Fingerprint, Message, MessageId, PendingMessage, Seq, User,
+    UserId, weight,
 };
 use crate::store::StoreError;
 
@@ -38,7 +38,7 @@ pub(super) struct MessageDocument {
 }
 
 /// The fields of a document that no draft has.
-struct Place {
+struct OwnFields {
     id: MessageId,
     chat: ChatId,
     seq: Seq,
@@ -48,23 +48,23 @@ struct Place {
 }
 
 impl MessageDocument {
-    fn new(place: &Place, draft: Draft) -> Self {
+    fn new(own: &OwnFields, draft: Draft) -> Self {
         let client_id = draft.client_id.as_deref();
         Self {
             chat_seq: ChatSeq {
-                chat: place.chat.into(),
-                seq: place.seq,
+                chat: own.chat.into(),
+                seq: own.seq,
             },
-            id: place.id.into(),
-            key: client_id.map(|name| key(place.chat, place.sender, name)),
-            sender: place.sender.into(),
+            id: own.id.into(),
+            key: client_id.map(|name| key(own.chat, own.sender, name)),
+            sender: own.sender.into(),
             kind: draft.kind,
             text: draft.text,
             photos: draft.photos,
             client_id: draft.client_id,
             read: draft.sent_as_read,
-            created_at: date(place.created_at),
-            modified_at: date(place.modified_at),
+            created_at: date(own.created_at),
+            modified_at: date(own.modified_at),
         }
     }
 
@@ -112,10 +112,10 @@ impl MessageDocument {
     }
 }
 
-impl From<Entry> for MessageDocument {
+impl From<PendingMessage> for MessageDocument {
     /// The seq is given later, and the time may move then.
-    fn from(entry: Entry) -> Self {
-        let place = Place {
+    fn from(entry: PendingMessage) -> Self {
+        let own = OwnFields {
             id: entry.id,
             chat: entry.chat,
             seq: 0,
@@ -123,13 +123,13 @@ impl From<Entry> for MessageDocument {
             created_at: entry.at,
             modified_at: entry.at,
         };
-        Self::new(&place, entry.draft)
+        Self::new(&own, entry.draft)
     }
 }
 
 impl From<Message> for MessageDocument {
     fn from(message: Message) -> Self {
-        let place = Place {
+        let own = OwnFields {
             id: message.id,
             chat: message.chat,
             seq: message.seq,
@@ -137,7 +137,7 @@ impl From<Message> for MessageDocument {
             created_at: message.created_at,
             modified_at: message.modified_at,
         };
-        Self::new(&place, message.into_draft())
+        Self::new(&own, message.into_draft())
     }
 }
 

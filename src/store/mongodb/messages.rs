@@ -16,8 +16,8 @@ use super::fields::{decode, time};
 use super::message_document::MessageDocument;
 use super::retry::retry_until_deadline;
 use crate::model::{
-    ChatId, ChatPk, Entry, EventChat, History, Message, MessagePage, Range, Sent, Seq, Side,
-    UserId, Window,
+    ChatId, ChatPk, EventChat, History, Message, MessagePage, PendingMessage, Range, Sent, Seq,
+    Side, UserId, Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
@@ -34,7 +34,7 @@ struct Part {
 
 #[async_trait]
 impl Messages for Mongo {
-    async fn append(&self, batch: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
+    async fn append(&self, batch: Vec<PendingMessage>) -> Result<Vec<Option<Sent>>, StoreError> {
         self.append_batch(batch).await
     }
 
@@ -60,7 +60,7 @@ impl Mongo {
             return Ok(MessagePage::default());
         };
         let chat_pk = found.chat.pk;
-        // What it takes for an event's chat would make every page a large future.
+        // Boxed: the case of an event's chat would make every page a large future.
         let event_chat = Box::pin(self.carried_event_chat(found, &part, history)).await?;
         let messages = self.with_senders(part.documents, chat_pk, event_chat);
         Ok(MessagePage {
@@ -91,7 +91,7 @@ impl Mongo {
         part: &Part,
         history: History,
     ) -> Result<Option<Arc<EventChat>>, StoreError> {
-        if found.talk.is_none() {
+        if found.event_chat.is_none() {
             return Ok(None);
         }
         let to_its_end =
@@ -101,7 +101,7 @@ impl Mongo {
         } else {
             self.latest(found.chat.id).await?
         };
-        Ok(self.talk_of(found.with(latest)?).await?.map(Arc::new))
+        Ok(self.complete_one(found.with(latest)?).await?.map(Arc::new))
     }
 
     pub(super) async fn latest_messages(
@@ -109,13 +109,13 @@ impl Mongo {
         chat: &Arc<EventChat>,
         limit: usize,
     ) -> Result<Vec<Message>, StoreError> {
-        let range = (1, chat.standing.head);
+        let range = (1, chat.state.head);
         let part = self.part(chat.chat, range, Window::Last(limit)).await?;
         self.with_senders(part.documents, chat.chat_pk, Some(Arc::clone(chat)))
             .await
     }
 
-    /// These messages of one chat. In an event's chat both who write there are known already.
+    /// These messages of one chat. In an event's chat both senders are known already.
     async fn with_senders(
         &self,
         documents: Vec<MessageDocument>,
@@ -159,7 +159,7 @@ impl Mongo {
             let query = Query {
                 filter: with_seqs(chat, first..=last),
                 sort: doc! { "_id": order },
-                // One more than asked for says whether there is more.
+                // One more than requested shows whether there is more.
                 limit: window.limit().saturating_add(1),
                 ..Query::default()
             };

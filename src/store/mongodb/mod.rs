@@ -65,14 +65,14 @@ impl Mongo {
     /// Connects to the database that `url` names and creates its indexes.
     ///
     /// # Errors
-    /// One sentence: the URL cannot be parsed, nobody answers, the credentials are wrong, it is no
-    /// replica set, or it was written by a newer version.
+    /// One sentence: the URL cannot be parsed, no server answers, the credentials are wrong, it is
+    /// no replica set, or it was written by a newer version.
     pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
         let database = connect(url).await?;
         if let Err(OpenError(why)) = schema::prepare(database.driver()).await {
             return Err(refuse(database.place(), &why));
         }
-        // What another run has not swept; it is unreachable already.
+        // Data that another run has not swept; it is unreachable already.
         database.sweep_or_leave(Sweep::All).await;
         Ok(Self {
             database,

@@ -138,7 +138,7 @@ fn binary() -> PathBuf {
 pub(super) struct Mongod {
     port: u16,
     folder: PathBuf,
-    /// Nobody waits for it: while its input is open it runs.
+    /// It is not awaited: it runs while its input is open.
     _supervisor: Child,
 }
 
@@ -146,7 +146,7 @@ impl Mongod {
     /// Starts one with these arguments.
     pub(super) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder").keep();
-        // Free at this moment; nobody else on this machine gets it for a while.
+        // Free at this moment; the kernel does not assign it again for a while.
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);

@@ -1,5 +1,5 @@
 //! Retries with exponential backoff, limited by a deadline per call.
-//! Does not know what is retried.
+//! Does not know the operation.
 
 use std::time::Duration;
 

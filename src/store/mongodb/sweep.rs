@@ -40,7 +40,7 @@ impl Database {
             Sweep::These(chats) => doc! { "_id": { "$in": chats } },
         };
         if let Err(error) = retry_until_deadline(|| self.sweep(chats.clone())).await {
-            warn!(%error, "what deleted chats have left is still to be swept");
+            warn!(%error, "the data of deleted chats could not be removed yet");
         }
     }
 
@@ -67,7 +67,7 @@ struct Mark {
     chat: Uuid,
 }
 
-/// Whose remains are swept.
+/// The deleted chat.
 pub(super) enum Sweep<'a> {
     /// Those of every chat that is marked.
     All,

@@ -1,5 +1,5 @@
 //! Transactions, retried on transient conflicts, and the assignment of `pk`s within one.
-//! Does not know what is written in them.
+//! Does not know the writes of a transaction.
 
 use async_trait::async_trait;
 use mongodb::ClientSession;
@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// The body of a transaction.
 #[async_trait]
 pub(super) trait Transactional: Send + Sync {
-    /// What it returns.
+    /// The result.
     type Output: Send;
 
     /// Runs the body in the transaction of `session`. Called again after a transient conflict,

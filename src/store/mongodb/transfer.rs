@@ -9,8 +9,8 @@ use mongodb::bson::{Document, doc};
 use super::Mongo;
 use super::database::{Database, Query};
 use super::documents::{
-    CHATS, COUNTERS, ChatDocument, EVENTS, FoundChat, KeyDocument, MEMBERS, MESSAGES,
-    MemberDocument, TalkDocument, USERS, UserDocument,
+    CHATS, COUNTERS, ChatDocument, EVENTS, EventPartDocument, FoundChat, KeyDocument, MEMBERS,
+    MESSAGES, MemberDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
@@ -178,7 +178,7 @@ impl Mongo {
             mut chat,
             latest_at,
             key,
-            talk,
+            event_chat,
         } = found;
         let query = Query {
             sort: doc! { "place": 1 },
@@ -201,10 +201,10 @@ impl Mongo {
                 _ => time(latest_at)?,
             },
             key: key.map(IdempotencyKey::from),
-            of_event: talk.map(|talk| EventPart {
-                guest: talk.guest.into(),
-                access: talk.access.into(),
-                access_version: talk.version,
+            of_event: event_chat.map(|event_chat| EventPart {
+                guest: event_chat.guest.into(),
+                access: event_chat.access.into(),
+                access_version: event_chat.version,
             }),
             members,
             chat,
@@ -223,7 +223,7 @@ impl Mongo {
                     retry_until_deadline(|| self.database.one::<EventDocument>(doc! { "_id": pk }))
                         .await?;
                 let event = event.ok_or_else(|| corrupt(format!("no event {pk}")))?;
-                Some(TalkDocument {
+                Some(EventPartDocument {
                     pk,
                     owner: event.owner,
                     guest: part.guest.into(),

@@ -152,7 +152,7 @@ impl Mongo {
         Ok(())
     }
 
-    /// A user who was unknown a moment ago, while other calls create users, too.
+    /// A user that was unknown before, while other calls create users concurrently.
     async fn create_or_find(&self, new: NewUser) -> Result<User, StoreError> {
         let filter = doc! { "external_id": &new.external_id };
         match self.database.pk_transaction(CreateUsersTx(vec![new])).await {
@@ -230,7 +230,7 @@ fn what_changes(user: &User) -> Document {
     }
 }
 
-/// Creates users, of whom no two have one external id.
+/// Creates users with distinct external ids.
 struct CreateUsersTx(Vec<NewUser>);
 
 #[async_trait]

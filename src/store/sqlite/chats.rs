@@ -1,5 +1,5 @@
 //! Chats and their members in SQLite.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! Does not know anything about them beyond the contract in `store`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -100,15 +100,15 @@ impl Chats for Sqlite {
             .await
     }
 
-    async fn seats_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+    async fn memberships_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
         self.read(move |transaction| {
             let mut statement = transaction.prepare_cached(
                 "SELECT chats.id, head FROM users
                  JOIN members ON members.user = users.pk JOIN chats ON chats.pk = members.chat
                  WHERE users.id = ?1",
             )?;
-            let seats = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(seats.collect::<Result<_, _>>()?)
+            let memberships = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(memberships.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -269,7 +269,7 @@ fn page(
          ORDER BY active_at DESC, chats.pk DESC LIMIT ?4"
     );
     let mut statement = transaction.prepare_cached(&select)?;
-    // One more than asked for says whether there is a next page.
+    // One more than requested shows whether there is a next page.
     let rows = statement.query_map(params![user, active_at, pk, limit.saturating_add(1)], chat)?;
     let rows: Vec<_> = rows.collect();
     let found = rows.len();

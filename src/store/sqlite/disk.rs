@@ -1,6 +1,6 @@
-//! What the disk does to those who write: whether it has failed them, and that a limit on the
-//! size of files is an error to them and not the end of the process.
-//! It refuses to know what is written.
+//! The state of the disk: records failed writes, and turns a limit on the size of files into an
+//! error instead of the end of the process.
+//! Does not know the content of files.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +20,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Notes how a write ended. One that failed for another reason says nothing about the disk.
+    /// Records the outcome of a write. A failure for another reason is ignored.
     pub(super) fn note<T>(&self, answer: &Result<T, StoreError>) {
         match answer {
             Ok(_) => self.failed.store(false, Ordering::Relaxed),
@@ -29,8 +29,8 @@ impl Disk {
         }
     }
 
-    /// Writes what stands there already, if the latest write failed: otherwise nobody would
-    /// learn that there is space again until somebody dares to write.
+    /// Rewrites existing data if the latest write failed: so readiness recovers without waiting for
+    /// the next real write.
     pub(super) fn try_again(&self, connection: &Connection) -> Result<(), StoreError> {
         if !self.failed.load(Ordering::Relaxed) {
             return Ok(());
@@ -64,6 +64,6 @@ fn is_of_the_disk(error: &StoreError) -> bool {
 /// From now on a write beyond `ulimit -f` fails; the signal that comes with it would otherwise
 /// end the process.
 pub(super) fn outlive_file_limits() -> std::io::Result<()> {
-    // The handler stays when what it would tell is dropped.
+    // The handler stays installed when the channel is dropped.
     signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }

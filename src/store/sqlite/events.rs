@@ -1,5 +1,5 @@
 //! Events and their chats in SQLite.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! Does not know anything about them beyond the contract in `store`.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::chats::{self, touch};
 use super::rows::{Millisecond, Texts, taken};
 use super::users;
 use crate::model::{
-    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventDetails, EventPk, Fingerprint,
-    History, Message, NewEvent, NewEventChat, Range, Standing, UserId, UserPk, Window,
+    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventChatState, EventDetails, EventPk,
+    Fingerprint, History, Message, NewEvent, NewEventChat, Range, UserId, UserPk, Window,
 };
 use crate::store::{Events, Messages, StoreError};
 
@@ -118,7 +118,7 @@ impl Events for Sqlite {
             let Some(found) = of_chat(transaction, chat)? else {
                 return Ok(None);
             };
-            let before = found.standing.access;
+            let before = found.state.access;
             if before == to || !from.contains(&before) {
                 return Ok(Some((false, found)));
             }
@@ -161,7 +161,7 @@ impl Events for Sqlite {
     async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError> {
         let history = History {
             range: Range {
-                before: Some(chat.standing.head + 1),
+                before: Some(chat.state.head + 1),
                 ..Range::default()
             },
             window: Window::Last(limit),
@@ -298,12 +298,12 @@ fn event(transaction: &Transaction<'_>, row: &Row<'_>) -> rusqlite::Result<Event
     })
 }
 
-/// What the row of an event's chat has of it.
-struct Found {
+/// The columns of an event's chat.
+struct EventChatRow {
     pk: ChatPk,
     event: EventPk,
     guest: UserPk,
-    standing: Standing,
+    state: EventChatState,
     active_at: Timestamp,
 }
 
@@ -317,11 +317,11 @@ pub(super) fn of_chat(
          WHERE id = ?1 AND event IS NOT NULL",
     )?;
     let found = statement.query_row([chat], |row| {
-        Ok(Found {
+        Ok(EventChatRow {
             pk: row.get(0)?,
             event: row.get(1)?,
             guest: row.get(2)?,
-            standing: Standing {
+            state: EventChatState {
                 head: row.get(3)?,
                 owner_read: 0,
                 guest_read: 0,
@@ -345,10 +345,10 @@ pub(super) fn of_chat(
     Ok(Some(EventChat {
         chat,
         chat_pk: found.pk,
-        standing: Standing {
+        state: EventChatState {
             owner_read: read(event.owner.pk)?,
             guest_read: read(found.guest)?,
-            ..found.standing
+            ..found.state
         },
         guest: Arc::new(users::by_pk(transaction, found.guest)?),
         event: Arc::new(event),

@@ -1,5 +1,5 @@
 //! Members and their read positions in SQLite.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! Does not know anything about them beyond the contract in `store`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -93,7 +93,7 @@ impl Members for Sqlite {
     }
 }
 
-/// Moves a member's read position forward to `read`. Answers whether it moved.
+/// Moves a member's read position forward to `read`. Returns whether it moved.
 pub(super) fn advance(
     transaction: &Transaction<'_>,
     chat: ChatPk,

@@ -1,5 +1,5 @@
 //! Messages in SQLite: appending with numbers, reading by ranges.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! Does not know anything about them beyond the contract in `store`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,38 +14,38 @@ use super::members;
 use super::rows::{Millisecond, Texts};
 use super::users;
 use crate::model::{
-    ChatId, ChatPk, Entry, EventChat, EventPk, History, Message, MessagePage, Range, Sent, Seq,
-    Side, User, UserId, UserPk, Window,
+    ChatId, ChatPk, EventChat, EventPk, History, Message, MessagePage, PendingMessage, Range, Sent,
+    Seq, Side, User, UserId, UserPk, Window,
 };
 use crate::store::{Messages, PAGE_BYTES, StoreError};
 
 #[async_trait]
 impl Messages for Sqlite {
-    async fn append(&self, batch: Vec<Entry>) -> Result<Vec<Option<Sent>>, StoreError> {
+    async fn append(&self, batch: Vec<PendingMessage>) -> Result<Vec<Option<Sent>>, StoreError> {
         self.write(move |transaction| {
-            let mut ends = Ends::default();
-            let append = |entry| append_one(transaction, &mut ends, entry);
+            let mut heads = ChatHeads::default();
+            let append = |entry| append_one(transaction, &mut heads, entry);
             let sent = batch.into_iter().map(append).collect::<Result<_, _>>()?;
-            ends.save(transaction)?;
+            heads.save(transaction)?;
             Ok(sent)
         })
         .await
     }
 
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError> {
-        self.read(move |transaction| match end_of(transaction, chat)? {
+        self.read(move |transaction| match head_of(transaction, chat)? {
             None => Ok(MessagePage::default()),
-            Some(end) => {
-                let range = bounds(transaction, &end, history.range)?;
-                page(Reader::of(transaction, chat, &end), range, history.window)
+            Some(head) => {
+                let range = bounds(transaction, &head, history.range)?;
+                page(Reader::of(transaction, chat, &head), range, history.window)
             }
         })
         .await
     }
 }
 
-/// Where a chat ends.
-struct End {
+/// The head of a chat: its latest seq and time.
+struct ChatHead {
     pk: ChatPk,
     head: Seq,
     latest_at: Timestamp,
@@ -53,33 +53,33 @@ struct End {
     event_chat: Option<EventChat>,
 }
 
-impl End {
+impl ChatHead {
     /// Moves on to the message that `sender` stores now.
     fn advance(&mut self, sender: UserId, at: Timestamp) {
         self.head += 1;
         self.latest_at = self.latest_at.max(at);
         if let Some(chat) = &mut self.event_chat {
-            chat.standing.head = self.head;
+            chat.state.head = self.head;
             chat.active_at = chat.active_at.max(self.latest_at);
             match chat.side_of(sender) {
-                Some(Side::Owner) => chat.standing.owner_read = self.head,
-                Some(Side::Guest) => chat.standing.guest_read = self.head,
+                Some(Side::Owner) => chat.state.owner_read = self.head,
+                Some(Side::Guest) => chat.state.guest_read = self.head,
                 None => {}
             }
         }
     }
 }
 
-/// The ends of the chats that a batch appends to: read once, moved along, written once; and
-/// its senders with how far each has got in which chat.
+/// The heads of the chats that a batch appends to: read once, advanced, written once; and its
+/// senders with their read positions.
 #[derive(Default)]
-struct Ends {
-    chats: HashMap<ChatId, Option<End>>,
+struct ChatHeads {
+    chats: HashMap<ChatId, Option<ChatHead>>,
     senders: HashMap<UserId, Arc<User>>,
     reads: HashMap<(ChatPk, UserPk), Seq>,
 }
 
-impl Ends {
+impl ChatHeads {
     fn sender(
         &mut self,
         transaction: &Transaction<'_>,
@@ -99,11 +99,11 @@ impl Ends {
         &mut self,
         transaction: &Transaction<'_>,
         chat: ChatId,
-    ) -> Result<Option<&mut End>, StoreError> {
+    ) -> Result<Option<&mut ChatHead>, StoreError> {
         use std::collections::hash_map::Entry::{Occupied, Vacant};
         Ok(match self.chats.entry(chat) {
             Occupied(known) => known.into_mut().as_mut(),
-            Vacant(unknown) => unknown.insert(end_of(transaction, chat)?).as_mut(),
+            Vacant(unknown) => unknown.insert(head_of(transaction, chat)?).as_mut(),
         })
     }
 
@@ -112,8 +112,8 @@ impl Ends {
             "UPDATE chats SET head = ?2, latest_at = ?3, active_at = max(active_at, ?3)
              WHERE pk = ?1 AND head < ?2",
         )?;
-        for end in self.chats.values().flatten() {
-            statement.execute(params![end.pk, end.head, Millisecond(end.latest_at)])?;
+        for head in self.chats.values().flatten() {
+            statement.execute(params![head.pk, head.head, Millisecond(head.latest_at)])?;
         }
         for ((chat, sender), read) in &self.reads {
             members::advance(transaction, *chat, *sender, *read)?;
@@ -122,60 +122,61 @@ impl Ends {
     }
 }
 
-fn end_of(transaction: &Transaction<'_>, chat: ChatId) -> Result<Option<End>, StoreError> {
+fn head_of(transaction: &Transaction<'_>, chat: ChatId) -> Result<Option<ChatHead>, StoreError> {
     let mut statement =
         transaction.prepare_cached("SELECT pk, head, latest_at, event FROM chats WHERE id = ?1")?;
     let found = statement.query_row([chat], |row| {
         let event: Option<EventPk> = row.get(3)?;
-        let end = End {
+        let head = ChatHead {
             pk: row.get(0)?,
             head: row.get(1)?,
             latest_at: row.get::<_, Millisecond>(2)?.0,
             event_chat: None,
         };
-        Ok((end, event.is_some()))
+        Ok((head, event.is_some()))
     });
-    let Some((mut end, of_event)) = found.optional()? else {
+    let Some((mut head, of_event)) = found.optional()? else {
         return Ok(None);
     };
     if of_event {
-        end.event_chat = events::of_chat(transaction, chat)?;
+        head.event_chat = events::of_chat(transaction, chat)?;
     }
-    Ok(Some(end))
+    Ok(Some(head))
 }
 
 fn append_one(
     transaction: &Transaction<'_>,
-    ends: &mut Ends,
-    entry: Entry,
+    heads: &mut ChatHeads,
+    entry: PendingMessage,
 ) -> Result<Option<Sent>, StoreError> {
-    let sender = ends.sender(transaction, entry.sender)?;
-    let Some(end) = ends.of(transaction, entry.chat)? else {
+    let sender = heads.sender(transaction, entry.sender)?;
+    let Some(head) = heads.of(transaction, entry.chat)? else {
         return Ok(None);
     };
     if let Some(client_id) = &entry.draft.client_id
-        && let Some(first) = by_client_id(transaction, entry.chat, end, sender.pk, client_id)?
+        && let Some(first) = by_client_id(transaction, entry.chat, head, sender.pk, client_id)?
     {
         return Ok(Some(Sent::Repeated(Arc::new(first))));
     }
-    end.advance(sender.id, entry.at);
+    head.advance(sender.id, entry.at);
     let message = Message {
         id: entry.id,
         chat: entry.chat,
-        chat_pk: end.pk,
-        seq: end.head,
+        chat_pk: head.pk,
+        seq: head.head,
         sender,
         kind: entry.draft.kind,
         text: entry.draft.text,
         photos: entry.draft.photos,
         client_id: entry.draft.client_id,
         sent_as_read: entry.draft.sent_as_read,
-        event_chat: end.event_chat.clone().map(Arc::new),
-        created_at: end.latest_at,
-        modified_at: end.latest_at,
+        event_chat: head.event_chat.clone().map(Arc::new),
+        created_at: head.latest_at,
+        modified_at: head.latest_at,
     };
     insert(transaction, &message)?;
-    ends.reads
+    heads
+        .reads
         .insert((message.chat_pk, message.sender.pk), message.seq);
     Ok(Some(Sent::Stored(Arc::new(message))))
 }
@@ -210,14 +211,14 @@ const SELECT: &str = "SELECT id, seq, sender, kind, text, client_id, read, creat
 fn by_client_id(
     transaction: &Transaction<'_>,
     chat: ChatId,
-    end: &End,
+    head: &ChatHead,
     sender: UserPk,
     client_id: &str,
 ) -> Result<Option<Message>, StoreError> {
     let select = format!("{SELECT} WHERE chat = ?1 AND sender = ?2 AND client_id = ?3");
     let mut statement = transaction.prepare_cached(&select)?;
-    let mut reader = Reader::of(transaction, chat, end);
-    let found = statement.query_row(params![end.pk, sender, client_id], |row| {
+    let mut reader = Reader::of(transaction, chat, head);
+    let found = statement.query_row(params![head.pk, sender, client_id], |row| {
         reader.message(row)
     });
     Ok(found.optional()?)
@@ -227,35 +228,35 @@ fn by_client_id(
 /// both grow together (PROTOCOL §1.5).
 fn bounds(
     transaction: &Transaction<'_>,
-    end: &End,
+    head: &ChatHead,
     range: Range,
 ) -> Result<(Seq, Seq), StoreError> {
     let mut first = range.after.map_or(1, |after| after.saturating_add(1));
     let mut last = range
         .before
-        .map_or(end.head, |before| before.saturating_sub(1));
+        .map_or(head.head, |before| before.saturating_sub(1));
     if let Some(from) = range.from {
-        first = first.max(first_stored(transaction, end, |at| at >= from)?);
+        first = first.max(first_stored(transaction, head, |at| at >= from)?);
     }
     if let Some(to) = range.to {
-        last = last.min(first_stored(transaction, end, |at| at > to)? - 1);
+        last = last.min(first_stored(transaction, head, |at| at > to)? - 1);
     }
-    Ok((first.max(1), last.min(end.head)))
+    Ok((first.max(1), last.min(head.head)))
 }
 
 /// The number of the first message whose time is `late` enough, one past the head without
 /// one: found by halving, twenty steps for a million messages.
 fn first_stored(
     transaction: &Transaction<'_>,
-    end: &End,
+    head: &ChatHead,
     late: impl Fn(Timestamp) -> bool,
 ) -> Result<Seq, StoreError> {
     let mut statement = transaction
         .prepare_cached("SELECT created_at FROM messages WHERE chat = ?1 AND seq = ?2")?;
-    let (mut low, mut high) = (1, end.head + 1);
+    let (mut low, mut high) = (1, head.head + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        let at: Millisecond = statement.query_row(params![end.pk, middle], |row| row.get(0))?;
+        let at: Millisecond = statement.query_row(params![head.pk, middle], |row| row.get(0))?;
         if late(at.0) {
             high = middle;
         } else {
@@ -291,7 +292,7 @@ fn page(
     if matches!(window, Window::Last(_)) {
         messages.reverse();
     }
-    // Numbers have no holes, so they say how many the range holds.
+    // Seqs have no holes, so their difference is the number of messages.
     let has_more = taken < last - first + 1;
     Ok(MessagePage { messages, has_more })
 }
@@ -306,12 +307,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn of(transaction: &'a Transaction<'a>, chat: ChatId, end: &End) -> Self {
+    fn of(transaction: &'a Transaction<'a>, chat: ChatId, head: &ChatHead) -> Self {
         Self {
             transaction,
             chat,
-            pk: end.pk,
-            event_chat: end.event_chat.clone().map(Arc::new),
+            pk: head.pk,
+            event_chat: head.event_chat.clone().map(Arc::new),
             senders: HashMap::new(),
         }
     }

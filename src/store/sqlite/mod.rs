@@ -1,5 +1,5 @@
 //! The store for one machine: a SQLite file in WAL mode, synced at every commit.
-//! It refuses to know any other process: while it is open the file is its own.
+//! Does not know any other process: while it is open the file is its own.
 
 mod chats;
 mod disk;
@@ -28,12 +28,12 @@ use super::{OpenError, Store, StoreError};
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
 
-/// How long a connection waits for a lock that somebody else holds on the file, as long as a
-/// backup may take a moment.
+/// How long a connection waits for a lock on the file that another process holds: a backup may take
+/// a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long work may wait for the writing thread. After that it is not begun any more: whoever
-/// asked is told that it was not done, and that stays true.
+/// How long work may wait for the writing thread. After that it is not begun any more: the caller
+/// receives an error, and nothing was or will be written.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The place that stands for a database in memory: gone with the process, for tests.
@@ -129,7 +129,7 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
-        // Without patience: whoever asks again and again must not hold up those who write.
+        // Without waiting: repeated readiness requests must not delay writes.
         let disk = Arc::clone(&self.disk);
         let writing = self.writer.call(move |connection| {
             connection.busy_timeout(Duration::ZERO)?;
@@ -173,7 +173,7 @@ fn in_transaction<T>(
     Ok(answer)
 }
 
-/// A question that touches what is stored.
+/// Reads a stored row.
 fn ask(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let count = "SELECT count(*) FROM (SELECT 1 FROM chats LIMIT 1)";
     transaction.query_row(count, [], |_| Ok(()))?;

@@ -1,5 +1,5 @@
 //! How ids, times and lists stand in columns.
-//! It refuses to know tables.
+//! Does not know tables.
 
 use jiff::Timestamp;
 use rusqlite::ErrorCode;
@@ -103,7 +103,7 @@ impl FromSql for Policy {
     }
 }
 
-/// What an insertion answered; one that would have broken a constraint is a duplicate.
+/// The result of an insertion; a violated constraint is a duplicate.
 pub(super) fn taken<T>(inserted: rusqlite::Result<T>) -> Result<T, StoreError> {
     match inserted {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {

@@ -1,13 +1,13 @@
 //! The tables, and the way from every earlier version of them to the newest.
-//! It refuses to open a file that a newer version wrote: that one may mean something else.
+//! Does not open a file of a newer version, whose tables may have another meaning.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::OpenError;
 use crate::store::StoreError;
 
-/// What brings version `n` to version `n + 1`, from the empty file (version 0) on. A step that
-/// has been released is never changed.
+/// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
+/// that has been released is never changed.
 const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Brings the database to the newest version: each step as a whole or not at all.

@@ -1,5 +1,5 @@
 //! Users in SQLite.
-//! It refuses to know anything about them beyond the contract in `store`.
+//! Does not know anything about them beyond the contract in `store`.
 
 use std::sync::Arc;
 

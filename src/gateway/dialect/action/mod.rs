@@ -1,5 +1,5 @@
-//! The action dialect (PROTOCOL §3, ORIGINALS part A): its JSON in `requests` and `responses`,
-//! one connection in `session`, what its client has subscribed to in `subscriptions`.
+//! The action dialect (PROTOCOL §3, ORIGINALS part A): its JSON in `requests` and `responses`, one
+//! connection in `session`, its subscriptions in `subscriptions`.
 //! Does not know transports.
 
 mod requests;

@@ -1,5 +1,5 @@
 //! From the text of a frame to a command (ORIGINALS A4, A7, A9).
-//! Does not know who is calling, nor the outcome of earlier requests, but for the current room.
+//! Does not know the caller, nor the outcome of earlier requests, except for the current room.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const KEPT: usize = 256;
 /// How much of an unknown action an error repeats, in characters.
 const SHOWN: usize = 255;
 
-/// What a request is for: what follows when the service succeeds.
+/// The purpose of a request: the action after success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Makes the room the current one.
@@ -91,7 +91,7 @@ struct Sync<'a> {
     chats: Option<&'a RawValue>,
 }
 
-/// A `pk` in whatever form; what is no `pk` names no room (ORIGINALS A7).
+/// A `pk` in any form; an invalid one names no room (ORIGINALS A7).
 #[derive(Default)]
 struct Pk(Option<ChatPk>);
 
@@ -118,7 +118,7 @@ pub(super) fn read(
     (echo, request)
 }
 
-/// What a response to this frame repeats, as far as it can be read.
+/// The fields that a response to this frame repeats, as far as they can be decoded.
 pub(super) fn echo(text: &str) -> Echo {
     let mut echo = Echo::default();
     // Why it cannot be read does not matter here.

@@ -1,6 +1,6 @@
 //! The frames that go out, in their three kinds (ORIGINALS A2, A3), and the envelope around
 //! them.
-//! Does not know who receives them, and when.
+//! Does not know the receivers, nor when a frame is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ fn raw(body: &Body) -> &RawValue {
     serde_json::from_str(body.as_str()).unwrap_or(RawValue::NULL)
 }
 
-/// What a response repeats of its request.
+/// The fields of its request that a response repeats.
 #[derive(Clone, Default)]
 pub(super) struct Echo {
     /// How the request was wrapped.
@@ -74,7 +74,7 @@ impl Echo {
         self.frame(errors, &(), refusal.status)
     }
 
-    /// The subscription that this request asks for.
+    /// The subscription of this request.
     pub(super) fn instance(&self) -> Instance {
         Instance {
             envelope: self.envelope.clone(),
@@ -107,7 +107,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// What tells it from others of the same room.
+    /// Its key among the subscriptions to the room.
     pub(super) fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref().map(RawValue::get)
     }
@@ -133,14 +133,14 @@ pub(super) fn deleted(instance: &Instance, pk: ChatPk) -> Outgoing {
     instance.notify("delete", 204, &Gone { pk })
 }
 
-/// The member event: who takes part after the change.
+/// The member event: the members after the change.
 pub(super) fn members(change: &Membership) -> Arc<Body> {
     Body::of(&MemberEvent {
         join_user: users(&change.members),
     })
 }
 
-/// Why a request failed, in the words of the original.
+/// The error of a request, with the text of the original.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: u16,
@@ -170,7 +170,7 @@ impl Refusal {
         }
     }
 
-    /// What it is in the codes that all dialects share.
+    /// The code that all dialects share.
     pub(super) const fn kind(&self) -> ErrorKind {
         match self.status {
             401 => ErrorKind::Unauthenticated,
@@ -181,7 +181,7 @@ impl Refusal {
             429 => ErrorKind::RateLimited,
             500 => ErrorKind::Internal,
             503 => ErrorKind::Unavailable,
-            // 400, and 405: what is asked for is not there.
+            // 400, and 405: no such action.
             _ => ErrorKind::Invalid,
         }
     }
@@ -216,7 +216,7 @@ impl From<&Error> for Refusal {
     }
 }
 
-/// Makes what frames say of rooms and messages.
+/// Builds the bodies of rooms and messages.
 #[derive(Clone, Copy)]
 pub(super) struct Bodies<'a> {
     /// The zone of `create_date`.

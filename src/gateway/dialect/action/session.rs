@@ -88,7 +88,7 @@ impl Subscriber for ActionSession {
         let acknowledges = self.options.acks == Acks::Always;
         match listening {
             Some(envelope) if acknowledges || envelope.is_stream() => AnswerPlace::Beside,
-            // It hears no messages, or no answers to its own.
+            // It receives no messages, or no responses to its own.
             _ => AnswerPlace::Apart,
         }
     }

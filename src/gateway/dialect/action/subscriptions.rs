@@ -1,5 +1,5 @@
-//! What one connection has joined and subscribed to, and in which envelope.
-//! Does not know whether it may: only what the service has granted comes here.
+//! The rooms that one connection has joined and subscribed to, each with its envelope.
+//! Does not check rights: it is called after the service has granted a request.
 
 use std::collections::HashMap;
 
@@ -12,22 +12,22 @@ use crate::model::{Chat, ChatId, ChatPk};
 /// of its own at every change.
 pub(super) const INSTANCES: usize = 100;
 
-/// The rooms that matter to one connection.
+/// The subscriptions of one connection.
 #[derive(Default)]
 pub(super) struct Subscriptions {
     current: Option<ChatPk>,
-    rooms: HashMap<ChatId, Watched>,
+    rooms: HashMap<ChatId, RoomSubscriptions>,
 }
 
-/// How one room matters.
+/// The subscriptions to one room.
 #[derive(Default)]
-struct Watched {
+struct RoomSubscriptions {
     joined: Option<Envelope>,
     messages: Option<Envelope>,
     instances: Vec<Instance>,
 }
 
-impl Watched {
+impl RoomSubscriptions {
     fn is_idle(&self) -> bool {
         self.joined.is_none() && self.messages.is_none() && self.instances.is_empty()
     }
@@ -119,7 +119,7 @@ impl Subscriptions {
         room.is_some_and(|room| room.messages.is_some() || !room.instances.is_empty())
     }
 
-    fn change(&mut self, chat: ChatId, change: impl FnOnce(&mut Watched)) {
+    fn change(&mut self, chat: ChatId, change: impl FnOnce(&mut RoomSubscriptions)) {
         if let Some(room) = self.rooms.get_mut(&chat) {
             change(room);
             if room.is_idle() {

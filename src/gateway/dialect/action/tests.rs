@@ -152,7 +152,7 @@ impl Rooms {
         rooms
     }
 
-    /// Executes a command of somebody's on another connection than the one that is tested.
+    /// Executes a command of a user on another connection than the one under test.
     fn elsewhere(&self, user: UserId, command: Command) {
         let reply = self.backend.execute(&identity(user, OTHER), command);
         reply.expect("no refusal");

@@ -1,4 +1,4 @@
-//! What the fields of a request may hold, with the texts of the original (ORIGINALS A7, A9).
+//! Validates the fields of a request, with the error texts of the original (ORIGINALS A7, A9).
 //! Does not know actions and frames.
 
 use serde::Deserialize;
@@ -70,7 +70,7 @@ pub(super) fn new_room(data: &RawValue) -> Result<(String, Option<i64>), Refusal
     Ok((name, team.flatten()))
 }
 
-/// What to change of a room whose name has to be given.
+/// The changes of a room, with a mandatory name.
 ///
 /// # Errors
 /// The fields that are wrong.
@@ -82,7 +82,7 @@ pub(super) fn update(data: &RawValue) -> Result<ChatChange, Refusal> {
     Ok(ChatChange { name, team })
 }
 
-/// What to change of a room.
+/// The changes of a room.
 ///
 /// # Errors
 /// The fields that are wrong.
@@ -173,7 +173,7 @@ fn refuse(field: &'static str, why: &str) -> Refusal {
     Refusal::fields([(field, why.to_owned())])
 }
 
-/// What Python's `int()` makes of it.
+/// The result of Python's `int()`.
 fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::Bool(value) => Some(i64::from(*value)),
@@ -197,7 +197,7 @@ fn quoted(value: &Value) -> String {
     }
 }
 
-/// What Python calls the type.
+/// The name of the type in Python.
 fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "NoneType",

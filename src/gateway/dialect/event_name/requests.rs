@@ -1,5 +1,5 @@
 //! From an event to a command.
-//! Does not judge who may do what: the service does.
+//! Does not check rights: the service does.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::responses::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
-use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
 use crate::gateway::dialect::incoming::{Event, or_empty};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
@@ -71,7 +71,7 @@ struct ListChats<'a> {
     #[serde(borrow)]
     user: Field<Object<Named<'a>>>,
     limit: Field<Whole<1>>,
-    before: Field<Next>,
+    before: Field<CursorText>,
 }
 
 /// `list-messages`
@@ -224,7 +224,7 @@ fn list_chats(request: &ListChats<'_>) -> Result<Command, Error> {
     Ok(Command::ListChats {
         user: named(&request.user, "user")?,
         limit: size(&request.limit, "limit")?,
-        before: before.map(|Next(before)| *before),
+        before: before.map(|CursorText(before)| *before),
     })
 }
 

@@ -1,12 +1,12 @@
 //! From replies, errors and notices to JSON.
-//! Does not know who receives it.
+//! Does not know the receivers.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::sync::{SyncRequest, SyncResponse, SyncedChat};
 use crate::gateway::dialect::timestamps::time;
 use crate::hub::{Body, Outgoing};
@@ -25,7 +25,7 @@ pub(super) const LIST_CHATS: &str = "list-chats";
 pub(super) const LIST_MESSAGES: &str = "list-messages";
 /// Sends a message; also delivers it to everyone in the chat.
 pub(super) const NEW_MESSAGE: &str = "new-message";
-/// What was missed of chats; also names to a client that connects what it has to request.
+/// The missed messages of chats; also lists the chats for which a connecting client has to `sync`.
 pub(super) const SYNC: &str = "sync";
 /// Names an error where no acknowledgement was requested.
 const EXCEPTION: &str = "exception";
@@ -63,8 +63,8 @@ pub(super) fn synced(request: &SyncRequest, synced: &[Option<Missed>]) -> Arc<Bo
     Body::of(&request.response(synced, MessageBody::of))
 }
 
-/// What a client is sent first that has said what it knows: the messages that it has missed, one
-/// by one, and then the chats of which it has to request more, or cannot.
+/// The first frames for a client that connected with `since`: the missed messages, one by one, and
+/// then the chats that it has to `sync`, or cannot.
 pub(super) fn replay(request: &SyncRequest, synced: &[Option<Missed>]) -> Vec<Outgoing> {
     let mut frames = Vec::new();
     let mut rest = SyncResponse::<MessageBody<'_>>::default();
@@ -159,7 +159,7 @@ impl<'a> ChatsAnswer<'a> {
     fn of(page: &'a ChatPage) -> Self {
         Self {
             chats: page.chats.iter().map(ChatBody::of).collect(),
-            next: page.next.map(|next| Next(next).to_string()),
+            next: page.next.map(|next| CursorText(next).to_string()),
         }
     }
 }

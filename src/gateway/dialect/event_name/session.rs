@@ -19,9 +19,9 @@ use crate::telemetry::DialectLabel;
 pub struct EventNameSession {
     /// Which connection, if that is known.
     connection: Option<ConnectionId>,
-    /// Whether an answer goes into the acknowledgement and comes as an event, too. With `retries`,
-    /// socket.io-client asks for an acknowledgement of every event, also where its user waits for
-    /// the event of the same name, and no server can tell the two apart.
+    /// Whether a response is sent as an event besides the acknowledgement. With `retries`,
+    /// socket.io-client requests an acknowledgement of every event, also where its user waits for
+    /// the event of the same name; a server cannot distinguish the two.
     both: AtomicBool,
 }
 

@@ -14,7 +14,7 @@ use crate::model::{Chat, ChatId, ChatPage, Error, Message, Missed, Reply, Sent};
 const ACK: AckId = AckId(7);
 const CHAT: &str = "01950000-0000-7000-8000-000000000001";
 
-/// A session of a client that says this when it connects.
+/// A session of a client that connects with these options.
 fn session(said: &Value) -> Arc<EventNameSession> {
     let session = EventNameSession::new(None);
     session.handshake(said);
@@ -33,7 +33,7 @@ fn kinds(frames: &[Outgoing]) -> Vec<&'static str> {
     frames.iter().map(kind).collect()
 }
 
-/// The frames that answer `text`, if the service says `outcome` and the messages of its chat are
+/// The frames that answer `text`, if the service returns `outcome` and the messages of its chat are
 /// delivered to this connection, or not.
 fn answer(
     session: &Arc<EventNameSession>,
@@ -163,7 +163,7 @@ fn the_broadcast_of_a_message_is_its_event() {
         }
         assert_eq!(kinds(session, None, stored(), true), "");
         assert_eq!(kinds(session, None, stored(), false), "new-message");
-        // Nobody else hears of a repetition, and nothing else answers it.
+        // No other connection receives a repetition, and nothing else answers it.
         assert_eq!(kinds(session, None, repeated(), true), "new-message");
     }
 }

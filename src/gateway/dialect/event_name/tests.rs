@@ -10,7 +10,7 @@ use super::responses::{
     CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE, exception, refusal, response,
 };
 use super::*;
-use crate::gateway::dialect::cursors::Next;
+use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::fixtures::{self, encode};
 use crate::gateway::dialect::{Incoming, RequestRef};
 use crate::hub::{Outgoing, SharedEncoding};
@@ -44,7 +44,7 @@ fn user() -> User {
     }
 }
 
-/// What a connection is told of something that another one did.
+/// The frames for a connection about an action of another one.
 fn told(fact: Fact, connection: Option<ConnectionId>) -> Option<Outgoing> {
     let notice = Notice {
         origin: Some(ConnectionId::from_bytes([9; 16])),
@@ -244,7 +244,7 @@ fn the_next_of_one_answer_is_the_before_of_the_next_request() {
         panic!("a list");
     };
     let before = before.expect("a cursor");
-    assert_eq!(Next(before).to_string(), next);
+    assert_eq!(CursorText(before).to_string(), next);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! From replies, errors and notices to the bodies of the seed.
-//! Does not know who receives them, but for the side of the chat.
+//! Does not know the receivers, except for their side of the chat.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use super::requests::Question;
 use crate::gateway::dialect::timestamps::time;
 use crate::hub::{Body, Outgoing};
 use crate::model::{
-    Access, ChatId, Error, Event, EventChat, EventPk, EventTalk, Marketplace, Message, Reply, Seq,
-    Side, User, UserId, UserPk,
+    Access, ChatId, Error, Event, EventChat, EventChatSnapshot, EventPk, Marketplace, Message,
+    Reply, Seq, Side, User, UserId, UserPk,
 };
 
-/// What a connection begins with.
+/// The initial data of a connection.
 pub(super) const INITIAL_DATA: &str = "initial_data";
 /// A chat with its new messages.
 pub(super) const CHAT_UPDATES: &str = "chat_updates";
@@ -61,12 +61,12 @@ pub(super) fn response(
 /// `initial_data` for this user: an entry per event, the latest activity first.
 pub(super) fn initial_data(user: UserId, market: &Marketplace) -> Arc<Body> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
-    for talk in &market.talks {
-        let event = &talk.chat.event;
-        let chat = ChatBody::of(user, talk);
+    for snapshot in &market.chats {
+        let event = &snapshot.chat.event;
+        let chat = ChatBody::of(user, snapshot);
         match entries.iter_mut().find(|entry| entry.event.id == event.pk) {
             Some(entry) => entry.chats.push(chat),
-            None => entries.push(Entry::of(event, talk.chat.active_at, vec![chat])),
+            None => entries.push(Entry::of(event, snapshot.chat.active_at, vec![chat])),
         }
     }
     for event in &market.own {
@@ -79,7 +79,7 @@ pub(super) fn initial_data(user: UserId, market: &Marketplace) -> Arc<Body> {
     Body::of(&entries)
 }
 
-/// `chat_updates` as this side is told.
+/// `chat_updates` for this side.
 pub(super) fn chat_updates(side: Side, chat: &EventChat, news: Option<&Message>) -> Arc<Body> {
     Body::of(&Update {
         event: EventBody::of(&chat.event),
@@ -94,7 +94,7 @@ pub(super) fn chat_updates(side: Side, chat: &EventChat, news: Option<&Message>)
     })
 }
 
-/// `chat_unread` as this side is told.
+/// `chat_unread` for this side.
 pub(super) fn chat_unread(side: Side, chat: &EventChat) -> Arc<Body> {
     Body::of(&Unread {
         chat_id: chat.chat,
@@ -116,8 +116,8 @@ pub(super) fn refused(event: &str, error: &Error) -> Outgoing {
     Outgoing::event(DEBUG_INFO, Body::of(&Debug::of(event, error)))
 }
 
-/// The same in an acknowledgement: as every Socket.IO client of this server finds it, and as
-/// `debug_info` says it.
+/// The same in an acknowledgement: in the form of every Socket.IO acknowledgement of this server,
+/// and of `debug_info`.
 pub(super) fn acknowledged(event: &str, error: &Error) -> Arc<Body> {
     Body::of(&Refusal {
         error: Debug::of(event, error),
@@ -195,8 +195,8 @@ struct ChatBody<'a> {
 
 impl<'a> ChatBody<'a> {
     /// The chat and its messages, as this user sees them.
-    fn of(user: UserId, talk: &'a EventTalk) -> Self {
-        let EventTalk { chat, messages } = talk;
+    fn of(user: UserId, snapshot: &'a EventChatSnapshot) -> Self {
+        let EventChatSnapshot { chat, messages } = snapshot;
         let side = chat.side_of(user).unwrap_or(Side::Guest);
         Self {
             messages: messages
@@ -210,8 +210,8 @@ impl<'a> ChatBody<'a> {
     fn seen_by(side: Side, chat: &'a EventChat) -> Self {
         Self {
             chat_id: chat.chat,
-            is_request_sended: chat.standing.access != Access::Unasked,
-            is_access_granted: chat.standing.access == Access::Granted,
+            is_request_sended: chat.state.access != Access::Unasked,
+            is_access_granted: chat.state.access == Access::Granted,
             user: Person::of(chat.user(side.other())),
             messages: Vec::new(),
             counts: Counts::of(side, chat),
@@ -229,8 +229,8 @@ struct Counts {
 impl Counts {
     fn of(side: Side, chat: &EventChat) -> Self {
         Self {
-            my_unread_count: chat.standing.unread(side),
-            interlocutor_unread_count: chat.standing.unread(side.other()),
+            my_unread_count: chat.state.unread(side),
+            interlocutor_unread_count: chat.state.unread(side.other()),
         }
     }
 }
@@ -303,8 +303,8 @@ struct History<'a> {
     messages: Vec<MessageBody<'a>>,
 }
 
-/// The service calls the fields of a message as the event-name dialect does; here they stand
-/// elsewhere.
+/// The service names the fields of a message as the event-name dialect does; here they have other
+/// paths.
 fn in_place<'a>(event: &str, message: &'a str) -> Cow<'a, str> {
     let Some((field, rest)) = message.split_once(": ") else {
         return message.into();

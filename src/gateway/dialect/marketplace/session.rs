@@ -1,5 +1,5 @@
-//! One connection's session in the marketplace dialect: its initial data, and what of that must
-//! not be sent twice.
+//! One connection's session in the marketplace dialect: its initial data, and the parts of it that
+//! must not be sent twice.
 //! Does not know the JSON: `requests` and `responses` do.
 
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use super::{requests, responses};
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, RequestRef};
 use crate::hub::{Outgoing, SharedEncoding, Subscriber};
 use crate::model::{
-    ChatId, Command, Error, EventChat, EventTalk, Fact, Marketplace, Message, Notice, Reply, Sent,
-    Seq, Side, Standing, UserId,
+    ChatId, Command, Error, EventChat, EventChatSnapshot, EventChatState, Fact, Marketplace,
+    Message, Notice, Reply, Sent, Seq, Side, UserId,
 };
 use crate::telemetry::DialectLabel;
 
@@ -37,15 +37,15 @@ enum Phase {
     Open(KnownChats),
 }
 
-/// What the client knows of its chats.
+/// The chats that the client has been sent.
 type KnownChats = HashMap<ChatId, KnownChat>;
 
-/// What the client knows of one chat.
+/// One chat that the client has been sent.
 struct KnownChat {
     /// The latest message that `initial_data` may have shown: up to it none is sent again.
     shown: Seq,
     /// The latest state that the client was sent.
-    standing: Standing,
+    state: EventChatState,
 }
 
 impl MarketplaceSession {
@@ -58,8 +58,8 @@ impl MarketplaceSession {
         }
     }
 
-    /// The events that answer a request, and then its acknowledgement, if it asked for one. What
-    /// the hub sends to both sides anyway is not sent here once more.
+    /// The events that answer a request, and then its acknowledgement, if it requested one. Events
+    /// that the hub sends to both sides are not sent twice.
     pub(super) fn respond(
         &self,
         request: &RequestRef,
@@ -82,7 +82,7 @@ impl MarketplaceSession {
         event.into_iter().chain(ack).collect()
     }
 
-    /// Whether the hub delivers what the reply says to this connection.
+    /// Whether the hub delivers the content of the reply to this connection.
     fn is_delivered(&self, reply: &Reply) -> bool {
         match reply {
             Reply::Sent(sent) => matches!(sent, Sent::Stored(_)),
@@ -122,7 +122,7 @@ impl MarketplaceSession {
         let shown = known.get(&chat.chat).map_or(0, |known| known.shown);
         // This client was sent a later state than the notice has: no other client gets this body.
         let mut alone = SharedEncoding::default();
-        let shared = if announced.standing == chat.standing {
+        let shared = if announced.state == chat.state {
             shared
         } else {
             &mut alone
@@ -145,12 +145,12 @@ impl MarketplaceSession {
 
     fn open(&self, market: &Marketplace, sink: &mut dyn FnMut(Outgoing)) {
         let body = responses::initial_data(self.user, market);
-        let talks = market.talks.iter();
-        let mut known = talks
-            .map(|EventTalk { chat, .. }| {
+        let chats = market.chats.iter();
+        let mut known = chats
+            .map(|EventChatSnapshot { chat, .. }| {
                 let known = KnownChat {
-                    shown: chat.standing.head,
-                    standing: chat.standing,
+                    shown: chat.state.head,
+                    state: chat.state,
                 };
                 (chat.chat, known)
             })
@@ -201,14 +201,14 @@ fn unread(side: Side, chat: &EventChat, shared: &mut SharedEncoding) -> Outgoing
 fn refresh(known: &mut KnownChats, chat: &Arc<EventChat>) -> Arc<EventChat> {
     let known = known.entry(chat.chat).or_insert(KnownChat {
         shown: 0,
-        standing: chat.standing,
+        state: chat.state,
     });
-    known.standing.merge(chat.standing);
-    if known.standing == chat.standing {
+    known.state.merge(chat.state);
+    if known.state == chat.state {
         return Arc::clone(chat);
     }
     Arc::new(EventChat {
-        standing: known.standing,
+        state: known.state,
         ..EventChat::clone(chat)
     })
 }

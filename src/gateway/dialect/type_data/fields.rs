@@ -1,4 +1,5 @@
-//! What a field of a request holds, and what the original server took it for (ORIGINALS part B).
+//! The values of request fields, and their interpretation by the original server (ORIGINALS part
+//! B).
 //! Does not know any request.
 
 use serde::{Deserialize, Deserializer};
@@ -29,7 +30,7 @@ impl RawField<'_> {
         self.0.map_or("null", RawValue::get)
     }
 
-    /// What it holds.
+    /// The value.
     pub(super) fn value(&self) -> Result<Given, Error> {
         let json = self.written();
         if json.starts_with(['[', '{']) {
@@ -47,7 +48,7 @@ impl RawField<'_> {
     }
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug)]
 pub(super) enum Given {
     Null,

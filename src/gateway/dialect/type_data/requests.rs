@@ -31,7 +31,7 @@ pub(super) enum Question {
     EmptyChat,
     /// `joinChat`
     Join {
-        /// The message up to which the client has read, if it said so.
+        /// The message up to which the client has read, if given.
         last_read: Option<i64>,
     },
     /// `getChatDetails`
@@ -49,7 +49,7 @@ pub(super) enum Question {
 pub(super) enum Order {
     /// As they were sent.
     OldestFirst,
-    /// What `last` asks for (ORIGINALS B4).
+    /// The meaning of `last` (ORIGINALS B4).
     NewestFirst,
 }
 

@@ -1,5 +1,5 @@
 //! From replies, errors and notices to JSON.
-//! Does not know who receives it.
+//! Does not know the receivers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::model::{
     UserPk, pair,
 };
 
-/// What a second join is told (PROTOCOL §4).
+/// The error of a second join (PROTOCOL §4).
 const ALREADY_IN: &str = "You are already a participant in this chat.";
 
 impl Question {
@@ -55,7 +55,7 @@ impl Question {
             (Self::Sync(request), Reply::Synced(synced)) => {
                 success("sync", request.response(&synced, numbered), request_id)
             }
-            // Nobody asked for this.
+            // Not the response to a request.
             _ => refusal(&Error::new(ErrorKind::Internal, UNEXPECTED), request_id),
         }
     }
@@ -88,7 +88,7 @@ impl Question {
     }
 }
 
-/// `messageCreated`, to the sender and to everybody else.
+/// `messageCreated`, to the sender and to the other members.
 pub(super) fn message_created(message: &Message, request_id: Option<&RawValue>) -> Arc<Body> {
     let body = MessageBody::of(message, message.sent_as_read);
     success("messageCreated", body, request_id)
@@ -102,8 +102,8 @@ fn numbered(message: &Message) -> Numbered<MessageBody<'_>> {
     }
 }
 
-/// `chatJoined`, to those who are in the chat already. It says nothing of what the new one has
-/// read: that is nobody else's business.
+/// `chatJoined`, to the members before the join. Without the read position of the new member, which
+/// is private.
 pub(super) fn member_joined(change: &Membership) -> Arc<Body> {
     let body = JoinedBody {
         chat: change.chat_pk,

@@ -1,6 +1,5 @@
-//! The dialect's JSON, field by field: what is asked in `requests`, `history` and `oddities`, what
-//! is answered in `responses`, who is told unasked in `pushes`, a whole conversation in
-//! `transcript`.
+//! The dialect's JSON, field by field: the requests in `requests`, `history` and `oddities`, the
+//! responses in `responses`, the notices in `pushes`, a whole conversation in `transcript`.
 
 mod history;
 mod oddities;

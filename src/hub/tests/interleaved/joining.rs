@@ -11,7 +11,7 @@ fn one_that_does_not_receive_a_chat_is_answered_at_once() {
         sender: Arc::new(somebody(user())),
         ..scene.sent(3)
     };
-    // A service that acts for somebody else.
+    // A service that acts for another user.
     let mut frames = vec![answer(3)];
     assert!(scene.hub.answer(&scene.sender, &message, &mut frames));
     assert_eq!(scene.heard(), ["answer 3"]);

@@ -14,7 +14,7 @@ fn course() -> impl Strategy<Value = (Vec<bool>, Vec<bool>)> {
     })
 }
 
-/// What a connection hears on such a course.
+/// The frames that a connection receives on such a course.
 fn run(place: AnswerPlace, own: &[bool], turns: Vec<bool>) -> Vec<String> {
     let scene = Scene::with_room_for(1000, place);
     let count = Seq::try_from(own.len()).expect("a few");

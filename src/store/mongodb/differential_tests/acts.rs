@@ -1,5 +1,5 @@
-//! What is asked of both stores, and how it is chosen at random.
-//! It refuses to know what they answer.
+//! The calls of both stores, chosen at random.
+//! Does not know their results.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::model::{Access, EventPk, Policy, Seq};
 
-/// Something that is asked of both. Numbers choose among what there is by then.
+/// A call of both stores. Numbers choose among the ids there are by then.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
     MakeUsers {

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use self::acts::{Act, act};
 use super::replica_set::Scratch;
 use crate::model::{
-    ChatChange, ChatId, Draft, Entry, EventChange, EventDetails, Fingerprint, History,
-    IdempotencyKey, MessageId, NewChat, NewEvent, NewEventChat, NewUser, Policy, Profile, Range,
+    ChatChange, ChatId, Draft, EventChange, EventDetails, Fingerprint, History, IdempotencyKey,
+    MessageId, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Policy, Profile, Range,
     UserId, Window,
 };
 use crate::store::contract::{Subject, at};
@@ -23,14 +23,14 @@ use crate::store::{Store, StoreError};
 const CASES: u32 = 12;
 
 /// What there is to choose from, beside one of each that there is not.
-struct Known {
+struct StoredIds {
     users: Vec<UserId>,
     chats: Vec<ChatId>,
     /// Those among the chats that are events'.
-    talks: Vec<ChatId>,
+    event_chats: Vec<ChatId>,
 }
 
-impl Known {
+impl StoredIds {
     fn user(&self, index: usize) -> UserId {
         self.users[index % self.users.len()]
     }
@@ -79,7 +79,7 @@ macro_rules! both {
 }
 
 /// What both answer to an act; new ids are chosen once for both.
-async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (String, String) {
+async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> (String, String) {
     match act {
         Act::MakeUsers { users, now } => {
             let new = |(name, handle)| NewUser {
@@ -89,11 +89,11 @@ async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (S
                 at: at(now),
             };
             let new: Vec<_> = users.into_iter().map(new).collect();
-            known.users.extend(new.iter().map(|new| new.id));
+            ids.users.extend(new.iter().map(|new| new.id));
             both!(stores, store => store.find_or_create_users(new.clone()))
         }
         Act::UpdateUser { user, handle, now } => {
-            let user = known.user(user);
+            let user = ids.user(user);
             both!(stores, store => store.update_user(user, profile(handle), at(now)))
         }
         Act::MakeChat {
@@ -102,8 +102,8 @@ async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (S
             key,
             now,
         } => {
-            let new = new_chat(known, &members, policy, key, now);
-            known.chats.push(new.id);
+            let new = new_chat(ids, &members, policy, key, now);
+            ids.chats.push(new.id);
             both!(stores, store => store.create_chat(new.clone()))
         }
         Act::ChangeChat {
@@ -112,7 +112,7 @@ async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (S
             team,
             now,
         } => {
-            let chat = known.chat(chat);
+            let chat = ids.chat(chat);
             let change = ChatChange {
                 name: name.map(text),
                 // A team of 0 takes it away.
@@ -121,17 +121,17 @@ async fn answers(stores: &(Subject, Subject), act: Act, known: &mut Known) -> (S
             both!(stores, store => store.change_chat(chat, change.clone(), at(now)))
         }
         Act::DeleteChat { chat } => {
-            let chat = known.chat(chat);
+            let chat = ids.chat(chat);
             both!(stores, store => store.delete_chat(chat))
         }
-        of_chats => answers_about_chats(stores, of_chats, known).await,
+        of_chats => answers_about_chats(stores, of_chats, ids).await,
     }
 }
 
 async fn answers_about_chats(
     stores: &(Subject, Subject),
     act: Act,
-    known: &mut Known,
+    ids: &mut StoredIds,
 ) -> (String, String) {
     match act {
         Act::Join {
@@ -140,34 +140,31 @@ async fn answers_about_chats(
             read,
             now,
         } => {
-            let (chat, user) = (known.chat(chat), known.user(user));
+            let (chat, user) = (ids.chat(chat), ids.user(user));
             both!(stores, store => store.add_member(chat, user, read, at(now)))
         }
         // The two of an event's chat stay in it.
-        Act::Leave { chat, .. } if known.talks.contains(&known.chat(chat)) => Default::default(),
+        Act::Leave { chat, .. } if ids.event_chats.contains(&ids.chat(chat)) => Default::default(),
         Act::Leave { chat, user, now } => {
-            let (chat, user) = (known.chat(chat), known.user(user));
+            let (chat, user) = (ids.chat(chat), ids.user(user));
             both!(stores, store => store.remove_member(chat, user, at(now)))
         }
         Act::Read { chat, user, read } => {
-            let (chat, user) = (known.chat(chat), known.user(user));
+            let (chat, user) = (ids.chat(chat), ids.user(user));
             both!(stores, store => store.advance_read(chat, user, read))
         }
         Act::Send { entries } => {
-            let entries: Vec<_> = entries
-                .into_iter()
-                .map(|entry| sent(known, entry))
-                .collect();
+            let entries: Vec<_> = entries.into_iter().map(|entry| sent(ids, entry)).collect();
             both!(stores, store => store.append(entries.clone()))
         }
-        of_events => answers_about_events(stores, of_events, known).await,
+        of_events => answers_about_events(stores, of_events, ids).await,
     }
 }
 
 async fn answers_about_events(
     stores: &(Subject, Subject),
     act: Act,
-    known: &mut Known,
+    ids: &mut StoredIds,
 ) -> (String, String) {
     match act {
         Act::MakeEvent {
@@ -176,7 +173,7 @@ async fn answers_about_events(
             now,
         } => {
             let new = NewEvent {
-                owner: known.user(owner),
+                owner: ids.user(owner),
                 details: EventDetails::default(),
                 key: number.map(key),
                 at: at(now),
@@ -192,14 +189,14 @@ async fn answers_about_events(
         }
         Act::DeleteEvent { event } => both!(stores, store => store.delete_event(event)),
         Act::Open { event, guest, now } => {
-            let (id, guest) = (ChatId::new(at(now)), known.user(guest));
-            // Nobody writes to oneself.
+            let (id, guest) = (ChatId::new(at(now)), ids.user(guest));
+            // No user writes to itself.
             let event_now = stores.0.event(event).await.expect("an answer");
             if event_now.is_some_and(|event| event.owner.id == guest) {
                 return Default::default();
             }
-            known.chats.push(id);
-            known.talks.push(id);
+            ids.chats.push(id);
+            ids.event_chats.push(id);
             let new = NewEventChat {
                 id,
                 event,
@@ -214,7 +211,7 @@ async fn answers_about_events(
             to,
             now,
         } => {
-            let chat = known.chat(chat);
+            let chat = ids.chat(chat);
             both!(stores, store => store.change_access(chat, &from, to, at(now)))
         }
         other => panic!("{other:?} is not about events"),
@@ -222,13 +219,13 @@ async fn answers_about_events(
 }
 
 fn new_chat(
-    known: &Known,
+    ids: &StoredIds,
     members: &[usize],
     policy: Policy,
     number: Option<u8>,
     now: i64,
 ) -> NewChat {
-    let mut members: Vec<_> = members.iter().map(|member| known.user(*member)).collect();
+    let mut members: Vec<_> = members.iter().map(|member| ids.user(*member)).collect();
     members.sort_unstable();
     members.dedup();
     NewChat {
@@ -243,11 +240,14 @@ fn new_chat(
     }
 }
 
-fn sent(known: &Known, (chat, sender, client_id, now): (usize, usize, Option<u8>, i64)) -> Entry {
-    Entry {
+fn sent(
+    ids: &StoredIds,
+    (chat, sender, client_id, now): (usize, usize, Option<u8>, i64),
+) -> PendingMessage {
+    PendingMessage {
         id: MessageId::new(at(now)),
-        chat: known.chat(chat),
-        sender: known.user(sender),
+        chat: ids.chat(chat),
+        sender: ids.user(sender),
         origin: None,
         // All fields: both stores are compared in each of them, a new one included.
         draft: Draft {
@@ -261,25 +261,25 @@ fn sent(known: &Known, (chat, sender, client_id, now): (usize, usize, Option<u8>
     }
 }
 
-/// Everything that a store says about what there is.
-async fn everything(store: &dyn Store, known: &Known) -> Vec<String> {
+/// The whole content of a store.
+async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
     let mut all = vec![
         told(store.users_after(1, 3).await),
         told(store.chats_after(0, 4).await),
         told(store.events_after(None, 0, 9).await),
-        told(store.users(&known.users).await),
-        told(store.unknown_users(&known.users).await),
+        told(store.users(&ids.users).await),
+        told(store.unknown_users(&ids.users).await),
         told(store.chat_by_key(&text(0)).await),
         told(store.event_by_key(&text(1)).await),
     ];
-    for user in &known.users {
-        let seats = store.seats_of(*user).await;
+    for user in &ids.users {
+        let memberships = store.memberships_of(*user).await;
         let page = store.chats_of(*user, None, 2).await;
         let before = page.as_ref().ok().and_then(|page| page.next);
         all.extend([
-            told(seats.map(|mut seats| {
-                seats.sort_unstable();
-                seats
+            told(memberships.map(|mut memberships| {
+                memberships.sort_unstable();
+                memberships
             })),
             told(page),
             told(store.chats_of(*user, before, 9).await),
@@ -308,7 +308,7 @@ async fn everything(store: &dyn Store, known: &Known) -> Vec<String> {
             Window::Last(9),
         ),
     ];
-    for chat in &known.chats {
+    for chat in &ids.chats {
         for (range, window) in ranges {
             let history = History { range, window };
             all.push(told(store.messages(*chat, history).await));
@@ -326,22 +326,22 @@ async fn compare(acts: Vec<Act>) {
     let sqlite = crate::store::open("sqlite::memory:").await;
     let mut stores = (sqlite.expect("a database"), node);
     let mut resting = other;
-    let mut known = Known {
+    let mut ids = StoredIds {
         users: vec![UserId::new(at(0))],
         chats: vec![ChatId::new(at(0))],
-        talks: Vec::new(),
+        event_chats: Vec::new(),
     };
     for act in acts {
         let shown = format!("{act:?}");
-        let (one, other) = answers(&stores, act, &mut known).await;
+        let (one, other) = answers(&stores, act, &mut ids).await;
         assert_eq!(one, other, "{shown}");
         swap(&mut stores.1, &mut resting);
-        let (one, other) = both!(stores, store => store.heads(&known.chats));
+        let (one, other) = both!(stores, store => store.heads(&ids.chats));
         assert_eq!(one, other, "where chats end after {shown}");
     }
-    let one = everything(&*stores.0, &known).await;
+    let one = everything(&*stores.0, &ids).await;
     for node in [&stores.1, &resting] {
-        let other = everything(&**node, &known).await;
+        let other = everything(&**node, &ids).await;
         for (one, other) in one.iter().zip(&other) {
             assert_eq!(one, other);
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The status and the errors of a request that asks nothing of the service.
+/// The status and the errors of a request that never reaches the service.
 fn refused(request: &Value) -> (u64, Value) {
     let client = Client::new();
     let Decoded::Refused(_, frames) = client.decode(&request.to_string()) else {
@@ -251,7 +251,7 @@ fn every_kind_of_error_has_its_status() {
 }
 
 #[test]
-fn whoever_was_too_fast_is_told_how_long_to_wait() {
+fn a_rate_limited_request_is_answered_with_the_time_to_wait() {
     let request = json!({"action": "join_room", "pk": 4});
     let Decoded::Request(_, answer) = Client::new().decode(&request.to_string()) else {
         panic!("refused");

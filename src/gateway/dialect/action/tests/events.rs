@@ -1,4 +1,4 @@
-//! Who hears what of what happens (ORIGINALS A3 to A5, PROTOCOL §3).
+//! The receivers and the frames of each notice (ORIGINALS A3 to A5, PROTOCOL §3).
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn request_ids(frames: &[String]) -> Vec<Value> {
 }
 
 #[test]
-fn a_message_is_told_once_to_whoever_subscribed_to_its_room() {
+fn a_message_is_sent_once_to_a_subscriber_of_its_room() {
     let client = Client::new();
     assert!(client.told(&message_sent(OTHER, 4)).is_empty());
     client.quietly("join_room", 4);
@@ -112,7 +112,7 @@ fn who_takes_part_is_told_to_those_who_joined_or_subscribed() {
 }
 
 #[test]
-fn whoever_left_and_subscribed_to_nothing_hears_nothing() {
+fn a_member_that_left_without_subscriptions_receives_nothing() {
     let client = Client::new();
     client.quietly("join_room", 4).quietly("leave_room", 4);
     assert!(client.told(&joined(OTHER, 4)).is_empty());

@@ -116,8 +116,8 @@ fn recorded_notice(notice: &Notice) -> Notice {
     }
 }
 
-/// The room as the recording has it: whoever has joined and written meanwhile, it shows djwoms1
-/// and his first message only, and a new room is the ownerless one that has the number 7.
+/// The room as the recording has it: it shows djwoms1 and his first message only, also after others
+/// have joined and written, and a new room is the ownerless one that has the number 7.
 fn recorded(mut room: Room) -> Room {
     room.members = vec![guest()];
     room.messages.truncate(1);

@@ -4,22 +4,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::scene::{
-    at, chat, chat_id, enter, entering, event, gleb, message, olga, standing, vera,
-};
-use crate::model::{Event, EventChat, EventTalk, Marketplace, Message, User};
+use super::scene::{at, chat, chat_id, enter, entering, event, gleb, message, olga, state, vera};
+use crate::model::{Event, EventChat, EventChatSnapshot, Marketplace, Message, User};
 
 /// A chat about this event with this guest, without messages, last active then.
-fn talk(id: u8, event: &Arc<Event>, guest: &Arc<User>, active: &str) -> EventTalk {
+fn talk(id: u8, event: &Arc<Event>, guest: &Arc<User>, active: &str) -> EventChatSnapshot {
     let chat = EventChat {
         chat: chat_id(id),
         chat_pk: id.into(),
         event: Arc::clone(event),
         guest: Arc::clone(guest),
         active_at: at(active),
-        ..chat(standing(0, 0, 0))
+        ..chat(state(0, 0, 0))
     };
-    EventTalk {
+    EventChatSnapshot {
         chat,
         messages: Vec::new(),
     }
@@ -32,9 +30,9 @@ fn made(pk: i64, owner: &Arc<User>, created: &str) -> Arc<Event> {
     })
 }
 
-fn begins(user: &Arc<User>, own: &[Arc<Event>], talks: Vec<EventTalk>) -> Value {
+fn begins(user: &Arc<User>, own: &[Arc<Event>], talks: Vec<EventChatSnapshot>) -> Value {
     let own = own.iter().map(|event| (**event).clone()).collect();
-    let mut said = enter(&entering(user), Marketplace { own, talks });
+    let mut said = enter(&entering(user), Marketplace { own, chats: talks });
     assert_eq!(said.len(), 1, "{said:?}");
     let (name, body) = said.remove(0);
     assert_eq!(name, "initial_data");
@@ -150,7 +148,7 @@ fn each_chat_keeps_its_messages_oldest_first_and_its_counts() {
         talk(2, &event, &vera(), "2025-03-01T17:00:00Z"),
     ];
     for (talk, (head, read)) in talks.iter_mut().zip([(3, 1), (2, 2)]) {
-        talk.chat.standing = standing(head, read, head);
+        talk.chat.state = state(head, read, head);
         let guest = Arc::clone(&talk.chat.guest);
         let written = |seq| message(&talk.chat, seq, &guest, &format!("by {}", guest.pk));
         talk.messages = (1..=head).map(written).collect::<Vec<Message>>();

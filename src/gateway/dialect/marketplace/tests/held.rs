@@ -1,17 +1,17 @@
-//! What happens while a user begins, and what of it is told afterwards: everything once, and
-//! nothing that is older than what was told at first.
+//! Notices during the initial data: each is sent once afterwards, and none that is older than the
+//! initial data.
 
 use serde_json::{Value, json};
 
 use super::scene::{
     chat, decided, enter, entering, fresh, gleb, inside, market, message, olga, opened, read,
-    read_frames, sent, standing, told,
+    read_frames, sent, state, told,
 };
 use crate::gateway::dialect::DialectSession;
 use crate::gateway::dialect::fixtures::encode;
 use crate::hub::SharedEncoding;
 use crate::model::{
-    Access, Command, EventChat, Marketplace, MessagePage, Reads, Reply, Seq, Standing,
+    Access, Command, EventChat, EventChatState, Marketplace, MessagePage, Reads, Reply, Seq,
 };
 
 /// With so many notices that wait, what a user begins with is read once more.
@@ -39,14 +39,14 @@ fn counts(body: &Value) -> String {
 
 /// The chat with so many messages, all of them Olga's, of which Gleb has read some.
 fn unread(head: Seq, guest_read: Seq) -> EventChat {
-    chat(standing(head, head, guest_read))
+    chat(state(head, head, guest_read))
 }
 
 fn decision(access: Access, version: i64) -> EventChat {
-    chat(Standing {
+    chat(EventChatState {
         access,
         access_version: version,
-        ..standing(0, 0, 0)
+        ..state(0, 0, 0)
     })
 }
 
@@ -161,7 +161,7 @@ fn a_connection_asks_until_it_was_answered() {
     assert!(again.is_empty(), "it has begun already");
 }
 
-/// Gleb's connection, which was told of so many messages before it began.
+/// Gleb's connection, with so many notices before its initial data.
 fn flooded(count: usize) -> impl DialectSession {
     let session = entering(&gleb());
     for seq in 1..=count {

@@ -1,4 +1,4 @@
-//! What is asked: every field of every request, right and wrong.
+//! The requests: every field of each, valid and invalid.
 
 use serde_json::{Value, json};
 

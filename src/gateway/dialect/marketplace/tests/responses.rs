@@ -1,4 +1,4 @@
-//! What is answered and told, key by key, beside the samples of the document
+//! The responses and notices, key by key, beside the samples of the document
 //! (`002_009911d465e5d3cb`). There the guest is once user 1 and once user 16: here user 1.
 
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::super::requests::Question;
 use super::super::responses::{acknowledged, refused};
 use super::scene::{
     at, chat, chat_id, decided, event_body, fresh, gleb, market, message, olga, read, read_frames,
-    respond, sent, standing, told,
+    respond, sent, state, told,
 };
 use crate::model::{
-    Access, Error, EventChat, Fact, Message, MessagePage, Reads, Reply, Standing, User,
+    Access, Error, EventChat, EventChatState, Fact, Message, MessagePage, Reads, Reply, User,
 };
 
 /// A chat that is an application, of which Olga has not read 10 messages and Gleb 20.
 fn seeds_chat() -> EventChat {
-    chat(Standing {
+    chat(EventChatState {
         access: Access::Asked,
         access_version: 1,
-        ..standing(30, 20, 10)
+        ..state(30, 20, 10)
     })
 }
 
@@ -160,9 +160,9 @@ fn the_two_marks_say_how_far_an_application_is() {
         (Access::Granted, (true, true)),
     ];
     for (access, (sended, granted)) in cases {
-        let chat = chat(Standing {
+        let chat = chat(EventChatState {
             access,
-            ..standing(0, 0, 0)
+            ..state(0, 0, 0)
         });
         let notices = [decided(&chat), sent(&chat, 1, &gleb())];
         let told = notices.map(|notice| told(&fresh(&olga()), &notice)[0].1.clone());
@@ -235,7 +235,7 @@ fn the_senders_name_for_a_message_comes_back_if_it_gave_one() {
 }
 
 #[test]
-fn a_message_goes_to_the_other_side_whoever_looks() {
+fn a_message_goes_to_the_other_side_on_either_side() {
     let chat = seeds_chat();
     for user in [olga(), gleb()] {
         let bodies = [(gleb(), 1, 14), (olga(), 14, 1)].map(|(sender, from, to)| {

@@ -1,5 +1,5 @@
-//! What the tests talk about: Olga, whose event 10 is, and Gleb and Vera, who write to her, with
-//! the names and numbers of the seed.
+//! The scene of the tests: Olga, the owner of event 10, and her guests Gleb and Vera, with the
+//! names and numbers of the seed.
 //! Does not judge: the tests do.
 
 use std::sync::Arc;
@@ -14,8 +14,9 @@ use crate::gateway::dialect::fixtures::encode;
 use crate::gateway::dialect::{Acks, DialectSession, Push, RequestRef, SessionOptions};
 use crate::hub::{Outgoing, SharedEncoding};
 use crate::model::{
-    Access, ChatId, Clock, ConnectionId, Event, EventChat, EventDetails, EventTalk, Fact,
-    Marketplace, Message, MessageId, NewUser, Notice, Profile, Reply, Seq, Standing, User, UserId,
+    Access, ChatId, Clock, ConnectionId, Event, EventChat, EventChatSnapshot, EventChatState,
+    EventDetails, Fact, Marketplace, Message, MessageId, NewUser, Notice, Profile, Reply, Seq,
+    User, UserId,
 };
 
 /// The time of the seed's messages.
@@ -78,9 +79,9 @@ pub fn event_body(pk: i64) -> Value {
     })
 }
 
-/// So many messages, read so far by either; nobody has asked for access.
-pub fn standing(head: Seq, owner_read: Seq, guest_read: Seq) -> Standing {
-    Standing {
+/// So many messages, with these read positions; without an application.
+pub fn state(head: Seq, owner_read: Seq, guest_read: Seq) -> EventChatState {
+    EventChatState {
         head,
         owner_read,
         guest_read,
@@ -94,13 +95,13 @@ pub fn chat_id(byte: u8) -> ChatId {
 }
 
 /// The chat 7 of Gleb with Olga about her event 10.
-pub fn chat(standing: Standing) -> EventChat {
+pub fn chat(state: EventChatState) -> EventChat {
     EventChat {
         chat: chat_id(7),
         chat_pk: 7,
         event: event(10, &olga()),
         guest: gleb(),
-        standing,
+        state,
         active_at: then(),
     }
 }
@@ -151,7 +152,7 @@ pub fn market(chat: &EventChat, messages: Vec<Message>) -> Marketplace {
     let chat = chat.clone();
     Marketplace {
         own: Vec::new(),
-        talks: vec![EventTalk { chat, messages }],
+        chats: vec![EventChatSnapshot { chat, messages }],
     }
 }
 
@@ -168,12 +169,12 @@ pub fn read_frames(frames: &[Outgoing]) -> Vec<(String, Value)> {
     frames.iter().map(read).collect()
 }
 
-/// One connection that was told nothing yet.
+/// A connection that was sent nothing yet.
 pub fn entering(user: &Arc<User>) -> MarketplaceSession {
     MarketplaceSession::new(user.id)
 }
 
-/// One connection that has been told of this market.
+/// A connection that was sent this initial data.
 pub fn inside(user: &Arc<User>, market: Marketplace) -> MarketplaceSession {
     let session = entering(user);
     enter(&session, market);

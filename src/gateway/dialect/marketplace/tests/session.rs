@@ -1,4 +1,5 @@
-//! Who is told of what, and which requests are answered at once because nobody tells of them.
+//! The receivers of each notice, and the requests that are answered at once because no notice
+//! follows.
 
 use std::sync::Arc;
 
@@ -7,23 +8,23 @@ use serde_json::{Value, json};
 use super::super::requests::Question;
 use super::scene::{
     chat, chat_id, decided, enter, entering, fresh, gleb, message, notice, olga, opened, read,
-    read_frames, respond, sent, standing, told, vera,
+    read_frames, respond, sent, state, told, vera,
 };
 use crate::gateway::dialect::RequestRef;
 use crate::gateway::dialect::fixtures::encode;
 use crate::hub::{AckId, Outgoing, SharedEncoding};
 use crate::model::{
     Chat, ConnectionId, EventChat, Fact, MarkedRead, Marketplace, Membership, MessagePage, Notice,
-    Policy, Reads, Reply, Room, Sent, Touched, User,
+    Policy, Reads, Reply, Room, Sent, Updated, User,
 };
 
 fn names(said: &[(String, Value)]) -> Vec<&str> {
     said.iter().map(|(name, _)| &**name).collect()
 }
 
-fn touched(changed: bool, chat: &EventChat) -> Reply {
+fn updated(changed: bool, chat: &EventChat) -> Reply {
     let chat = Arc::new(chat.clone());
-    Reply::EventChat(Touched { changed, chat })
+    Reply::EventChat(Updated { changed, chat })
 }
 
 fn marked(moved: bool, chat: &EventChat) -> Reply {
@@ -36,7 +37,7 @@ fn marked(moved: bool, chat: &EventChat) -> Reply {
 
 /// A message of Gleb's, new or sent once more.
 fn stored(new: bool, chat: &EventChat) -> Reply {
-    let message = Arc::new(message(chat, chat.standing.head, &gleb(), "hi"));
+    let message = Arc::new(message(chat, chat.state.head, &gleb(), "hi"));
     Reply::Sent(if new {
         Sent::Stored(message)
     } else {
@@ -46,7 +47,7 @@ fn stored(new: bool, chat: &EventChat) -> Reply {
 
 /// All that can happen in an event's chat.
 fn happenings(chat: &EventChat) -> [Notice; 4] {
-    let head = chat.standing.head;
+    let head = chat.state.head;
     [
         sent(chat, head, &gleb()),
         read(chat),
@@ -58,7 +59,7 @@ fn happenings(chat: &EventChat) -> [Notice; 4] {
 #[test]
 fn other_peoples_chats_are_silent() {
     let (inside, before) = (fresh(&vera()), entering(&vera()));
-    for notice in happenings(&chat(standing(3, 1, 3))) {
+    for notice in happenings(&chat(state(3, 1, 3))) {
         assert!(told(&inside, &notice).is_empty(), "{notice:?}");
         assert!(told(&before, &notice).is_empty());
     }
@@ -68,7 +69,7 @@ fn other_peoples_chats_are_silent() {
 
 #[test]
 fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
-    let mut veras = chat(standing(3, 1, 3));
+    let mut veras = chat(state(3, 1, 3));
     (veras.chat, veras.guest) = (chat_id(8), vera());
     for notice in happenings(&veras) {
         assert!(told(&fresh(&gleb()), &notice).is_empty());
@@ -81,7 +82,7 @@ fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
 
 #[test]
 fn that_a_chat_was_opened_is_told_to_its_guest_only() {
-    let notice = opened(&chat(standing(0, 0, 0)));
+    let notice = opened(&chat(state(0, 0, 0)));
     let said = told(&fresh(&gleb()), &notice);
     assert_eq!(names(&said), ["chat_updates"]);
     assert_eq!(said[0].1["messages"], json!([]));
@@ -90,7 +91,7 @@ fn that_a_chat_was_opened_is_told_to_its_guest_only() {
 
 #[test]
 fn who_sent_a_message_is_told_of_it_like_everybody() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     let mut notice = sent(&chat, 3, &gleb());
     notice.origin = Some(ConnectionId::from_bytes([1; 16]));
     for user in [gleb(), olga()] {
@@ -108,7 +109,7 @@ fn of_chats_of_no_event_nothing_is_told() {
         head: 1,
         ..Chat::example()
     };
-    let mut message = message(&chat(standing(1, 0, 1)), 1, &gleb(), "hi");
+    let mut message = message(&chat(state(1, 0, 1)), 1, &gleb(), "hi");
     message.event_chat = None;
     let membership = Arc::new(Membership {
         chat: plain.id,
@@ -138,11 +139,11 @@ fn of_chats_of_no_event_nothing_is_told() {
 
 #[test]
 fn what_the_hub_tells_is_not_answered_once_more() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     for (question, reply) in [
         (Question::Message, stored(true, &chat)),
         (Question::Read, marked(true, &chat)),
-        (Question::Chat, touched(true, &chat)),
+        (Question::Chat, updated(true, &chat)),
     ] {
         assert!(respond(&fresh(&gleb()), question, &reply).is_empty());
     }
@@ -150,7 +151,7 @@ fn what_the_hub_tells_is_not_answered_once_more() {
 
 #[test]
 fn a_message_sent_once_more_is_answered_to_its_sender() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     let said = respond(&fresh(&gleb()), Question::Message, &stored(false, &chat));
     let told = told(&fresh(&gleb()), &notice(stored_fact(&chat)));
     assert_eq!(names(&said), ["chat_updates"]);
@@ -158,17 +159,17 @@ fn a_message_sent_once_more_is_answered_to_its_sender() {
 }
 
 fn stored_fact(chat: &EventChat) -> Fact {
-    Fact::MessageSent(Arc::new(message(chat, chat.standing.head, &gleb(), "hi")))
+    Fact::MessageSent(Arc::new(message(chat, chat.state.head, &gleb(), "hi")))
 }
 
 #[test]
 fn what_changes_nothing_is_answered_to_the_one_who_asked() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     for user in [gleb(), olga()] {
         let session = fresh(&user);
         let said = respond(&session, Question::Read, &marked(false, &chat));
         assert_eq!(said, told(&session, &read(&chat)));
-        let said = respond(&session, Question::Chat, &touched(false, &chat));
+        let said = respond(&session, Question::Chat, &updated(false, &chat));
         assert_eq!(said, told(&session, &decided(&chat)));
     }
 }
@@ -182,12 +183,12 @@ fn history_is_always_answered() {
 
 #[test]
 fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     let session = fresh(&gleb());
     for (question, new, old) in [
         (Question::Message, stored(true, &chat), stored(false, &chat)),
         (Question::Read, marked(true, &chat), marked(false, &chat)),
-        (Question::Chat, touched(true, &chat), touched(false, &chat)),
+        (Question::Chat, updated(true, &chat), updated(false, &chat)),
     ] {
         let request = RequestRef {
             ack: Some(AckId(1)),
@@ -207,9 +208,9 @@ fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
 
 #[test]
 fn an_answer_shows_the_side_of_the_one_who_asked() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     for (user, other, mine) in [(gleb(), 14, 0), (olga(), 1, 2)] {
-        let said = respond(&fresh(&user), Question::Chat, &touched(false, &chat));
+        let said = respond(&fresh(&user), Question::Chat, &updated(false, &chat));
         assert_eq!(said[0].1["user"]["id"], other);
         assert_eq!(said[0].1["myUnreadCount"], mine);
         let said = respond(&fresh(&user), Question::Read, &marked(false, &chat));
@@ -228,7 +229,7 @@ fn texts(users: &[Arc<User>], notice: &Notice) -> Vec<Vec<Outgoing>> {
 
 #[test]
 fn a_notice_is_encoded_once_for_each_side() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     for notice in [sent(&chat, 3, &gleb()), read(&chat), decided(&chat)] {
         let said = texts(&[gleb(), olga(), gleb(), olga()], &notice);
         let place = |frame: &Outgoing| Arc::as_ptr(&frame.body);
@@ -252,10 +253,10 @@ fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
     let said = respond(
         &session,
         Question::Message,
-        &stored(true, &chat(standing(5, 0, 5))),
+        &stored(true, &chat(state(5, 0, 5))),
     );
     assert!(said.is_empty(), "{said:?}");
-    let said = told(&session, &sent(&chat(standing(1, 0, 1)), 1, &gleb()));
+    let said = told(&session, &sent(&chat(state(1, 0, 1)), 1, &gleb()));
     assert_eq!(said[0].1["interlocutorUnreadCount"], 1);
     assert_eq!(said[1].1["interlocutorUnreadCount"], 1);
 }
@@ -263,9 +264,9 @@ fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
 #[test]
 fn an_answer_does_not_turn_back_what_was_told() {
     let session = fresh(&gleb());
-    told(&session, &sent(&chat(standing(2, 0, 2)), 2, &gleb()));
-    let stale = chat(standing(1, 0, 1));
-    let said = respond(&session, Question::Chat, &touched(false, &stale));
+    told(&session, &sent(&chat(state(2, 0, 2)), 2, &gleb()));
+    let stale = chat(state(1, 0, 1));
+    let said = respond(&session, Question::Chat, &updated(false, &stale));
     assert_eq!(said[0].1["interlocutorUnreadCount"], 2);
     let said = respond(&session, Question::Read, &marked(false, &stale));
     assert_eq!(said[0].1["interlocutorUnreadCount"], 2);
@@ -273,9 +274,9 @@ fn an_answer_does_not_turn_back_what_was_told() {
 
 #[test]
 fn who_decides_for_another_is_answered_since_nobody_tells_it() {
-    let chat = chat(standing(3, 1, 3));
+    let chat = chat(state(3, 1, 3));
     let service = fresh(&vera());
     assert!(told(&service, &decided(&chat)).is_empty());
-    let said = respond(&service, Question::Chat, &touched(true, &chat));
+    let said = respond(&service, Question::Chat, &updated(true, &chat));
     assert_eq!(names(&said), ["chat_updates"]);
 }

@@ -65,7 +65,7 @@ struct Client {
 }
 
 impl<'a> Replay<'a> {
-    /// A new server with three users, of whom Olga offers the event 1.
+    /// A new server with three users; Olga owns event 1.
     fn begin() -> Self {
         let backend = BlockingBackend::open(then());
         let users = [("Olga", None), ("Gleb", Some("gleb-uuid")), ("Vera", None)];

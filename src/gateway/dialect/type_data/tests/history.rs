@@ -1,4 +1,4 @@
-//! Which part of a chat's history is asked for.
+//! The requested part of a chat's history.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,7 +10,7 @@ use crate::model::{Clock, Command, History, Range, Window};
 
 const NOT_RETRIEVED: &str = "An error occurred while retrieving messages. Please try again later.";
 
-/// Which part of a chat's history these fields ask for, on that connection.
+/// The part of a chat's history that these fields select, on that connection.
 fn history_in(setting: SessionOptions, mut data: Value) -> Result<History, Value> {
     data["chatId"] = json!(7);
     let frame = json!({"type": "getChatMessages", "data": data}).to_string();

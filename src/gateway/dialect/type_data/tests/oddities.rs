@@ -9,7 +9,7 @@ use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::fixtures::{decode, frame};
 use crate::model::{Clock, Command};
 
-/// The answer to a frame that asks for nothing.
+/// The response to a frame without a request.
 fn refused(frame: &str) -> Value {
     asked_in(setting(), frame).expect_err(frame)
 }

@@ -1,4 +1,4 @@
-//! Who is told unasked, and of what.
+//! The notices, and their receivers.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::gateway::dialect::{Push, SessionOptions};
 use crate::hub::{Outgoing, SharedEncoding};
 use crate::model::{ConnectionId, Fact, Membership, Notice, pair};
 
-/// What Anna's connection hears of something that this connection brought about.
+/// The frames for Anna's connection about an action of this connection.
 fn told_in(
     setting: SessionOptions,
     origin: Option<u8>,

@@ -1,4 +1,4 @@
-//! What is asked: the commands, the chats and the messages.
+//! The requests: the commands, the chats and the messages.
 
 use serde_json::{Value, json};
 

@@ -142,7 +142,7 @@ fn history_is_read_as_far_as_all_others_have_read() {
     let mut messages: Vec<_> = (1..=4).map(|seq| message(seq, &anna(), "hi")).collect();
     messages[3].sent_as_read = true;
     messages[1].sender = boris();
-    // Boris has read the first; Anna, who has sent the last, has read all.
+    // Boris has read the first; Anna, the sender of the last, has read all.
     let reads = Reads::new([(anna().id, 4), (boris().id, 1)]);
     let reply = Reply::Messages(page(messages), reads);
     let answer = answered(&request("getChatMessages"), Ok(reply));

@@ -81,7 +81,7 @@ pub fn message(seq: u8, sender: &Arc<User>, text: &str) -> Message {
     }
 }
 
-/// What Anna's connection is told when it begins.
+/// The first frames for Anna's connection.
 pub fn setting() -> SessionOptions {
     SessionOptions {
         connection: ConnectionId::from_bytes([1; 16]),
@@ -114,7 +114,7 @@ pub fn request(kind: &str, data: &Value) -> Result<Command, Value> {
     asked(&json!({"type": kind, "data": data}))
 }
 
-/// An error as the client is told.
+/// An error as the client receives it.
 pub fn error(message: &str, code: &str) -> Value {
     json!({"type": "error", "message": message, "code": code})
 }

@@ -93,20 +93,20 @@ impl World {
     }
 
     /// The chats of a user, in an order of their own.
-    async fn seats(&self, user: UserId) -> Vec<ChatId> {
-        let seats = self.service.seats(user).await.expect("seats");
-        assert!(seats.are_current(), "nothing happens at once");
-        let mut chats = seats.chats().to_vec();
+    async fn chats(&self, user: UserId) -> Vec<ChatId> {
+        let chats = self.service.chats_of(user).await.expect("chats");
+        assert!(chats.are_current(), "nothing happens at once");
+        let mut chats = chats.chats().to_vec();
         chats.sort();
         chats
     }
 
-    /// Compares all that is known with what the store says.
+    /// Compares the cache with the store.
     async fn check(&self) -> TestCaseResult {
         for user in 0..USERS {
             let id = self.id(user).await;
-            let known = self.seats(id).await;
-            let stored = self.store.seats_of(id).await.expect("seats");
+            let known = self.chats(id).await;
+            let stored = self.store.memberships_of(id).await.expect("chats");
             let mut stored: Vec<_> = stored.into_iter().map(|(chat, _)| chat).collect();
             stored.sort();
             prop_assert_eq!(known, stored);
@@ -223,7 +223,7 @@ impl World {
     }
 }
 
-/// Something that changes what is known, or asks for it.
+/// An action that changes the cache, or reads it.
 #[derive(Debug, Clone)]
 enum Act {
     Identify(usize, Option<u8>),
@@ -262,13 +262,13 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// Runs `work` with a service that remembers this much.
-async fn with_world<T>(known: Known, work: impl AsyncFnOnce(World) -> T) -> T {
+async fn with_world<T>(cache: UserCache, work: impl AsyncFnOnce(World) -> T) -> T {
     let opened = store::open("sqlite::memory:").await.expect("a store");
     let metrics = Metrics::default();
     let store = store::instrumented(opened, metrics.clone());
     let bus: Arc<dyn Bus> = Arc::new(Local::default());
-    let (service, committer) = Service::remembering(
-        known,
+    let (service, committer) = Service::with_cache(
+        cache,
         Arc::clone(&store),
         Arc::clone(&bus),
         Clock::fixed(Timestamp::UNIX_EPOCH),
@@ -296,11 +296,11 @@ async fn with_world<T>(known: Known, work: impl AsyncFnOnce(World) -> T) -> T {
         .0
 }
 
-fn many_acts(known: Known, acts: Vec<Act>) -> TestCaseResult {
+fn many_acts(cache: UserCache, acts: Vec<Act>) -> TestCaseResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let acting = with_world(known, async move |mut world: World| {
+    let acting = with_world(cache, async move |mut world: World| {
         for act in acts {
             world.act(act).await?;
             world.check().await?;
@@ -315,19 +315,19 @@ proptest! {
 
     #[test]
     fn what_is_known_is_what_the_store_has(acts in vec(act(), 1..60)) {
-        many_acts(Known::default(), acts)?;
+        many_acts(UserCache::default(), acts)?;
     }
 
     /// Each part has room for one user at most.
     #[test]
     fn it_is_so_whatever_is_forgotten(acts in vec(act(), 1..60)) {
-        many_acts(Known::within(16 * 2 * 300), acts)?;
+        many_acts(UserCache::within(16 * 2 * 300), acts)?;
     }
 }
 
 #[tokio::test]
 async fn a_user_who_is_known_costs_no_call_of_the_store() {
-    with_world(Known::default(), async |mut world: World| {
+    with_world(UserCache::default(), async |mut world: World| {
         let profile = named(Some(1));
         let anna = world.identify(0, profile.clone()).await;
         world.act(Act::MakeChat(vec![0, 1])).await.expect("done");
@@ -335,7 +335,7 @@ async fn a_user_who_is_known_costs_no_call_of_the_store() {
         let connect = async || {
             let calls = world.calls();
             assert_eq!(world.identify(0, profile.clone()).await, anna);
-            assert_eq!(world.seats(anna).await, world.chats);
+            assert_eq!(world.chats(anna).await, world.chats);
             let heads = world.service.heads_of(&world.chats).await;
             assert_eq!(heads.expect("heads"), [1]);
             world.calls() - calls
@@ -348,11 +348,11 @@ async fn a_user_who_is_known_costs_no_call_of_the_store() {
 
 #[tokio::test]
 async fn a_user_who_is_new_costs_two_calls_and_the_next_time_none() {
-    with_world(Known::default(), async |world: World| {
+    with_world(UserCache::default(), async |world: World| {
         for expected in [2, 0] {
             let calls = world.calls();
             let anna = world.id(0).await;
-            assert_eq!(world.seats(anna).await, []);
+            assert_eq!(world.chats(anna).await, []);
             assert_eq!(world.calls() - calls, expected);
         }
     })
@@ -361,7 +361,7 @@ async fn a_user_who_is_new_costs_two_calls_and_the_next_time_none() {
 
 #[tokio::test]
 async fn a_profile_that_is_too_long_is_not_remembered() {
-    with_world(Known::default(), async |world: World| {
+    with_world(UserCache::default(), async |world: World| {
         let profile = Profile {
             image_uuid: Some(String::new()),
             ..named(Some(1))

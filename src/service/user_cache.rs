@@ -1,12 +1,12 @@
-//! Users and their chats as the store had them lately: a user who connects again costs no read.
-//! Does not judge and does not read the store.
+//! Caches users and their chats: a user that reconnects costs no read of the store.
+//! Does not check rights and does not read the store.
 //!
-//! What stands here is true because this service makes every change. Each method that changes a
-//! membership, a chat or a user records that here ([`Changing`], [`Known::profile_changed`]) before
-//! the change is announced, and `recent.rs` keeps older answers out afterwards. That holds, as it
-//! does for the rosters of `chats.rs` and for `heads.rs`, while one server alone writes into the
-//! store. The lock on SQLite's file ensures it. The changes of a second server on the same MongoDB
-//! would not be seen here until an entry is forgotten; that is not supported.
+//! The cache is correct because this service makes every change. Each method that changes a
+//! membership, a chat or a user records that here ([`Changing`], [`UserCache::profile_changed`])
+//! before the change is announced, and `recent.rs` keeps older answers out afterwards. That holds,
+//! as it does for the member lists of `chats.rs` and for `heads.rs`, while one server alone writes
+//! into the store. The lock on SQLite's file ensures it. The changes of a second server on the same
+//! MongoDB would not be seen here until an entry is forgotten; that is not supported.
 
 use std::sync::Arc;
 
@@ -17,68 +17,68 @@ use crate::model::{ChatId, Profile, User, UserId};
 const BYTES: usize = 32 * 1024 * 1024;
 
 /// Users by their external ids, and the chats of users.
-pub(super) struct Known {
+pub(super) struct UserCache {
     users: Recent<Box<str>, Arc<Remembered>>,
     chats: Recent<UserId, Arc<[ChatId]>>,
 }
 
-impl Default for Known {
+impl Default for UserCache {
     fn default() -> Self {
         Self::within(BYTES)
     }
 }
 
 /// The chats of a user, and whether they still are.
-pub struct Seats<'a> {
-    known: &'a Known,
+pub struct UserChats<'a> {
+    cache: &'a UserCache,
     chats: Arc<[ChatId]>,
     stamp: Stamp,
 }
 
-impl Seats<'_> {
+impl UserChats<'_> {
     /// Each chat of which the user is a member.
     pub fn chats(&self) -> &[ChatId] {
         &self.chats
     }
 
-    /// Whether no change of them has been announced. Asked under the lock that the hub needs to
+    /// Whether no change of them has been announced. Called under the lock that the hub needs to
     /// remove a member, it keeps out members that were removed already.
     pub fn are_current(&self) -> bool {
-        self.known.chats.is_current(self.stamp)
+        self.cache.chats.is_current(self.stamp)
     }
 }
 
-/// What is known of the chats of a user.
-pub(super) enum Found<'a> {
-    /// They are known.
-    Kept(Seats<'a>),
-    /// They have to be read after this.
-    Unknown(Stamp),
+/// A lookup of the chats of a user.
+pub(super) enum CachedChats<'a> {
+    /// They are cached.
+    Hit(UserChats<'a>),
+    /// They have to be read from the store after this stamp.
+    Miss(Stamp),
 }
 
 /// A change of these users' chats that is under way. Dropped after the store has answered, whatever
-/// it did, and before anything is announced: from then on their chats are unknown.
+/// it did, and before anything is announced: from then on their chats are not cached.
 pub(super) struct Changing<'a> {
-    known: &'a Known,
+    cache: &'a UserCache,
     users: Vec<UserId>,
 }
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
         for user in &self.users {
-            self.known.chats.changed(user);
+            self.cache.chats.changed(user);
         }
     }
 }
 
-/// The stamps before a user is created or changed, for [`Known::written`].
+/// The stamps before a user is created or changed, for [`UserCache::written`].
 pub(super) struct Before {
     user: Stamp,
     chats: Stamp,
 }
 
-impl Known {
-    /// Nothing is known yet, and never more than so many bytes of users, nor of chats.
+impl UserCache {
+    /// An empty cache, of so many bytes of users and as many of chats.
     fn within(bytes: usize) -> Self {
         Self {
             users: Recent::new(bytes, |external_id, remembered| {
@@ -132,23 +132,28 @@ impl Known {
     }
 
     /// The chats of this user.
-    pub(super) fn chats(&self, user: UserId) -> Found<'_> {
+    pub(super) fn chats(&self, user: UserId) -> CachedChats<'_> {
         match self.chats.look(&user) {
-            (Some(chats), stamp) => Found::Kept(self.seats(chats, stamp)),
-            (None, stamp) => Found::Unknown(stamp),
+            (Some(chats), stamp) => CachedChats::Hit(self.user_chats(chats, stamp)),
+            (None, stamp) => CachedChats::Miss(stamp),
         }
     }
 
     /// The chats of this user as the store had them when it was read after `stamp`.
-    pub(super) fn read_chats(&self, user: UserId, chats: Arc<[ChatId]>, stamp: Stamp) -> Seats<'_> {
+    pub(super) fn read_chats(
+        &self,
+        user: UserId,
+        chats: Arc<[ChatId]>,
+        stamp: Stamp,
+    ) -> UserChats<'_> {
         self.chats.keep(user, Arc::clone(&chats), stamp);
-        self.seats(chats, stamp)
+        self.user_chats(chats, stamp)
     }
 
     /// Before the store changes the chats of these users.
     pub(super) fn changing(&self, users: &[UserId]) -> Changing<'_> {
         Changing {
-            known: self,
+            cache: self,
             users: users.to_vec(),
         }
     }
@@ -159,17 +164,17 @@ impl Known {
         self.chats.forget_all();
     }
 
-    fn seats(&self, chats: Arc<[ChatId]>, stamp: Stamp) -> Seats<'_> {
-        Seats {
-            known: self,
+    fn user_chats(&self, chats: Arc<[ChatId]>, stamp: Stamp) -> UserChats<'_> {
+        UserChats {
+            cache: self,
             chats,
             stamp,
         }
     }
 }
 
-/// What has to be known of a user to see that a token says nothing new. There may be as many as
-/// there are connections, so it is packed.
+/// The fields of a user to compare with the claims of a token. There may be as many as there are
+/// connections, so it is packed.
 struct Remembered {
     id: UserId,
     /// All fields of the profile, one after the other.
@@ -231,5 +236,5 @@ impl Remembered {
 }
 
 #[cfg(test)]
-#[path = "known_tests.rs"]
+#[path = "user_cache_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
-//! Who asks: the host application's backend, and its way to the service.
-//! Does not know what is asked.
+//! The host application's backend as the caller of the service.
+//! Does not know the commands.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,39 +19,40 @@ use crate::limits::Payer;
 use crate::model::{Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
 use crate::telemetry::DialectLabel;
 
-/// What every request needs of the rest of the server.
+/// The parts of the server that every request uses.
 pub struct Server {
     /// To the service.
     pub state: GatewayState,
-    /// What must be finished before the server ends.
+    /// The tasks to finish before the server ends.
     pub requests: TaskTracker,
     /// The longest body of a request.
     pub body_bytes: usize,
 }
 
-/// Somebody who may use this API.
-pub struct Host {
+/// An authenticated caller of this API.
+pub struct ServiceCaller {
     /// Where the request came in.
     pub server: Arc<Server>,
-    /// Who it is.
+    /// The identity in the token.
     pub identity: Identity,
     /// When the request came in.
     pub read: Instant,
 }
 
-impl Host {
-    /// Puts a command to the service.
+impl ServiceCaller {
+    /// Executes a command.
     ///
     /// # Errors
     /// As [`crate::service::Service::execute`], with the fields called as they are here.
-    pub async fn ask(&self, command: Command) -> Result<Reply, Error> {
+    pub async fn execute(&self, command: Command) -> Result<Reply, Error> {
         let (state, identity) = (self.server.state.clone(), self.identity);
         let metrics = &self.server.state.metrics;
-        metrics.asked(DialectLabel::Rest, &command);
+        metrics.count_command(DialectLabel::Rest, &command);
         let stores = command.stores();
         let work = async move { state.begin(&identity, command).await.await };
         let reply = if stores {
-            // A client that hangs up must not leave behind what is stored but not announced.
+            // A client that disconnects must not leave behind a change that is stored and not
+            // published.
             let done = self.server.requests.spawn(work).await;
             done.unwrap_or_else(|failed| Err(broken(&failed)))
         } else {
@@ -63,21 +64,21 @@ impl Host {
         reply.map_err(renamed)
     }
 
-    /// The id of the user who is named here.
+    /// The id of this user.
     ///
     /// # Errors
-    /// `NotFound`: there is none of this number. A wrong id is left to whoever uses it.
+    /// `NotFound`: there is none with this number. An unknown id is returned as it is.
     pub async fn user_id(&self, user: UserRef) -> Result<UserId, Error> {
         let UserRef::Id(id) = user else {
-            return match self.ask(Command::GetUser { user }).await? {
+            return match self.execute(Command::GetUser { user }).await? {
                 Reply::User(user) => Ok(user.id),
-                _ => Err(mistaken()),
+                _ => Err(wrong_reply()),
             };
         };
         Ok(id)
     }
 
-    /// The ids of the users who are named, each once, in the order given.
+    /// The ids of these users, each once, in the order given.
     ///
     /// # Errors
     /// `TooLarge`: more than `most` are named. `NotFound`: there is none of that number.
@@ -103,7 +104,7 @@ impl Host {
     }
 }
 
-impl FromRequestParts<Arc<Server>> for Host {
+impl FromRequestParts<Arc<Server>> for ServiceCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(
@@ -117,17 +118,17 @@ impl FromRequestParts<Arc<Server>> for Host {
             let reason = error.source.as_ref().map(ToString::to_string);
             info!(%error, reason, "refused");
             match error.kind {
-                // What is too large here is a claim in the token.
+                // The error `TooLarge` is about a claim in the token.
                 ErrorKind::TooLarge => Error::new(ErrorKind::Invalid, error.message),
                 _ => error,
             }
         })?;
-        // A request is no connection that could hear of things twice.
+        // A request receives no notices, so none has to be suppressed.
         let identity = Identity {
             connection: None,
             ..admitted.identity
         };
-        // Who is not known is counted by the address.
+        // A caller without a user is counted by the address.
         let line = parts.extensions.get::<ConnectInfo<TcpHandle>>();
         let address = line.map(|ConnectInfo(line)| {
             let forwarded = server.state.limits.forwarded(line.peer(), &parts.headers);
@@ -146,17 +147,17 @@ impl FromRequestParts<Arc<Server>> for Host {
     }
 }
 
-/// The service answered something else than it was asked: a bug.
-pub fn mistaken() -> Error {
-    Error::new(ErrorKind::Internal, "the answer does not fit the request")
+/// The reply is not that of the command: a bug.
+pub fn wrong_reply() -> Error {
+    Error::new(ErrorKind::Internal, "the reply does not match the command")
 }
 
 fn broken(failed: &tokio::task::JoinError) -> Error {
-    error!(%failed, "this should not happen");
+    error!(%failed, "the task of a request failed");
     Error::new(ErrorKind::Internal, "the request was not finished")
 }
 
-/// How the service calls some fields, and what they are called here.
+/// The names of some fields in the service, and in this API.
 const NAMES: [(&str, &str); 5] = [
     ("room:", "chat:"),
     ("user.", ""),
@@ -165,7 +166,7 @@ const NAMES: [(&str, &str); 5] = [
     ("msg:", "text:"),
 ];
 
-/// The same error in the words of this API.
+/// The same error with the field names of this API.
 fn renamed(error: Error) -> Error {
     let known = NAMES.iter().find_map(|(theirs, ours)| {
         let rest = error.message.strip_prefix(theirs)?;

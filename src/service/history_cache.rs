@@ -1,6 +1,6 @@
-//! The latest history of chats, kept for a moment: when a crowd comes back at once, the store
+//! Caches the latest history of chats for seconds: when many clients reconnect at once, the store
 //! is read once for each part of a chat and not once for each client.
-//! It refuses to know who asks, and keeps nothing that a reader could not see for long.
+//! Does not know the readers, and keeps an entry for a few seconds only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,49 +13,49 @@ use super::store_error;
 use crate::model::{ChatId, Error, History, Message, Range, Seq, Window};
 use crate::store::Store;
 
-/// How many numbers a block spans: 1 to 256, 257 to 512, and so on.
+/// The seqs of a block: 1 to 256, 257 to 512, and so on.
 const SPAN: Seq = 256;
 
-/// How much is kept in all, in bytes.
+/// The capacity, in bytes.
 const CAPACITY: u64 = 32 * 1024 * 1024;
 
-/// How long a block is good: a message stands, but its sender's profile may change.
+/// The lifetime of a block: a message never changes, but its sender's profile may.
 const LIFE: Duration = Duration::from_secs(5);
 
-/// Reads runs of messages, block by block.
-pub(super) struct Blocks {
+/// Reads ranges of messages, block by block.
+pub(super) struct HistoryCache {
     store: Arc<dyn Store>,
-    /// By chat and by how many blocks stand before it.
+    /// By chat and index of the block.
     known: Cache<(ChatId, Seq), Arc<Block>>,
 }
 
-/// What the store had of a block when it was read.
+/// The messages of a block when it was read.
 struct Block {
-    /// From the first number of the block on, without a hole.
+    /// From the first seq of the block on, without a hole.
     messages: Vec<Arc<Message>>,
     /// The sum of [`Message::kept_bytes`].
     weight: usize,
-    end: End,
+    extent: Extent,
 }
 
-/// Where the messages of a block end.
+/// Whether a block was read in full.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// With the block, or with what the store had.
-    Whole,
-    /// Where their texts grew too long for one page of the store.
-    Cut,
+enum Extent {
+    /// Up to the end of the block, or of the chat.
+    Complete,
+    /// Up to the size limit of one page of the store.
+    Truncated,
 }
 
 impl Block {
     fn reaches(&self, until: Seq) -> bool {
         let latest = self.messages.last().map_or(0, |message| message.seq);
-        self.end == End::Cut || latest >= until
+        self.extent == Extent::Truncated || latest >= until
     }
 }
 
-impl Blocks {
-    /// Nothing is known yet of what this store has.
+impl HistoryCache {
+    /// An empty cache over this store.
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         let weigh = |_: &_, block: &Arc<Block>| u32::try_from(block.weight).unwrap_or(u32::MAX);
         let known = Cache::builder()
@@ -106,15 +106,15 @@ impl Blocks {
             .take_while(|message| message.seq <= until)
             .map(Arc::clone)
             .collect();
-        if part.is_empty() && block.end == End::Cut {
-            // So long are few: each reader reads its own.
+        if part.is_empty() && block.extent == Extent::Truncated {
+            // Blocks of that size are rare and not cached: each caller reads its own.
             return Ok(self.read(chat, after, until).await?.0);
         }
         Ok(part)
     }
 
-    /// A block, which reaches `until` if the store does: what is kept, or what is read now, by
-    /// one for all who want it.
+    /// A block, which reaches `until` if the store does: from the cache, or read now, once for all
+    /// concurrent callers.
     async fn block(&self, chat: ChatId, before: Seq, until: Seq) -> Result<Arc<Block>, Error> {
         let key = (chat, before);
         if let Some(block) = self.known.get(&key).await
@@ -126,12 +126,12 @@ impl Blocks {
             if known.is_some_and(|known| known.value().reaches(until)) {
                 return Ok(Op::Nop);
             }
-            let (messages, end) = self.read(chat, before * SPAN, (before + 1) * SPAN).await?;
+            let (messages, extent) = self.read(chat, before * SPAN, (before + 1) * SPAN).await?;
             let weight = messages.iter().map(|message| message.kept_bytes()).sum();
             Ok(Op::Put(Arc::new(Block {
                 messages,
                 weight,
-                end,
+                extent,
             })))
         };
         let read = self.known.entry(key).and_try_compute_with(read).await?;
@@ -145,7 +145,7 @@ impl Blocks {
         chat: ChatId,
         after: Seq,
         until: Seq,
-    ) -> Result<(Vec<Arc<Message>>, End), Error> {
+    ) -> Result<(Vec<Arc<Message>>, Extent), Error> {
         let history = History {
             range: Range {
                 after: Some(after),
@@ -156,7 +156,11 @@ impl Blocks {
         };
         let page = self.store.messages(chat, history).await;
         let page = page.map_err(store_error)?;
-        let end = if page.has_more { End::Cut } else { End::Whole };
-        Ok((page.messages.into_iter().map(Arc::new).collect(), end))
+        let extent = if page.has_more {
+            Extent::Truncated
+        } else {
+            Extent::Complete
+        };
+        Ok((page.messages.into_iter().map(Arc::new).collect(), extent))
     }
 }

@@ -1,5 +1,5 @@
 //! How far one chat is on one connection: what was delivered and answered there, and what is held.
-//! Does not know other chats, and who waits.
+//! Does not know other chats, nor the callers.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ const MOST: usize = 2;
 
 /// How far one chat is on a connection.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct ChatProgress {
     /// The latest message that was delivered.
     pub(super) delivered: Seq,
     /// The latest own message that was answered in its turn. What is between the two is own.
@@ -29,13 +29,13 @@ pub(super) struct Place {
     pub(super) left: bool,
     /// An own message that was delivered and not answered yet: what follows is held.
     unanswered: Option<Seq>,
-    held: VecDeque<Held>,
+    held: VecDeque<HeldItem>,
     load: Load,
 }
 
-/// What is held.
+/// A held item.
 #[derive(Debug)]
-enum Held {
+enum HeldItem {
     News(News),
     /// A further own message was delivered here.
     Own(Seq),
@@ -67,7 +67,7 @@ impl Load {
     }
 }
 
-impl Place {
+impl ChatProgress {
     /// A chat of which everything up to this message was delivered.
     pub(super) fn after(delivered: Seq) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Place {
         for (frame, durable) in news {
             all.add(&frame);
             self.load.add(&frame);
-            self.held.push_back(Held::News((frame, durable)));
+            self.held.push_back(HeldItem::News((frame, durable)));
         }
         if all.exceeds(outbox.limits(), MOST) {
             // Answers that come later find that their turn has come.
@@ -128,7 +128,7 @@ impl Place {
         if self.unanswered.is_none() {
             self.unanswered = Some(seq);
         } else {
-            self.held.push_back(Held::Own(seq));
+            self.held.push_back(HeldItem::Own(seq));
         }
     }
 
@@ -155,14 +155,14 @@ impl Place {
         self.unanswered = None;
         while let Some(held) = self.held.pop_front() {
             match held {
-                Held::News((frame, durable)) => {
+                HeldItem::News((frame, durable)) => {
                     all.remove(&frame);
                     self.load.remove(&frame);
                     // A closed outbox is found by the next delivery.
                     let _ = queue([(frame, durable)], outbox);
                 }
-                Held::Own(seq) if self.is_answered(seq) => {}
-                Held::Own(seq) => {
+                HeldItem::Own(seq) if self.is_answered(seq) => {}
+                HeldItem::Own(seq) => {
                     self.unanswered = Some(seq);
                     return;
                 }
@@ -189,8 +189,7 @@ pub(super) fn queue(
     pressure
 }
 
-/// Queues responses. A connection that accepts no more is being closed, and whoever closes it has
-/// said why.
+/// Queues responses. A connection that accepts no more is being closed, with a reason recorded.
 pub(in crate::hub) fn respond(frames: &mut Vec<Outgoing>, outbox: &Outbox) {
     for frame in frames.drain(..) {
         let _ = outbox.respond(frame);

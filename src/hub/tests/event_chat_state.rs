@@ -1,5 +1,5 @@
-//! What the hub promises of an event's chat: notices overtake each other, and the last one told
-//! tells the truth.
+//! The promises of the hub for an event's chat: notices overtake each other, and the last one sent
+//! has the latest state.
 
 use super::*;
 use crate::model::{Access, Event, EventChat, EventDetails};
@@ -18,26 +18,26 @@ impl Subscriber for Standings {
             other => panic!("{other:?}"),
         };
         let text = match notice.fact.event_chat() {
-            Some(chat) => format!("{word}: {}", spelled(chat.standing)),
+            Some(chat) => format!("{word}: {}", spelled(chat.state)),
             None => word,
         };
         sink(Outgoing::bare(Body::from_json(text)));
     }
 }
 
-fn spelled(standing: Standing) -> String {
-    let Standing {
+fn spelled(state: EventChatState) -> String {
+    let EventChatState {
         head,
         owner_read,
         guest_read,
         access,
         access_version,
-    } = standing;
+    } = state;
     format!("{head} {owner_read} {guest_read} {access:?} {access_version}")
 }
 
-fn standing(head: Seq, owner_read: Seq, guest_read: Seq) -> Standing {
-    Standing {
+fn state(head: Seq, owner_read: Seq, guest_read: Seq) -> EventChatState {
+    EventChatState {
         head,
         owner_read,
         guest_read,
@@ -46,15 +46,15 @@ fn standing(head: Seq, owner_read: Seq, guest_read: Seq) -> Standing {
     }
 }
 
-fn decided(access: Access, access_version: i64) -> Standing {
-    Standing {
+fn decided(access: Access, access_version: i64) -> EventChatState {
+    EventChatState {
         access,
         access_version,
-        ..standing(0, 0, 0)
+        ..state(0, 0, 0)
     }
 }
 
-fn event_chat(chat: ChatId, standing: Standing) -> Arc<EventChat> {
+fn event_chat(chat: ChatId, state: EventChatState) -> Arc<EventChat> {
     let event = Event {
         pk: 10,
         owner: Arc::new(somebody(user())),
@@ -67,29 +67,29 @@ fn event_chat(chat: ChatId, standing: Standing) -> Arc<EventChat> {
         chat_pk: 1,
         event: Arc::new(event),
         guest: Arc::new(somebody(user())),
-        standing,
+        state,
         active_at: NOW,
     })
 }
 
 /// The message `seq`, with how things stood when it was stored.
-fn sent(chat: ChatId, seq: Seq, standing: Standing) -> Notice {
+fn sent(chat: ChatId, seq: Seq, state: EventChatState) -> Notice {
     let mut notice = message(chat, seq);
     if let Fact::MessageSent(message) = &mut notice.fact {
-        Arc::make_mut(message).event_chat = Some(event_chat(chat, standing));
+        Arc::make_mut(message).event_chat = Some(event_chat(chat, state));
     }
     notice
 }
 
-fn read(chat: ChatId, standing: Standing) -> Notice {
-    notice(Fact::ReadMoved(event_chat(chat, standing)))
+fn read(chat: ChatId, state: EventChatState) -> Notice {
+    notice(Fact::ReadMoved(event_chat(chat, state)))
 }
 
-fn access(chat: ChatId, standing: Standing) -> Notice {
-    notice(Fact::AccessChanged(event_chat(chat, standing)))
+fn access(chat: ChatId, state: EventChatState) -> Notice {
+    notice(Fact::AccessChanged(event_chat(chat, state)))
 }
 
-/// A hub, a chat there, and a connection that sits in it and is told of all that comes.
+/// A hub, a chat there, and a connection that is subscribed to it and receives all notices.
 fn scene() -> (Hub, ChatId, Arc<Subscription>) {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let connection = connection_of(Arc::new(Standings), 1000);
@@ -105,11 +105,11 @@ fn in_order_everything_is_told_as_it_was() {
     let (hub, chat, connection) = scene();
     hub.broadcast(
         chat,
-        &notice(Fact::EventChatOpened(event_chat(chat, standing(0, 0, 0)))),
+        &notice(Fact::EventChatOpened(event_chat(chat, state(0, 0, 0)))),
     );
-    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
-    hub.broadcast(chat, &read(chat, standing(1, 1, 1)));
-    hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, state(1, 0, 1)))]);
+    hub.broadcast(chat, &read(chat, state(1, 1, 1)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 2, state(2, 2, 1)))]);
     let expected = [
         "opened: 0 0 0 Unasked 0",
         "1 sent: 1 0 1 Unasked 0",
@@ -122,9 +122,9 @@ fn in_order_everything_is_told_as_it_was() {
 #[test]
 fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
     let (hub, chat, connection) = scene();
-    hub.broadcast(chat, &read(chat, standing(2, 1, 2)));
-    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
-    hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 0, 2)))]);
+    hub.broadcast(chat, &read(chat, state(2, 1, 2)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, state(1, 0, 1)))]);
+    hub.deliver(chat, &[Arc::new(sent(chat, 2, state(2, 0, 2)))]);
     let expected = [
         "read: 2 1 2 Unasked 0",
         "1 sent: 2 1 2 Unasked 0",
@@ -136,9 +136,9 @@ fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
 #[test]
 fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
     let (hub, chat, connection) = scene();
-    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing(1, 0, 1)))]);
-    hub.deliver(chat, &[Arc::new(sent(chat, 2, standing(2, 2, 1)))]);
-    hub.broadcast(chat, &read(chat, standing(1, 1, 1)));
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, state(1, 0, 1)))]);
+    hub.deliver(chat, &[Arc::new(sent(chat, 2, state(2, 2, 1)))]);
+    hub.broadcast(chat, &read(chat, state(1, 1, 1)));
     let expected = [
         "1 sent: 1 0 1 Unasked 0",
         "2 sent: 2 2 1 Unasked 0",
@@ -150,9 +150,9 @@ fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
 #[test]
 fn reads_of_both_sides_that_crossed_are_told_together() {
     let (hub, chat, connection) = scene();
-    hub.broadcast(chat, &read(chat, standing(5, 5, 2)));
-    hub.broadcast(chat, &read(chat, standing(5, 1, 4)));
-    hub.broadcast(chat, &read(chat, standing(5, 3, 3)));
+    hub.broadcast(chat, &read(chat, state(5, 5, 2)));
+    hub.broadcast(chat, &read(chat, state(5, 1, 4)));
+    hub.broadcast(chat, &read(chat, state(5, 3, 3)));
     let expected = [
         "read: 5 5 2 Unasked 0",
         "read: 5 5 4 Unasked 0",
@@ -166,12 +166,12 @@ fn of_two_decisions_the_later_one_is_told_last() {
     let (hub, chat, connection) = scene();
     hub.broadcast(chat, &access(chat, decided(Access::Asked, 3)));
     hub.broadcast(chat, &access(chat, decided(Access::Granted, 2)));
-    let standing = Standing {
+    let state = EventChatState {
         head: 1,
         guest_read: 1,
         ..decided(Access::Granted, 2)
     };
-    hub.deliver(chat, &[Arc::new(sent(chat, 1, standing))]);
+    hub.deliver(chat, &[Arc::new(sent(chat, 1, state))]);
     hub.broadcast(chat, &access(chat, decided(Access::Granted, 4)));
     let expected = [
         "decided: 0 0 0 Asked 3",
@@ -186,8 +186,8 @@ fn of_two_decisions_the_later_one_is_told_last() {
 fn in_any_order_the_last_one_told_tells_the_truth() {
     let chat = ChatId::new(NOW);
     let notices = [
-        read(chat, standing(3, 3, 1)),
-        read(chat, standing(2, 0, 2)),
+        read(chat, state(3, 3, 1)),
+        read(chat, state(2, 0, 2)),
         access(chat, decided(Access::Asked, 1)),
         access(chat, decided(Access::Granted, 2)),
     ];
@@ -205,10 +205,10 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
             hub.broadcast(chat, &notices[index]);
         }
         let last = heard(&connection).pop().expect("something was said");
-        let truth = spelled(Standing {
+        let truth = spelled(EventChatState {
             access: Access::Granted,
             access_version: 2,
-            ..standing(3, 3, 2)
+            ..state(3, 3, 2)
         });
         assert!(last.ends_with(&truth), "{picked:?}: {last}");
     }
@@ -219,19 +219,19 @@ fn chats_stand_each_by_itself() {
     let (hub, chat, connection) = scene();
     let other = ChatId::new(NOW);
     hub.subscribe(&connection, [other]);
-    hub.broadcast(chat, &read(chat, standing(5, 5, 5)));
-    hub.broadcast(other, &read(other, standing(2, 1, 0)));
+    hub.broadcast(chat, &read(chat, state(5, 5, 5)));
+    hub.broadcast(other, &read(other, state(2, 1, 0)));
     let expected = ["read: 5 5 5 Unasked 0", "read: 2 1 0 Unasked 0"];
     assert_eq!(heard(&connection), expected);
 }
 
 #[test]
-fn a_chat_of_no_event_has_no_standing() {
+fn a_chat_of_no_event_has_no_state() {
     let (hub, chat, connection) = scene();
     deliver(&hub, chat, [1, 2]);
     assert_eq!(heard(&connection), ["1 sent", "2 sent"]);
     let room = hub.room(chat).expect("a room");
-    assert_eq!(room.lock().standing, None);
+    assert_eq!(room.lock().state, None);
     let notice = message(chat, 3);
     let mut room = room.lock();
     assert!(matches!(room.refresh(&notice), Cow::Borrowed(same) if *same == notice));
