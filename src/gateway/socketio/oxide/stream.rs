@@ -39,7 +39,7 @@ pub(in crate::gateway::socketio) struct Stream {
     /// The path of its namespace.
     namespace: &'static str,
     state: Mutex<State>,
-    /// Wakes whoever waits for the library.
+    /// Wakes the waiter for the library.
     changed: Notify,
 }
 
@@ -303,7 +303,7 @@ impl AsyncWrite for LibraryEnd {
     }
 }
 
-/// The library ends a stream by itself when it cannot decode what the client sends.
+/// The library ends a stream when it cannot decode what the client sends.
 impl Drop for LibraryEnd {
     fn drop(&mut self) {
         let ended = matches!(self.stream.state.lock().phase, Phase::Closed { .. });

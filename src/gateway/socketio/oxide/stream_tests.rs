@@ -115,7 +115,7 @@ async fn a_socket_that_ends_at_once_is_let_go() {
             tokio::task::yield_now().await;
         }
         stream.close();
-        // Whoever waits goes on.
+        // The waiter goes on.
         stream.is_connected().await;
         stream.push(Payload::Text("2[\"late\"]"));
         assert!(!stream.is_full());
