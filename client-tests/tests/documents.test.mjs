@@ -209,12 +209,9 @@ test('the table of options is that of polychat --help', async () => {
 
 describe('prose', () => {
   const NOT_PLAIN = [/It refuses to/i, /\bwhoever\b/i, /\bby itself\b/i, /\bwho (is|are|has|goes|comes)\b/i];
-  /** Its prose is being rewritten together with that of the code. */
-  const LATER = ['docs/ARCHITECTURE.md'];
 
   test('is plain: no phrases that hide the subject', () => {
-    const found = [...USER_DOCUMENTS, 'SECURITY.md'].filter((path) => !LATER.includes(path))
-      .flatMap((path) => places(join(path), NOT_PLAIN));
+    const found = [...USER_DOCUMENTS, 'SECURITY.md'].flatMap((path) => places(join(path), NOT_PLAIN));
     assert.deepEqual(found, []);
   });
 });
