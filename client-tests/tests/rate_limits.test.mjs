@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAction } from '../clients/action.mjs';
+import { WebSocketSession } from '../clients/engineio-session.mjs';
 import { chatOf, connectAgain, connectUser, connectUsers, uniqueName } from '../clients/fixtures.mjs';
 import { Backend, isProblem } from '../clients/rest.mjs';
 import { TRANSPORT_LOST, ask, connect, nextEvent } from '../clients/socketio.mjs';
@@ -214,6 +215,14 @@ describe('frames of any kind', () => {
     count(20 * FRAMES + 300, () => wire.sendText('nonsense'));
     assert.deepEqual(await wire.end(), { code: 1008, reason: 'rate_limited' });
     await connectType(t, server, 'back', { token: name });
+  });
+
+  test('are CONNECTs within a session, too, and those over the limit end it', async (t) => {
+    const session = await WebSocketSession.open(t, server, { token: uniqueName('fast') });
+    await session.send(...count(FRAMES + 30, () => ['40/events,', '41/events,']).flat());
+    const { code, reason } = await session.ended();
+    assert.deepEqual({ code, reason }, { code: 1008, reason: 'rate_limited' });
+    assert.ok(session.packets.filter((packet) => packet.startsWith('40/events,')).length <= FRAMES + 30);
   });
 
   test('do not bother others', async (t) => {

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tungstenite::Utf8Bytes;
 
 use super::native::Native;
@@ -37,11 +36,12 @@ impl Decoder {
         }
     }
 
-    /// Takes an attachment of the event before. Returns as [`Decoder::event`].
-    pub(super) fn attachment(&self, data: &Bytes) -> Option<EventPacket> {
+    /// Takes an attachment of the event before, of which nothing is kept, since no dialect takes
+    /// any. Returns as [`Decoder::event`].
+    pub(super) fn attachment(&self) -> Option<EventPacket> {
         match self {
             Self::Oxide(stream) => {
-                stream.push(Payload::Binary(data));
+                stream.push(Payload::Binary(&[]));
                 None
             }
             Self::Native(native) => native.attachment(),

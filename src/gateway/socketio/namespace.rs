@@ -13,6 +13,7 @@ use crate::gateway::dialect::event_name::EventNameSession;
 use crate::gateway::dialect::marketplace::MarketplaceSession;
 use crate::gateway::engineio::Opening;
 use crate::gateway::state::{GatewayState, unauthenticated};
+use crate::limits::Payer;
 use crate::model::{Error, Identity};
 use crate::telemetry::Transport;
 
@@ -53,7 +54,9 @@ impl Namespace {
         NAMESPACES.iter().find(|namespace| namespace.path == path)
     }
 
-    /// Admits a client with this `auth`; `opening`: what its first request said.
+    /// Admits a client with this `auth`; `opening`: what its first request said; `again`: it has
+    /// left a namespace of this session, and the CONNECT counts as a frame of its user, since a
+    /// namespace may begin with much.
     ///
     /// # Errors
     /// `Unauthenticated`, `Invalid` (what `auth` says beside the token), `RateLimited` and
@@ -64,6 +67,7 @@ impl Namespace {
         auth: &Value,
         opening: &Opening,
         transport: Transport,
+        again: bool,
     ) -> Result<Admission, Error> {
         let token = match auth.get("token") {
             None | Some(Value::Null) => opening.token.as_deref(),
@@ -71,6 +75,11 @@ impl Namespace {
             Some(_) => return Err(unauthenticated()),
         };
         let admitted = state.admit(token).await?;
+        if again {
+            let payer = admitted.identity.user.map(Payer::User);
+            let counted = state.limits.frame(payer, None);
+            counted.map_err(|over| Error::rate_limited(over.retry_after_ms))?;
+        }
         let dialect = (self.begin)(&admitted.identity).ok_or_else(unauthenticated)?;
         dialect.handshake(&credentials::query(&opening.query));
         dialect.handshake(auth);

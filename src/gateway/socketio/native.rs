@@ -65,8 +65,7 @@ impl Native {
         None
     }
 
-    /// An attachment has come, which is not kept, since no dialect takes any. Returns the event
-    /// once it was the last one.
+    /// An attachment has come. Returns the event once it was the last one.
     pub(super) fn attachment(&self) -> Option<EventPacket> {
         let mut partial = self.partial.lock();
         let missing = &mut partial.as_mut()?.missing;

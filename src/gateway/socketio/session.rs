@@ -150,8 +150,8 @@ impl Shared {
         auth: Value,
     ) -> Result<(), CloseReason> {
         let Environment { state, tasks, side } = &*self.environment;
-        let transport = transport(session);
-        let admitted = namespace.admit(state, &auth, &self.opening, transport);
+        let (transport, again) = (transport(session), self.table.lock().left);
+        let admitted = namespace.admit(state, &auth, &self.opening, transport, again);
         let admission = match admitted.await {
             Ok(admission) => admission,
             Err(error) => {
@@ -261,7 +261,7 @@ impl Handler for SocketIoSession {
         }
     }
 
-    fn binary(&self, _: &Arc<Session>, data: Bytes) -> Result<Handled, CloseReason> {
+    fn binary(&self, _: &Arc<Session>, _: Bytes) -> Result<Handled, CloseReason> {
         let socket = {
             let mut table = self.0.table.lock();
             let attachments = table.attachments.take();
@@ -271,7 +271,7 @@ impl Handler for SocketIoSession {
             }
             socket
         };
-        Ok(socket.map_or(Handled::Done, |socket| socket.attachment(&data)))
+        Ok(socket.map_or(Handled::Done, |socket| socket.attachment()))
     }
 
     fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<CloseReason> {

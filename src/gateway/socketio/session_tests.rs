@@ -207,9 +207,10 @@ promises! {
         world.next().await;
         let event = r#"52-3["new-message",{"_placeholder":true,"num":0}]"#;
         world.send(event).await.expect("an event");
+        // Each may be as long as a frame.
         for _ in 0..2 {
-            let bytes = world.handler.binary(&world.session, Bytes::from("x"));
-            assert!(bytes.is_ok());
+            let data = Bytes::from(vec![0; FRAME_BYTES]);
+            assert!(world.handler.binary(&world.session, data).is_ok());
         }
         let answer = world.next().await;
         assert!(answer.starts_with(r#"433[{"error""#), "{answer}");

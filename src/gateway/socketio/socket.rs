@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tungstenite::Utf8Bytes;
@@ -63,8 +62,8 @@ impl Socket {
     }
 
     /// Takes an attachment of the event before. Returns as [`Socket::packet`].
-    pub(super) fn attachment(self: &Arc<Self>, data: &Bytes) -> Handled {
-        self.decoded(self.decoder.attachment(data))
+    pub(super) fn attachment(self: &Arc<Self>) -> Handled {
+        self.decoded(self.decoder.attachment())
     }
 
     fn decoded(self: &Arc<Self>, event: Option<EventPacket>) -> Handled {
