@@ -31,6 +31,7 @@ const isJson = (text) => !/e400/.test(text);
 
 /** What a raw connection says to these frames, one after the other. */
 async function answersTo(wire, frames) {
+  wire.takeRest(); // what came before counts for no frame
   const from = wire.frames.length;
   for (const frame of frames) wire.sendText(frame);
   for (let count = 0; count < frames.length; count++) await wire.take();
