@@ -32,7 +32,7 @@ export const DIFFERENCES = [
     reason: 'The document. Node\'s server treats every version except 4 as 3.',
   },
   {
-    documents: ['Engine.IO 4'], title: 'a version that there is not', says: OPEN,
+    documents: ['Engine.IO 4'], title: 'an unknown version', says: OPEN,
     polychat: 'polling: 400, code 5; websocket: 400, code 5', node: 'polling: 200; websocket: 101',
     reason: 'The version is not supported, and the error says so. Node\'s server treats every version except 4 as 3.',
   },
@@ -222,7 +222,7 @@ export const DIFFERENCES = [
     reason: 'The limit is 16 here and 10 there; no request takes any.',
   },
   {
-    documents: SOCKETIO, title: 'a placeholder for an attachment that there is not', says: OPEN, polychat: GOES_ON, node: ENDS,
+    documents: SOCKETIO, title: 'a placeholder for a missing attachment', says: OPEN, polychat: GOES_ON, node: ENDS,
     reason: 'An event with attachments is answered `invalid` whatever its placeholders are.',
   },
   // RFC 6455.
