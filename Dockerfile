@@ -9,17 +9,17 @@ RUN mkdir src \
     && cargo build --release --locked \
     && rm -r src
 
-# The new files may be older than what was just built: cargo looks at the time only.
+# The new files may be older than the build above, and cargo compares times only: hence `touch`.
 COPY src src
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked \
     && strip target/release/polychat \
     && mkdir data lib \
-    # The one library that the small image below lacks.
+    # The one library that the runtime image below lacks.
     && cp "$(ldd target/release/polychat | awk '/libgcc_s/ { print $3 }')" lib/
 
 
-# The C library, certificates and a user without rights; no shell, nothing else.
+# The C library, certificates and an unprivileged user; no shell.
 FROM gcr.io/distroless/base-nossl-debian12:nonroot
 LABEL org.opencontainers.image.title="polychat" \
       org.opencontainers.image.description="One chat server for four existing chat protocols" \
@@ -30,8 +30,8 @@ COPY --from=builder /build/target/release/polychat /usr/local/bin/polychat
 # A volume takes over the owner of the directory that it is first mounted on.
 COPY --from=builder --chown=nonroot:nonroot /build/data /data
 
-# The address is no loopback address, so the authentication is jwt unless you say otherwise:
-# give POLYCHAT_JWT_SECRET, POLYCHAT_JWT_SECRET_FILE or POLYCHAT_JWT_KEYS.
+# The address is not a loopback address, so the default of --auth is jwt:
+# set POLYCHAT_JWT_SECRET, POLYCHAT_JWT_SECRET_FILE or POLYCHAT_JWT_KEYS.
 ENV POLYCHAT_LISTEN=0.0.0.0:3000 \
     POLYCHAT_STORE=sqlite:/data/polychat.db
 

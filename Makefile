@@ -1,4 +1,4 @@
-# What one does with polychat besides using it. `make` alone lists it.
+# Development tasks. `make` alone lists them.
 
 CARGO  ?= cargo
 NPM    ?= npm
@@ -6,10 +6,10 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BINARY := $(TARGET)/release/polychat
 NPM_STAMP  := client-tests/node_modules/.package-lock.json
 PEER_STAMP := bench/peers/node-socketio/node_modules/.package-lock.json
-# The load generator is a crate of its own, with a target directory of its own.
+# The load generator is a separate crate with its own target directory.
 LOADGEN    := bench/loadgen
 IN_LOADGEN := --manifest-path $(LOADGEN)/Cargo.toml --target-dir $(LOADGEN)/target
-# So is the client in Rust; the packages of programs in Python are installed for these alone.
+# So is the Rust client. The packages of the Python programs are installed for the tests only.
 RUST_CLIENT    := client-tests/clients/rust
 IN_RUST_CLIENT := --manifest-path $(RUST_CLIENT)/Cargo.toml --target-dir $(RUST_CLIENT)/target
 PYTHON_CLIENT  := client-tests/clients/python
@@ -17,7 +17,7 @@ AUTOBAHN       := client-tests/autobahn
 PYTHON_STAMP   := target/python/.installed
 
 .DEFAULT_GOAL := help
-# The steps share cargo's target directory: one after the other, whatever -j says.
+# The steps share cargo's target directory: sequential, whatever -j is.
 .NOTPARALLEL:
 
 .PHONY: help
@@ -25,7 +25,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: tools lint unit client ## Everything below that checks: needs nothing but a bare checkout
+test: tools lint unit client ## Run lint, unit and client: needs nothing but a bare checkout
 
 .PHONY: build
 build: ## Build the server: target/release/polychat
@@ -36,7 +36,7 @@ fmt: rustfmt ## Format the code
 	$(CARGO) fmt
 
 .PHONY: lint
-lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the formatting, the code with clippy, and the JavaScript with ESLint and tsc
+lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the formatting, the Rust code with clippy, and the JavaScript with ESLint and tsc
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(LOADGEN)/Cargo.toml
@@ -49,20 +49,19 @@ lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the format
 unit: mongod python ## Run the tests in src/
 	$(CARGO) test --locked
 
-# `make unit` runs all but messages of megabytes and by the thousand.
+# `make unit` runs all cases except those with messages of megabytes or by the thousand.
 .PHONY: autobahn
 autobahn: node $(NPM_STAMP) python ## Run all of Autobahn's cases on both kinds of WebSocket, and on Node's servers
 	AUTOBAHN=1 $(CARGO) test --locked --lib autobahn -- --nocapture
 
-# A mongod of one's own is used when MONGOD names it; `make unit` takes a replica set that runs, too,
-# when MONGODB_URI names one.
+# MONGOD names an existing mongod to use instead; for `make unit` MONGODB_URI may name a running replica set.
 .PHONY: mongod
 mongod: ## Fetch a mongod for the tests, unless MONGOD names one
 ifeq ($(MONGOD),)
 	@.ci/fetch-mongod target/mongod
 endif
 
-# The binary under test is the one that people run, so `cargo run --release` shares its build.
+# Tests the release binary, so `cargo run --release` shares its build.
 .PHONY: client
 client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
@@ -71,17 +70,17 @@ client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run t
 	cd client-tests && $(NPM) run test:oracle
 
 .PHONY: options
-options: node build ## Write the table of options in docs/CONFIGURATION.md anew, from what polychat --help prints
+options: node build ## Generate the table of options in docs/CONFIGURATION.md from polychat --help
 	POLYCHAT_BIN='$(BINARY)' node client-tests/tests/documents.options.mjs
 
 .PHONY: python
-python: $(PYTHON_STAMP) ## Fetch the packages of the programs in Python, for the tests alone
+python: $(PYTHON_STAMP) ## Fetch the packages of the Python programs, for the tests only
 
 .PHONY: rust-client
-rust-client: openssl ## Build the client in Rust
+rust-client: openssl ## Build the Rust client
 	$(CARGO) build --locked $(IN_RUST_CLIENT)
 
-# `make test` has the short form: without the cases that take long, but on polychat's default side.
+# `make test` runs the short form: all cases on polychat's default side, elsewhere without the long ones.
 .PHONY: conformance
 conformance: conformance-cases autobahn ## Check both sides of Socket.IO, and Node's server, against the published protocols (docs/CONFORMANCE.md)
 
@@ -89,25 +88,25 @@ conformance: conformance-cases autobahn ## Check both sides of Socket.IO, and No
 conformance-cases: node build $(NPM_STAMP) $(PEER_STAMP)
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run conformance
 
-# Not in `make test`: the proxies are packages of the system.
+# Not in `make test`: the proxies are system packages.
 .PHONY: proxies
-proxies: node build $(NPM_STAMP) ## Run the server behind nginx, HAProxy and Caddy as docs/proxies has them
+proxies: node build $(NPM_STAMP) ## Test the server behind nginx, HAProxy and Caddy as configured in docs/proxies
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:proxies
 
 .PHONY: soak
-soak: node mongod build $(NPM_STAMP) ## Run the tests of faults for SOAK_MINUTES (10), each round with another seed
+soak: node mongod build $(NPM_STAMP) ## Run the fault tests for SOAK_MINUTES (10), each round with another seed
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run soak
 
 BENCH_RUNS ?= 3
 BENCH_SECS ?= 10
 
-# Not in `make test`: half an hour, and it wants the machine to itself. BENCH_SCENARIOS=chat,rate takes only these.
+# Not in `make test`: half an hour, on an otherwise idle machine. BENCH_SCENARIOS=chat,rate runs only these.
 .PHONY: bench
-bench: loadgen mongod build $(PEER_STAMP) ## Measure the server beside a Node peer, BENCH_RUNS (3) times BENCH_SECS (10)
+bench: loadgen mongod build $(PEER_STAMP) ## Compare the server with a Node peer, BENCH_RUNS (3) times BENCH_SECS (10)
 	cd bench && POLYCHAT_BIN='$(BINARY)' node bench.mjs --runs '$(BENCH_RUNS)' --secs '$(BENCH_SECS)'
 
 .PHONY: bench-check
-bench-check: loadgen ## Show that the load generator finds each kind of fault
+bench-check: loadgen ## Test that the load generator detects each kind of fault
 	$(CARGO) test --locked $(IN_LOADGEN)
 	bench/selftest.sh
 
@@ -117,10 +116,10 @@ loadgen: node
 
 FUZZ_SECONDS ?= 30
 .PHONY: fuzz
-fuzz: ## Give each decoder mutated inputs, for FUZZ_SECONDS each
+fuzz: ## Run each decoder on mutated inputs, for FUZZ_SECONDS each
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' $(CARGO) test --locked --lib fuzz -- --nocapture
 
-# Each target is a folder there; FUZZ_TARGETS='websocket polling' takes only these. Not in `make test`: it builds the server anew.
+# Each target is a folder there; FUZZ_TARGETS='websocket polling' runs only these. Not in `make test`: it rebuilds the server.
 FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/corpus/*))
 .PHONY: fuzz-coverage
 fuzz-coverage: ## The same guided by coverage, with cargo-fuzz, for FUZZ_TARGETS (all of them)
@@ -133,17 +132,17 @@ fuzz-coverage: ## The same guided by coverage, with cargo-fuzz, for FUZZ_TARGETS
 	done
 
 .PHONY: deny
-deny: ## Check the dependencies' licences, sources and advisories with cargo-deny
+deny: ## Check licences, sources and advisories of the dependencies with cargo-deny
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \
 		echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }
 	$(CARGO) deny --locked check
 
 .PHONY: clean
-clean: ## Remove everything that was built or fetched
+clean: ## Remove everything built or fetched
 	$(CARGO) clean
 	rm -rf client-tests/node_modules target/mongod target/python $(RUST_CLIENT)/target $(LOADGEN)/target $(dir $(PEER_STAMP)) bench/.data
 
-# npm writes this file last; it is older than the lock file once that has changed.
+# npm writes this file last; a later change of the lock file makes it outdated.
 $(NPM_STAMP): client-tests/package-lock.json
 	cd client-tests && $(NPM) ci --no-audit --no-fund
 	@touch $@
@@ -152,14 +151,14 @@ $(PEER_STAMP): bench/peers/node-socketio/package-lock.json
 	cd $(dir $<) && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
-# Beside Python's own packages, and not among them: neither venv nor the permission to install is needed.
+# In a separate folder: needs neither venv nor the permission to install.
 $(PYTHON_STAMP): $(PYTHON_CLIENT)/requirements.txt $(AUTOBAHN)/requirements.txt
 	rm -rf $(@D)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
 		python3 -m pip install --quiet --target $(@D) $(addprefix --requirement ,$^)
 	@touch $@
 
-# What the other targets need; said at once rather than after minutes of compiling.
+# The tools of the other targets, checked first rather than after minutes of compiling.
 .PHONY: tools rustfmt clippy openssl node
 tools: rustfmt clippy openssl node
 
@@ -171,10 +170,10 @@ clippy:
 	@$(CARGO) clippy --version >/dev/null 2>&1 || { \
 		echo 'clippy is missing. Install it: rustup component add clippy' >&2; exit 1; }
 
-# The client in Rust has its TLS from there, and no choice.
+# rust_socketio links OpenSSL unconditionally.
 openssl:
 	@pkg-config --exists openssl 2>/dev/null || { \
-		echo 'The client tests need the headers of OpenSSL, and pkg-config (Debian: libssl-dev, pkg-config).' >&2; exit 1; }
+		echo 'The client tests need the OpenSSL headers and pkg-config (Debian: libssl-dev, pkg-config).' >&2; exit 1; }
 
 node:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null || { \
@@ -186,4 +185,4 @@ node:
 	@python3 -m pip --version >/dev/null 2>&1 || { \
 		echo 'The client tests need pip for python3.' >&2; exit 1; }
 	@bash --version >/dev/null 2>&1 && curl --version >/dev/null 2>&1 && openssl version >/dev/null 2>&1 || { \
-		echo 'The client tests need bash, curl and openssl: they run what the documents show.' >&2; exit 1; }
+		echo 'The client tests need bash, curl and openssl: they run the programs in the documents.' >&2; exit 1; }

@@ -40,7 +40,7 @@ const ROWS = {
   connect: [
     ['connections/s', 'result/connections_per_s'],
     ['server CPU, µs/connection', `${CPU}connection`],
-    ['memory of an idle one, KiB', 'result/server_rss_per_connection_kib'],
+    ['memory of an idle connection, KiB', 'result/server_rss_per_connection_kib'],
   ],
   chat: [
     ['acknowledged messages/s', 'result/acked_msgs_per_s'],
@@ -152,7 +152,7 @@ function verdict(results, { server, scenario, key, times, least, most = Infinity
 }
 
 function targets(results) {
-  const lines = ['| target | wanted | measured | |', '|---|---|---:|---|'];
+  const lines = ['| target | required | measured | |', '|---|---|---:|---|'];
   for (const target of TARGETS) {
     const { shown, met } = verdict(results, target);
     const bound = target.least ?? target.most ?? Infinity;

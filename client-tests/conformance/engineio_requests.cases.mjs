@@ -239,7 +239,7 @@ for (const eio of PROTOCOLS) {
   });
 }
 
-sectionOf(4, 'query').differs('a version that there is not', (t) => versionAnswers(t, ['2', '5', 'x', '04', '4.0']));
+sectionOf(4, 'query').differs('an unknown version', (t) => versionAnswers(t, ['2', '5', 'x', '04', '4.0']));
 
 sectionOf(3, 'path').differs('JSONP polling', async (t) => {
   const response = await ask(t, target({ eio: 3, j: '0' }));

@@ -28,7 +28,7 @@ export function markdown(documents) {
   return {
     sections: ['| document | section | cases |', '|---|---|--:|', ...sections].join('\n'),
     differences: [
-      '| document | case | the document says | polychat | Node | why polychat does so |', '|---|---|---|---|---|---|', ...differences,
+      '| document | case | the document requires | polychat | Node | reason |', '|---|---|---|---|---|---|', ...differences,
     ].join('\n'),
   };
 }

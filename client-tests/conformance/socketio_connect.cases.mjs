@@ -53,7 +53,7 @@ for (const eio of PROTOCOLS) {
       await assertAlive(session);
     });
 
-    sectionOf(eio, 'error').test(`a namespace that there is not is answered with an error, and the session goes on (${how})`, async (t) => {
+    sectionOf(eio, 'error').test(`an unknown namespace is answered with an error, and the session goes on (${how})`, async (t) => {
       const session = await connectRoot(await open(t, { eio, token: uniqueName('anna') }));
       const error = await sendAndAwait(session, '44/nowhere', '40/nowhere,');
       assert.equal(error, '44/nowhere,{"message":"Invalid namespace"}');

@@ -241,7 +241,7 @@ for (const eio of PROTOCOLS) {
     assert.equal(await fateAfter(await socket(t, eio), `45100-["create-user",${PLACEHOLDER}]`, inFrame(eio)), ENDS);
   });
 
-  binary.differs('a placeholder for an attachment that there is not', async (t) => {
+  binary.differs('a placeholder for a missing attachment', async (t) => {
     const fates = new Set();
     for (const number of ['7', '-1', '"x"']) {
       fates.add(await fateAfter(await socket(t, eio), `451-["create-user",{"_placeholder":true,"num":${number}}]`, inFrame(eio)));
