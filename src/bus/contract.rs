@@ -22,11 +22,11 @@ async fn next_notice(bus: &dyn Bus) -> Option<Notice> {
 }
 
 async fn a_node_hears_what_it_says_itself_in_order(bus: &dyn Bus) {
-    let said = [notice(1), notice(2), notice(3)];
-    for notice in &said {
+    let sent = [notice(1), notice(2), notice(3)];
+    for notice in &sent {
         bus.publish(notice.clone()).await.expect("an open bus");
     }
-    for notice in said {
+    for notice in sent {
         assert_eq!(next_notice(bus).await, Some(notice));
     }
 }
@@ -42,7 +42,7 @@ async fn what_waits_is_heard_together_up_to_a_limit(bus: &dyn Bus) {
     }
 }
 
-async fn what_was_said_before_closing_is_still_heard(bus: &dyn Bus) {
+async fn what_was_published_before_closing_is_still_received(bus: &dyn Bus) {
     bus.publish(notice(1)).await.expect("an open bus");
     bus.close();
     let refused = bus.publish(notice(2)).await;
@@ -78,5 +78,5 @@ contract!(
     Local::default(),
     a_node_hears_what_it_says_itself_in_order,
     what_waits_is_heard_together_up_to_a_limit,
-    what_was_said_before_closing_is_still_heard,
+    what_was_published_before_closing_is_still_received,
 );

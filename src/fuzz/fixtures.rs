@@ -162,7 +162,7 @@ async fn seed_events(store: &dyn Store) {
         };
         store.open_event_chat(new).await.expect("a chat");
         let from = [Access::Unasked];
-        let asked = store.change_access(id, &from, Access::Asked, AT).await;
-        asked.expect("an application");
+        let applied = store.change_access(id, &from, Access::Asked, AT).await;
+        applied.expect("an application");
     }
 }

@@ -194,7 +194,7 @@ impl Inbox {
             let read = incoming.read;
             let decoded = self.decode(&incoming);
             // On the shared path this request may have decided the dialect.
-            self.connection.metrics().speaks(self.session.label());
+            self.connection.metrics().set_dialect(self.session.label());
             if let Err(error) = self.connection.greet().await {
                 info!(%error, "a session could not be opened");
                 self.connection.end(CloseReason::Unavailable);

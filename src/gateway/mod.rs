@@ -158,7 +158,7 @@ impl Gateway {
     }
 
     /// Refuses new connections from now on; existing ones continue.
-    pub fn refuse_newcomers(&self) {
+    pub fn refuse_new_connections(&self) {
         self.closing.store(true, Ordering::Release);
     }
 

@@ -85,17 +85,17 @@ impl Scene {
         let tasks = TaskTracker::new();
         let (bus, connection) = (Arc::clone(&self.relay.bus), Arc::clone(&self.connection));
         let running = tasks.spawn(self.relay.run());
-        let mut heard = Vec::new();
-        while heard.len() < count {
+        let mut received = Vec::new();
+        while received.len() < count {
             match connection.outbox.next().await {
-                Ok(frame) => heard.push(frame.body.as_str().to_owned()),
+                Ok(frame) => received.push(frame.body.as_str().to_owned()),
                 Err(why) => panic!("{why:?}"),
             }
         }
         bus.close();
         running.await.expect("the relay ends with the bus");
         assert!(connection.outbox.is_empty(), "once only");
-        heard
+        received
     }
 }
 
@@ -318,8 +318,8 @@ async fn what_is_no_message_keeps_its_place_among_messages() {
     let published = scene.relay.bus.publish((*deleted).clone());
     published.await.expect("an open bus");
     scene.publish(&elsewhere(&messages[1])).await;
-    let mut heard = scene.play(5).await;
-    assert_eq!(heard.split_off(3), ["gone", "2"]);
-    heard.sort();
-    assert_eq!(heard, ["1", "1", "2"]);
+    let mut received = scene.play(5).await;
+    assert_eq!(received.split_off(3), ["gone", "2"]);
+    received.sort();
+    assert_eq!(received, ["1", "1", "2"]);
 }

@@ -235,7 +235,7 @@ pub fn may_write_to_owner(user: UserId, event: &Event) -> Result<(), Error> {
 }
 
 /// The error of a decision about an application that was never made.
-pub fn not_asked() -> Error {
+pub fn not_requested() -> Error {
     Error::new(ErrorKind::Conflict, "the guest has not asked for access")
 }
 

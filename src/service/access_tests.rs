@@ -209,7 +209,7 @@ fn only_the_owner_or_a_service_decides_about_an_application() {
         let granted = may_grant(Actor::User(user), &chat);
         assert_eq!(kind(granted), Some(ErrorKind::Forbidden));
     }
-    assert_eq!(not_asked().kind, ErrorKind::Conflict);
+    assert_eq!(not_requested().kind, ErrorKind::Conflict);
 }
 
 #[test]

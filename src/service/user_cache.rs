@@ -92,7 +92,7 @@ impl UserCache {
     /// the stamp before a read of the store.
     pub(super) fn user(&self, external_id: &str, profile: &Profile) -> Result<UserId, Stamp> {
         let (found, stamp) = self.users.look(external_id);
-        let found = found.filter(|found| found.says(profile));
+        let found = found.filter(|found| found.matches(profile));
         found.map(|found| found.id).ok_or(stamp)
     }
 
@@ -214,7 +214,7 @@ impl Remembered {
     }
 
     /// Whether the user's profile is what is claimed here, as far as anything is.
-    fn says(&self, claims: &Profile) -> bool {
+    fn matches(&self, claims: &Profile) -> bool {
         let Profile {
             username,
             name,

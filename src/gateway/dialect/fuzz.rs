@@ -217,7 +217,7 @@ fn hold_rewritten(session: &Arc<dyn DialectSession>, line: &str, command: Option
         (None, Decoded::Refused(..)) => {}
         // What is kept may be too long in one spelling only.
         (None, Decoded::Request(..)) => {
-            assert!(code(&only_said(session, line)) == "too_large", "{line}");
+            assert!(code(&only_frame(session, line)) == "too_large", "{line}");
         }
         (Some(_), Decoded::Refused(_, frames)) => {
             assert!(code(&only(&frames)) == "too_large", "{line}");
@@ -231,10 +231,10 @@ fn rewritten(json: &str) -> Option<String> {
     Some(value.to_string())
 }
 
-fn only_said(session: &Arc<dyn DialectSession>, line: &str) -> String {
+fn only_frame(session: &Arc<dyn DialectSession>, line: &str) -> String {
     match decode(session, line) {
         Decoded::Refused(_, frames) => only(&frames),
-        Decoded::Request(command, _) => panic!("now it asks: {command:?}"),
+        Decoded::Request(command, _) => panic!("now it is a request: {command:?}"),
     }
 }
 

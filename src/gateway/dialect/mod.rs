@@ -80,8 +80,8 @@ pub trait DialectSession: Subscriber {
 
     /// Applies the options of a connection besides its token: the object `auth` of Socket.IO, or
     /// the parameters of the query as one object. Called for each of them, before anything else.
-    fn handshake(&self, said: &Value) {
-        let _ = said;
+    fn handshake(&self, options: &Value) {
+        let _ = options;
     }
 
     /// The positions that a client declares when it connects; `None`: it declares none.

@@ -140,7 +140,7 @@ impl Session {
     pub fn admit(&self, lifetime: Option<Duration>) {
         let mut state = self.state.lock();
         state.admission = None;
-        state.slots.stranger = None;
+        state.slots.unauthenticated = None;
         let expires_at = lifetime.map(|lifetime| Instant::now() + lifetime);
         state.expires_at = state.expires_at.into_iter().chain(expires_at).min();
         state.wake_timers();

@@ -191,9 +191,9 @@ mod tests {
             ("room", "chat: is empty"),
             ("client_id", "client_id: is empty"),
         ];
-        for (field, told) in cases {
+        for (field, expected) in cases {
             let error = renamed(Error::invalid(field, "is empty"));
-            assert_eq!(error.message, told);
+            assert_eq!(error.message, expected);
         }
         let error = renamed(Error::not_found("user 7"));
         assert_eq!(error.message, "no such user 7");

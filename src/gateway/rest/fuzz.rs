@@ -32,10 +32,10 @@ const QUERY: Target = Target {
         let Ok(uri) = format!("/api/v1/messages?{text}").parse::<Uri>() else {
             return;
         };
-        asked::<users::Users>(&uri);
-        asked::<chats::Chats>(&uri);
-        asked::<events::Events>(&uri);
-        if let Some(messages) = asked::<messages::Messages>(&uri) {
+        parsed::<users::Users>(&uri);
+        parsed::<chats::Chats>(&uri);
+        parsed::<events::Events>(&uri);
+        if let Some(messages) = parsed::<messages::Messages>(&uri) {
             match messages.history() {
                 Ok((history, _)) => hold_history(&history),
                 Err(error) => hold_error(&error),
@@ -147,7 +147,7 @@ fn held<T>(read: Result<T, Error>) -> Option<T> {
     read.map_err(|error| hold_error(&error)).ok()
 }
 
-fn asked<T: FromQuery>(uri: &Uri) -> Option<T> {
+fn parsed<T: FromQuery>(uri: &Uri) -> Option<T> {
     held(query::read(uri))
 }
 

@@ -130,11 +130,11 @@ fn packets(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
                 fixtures::respond(respond, Err(Error::new(*kind, "no")))
             }
         };
-        let (told, acknowledged) = (refused(None), refused(Some(ACK)));
-        for frame in told.iter().chain(&acknowledged) {
+        let (events, acknowledged) = (refused(None), refused(Some(ACK)));
+        for frame in events.iter().chain(&acknowledged) {
             assert!(frame.weight() <= line.len() + ENVELOPE, "{frame:?}");
         }
-        hold(&name, &told, &acknowledged);
+        hold(&name, &events, &acknowledged);
     }
 }
 
@@ -178,9 +178,9 @@ fn hold_body(error: &Value) {
 }
 
 /// PROTOCOL §2: `{"error"}` to the callback, else the event `exception`, which names its request.
-fn hold_exception(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
-    let [exception] = told else {
-        panic!("not one frame: {told:?}");
+fn hold_exception(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
+    let [exception] = events else {
+        panic!("not one frame: {events:?}");
     };
     assert_eq!((exception.name, exception.ack), (Some("exception"), None));
     let body = parse(&exception.body);
@@ -194,9 +194,9 @@ fn hold_exception(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
 }
 
 /// PROTOCOL §5: `debug_info`, and the same to the callback as well.
-fn hold_debug_info(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
-    let [debug_info] = told else {
-        panic!("not one frame: {told:?}");
+fn hold_debug_info(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
+    let [debug_info] = events else {
+        panic!("not one frame: {events:?}");
     };
     assert_eq!(
         (debug_info.name, debug_info.ack),

@@ -191,7 +191,7 @@ impl Shared {
             socket
                 .connection()
                 .metrics()
-                .goes_over(Transport::WebSocket);
+                .set_transport(Transport::WebSocket);
         }
         side.connect(session, &socket).await;
         Ok(())
@@ -322,7 +322,7 @@ impl Handler for SocketIoSession {
             socket
                 .connection()
                 .metrics()
-                .goes_over(Transport::WebSocket);
+                .set_transport(Transport::WebSocket);
         }
     }
 

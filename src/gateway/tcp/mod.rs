@@ -69,14 +69,14 @@ impl TcpHandle {
     /// for long.
     pub fn served(&self) {
         self.raise(SERVED);
-        self.0.slots.lock().stranger = None;
+        self.0.slots.lock().unauthenticated = None;
     }
 
     /// Records that whatever runs on it from now on keeps its own time, and its own count of
     /// unauthenticated clients.
     pub fn admit(&self) {
         self.raise(ADMITTED);
-        self.0.slots.lock().stranger = None;
+        self.0.slots.lock().unauthenticated = None;
         // A waker holds its task in memory, and the one that reads requests ends at an upgrade.
         drop(self.0.reader.take());
     }

@@ -101,16 +101,16 @@ async fn who_was_admitted_may_be_silent_for_ever() {
     let reading = tokio::time::timeout(Duration::from_secs(100_000), server.read(&mut byte));
     assert!(reading.await.is_err());
     assert!(server.waiting.is_none());
-    assert!(handle.0.slots.lock().stranger.is_none());
+    assert!(handle.0.slots.lock().unauthenticated.is_none());
 }
 
 #[tokio::test]
 async fn what_a_connection_counted_for_ends_with_it() {
     let (server, _client) = pair().await;
     let handle = server.handle.clone();
-    assert!(handle.0.slots.lock().stranger.is_some());
+    assert!(handle.0.slots.lock().unauthenticated.is_some());
     drop(server);
-    assert!(handle.0.slots.lock().stranger.is_none());
+    assert!(handle.0.slots.lock().unauthenticated.is_none());
 }
 
 #[tokio::test(start_paused = true)]

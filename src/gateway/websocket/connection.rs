@@ -33,7 +33,7 @@ const COPIED: usize = 16 * 1024;
 const READ: usize = 16 * 1024;
 
 /// How long a client may take over the end of its connection.
-const GOODBYE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Where bytes arrive, for all connections of a thread: none holds it across a wait.
@@ -186,12 +186,12 @@ pub struct Connection<S, E: Endpoint> {
     /// The answer to the latest ping: older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
     /// Set once the end is being sent.
-    parting: Option<Parting>,
+    awaited_end: Option<Awaited>,
 }
 
 /// The state after the close frame was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parting {
+enum Awaited {
     /// Nothing: the client's close frame came first.
     Answered,
     /// The client's close frame.
@@ -219,7 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
             work,
             batch: Batch::default(),
             pong: None,
-            parting: None,
+            awaited_end: None,
         }
     }
 
@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
             Message::Close(code) => {
                 self.batch.clear();
                 self.batch.push(Frame::close(code, ""));
-                self.parting = Some(Parting::Answered);
+                self.awaited_end = Some(Awaited::Answered);
                 return Err(CloseReason::Gone);
             }
         };
@@ -322,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
     }
 
     /// The end begins: nothing that the client still sends is handled.
-    fn begin_parting(&mut self, why: CloseReason) {
+    fn begin_close(&mut self, why: CloseReason) {
         self.endpoint.end(why);
         (self.work, self.closing) = (None, None);
         if let Some((code, reason)) = close_frame(why) {
@@ -331,17 +331,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
         let awaited = match why {
             CloseReason::ProtocolError | CloseReason::NotUtf8 | CloseReason::TooLarge => {
-                Parting::Eof
+                Awaited::Eof
             }
-            _ => Parting::Close,
+            _ => Awaited::Close,
         };
-        self.parting.get_or_insert(awaited);
-        self.timer.as_mut().reset(Instant::now() + GOODBYE);
+        self.awaited_end.get_or_insert(awaited);
+        self.timer.as_mut().reset(Instant::now() + CLOSE_TIMEOUT);
     }
 
     /// Sends what ends the connection, and waits until the client has read it: a connection that
     /// is dropped with something unread is reset, which would overtake what was sent last.
-    fn part(&mut self, awaited: Parting, context: &mut Context<'_>) -> Poll<()> {
+    fn finish_close(&mut self, awaited: Awaited, context: &mut Context<'_>) -> Poll<()> {
         if self.timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
@@ -351,15 +351,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
         loop {
             match awaited {
-                Parting::Answered => return Poll::Ready(()),
-                Parting::Close => loop {
+                Awaited::Answered => return Poll::Ready(()),
+                Awaited::Close => loop {
                     match self.decoder.next() {
                         Ok(Some(Message::Close(_))) | Err(_) => return Poll::Ready(()),
                         Ok(Some(_)) => {}
                         Ok(None) => break,
                     }
                 },
-                Parting::Eof => self.decoder = Decoder::new(0),
+                Awaited::Eof => self.decoder = Decoder::new(0),
             }
             if !matches!(ready!(self.read(context)), Ok(1..)) {
                 return Poll::Ready(());
@@ -372,13 +372,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Future for Connection<S, E>
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(awaited) = self.parting {
-            return self.part(awaited, context);
+        if let Some(awaited) = self.awaited_end {
+            return self.finish_close(awaited, context);
         }
         match self.serve(context) {
             Ok(()) => Poll::Pending,
             Err(why) => {
-                self.begin_parting(why);
+                self.begin_close(why);
                 self.poll(context)
             }
         }

@@ -296,7 +296,7 @@ async fn a_client_that_reads_nothing_does_not_delay_the_end_for_long() {
     fixture.endpoint.close(CloseReason::Lagging);
     settle().await;
     assert!(!fixture.task.is_finished());
-    advance(GOODBYE + Duration::from_millis(1)).await;
+    advance(CLOSE_TIMEOUT + Duration::from_millis(1)).await;
     assert_eq!(fixture.read().await, (b"\x81\x08t".to_vec(), true));
 }
 

@@ -58,7 +58,7 @@ impl Messages for Unreliable {
 }
 
 /// A store with chats, and a relay that runs.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) store: Arc<dyn Store>,
     pub(super) unreliable: Arc<Unreliable>,
     pub(super) bus: Arc<dyn Bus>,
@@ -70,7 +70,7 @@ pub(super) struct Stage {
     running: JoinHandle<()>,
 }
 
-impl Stage {
+impl Fixture {
     /// So many chats, of the first of which the store does not answer. The time stands still
     /// while anything can be done.
     pub(super) async fn set(chats: usize, silent: usize) -> Self {
@@ -172,15 +172,15 @@ pub(super) async fn until(condition: impl Fn() -> bool) {
 }
 
 /// The next so many frames that a connection is sent.
-pub(super) async fn heard(connection: &Subscription, count: usize) -> Vec<String> {
-    let mut heard = Vec::new();
-    while heard.len() < count {
+pub(super) async fn received(connection: &Subscription, count: usize) -> Vec<String> {
+    let mut received = Vec::new();
+    while received.len() < count {
         match connection.outbox.next().await {
-            Ok(frame) => heard.push(frame.body.as_str().to_owned()),
-            Err(why) => panic!("{why:?} after {heard:?}"),
+            Ok(frame) => received.push(frame.body.as_str().to_owned()),
+            Err(why) => panic!("{why:?} after {received:?}"),
         }
     }
-    heard
+    received
 }
 
 pub(super) fn is_empty(connection: &Subscription) -> bool {

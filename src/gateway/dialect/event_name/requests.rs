@@ -252,7 +252,7 @@ fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
         user,
         chat: chat.ok_or_else(|| missing("chat.id"))?.into(),
         history: History { range, window },
-        positions: Positions::Untold,
+        positions: Positions::Omitted,
     })
 }
 

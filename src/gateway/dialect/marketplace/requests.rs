@@ -166,7 +166,7 @@ fn load_history(request: &LoadHistory<'_>) -> Result<(Command, Question), Error>
                 },
                 window: Window::Last(HISTORY),
             },
-            positions: Positions::Untold,
+            positions: Positions::Omitted,
         },
         Question::History(chat),
     ))

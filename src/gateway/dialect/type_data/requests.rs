@@ -286,7 +286,7 @@ fn chat_messages(
                 },
                 window: Window::Last(last.unwrap_or(PAGE)),
             },
-            positions: Positions::Told,
+            positions: Positions::Included,
         },
         Question::Messages(match last {
             Some(_) => Order::NewestFirst,

@@ -16,7 +16,7 @@ use crate::gateway::socketio::oxide::library;
 use crate::gateway::websocket::{Batch, Endpoint};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 struct World {
     fixture: Fixture,
@@ -63,7 +63,9 @@ async fn let_go(stream: Arc<Stream>) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, kept).await.expect("no leak");
+    tokio::time::timeout(TIME_LIMIT, kept)
+        .await
+        .expect("no leak");
 }
 
 /// What the client is sent.
@@ -181,7 +183,7 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
         library.read_exact(&mut read[..500]).await.expect("bytes");
     }
     library.read_exact(&mut read).await.expect("bytes");
-    tokio::time::timeout(PATIENCE, waiting)
+    tokio::time::timeout(TIME_LIMIT, waiting)
         .await
         .expect("room")
         .expect("no panic");
@@ -193,7 +195,7 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     stream.close();
-    tokio::time::timeout(PATIENCE, waiting)
+    tokio::time::timeout(TIME_LIMIT, waiting)
         .await
         .expect("room")
         .expect("no panic");

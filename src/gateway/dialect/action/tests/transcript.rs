@@ -40,7 +40,7 @@ fn replay(scene: &str) -> String {
             happening(rooms, line);
         }
         for notice in rooms.backend.notices() {
-            sent.extend(client.told(&recorded_notice(&notice)));
+            sent.extend(client.delivered(&recorded_notice(&notice)));
         }
         replayed.extend(sent.iter().map(|frame| format!("< {frame}")));
     }

@@ -194,7 +194,7 @@ pub fn enter(session: &dyn DialectSession, market: Marketplace) -> Vec<(String, 
     read_frames(&frames)
 }
 
-pub fn told(session: &dyn DialectSession, notice: &Notice) -> Vec<(String, Value)> {
+pub fn delivered(session: &dyn DialectSession, notice: &Notice) -> Vec<(String, Value)> {
     read_frames(&encode(session, notice, &mut SharedEncoding::default()))
 }
 

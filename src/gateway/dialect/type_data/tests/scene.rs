@@ -98,20 +98,20 @@ pub fn begin(setting: SessionOptions) -> Arc<dyn DialectSession> {
 }
 
 /// What a frame makes of Anna's connection: a command, or an answer at once.
-pub fn asked_in(setting: SessionOptions, frame: &str) -> Result<Command, Value> {
+pub fn decoded_in(setting: SessionOptions, frame: &str) -> Result<Command, Value> {
     match decode(&begin(setting), frame) {
         Decoded::Request(command, _) => Ok(command),
         Decoded::Refused(_, frames) => Err(only(&frames)),
     }
 }
 
-pub fn asked(frame: &Value) -> Result<Command, Value> {
-    asked_in(setting(), &frame.to_string())
+pub fn decoded(frame: &Value) -> Result<Command, Value> {
+    decoded_in(setting(), &frame.to_string())
 }
 
 /// What a request makes of it.
 pub fn request(kind: &str, data: &Value) -> Result<Command, Value> {
-    asked(&json!({"type": kind, "data": data}))
+    decoded(&json!({"type": kind, "data": data}))
 }
 
 /// An error as the client receives it.
