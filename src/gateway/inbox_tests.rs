@@ -1,4 +1,5 @@
-//! What an inbox promises of its answers, over the service and the hub as the server runs them.
+//! The promises of an inbox about its answers, over the service and the hub as the server runs
+//! them.
 
 use std::time::Duration;
 

@@ -176,7 +176,7 @@ impl Gateway {
         self.tasks.connections.wait().await;
     }
 
-    /// Ends every session that is left, in such a way that the clients come back by themselves.
+    /// Ends every session that is left, in such a way that the clients reconnect.
     pub fn close(&self) {
         self.sessions.close();
     }

@@ -122,7 +122,7 @@ async fn next(stream: &mut GuardedStream, decoder: &mut Decoder) -> Option<Strin
 
 async fn send_close(stream: &mut GuardedStream, code: u16) {
     let close = Frame::close(Some(code), "").into_bytes();
-    // A client that does not read it has gone, too.
+    // A client that does not read it counts as gone, too.
     let _ = timeout(RELEASE, stream.write_all(&close)).await;
     let _ = timeout(RELEASE, stream.shutdown()).await;
 }

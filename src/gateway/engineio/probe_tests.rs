@@ -47,7 +47,7 @@ async fn a_session_is_upgraded_and_goes_on() {
     // The pending poll is answered, so that the client can stop.
     assert_eq!(polling.answer().await.body, "6");
     application.push("between");
-    // What comes right behind the upgrade is not lost.
+    // Frames right behind the upgrade are not lost.
     let packets = b"\x81\x81\0\0\0\x005\x81\x87\0\0\0\x004echo x";
     websocket.write(packets).await;
     assert_eq!(websocket.next_text().await, "4between");

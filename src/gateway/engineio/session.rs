@@ -126,7 +126,7 @@ impl Session {
         })
     }
 
-    /// The version of Engine.IO that the client speaks.
+    /// The version of Engine.IO of the client.
     pub fn protocol(&self) -> ProtocolVersion {
         self.protocol
     }

@@ -129,10 +129,10 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
             ..admitted.identity
         };
         // A caller without a user is counted by the address.
-        let line = parts.extensions.get::<ConnectInfo<TcpHandle>>();
-        let address = line.map(|ConnectInfo(line)| {
-            let forwarded = server.state.limits.forwarded(line.peer(), &parts.headers);
-            forwarded.unwrap_or(line.peer())
+        let handle = parts.extensions.get::<ConnectInfo<TcpHandle>>();
+        let address = handle.map(|ConnectInfo(handle)| {
+            let forwarded = server.state.limits.forwarded(handle.peer(), &parts.headers);
+            forwarded.unwrap_or(handle.peer())
         });
         let payer = identity.user.map(Payer::User);
         let payer = payer.or(address.map(Payer::Address));

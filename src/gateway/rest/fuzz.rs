@@ -1,4 +1,4 @@
-//! What stands in a request of HTTP, under fire: queries, bodies, cursors, names, keys, tokens.
+//! Fuzz targets for the parts of an HTTP request: queries, bodies, cursors, names, keys, tokens.
 //! Does not run the targets: `crate::fuzz` does.
 
 use std::fmt::Write as _;
@@ -142,7 +142,7 @@ const CREDENTIALS: Target = Target {
     },
 };
 
-/// What was read; what was not has a bounded reason.
+/// The decoded value; an error has a bounded text.
 fn held<T>(read: Result<T, Error>) -> Option<T> {
     read.map_err(|error| hold_error(&error)).ok()
 }

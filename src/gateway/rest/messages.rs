@@ -260,7 +260,7 @@ pub async fn send(
         Some(UserName(user)) => Some(caller.user_id(user).await?),
         None if caller.identity.user.is_some() => None,
         None => {
-            let why = "is missing, and without a token nobody else is known";
+            let why = "is missing, and without a token there is no other user";
             return Err(Error::invalid("userId", why).into());
         }
     };

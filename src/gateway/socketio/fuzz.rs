@@ -1,4 +1,4 @@
-//! The packets of Socket.IO's events under fire, in both namespaces.
+//! Fuzz targets for the packets of Socket.IO's events, in both namespaces.
 //! Does not run the targets: `crate::fuzz` does.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::model::{Command, Error, UserId};
 /// How much longer than its request a refusal may be, in bytes.
 const ENVELOPE: usize = 8192;
 
-/// The number under which an acknowledgement is asked for.
+/// The ack id of the requests.
 const ACK: AckId = AckId(7);
 
 /// Every target of this module.
@@ -54,8 +54,7 @@ const PACKET: Target = Target {
     },
 };
 
-/// Both sides take the same event; what the library is given has the same head, and a name
-/// without escapes.
+/// Both sides take the same event; the library's has the same head, and a name without escapes.
 fn hold_packet(text: &str) {
     let Some(packet) = Packet::parse(text) else {
         return;
@@ -103,7 +102,7 @@ fn hold_native(packet: &Packet<'_>, list: (&str, &str), text: &str) {
     assert_eq!(native.attachment(), None);
 }
 
-/// What a refusal has to look like: `hold(name, frames without and with an acknowledgement)`.
+/// Checks the form of a refusal: `hold(name, frames without and with an acknowledgement)`.
 type Hold = fn(&str, &[Outgoing], &[Outgoing]);
 
 /// One socket, on which each line of the input is a packet.
@@ -145,7 +144,7 @@ fn command(session: &Arc<dyn DialectSession>, text: &str) -> Option<Command> {
     }
 }
 
-/// A packet survives being written, and asks for the same then.
+/// A packet that is written again decodes to the same request.
 fn hold_rewritten(session: &Arc<dyn DialectSession>, event: &Event) {
     let written = |event: &Event| {
         let mut packet = vec![Value::from(event.name.clone())];

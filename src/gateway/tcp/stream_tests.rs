@@ -1,5 +1,5 @@
 //! TCP connections that make no progress in time.
-//! Does not speak any protocol on them.
+//! Does not use any protocol on them.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -49,7 +49,7 @@ async fn after_reading_was_closed_writing_goes_on() {
     assert_eq!(client.read(&mut byte).await.expect("a byte"), 1);
 }
 
-/// How a read ends on which nothing comes, and after how many seconds.
+/// The outcome of a read without input, and after how many seconds.
 async fn silence(server: &mut GuardedStream) -> (io::ErrorKind, u64) {
     let began = Instant::now();
     let read = server.read(&mut [0]).await;

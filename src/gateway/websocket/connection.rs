@@ -32,12 +32,12 @@ const COPIED: usize = 16 * 1024;
 /// How much is read at once.
 const READ: usize = 16 * 1024;
 
-/// How long a client may take over the end of its connection.
+/// How long a client may take to close its connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Where bytes arrive, for all connections of a thread: none holds it across a wait.
-    static ARRIVAL: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
 /// The messages of a WebSocket. Waking the context that it was given has the connection look again.
@@ -112,7 +112,7 @@ impl Batch {
         self.frames.into_iter().map(Frame::from_encoded)
     }
 
-    /// Drops what is not half written.
+    /// Drops frames that are not half written.
     fn clear(&mut self) {
         self.frames.truncate(usize::from(self.written > 0));
     }
@@ -185,24 +185,24 @@ pub struct Connection<S, E: Endpoint> {
     batch: Batch,
     /// The answer to the latest ping: older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
-    /// Set once the end is being sent.
+    /// Set once the close frame is being sent.
     awaited_end: Option<Awaited>,
 }
 
-/// The state after the close frame was sent.
+/// The input that is awaited after the close frame was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     /// Nothing: the client's close frame came first.
     Answered,
     /// The client's close frame.
     Close,
-    /// The end of the stream: what the client sends cannot be decoded any more.
+    /// The end of the stream: the client's input cannot be decoded any more.
     Eof,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
-    /// A connection on which `decoder` may have something already. `work`: what has to be done
-    /// before the client's first message is handled.
+    /// A connection on which `decoder` may have something already. `work`: to be done before the
+    /// client's first message is handled.
     pub fn new(
         stream: S,
         decoder: Decoder,
@@ -269,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
     }
 
-    /// Writes what waits, as far as the client reads it.
+    /// Writes queued frames, as far as the client reads them.
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
         loop {
             if self.batch.is_empty() {
@@ -311,17 +311,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         Ok(())
     }
 
-    /// Reads what is there into the decoder; answers how much that was.
+    /// Reads available bytes into the decoder; returns how many.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ARRIVAL.with_borrow_mut(|arrival| {
-            let mut arrived = ReadBuf::new(arrival);
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut arrived = ReadBuf::new(buffer);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut arrived))?;
             self.decoder.push(arrived.filled());
             Poll::Ready(Ok(arrived.filled().len()))
         })
     }
 
-    /// The end begins: nothing that the client still sends is handled.
+    /// Begins the closing handshake: nothing that the client still sends is handled.
     fn begin_close(&mut self, why: CloseReason) {
         self.endpoint.end(why);
         (self.work, self.closing) = (None, None);
@@ -339,8 +339,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         self.timer.as_mut().reset(Instant::now() + CLOSE_TIMEOUT);
     }
 
-    /// Sends what ends the connection, and waits until the client has read it: a connection that
-    /// is dropped with something unread is reset, which would overtake what was sent last.
+    /// Sends the close frame, and waits until the client has read it: a connection that is dropped
+    /// with unread input is reset, which would overtake the last frames.
     fn finish_close(&mut self, awaited: Awaited, context: &mut Context<'_>) -> Poll<()> {
         if self.timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(());

@@ -156,7 +156,7 @@ impl ActionSession {
         Ok(frame)
     }
 
-    /// The reply to what succeeds silently, where the client wants one.
+    /// The reply to a request that succeeds silently, if the client wants one.
     fn acknowledge(&self, echo: &Echo) -> Option<Outgoing> {
         self.acknowledges(echo).then(|| echo.reply(200, &()))
     }

@@ -1,6 +1,5 @@
-//! A session of the action dialect, whose requests a real service executes in which the user 29
-//! finds two rooms, 4 and 7.
-//! What frames look like is tested here; rights and storage are not.
+//! A session of the action dialect, with a real service in which the user 29 finds two rooms, 4 and
+//! 7. Tests the form of frames, not rights and storage.
 
 mod errors;
 mod events;

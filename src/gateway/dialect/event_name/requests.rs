@@ -162,7 +162,7 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
     }
 }
 
-/// The chats that a `sync` is about, and the command for it.
+/// The chats that a `sync` requests, and the command for it.
 ///
 /// # Errors
 /// As [`command`].

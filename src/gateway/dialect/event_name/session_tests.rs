@@ -21,7 +21,7 @@ fn session(options: &Value) -> Arc<EventNameSession> {
     Arc::new(session)
 }
 
-/// What a frame is: `ack`, or the name of its event.
+/// The kind of a frame: `ack`, or the name of its event.
 fn kinds(frames: &[Outgoing]) -> Vec<&'static str> {
     let kind = |frame: &Outgoing| match frame.ack {
         Some(ack) => {

@@ -29,9 +29,9 @@ pub struct MarketplaceSession {
     delivery: Mutex<()>,
 }
 
-/// How far the session is.
+/// The phase of the session.
 enum Phase {
-    /// `initial_data` is being read; this happened meanwhile.
+    /// `initial_data` is being read; the notices queue.
     Opening(Vec<Notice>),
     /// `initial_data` was sent.
     Open(KnownChats),

@@ -1,5 +1,5 @@
 //! The stream between a session and the library, with both of them.
-//! Does not know what events say.
+//! Does not know the meaning of events.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn let_go(stream: Arc<Stream>) {
         .expect("no leak");
 }
 
-/// What the client is sent.
+/// The frames sent to the client.
 fn sent(session: &Arc<Session>) -> Vec<String> {
     let mut batch = Batch::default();
     Endpoint::fill(&**session, &Context::from_waker(Waker::noop()), &mut batch);
@@ -117,7 +117,7 @@ async fn a_socket_that_ends_at_once_is_let_go() {
             tokio::task::yield_now().await;
         }
         stream.close();
-        // The waiter goes on.
+        // The waiter returns.
         stream.is_connected().await;
         stream.push(Payload::Text("2[\"late\"]"));
         assert!(!stream.is_full());

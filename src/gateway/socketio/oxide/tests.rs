@@ -11,7 +11,7 @@ const FRAME_BYTES: usize = 100_000;
 /// How long anything may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a connection was sent: an extension of its request.
+/// The events of a connection: an extension of its request.
 type Events = Arc<Mutex<Vec<RawEvent>>>;
 
 /// The events of a connection.
@@ -141,7 +141,7 @@ impl Client {
         }
     }
 
-    /// What arrives when so many events have.
+    /// The events once so many have arrived.
     async fn arrived(&self, count: usize) -> Vec<(Value, Option<i64>)> {
         let arrived = async {
             while self.events.lock().len() < count {

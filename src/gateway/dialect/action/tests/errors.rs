@@ -1,4 +1,4 @@
-//! What is refused, and in which words (ORIGINALS A7, A9).
+//! Refusals and their texts (ORIGINALS A7, A9).
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What requests become, and what answers them (ORIGINALS A2 to A4, A9).
+//! The commands of requests, and the replies (ORIGINALS A2 to A4, A9).
 
 use super::*;
 

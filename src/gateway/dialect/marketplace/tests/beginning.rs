@@ -1,4 +1,4 @@
-//! What a user begins with: the events and their chats, in which order, and how they are grouped.
+//! The initial data: the events and their chats, their order and their grouping.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The frames of the raw WebSocket around the requests, and what no proper client sends.
+//! The frames of the raw WebSocket around the requests, and invalid frames.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::gateway::dialect::{
 use crate::hub::Outgoing;
 use crate::model::{Clock, Command, ConnectionId, Error};
 
-/// What a frame makes of Gleb's connection: a command, or an answer at once.
+/// The result of decoding a frame on Gleb's connection: a command, or an error.
 fn decoded(text: &str) -> Result<Command, Value> {
     match decode(&begin(&gleb()), text) {
         Decoded::Request(command, _) => Ok(command),

@@ -14,7 +14,7 @@ use crate::model::{
     Access, Command, EventChat, EventChatState, Marketplace, MessagePage, Reads, Reply, Seq,
 };
 
-/// With so many notices that wait, what a user begins with is read once more.
+/// With so many queued notices the initial data is read once more.
 const TOO_MANY: usize = 4096;
 
 /// Each name with the numbers of its messages and, if it has some, the two counts.
@@ -109,9 +109,17 @@ fn what_was_still_under_way_does_not_turn_the_counts_back() {
         let before = entering(&gleb());
         delivered(&before, &notice);
         let events = enter(&before, market(&unread(5, 4), Vec::new()));
-        assert_eq!(gist(&events)[1..], expected, "told before initial_data");
+        assert_eq!(
+            gist(&events)[1..],
+            expected,
+            "delivered before initial_data"
+        );
         let after = inside(&gleb(), market(&unread(5, 4), Vec::new()));
-        assert_eq!(gist(&delivered(&after, &notice)), expected, "told after it");
+        assert_eq!(
+            gist(&delivered(&after, &notice)),
+            expected,
+            "delivered after it"
+        );
     }
 }
 
@@ -191,7 +199,7 @@ fn after_too_many_notices_it_asks_again_and_nothing_is_lost_or_doubled() {
     assert_eq!(session.opening(), Some(Command::EnterMarketplace));
     let head = Seq::try_from(TOO_MANY).expect("a number") + 3;
     let shown = message(&unread(head, 0), head, &olga(), "shown");
-    // Told while it is read for the second time.
+    // Delivered while it is read for the second time.
     for seq in [head, head + 1] {
         let events = delivered(&session, &sent(&unread(seq, 0), seq, &olga()));
         assert!(events.is_empty());

@@ -62,7 +62,7 @@ fn invalid(why: &str) -> (&'static str, String) {
     ("invalid", why.to_owned())
 }
 
-/// What a `message` becomes.
+/// The draft of a `message`.
 fn draft(message: &Value) -> Draft {
     match decoded(
         "send_message",

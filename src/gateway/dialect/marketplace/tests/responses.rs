@@ -97,7 +97,7 @@ fn named(events: Vec<(&str, Value)>) -> Vec<(String, Value)> {
     events.into_iter().map(owned).collect()
 }
 
-/// What the body of the one answer is.
+/// The body of the one answer.
 fn answer(user: &Arc<User>, question: Question, reply: &Reply) -> (String, Value) {
     let mut events = respond(&fresh(user), question, reply);
     assert_eq!(events.len(), 1, "{events:?}");

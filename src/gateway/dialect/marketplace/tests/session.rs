@@ -45,7 +45,7 @@ fn stored(new: bool, chat: &EventChat) -> Reply {
     })
 }
 
-/// All that can happen in an event's chat.
+/// Every notice about an event's chat.
 fn happenings(chat: &EventChat) -> [Notice; 4] {
     let head = chat.state.head;
     [
@@ -75,7 +75,7 @@ fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
         assert!(delivered(&fresh(&gleb()), &notice).is_empty());
         assert!(
             notice == opened(&veras) || !delivered(&fresh(&olga()), &notice).is_empty(),
-            "the owner is told of all her chats"
+            "the owner receives all her chats"
         );
     }
 }
@@ -155,7 +155,7 @@ fn a_message_sent_once_more_is_answered_to_its_sender() {
     let events = respond(&fresh(&gleb()), Question::Message, &stored(false, &chat));
     let delivered = delivered(&fresh(&gleb()), &notice(stored_fact(&chat)));
     assert_eq!(names(&events), ["chat_updates"]);
-    assert_eq!(events[0], delivered[0], "as everybody was told of it");
+    assert_eq!(events[0], delivered[0], "as it was delivered");
 }
 
 fn stored_fact(chat: &EventChat) -> Fact {
@@ -218,7 +218,7 @@ fn an_answer_shows_the_side_of_the_one_who_asked() {
     }
 }
 
-/// The frames that sessions of these users make of `notice`, one after the other.
+/// The frames that sessions of these users encode for `notice`, one after the other.
 fn texts(users: &[Arc<User>], notice: &Notice) -> Vec<Vec<Outgoing>> {
     let mut encoded = SharedEncoding::default();
     let sessions = users.iter().map(fresh);

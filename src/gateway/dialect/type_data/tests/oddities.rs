@@ -1,4 +1,4 @@
-//! What no proper client sends.
+//! Invalid frames.
 
 use jiff::Timestamp;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What is answered.
+//! The responses.
 
 use std::sync::Arc;
 
