@@ -290,7 +290,7 @@ mod tests {
         let (store, gate) = store::gated(store, metrics.clone());
         let _held = gate.hold("user_by_pk");
         let call = store.user_by_pk(1);
-        // Dropped before its answer is there.
+        // Dropped before it has an answer.
         assert!(futures_util::FutureExt::now_or_never(call).is_none());
         assert_has(
             &metrics,

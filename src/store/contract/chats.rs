@@ -1,5 +1,5 @@
 //! The promises of `Chats`.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::model::{ChatChange, ChatPage, History, Range, Window};
@@ -101,7 +101,7 @@ pub async fn a_user_in_no_chat_has_an_empty_page(store: Subject) {
     assert_eq!(nobody.expect("a page"), empty);
 }
 
-pub async fn seats_tell_every_chat_and_its_latest_number(store: Subject) {
+pub async fn memberships_have_every_chat_and_its_latest_number(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let quiet = chat(&store, &[&anna], 1).await;
     let busy = chat(&store, &[&anna, &boris], 2).await;

@@ -1,5 +1,5 @@
 //! The promises of `Events`, and the state of an event's chat in its messages.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use std::sync::Arc;
 

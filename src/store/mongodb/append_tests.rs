@@ -1,5 +1,5 @@
 //! Appends with several nodes on one database.
-//! Does not repeat the contract: what one node promises is tested there.
+//! Does not repeat the contract, which tests one node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

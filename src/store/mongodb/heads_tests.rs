@@ -1,5 +1,5 @@
 //! The cache of heads, with several nodes on one database.
-//! Does not repeat the contract: what one node promises of lists is tested there.
+//! Does not repeat the contract, which tests the lists of one node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -243,7 +243,11 @@ async fn what_was_seen_once_is_not_looked_up_chat_by_chat_again() {
     two.append(vec![named]).await.expect("stored");
     assert_eq!(looked_up(&two).await, (0, 0), "it has moved without a read");
     send(&one, event_chat, &boris, 1).await;
-    assert_eq!(looked_up(&two).await, (1, 1), "somebody else has moved one");
+    assert_eq!(
+        looked_up(&two).await,
+        (1, 1),
+        "the other node has moved one"
+    );
     assert_eq!(looked_up(&two).await, (0, 0));
 }
 

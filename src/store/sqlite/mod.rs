@@ -193,7 +193,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Names what a thread answered: its own error, or that the thread is gone.
+/// Maps an error: that of the work, or that the thread is gone.
 fn settle(error: tokio_rusqlite::Error<StoreError>) -> StoreError {
     match error {
         tokio_rusqlite::Error::Error(error) => error,
@@ -248,8 +248,8 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// Takes the lock beside the database, so that no second server opens it: each would hand out
-/// numbers without the other's clients hearing of them.
+/// Takes the lock beside the database, so that no second server opens it: each would assign seqs
+/// without delivering to the other's clients.
 fn lock(place: &Path) -> Result<File, OpenError> {
     let refuse = |why: &dyn std::fmt::Display| {
         OpenError(format!(

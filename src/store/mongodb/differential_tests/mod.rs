@@ -22,7 +22,7 @@ use crate::store::{Store, StoreError};
 /// How many sequences are tried; each is a database of its own.
 const CASES: u32 = 12;
 
-/// What there is to choose from, beside one of each that there is not.
+/// The ids to choose from, beside an unknown one of each kind.
 struct StoredIds {
     users: Vec<UserId>,
     chats: Vec<ChatId>,
@@ -64,11 +64,11 @@ fn profile(handle: Option<u8>) -> Profile {
 fn key(number: u8) -> IdempotencyKey {
     IdempotencyKey {
         name: text(number),
-        content: Fingerprint::of("what was asked"),
+        content: Fingerprint::of("the request"),
     }
 }
 
-/// What both answer to the same question.
+/// The answers of both stores to the same call.
 macro_rules! both {
     ($stores:expr, $store:ident => $question:expr) => {{
         let $store = &$stores.0;
@@ -78,7 +78,7 @@ macro_rules! both {
     }};
 }
 
-/// What both answer to an act; new ids are chosen once for both.
+/// The answers of both stores to an act; new ids are chosen once for both.
 async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> (String, String) {
     match act {
         Act::MakeUsers { users, now } => {
