@@ -1,5 +1,4 @@
-//! What the hub promises to connections: each message once, in order, and no skipping in
-//! silence.
+//! The promises of the hub to connections: each message once, in order, and no skipping in silence.
 
 mod event_chat_state;
 mod interleaved;
@@ -13,7 +12,7 @@ use super::*;
 use crate::model::{Fact, Message, MessageId, Policy, User};
 use crate::telemetry::CloseReason;
 
-/// Says of a message its number, of anything else a word.
+/// Encodes a message as its seq, any other fact as a word.
 struct Numbers;
 
 impl Subscriber for Numbers {
@@ -65,7 +64,7 @@ impl Hub {
     }
 }
 
-/// A connection of `user` that sits in `chat`, which begins after `head`.
+/// A connection of `user` subscribed to `chat`, which begins after `head`.
 fn subscribed(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
     let connection = connection(1000);
     hub.bind_user(&connection, user);
@@ -202,7 +201,7 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
 }
 
 #[test]
-fn one_that_has_gone_is_never_seated_again() {
+fn one_that_has_gone_is_never_subscribed_again() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = connection(1000);
     anna.outbox.close(CloseReason::Gone);

@@ -88,8 +88,8 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers or queues notices of the bus, the messages of each chat together. What is no
-    /// message keeps its place among them.
+    /// Delivers or queues notices of the bus, the messages of each chat together. Other notices
+    /// keep their place among them.
     fn dispatch(&mut self, mut notices: Vec<Arc<Notice>>) {
         let messages = |one: &_, next: &_| chat_of(one).is_some() && chat_of(next).is_some();
         for run in notices.chunk_by_mut(messages) {

@@ -1,4 +1,4 @@
-//! What the relay promises: whatever the bus does, each message is delivered once, in order.
+//! The promises of the relay: whatever the bus does, each message is delivered once, in order.
 
 mod delayed;
 mod fixtures;
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::store::{self, Store};
 
-/// Says of a message its number, of a change, a leaving and a deletion a word.
+/// Encodes a message as its seq; a change, a leaving and a deletion as a word.
 struct Numbers;
 
 impl Subscriber for Numbers {
@@ -33,7 +33,7 @@ impl Subscriber for Numbers {
     }
 }
 
-/// A chat in a store, a relay that runs, and a connection that listens.
+/// A chat in a store, a relay that runs, and a subscribed connection.
 struct Scene {
     relay: Relay,
     store: Arc<dyn Store>,
@@ -163,7 +163,7 @@ fn notice(fact: Fact) -> Arc<Notice> {
     })
 }
 
-/// A chat that stands in no store.
+/// A chat that is in no store.
 pub(super) fn absent_chat() -> Chat {
     let at = Timestamp::UNIX_EPOCH;
     Chat {
@@ -182,7 +182,7 @@ pub(super) fn absent_chat() -> Chat {
     }
 }
 
-/// A message that stands in no store.
+/// A message that is in no store.
 pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
     let at = Timestamp::UNIX_EPOCH;
     let sender = NewUser {

@@ -71,7 +71,7 @@ pub fn actor(identity: &Identity, named: Option<UserId>) -> Result<Actor, Error>
             Ok(Actor::User(own))
         }
         (Rights::Own, Some(_), _) => Err(Error::forbidden("user.id: this token is another user's")),
-        (Rights::Own, None, _) => Err(Error::new(ErrorKind::Unauthenticated, "nobody is known")),
+        (Rights::Own, None, _) => Err(Error::new(ErrorKind::Unauthenticated, "there is no user")),
         (Rights::Open, own, named) => Ok(named.or(own).map_or(Actor::Service, Actor::User)),
         (Rights::Service, _, _) => Ok(Actor::Service),
     }

@@ -1,4 +1,4 @@
-//! What the committer promises when the store and the sender know different things.
+//! The promises of the committer when the store and the sender know different outcomes.
 
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;

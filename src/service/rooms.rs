@@ -27,7 +27,7 @@ impl Service {
     ) -> Result<Reply, Error> {
         check_name(name.as_deref())?;
         let owner = access::user(identity, None)?;
-        // It is made to be joined.
+        // It is created to be joined.
         self.may_join_more(identity, &[owner]).await?;
         let at = self.clock.now();
         let new = NewChat {

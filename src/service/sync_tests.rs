@@ -1,5 +1,5 @@
-//! What catching up promises: nothing left out, nothing beyond the bounds, and one look into the
-//! store for a whole crowd.
+//! The promises of `sync`: nothing left out, nothing beyond the bounds, and one read of the store
+//! for many clients.
 
 #[path = "sync_tests/budget.rs"]
 mod budget;

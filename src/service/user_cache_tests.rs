@@ -1,5 +1,5 @@
-//! That what is known of users, chats and heads is what the store has, whatever happens in between
-//! and whatever is forgotten.
+//! The cached users, chats and heads equal those of the store, whatever happens in between and
+//! whatever is evicted.
 
 use futures_util::future::join;
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ impl World {
             .service
             .identify(Some(caller(user, profile)), Rights::Own);
         let (_, user) = identified.await.expect("a user");
-        user.expect("who called")
+        user.expect("the caller")
     }
 
     async fn id(&self, user: usize) -> UserId {
@@ -178,7 +178,7 @@ impl World {
     async fn identify_as(&self, user: usize, name: Option<u8>) -> TestCaseResult {
         let id = self.identify(user, named(name)).await;
         let stored = self.store.user(id).await.expect("an answer");
-        let stored = stored.expect("who was identified");
+        let stored = stored.expect("the identified user");
         prop_assert_eq!(&stored.external_id, &format!("user {user}"));
         prop_assert!(stored.has(&named(name)));
         Ok(())
@@ -186,7 +186,7 @@ impl World {
 
     async fn send(&self, chat: usize, user: usize, text: u8) {
         let mut draft = Draft::text("hello");
-        // Said again it is a repetition.
+        // Sent again it is a repetition.
         draft.client_id = Some(text.to_string());
         let (chat, user) = (self.chat(chat), Some(self.id(user).await));
         self.host(Command::SendMessage { user, chat, draft }).await;

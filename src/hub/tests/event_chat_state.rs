@@ -4,8 +4,8 @@
 use super::*;
 use crate::model::{Access, Event, EventChat, EventDetails};
 
-/// Says what happened and how things stand then: head, how far the owner and how far the guest
-/// has read, the access and its version.
+/// Encodes the fact and the state: head, the read positions of owner and guest, the access and its
+/// version.
 struct States;
 
 impl Subscriber for States {
@@ -72,7 +72,7 @@ fn event_chat(chat: ChatId, state: EventChatState) -> Arc<EventChat> {
     })
 }
 
-/// The message `seq`, with how things stood when it was stored.
+/// The message `seq`, with the state when it was stored.
 fn sent(chat: ChatId, seq: Seq, state: EventChatState) -> Notice {
     let mut notice = message(chat, seq);
     if let Fact::MessageSent(message) = &mut notice.fact {

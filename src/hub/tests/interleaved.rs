@@ -1,11 +1,11 @@
-//! Where the answers to a connection's own messages stand among what is delivered to it.
+//! The place of the answers to a connection's own messages among the deliveries to it.
 
 mod joining;
 mod random;
 
 use super::*;
 
-/// Says of a message its number; of its own only beside the answer.
+/// Encodes a message as its seq; its own only beside the answer.
 struct Sender(ConnectionId, AnswerPlace);
 
 impl Subscriber for Sender {

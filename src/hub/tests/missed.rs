@@ -126,8 +126,8 @@ fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
     assert_eq!(until(&hub, &connection, chat), None);
 }
 
-/// While messages are delivered, connections come and begin to listen: what each has missed and
-/// what it receives are one sequence, whenever that was.
+/// While messages are delivered, connections open and subscribe: the missed messages of each and
+/// its live ones are one sequence, whenever that was.
 #[test]
 fn what_was_missed_and_what_is_heard_meet_under_load() {
     const MESSAGES: Seq = 4000;
@@ -163,7 +163,7 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
     }
 }
 
-/// Asks whether a delivery has begun, and holds it up.
+/// Reports that a delivery has begun, and blocks it.
 struct BlockingSubscriber {
     subscribed: AtomicBool,
     begun: Mutex<mpsc::Sender<()>>,
@@ -173,8 +173,8 @@ struct BlockingSubscriber {
 impl Subscriber for BlockingSubscriber {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, _: &mut dyn FnMut(Outgoing)) {
         if matches!(notice.fact, Fact::MessageSent(_)) {
-            self.begun.lock().send(()).expect("somebody waits");
-            self.released.lock().recv().expect("somebody releases");
+            self.begun.lock().send(()).expect("a receiver");
+            self.released.lock().recv().expect("a sender");
         }
     }
 

@@ -27,7 +27,7 @@ async fn a_crowded_chat_delays_no_other() {
     until(|| slow.outbox.is_crowded()).await;
     fixture.publish(&others).await;
     assert_eq!(received(&watched, 3).await, numbers(3));
-    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waited");
+    assert_eq!(begun.elapsed(), Duration::ZERO, "without waiting");
     assert!(slow.outbox.is_crowded());
     assert_eq!(received(&slow, 20).await, numbers(20));
     fixture.end().await;
@@ -80,7 +80,7 @@ async fn a_store_that_fails_is_asked_again_and_delays_no_other() {
     until(|| fixture.unreliable.failures.load(Ordering::SeqCst) < 3).await;
     fixture.publish(&others).await;
     assert_eq!(received(&watched, 3).await, numbers(3));
-    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waited");
+    assert_eq!(begun.elapsed(), Duration::ZERO, "without waiting");
     assert_eq!(received(&waiting, 3).await, numbers(3));
     assert_eq!(fixture.unreliable.answers.available_permits(), 0);
 }
@@ -189,7 +189,7 @@ async fn with_too_many_other_notices_a_chat_is_not_waited_for() {
     let mut expected = numbers(20);
     expected.extend((0..changes).map(|_| "changed".into()));
     assert_eq!(received(&watched, expected.len()).await, expected);
-    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waited");
+    assert_eq!(begun.elapsed(), Duration::ZERO, "without waiting");
     assert_eq!(slow.outbox.closed(), Some(CloseReason::Lagging));
     // The chat goes on.
     let messages = fixture.append(chat, 1).await;

@@ -24,7 +24,7 @@ pub(super) const LARGE: OutboxLimits = OutboxLimits {
     bytes: 1 << 24,
 };
 
-/// A store whose answers about some chats do not come, or fail.
+/// A store that does not answer about some chats, or fails.
 pub(super) struct Unreliable {
     pub(super) store: Arc<dyn Store>,
     silent: HashSet<ChatId>,
@@ -110,7 +110,7 @@ impl Fixture {
         }
     }
 
-    /// A connection of this user that sits in these chats.
+    /// A connection of this user subscribed to these chats.
     pub(super) fn connection<'a>(
         &self,
         user: &User,
@@ -164,7 +164,7 @@ pub(super) fn deleted(chat: &Chat) -> Arc<Notice> {
     })
 }
 
-/// Returns once the others have done what brings this about.
+/// Returns once this holds.
 pub(super) async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! How a budget is shared out.
-//! Does not read any message: here they are made up.
+//! The distribution of a budget.
+//! Does not read any message: here they are generated.
 
 use proptest::prelude::*;
 

@@ -22,7 +22,7 @@ fn run(place: AnswerPlace, own: &[bool], turns: Vec<bool>) -> Vec<String> {
     let mut answers = (1..=count).filter(|seq| is_own(*seq)).peekable();
     let (mut delivered, mut turns) = (0, turns.into_iter());
     while delivered < count || answers.peek().is_some() {
-        // At the end whatever is left has its turn.
+        // At the end all others have their turn.
         let answers_now = turns.next().unwrap_or(delivered == count);
         if answers_now && let Some(seq) = answers.peek() {
             if scene.answer(*seq) {
