@@ -1,6 +1,6 @@
-//! What the whole house promises to a client that comes and goes: of each chat every message once
-//! and in order, however it connects, requests, joins and is disconnected.
-//! Does not know any wire: the client is a model that keeps the messages it receives.
+//! The promise to a client that disconnects and reconnects: every message of each chat once and in
+//! order, however it connects, requests and joins.
+//! Does not know any transport: the client is a model that keeps the messages it receives.
 
 mod connecting;
 mod node;
@@ -127,7 +127,7 @@ impl Client {
         (ChatRef::Id(chat), known)
     }
 
-    /// The connection is gone; what was known beyond a hole counts for nothing.
+    /// The connection is closed; messages beyond a hole are forgotten.
     fn disconnect(&mut self) -> TestCaseResult {
         self.read(usize::MAX)?;
         self.connection = None;
@@ -165,7 +165,7 @@ impl Client {
         Ok(())
     }
 
-    /// Asks for what is missing of all chats that it is behind in.
+    /// Requests the missing messages of all chats that it is behind in.
     async fn sync(&mut self) -> TestCaseResult {
         let Some((connection, dialect)) = &self.connection else {
             return Ok(());
@@ -249,7 +249,7 @@ fn take_in(known: &mut BTreeMap<ChatId, Seq>, live: &BTreeMap<ChatId, Vec<Seq>>,
     }
 }
 
-/// What may happen next.
+/// A random action.
 #[derive(Debug, Clone)]
 enum Step {
     Send(usize, usize),
@@ -290,7 +290,7 @@ async fn live(steps: Vec<Step>) -> TestCaseResult {
             Step::Sync if client.behind.is_empty() => {}
             Step::Sync => client.sync().await?,
             Step::Read(most) => client.read(most)?,
-            // A deaf client would not receive it.
+            // A client with disabled delivery would not receive it.
             Step::MakeChat if client.is_disabled() => {}
             Step::MakeChat => node.make_chat().await,
         }

@@ -93,7 +93,7 @@ async fn request(address: SocketAddr) -> Result<StatusCode, HealthError> {
     }
 }
 
-/// An address that a server listens on is not always one that can be connected to.
+/// The address to connect to: a server may listen on an unspecified one.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with this text, or hangs up.
+    /// Answers one request with this text, or closes the connection.
     async fn answering(text: &'static str) -> Result<(), HealthError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! What `copy` promises: everything, taken up again after an interruption, and compared.
+//! The promises of `copy`: everything is copied, resumed after an interruption, and compared.
 
 use std::sync::Arc;
 

@@ -39,7 +39,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// is repeated after a second. The kernel's `net.core.somaxconn` bounds it.
 const BACKLOG: u32 = 4096;
 
-/// How long clients may take to read what waits for them at the end.
+/// How long clients may take to read their queued frames at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until a signal to stop.

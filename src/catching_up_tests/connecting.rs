@@ -1,6 +1,6 @@
-//! What overtakes a connection that is being opened, while the store's answer to it is held back or
-//! nothing has to be requested: a removed member receives nothing, a new one misses nothing.
-//! Does not know any wire.
+//! Changes that overtake the opening of a connection, while the store's answer is held back or
+//! nothing has to be queried: a removed member receives nothing, a new one misses nothing.
+//! Does not know any transport.
 
 use futures_util::future::join;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::fixtures::HOST;
 use crate::model::{Profile, UserId};
 
-/// A connection of this user, and what it listens with.
+/// A connection of this user, with delivery enabled.
 async fn connect(node: &Node, user: UserId) -> Connection {
     let dialect = Arc::new(TestDialect::default());
     *dialect.delivery.lock() = Delivery::Enabled;
@@ -38,7 +38,8 @@ async fn add(node: &Node, chat: ChatId, user: UserId) {
     host(node, Command::AddMembers { chat, users }).await;
 }
 
-/// These numbers of this chat come, and no others before what is said last in another chat.
+/// Asserts that these seqs of this chat arrive, and no others before a last message in another
+/// chat.
 async fn assert_received(node: &mut Node, connection: &Connection, chat: ChatId, expected: &[Seq]) {
     let last = node.chats.len() - 1;
     node.send(last, 1).await;

@@ -22,10 +22,10 @@ use crate::relay::Relay;
 use crate::store::{self, Gate, Store};
 use crate::telemetry::Metrics;
 
-/// A house without doors, in which Boris writes.
+/// A node without transports, on which Boris writes.
 pub(super) struct Node {
     pub(super) state: GatewayState,
-    /// Can hold back what the store answers.
+    /// Can hold back the answers of the store.
     pub(super) gate: Gate,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
@@ -126,7 +126,7 @@ impl Node {
         }
     }
 
-    /// Stores messages that this server knows nothing of.
+    /// Stores messages behind the back of this server.
     pub(super) async fn leave_messages(&mut self, chat: ChatId, count: usize) {
         let entry = |_| PendingMessage {
             id: MessageId::new(Timestamp::UNIX_EPOCH),

@@ -1,4 +1,4 @@
-//! The options as an operator gives them.
+//! Tests of the options, the file and the environment.
 
 use std::io::Write;
 

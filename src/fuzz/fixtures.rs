@@ -1,5 +1,5 @@
-//! What the requests of fuzzed dialects are executed by: a real service, with one user's rooms and
-//! event chats in its store.
+//! Executes the requests of fuzzed dialects: a real service, with one user's rooms and event chats
+//! in its store.
 //! Does not know dialects.
 
 use std::cell::Cell;
@@ -71,7 +71,7 @@ impl Fixture {
         reply
     }
 
-    /// What was published since the last call.
+    /// The notices published since the last call.
     pub fn notices(&self) -> Vec<Arc<Notice>> {
         self.backend().notices()
     }

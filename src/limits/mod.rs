@@ -61,7 +61,7 @@ pub struct Limits {
     handshake: Duration,
 }
 
-/// How many there are, by where they come from.
+/// The number of connections, by source address.
 struct BySource {
     addresses: Option<Arc<Counts<IpAddr>>>,
     unauthenticated: Option<Arc<Counts<()>>>,
@@ -73,7 +73,7 @@ pub struct Gauges {
     frames: Option<Gauge>,
 }
 
-/// The places that a client takes from its beginning.
+/// The slots that a client takes from its beginning.
 #[derive(Debug, Default)]
 pub struct ConnectionSlots {
     /// Among the connections that are not authenticated yet.

@@ -60,7 +60,7 @@ pub enum Payer {
     Address(IpAddr),
 }
 
-/// It was too much.
+/// A rate limit was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Over {
     /// After how many milliseconds it would pass.
@@ -74,7 +74,7 @@ pub struct Over {
 pub enum Verdict {
     /// It goes on.
     Refuse,
-    /// It has gone on asking for ten bursts more: it is to be closed.
+    /// It has exceeded the limit by ten bursts: it is to be closed.
     Close,
 }
 
@@ -122,7 +122,7 @@ impl<C: Clock + Clone> Pace<C> {
     /// came on one.
     ///
     /// The payer's bucket is charged first. A user's tokens are fewer than those of any of its
-    /// connections, so what it refuses costs the connection nothing.
+    /// connections, so a refusal there costs the connection nothing.
     ///
     /// # Errors
     /// One of the two has none left.

@@ -47,7 +47,7 @@ pub enum Transport {
 pub enum CloseReason {
     /// The client left, or the network failed.
     Gone,
-    /// The client gave no sign of life.
+    /// The client sent nothing for too long.
     Silent,
     /// The client did not keep up.
     Lagging,

@@ -152,7 +152,7 @@ impl Metrics {
     /// All of them as OpenMetrics text.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A text takes everything.
+        // Writing into a string does not fail.
         let _ = text::encode(&mut text, &self.0.registry);
         text
     }
