@@ -16,8 +16,8 @@ use crate::store::{self, OpenError, StoreError};
 /// The time limit of a readiness request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Opens the store, brings it up to date as a start would, and closes it. Returns a line for
-/// each thing that was looked at.
+/// Opens the store, brings it up to date as a start would, and closes it. Returns a line for each
+/// check.
 ///
 /// # Errors
 /// Why it cannot be used, in one sentence.

@@ -163,7 +163,7 @@ impl BlockingBackend {
         self.block_on(self.backend.user(external_id, profile))
     }
 
-    /// Writes to the store what the service would not: ids that are given, events of the past.
+    /// Writes records that the service would not: with given ids, past events.
     pub fn store<T>(&self, write: impl AsyncFnOnce(&dyn Store) -> T) -> T {
         self.block_on(write(&*self.backend.store))
     }

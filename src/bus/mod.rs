@@ -27,7 +27,7 @@ pub trait Bus: Send + Sync {
     /// reader only: a second one takes turns with it.
     async fn next(&self, limit: usize) -> Vec<Arc<Notice>>;
 
-    /// Takes no more notices; what it has can still be read.
+    /// Takes no more notices; queued ones can still be read.
     fn close(&self);
 }
 

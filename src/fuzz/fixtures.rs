@@ -35,8 +35,8 @@ thread_local! {
     static UNCHANGED: Cell<Option<BlockingBackend>> = const { Cell::new(None) };
 }
 
-/// A service for one input. Nothing of earlier inputs is in its store, so that an answer is as
-/// long at most as what this input has sent.
+/// A service for one input. Nothing of earlier inputs is in its store, so that an answer is at most
+/// as long as this input.
 pub struct Fixture {
     backend: Option<BlockingBackend>,
     changed: bool,
@@ -96,7 +96,7 @@ fn backend() -> BlockingBackend {
     backend
 }
 
-/// Ids that samples can name: the service would make up others.
+/// Fixed ids, which samples can name: the service would generate others.
 async fn seed_rooms(store: &dyn Store) {
     let mut messages = Vec::new();
     for (id, name) in [(USER, "anna"), (BORIS, "boris")] {

@@ -182,7 +182,7 @@ impl Connection {
         begun
     }
 
-    /// Counts a request, before it is looked at.
+    /// Counts a request before it is decoded.
     ///
     /// # Errors
     /// `RateLimited`: only what its refusal needs may be read.

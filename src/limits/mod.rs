@@ -144,7 +144,7 @@ impl Limits {
         pace.take(sender.map(Payer::User), gauge)
     }
 
-    /// Whether one more frame, or call, is looked at.
+    /// Whether one more frame, or call, is accepted.
     ///
     /// # Errors
     /// The payer, or the connection, is over its rate.

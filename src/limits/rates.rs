@@ -24,7 +24,7 @@ const MOST: u32 = 1_000_000;
 /// So many a second in the long run, and so many at once after a time of silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many tokens come back in a second.
+    /// How many tokens are refilled in a second.
     pub per_second: NonZeroU32,
     /// How many there are at most.
     pub burst: NonZeroU32,
@@ -72,7 +72,7 @@ pub struct Over {
 /// The outcome for a connection over its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// It stays open.
     Refuse,
     /// It has exceeded the limit by ten bursts: it is to be closed.
     Close,

@@ -49,7 +49,7 @@ impl Dispatcher {
     }
 
     /// Runs until the bus is closed and empty and no chat is delayed, the latter for
-    /// [`ENDING`] at most; then delivers what is left without waiting.
+    /// [`ENDING`] at most; then delivers the rest without waiting.
     pub(super) async fn run(mut self) {
         loop {
             tokio::select! {
@@ -169,7 +169,7 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers what a delayed chat has queued, until it has to wait again; with nothing left it
+    /// Delivers the queue of a delayed chat, until it has to wait again; with nothing left it
     /// is not delayed any more.
     fn advance(&mut self, chat: ChatId) {
         while let Some(step) = self.backlogs.pop(chat) {

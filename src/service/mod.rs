@@ -74,7 +74,7 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Runs until `stop`, then writes what is still queued.
+    /// Runs until `stop`, then writes the rest of the queues.
     pub async fn run(self, stop: CancellationToken) {
         join(self.messages.run(stop.clone()), self.users.run(stop)).await;
     }

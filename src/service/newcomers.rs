@@ -60,7 +60,7 @@ impl Newcomers {
 }
 
 impl Registrar {
-    /// Runs until `stop`, then writes what is still queued.
+    /// Runs until `stop`, then writes the rest of the queue.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
@@ -87,7 +87,7 @@ impl Registrar {
             .unzip();
         let written = self.store_all(&users).await;
         for (answer, written) in answers.into_iter().zip(written) {
-            // The caller may have gone.
+            // The caller may have disconnected.
             let _ = answer.send(written);
         }
     }

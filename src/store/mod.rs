@@ -37,7 +37,7 @@ pub trait Store: Users + Chats + Members + Messages + Events + transfer::Transfe
     /// The indexes that are missing.
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Finishes what is under way and closes. Later calls answer `Unavailable`.
+    /// Finishes pending calls and closes. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<(), StoreError>;
 
     /// The store in a few words for people, without a password.
@@ -62,7 +62,7 @@ pub trait Users: Send + Sync {
     /// The user with this `pk`; `None`: there is none.
     async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError>;
 
-    /// Takes over what the profile gives; `modified_at` moves to `at` only if that changes
+    /// Takes over the given fields of the profile; `modified_at` moves to `at` only if that changes
     /// something. Returns the user afterwards; `None`: there is none.
     async fn update_user(
         &self,

@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    /// Does what is due while no WebSocket carries the session, and returns when to look again;
+    /// Runs the timers while no WebSocket carries the session, and returns when to call it again;
     /// `None`: a WebSocket carries it, or it has ended.
     pub(super) fn watch(&self, context: &Context<'_>) -> Option<Instant> {
         let mut state = self.state.lock();

@@ -37,7 +37,7 @@ pub struct Opening {
 
 /// The handler of one session. Its methods do not block.
 pub trait Handler: Send + Sync {
-    /// The session has opened. Messages of the client are handled after what this returns.
+    /// The session has opened. Messages of the client are handled after the returned work.
     fn opened(&self, session: &Arc<Session>) -> Handled;
 
     /// Handles a text message.
@@ -303,7 +303,7 @@ impl Session {
         Handled::Done
     }
 
-    /// Does what is due by the clock, and returns when to look again.
+    /// Runs the timers that are due, and returns when to call it again.
     pub(super) fn tick(&self) -> Result<Instant, CloseReason> {
         self.due(&mut self.state.lock())
     }

@@ -1,5 +1,5 @@
 //! The description of this API, made from the operations themselves (OpenAPI 3.1), and the page
-//! on which people read it.
+//! that shows it.
 //! Does not know the behaviour of an operation.
 
 use axum::Router;

@@ -40,7 +40,7 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-/// The messages of a WebSocket. Waking the context that it was given has the connection look again.
+/// The messages of a WebSocket. Waking the given context polls the connection again.
 pub trait Endpoint: Send + Sync + 'static {
     /// Handles a text.
     ///
@@ -68,13 +68,13 @@ pub trait Endpoint: Send + Sync + 'static {
     /// The client sent something, of whatever kind.
     fn seen(&self);
 
-    /// Does what is due by the clock, and returns when to be called again.
+    /// Runs the timers that are due, and returns when to be called again.
     ///
     /// # Errors
     /// The connection ends.
     fn tick(&self) -> Result<Instant, CloseReason>;
 
-    /// The server shuts down: the connection ends once what waits was sent.
+    /// The server shuts down: the connection ends once queued frames are sent.
     fn shut_down(&self);
 
     /// The connection ends. Called once, or more often; only the first reason counts.
@@ -256,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
     }
 
-    /// Does what is due by the clock.
+    /// Runs the timers that are due.
     fn keep_time(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
         loop {
             let at = self.endpoint.tick()?;

@@ -163,7 +163,7 @@ async fn a_chat_that_another_node_has_deleted_ends_nowhere() {
             [(kept, 2)]
         );
     }
-    // Messages that are gone under a chat that is there: it is being restored from a copy.
+    // Messages are missing in a chat that exists: it is being restored from a copy.
     let database = scratch.database().await;
     let messages = database.collection::<Document>(MESSAGES);
     let last = doc! { "_id.chat": kept, "_id.seq": 2_i64 };

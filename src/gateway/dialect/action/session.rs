@@ -102,8 +102,8 @@ impl ActionSession {
         }
     }
 
-    /// Applies what a request that succeeded changes for its connection, and encodes the response
-    /// unless silence is the response.
+    /// Applies the changes of a successful request to its connection, and encodes the response
+    /// unless the request succeeds silently.
     fn respond(
         &self,
         echo: &Echo,

@@ -129,7 +129,7 @@ impl Rooms {
                 key: None,
                 at: first,
             };
-            // The service would make up ids, and give every room an owner.
+            // The service would generate ids, and give every room an owner.
             let chat = backend.store(async |store| store.create_chat(new).await);
             assert_eq!(chat.expect("a chat").pk, pk);
         }

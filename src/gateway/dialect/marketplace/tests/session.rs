@@ -246,7 +246,7 @@ fn a_notice_is_encoded_once_for_each_side() {
     }
 }
 
-/// With many sends under way their replies are ahead of what is delivered.
+/// With many sends under way their replies are ahead of the deliveries.
 #[test]
 fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
     let session = fresh(&gleb());

@@ -189,8 +189,8 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// The ids of chats in the transcript, each with the one that the service has made up for it:
-/// they are random.
+/// The ids of chats in the transcript, each with the one that the service has generated: they are
+/// random.
 #[derive(Default)]
 struct ChatIds<'a>(Vec<(&'a str, String)>);
 
