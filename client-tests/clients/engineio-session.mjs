@@ -212,9 +212,9 @@ export class WebSocketSession {
 
   /** Waits until `look` finds something; fails at the end of the connection. */
   async until(look, what, ms) {
-    const told = () => `${what}; came: ${this.packets.slice(-5)}, ended: ${JSON.stringify(this.end)}`;
-    const found = await this.#arrivals.until(() => look() || (this.end && { lost: true }), told, ms);
-    if (found.lost) throw new Error(`the connection ended before ${told()}`);
+    const delivered = () => `${what}; came: ${this.packets.slice(-5)}, ended: ${JSON.stringify(this.end)}`;
+    const found = await this.#arrivals.until(() => look() || (this.end && { lost: true }), delivered, ms);
+    if (found.lost) throw new Error(`the connection ended before ${delivered()}`);
     return found;
   }
 

@@ -56,9 +56,9 @@ export class RawClient {
   #take(packet) {
     if (packet.startsWith(PACKET.open)) return this.send(`${PACKET.connect}${this.#auth}`);
     if (packet === PACKET.ping) return this.send(PACKET.pong);
-    const told = packet.startsWith(PACKET.connect) ? PACKET.connect : packet;
-    this.received.push(told);
-    this.#onPacket(told, this);
+    const delivered = packet.startsWith(PACKET.connect) ? PACKET.connect : packet;
+    this.received.push(delivered);
+    this.#onPacket(delivered, this);
     return this.#arrivals.happened();
   }
 

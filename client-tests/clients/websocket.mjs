@@ -97,8 +97,8 @@ export class Wire {
   /** The first frame, past or to come, that `fits`. */
   until(fits, what, ms) {
     const arrived = () => this.frames.find(fits) ?? (this.ended && { lost: this.ended });
-    const told = () => `${what}; the last frames were ${this.texts.slice(-5).join('\n').slice(-2000)}`;
-    return this.#arrivals.until(arrived, told, ms).then((frame) => {
+    const delivered = () => `${what}; the last frames were ${this.texts.slice(-5).join('\n').slice(-2000)}`;
+    return this.#arrivals.until(arrived, delivered, ms).then((frame) => {
       if (frame === undefined || frame.lost) throw new Error(`the connection ended before ${what}`);
       return frame;
     });

@@ -4,7 +4,7 @@
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, upgrade } from '../clients/engineio-session.mjs';
 import { connectRoot, createUser } from '../clients/engineio-steps.mjs';
-import { chatOf, connectUsers, say, uniqueName } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, sendMessage, uniqueName } from '../clients/fixtures.mjs';
 import { UPGRADE_LINES, exchange, head } from '../clients/tcp.mjs';
 import { eventually } from '../harness/wait.mjs';
 import { server } from './world.mjs';
@@ -42,7 +42,7 @@ export async function member(t, eio) {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const session = await polling(t, eio, { token: bob.user.externalUserId });
-  return { session, write: (text) => say(alice, chat, text) };
+  return { session, write: (text) => sendMessage(alice, chat, text) };
 }
 
 /** A user whose name makes the packet long. */

@@ -176,7 +176,7 @@ const NO_NUMBERS = [
 ];
 
 /** Good seqs beside a bad one. */
-const COMPANY = [[], [0], ['7'], [0, 1, 2]];
+const VALID_SEQS = [[], [0], ['7'], [0, 1, 2]];
 
 /** Values that are no object of chats. */
 const NO_CHATS = [
@@ -186,7 +186,7 @@ const NO_CHATS = [
 
 /** For `names` of four chats: bad values of `chats`, each with what the error names. */
 export function badSyncRequests(names) {
-  const numbers = NO_NUMBERS.flatMap((number) => names.flatMap((name) => COMPANY.map((company) => {
+  const numbers = NO_NUMBERS.flatMap((number) => names.flatMap((name) => VALID_SEQS.map((company) => {
     const others = names.filter((other) => other !== name);
     return { chats: { ...Object.fromEntries(company.map((seq, index) => [others[index], seq])), [name]: number }, names: name };
   })));

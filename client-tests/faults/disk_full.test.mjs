@@ -35,7 +35,7 @@ describe('while', () => {
       let server = await startServer(t, args, { env });
       const ledger = new Ledger();
       const population = await startPopulation(t, server, ledger, { chats: 1 });
-      const somebody = await connectUser(t, server, 'somebody');
+      const other = await connectUser(t, server, 'somebody');
 
       for (let time = 0; time < times; time++) {
         assert.deepEqual(new Set(await round(population)), new Set(['acknowledged']));
@@ -46,8 +46,8 @@ describe('while', () => {
           codes.forEach((code) => assert.ok(['acknowledged', 'unavailable'].includes(code), code));
         }
         assert.deepEqual(codes, new Set(['unavailable']), 'every dialect says that the store cannot be used');
-        const tea = { chat: { name: 'Tea' }, users: [somebody.id] };
-        const { error } = await somebody.socket.timeout(ANSWER_MS).emitWithAck('create-chat', tea);
+        const tea = { chat: { name: 'Tea' }, users: [other.id] };
+        const { error } = await other.socket.timeout(ANSWER_MS).emitWithAck('create-chat', tea);
         await population.assertWhole(server);
         assert.equal((await probe(`${server.url}/livez`)).status, 200);
         const isReady = await readiness(server) === 200;

@@ -13,7 +13,7 @@ const PATIENCE_MS = 60_000;
 const CHATS = 2;
 
 /** Kills whoever `victims` names, one at random each time, and brings everything back; then all that was said is compared. */
-async function murder(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
+async function killRepeatedly(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
   const chance = testRandom(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', store];
   let server = await startServer(t, args);
@@ -41,7 +41,7 @@ async function murder(t, store, /** @type {{ kills: number, victims?: (() => Pro
 }
 
 test('the server is killed again and again: each acknowledged message exactly once, for everybody, on SQLite', async (t) => {
-  await murder(t, `sqlite:${await tempDir(t)}/chat.db`, { kills: sized(8, 80) });
+  await killRepeatedly(t, `sqlite:${await tempDir(t)}/chat.db`, { kills: sized(8, 80) });
 });
 
 test('the server and the database are killed again and again: the same on MongoDB', async (t) => {
@@ -52,5 +52,5 @@ test('the server and the database are killed again and again: the same on MongoD
   };
   const url = new URL(mongod.url);
   url.pathname = '/ledger';
-  await murder(t, url.href, { kills: sized(3, 30), victims: [again] });
+  await killRepeatedly(t, url.href, { kills: sized(3, 30), victims: [again] });
 });

@@ -102,8 +102,8 @@ class Server {
 
   async ready() {
     const output = this.#output;
-    const told = () => BANNER.exec(output.stdout) ?? output.over;
-    const banner = await output.changes.until(told, () => `the banner\n${this.logs()}`, START_MS);
+    const delivered = () => BANNER.exec(output.stdout) ?? output.over;
+    const banner = await output.changes.until(delivered, () => `the banner\n${this.logs()}`, START_MS);
     if (banner === true) {
       const { code } = await this.#ended;
       throw new Error(`the server ended with code ${code} before it listened\n${this.logs()}`);

@@ -23,12 +23,12 @@ print(sqlite3.connect(target).execute("PRAGMA integrity_check").fetchone()[0])
 async function backUp(owner, source, target) {
   const child = spawn('python3', ['-c', BACKUP, source, target], { stdio: ['ignore', 'pipe', 'inherit'] });
   owner.after(() => child.kill('SIGKILL'));
-  let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => { said += text; });
+  let sent = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => { sent += text; });
   const code = await within(new Promise((resolve, reject) => {
     child.once('close', resolve).once('error', reject);
   }), () => 'the end of the backup', PATIENCE_MS);
-  assert.deepEqual({ code, said }, { code: 0, said: 'ok\n' });
+  assert.deepEqual({ code, sent }, { code: 0, sent: 'ok\n' });
 }
 
 test('a backup under load has all that was acknowledged before it, without a hole, and serves', async (t) => {

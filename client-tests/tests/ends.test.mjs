@@ -58,9 +58,9 @@ class Deployment {
   async chat() {
     const [user, other] = [await this.backend.user('bob'), await this.backend.user('alice')];
     const { id } = await this.backend.chat(user, other);
-    const say = (text) => this.backend.say({ id }, other, text);
+    const sendMessage = (text) => this.backend.sendMessage({ id }, other, text);
     const texts = async () => (await this.backend.all(`/chats/${id}/messages?after_seq=0`, 'messages', 1000)).flat().map(({ msg }) => msg);
-    return { id, user, say, texts, name: user.externalUserId };
+    return { id, user, sendMessage, texts, name: user.externalUserId };
   }
 
   /** How many connections were closed as lagging. */
@@ -96,16 +96,16 @@ const REASONS = {
     args: ['--max-message-bytes', `${LARGE.length}`, '--max-outbox-bytes', OUTBOX_BYTES],
     // A client whose poll waits does not lag.
     without: (transport) => transport.includes('a poll waits') || transport.includes('probe'),
-    provoke: async (client, { say }, deployment) => {
+    provoke: async (client, { sendMessage }, deployment) => {
       client.stall();
-      await sendUntilCut(say, deployment, client.kind === 'idle' ? 12 : Infinity);
+      await sendUntilCut(sendMessage, deployment, client.kind === 'idle' ? 12 : Infinity);
       client.resume();
     },
     seen: { socket: '1013', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
-    official: async (client, { say }, deployment) => {
+    official: async (client, { sendMessage }, deployment) => {
       if (client.transport !== 'websocket') return 'not by polling';
       const resume = client.stall();
-      await sendUntilCut(say, deployment, Infinity);
+      await sendUntilCut(sendMessage, deployment, Infinity);
       return resume();
     },
   },
@@ -146,11 +146,11 @@ const REASONS = {
 };
 
 /** Sends until a client that does not read is closed as lagging, or so many messages. */
-async function sendUntilCut(say, deployment, most) {
+async function sendUntilCut(sendMessage, deployment, most) {
   const earlier = await deployment.lagged();
   for (let count = 0; count < most && await deployment.lagged() === earlier; count++) {
     assert.ok(count < MOST_LARGE, 'no client was closed');
-    await say(LARGE);
+    await sendMessage(LARGE);
   }
 }
 

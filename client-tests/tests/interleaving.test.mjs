@@ -23,11 +23,11 @@ before(async () => { server = await startServer(scope); });
 /** Keeps what a connection hears: in `heard` the messages, `[chat, seq, request id of an answer]`, in `ids` all answers. */
 function collecting(dialect, connection) {
   const arrivals = new Changes();
-  const collected = { ...connection, heard: [], ids: [] };
+  const collected = { ...connection, received: [], ids: [] };
   connection.wire.listen((frame) => {
     const content = dialect.content(frame);
     const message = dialect.message(content);
-    if (message) collected.heard.push(message);
+    if (message) collected.received.push(message);
     if (Number.isInteger(content.request_id) && content.request_id >= 0) collected.ids.push(content.request_id);
     arrivals.happened();
   });
@@ -111,17 +111,17 @@ const ascending = (numbers, repeated) => numbers.every((number, index) => (
 
 /** Asserts what every connection heard of this chat: everything, in order. */
 function inOrder(dialect, connection, chat, total, sent) {
-  const heard = connection.heard.filter(([room]) => room === chat);
-  const seqs = heard.map(([, seq]) => seq);
+  const received = connection.received.filter(([room]) => room === chat);
+  const seqs = received.map(([, seq]) => seq);
   const fall = seqs.findIndex((seq, index) => index > 0 && seq < seqs[index - 1]);
   assert.ok(ascending(seqs, dialect.own > 1), `after ${seqs[fall - 1]} came ${seqs[fall]}`);
   assert.deepEqual([...new Set(seqs)], upTo(total));
   assert.equal(seqs.length, total + (dialect.own - 1) * sent);
-  assert.equal(heard.filter(([, , id]) => id !== undefined).length, sent);
+  assert.equal(received.filter(([, , id]) => id !== undefined).length, sent);
 }
 
 /** Waits until each connection has heard `total` messages, of which it sent `sent`. */
-const allHeard = (dialect, everyone, total, sent) => (
+const allReceived = (dialect, everyone, total, sent) => (
   Promise.all(everyone.map((each) => each.until('heard', total + (dialect.own - 1) * sent)))
 );
 
@@ -134,7 +134,7 @@ for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1':
       const everyone = await fourConnections(t, dialect);
       const chat = await dialect.chat(everyone);
       for (let index = 0; index < EACH; index++) for (const each of everyone) dialect.send(each, chat, index);
-      await allHeard(dialect, everyone, 4 * EACH, EACH);
+      await allReceived(dialect, everyone, 4 * EACH, EACH);
       for (const each of everyone) {
         inOrder(dialect, each, chat, 4 * EACH, EACH);
         assert.deepEqual(each.ids, ASKED, 'the answers, in the order of the requests');
@@ -147,7 +147,7 @@ for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1':
       for (let index = 0; index < EACH; index++) {
         for (const [who, each] of everyone.entries()) dialect.send(each, chats[(index + who) % chats.length], index);
       }
-      await allHeard(dialect, everyone, 4 * EACH, EACH);
+      await allReceived(dialect, everyone, 4 * EACH, EACH);
       for (const each of everyone) {
         for (const chat of chats) inOrder(dialect, each, chat, (4 * EACH) / chats.length, EACH / chats.length);
         assert.deepEqual(each.ids, ASKED, 'the answers, in the order of the requests');
@@ -163,7 +163,7 @@ describe('in the type dialect', () => {
     for (const each of everyone) await type.chats(each);
     const chat = await TYPE.chat(everyone);
     for (let index = 0; index < EACH; index++) for (const each of everyone) TYPE.send(each, chat, index);
-    await allHeard(TYPE, everyone, 4 * EACH, EACH);
+    await allReceived(TYPE, everyone, 4 * EACH, EACH);
     for (const each of everyone) inOrder(TYPE, each, chat, 4 * EACH, EACH);
   });
 
@@ -175,7 +175,7 @@ describe('in the type dialect', () => {
       for (const each of everyone) TYPE.send(each, chat, index, { client_id: `${index}` });
     }
     await Promise.all(everyone.map((each) => each.until('ids', EACH)));
-    const answers = everyone.map(({ heard }) => heard.filter(([, , id]) => id !== undefined));
+    const answers = everyone.map(({ received }) => received.filter(([, , id]) => id !== undefined));
     assert.deepEqual(answers[0], answers[2], 'both connections of a user are answered alike');
     assert.deepEqual(answers[1], answers[3]);
     assert.equal((await type.messages(everyone[0], chat)).length, 2 * EACH);
@@ -187,8 +187,8 @@ describe('in the type dialect', () => {
     const chat = await TYPE.chat([anna, boris]);
     for (let index = 0; index < EACH; index++) for (const each of [quiet, boris, again]) TYPE.send(each, chat, index);
     await quiet.until('heard', EACH);
-    assert.deepEqual(quiet.heard.map(([, , id]) => id), ASKED);
-    assert.ok(ascending(quiet.heard.map(([, seq]) => seq), false));
+    assert.deepEqual(quiet.received.map(([, , id]) => id), ASKED);
+    assert.ok(ascending(quiet.received.map(([, seq]) => seq), false));
   });
 
   test('requests of other kinds among the messages are answered in their order', async (t) => {

@@ -73,12 +73,12 @@ test('in the action dialect', async (t) => {
 
 test('in the marketplace dialect', async (t) => {
   const olga = await new Backend(server).user('olga');
-  const visitor = await enterWebSocket(t, server, olga);
+  const connection = await enterWebSocket(t, server, olga);
   const frames = brokenOff(marketplace.map(([event, data]) => JSON.stringify({ event, data })));
-  const answers = await answersTo(visitor.wire, frames);
+  const answers = await answersTo(connection.wire, frames);
   assert.deepEqual(new Set(answers.map(({ event, data }) => `${event} ${data.code}`)), new Set(['debug_info invalid']));
-  visitor.takeRest();
-  assert.deepEqual(await flush(visitor), []);
+  connection.takeRest();
+  assert.deepEqual(await flush(connection), []);
 });
 
 /** @type {[string, object][]} */

@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
 import { Ledger, assertKept } from '../chaos/ledger.mjs';
 import { startWriters, storedByText } from '../chaos/scenario.mjs';
-import { chatOf, connectUser, fullHistory, sayMany, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, fullHistory, sendMany, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -87,13 +87,13 @@ test('two servers on one database give one chat one row of numbers, at full spee
   const [one, two] = [await startServer(t, ['--store', store]), await startServer(t, ['--store', store])];
   const [anna, boris] = [await connectUser(t, one, 'anna'), await connectUser(t, two, 'boris')];
   const chat = await chatOf(anna, boris);
-  const said = await Promise.all([
-    sayMany(anna, chat, EACH, (index) => `anna ${index}`), sayMany(boris, chat, EACH, (index) => `boris ${index}`),
+  const sent = await Promise.all([
+    sendMany(anna, chat, EACH, (index) => `anna ${index}`), sendMany(boris, chat, EACH, (index) => `boris ${index}`),
   ]);
   const [stored, again] = [await fullHistory(anna, chat), await fullHistory(boris, chat)];
   assert.deepEqual(again, stored);
   assert.deepEqual(seqsOf(stored), upTo(2 * EACH));
-  for (const { who, answers } of [{ who: anna, answers: said[0] }, { who: boris, answers: said[1] }]) {
+  for (const { who, answers } of [{ who: anna, answers: sent[0] }, { who: boris, answers: sent[1] }]) {
     assert.deepEqual(answers.map(({ id }) => id), stored.filter(({ user_id }) => user_id === who.id).map(({ id }) => id));
   }
 });

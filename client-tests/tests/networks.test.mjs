@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { PACKET, RawPolling, eventBody } from '../clients/engineio.mjs';
-import { chatOf, connectUsers, say, seqsOf } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, sendMessage, seqsOf } from '../clients/fixtures.mjs';
 import { connect, open } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startReference, startServer } from '../harness/server.mjs';
@@ -105,7 +105,7 @@ async function runAll(owner, server, room) {
   }
   for (let seq = 1; seq <= MESSAGES; seq++) {
     await setTimeout(INTERVAL_MS);
-    assert.equal((await say(room.sender, room.chat, `message ${seq}`)).seq, seq);
+    assert.equal((await sendMessage(room.sender, room.chat, `message ${seq}`)).seq, seq);
   }
   return clients;
 }
@@ -185,9 +185,9 @@ for (const { name, start, roomOf } of SERVERS) {
           await within(once(probe, 'open').then(() => probing(probe)), () => 'a probe');
           finish(probe);
           await within(once(probe, 'close'), () => 'the end of the probe');
-          const { seq } = await say(room.sender, room.chat, 'after the probe');
+          const { seq } = await sendMessage(room.sender, room.chat, 'after the probe');
           assert.equal(eventBody(await waiting, 'new-message').seq, seq);
-          await say(room.sender, room.chat, 'once more');
+          await sendMessage(room.sender, room.chat, 'once more');
           assert.equal(eventBody(await session.packet(PACKET.event), 'new-message').seq, seq + 1);
         });
       }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { connectUser, say } from '../clients/fixtures.mjs';
+import { connectUser, sendMessage } from '../clients/fixtures.mjs';
 import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { runToEnd, startServer, storeFile } from '../harness/server.mjs';
@@ -61,7 +61,7 @@ describe('the log', () => {
       const socket = await connect(t, server.url, options);
       const { user } = await ask(socket, 'create-user', { user: {} });
       const { chat } = await ask(socket, 'create-chat', { chat: { name: 'Tea' }, users: [user.id] });
-      await say({ socket }, chat, TEXT);
+      await sendMessage({ socket }, chat, TEXT);
       await refusal(socket, 'new-message', { room: chat.id, msg: TOO_LONG });
       await refusal(socket, 'new-message', { room: chat.id, msg: TEXT, type: 'NO TYPE' });
       await refusal(socket, 'new-message', { room: chat.id, msg: { text: TEXT } });

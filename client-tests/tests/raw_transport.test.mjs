@@ -95,11 +95,11 @@ describe('a connection', () => {
     const jwt = await token({ sub: 'alice' });
     const from = (origin) => ({ token: jwt, headers: { origin } });
     for (const path of PATHS) {
-      for (const house of [strict, listed]) {
-        for (const origin of ['https://evil.example', 'null', `${OURS}.evil.example`, `${house.url}0`]) {
-          assert.equal(await refusedWith(t, house, path, from(origin)), 403, origin);
+      for (const startScene of [strict, listed]) {
+        for (const origin of ['https://evil.example', 'null', `${OURS}.evil.example`, `${startScene.url}0`]) {
+          assert.equal(await refusedWith(t, startScene, path, from(origin)), 403, origin);
         }
-        for (const options of [from(house.url), { token: jwt }]) await dial(t, house, path, options);
+        for (const options of [from(startScene.url), { token: jwt }]) await dial(t, startScene, path, options);
       }
       assert.equal(await refusedWith(t, strict, path, from(OURS)), 403);
       await dial(t, listed, path, from(OURS));

@@ -111,7 +111,7 @@ async function everything() {
 }
 
 test('a field that is wrong, or missing where it is needed, is named, and nothing changes', async (t) => {
-  const visitor = await enterSocketIo(t, server, boris);
+  const connection = await enterSocketIo(t, server, boris);
   const before = await everything();
   for (const [what, [method, path, good, fields]] of Object.entries(TABLE())) {
     for (const [field, values] of Object.entries(fields)) {
@@ -129,7 +129,7 @@ test('a field that is wrong, or missing where it is needed, is named, and nothin
     });
   }
   assert.deepEqual(await everything(), before);
-  assert.equal(visitor.frames.length, 1, 'somebody was told of a bad request');
+  assert.equal(connection.frames.length, 1, 'somebody was told of a bad request');
 });
 
 describe('a body', () => {

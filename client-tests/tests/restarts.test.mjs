@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
-import { chatOf, connectAgain, connectUsers, say } from '../clients/fixtures.mjs';
+import { chatOf, connectAgain, connectUsers, sendMessage } from '../clients/fixtures.mjs';
 import { connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { freePort, startReference, startServer, storeFile } from '../harness/server.mjs';
@@ -61,7 +61,7 @@ async function restart(owner, { start, enter }) {
     await settle(clients, isBack, BACK_MS);
     const { sender, chat } = await enter(server);
     const text = `after ${signal}`;
-    await say(sender, chat, text);
+    await sendMessage(sender, chat, text);
     await settle(clients, ({ texts }) => texts.includes(text), MESSAGE_MS);
     outcomes[signal] = Object.fromEntries(clients.map((client) => [client.name, {
       wasConnected: earlier(client) > 0,

@@ -45,7 +45,7 @@ async function scene() {
   await wire.ask({ action: 'join_room', pk });
   await wire.ask({ action: 'create_message', pk, message: 'in the room' });
   await wire.close();
-  await host.say(closed, member, 'in the chat');
+  await host.sendMessage(closed, member, 'in the chat');
   const { chats } = await host.get(`/chats?user=${member.id}`);
   const open = chats.find((chat) => chat.pk === pk);
   return { member, stranger, service, closed, open };
@@ -184,7 +184,7 @@ describe('marketplace', () => {
     const service = await someone('service', { role: 'service' });
     const [event, next] = [await host.event(owner), await host.event(owner)];
     const { chatId } = await host.eventChat(event, guest);
-    await host.say({ id: chatId }, guest, 'hello');
+    await host.sendMessage({ id: chatId }, guest, 'hello');
     const path = `/events/${event.id}/chats/${chatId}/access`;
     return { owner, guest, stranger, service, event, next, chatId, path };
   }
@@ -209,12 +209,12 @@ describe('marketplace', () => {
       test(`${what} over ${transport}`, async (t) => {
         for (const [index, role] of roles.entries()) {
           const all = await market();
-          const visitor = await entered(connecting(t, server, all[role]));
+          const connection = await entered(connecting(t, server, all[role]));
           const [event, body] = request(all);
-          visitor.tell(event, body);
-          const [told] = await visitor.take();
-          assert.equal(told.event === 'debug_info' ? told.data.code : 'ok', expected[index], role);
-          visitor.close();
+          connection.send(event, body);
+          const [delivered] = await connection.take();
+          assert.equal(delivered.event === 'debug_info' ? delivered.data.code : 'ok', expected[index], role);
+          connection.close();
         }
       });
     }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { RawPolling } from '../clients/engineio.mjs';
-import { chatOf, connectUser, connectUsers, flushInboxes, heard, say, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, received, sendMessage, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { seededRandom } from '../harness/random.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -47,7 +47,7 @@ function mangled({ below, pick }) {
 }
 
 /** A WebSocket that says what comes to its mind until it is thrown out or is done. */
-async function vandal({ url }, random) {
+async function badClient({ url }, random) {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${random.pick([4, 4, 4, 3])}&transport=websocket`);
   socket.on('error', () => {}); // the end tells
   const ended = new Promise((resolve) => { socket.once('close', resolve); });
@@ -65,7 +65,7 @@ async function vandal({ url }, random) {
 }
 
 /** A polling session that posts rubbish: whatever its status, it has an answer. */
-async function pollingVandal({ url }, random) {
+async function badPollingClient({ url }, random) {
   const polling = await new RawPolling(url).open();
   await polling.post('40');
   for (let posts = 0; posts < PACKETS / 4; posts++) {
@@ -85,8 +85,8 @@ test(`whatever packets come, others go on and nothing is left of it (seed ${SEED
   const random = seededRandom(SEED);
   const rampage = async () => {
     for (let count = 0; count < CONNECTIONS; count++) {
-      await (count % 5 === 4 ? pollingVandal : vandal)(server, random);
-      if (count % 10 === 0) await say(alice, chat, `still here ${count}`);
+      await (count % 5 === 4 ? badPollingClient : badClient)(server, random);
+      if (count % 10 === 0) await sendMessage(alice, chat, `still here ${count}`);
     }
   };
   const sockets = server.openSockets();
@@ -94,9 +94,9 @@ test(`whatever packets come, others go on and nothing is left of it (seed ${SEED
   const { now: settledAt } = server.memory();
   await rampage();
   await flushInboxes(alice, bob);
-  const said = heard(bob, chat);
-  assert.deepEqual(seqsOf(said), upTo(2 * CONNECTIONS / 10));
-  assert.deepEqual(heard(alice, chat), said);
+  const sent = received(bob, chat);
+  assert.deepEqual(seqsOf(sent), upTo(2 * CONNECTIONS / 10));
+  assert.deepEqual(received(alice, chat), sent);
   assert.ok(alice.socket.connected && bob.socket.connected);
   await connectUser(t, server, 'newcomer');
   await eventually(() => server.openSockets() <= sockets + KEPT_ALIVE, `no more than ${sockets} sockets are open`);
