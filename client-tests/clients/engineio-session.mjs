@@ -1,6 +1,6 @@
 // @ts-check
-// Owns Engine.IO sessions driven by hand, of protocol 4 and 3: each poll, body, frame and probe by itself, nothing
-// is sent automatically. Does not know the messages inside.
+// Owns Engine.IO sessions driven by hand, of protocol 4 and 3: each poll, body, frame and probe is sent explicitly,
+// nothing automatically. Does not know the messages inside.
 import { OPCODE, TcpConnection, UPGRADE_LINES, frame, head } from './tcp.mjs';
 import { Changes } from '../harness/wait.mjs';
 

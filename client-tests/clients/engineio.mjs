@@ -48,7 +48,7 @@ export class RawClient {
     this.received = [];
     this.#socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
     this.closed = new Promise((resolve) => { this.#socket.once('close', resolve); });
-    this.#socket.on('error', () => {}); // a cut connection: `closed` tells
+    this.#socket.on('error', () => {}); // a cut connection: `closed` reports it
     this.#socket.on('message', (data) => this.#take(data.toString()));
     owner.after(() => this.#socket.terminate());
   }

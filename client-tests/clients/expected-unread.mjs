@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the expected messages and unread counts of an event's chat, computed from its stored messages and from the read
-// requests, and the comparison with what connections show.
+// requests, and the comparison with the state of connections.
 import assert from 'node:assert/strict';
 import { frontEnd } from './marketplace.mjs';
 

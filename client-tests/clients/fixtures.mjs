@@ -104,7 +104,7 @@ export function startTraffic(sender, chat) {
     }
   };
   const lanes = Promise.all(Array.from({ length: LANES }, lane));
-  lanes.catch(() => {}); // whoever stops it hears
+  lanes.catch(() => {}); // `stop()` reports it
   return {
     get latest() { return latest; },
     stop: async () => {

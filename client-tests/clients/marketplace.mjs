@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the marketplace dialect on either transport: its connections, the frames that they received, and what a front end
-// shows after these frames.
+// Owns the marketplace dialect on either transport: its connections, the frames that they received, and the state of a
+// front end after these frames.
 import assert from 'node:assert/strict';
 import { connect } from './socketio.mjs';
 import { dial } from './websocket.mjs';
@@ -24,7 +24,7 @@ class MarketplaceConnection {
     this.ended = undefined;
     /** The body of `initial_data`, once it has come. @type {any} */
     this.initial = undefined;
-    /** What a front end shows. @type {FrontEnd | undefined} */
+    /** The state of a front end. @type {FrontEnd | undefined} */
     this.screen = undefined;
   }
 
@@ -42,7 +42,7 @@ class MarketplaceConnection {
 
   /** Waits until the result of `check` is truthy: the result. */
   until(check, what, ms) {
-    const delivered = () => `${this.name}: ${what}; it was told ${JSON.stringify(this.frames.slice(-3)).slice(0, 1500)}`;
+    const delivered = () => `${this.name}: ${what}; it received ${JSON.stringify(this.frames.slice(-3)).slice(0, 1500)}`;
     return this.#news.until(() => check(this) || (this.ended && { ended: this.ended }), delivered, ms).then((answer) => {
       if (answer.ended) throw new Error(`${this.name}: the connection ended (${answer.ended}) before ${what}`);
       return answer;
@@ -199,8 +199,8 @@ export async function flush(connection) {
 }
 
 /**
- * What a front end shows of one connection: its chats, from `initial_data` and all frames since. It trusts every frame,
- * and fails where frames of one connection contradict each other.
+ * The state of a front end on one connection: its chats, from `initial_data` and all frames since. It trusts every
+ * frame, and fails where frames of one connection contradict each other.
  */
 class FrontEnd {
   #connection;

@@ -21,7 +21,7 @@ function open(owner, { url }, path, { token, query = {}, headers = {} }) {
   const parameters = new URLSearchParams({ ...(token !== undefined && { token }), ...query });
   const search = parameters.size > 0 ? `?${parameters}` : '';
   const socket = new WebSocket(`${url.replace('http', 'ws')}${path}${search}`, { headers });
-  socket.on('error', () => {}); // the end of the connection tells
+  socket.on('error', () => {}); // the end of the connection reports it
   owner.after(() => socket.terminate());
   return socket;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the list of cases in which polychat and Node's server differ, or in which both differ from the document, each with
-// its reason. What is observed has to be what stands here: an entry that no longer holds fails its case. The table in
+// its reason. The observed values have to be those here: an entry that no longer holds fails its case. The table in
 // docs/CONFORMANCE.md is made of this list.
 
 const ENGINEIO = ['Engine.IO 4', 'Engine.IO 3'];
@@ -8,7 +8,7 @@ const SOCKETIO = ['Socket.IO 5', 'Socket.IO 4'];
 const GOES_ON = 'the session goes on';
 const ENDS = 'the session ends';
 
-/** What a document does not say. */
+/** Not specified by the document. */
 const OPEN = '';
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the steps that cases of Engine.IO and Socket.IO have in common: sessions of the subject that are connected, and whether
-// they go on. Does not know what is right.
+// they go on. Does not know the expected outcome.
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, upgrade } from '../clients/engineio-session.mjs';
 import { connectRoot, createUser } from '../clients/engineio-steps.mjs';
@@ -70,7 +70,7 @@ export async function pollingFate(session) {
   }
 }
 
-/** What becomes of a WebSocket that sends these packets. */
+/** The outcome for a WebSocket that sends these packets. */
 export async function fateAfter(session, ...packets) {
   await session.send(...packets);
   return fateOf(session);

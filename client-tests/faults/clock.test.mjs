@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the promise about a clock that is set while people write: back by an hour, forward, and right again. Messages keep
-// their order and their numbers, times never run backwards inside a chat, ids stay unique, and no connection lives longer
-// than its token.
+// Owns the promise about a clock that is set while clients write: back by an hour, forward, and right again. Messages
+// keep their order and their numbers, times never run backwards inside a chat, ids stay unique, and no connection lives
+// longer than its token.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
@@ -18,7 +18,7 @@ import { SECRET, now, token } from '../harness/tokens.mjs';
 const HOUR_S = 3600;
 const PATIENCE_MS = 60_000;
 
-/** What the clock is set to: an hour back, an hour forward, nearly right, days away. */
+/** The settings of the clock: an hour back, an hour forward, nearly right, days away. */
 const SHIFTS = [-HOUR_S, HOUR_S, 0, -1, -2 * 86_400, 86_400];
 
 const isReady = async ({ url }) => (await probe(`${url}/readyz`)).status === 200;

@@ -30,8 +30,8 @@ class StoreLock {
       this.#holder.stdout.once('data', (text) => resolve(String(text).trim()));
       this.#holder.stdout.once('end', () => resolve('nothing'));
     });
-    const sent = await within(line, () => `'${word}' from the one who locks the store`);
-    if (sent !== word) throw new Error(`the one who locks the store said ${sent} instead of ${word}`);
+    const printed = await within(line, () => `'${word}' from the process that locks the store`);
+    if (printed !== word) throw new Error(`the process that locks the store printed ${printed} instead of ${word}`);
     return this;
   }
 

@@ -188,7 +188,7 @@ for (const name of NAMES) {
       await first.stop();
       assert.deepEqual(await raw.wire.end(), { code: 1012, reason: 'restarting' });
       const back = nextEvent(anna.socket, 'connect', 20_000);
-      // Nobody is there: the proxy says so, and writes it down.
+      // No server listens: the proxy reports and logs it.
       assert.ok([502, 503].includes(await status(`${front.url}/api/v1/users?token=SECRET-IN-A-QUERY`)));
       await startServer(t, options);
       await back;
@@ -204,7 +204,7 @@ for (const name of NAMES) {
       const front = await startProxy(t, name, node.port);
       await eventually(async () => await status(`${front.url}/livez`) === 200, `${name} reaches the server`);
       const lock = await lockStore(t, path);
-      // nginx has no health checks of its own; the others ask, and answer for a server that is out.
+      // nginx has no health checks of its own; the others send them, and answer for a server that is out.
       const asked = name === 'nginx' ? '/readyz' : '/livez';
       await eventually(async () => await status(front.url + asked) === 503, `${name} answers 503`, 30_000);
       assert.equal(await status(`${node.url}/livez`), 200);

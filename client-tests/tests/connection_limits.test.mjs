@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise that nobody may hold more connections than is allowed, or hold one without getting anywhere.
+// Owns the promise that no client may hold more connections than allowed, or hold one without progress.
 import assert from 'node:assert/strict';
 import { connect as dialTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
@@ -15,13 +15,13 @@ import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { eventually, within } from '../harness/wait.mjs';
 
-/** A TCP connection on which nothing is said yet. */
+/** A TCP connection on which nothing is sent yet. */
 async function silent(owner, { port }) {
   const socket = dialTcp(port, '127.0.0.1');
   const line = {
     socket, received: '', isOver: false, ended: () => within(closed, () => 'the end of the TCP connection', 20_000),
   };
-  socket.on('error', () => {}); // a cut connection: `closed` tells
+  socket.on('error', () => {}); // a cut connection: `closed` reports it
   socket.setEncoding('utf8').on('data', (text) => { line.received += text; });
   const closed = new Promise((resolve) => { socket.once('close', resolve); });
   socket.once('close', () => { line.isOver = true; });
@@ -224,7 +224,7 @@ describe('the body of a request', () => {
     const line = await silent(t, server);
     line.socket.write(head('/api/v1/users', 'application/json', body.length));
     await slowly(line, pieces, 400);
-    await eventually(() => line.received.startsWith('HTTP/1.1 200'), `it is taken; heard: ${line.received}`);
+    await eventually(() => line.received.startsWith('HTTP/1.1 200'), `it is accepted; received: ${line.received}`);
   });
 
   test('of a polling session that comes slowly is taken', async (t) => {

@@ -122,7 +122,7 @@ function inOrder(dialect, connection, chat, total, sent) {
 
 /** Waits until each connection has heard `total` messages, of which it sent `sent`. */
 const allReceived = (dialect, everyone, total, sent) => (
-  Promise.all(everyone.map((each) => each.until('heard', total + (dialect.own - 1) * sent)))
+  Promise.all(everyone.map((each) => each.until('received', total + (dialect.own - 1) * sent)))
 );
 
 /** The request ids in the order of the requests. */
@@ -186,7 +186,7 @@ describe('in the type dialect', () => {
     const quiet = collecting(TYPE, await type.connectType(t, server, 'anna', { token: anna.token }));
     const chat = await TYPE.chat([anna, boris]);
     for (let index = 0; index < EACH; index++) for (const each of [quiet, boris, again]) TYPE.send(each, chat, index);
-    await quiet.until('heard', EACH);
+    await quiet.until('received', EACH);
     assert.deepEqual(quiet.received.map(([, , id]) => id), ASKED);
     assert.ok(ascending(quiet.received.map(([, seq]) => seq), false));
   });

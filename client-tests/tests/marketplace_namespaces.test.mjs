@@ -102,7 +102,7 @@ for (const kind of KINDS) {
       const { data } = await one.connection.first(({ event }) => event === 'initial_data', 'initial_data again', before);
       assert.deepEqual(data[0].chats[0].messages.map(({ text }) => text), ['still in the chat', 'you, too']);
       assert.deepEqual([data[0].chats[0].myUnreadCount, data[0].chats[0].interlocutorUnreadCount], [1, 0]);
-      assert.equal(one.connection.frames.length, before + 1, 'something was told to who had left');
+      assert.equal(one.connection.frames.length, before + 1, 'a frame was delivered after the DISCONNECT');
     });
 
     test('leaving the chat leaves the marketplace', async (t) => {
@@ -113,7 +113,7 @@ for (const kind of KINDS) {
       assert.equal(answer.messages[0].text, 'still here');
       await host.sendMessage({ chatId }, guest, 'me, too');
       await one.connection.until(() => frontEnd(one.connection).head(chatId) === 2, 'two messages');
-      assert.equal(one.chat.inbox.length, 0, 'something was told to who had left');
+      assert.equal(one.chat.inbox.length, 0, 'a frame was delivered after the DISCONNECT');
       if (kind.client === 2) return; // it never asks to come back to this namespace: the server is to do that unasked
       one.chatSocket.connect();
       await ask(one.chatSocket, 'create-user', { user: { externalUserId: owner.externalUserId } });

@@ -33,7 +33,7 @@ const connections = (scraped, labels) => scraped.of('polychat_connections', labe
 const present = (server, count) => scrapeUntil(server, (scraped) => connections(scraped) === count, `${count} are connected`);
 const noneLeft = (server) => scrapeUntil(server, (scraped) => connections(scraped) === 0, 'nobody is connected');
 const sends = (scraped, before, dialect) => ({
-  checked: scraped.since(before, 'polychat_commands_total', { dialect, command: 'send_message' }),
+  commands: scraped.since(before, 'polychat_commands_total', { dialect, command: 'send_message' }),
   acknowledged: scraped.since(before, 'polychat_acknowledgement_seconds_count', { dialect }),
 });
 
@@ -103,7 +103,7 @@ describe('what was done is counted, in every dialect', () => {
       const delivered = (scraped) => scraped.since(before, 'polychat_deliveries_total', { dialect });
       await acknowledged(server, before, dialect, 3);
       const after = await scrapeUntil(server, (scraped) => delivered(scraped) >= 3 * sender.receivers, 'all is delivered');
-      assert.deepEqual(sends(after, before, dialect), { checked: 3, acknowledged: 3 });
+      assert.deepEqual(sends(after, before, dialect), { commands: 3, acknowledged: 3 });
       assert.equal(delivered(after), 3 * sender.receivers);
       assert.equal(after.since(before, 'polychat_delivery_seconds_count', { dialect }), 3 * sender.receivers);
       assert.equal(after.since(before, 'polychat_messages_stored_total'), 3);
@@ -112,7 +112,7 @@ describe('what was done is counted, in every dialect', () => {
       assert.equal(after.of('polychat_append_queue'), 0);
       assert.equal(after.of('polychat_outbox_bytes'), 0);
       for (const other of DIALECTS.filter((each) => each !== dialect)) {
-        assert.deepEqual(sends(after, before, other), { checked: 0, acknowledged: 0 });
+        assert.deepEqual(sends(after, before, other), { commands: 0, acknowledged: 0 });
       }
 
       sender.leave();
@@ -130,7 +130,7 @@ describe('what was done is counted, in every dialect', () => {
     const before = await scrape(server);
     for (const text of ['one', 'two', 'three']) await backend.sendMessage(chat, user, text);
     const after = await acknowledged(server, before, 'rest', 3);
-    assert.deepEqual(sends(after, before, 'rest'), { checked: 3, acknowledged: 3 });
+    assert.deepEqual(sends(after, before, 'rest'), { commands: 3, acknowledged: 3 });
     assert.equal(after.since(before, 'polychat_messages_stored_total'), 3);
     assert.equal(connections(after), 0);
   });
@@ -142,7 +142,7 @@ describe('what was done is counted, in every dialect', () => {
     const before = await scrape(server);
     for (let tries = 0; tries < 3; tries++) await sendMessage(anna, chat, 'once', { client_id: 'the same' });
     const after = await acknowledged(server, before, 'event-name', 3);
-    assert.deepEqual(sends(after, before, 'event-name'), { checked: 3, acknowledged: 3 });
+    assert.deepEqual(sends(after, before, 'event-name'), { commands: 3, acknowledged: 3 });
     assert.equal(after.since(before, 'polychat_messages_stored_total'), 1);
   });
 });
@@ -371,11 +371,11 @@ describe('who may see the figures', () => {
   test('with jwt only a service', async (t) => {
     const server = await startServer(t, jwt);
     const url = `${server.url}/metrics`;
-    const checked = async (claims) => (await fetchMetrics(url, claims && await token(claims))).status;
+    const statusOf = async (claims) => (await fetchMetrics(url, claims && await token(claims))).status;
     assert.equal((await fetchMetrics(url)).status, 401);
     assert.equal((await fetchMetrics(url, 'rubbish')).status, 401);
-    assert.equal(await checked({ sub: 'anna' }), 403);
-    assert.equal(await checked({ sub: 'backend', role: 'service' }), 200);
+    assert.equal(await statusOf({ sub: 'anna' }), 403);
+    assert.equal(await statusOf({ sub: 'backend', role: 'service' }), 200);
     const { text } = await fetchMetrics(url, await token({ sub: 'anna' }));
     assert.equal(JSON.parse(text).code, 'forbidden');
     const scraped = await scrape(server, await token({ sub: 'backend', role: 'service' }));
@@ -456,14 +456,14 @@ describe('names', () => {
 
   for (const name of ['grafana-dashboard.json', 'prometheus-alerts.yml']) {
     test(`${name} asks for nothing that is not there`, async (t) => {
-      const checked = namesIn(read(name).replace(/\$\{?\w+\}?/g, ''));
-      assert.ok(checked.size > 3, 'it asks for something');
+      const queried = namesIn(read(name).replace(/\$\{?\w+\}?/g, ''));
+      assert.ok(queried.size > 3, 'it asks for something');
       const scraped = await busy(t);
       const families = new Set([...scraped.families.keys()].flatMap((family) => (
         ['', '_total', '_info', '_bucket', '_sum', '_count'].map((suffix) => family + suffix)
       )));
       const there = (each) => scraped.names.has(each) || (families.has(each) && documented.includes(each));
-      for (const each of checked) assert.ok(there(each), `there is no ${each}`);
+      for (const each of queried) assert.ok(there(each), `there is no ${each}`);
     });
   }
 

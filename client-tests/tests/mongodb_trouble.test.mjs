@@ -46,7 +46,7 @@ async function writeThrough(t, trouble) {
   assert.deepEqual(ledger.losses, [], 'nobody lost the connection');
   const stored = await storedByText(t, server, users[0], chats);
   assertKept(ledger, stored);
-  assert.equal(stored.size, ledger.acknowledged.size, 'nothing is stored that nobody was told of');
+  assert.equal(stored.size, ledger.acknowledged.size, 'nothing is stored that was not acknowledged');
 }
 
 /** The server says that it is not ready, and stays up. */

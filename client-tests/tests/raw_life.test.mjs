@@ -118,7 +118,7 @@ describe('a connection ends', () => {
     assert.deepEqual(await slow.wire.end(PATIENCE_MS), { code: 1013, reason: 'lagging' });
     const seqs = (who) => type.pushed(who, 'messageCreated').map(({ id }) => unpair(id).seq);
     const received = seqs(slow);
-    assert.ok(received.length < count, 'the slow connection heard everything');
+    assert.ok(received.length < count, 'the slow connection received everything');
     assert.deepEqual(received, upTo(received.length), 'nothing is missing before the end');
     await bob.wire.untilMany((frame) => frame.type === 'messageCreated', count, 'pushes', PATIENCE_MS);
     await carol.wire.untilMany((frame) => frame.action === 'create', count, 'events', PATIENCE_MS);

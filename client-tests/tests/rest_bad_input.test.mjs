@@ -129,7 +129,7 @@ test('a field that is wrong, or missing where it is needed, is named, and nothin
     });
   }
   assert.deepEqual(await everything(), before);
-  assert.equal(connection.frames.length, 1, 'somebody was told of a bad request');
+  assert.equal(connection.frames.length, 1, 'a bad request was delivered');
 });
 
 describe('a body', () => {

@@ -43,7 +43,7 @@ test('a slow reader is cut off and the others lose nothing', async (t) => {
   stalled.resume();
   await within(stalled.closed, () => 'the end of the stalled connection', PATIENCE_MS);
   const seqs = seqsIn(stalled.received);
-  assert.ok(seqs.length < count, 'the stalled connection heard everything');
+  assert.ok(seqs.length < count, 'the stalled connection received everything');
   assert.deepEqual(seqs, upTo(seqs.length), 'nothing is missing before the cut');
   await sendMessage(alice, chat, 'life goes on');
   await bob.inbox.until(count + 1);
@@ -111,7 +111,7 @@ test('a reader that is merely busy for a while hears everything', async (t) => {
   busy.pause();
   await sendMany(alice, chat, 200, kilobyte);
   busy.resume();
-  await eventually(() => seqsIn(busy.received).length >= 200, 'the busy reader has heard everything');
+  await eventually(() => seqsIn(busy.received).length >= 200, 'the busy reader has received everything');
   assert.deepEqual(seqsIn(busy.received), upTo(200));
 });
 

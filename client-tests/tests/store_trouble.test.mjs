@@ -142,7 +142,7 @@ describe('while the disk has not confirmed what is written', () => {
     await disk.waitsFor(`${path}-wal`);
     await history(bob, chat);
     assert.ok(!sending.settled, 'acknowledged before the disk has it');
-    assert.deepEqual(received(bob, chat), [first], 'told before the disk has it');
+    assert.deepEqual(received(bob, chat), [first], 'delivered before it is durable');
     await disk.goOn();
     assert.equal((await sending.promise).seq, 2);
     await bob.inbox.until(2);
