@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about identity: who has a good token is let in as that user, and nobody else is.
+// Owns the promise about identity: a client with a valid token is admitted as that user, and no other client is.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { chatOf, flushInboxes, received, sendMessage, uniqueName, withInbox } from '../clients/fixtures.mjs';
@@ -14,7 +14,7 @@ import {
 const JWT = ['--auth', 'jwt'];
 const LIFE_S = 3;
 
-/** Someone with a token of these claims. */
+/** A user with a token of these claims. */
 async function holder(owner, server, base, claims, options) {
   const sub = uniqueName(base);
   const socket = await connect(owner, server.url, { auth: { token: await token({ sub, ...claims }) }, ...options });

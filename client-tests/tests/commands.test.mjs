@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check says what is wrong
-// before a start does, and health says what a container asks.
+// Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check finds errors before
+// a start does, and health reports readiness to a container.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,14 +12,14 @@ import { ask, connect } from '../clients/socketio.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
 
-/** Everything that stands in a SQLite file, as SQL. */
+/** Everything in a SQLite file, as SQL. */
 const dump = (path) => execFileSync('python3', [
   '-c', 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep="\\n")', path,
 ], { encoding: 'utf8' });
 
 const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to, ...more]);
 
-/** A store in which two people talked, and what they said. */
+/** A store with a chat of two users and its messages. */
 async function filledStore(t, count = 3) {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store]);

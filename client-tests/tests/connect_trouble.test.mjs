@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the promise about a CONNECT that fails for a passing reason: the transport ends without CONNECT_ERROR, so that
-// official clients reconnect by themselves. Does not know what store and limits do to other requests.
+// official clients reconnect. Does not know the effect of store and limits on other requests.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { io as io4 } from 'socket.io-client';

@@ -21,7 +21,7 @@ const CLIENTS = {
 
 const WAYS = { 'with acknowledgements': ask, 'with plain events': askByEvent };
 
-/** The ways to say the same thing: the arguments after the event's name. */
+/** The forms of the same message: the arguments after the event's name. */
 const FORMS = {
   'the room in the body': (room, msg) => [{ room, msg }],
   'the room in the body, with a type': (room, msg) => [{ room, msg, type: 'text' }],

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that all dialects are views of the same chats: what is said, joined, left, read and changed in
-// one shows at once in the others.
+// Owns the promise that all dialects are views of the same chats: messages, joins, leavings, reads and changes in one
+// show at once in the others.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -25,13 +25,13 @@ async function everywhere(t, base) {
   return { name: token, id: socketio.id, socketio, byType, byAction };
 }
 
-/** Everybody may hear the room on the action dialect, too. */
+/** Subscribes to the room in the action dialect, too. */
 const subscribe = (who, pk) => action.ask(who.byAction, 'subscribe_to_messages_in_room', { pk });
 
-/** What each dialect tells of a message, in one form: its number, text, sender and time. */
+/** A message of each dialect in one form: its number, text, sender and time. */
 const FORM = { socketio: fromEventName, byType: fromType, byAction: fromAction };
 
-/** What each connection of a user was told of a chat, the answers to its own requests included. */
+/** The messages of a chat on each connection of a user, the answers to its own requests included. */
 const DELIVERED = {
   socketio: ({ socketio }, { id }) => received(socketio, { id }),
   byType: ({ byType }, { pk }) => byType.wire.frames
@@ -53,7 +53,7 @@ const HISTORY = {
 
 const DIALECTS = Object.keys(SAY);
 
-/** Waits until every connection of these users has been told the last of these messages. */
+/** Waits until every connection of these users has received the last of these messages. */
 async function untilDelivered(users, chat, last) {
   await Promise.all(users.flatMap((who) => [
     eventually(() => received(who.socketio, chat).some(({ msg }) => msg === last), `'${last}' came by Socket.IO`),

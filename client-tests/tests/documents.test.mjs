@@ -25,7 +25,7 @@ const NOT_RUN = 'not run: ';
 const STORE_AND_STOP = 'store a user, then stop the server';
 
 const PROGRAMS = { js: 'node', python: 'python3' };
-/** What is read and not run: output, settings, data. */
+/** Blocks that are read and not run: output, settings, data. */
 const DATA = ['text', 'json', 'yaml', 'toml', ''];
 
 const pages = USER_DOCUMENTS.map(readDocument);

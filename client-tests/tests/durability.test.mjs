@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the central promise: what is acknowledged is never lost, however the server ends.
+// Owns the central promise: an acknowledged message is never lost, however the server ends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ledger, assertKept } from '../chaos/ledger.mjs';
@@ -11,7 +11,7 @@ import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 
-/** A server on one port and one store, however often it is started. */
+/** Starts a server on one port and one store, any number of times. */
 async function restartable(t) {
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
   return () => startServer(t, args);
@@ -21,7 +21,7 @@ const everyoneIsConnected = (writers) => (
   eventually(() => writers.every(({ connected }) => connected), 'every client is connected', PATIENCE_MS)
 );
 
-/** Clients come back by themselves from a lost transport, but not when they are told to leave. */
+/** Clients reconnect after a lost transport, but not after a DISCONNECT. */
 function assertTransportsLost({ losses }) {
   for (const reason of losses) assert.match(reason, TRANSPORT_LOST);
 }

@@ -73,10 +73,9 @@ const MOST_LARGE = 60;
 const OUTBOX_BYTES = '2000000';
 
 /**
- * A reason: the options of the server; whether the client is admitted, and how long its token lives; how its end comes about,
- * whether that is due at the moment when `provoke` is done, and what is seen of it on each kind of transport; how it comes
- * about for an official client.
- * @typedef {{
+ * A reason: the options of the server; whether the client is admitted, and how long its token lives; how its end is
+ * provoked, whether that is due at the moment when `provoke` is done, and the observation on each kind of transport;
+ * how it is provoked for an official client. @typedef {{
  *   args?: string[], stranger?: boolean, life?: number, provoke: (client: any, chat: any, deployment: Deployment) => Promise<unknown>,
  *   isDue?: boolean, seen: { socket: string, waiting: string, idle: string }, without?: (transport: string) => boolean,
  *   official?: (client: OfficialClient, chat: any, deployment: Deployment) => unknown,
@@ -160,14 +159,14 @@ function assertMayReconnect({ packets }, ...expected) {
   assert.deepEqual(final, expected);
 }
 
-/** What is sent after the end is neither accepted nor stored. */
+/** Packets after the end are neither accepted nor stored. */
 async function assertNothingAccepted(client, deployment, chat, hello = []) {
   for (const words of await client.sendAfterEnd(deployment.server, ...hello, message(chat.id, 'afterwards'))) assert.equal(words, UNKNOWN_SESSION);
   await sleep(100);
   assert.ok(!(await chat.texts()).includes('afterwards'), 'what was sent afterwards is stored');
 }
 
-/** A client that is connected and has sent a message, unless it is a stranger. */
+/** A client that is connected and has sent a message, unless it is unauthenticated. */
 async function connectClient(t, deployment, { open, eio, life = 3600, stranger = false }) {
   const chat = await deployment.chat();
   const ends = now() + life;

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promises of Engine.IO sessions about what is polychat's alone: responses that are not read, and clients of
-// different tokens on one TCP connection. What the protocols demand is in conformance/.
+// Owns the promises of Engine.IO sessions that are polychat's alone: responses that are not read, and clients of
+// different tokens on one TCP connection. The requirements of the protocols are in conformance/.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -56,7 +56,7 @@ describe('a proxy that shares one TCP connection among its clients', { concurren
     await vera.packet(`${PACKET.ack}6`);
   }
 
-  /** The request that clients send by themselves when something on the way drops `Upgrade`. */
+  /** The request of clients when something on the way drops `Upgrade`. */
   const websocketTarget = (session) => session.target.replace('transport=polling', 'transport=websocket');
 
   async function assertUpgradeRefused({ boris, connection }) {

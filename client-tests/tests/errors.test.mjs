@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise that a bad request gets the error that it deserves, and harms nothing and nobody.
+// Owns the promise that a bad request gets the right error, and affects nothing else.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { PACKET, RawClient } from '../clients/engineio.mjs';
@@ -163,7 +163,7 @@ describe('who is not allowed to do something', () => {
     closed = await startServer(scope, ['--auth', 'jwt', '--jwt-secret', SECRET]);
   });
 
-  /** A user of the server that asks for tokens. */
+  /** A user of the server that requires tokens. */
   async function member(t, base) {
     const sub = uniqueName(base);
     const socket = await connect(t, closed.url, { auth: { token: await token({ sub }) } });

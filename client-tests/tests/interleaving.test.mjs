@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that a connection gets the messages of a chat in ascending order, the answers to its own among what
-// others send, where an answer has the form of a message.
+// Owns the promise that a connection gets the messages of a chat in ascending order, the answers to its own among those
+// of others, where an answer has the form of a message.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -20,7 +20,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-/** Keeps what a connection hears: in `heard` the messages, `[chat, seq, request id of an answer]`, in `ids` all answers. */
+/** Records the frames of a connection: in `received` the messages, `[chat, seq, request id]`, in `ids` all answers. */
 function collecting(dialect, connection) {
   const arrivals = new Changes();
   const collected = { ...connection, received: [], ids: [] };
@@ -46,7 +46,7 @@ async function fourConnections(t, dialect, more) {
   )));
 }
 
-/** The type dialect: what others send comes as the same frame as the answers, without their request id. */
+/** The type dialect: messages of others come in the same frame as the answers, without their request id. */
 const TYPE = {
   connect: (t, token, more) => type.connectType(t, server, token, { push: true, token, ...more }),
   chat: async (/** @type {any[]} */ [anna, boris]) => {
@@ -109,7 +109,7 @@ const ascending = (numbers, repeated) => numbers.every((number, index) => (
   index === 0 || number > numbers[index - 1] || (repeated && number === numbers[index - 1])
 ));
 
-/** Asserts what every connection heard of this chat: everything, in order. */
+/** Asserts that a connection received every message of this chat, in order. */
 function inOrder(dialect, connection, chat, total, sent) {
   const received = connection.received.filter(([room]) => room === chat);
   const seqs = received.map(([, seq]) => seq);
@@ -120,7 +120,7 @@ function inOrder(dialect, connection, chat, total, sent) {
   assert.equal(received.filter(([, , id]) => id !== undefined).length, sent);
 }
 
-/** Waits until each connection has heard `total` messages, of which it sent `sent`. */
+/** Waits until each connection has received `total` messages, of which it sent `sent`. */
 const allReceived = (dialect, everyone, total, sent) => (
   Promise.all(everyone.map((each) => each.until('received', total + (dialect.own - 1) * sent)))
 );
@@ -159,7 +159,7 @@ for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1':
 describe('in the type dialect', () => {
   test('on the address that all dialects share, too', async (t) => {
     const everyone = await fourConnections(t, TYPE, { path: '/ws' });
-    // The first frame decides what a connection speaks: what is delivered before is not sent.
+    // The first frame decides the dialect of a connection: earlier deliveries are not sent.
     for (const each of everyone) await type.chats(each);
     const chat = await TYPE.chat(everyone);
     for (let index = 0; index < EACH; index++) for (const each of everyone) TYPE.send(each, chat, index);
@@ -170,7 +170,7 @@ describe('in the type dialect', () => {
   test('a message that is sent again is answered with the one stored first, and delays nothing', async (t) => {
     const everyone = await fourConnections(t, TYPE);
     const chat = await TYPE.chat(everyone);
-    // The two connections of a user send the same: what one stored is a repetition on the other.
+    // The two connections of a user send the same: a message that one stored is a repetition on the other.
     for (let index = 0; index < EACH; index++) {
       for (const each of everyone) TYPE.send(each, chat, index, { client_id: `${index}` });
     }

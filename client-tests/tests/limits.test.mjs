@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
+// Owns the promise about sizes: requests within a limit pass, requests over it are refused and affect no other client.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connectAction, newRoom, refusal as refusedByAction } from '../clients/action.mjs';
@@ -170,7 +170,7 @@ describe('a user', () => {
     const acting = await connectAction(t, server, 'alice', { token });
     assert.match((await refusedByAction(acting, 'join_room', { pk }, 413))[0], /\b2\b/);
 
-    // With one chat less there is room for another, and who is in one already is not refused.
+    // With one chat less there is room for another, and a member of one already is not refused.
     await host.ok(204, 'DELETE', `/chats/${chats[0].id}`);
     await join(typing, pk);
     assert.equal((await typing.wire.ask({ type: 'joinChat', data: { chat: pk } })).type, 'info');

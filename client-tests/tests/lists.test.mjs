@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise that lists tell all that is there, in order, and in pieces of the size that was asked for.
+// Owns the promise that lists have everything, in order, and in pages of the requested size.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { chatOf, connectUser, connectUsers, history, sendMessage } from '../clients/fixtures.mjs';
@@ -15,7 +15,7 @@ const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
 describe('list-chats', () => {
-  /** Some chats of these people, each a little younger than the one before. */
+  /** Some chats of these users, each a little younger than the one before. */
   async function chatsOf(count, ...members) {
     const chats = [];
     for (let made = 0; made < count; made++) {
@@ -79,7 +79,7 @@ describe('list-messages', () => {
     }
   });
 
-  /** What a query lists: the numbers of the messages, and whether there are more. */
+  /** The list of a query: the numbers of the messages, and whether there are more. */
   const list = async (query) => {
     const { messages, has_more } = await ask(alice.socket, 'list-messages', { chat: { id: chat.id }, query });
     return [messages.map(({ seq }) => seq), has_more];

@@ -26,12 +26,12 @@ function brokenOff(texts, least = LEAST) {
   return frames;
 }
 
-/** Whether it is JSON to everybody, and not only to JavaScript. */
+/** Whether every parser takes it for JSON, not only JavaScript. */
 const isJson = (text) => !/e400/.test(text);
 
-/** What a raw connection says to these frames, one after the other. */
+/** The answers of a raw connection to these frames, one after the other. */
 async function answersTo(wire, frames) {
-  wire.takeRest(); // what came before counts for no frame
+  wire.takeRest(); // earlier frames do not count
   const from = wire.frames.length;
   for (const frame of frames) wire.sendText(frame);
   for (let count = 0; count < frames.length; count++) await wire.take();

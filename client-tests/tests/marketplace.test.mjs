@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the life of a marketplace event, played through by its owner and a guest with two connections each, one on
-// Socket.IO and one on the raw WebSocket: after every step each of the four is told the same things, and nothing else,
+// Socket.IO and one on the raw WebSocket: after every step each of the four receives the same frames, and nothing else,
 // and each shows the exact counts.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -32,7 +32,7 @@ before(async () => {
   allConnections = [...owner, ...guest];
 });
 
-/** What the two sides show as unread: the owner's own and the other side's, the guest's likewise. */
+/** The unread counts of both sides: the owner's own and the other side's, the guest's likewise. */
 function assertUnread({ ofOwner, ofGuest }) {
   for (const connection of owner) assert.deepEqual(frontEnd(connection).counts(chatId), [ofOwner, ofGuest], connection.name);
   for (const connection of guest) assert.deepEqual(frontEnd(connection).counts(chatId), [ofGuest, ofOwner], connection.name);
@@ -42,7 +42,7 @@ const inCommon = ({ id, name, iconsUUIDs, location, dateFromS, dateToS }) => (
   { id, name, iconsUUIDs, location, dateFromS, dateToS }
 );
 
-/** An update as one side has to be told it. */
+/** An update as one side has to receive it. */
 const updateFor = (connection, { messages = /** @type {object[]} */ ([]), asked, granted, ofOwner, ofGuest }) => {
   const [mine, other, interlocutor] = owner.includes(connection)
     ? [ofOwner, ofGuest, { id: gleb.pk, name: 'Gleb', imageUUID: null }]
@@ -58,7 +58,7 @@ const unreadFor = (connection, { ofOwner, ofGuest }) => {
   return { chatId, myUnreadCount: mine, interlocutorUnreadCount: other };
 };
 
-/** A message as it must be told; its date is checked for its form and then ignored. */
+/** A message as it must be delivered; its date is checked for its form and then ignored. */
 function messageFrom(author, text, photos = []) {
   sent += 1;
   const [from, to] = author === olga ? [olga, gleb] : [gleb, olga];
@@ -75,28 +75,28 @@ function undated(update) {
   return { ...update, messages };
 }
 
-/** All of these are told of the chat as it is now, and of nothing else. */
+/** All of these receive the state of the chat, and nothing else. */
 async function assertChatUpdate(connections, state) {
   for (const connection of connections) {
     assert.deepEqual(undated(await connection.next('chat_updates')), updateFor(connection, state), connection.name);
   }
 }
 
-/** Everybody is told of these counts. */
+/** All connections receive these counts. */
 async function assertCounts(connections, state) {
   for (const connection of connections) {
     assert.deepEqual(await connection.next('chat_unread'), unreadFor(connection, state), connection.name);
   }
 }
 
-/** Everybody is told of a message, and of the counts after it. */
+/** All connections receive a message, and the counts after it. */
 async function assertMessage(message, state) {
   await assertChatUpdate(allConnections, { ...state, messages: [message] });
   await assertCounts(allConnections, state);
   assertUnread(state);
 }
 
-/** What Socket.IO acknowledges is what it is told as an event. */
+/** The acknowledgement on Socket.IO equals the event. */
 async function assertAcknowledgedAsEvent(connection, request, body, answer) {
   assert.deepEqual(await connection.ask(request, body), await connection.next(answer));
 }

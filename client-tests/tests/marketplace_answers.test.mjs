@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the promise that an answer to one connection never leaves it with counts that are no longer so: requests that
-// change nothing are answered while messages and readings come, and at rest the last thing told is the truth.
+// change nothing are answered while messages and reads come, and at rest the last delivered counts are right.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { TRANSPORTS, enterSocketIo, enterWebSocket, entered, flush, frontEnd } from '../clients/marketplace.mjs';
@@ -30,7 +30,7 @@ function lastCounts(connection) {
   return [data.myUnreadCount, data.interlocutorUnreadCount];
 }
 
-/** `wrong` are cases of older counts that came last: round, connection, what it was told last, the truth. */
+/** `wrong` are cases of older counts that came last: round, connection, the last delivered counts, the right ones. */
 function assertNone(wrong, all) {
   const some = wrong.slice(0, 5).map((each) => JSON.stringify(each)).join('\n');
   assert.equal(wrong.length, 0, `in ${wrong.length} of ${all} cases older counts came last\n${some}`);
@@ -56,7 +56,7 @@ test('applying again with a message never ends with the counts before that messa
 });
 
 describe('while the other side writes', () => {
-  /** By what the one side asks for meanwhile, and changes nothing with. */
+  /** By the requests of one side meanwhile, which change nothing. */
   const IDLE = {
     'reading what was read long ago': {
       side: 'owner', ask: ({ chatId }) => ['read_messages', { chatId, lastReadedMessageId: 0 }],

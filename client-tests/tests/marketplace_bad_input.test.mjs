@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the promise that whatever a visitor of the marketplace asks for wrongly is refused with one `debug_info` that
-// says what is wrong (and in the acknowledgement, where there is one), changes nothing, is noticed by nobody, and
-// leaves the connection usable.
+// Owns the promise that an invalid request in the marketplace is refused with one `debug_info` that names the fault
+// (and in the acknowledgement, where there is one), changes nothing, has no other effect, and leaves the connection
+// usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
@@ -46,7 +46,7 @@ function assertIsRefusal(data, event, codes, names) {
   assert.equal(data.event, event.slice(0, LONGEST_NAME));
 }
 
-/** Asks for something that works: that is answered, and nothing else comes. */
+/** Sends a valid request: it is answered, and nothing else comes. */
 async function usable(connection, chatId) {
   connection.send('load_history', { chatId, lastMessageId: 1 });
   assert.deepEqual(await connection.next('history'), { chatId, messages: [] });
@@ -135,7 +135,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       const { olga, gleb, other, next } = await scene();
       const guest = await enter(t, gleb);
       guest.send('request_access', { eventId: next.id });
-      // Opening and applying may be told in one frame or in two.
+      // Opening and applying may be delivered in one frame or in two.
       const { data: { chatId } } = await guest.first(({ data }) => data.isRequestSended, 'the application');
       await flush(guest);
       for (const granted of [true, false]) await refused(guest, 'grant_access', { chatId, granted }, 'forbidden');

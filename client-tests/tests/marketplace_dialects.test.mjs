@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that a marketplace chat is a chat like any other: what is said, shown and read there is so in the
-// other three dialects at once, and what happens there shows in the marketplace, counts included.
+// Owns the promise that a marketplace chat is a chat like any other: its messages and reads show in the other three
+// dialects at once, and those of the other dialects in the marketplace, counts included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';

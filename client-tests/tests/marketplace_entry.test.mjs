@@ -1,6 +1,6 @@
 // @ts-check
-// Owns how one comes into the marketplace: with a token that is checked, at which addresses, and how a connection to
-// `/ws` becomes one; what a service may do there, and what a user's own rights are.
+// Owns the admission to the marketplace: tokens, addresses, and how a connection to `/ws` enters it; the rights of a
+// service there, and those of a user.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { uniqueName } from '../clients/fixtures.mjs';
@@ -47,7 +47,7 @@ describe('where tokens are checked', () => {
     });
   }
 
-  /** A user with a token that says more about them than their name. */
+  /** A user with a token that has profile claims. */
   async function holder(base, claims) {
     const user = await backend.user(base);
     return { ...user, token: await token({ sub: user.externalUserId, ...claims }) };

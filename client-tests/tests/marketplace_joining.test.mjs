@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the promise that there is no gap and no double between what a user begins with and what comes live, however
-// many write meanwhile, and that counts are exact on every connection once all is quiet, however reading, writing,
-// deciding and connecting overlapped. What is random follows from the seed in the test's name.
+// Owns the promise that there is no gap and no double between the initial data and live frames, however many clients
+// write meanwhile, and that counts are exact on every connection at rest, however reads, writes, decisions and
+// connections overlapped. Random choices follow from the seed in the test's name.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { assertShowsAll, countsFor, storedMessages, unreadCounts, untilShown } from '../clients/expected-unread.mjs';
@@ -32,7 +32,7 @@ const WAYS_IN = [
   (t, user) => connectSocketIo(t, server, user, { client: 2 }),
 ];
 
-/** An owner with events, and guests who each have a chat about one of them. */
+/** An owner with events, and guests, each with a chat about one of them. */
 async function market({ events: eventCount, guests: guestCount }) {
   const owner = await host.user('owner');
   const events = [];
@@ -45,7 +45,7 @@ async function market({ events: eventCount, guests: guestCount }) {
   return { owner, events, eventChats };
 }
 
-/** Several messages at a time as long as `goesOn` says so, each acknowledged; answers with all texts. */
+/** Sends several messages at a time while `goesOn()`, each acknowledged; returns all texts. */
 async function sendWhile(t, user, chatId, goesOn, lanes = 3) {
   const connection = await enterSocketIo(t, server, user);
   const texts = [];
@@ -73,7 +73,7 @@ async function comeAndGo(t, user, { times, stay }) {
   return staying;
 }
 
-/** Leaves once a few frames have come; those must fit to what it began with. */
+/** Leaves once a few frames have come, which must fit the initial data. */
 async function leave(connection) {
   await connection.until(() => connection.frames.length > 4, 'a few frames');
   assert.ok(frontEnd(connection).shown.size > 0);
@@ -82,7 +82,7 @@ async function leave(connection) {
 
 test('whoever connects while many write has every message once and in order, and exact counts at rest', async (t) => {
   const { owner, eventChats } = await market({ events: 2, guests: 6 });
-  // One chat is longer than anybody begins with.
+  // One chat is longer than the initial data.
   for (let index = 0; index < 250; index++) await host.sendMessage(eventChats[0], eventChats[0].guest, `before ${index}`);
   let joining = true;
   const goesOn = () => joining;
@@ -173,7 +173,7 @@ test('whoever connects while access is given and taken shows in the end what was
   }
 });
 
-/** One connection reads and writes at random, without waiting for anything but now and then; notes what it read. */
+/** One connection reads and writes at random, mostly without waiting; records its reads. */
 async function busy(connection, chatIds, { below, pick }, read, actions) {
   for (let action = 0; action < actions; action++) {
     const chatId = pick(chatIds);
@@ -205,7 +205,7 @@ for (let round = 0; round < 4; round++) {
       busy(connection, chatsOf(connection.user).map(({ chatId }) => chatId), dice, read, 40)
     )));
 
-    /** Everybody, and whoever comes anew, shows the truth. */
+    /** All connections, new ones included, show the right state. */
     const assertTruth = async () => {
       for (const { guest, chatId } of eventChats) {
         const messages = await storedMessages(host, chatId);

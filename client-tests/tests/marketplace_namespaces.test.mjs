@@ -114,7 +114,7 @@ for (const kind of KINDS) {
       await host.sendMessage({ chatId }, guest, 'me, too');
       await one.connection.until(() => frontEnd(one.connection).head(chatId) === 2, 'two messages');
       assert.equal(one.chat.inbox.length, 0, 'a frame was delivered after the DISCONNECT');
-      if (kind.client === 2) return; // it never asks to come back to this namespace: the server is to do that unasked
+      if (kind.client === 2) return; // it never sends a second CONNECT to this namespace: the server has to connect it
       one.chatSocket.connect();
       await ask(one.chatSocket, 'create-user', { user: { externalUserId: owner.externalUserId } });
       assert.deepEqual((await history(one.chat, { id: chatId })).map(({ msg }) => msg), ['still here', 'me, too']);
@@ -181,7 +181,7 @@ describe('a client of version 2', () => {
       await play(t, { transports });
     });
 
-    // A page in a browser cannot set headers: this is how its client of version 2 says who it is.
+    // A page in a browser cannot set headers: so its client of version 2 sends its token like this.
     test(`takes part in the marketplace with its token in the query, by ${transports.join(' then ')}`, async (t) => {
       await play(t, { transports, namedIn: 'query' });
     });

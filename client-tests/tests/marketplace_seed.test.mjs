@@ -17,7 +17,7 @@ before(async () => {
   host = new Backend(server);
 });
 
-/** A user, an event of theirs and a guest, both with pictures, and the chat between them. */
+/** A user with an event, and a guest, both with pictures, and the chat between them. */
 async function scene() {
   const owner = await host.user('owner', { name: 'User 1', imageUUID: 'uuid1' });
   const guest = await host.user('guest', { name: 'User 2', imageUUID: 'uuid2' });
@@ -57,7 +57,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
         for (const connection of [one, other]) {
           const update = await connection.next('chat_updates');
           assertLikeSample(update, SAMPLES.chat_updates);
-          // What a front end needs to show a chat for the first time, as initial_data has it.
+          // The fields that a front end needs to show a chat for the first time, as initial_data has them.
           assertLikeSample({ ...update, ...update.event }, SAMPLES.initial_data[0].chats[0]);
           assert.deepEqual([update.event.id, update.eventOwnerId, update.chatId], [event.id, owner.pk, chatId]);
           assertLikeSample(await connection.next('chat_unread'), SAMPLES.chat_unread);

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns what a user of the marketplace begins with: events grouped on the owner's and on the guest's side, the latest
+// Owns the initial data of a user of the marketplace: events grouped on the owner's and on the guest's side, the latest
 // activity first, as many messages as are new (at least 20, at most 200), and the history before them to the beginning.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -147,7 +147,7 @@ test('an event that is deleted takes its chats along: they are not found, and no
 });
 
 describe('of a long chat', () => {
-  /** How many messages there are, up to which one the owner has read, and how many the owner then begins with. */
+  /** How many messages there are, up to which one the owner has read, and how many the owner's initial data then has. */
   const CASES = [
     [0, 0, 0], [1, 0, 1], [1, 1, 1], [LEAST - 1, 0, LEAST - 1], [LEAST, LEAST, LEAST], [LEAST + 1, LEAST + 1, LEAST],
     [60, 60, LEAST], [60, 45, LEAST], [60, 39, 21], [60, 10, 50], [60, 0, 60],

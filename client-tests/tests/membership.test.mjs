@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise that a chat reaches all its members, each of their connections, and nobody else.
+// Owns the promise that a chat reaches all its members, each of their connections, and no other user.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import {
@@ -93,7 +93,7 @@ test('a connection that switches to another user hears the chats of that one onl
   await ask(alice.socket, 'create-user', { user: { externalUserId: bob.user.externalUserId } });
   await sendMessage(carol, withAlice, 'after');
   const toBob = await sendMessage(carol, withBob, 'hello bob');
-  await flushInboxes(bob, alice, carol); // alice's connection hears it as bob
+  await flushInboxes(bob, alice, carol); // alice's connection receives it as bob
   assert.deepEqual(received(alice, withAlice).map(({ msg }) => msg), ['before']);
   assert.deepEqual(received(alice, withBob), [toBob]);
 

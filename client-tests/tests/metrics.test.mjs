@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about figures: they say exactly what was done, to those who may know, under documented names.
+// Owns the promise about metrics: they count exactly, are served to authorized clients only, and have documented names.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -18,7 +18,7 @@ import { eventually } from '../harness/wait.mjs';
 
 const DIALECTS = ['event-name', 'action', 'type', 'marketplace'];
 
-/** Scrapes until `check` says something truthy of the figures: the figures. */
+/** Scrapes until `check` of the metrics is truthy: the metrics. */
 async function scrapeUntil(server, check, what) {
   let scraped;
   const checked = async () => {
@@ -37,12 +37,12 @@ const sends = (scraped, before, dialect) => ({
   acknowledged: scraped.since(before, 'polychat_acknowledgement_seconds_count', { dialect }),
 });
 
-/** The figures once so many answers are counted: each is just after it was queued, so its client may have it before. */
+/** The metrics once so many answers are counted: each is just after it was queued, so its client may have it before. */
 const acknowledged = (server, before, dialect, count) => scrapeUntil(
   server, (scraped) => sends(scraped, before, dialect).acknowledged >= count, `${count} are acknowledged`,
 );
 
-/** Somebody of each dialect who can say something three times in a chat of two. */
+/** A sender of each dialect in a chat of two. */
 const SENDERS = {
   'event-name': async (t, server) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
@@ -50,7 +50,7 @@ const SENDERS = {
     return {
       sendMessage: (words) => sendMessage(anna, chat, words),
       received: () => boris.inbox.until(3),
-      receivers: 2, // the sender hears itself
+      receivers: 2, // the sender receives it, too
       leave: () => [anna, boris].forEach(({ socket }) => socket.close()),
     };
   },
@@ -155,7 +155,7 @@ describe('errors are counted by dialect and code', () => {
       .filter(([, count]) => count !== 0),
   );
   const all = (scraped, before) => scraped.since(before, 'polychat_errors_total');
-  /** The figures once so many errors are counted: each is just after it was queued. */
+  /** The metrics once so many errors are counted: each is just after it was queued. */
   const counted = (server, before, count) => scrapeUntil(server, (scraped) => all(scraped, before) >= count, `${count} errors`);
 
   const WRONGS = {
@@ -351,7 +351,7 @@ describe('a connection is counted while it is there', () => {
   });
 });
 
-/** Where the figures of a server are that has an address for them. */
+/** The address of the metrics of a server that has one for them. */
 function elsewhere(server) {
   const url = /^ {2}metrics (http:\/\/\S+)\/metrics$/m.exec(server.logs())?.[1];
   assert.ok(url, server.logs());
@@ -411,7 +411,7 @@ describe('names', () => {
   const NAMES = /\b(?:polychat|process)_[a-z_]+\b/g;
   const namesIn = (text) => new Set(text.match(NAMES));
 
-  /** A server that has done a little of everything, so that every figure has a value. */
+  /** A server that has done a little of everything, so that every metric has a value. */
   async function busy(t) {
     const server = await startServer(t);
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');

@@ -1,7 +1,7 @@
 // @ts-check
 // Owns the promise that a MongoDB in trouble costs no acknowledged message: killed, silent, or without a primary while
-// people write, the server stays up and says so, and afterwards everything is there exactly once; nor do two servers on
-// one database.
+// clients write, the server stays up and reports it, and afterwards everything is there exactly once; nor do two
+// servers on one database.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
@@ -29,7 +29,7 @@ const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const readiness = async (server) => (await fetch(`${server.url}/readyz`)).status;
 const ready = (server) => eventually(async () => await readiness(server) === 200, 'the server is ready', PATIENCE_MS);
 
-/** Ten people write all the time, and each message is sent again until it is acknowledged; meanwhile there is trouble. */
+/** Ten clients write all the time, each message again until it is acknowledged, during `trouble`. */
 async function writeThrough(t, trouble) {
   const server = await startServer(t, ['--store', database()]);
   const ledger = new Ledger();
@@ -49,7 +49,7 @@ async function writeThrough(t, trouble) {
   assert.equal(stored.size, ledger.acknowledged.size, 'nothing is stored that was not acknowledged');
 }
 
-/** The server says that it is not ready, and stays up. */
+/** The server reports that it is not ready, and stays up. */
 const notReady = (server) => eventually(async () => await readiness(server) === 503, 'the server is not ready', PATIENCE_MS);
 
 describe('while people write', () => {

@@ -1,6 +1,8 @@
 // @ts-check
-// Owns the promise that a network which breaks WebSockets costs nobody a message: each fault beside Node's socket.io.
-// Does not know how transports are changed, only what the official clients receive, and in how many requests.
+// Owns the promise that a network which breaks WebSockets costs no client a message: each fault beside Node's
+// socket.io.
+// Does not know how transports are changed, only the frames that the official clients receive, and the number of their
+// requests.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { before, describe, test } from 'node:test';
@@ -31,7 +33,7 @@ const CONNECTS = { factor: 1.1, more: 0 };
 
 const atMost = (count, { factor, more }) => Math.floor(count * factor) + more;
 
-/** What one client has received: the seqs of pushed messages, for each of its connections, and those that it requested. */
+/** The messages of one client: the seqs of pushed ones, for each of its connections, and those that it requested. */
 class ClientRecord {
   /** @type {number[][]} */
   pushed = [];
@@ -94,7 +96,7 @@ async function polychatRoom(owner, server) {
   return { sender, chat: await chatOf(sender, receiver), user: receiver.user };
 }
 
-/** A client of each version behind each fault, at once, and messages to them: what they have received. */
+/** A client of each version behind each fault, at once, and messages to them: their records. */
 async function runAll(owner, server, room) {
   const clients = {};
   for (const version of VERSIONS) {

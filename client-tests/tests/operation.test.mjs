@@ -1,5 +1,6 @@
 // @ts-check
-// Owns the promise to whoever runs the server: it tells how it is, logs without secrets, mints tokens, ends well.
+// Owns the promise to the operator: the server reports its health, logs without secrets, mints tokens, shuts down in
+// order.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
@@ -41,7 +42,7 @@ describe('the log', () => {
   const TEXT = 'what nobody but the members may read';
   const TOO_LONG = 'a long secret '.repeat(100);
 
-  /** A little of everything that could tempt a server to log too much; returns the tokens in play. */
+  /** Some of each request whose content must not be logged; returns the tokens used. */
   async function eventfulLife(t, server) {
     const tokens = [
       await token({ sub: 'alice' }),

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that nobody may be faster than is allowed: who is, is told how long to wait, and who does not heed
-// it is sent away, and may come back.
+// Owns the promise about rates: a client over the limit is refused with the time to wait, one that ignores this is
+// disconnected, and may reconnect.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,7 +28,7 @@ async function timed(work) {
   return { result, back: Math.ceil((performance.now() - began) / 1000) };
 }
 
-/** A burst passed, no more than that and what came back meanwhile, and something was refused. */
+/** A burst passed, no more than that and the tokens refilled meanwhile, and something was refused. */
 function wasLimited(waits, burst, back) {
   const passed = waits.filter((wait) => wait === undefined).length;
   assert.ok(passed >= burst, `${passed} passed, ${burst} may at once`);
@@ -142,7 +142,7 @@ describe('frames of any kind', () => {
   let server;
   before(async () => { server = await startServer(scope, ['--frame-limit', `1:${FRAMES}`]); });
 
-  /** What became of frames, by the codes of their answers. */
+  /** The outcomes of frames, by the codes of their answers. */
   const limited = (codes, back, burst = FRAMES) => (
     wasLimited(codes.map((code) => (code === 'rate_limited' ? code : undefined)), burst, back)
   );

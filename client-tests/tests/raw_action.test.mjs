@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the promises of the action dialect about taking part: the recorded sequence, silence and acknowledgements,
-// who is told of members and of messages, and what a subscription brings.
+// the receivers of member events and of messages, and the effect of a subscription.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {

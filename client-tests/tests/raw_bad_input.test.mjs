@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that whatever a raw connection sends has one answer that says what is wrong, harms nothing and
-// nobody, and leaves the connection usable.
+// Owns the promise that any frame of a raw connection has one answer that names the fault, has no other effect, and
+// leaves the connection usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
@@ -19,7 +19,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope, ['--max-message-bytes', `${maxMessageBytes}`]); });
 
-/** The beginning of a value, for people to read. */
+/** The beginning of a value, for a test's name. */
 const brief = (value) => (typeof value === 'string' ? value : inspect(value, { breakLength: Infinity })).slice(0, 100);
 
 describe('in the type dialect', () => {

@@ -29,7 +29,7 @@ function mangled(frame, random) {
   return text;
 }
 
-/** Sends many mangled frames and one that is whole: what came before its answer. */
+/** Sends many mangled frames and one that is whole: the frames before its answer. */
 async function answersToMangled({ wire }, frames, whole) {
   const random = randomNumbers(SEED);
   const before = wire.frames.length;
@@ -96,7 +96,7 @@ test(`each of ${COUNT} mangled frames of the marketplace has its answer (seed ${
   await connection.first(({ data }) => data.event === 'the end', 'the last answer');
   const answers = connection.takeRest();
   assert.deepEqual(answers.filter(({ data }) => data.code === 'internal'), []);
-  // A message that is stored is told together with the counts.
+  // A stored message is delivered together with the counts.
   const stored = answers.filter(({ event: name, data }) => name === 'chat_updates' && data.messages.length > 0).length;
   assert.equal(answers.length, COUNT + stored + 1);
   assert.equal((await host.all(`/chats/${chatId}/messages`, 'messages', 1000)).flat().length, stored);

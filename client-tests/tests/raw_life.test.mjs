@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the life of a raw connection: pings, each way to end, and what is still there after a restart.
+// Owns the life of a raw connection: pings, each way to end, and the state after a restart.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promises of the raw WebSocket below its dialects: who is let in and where, which dialect is spoken, what
-// becomes of frames, and in which order.
+// Owns the promises of the raw WebSocket below its dialects: admission, addresses, the choice of the dialect, and the
+// order of frames.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -31,7 +31,7 @@ before(async () => {
   listed = await startServer(scope, [...JWT, '--allowed-origins', OURS]);
 });
 
-/** The connection answers: it is let in, and usable. */
+/** The connection answers: it is admitted, and usable. */
 async function answers(wire, /** @type {object} */ frame = { type: 'getChats' }) {
   const answer = await wire.ask(frame);
   assert.ok(Array.isArray(answer.data), JSON.stringify(answer));

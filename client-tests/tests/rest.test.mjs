@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the REST API as the host application's backend uses it: every operation does what it says, and whoever is
-// connected is told of it at once.
+// Owns the REST API as the host application's backend uses it: every operation has its effect, and connected clients
+// are notified at once.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { history, sendMessage, uniqueName, withInbox } from '../clients/fixtures.mjs';
@@ -169,7 +169,7 @@ describe('messages', () => {
     const [anna, boris] = await users('anna', 'boris');
     const chat = await host.chat(anna);
     const send = (status, code, body) => host.refused(status, code, 'POST', `/chats/${chat.id}/messages`, body);
-    // With open authentication a request has the rights of the user whom it names: the chat is not there for boris.
+    // With open authentication a request has the rights of the user that it names: the chat does not exist for boris.
     await send(404, 'not_found', { userId: boris.pk, text: 'hello' });
     await send(400, 'invalid', { text: 'hello' });
     assert.deepEqual((await host.get(`/chats/${chat.id}/messages`)).messages, []);

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the description of the REST API: a validator that is not ours finds it valid, every operation in it can be
-// called, and every answer is what it says, those to wrong requests included.
+// called, and every answer is as described, those to invalid requests included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -29,7 +29,7 @@ before(async () => {
 
 const dates = { dateFromS: 1_957_817_098, dateToS: 2_514_131_321 };
 
-/** Things to work with, which nobody else works with. */
+/** Fresh records, which no other test uses. */
 async function things() {
   const [owner, guest, other] = [await host.user('owner'), await host.user('guest'), await host.user('other')];
   const chat = await host.chat(owner, guest);
@@ -39,7 +39,7 @@ async function things() {
   return { owner, guest, other, chat, event, asked: await application(event, guest) };
 }
 
-/** A chat about an event in which access was asked for; that can be done in the marketplace only. */
+/** A chat about an event in which access was requested; that can be done in the marketplace only. */
 async function application(event, guest) {
   const user = { ...guest, token: await token({ sub: guest.externalUserId }) };
   const connection = await enterSocketIo(scope, server, user);

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise of the Idempotency-Key: a request that is sent again under its name makes nothing new, whoever was
-// faster, and another request cannot hide under the same name.
+// Owns the promise of the Idempotency-Key: a request that is repeated under its key creates nothing new, also
+// concurrently, and another request under the same key is a conflict.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { uniqueName } from '../clients/fixtures.mjs';

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns who may use the REST API: the host application's backend and nobody else, and what the tokens are good for that
-// it has made.
+// Owns the rights on the REST API: only the host application's backend may use it; and the rights of the tokens that it
+// has made.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise to socket.io-client with `retries`, which asks for an acknowledgement of every event: with `answers:
+// Owns the promise to socket.io-client with `retries`, which requests an acknowledgement of every event: with `answers:
 // "both"` its users get the events that they wait for, each once, and without it nothing changes.
 import assert from 'node:assert/strict';
 import { connect as dial, createServer } from 'node:net';
@@ -37,7 +37,7 @@ const counted = ({ events }) => Object.fromEntries(
   Object.entries(events).map(([event, bodies]) => [event, bodies.length]).filter(([, count]) => count > 0),
 );
 
-/** What stands in the acknowledgement: with retries the callback gets an error before it, that of the client. */
+/** The content of the acknowledgement: with retries the callback gets an error before it, that of the client. */
 function answerTo({ socket }, event, body) {
   const answered = new Promise((resolve) => { socket.emit(event, body, (...answer) => resolve(answer.at(-1))); });
   return within(answered, () => `the acknowledgement of ${event}`);
@@ -117,7 +117,7 @@ describe('a client that asks with an acknowledgement', () => {
     };
   }
 
-  /** What is no opt-in. @type {Record<string, any>} */
+  /** Options that are no opt-in. @type {Record<string, any>} */
   const OTHERS = {
     'says nothing': {}, 'says something else': { auth: { answers: 'ack' } }, 'says it in another form': { auth: { answers: ['both'] } },
     'says something else in its query': { query: { answers: '' } }, 'has retries': RETRYING,
@@ -147,7 +147,7 @@ describe('a client that asks with an acknowledgement', () => {
 test('a message that is not delivered to its sender is an event for it all the same, once', async (t) => {
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna);
-  // In open mode a connection may act for others: this one is nobody's, and receives no chat.
+  // In open mode a connection may act for others: this one has no user, and receives no chat.
   const client = await listening(t, { ...RETRYING, auth: { answers: 'both' } });
   client.socket.emit('new-message', { chat: { id: chat.id }, user: { id: anna.id }, msg: 'for Anna' });
   await client.events['new-message'].until(1);
@@ -199,7 +199,7 @@ describe('a message that is sent again', () => {
   });
 });
 
-/** A middleman before the server; after `lose()` the next word of the server is lost, and its connection ends. */
+/** A relay before the server; after `lose()` the next bytes of the server are lost, and the connection ends. */
 async function middleman(owner) {
   let losing = false;
   let lost = 0;

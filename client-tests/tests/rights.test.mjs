@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the table of who may do what: every operation of every dialect for a member, for somebody else, and for the
-// host application's backend, with tokens; and that without one nobody comes in. REST has its own, rest_rights.
+// Owns the table of rights: every operation of every dialect for a member, for another user, and for the host
+// application's backend, with tokens; without a token no client is admitted. REST has its own, rest_rights.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connectAction } from '../clients/action.mjs';
@@ -34,7 +34,7 @@ async function someone(base, claims) {
 
 /**
  * A new scene for every cell, so that none spoils another: the three, a closed chat and an open room in which only the
- * member takes part (who also made the room), and each with a message of the member's.
+ * member takes part (and which it has created), and each with a message of the member's.
  */
 async function scene() {
   const [member, stranger] = [await someone('member'), await someone('stranger')];
@@ -52,7 +52,7 @@ async function scene() {
 }
 
 /**
- * One test per row: an operation, then what each role is answered. `attempt` makes the request as that role, and
+ * One test per row: an operation, then the answer to each role. `attempt` makes the request as that role, and
  * returns 'ok' or the code of the error.
  */
 function table(rows, attempt) {
@@ -178,7 +178,7 @@ test('nobody without a token comes in by a raw WebSocket', async (t) => {
 describe('marketplace', () => {
   const roles = ['owner', 'guest', 'stranger', 'service'];
 
-  /** An event with its owner, and a guest who has written and asked for access; a second event without chats. */
+  /** An event with its owner, and a guest that has written and requested access; a second event without chats. */
   async function market() {
     const [owner, guest, stranger] = [await someone('owner'), await someone('guest'), await someone('stranger')];
     const service = await someone('service', { role: 'service' });

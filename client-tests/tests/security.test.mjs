@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promises of SECURITY.md that can be tried from outside: tokens stay unsaid, what may not be seen is not
-// there, no text is taken for anything but a text, and HTTP has one meaning.
+// Owns the promises of SECURITY.md that can be tried from outside: tokens are never repeated, hidden is like absent, no
+// text is interpreted, and HTTP has one meaning.
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
@@ -19,7 +19,7 @@ import { within } from '../harness/wait.mjs';
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/events/', '/ws'];
 
-/** Every way to carry a token, as the clients of each transport have it: what was answered, if it is text. */
+/** Every way to carry a token, as the clients of each transport have it: the answer, if it is text. */
 const CARRIERS = {
   'auth of Socket.IO': (t, { url }, bad) => connectRefused(t, url, { auth: { token: bad } }),
   'query of Socket.IO': (t, { url }, bad) => connectRefused(t, url, { query: { token: bad } }),
@@ -77,7 +77,7 @@ test('a token is neither logged nor echoed, whyever it is refused, however much 
   assert.ok(!log.includes('MARK'), 'not even who is meant');
 });
 
-/** What people put where an id belongs, to be taken for a query. */
+/** Query injections in place of an id. */
 const QUERIES = [
   { $ne: null }, { $gt: '' }, { $regex: '.*' }, { $where: '1' }, ['$ne', null], { $ne: null, length: 36 },
   "' OR '1'='1", "1' OR 1=1; --", "1; DROP TABLE users; --", '1 UNION SELECT * FROM messages', '%', '*', '$id', '\u0000',

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
+// Owns the promise about slow readers: they are disconnected, and cost the others and the server nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RawClient, RawPolling, eventBody } from '../clients/engineio.mjs';

@@ -113,7 +113,7 @@ describe('the marketplace dialect', () => {
     for (const text of ['one', 'two', 'three', 'four']) await host.sendMessage({ chatId }, owner, text);
   });
 
-  /** What answers a request whose number is written like this. */
+  /** The answer to a request whose number is written like this. */
   async function answer(connection, event_, body) {
     connection.takeRest();
     connection.wire.sendText(`{"event":"${event_}","data":${body}}`);

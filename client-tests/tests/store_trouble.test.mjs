@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise about a store that stops answering: sends wait or are refused, nothing is half done, and the
-// server says how it is and ends in good order all the same.
+// Owns the promise about a store that stops answering: sends wait or are refused, nothing is half done, and the server
+// reports its health and shuts down in order all the same.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -14,13 +14,13 @@ import { startServer, storeFile } from '../harness/server.mjs';
 import { lockStore, transactions } from '../harness/store-lock.mjs';
 import { eventually } from '../harness/wait.mjs';
 
-/** How long the server asks the store before it says that it is not ready. */
+/** How long the server waits for the store before it reports that it is not ready. */
 const READY_MS = 2000;
 
 /** Enough for several of the store's attempts. */
 const PATIENCE_MS = 30_000;
 
-/** How long the store tries to get a lock: what ends sooner has not waited for it. */
+/** How long the store tries to get a lock: a call that ends sooner has not waited for it. */
 const BUSY_MS = 5000;
 
 /** Two members of a chat with one message, on a server whose store can be locked. */
@@ -40,7 +40,7 @@ function underWay(promise) {
   return state;
 }
 
-/** What this takes, in milliseconds. */
+/** The duration, in milliseconds. */
 async function duration(promise) {
   const start = Date.now();
   await promise;
@@ -180,7 +180,7 @@ test('200 messages that wait for the store together share a few transactions', a
 });
 
 describe('SIGTERM while a send waits for a locked store', () => {
-  /** A server that was told to end, and a send that keeps it from ending. */
+  /** A server that is shutting down, and a send that it waits for. */
   async function ending(t, ...args) {
     const { path, server, alice, bob, chat } = await startScene(t, ...args);
     const lock = await lockStore(t, path);

@@ -20,7 +20,7 @@ const STORED = 'Hello \ufffd';
 /** Names and values that no request has, each with half of a character. */
 const UNREAD = { note: CUT, '\udc00': 1, '\ud83d': ['\ud83d', { '\ude00\ud83d': '\ude00' }] };
 
-/** What the encoders of Node make of a text. */
+/** The text after the encoders of Node. */
 const wellFormed = (text) => Buffer.from(text).toString();
 
 let server;

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that an event-name client that comes back gets what it missed, each message once and in order: by
-// `auth.since` when it connects, or by asking with `sync`.
+// Owns the promise that an event-name client that reconnects gets the missed messages, each once and in order: by
+// `auth.since` when it connects, or by `sync`.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
@@ -21,7 +21,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-/** A connection of somebody known, which keeps what it hears from the first moment on. */
+/** A connection of a known user, which records its messages from the first moment on. */
 async function visit(t, { user }, /** @type {{ since?: object | null, transports?: string[] }} */ { since, ...options } = {}) {
   let inbox;
   let delivered;
@@ -34,13 +34,13 @@ async function visit(t, { user }, /** @type {{ since?: object | null, transports
   return { socket, inbox, delivered };
 }
 
-/** What is missing of one chat. */
+/** The missed messages of one chat. */
 async function sync({ socket }, chat, seq) {
   const { chats } = await ask(socket, 'sync', { chats: { [chat.id]: seq } });
   return chats[chat.id];
 }
 
-/** All pages after a number: the numbers, and how often it was asked. */
+/** All pages after a number: the numbers, and the number of requests. */
 async function pages(who, chat, after) {
   const found = [];
   for (let asked = 1; asked < 100; asked++) {

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that a client of the action or the type dialect that comes back gets what it missed by `sync`: with
-// what comes by itself each message once, whatever frame decides what is spoken.
+// Owns the promise that a client of the action or the type dialect that reconnects gets the missed messages by `sync`:
+// together with live ones each once, whatever frame decides the dialect.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -19,11 +19,11 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-/** What both dialects can do, each in its own way. */
+/** The operations of both dialects. */
 const DIALECTS = {
   action: {
     connect: (t, options) => action.connectAction(t, server, 'actor', { acks: true, ...options }),
-    /** Messages come only to one who has subscribed. */
+    /** Messages come only after a subscription. */
     listen: (who, chat) => action.ask(who, 'subscribe_to_messages_in_room', { pk: chat }),
     make: action.newRoom,
     join: (who, chat) => action.ask(who, 'join_room', { pk: chat }),

@@ -47,7 +47,7 @@ for (const client of [4, 3, 2]) {
     test(`over ${way}, a client of version ${client} hears everything from its first message on, and nothing else`, async (t) => {
       const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
       const chat = await chatOf(alice, bob);
-      // Somebody speaks all the while, now and then longer than what goes through a queue at once.
+      // A user sends all the time, now and then more than goes through a queue at once.
       const stored = [];
       let wanted = MOST;
       const sending = (async () => {
