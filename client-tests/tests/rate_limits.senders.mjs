@@ -126,7 +126,7 @@ async function byRest(t, server) {
   return { sendMessage, stored };
 }
 
-/** Every way to send: `say` returns undefined, or how long to wait; `stored` counts the stored messages. */
+/** Every way to send: `sendMessage` returns undefined, or how long to wait; `stored` counts the stored messages. */
 export const SENDERS = {
   'event-name with acknowledgement': (t, server) => eventName(t, server, withAck),
   'event-name without acknowledgement': (t, server) => eventName(t, server, withoutAck),

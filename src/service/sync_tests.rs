@@ -94,7 +94,7 @@ impl Scene {
         self.store.append(entries.collect()).await.expect("stored");
     }
 
-    async fn sync(&self, chats: &[(ChatId, Seq)], budget: PageBudget) -> Vec<Option<Missed>> {
+    async fn missed(&self, chats: &[(ChatId, Seq)], budget: PageBudget) -> Vec<Option<Missed>> {
         let chats = chats.iter().map(|(chat, seq)| (ChatRef::Id(*chat), *seq));
         let missed = self.sync(chats.collect(), HashMap::new(), budget);
         missed.await.expect("an answer")
@@ -120,7 +120,7 @@ impl Scene {
 
     async fn ask_one(&self, chat: ChatId, after: Seq) -> Missed {
         let missed = self
-            .sync(&[(chat, after)], PageBudget::RESPONSE)
+            .missed(&[(chat, after)], PageBudget::RESPONSE)
             .await
             .pop();
         missed.flatten().expect("a chat")
@@ -222,12 +222,12 @@ async fn all_chats_together_hold_no_more_than_the_portion() {
     for _ in 0..30 {
         chats.push((scene.chat_with(600).await, 0));
     }
-    let missed = scene.sync(&chats, PageBudget::RESPONSE).await;
+    let missed = scene.missed(&chats, PageBudget::RESPONSE).await;
     let lengths = |part: &Option<Missed>| part.as_ref().expect("a chat").messages.len();
     let lengths: Vec<_> = missed.iter().map(lengths).collect();
     let mut expected = [vec![600; 16], vec![400], vec![0; 13]].concat();
     assert_eq!(lengths, expected);
-    let replay = scene.sync(&chats, PageBudget::REPLAY).await;
+    let replay = scene.missed(&chats, PageBudget::REPLAY).await;
     expected = [vec![600, 400], vec![0; 28]].concat();
     for ((part, whole), length) in replay.into_iter().zip(missed).zip(expected) {
         let (part, whole) = (part.expect("a chat"), whole.expect("a chat"));
@@ -247,7 +247,7 @@ async fn long_texts_end_an_answer_early_but_never_before_the_first() {
     let huge = vec!["y".repeat(3 << 20)];
     let huge = scene.chat(Policy::Closed, &[scene.anna.id], &huge).await;
     let missed = scene
-        .sync(&[(long, 0), (short, 0), (huge, 0)], PageBudget::RESPONSE)
+        .missed(&[(long, 0), (short, 0), (huge, 0)], PageBudget::RESPONSE)
         .await;
     let missed: Vec<_> = missed
         .into_iter()
@@ -290,7 +290,7 @@ async fn one_chat_that_is_not_seen_does_not_spoil_the_others() {
         .await;
     let nowhere = ChatId::new(NOW);
     let requested = [(own, 1), (foreign, 0), (nowhere, 0), (open, 0), (own, 0)];
-    let missed = scene.sync(&requested, PageBudget::RESPONSE).await;
+    let missed = scene.missed(&requested, PageBudget::RESPONSE).await;
     let shown: Vec<_> = missed
         .iter()
         .map(|part| part.as_ref().map(numbers))
@@ -360,12 +360,12 @@ async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none(
         chats.push((scene.chat_with(2).await, 1));
     }
     reads(&scene);
-    for part in scene.sync(&chats, PageBudget::RESPONSE).await {
+    for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
     let expected = calls([("chat", 300), ("heads", 1), ("messages", 300)]);
     assert_eq!(reads(&scene), expected);
-    for part in scene.sync(&chats, PageBudget::RESPONSE).await {
+    for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
     assert_eq!(reads(&scene), calls([("heads", 1)]));
