@@ -126,7 +126,7 @@ impl Node {
         }
     }
 
-    /// Stores messages behind the back of this server.
+    /// Stores messages directly, unknown to this server.
     pub(super) async fn leave_messages(&mut self, chat: ChatId, count: usize) {
         let entry = |_| PendingMessage {
             id: MessageId::new(Timestamp::UNIX_EPOCH),

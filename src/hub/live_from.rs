@@ -36,7 +36,7 @@ pub(super) enum LiveFrom {
 }
 
 impl LiveFrom {
-    /// Live after `seq`; earlier messages were skipped.
+    /// Live after `seq`; messages up to it were skipped.
     pub(super) const fn skipped(seq: Seq) -> Self {
         Self::After { seq, behind: true }
     }

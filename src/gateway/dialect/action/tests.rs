@@ -1,5 +1,5 @@
-//! A session of the action dialect, with a real service in which the user 29 finds two rooms, 4 and
-//! 7. Tests the form of frames, not rights and storage.
+//! A session of the action dialect on a real service, in which user 29 finds the rooms 4 and 7.
+//! Tests the form of frames, not rights and storage.
 
 mod errors;
 mod events;
