@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
-// Owns `make bench`: polychat and the Node peer in turn, on both stores, one table, and whether the targets were met. How
-// a scenario goes is known to run.mjs.
+// Owns `make bench`: polychat and the Node peer in turn, on both stores, one table, and whether the targets were met.
+// Does not know the scenarios: run.mjs does.
 import { parseArgs } from 'node:util';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -13,7 +13,7 @@ const HERE = import.meta.dirname;
 const BINARY = process.env.POLYCHAT_BIN ?? path.join(HERE, '../target/release/polychat');
 
 const BOTH = ['connect', 'chat', 'fanout', 'rate'];
-// The raw dialects, and coming back, are polychat's alone. On the second store only what differs there.
+// The raw dialects, and reconnecting, are polychat's alone. On the second store only what differs there.
 const ALONE = ['reconnect', ...[...BOTH, 'reconnect'].flatMap((scenario) => RAW.map((dialect) => `${scenario}-${dialect}`))];
 
 const POLYCHAT = `'${BINARY}' --listen 127.0.0.1:{port} --rate-limit off`;
@@ -35,7 +35,7 @@ const DISK = { name: 'disk', title: 'syncs alone: 16 KiB, 500 a second', store: 
 
 const CPU = 'resources/server/cpu_us_per_';
 const DELIVERY = 'result/delivery_latency_ms/';
-// What the table shows of each scenario. A raw dialect's ratio is to the peer's Socket.IO.
+// The columns of the table for each scenario. A raw dialect's ratio is to the peer's Socket.IO.
 const ROWS = {
   connect: [
     ['connections/s', 'result/connections_per_s'],
@@ -130,7 +130,7 @@ function table(results, scenarios) {
   return lines.join('\n');
 }
 
-/** What the latencies of `rate` are made of. */
+/** The parts of the latencies of `rate`. */
 function disk(results) {
   const kinds = ['p50', 'p99', 'p999'];
   const row = ({ title, name }, scenario, key) => `| ${title} | ${kinds.map((kind) => cell(figures(results, name, scenario, `${key}${kind}`))).join(' | ')} |`;

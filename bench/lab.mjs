@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the processes of a measurement: where they run, how they start and end, the mongod, the folder for data. It knows
-// no scenario.
+// Owns the processes of a measurement: where they run, how they start and end, the mongod, the folder for data. Does
+// not know the scenarios.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -94,7 +94,7 @@ export function removeFolder(folder) {
   folders.delete(folder);
 }
 
-/** Two measurements never overlap: each run holds this file. Answers how to let go of it. */
+/** Two measurements never overlap: each run holds this file. Returns a function that releases it. */
 export async function lock(file) {
   const holder = spawn('flock', [file, 'sh', '-c', 'echo locked; cat >/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await new Promise((resolve, reject) => {

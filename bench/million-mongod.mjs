@@ -1,5 +1,5 @@
 // @ts-check
-// Owns a mongod whose data stays where it is told: a replica set of one member.
+// Owns a mongod with its data in a given folder: a replica set of one member.
 import fs from 'node:fs';
 import { mongoDriver } from './lab.mjs';
 
@@ -23,7 +23,7 @@ export class Mongod {
 
   database(name) { return `mongodb://127.0.0.1:${this.port}/${name}?replicaSet=rs0`; }
 
-  // The port may be another one than the last time, so the member is told where it is.
+  // The port may have changed, so the member's address is set again.
   async #writable() {
     const { MongoClient } = mongoDriver();
     const client = new MongoClient(`mongodb://127.0.0.1:${this.port}/?directConnection=true`);

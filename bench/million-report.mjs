@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // @ts-check
-// Markdown tables out of what million.mjs has measured.  node million-report.mjs A.json [B.json ...]
+// Markdown tables of the results of million.mjs.  node million-report.mjs A.json [B.json ...]
 import fs from 'node:fs';
 
 const number = (x) => (x === undefined ? '-' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));

@@ -144,7 +144,7 @@ async function start(store, state) {
   for (let i = 0; i < Number(o.kills); i++) {
     const server = await Server.start(store);
     await server.until('/readyz');
-    // It fails, since its server is killed; what it says of that is of no interest.
+    // It fails, since its server is killed; its output is ignored.
     const writer = run([o.generator, 'chat', ...target(server), '--secs', '60', '--json', '/dev/null'], 1, 'ignore');
     await sleep(3000 + 211 * i);
     await server.kill();

@@ -13,7 +13,7 @@ const endings = [];
 const owner = { after: (end) => endings.push(end) };
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** A session on which nobody is admitted. */
+/** A session on which no client is admitted. */
 const stranger = async (server) => {
   const response = await fetch(`${server.url}/socket.io/?EIO=4&transport=polling`);
   if (!response.ok) throw new Error(`no session: ${response.status}`);
@@ -30,7 +30,7 @@ const KINDS = {
   'raw, marketplace': (server, number) => dial(owner, server, '/ws/events/', { token: `user-${number}` }),
 };
 
-/** Every user is known before the counting begins: what it costs to know one is not what a connection costs. */
+/** Every user exists before the counting begins: the memory of a user is not that of a connection. */
 async function measured(connect) {
   const server = await startServer(owner, ['--log-level', 'warn', '--max-unauthenticated', 'off', '--handshake-timeout', '10m']);
   for (let number = 0; number < COUNT; number += AT_ONCE) {

@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the run of the tests of Socket.IO on the other side of the server, which decodes what clients send without
-// socketioxide. Tests that are about the raw dialects, REST, the command line, the documents or a store alone stay out, and
-// the cases of conformance that wait for the heartbeat.
+// Owns the run of the tests of Socket.IO on the other side of the server, which decodes events without socketioxide.
+// Tests that are about the raw dialects, REST, the command line, the documents or a store alone stay out, and the cases
+// of conformance that wait for the heartbeat.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the long run of the tests of faults: round after round, each with another seed, until SOAK_MINUTES are over.
-// `SEED=…` is the seed of the first round. Tests that fail end it, and their seed is told.
+// `SEED=…` is the seed of the first round. Tests that fail end it, and their seed is printed.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,9 +1,9 @@
-//! What the whole house promises to a client that comes and goes: of each chat every message once
-//! and in order, however it connects, requests, joins and is disconnected.
-//! Does not know any wire: the client is a model that keeps the messages it receives.
+//! The promise to a client that disconnects and reconnects: every message of each chat once and in
+//! order, however it connects, requests and joins.
+//! Does not know any transport: the client is a model that keeps the messages it receives.
 
 mod connecting;
-mod house;
+mod node;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use self::house::House;
+use self::node::Node;
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Since};
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
@@ -27,32 +27,32 @@ const CHATS: usize = 3;
 /// Encodes the chat and the seq of each message, once enabled: like a dialect that waits for a
 /// subscription.
 #[derive(Default)]
-struct Ears {
-    listening: Mutex<Hearing>,
+struct TestDialect {
+    delivery: Mutex<Delivery>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
-enum Hearing {
+enum Delivery {
     #[default]
-    Deaf,
-    Listening,
+    Disabled,
+    Enabled,
 }
 
-impl Subscriber for Ears {
+impl Subscriber for TestDialect {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         if let Fact::MessageSent(message) = &notice.fact
-            && *self.listening.lock() == Hearing::Listening
+            && *self.delivery.lock() == Delivery::Enabled
         {
             sink(word(message));
         }
     }
 
     fn is_subscribed(&self, _: ChatId) -> bool {
-        *self.listening.lock() == Hearing::Listening
+        *self.delivery.lock() == Delivery::Enabled
     }
 }
 
-impl DialectSession for Ears {
+impl DialectSession for TestDialect {
     fn label(&self) -> DialectLabel {
         DialectLabel::EventName
     }
@@ -74,7 +74,7 @@ fn word(message: &Message) -> Outgoing {
 /// Anna's client. It drops no message, and expects none twice.
 #[derive(Default)]
 struct Client {
-    connection: Option<(Connection, Arc<Ears>)>,
+    connection: Option<(Connection, Arc<TestDialect>)>,
     /// Up to which number each chat is known without a hole.
     known: BTreeMap<ChatId, Seq>,
     /// The messages delivered live on this connection, in order.
@@ -84,24 +84,24 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(&mut self, house: &House, replay: bool, hearing: Hearing) {
+    async fn connect(&mut self, node: &Node, replay: bool, delivery: Delivery) {
         if self.connection.is_some() {
             return;
         }
-        let ears = Arc::new(Ears::default());
-        *ears.listening.lock() = hearing;
+        let dialect = Arc::new(TestDialect::default());
+        *dialect.delivery.lock() = delivery;
         let identity = Identity {
-            user: Some(house.anna),
+            user: Some(node.anna),
             rights: Rights::Own,
             connection: None,
         };
-        let session = Arc::clone(&ears) as Arc<dyn DialectSession>;
-        let state = house.state.clone();
+        let session = Arc::clone(&dialect) as Arc<dyn DialectSession>;
+        let state = node.state.clone();
         let connection = Connection::open(state, identity, None, session, Transport::WebSocket);
         let connection = connection.await.expect("a connection");
-        self.behind.clone_from(&house.chats);
-        if replay && hearing == Hearing::Listening {
-            let chats = house.chats.iter().map(|chat| self.asked(*chat)).collect();
+        self.behind.clone_from(&node.chats);
+        if replay && delivery == Delivery::Enabled {
+            let chats = node.chats.iter().map(|chat| self.position(*chat)).collect();
             let respond = |reply: &Reply| {
                 let Reply::Synced(synced) = reply else {
                     panic!("{reply:?}")
@@ -119,15 +119,15 @@ impl Client {
             // Where there is more, that is sent after the replay.
             self.behind.clear();
         }
-        self.connection = Some((connection, ears));
+        self.connection = Some((connection, dialect));
     }
 
-    fn asked(&self, chat: ChatId) -> (ChatRef, Seq) {
+    fn position(&self, chat: ChatId) -> (ChatRef, Seq) {
         let known = self.known.get(&chat).copied().unwrap_or(0);
         (ChatRef::Id(chat), known)
     }
 
-    /// The connection is gone; what was known beyond a hole counts for nothing.
+    /// The connection is closed; messages beyond a hole are forgotten.
     fn disconnect(&mut self) -> TestCaseResult {
         self.read(usize::MAX)?;
         self.connection = None;
@@ -165,14 +165,14 @@ impl Client {
         Ok(())
     }
 
-    /// Asks for what is missing of all chats that it is behind in.
-    async fn ask(&mut self) -> TestCaseResult {
-        let Some((connection, ears)) = &self.connection else {
+    /// Requests the missing messages of all chats that it is behind in.
+    async fn sync(&mut self) -> TestCaseResult {
+        let Some((connection, dialect)) = &self.connection else {
             return Ok(());
         };
-        *ears.listening.lock() = Hearing::Listening;
+        *dialect.delivery.lock() = Delivery::Enabled;
         let behind = std::mem::take(&mut self.behind);
-        let chats: Vec<_> = behind.iter().map(|chat| self.asked(*chat)).collect();
+        let chats: Vec<_> = behind.iter().map(|chat| self.position(*chat)).collect();
         let sync = Command::Sync {
             user: None,
             chats: chats.clone(),
@@ -186,11 +186,15 @@ impl Client {
             let missed = missed.expect("her own chat");
             let numbers: Vec<_> = missed.messages.iter().map(|message| message.seq).collect();
             let expected: Vec<_> = (after + 1..).take(numbers.len()).collect();
-            prop_assert_eq!(&numbers, &expected, "an answer goes on where it was asked");
+            prop_assert_eq!(
+                &numbers,
+                &expected,
+                "an answer goes on after the requested seq"
+            );
             let live = self.live.get(&missed.chat);
             if let (Some(last), Some(first)) = (numbers.last(), live.and_then(|live| live.first()))
             {
-                prop_assert!(last < first, "{} was told twice", last);
+                prop_assert!(last < first, "{} was delivered twice", last);
             }
             let known = self.known.entry(missed.chat).or_default();
             *known = (*known).max(after + Seq::try_from(numbers.len()).expect("few"));
@@ -203,35 +207,35 @@ impl Client {
     }
 
     /// Receives everything in the end.
-    async fn finish(&mut self, house: &House) -> TestCaseResult {
-        self.connect(house, false, Hearing::Listening).await;
+    async fn finish(&mut self, node: &Node) -> TestCaseResult {
+        self.connect(node, false, Delivery::Enabled).await;
         for _ in 0..2000 {
             if !self.behind.is_empty() {
-                self.ask().await?;
+                self.sync().await?;
             }
             self.read(usize::MAX)?;
-            if self.knows_all(house) {
+            if self.knows_all(node) {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
         prop_assert!(
-            self.knows_all(house),
+            self.knows_all(node),
             "{:?}, not {:?}",
             self.known,
-            house.heads
+            node.heads
         );
         Ok(())
     }
 
-    fn is_deaf(&self) -> bool {
-        let ears = self.connection.as_ref().map(|(_, ears)| ears);
-        ears.is_some_and(|ears| *ears.listening.lock() == Hearing::Deaf)
+    fn is_disabled(&self) -> bool {
+        let dialect = self.connection.as_ref().map(|(_, dialect)| dialect);
+        dialect.is_some_and(|dialect| *dialect.delivery.lock() == Delivery::Disabled)
     }
 
-    fn knows_all(&self, house: &House) -> bool {
+    fn knows_all(&self, node: &Node) -> bool {
         let known = |chat| self.known.get(chat).copied().unwrap_or(0);
-        house.heads.iter().all(|(chat, head)| known(chat) == *head)
+        node.heads.iter().all(|(chat, head)| known(chat) == *head)
     }
 }
 
@@ -245,57 +249,57 @@ fn take_in(known: &mut BTreeMap<ChatId, Seq>, live: &BTreeMap<ChatId, Vec<Seq>>,
     }
 }
 
-/// What may happen next.
+/// A random action.
 #[derive(Debug, Clone)]
 enum Step {
-    Say(usize, usize),
+    Send(usize, usize),
     Connect(bool, bool),
     Disconnect,
-    Ask,
+    Sync,
     Read(usize),
     MakeChat,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..3 * CHATS, 1..20_usize).prop_map(|(chat, count)| Step::Say(chat, count)),
-        1 => (0..CHATS).prop_map(|chat| Step::Say(chat, 1100)),
-        4 => (any::<bool>(), any::<bool>()).prop_map(|(replay, deaf)| Step::Connect(replay, deaf)),
+        6 => (0..3 * CHATS, 1..20_usize).prop_map(|(chat, count)| Step::Send(chat, count)),
+        1 => (0..CHATS).prop_map(|chat| Step::Send(chat, 1100)),
+        4 => (any::<bool>(), any::<bool>()).prop_map(|(replay, disabled)| Step::Connect(replay, disabled)),
         3 => Just(Step::Disconnect),
-        5 => Just(Step::Ask),
+        5 => Just(Step::Sync),
         4 => (1..30_usize).prop_map(Step::Read),
         1 => Just(Step::MakeChat),
     ]
 }
 
 async fn live(steps: Vec<Step>) -> TestCaseResult {
-    let mut house = House::open().await;
+    let mut node = Node::open().await;
     let mut client = Client::default();
     for step in steps {
         match step {
-            Step::Say(chat, count) => house.say(chat, count).await,
-            Step::Connect(replay, deaf) => {
-                let hearing = if deaf {
-                    Hearing::Deaf
+            Step::Send(chat, count) => node.send(chat, count).await,
+            Step::Connect(replay, disabled) => {
+                let delivery = if disabled {
+                    Delivery::Disabled
                 } else {
-                    Hearing::Listening
+                    Delivery::Enabled
                 };
-                client.connect(&house, replay, hearing).await;
+                client.connect(&node, replay, delivery).await;
             }
             Step::Disconnect => client.disconnect()?,
-            Step::Ask if client.behind.is_empty() => {}
-            Step::Ask => client.ask().await?,
+            Step::Sync if client.behind.is_empty() => {}
+            Step::Sync => client.sync().await?,
             Step::Read(most) => client.read(most)?,
-            // A deaf client would not receive it.
-            Step::MakeChat if client.is_deaf() => {}
-            Step::MakeChat => house.make_chat().await,
+            // A client with disabled delivery would not receive it.
+            Step::MakeChat if client.is_disabled() => {}
+            Step::MakeChat => node.make_chat().await,
         }
     }
-    client.finish(&house).await?;
+    client.finish(&node).await?;
     client.disconnect()?;
-    client.finish(&house).await?;
+    client.finish(&node).await?;
     client.disconnect()?;
-    house.close().await;
+    node.close().await;
     Ok(())
 }
 
@@ -316,17 +320,17 @@ proptest! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_and_what_follows_are_one_row() {
     const MESSAGES: usize = 3000;
-    let mut house = House::open().await;
-    let chat = house.chats[0];
-    let visitor = Identity {
-        user: Some(house.anna),
+    let mut node = Node::open().await;
+    let chat = node.chats[0];
+    let identity = Identity {
+        user: Some(node.anna),
         rights: Rights::Own,
         connection: None,
     };
-    let state = house.state.clone();
+    let state = node.state.clone();
     let writing = async {
         for _ in 0..MESSAGES / 10 {
-            house.say(0, 10).await;
+            node.send(0, 10).await;
         }
     };
     let coming_and_going = async {
@@ -334,10 +338,11 @@ async fn a_replay_and_what_follows_are_one_row() {
         let mut visits = 0;
         while row.len() < MESSAGES {
             visits += 1;
-            let ears = Arc::new(Ears::default());
-            *ears.listening.lock() = Hearing::Listening;
+            let dialect = Arc::new(TestDialect::default());
+            *dialect.delivery.lock() = Delivery::Enabled;
             let opened =
-                Connection::open(state.clone(), visitor, None, ears, Transport::WebSocket).await;
+                Connection::open(state.clone(), identity, None, dialect, Transport::WebSocket)
+                    .await;
             let connection = opened.expect("a connection");
             let known = row.last().copied().unwrap_or(0);
             let respond = |reply: &Reply| match reply {
@@ -372,5 +377,5 @@ async fn a_replay_and_what_follows_are_one_row() {
     let expected: Vec<_> = (1..=Seq::try_from(row.len()).expect("few")).collect();
     assert_eq!(row, expected);
     assert!(visits > 10, "{visits} visits");
-    house.close().await;
+    node.close().await;
 }

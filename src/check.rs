@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 use crate::store::{self, OpenError, StoreError};
 
 /// The time limit of a readiness request.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Opens the store, brings it up to date as a start would, and closes it. Returns a line for
-/// each thing that was looked at.
+/// Opens the store, brings it up to date as a start would, and closes it. Returns a line for each
+/// check.
 ///
 /// # Errors
 /// Why it cannot be used, in one sentence.
@@ -53,8 +53,8 @@ pub enum CheckError {
 /// # Errors
 /// The response, or the reason why there is none.
 pub async fn health(address: SocketAddr) -> Result<(), HealthError> {
-    let asked = tokio::time::timeout(PATIENCE, ask(reachable(address)));
-    match asked.await {
+    let response = tokio::time::timeout(TIME_LIMIT, request(reachable(address)));
+    match response.await {
         Ok(Ok(StatusCode::OK)) => Ok(()),
         Ok(Ok(status)) => Err(HealthError::NotReady(status)),
         Ok(Err(error)) => Err(error),
@@ -75,11 +75,11 @@ pub enum HealthError {
     #[error("no valid HTTP response: {0}")]
     Http(#[from] hyper::Error),
     /// The time limit passed.
-    #[error("no answer within {} seconds", PATIENCE.as_secs())]
+    #[error("no answer within {} seconds", TIME_LIMIT.as_secs())]
     Silent,
 }
 
-async fn ask(address: SocketAddr) -> Result<StatusCode, HealthError> {
+async fn request(address: SocketAddr) -> Result<StatusCode, HealthError> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Body::empty());
@@ -93,7 +93,7 @@ async fn ask(address: SocketAddr) -> Result<StatusCode, HealthError> {
     }
 }
 
-/// An address that a server listens on is not always one that can be connected to.
+/// The address to connect to: a server may listen on an unspecified one.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with this text, or hangs up.
+    /// Answers one request with this text, or closes the connection.
     async fn answering(text: &'static str) -> Result<(), HealthError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -154,13 +154,13 @@ mod tests {
 
     #[test]
     fn an_address_for_all_is_asked_at_home() {
-        for (listens, asked) in [
+        for (listens, connects) in [
             ("0.0.0.0:3000", "127.0.0.1:3000"),
             ("[::]:3000", "[::1]:3000"),
             ("10.1.2.3:80", "10.1.2.3:80"),
         ] {
             let address = listens.parse().expect("an address");
-            assert_eq!(reachable(address).to_string(), asked);
+            assert_eq!(reachable(address).to_string(), connects);
         }
     }
 }

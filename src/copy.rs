@@ -64,7 +64,7 @@ pub enum Target {
 /// Copies everything and compares it. No other process may use either store meanwhile.
 ///
 /// # Errors
-/// See [`CopyError`]. What was copied by then stays, and [`Target::Resumed`] goes on from there.
+/// See [`CopyError`]. Copied records stay, and [`Target::Resumed`] continues after them.
 pub async fn copy(from: &dyn Store, to: &dyn Store, target: Target) -> Result<Copied, CopyError> {
     if transfer::is_empty(from).await? {
         return Err(CopyError::Nothing);
@@ -215,7 +215,7 @@ async fn compare(
     Ok(copied)
 }
 
-/// Stands for all messages of a chat, and how many they are.
+/// A checksum of all messages of a chat, and their number.
 async fn checksum(store: &dyn Store, chat: ChatId) -> Result<(u64, usize), StoreError> {
     let mut hasher = DefaultHasher::new();
     let (mut after, mut count) = (0, 0);
@@ -244,7 +244,7 @@ fn hash(message: &Message, hasher: &mut DefaultHasher) {
         photos,
         client_id,
         sent_as_read,
-        // How things stand belongs to the chat, which is compared as a whole.
+        // The state belongs to the chat, which is compared as a whole.
         event_chat: _,
         created_at,
         modified_at,

@@ -1,4 +1,4 @@
-//! What `copy` promises: everything, taken up again after an interruption, and compared.
+//! The promises of `copy`: everything is copied, resumed after an interruption, and compared.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn user(store: &dyn Store, name: &str) -> User {
     store.find_or_create_user(new).await.expect("a user")
 }
 
-async fn say(store: &dyn Store, chat: ChatId, sender: &User, texts: &[String]) {
+async fn send(store: &dyn Store, chat: ChatId, sender: &User, texts: &[String]) {
     let entry = |text: &String| PendingMessage {
         id: MessageId::new(NOW),
         chat,
@@ -71,8 +71,8 @@ async fn filled() -> Arc<dyn Store> {
     let opened = store.open_event_chat(new).await.expect("an answer");
     let (_, private) = opened.expect("an event");
     let texts: Vec<_> = (0..2500).map(|number| number.to_string()).collect();
-    say(&*store, chat.id, &anna, &texts).await;
-    say(&*store, private.chat, &boris, &texts[..3]).await;
+    send(&*store, chat.id, &anna, &texts).await;
+    send(&*store, private.chat, &boris, &texts[..3]).await;
     store
 }
 
@@ -158,7 +158,7 @@ async fn a_target_with_more_messages_is_found_out() {
     copy(&*from, &*to, Target::Empty).await.expect("a copy");
     let chat = &to.chat_records(0, 1).await.expect("chats")[0].chat;
     let anna = to.user_by_pk(1).await.expect("an answer").expect("a user");
-    say(&*to, chat.id, &anna, &["one more".to_owned()]).await;
+    send(&*to, chat.id, &anna, &["one more".to_owned()]).await;
     let again = copy(&*from, &*to, Target::Resumed).await;
     assert!(matches!(again, Err(CopyError::Differs(_))), "{again:?}");
 }

@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits {
 /// How many notices the local bus holds.
 const NOTICES: usize = 4096;
 
-/// The caller that the host application is.
+/// The host application as the caller.
 pub const HOST: Identity = Identity {
     user: None,
     rights: Rights::Service,
@@ -42,7 +42,7 @@ pub const fn identity(user: UserId, connection: ConnectionId) -> Identity {
     }
 }
 
-/// A service, and what it is made of.
+/// A service with its parts.
 pub struct Backend {
     /// An empty store in memory at first.
     pub store: Arc<dyn Store>,
@@ -163,7 +163,7 @@ impl BlockingBackend {
         self.block_on(self.backend.user(external_id, profile))
     }
 
-    /// Writes to the store what the service would not: ids that are given, events of the past.
+    /// Writes records that the service would not: with given ids, past events.
     pub fn store<T>(&self, write: impl AsyncFnOnce(&dyn Store) -> T) -> T {
         self.block_on(write(&*self.backend.store))
     }

@@ -1,5 +1,5 @@
 //! The structure of the crate, as tests: which module may name which, that no files import each
-//! other in a circle, how long a file may be, what stands at its top.
+//! other in a circle, the length of files and their first line.
 //! Does not know what any file does.
 
 mod prose;
@@ -48,7 +48,7 @@ const FIXTURES: &str = "fixtures";
 /// Every module has a `fuzz.rs` that names this one, in tests only.
 const FUZZ: &str = "fuzz";
 
-/// Where alone a crate of the outside world may be named.
+/// The only modules that may name an external crate.
 const AT_HOME: [(&str, &[&str]); 30] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
@@ -101,7 +101,7 @@ const AT_HOME: [(&str, &[&str]); 30] = [
     ("anyhow", &["main.rs", "server.rs"]),
 ];
 
-/// What is never named: the traits are the way in.
+/// Paths that are never named: others use the traits.
 const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
 
 #[test]
@@ -178,7 +178,7 @@ fn no_files_import_each_other_in_a_circle() {
         let others = named.filter(|other| !own.starts_with(&module_of(other)));
         imports.insert(path.clone(), others.collect());
     }
-    // Files that import nothing of what is left are on no circle.
+    // Files that import none of the others are on no circle.
     while let Some(path) = imports.iter().find_map(|(path, named)| {
         let free = !named.iter().any(|named| imports.contains_key(named));
         free.then(|| path.clone())
@@ -367,7 +367,7 @@ fn paths(tree: &str) -> Vec<String> {
     paths.map(|path| format!("{prefix}{path}")).collect()
 }
 
-/// What follows each `prefix` in the code, up to the end of the path.
+/// The text after each `prefix` in the code, up to the end of the path.
 fn mentions<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     let part = |character: char| character.is_alphanumeric() || "_:".contains(character);
     let after = code.split(prefix).skip(1);

@@ -43,7 +43,7 @@ fn run() -> anyhow::Result<()> {
     telemetry::start(config.log_format, config.log_level.as_deref())?;
     let runtime = Runtime::new()?;
     let served = runtime.block_on(server::run(config));
-    // Whatever still runs has had its time.
+    // Remaining tasks had their time.
     runtime.shutdown_background();
     served
 }
@@ -73,7 +73,7 @@ fn copy(options: &CopyOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a token that the server takes which was given the same secret.
+/// Prints a token that a server with the same secret accepts.
 fn mint(options: &TokenOptions) -> anyhow::Result<()> {
     let Some(secret) = options.keys.secret()? else {
         anyhow::bail!(

@@ -30,8 +30,7 @@ const TOGETHER: usize = 64;
 /// a client whose outbox is half full, so there has to be room for one more portion.
 const PORTIONS: usize = 4;
 
-/// How long one delivery waits at most for the server itself to send what waits for the connections
-/// of its chat.
+/// How long one delivery waits at most for crowded outboxes of its chat.
 const EASE: Duration = Duration::from_secs(1);
 
 /// How long to wait before querying the store again after a failure.

@@ -39,7 +39,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// is repeated after a second. The kernel's `net.core.somaxconn` bounds it.
 const BACKLOG: u32 = 4096;
 
-/// How long clients may take to read what waits for them at the end.
+/// How long clients may take to read their queued frames at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until a signal to stop.
@@ -159,12 +159,12 @@ impl Listeners {
         let (limits, metrics) = (&parts.state.limits, &parts.state.metrics);
         let clients = GuardedListener::new(self.clients, Arc::clone(limits), metrics.clone());
         let clients = axum::serve(clients, router)
-            .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
+            .with_graceful_shutdown(parts.stop_accepting.clone().cancelled_owned());
         let mut serving = vec![parts.tasks.spawn(clients.into_future())];
         if let Some(listener) = self.metrics {
             let router = Gateway::metrics_router(parts.state.metrics.clone());
             let serving_metrics = axum::serve(listener, router)
-                .with_graceful_shutdown(parts.deaf.clone().cancelled_owned());
+                .with_graceful_shutdown(parts.stop_accepting.clone().cancelled_owned());
             serving.push(parts.tasks.spawn(serving_metrics.into_future()));
         }
         serving
@@ -180,9 +180,9 @@ struct Parts {
     committing: JoinHandle<()>,
     relaying: JoinHandle<()>,
     /// Cancelled: no message is taken into the queue any more.
-    sealed: CancellationToken,
+    stop_committing: CancellationToken,
     /// Cancelled: no connection is accepted any more.
-    deaf: CancellationToken,
+    stop_accepting: CancellationToken,
 }
 
 impl Parts {
@@ -223,17 +223,17 @@ impl Parts {
             outbox: state.outbox,
             metrics,
         };
-        let (tasks, sealed) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, stop_committing) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(Arc::clone(&state.limits).keep_clean(state.closing.clone()));
         Self {
-            committing: tasks.spawn(committer.run(sealed.clone())),
+            committing: tasks.spawn(committer.run(stop_committing.clone())),
             relaying: tasks.spawn(relay.run()),
             state,
             store,
             bus,
             tasks,
-            sealed,
-            deaf: CancellationToken::new(),
+            stop_committing,
+            stop_accepting: CancellationToken::new(),
         }
     }
 
@@ -244,9 +244,9 @@ impl Parts {
         gateway: &Gateway,
         serving: Vec<JoinHandle<std::io::Result<()>>>,
     ) -> Result<(), store::StoreError> {
-        gateway.refuse_newcomers();
+        gateway.refuse_new_connections();
         self.state.service.close();
-        self.sealed.cancel();
+        self.stop_committing.cancel();
         let _ = self.committing.await;
         let _ = tokio::time::timeout(SETTLE, gateway.settled()).await;
         self.bus.close();
@@ -254,7 +254,7 @@ impl Parts {
         self.state.closing.cancel();
         let _ = tokio::time::timeout(DRAIN, gateway.drained()).await;
         gateway.close();
-        self.deaf.cancel();
+        self.stop_accepting.cancel();
         let _ = tokio::time::timeout(DRAIN, join_all(serving)).await;
         self.store.close().await
     }

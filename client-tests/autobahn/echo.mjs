@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the reference that Autobahn's cases run on, too: Node's `ws` and Engine.IO, which send back what they are sent. Prints
+// Owns the reference that Autobahn's cases run on, too: Node's `ws` and Engine.IO, which echo. Prints
 // its port, and ends with its standard input. Does not know the cases.
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
@@ -17,7 +17,7 @@ plain.on('connection', (socket) => {
 });
 
 const { engine } = new Server(http, { maxHttpBufferSize: LONGEST });
-// What is asked is the Engine.IO below: Socket.IO's own listener would take the messages for packets.
+// Only the Engine.IO below is tested: Socket.IO's own listener would take the messages for packets.
 engine.removeAllListeners('connection');
 engine.on('connection', (session) => session.on('message', (data) => session.send(data)));
 

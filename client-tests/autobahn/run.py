@@ -13,7 +13,7 @@ from kosoku.cases import CASES
 # How many cases run at once: most of those that take long only wait.
 CONCURRENCY = 8
 
-# By how much a case waits longer than it says: its seconds are those of an idle machine. Cases that pass do not wait.
+# By how much a case waits longer than specified: its seconds are those of an idle machine. Cases that pass do not wait.
 PATIENCE = 20
 
 TEXT = 1

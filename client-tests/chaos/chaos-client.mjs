@@ -173,7 +173,7 @@ export class ChaosClient extends Writer {
     return this.#changes.until(check, () => `${this.name}: ${what} (it has all up to ${this.contiguousSeq})`, ms);
   }
 
-  /** What a reconnecting client does in every dialect: request the messages after the last seq that it has. */
+  /** Catches up, the same in every dialect: requests the messages after the last seq that the client has. */
   async #catchUp(session) {
     for (let attempts = 0; attempts < 1000 && !session.over; attempts++) {
       const missed = await this.missedAfter(this.contiguousSeq).catch(() => undefined);

@@ -93,5 +93,5 @@ class Proxy {
   }
 }
 
-/** A proxy to a server that forwards everything until it is told to break. */
+/** A proxy to a server that forwards everything until `break` is called. */
 export const startProxy = (owner, { port }) => new Proxy(port).listen(owner);

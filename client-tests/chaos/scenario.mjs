@@ -111,7 +111,7 @@ class Population {
 
   get areCaughtUp() { return this.clients.every(({ isCaughtUp }) => isCaughtUp); }
 
-  /** All who are not silent write until `stop()`, which waits until all of it is acknowledged. */
+  /** All clients that are not silent write until `stop()`, which waits until all of it is acknowledged. */
   write(pause) {
     let going = true;
     const writers = [...this.clients, ...this.backends].filter(({ writes }) => writes);

@@ -102,13 +102,13 @@ export async function enter(who, pk) {
 }
 
 /** The messages and the member lists that this connection has received so far. */
-export const heard = ({ wire }) => (
+export const received = ({ wire }) => (
   wire.frames.filter((frame) => frame.action === 'create' && !('errors' in frame)).map(isMessageEvent)
 );
 export const memberEvents = ({ wire }) => wire.frames.filter((frame) => 'join_user' in frame).map(isMemberEvent);
 
 /** Waits until this connection has received this text: all messages received by then. */
-export async function untilHeard(who, words, ms) {
+export async function untilReceived(who, words, ms) {
   await who.wire.until((frame) => frame.data?.text === words && !('errors' in frame), `the message '${words}'`, ms);
-  return heard(who);
+  return received(who);
 }

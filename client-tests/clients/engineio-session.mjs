@@ -1,6 +1,6 @@
 // @ts-check
-// Owns Engine.IO sessions driven by hand, of protocol 4 and 3: each poll, body, frame and probe by itself, nothing
-// is sent automatically. Does not know the messages inside.
+// Owns Engine.IO sessions driven by hand, of protocol 4 and 3: each poll, body, frame and probe is sent explicitly,
+// nothing automatically. Does not know the messages inside.
 import { OPCODE, TcpConnection, UPGRADE_LINES, frame, head } from './tcp.mjs';
 import { Changes } from '../harness/wait.mjs';
 
@@ -212,9 +212,9 @@ export class WebSocketSession {
 
   /** Waits until `look` finds something; fails at the end of the connection. */
   async until(look, what, ms) {
-    const told = () => `${what}; came: ${this.packets.slice(-5)}, ended: ${JSON.stringify(this.end)}`;
-    const found = await this.#arrivals.until(() => look() || (this.end && { lost: true }), told, ms);
-    if (found.lost) throw new Error(`the connection ended before ${told()}`);
+    const delivered = () => `${what}; came: ${this.packets.slice(-5)}, ended: ${JSON.stringify(this.end)}`;
+    const found = await this.#arrivals.until(() => look() || (this.end && { lost: true }), delivered, ms);
+    if (found.lost) throw new Error(`the connection ended before ${delivered()}`);
     return found;
   }
 

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the steps that tests of Engine.IO and Socket.IO by hand have in common: what is sent in a session, and what is waited
-// for. Does not know where the server is.
+// Owns the steps that tests of Engine.IO and Socket.IO by hand have in common: sending in a session, and waiting for
+// packets. Does not know where the server is.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET, eventBody } from './engineio.mjs';
@@ -15,7 +15,7 @@ export const NO_SESSION = { code: 1, message: 'Session ID unknown' };
 export const MOMENT_MS = 300;
 export const moment = () => sleep(MOMENT_MS);
 
-/** Connects to the namespace `/`, which protocol 3 does unasked. */
+/** Connects to the namespace `/`, which protocol 3 does without a CONNECT. */
 export async function connectRoot(session) {
   if (session.eio === 4) await session.send(PACKET.connect);
   await session.packet(PACKET.connect);

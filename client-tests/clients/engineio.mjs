@@ -48,7 +48,7 @@ export class RawClient {
     this.received = [];
     this.#socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
     this.closed = new Promise((resolve) => { this.#socket.once('close', resolve); });
-    this.#socket.on('error', () => {}); // a cut connection: `closed` tells
+    this.#socket.on('error', () => {}); // a cut connection: `closed` reports it
     this.#socket.on('message', (data) => this.#take(data.toString()));
     owner.after(() => this.#socket.terminate());
   }
@@ -56,9 +56,9 @@ export class RawClient {
   #take(packet) {
     if (packet.startsWith(PACKET.open)) return this.send(`${PACKET.connect}${this.#auth}`);
     if (packet === PACKET.ping) return this.send(PACKET.pong);
-    const told = packet.startsWith(PACKET.connect) ? PACKET.connect : packet;
-    this.received.push(told);
-    this.#onPacket(told, this);
+    const delivered = packet.startsWith(PACKET.connect) ? PACKET.connect : packet;
+    this.received.push(delivered);
+    this.#onPacket(delivered, this);
     return this.#arrivals.happened();
   }
 

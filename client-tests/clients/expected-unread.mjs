@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the expected messages and unread counts of an event's chat, computed from its stored messages and from the read
-// requests, and the comparison with what connections show.
+// requests, and the comparison with the state of connections.
 import assert from 'node:assert/strict';
 import { frontEnd } from './marketplace.mjs';
 
@@ -28,35 +28,35 @@ export function countsFor(user, unread) {
 }
 
 /** Waits until a connection shows these counts and this many messages in a chat. */
-export function untilShown(visitor, chatId, messages, unread, ms) {
-  const [mine, other] = countsFor(visitor.user, unread);
+export function untilShown(connection, chatId, messages, unread, ms) {
+  const [mine, other] = countsFor(connection.user, unread);
   const fits = () => {
-    const [shownMine, shownOther] = frontEnd(visitor).counts(chatId) ?? [];
-    return frontEnd(visitor).head(chatId) === messages.length && shownMine === mine && shownOther === other;
+    const [shownMine, shownOther] = frontEnd(connection).counts(chatId) ?? [];
+    return frontEnd(connection).head(chatId) === messages.length && shownMine === mine && shownOther === other;
   };
-  const told = () => `${messages.length} messages and the counts ${mine}, ${other} in ${chatId}; it shows ${
-    frontEnd(visitor).head(chatId)} and ${frontEnd(visitor).counts(chatId)}`;
-  return visitor.until(fits, told(), ms).catch((error) => { throw new Error(`${error.message}\n${told()}`); });
+  const delivered = () => `${messages.length} messages and the counts ${mine}, ${other} in ${chatId}; it shows ${
+    frontEnd(connection).head(chatId)} and ${frontEnd(connection).counts(chatId)}`;
+  return connection.until(fits, delivered(), ms).catch((error) => { throw new Error(`${error.message}\n${delivered()}`); });
 }
 
 /** Loads the history before the messages that a connection shows, page by page to the first message. */
-async function completed(visitor, chatId) {
-  const shown = () => frontEnd(visitor).shown.get(chatId).messages;
+async function completed(connection, chatId) {
+  const shown = () => frontEnd(connection).shown.get(chatId).messages;
   while (shown().length > 0 && shown()[0].messageId > 1) {
     const before = shown()[0].messageId;
-    visitor.tell('load_history', { chatId, lastMessageId: before });
-    await visitor.until(() => shown()[0].messageId < before, `the history before ${before}`);
+    connection.send('load_history', { chatId, lastMessageId: before });
+    await connection.until(() => shown()[0].messageId < before, `the history before ${before}`);
   }
   return shown();
 }
 
 /** With its history a connection shows every stored message once, in order, with its sender and its time. */
-export async function assertShowsAll(visitor, chatId, messages, users) {
+export async function assertShowsAll(connection, chatId, messages, users) {
   const pkOf = new Map(users.map(({ id, pk }) => [id, pk]));
-  const shown = await completed(visitor, chatId);
+  const shown = await completed(connection, chatId);
   assert.deepEqual(
     shown.map(({ messageId, text, fromUserId, date }) => [messageId, text, fromUserId, date]),
     messages.map(({ seq, msg, user_id, created_at }) => [seq, msg, pkOf.get(user_id), created_at]),
-    visitor.name,
+    connection.name,
   );
 }

@@ -36,10 +36,10 @@ export async function chatOf(...members) {
 }
 
 /** Sends a message: the stored message. */
-export const say = ({ socket }, chat, msg, more) => ask(socket, 'new-message', { room: chat.id, msg, ...more });
+export const sendMessage = ({ socket }, chat, msg, more) => ask(socket, 'new-message', { room: chat.id, msg, ...more });
 
 /** The messages of a chat that a user has received so far. */
-export const heard = ({ inbox }, chat) => inbox.filter(({ room }) => room === chat.id);
+export const received = ({ inbox }, chat) => inbox.filter(({ room }) => room === chat.id);
 
 /** The seqs of messages, and the seqs from 1 to `count`. */
 export const seqsOf = (messages) => messages.map(({ seq }) => seq);
@@ -68,7 +68,7 @@ export async function fullHistory({ socket }, chat) {
  */
 export async function flushInboxes(...everyone) {
   const chat = await chatOf(...everyone);
-  const { id } = await say(everyone[0], chat, 'is anything still under way?');
+  const { id } = await sendMessage(everyone[0], chat, 'is anything still under way?');
   await Promise.all(everyone.map(async ({ inbox }) => {
     for (let count = 1; !inbox.some((message) => message.id === id); count = inbox.length + 1) await inbox.until(count);
   }));
@@ -77,13 +77,13 @@ export async function flushInboxes(...everyone) {
 /**
  * Sends many messages over one connection with at most `window` of them unanswered: the stored messages in order.
  */
-export async function sayMany(speaker, chat, count, textOf, window = 200) {
+export async function sendMany(sender, chat, count, textOf, window = 200) {
   const stored = [];
   let next = 0;
   const lane = async () => {
     while (next < count) {
       const index = next++;
-      stored[index] = await say(speaker, chat, textOf(index));
+      stored[index] = await sendMessage(sender, chat, textOf(index));
     }
   };
   await Promise.all(Array.from({ length: window }, lane));
@@ -94,17 +94,17 @@ export async function sayMany(speaker, chat, count, textOf, window = 200) {
 const LANES = 8;
 
 /** Sends messages without a pause until `stop()`, which returns the last seq. */
-export function startTraffic(speaker, chat) {
+export function startTraffic(sender, chat) {
   let flowing = true;
   let latest = 0;
   const lane = async () => {
     while (flowing) {
-      const { seq } = await say(speaker, chat, 'and on it goes');
+      const { seq } = await sendMessage(sender, chat, 'and on it goes');
       latest = Math.max(latest, seq);
     }
   };
   const lanes = Promise.all(Array.from({ length: LANES }, lane));
-  lanes.catch(() => {}); // whoever stops it hears
+  lanes.catch(() => {}); // `stop()` reports it
   return {
     get latest() { return latest; },
     stop: async () => {

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the marketplace dialect on either transport: its connections, the frames that they received, and what a front end
-// shows after these frames.
+// Owns the marketplace dialect on either transport: its connections, the frames that they received, and the state of a
+// front end after these frames.
 import assert from 'node:assert/strict';
 import { connect } from './socketio.mjs';
 import { dial } from './websocket.mjs';
@@ -10,7 +10,7 @@ export const NAMESPACE = '/events';
 export const PATH = '/ws/events/';
 
 /** The events of the server; version 2 of the client cannot listen to all events. */
-const SAID = ['initial_data', 'chat_updates', 'chat_unread', 'history', 'debug_info', 'exception'];
+const EVENTS = ['initial_data', 'chat_updates', 'chat_unread', 'history', 'debug_info', 'exception'];
 
 /** A connection that keeps the frames that it receives, in order, as `{event, data}`. */
 class MarketplaceConnection {
@@ -24,11 +24,11 @@ class MarketplaceConnection {
     this.ended = undefined;
     /** The body of `initial_data`, once it has come. @type {any} */
     this.initial = undefined;
-    /** What a front end shows. @type {FrontEnd | undefined} */
+    /** The state of a front end. @type {FrontEnd | undefined} */
     this.screen = undefined;
   }
 
-  hear(frame) {
+  receive(frame) {
     this.frames.push(frame);
     this.#news.happened();
   }
@@ -42,8 +42,8 @@ class MarketplaceConnection {
 
   /** Waits until the result of `check` is truthy: the result. */
   until(check, what, ms) {
-    const told = () => `${this.name}: ${what}; it was told ${JSON.stringify(this.frames.slice(-3)).slice(0, 1500)}`;
-    return this.#news.until(() => check(this) || (this.ended && { ended: this.ended }), told, ms).then((answer) => {
+    const delivered = () => `${this.name}: ${what}; it received ${JSON.stringify(this.frames.slice(-3)).slice(0, 1500)}`;
+    return this.#news.until(() => check(this) || (this.ended && { ended: this.ended }), delivered, ms).then((answer) => {
       if (answer.ended) throw new Error(`${this.name}: the connection ended (${answer.ended}) before ${what}`);
       return answer;
     });
@@ -82,12 +82,12 @@ class SocketIoConnection extends MarketplaceConnection {
   constructor(user, socket) {
     super(user, 'Socket.IO');
     this.socket = socket;
-    for (const event of SAID) socket.on(event, (data) => this.hear({ event, data }));
+    for (const event of EVENTS) socket.on(event, (data) => this.receive({ event, data }));
     socket.on('disconnect', (reason) => this.end(reason));
     socket.on('connect', () => this.end(undefined)); // it may have come back
   }
 
-  tell(event, data) { this.socket.emit(event, data); }
+  send(event, data) { this.socket.emit(event, data); }
 
   /** The one argument of the acknowledgement. */
   async ask(event, ...bodies) {
@@ -106,11 +106,11 @@ class WebSocketConnection extends MarketplaceConnection {
   constructor(user, wire) {
     super(user, 'WebSocket');
     this.wire = wire;
-    wire.listen((frame) => this.hear(frame));
+    wire.listen((frame) => this.receive(frame));
     wire.closed.then(({ code, reason }) => this.end(`${code} ${reason}`));
   }
 
-  tell(event, data) { this.wire.send({ event, data }); }
+  send(event, data) { this.wire.send({ event, data }); }
 
   close() { return this.wire.close(); }
 }
@@ -141,13 +141,13 @@ function credentials(user, { client, namedIn }) {
  * @returns {Promise<SocketIoConnection>}
  */
 export async function connectSocketIo(owner, server, user, { namedIn, ...options } = {}) {
-  let visitor;
+  let connection;
   const byName = namedIn === 'query';
   await connect(owner, byName ? server.url : `${server.url}${NAMESPACE}`, {
     ...(byName && { namespace: NAMESPACE }), ...credentials(user, { client: options.client, namedIn }), ...options,
-    opened: (socket) => { visitor = connectionOn(user, socket); },
+    opened: (socket) => { connection = connectionOn(user, socket); },
   });
-  return visitor;
+  return connection;
 }
 
 /**
@@ -159,11 +159,11 @@ export async function connectSocketIo(owner, server, user, { namedIn, ...options
  * @returns {Promise<WebSocketConnection>}
  */
 export async function connectWebSocket(owner, server, user, { path = PATH, ...options } = {}) {
-  let visitor;
+  let connection;
   await dial(owner, server, path, {
-    token: tokenOf(user), ...options, opened: (wire) => { visitor = new WebSocketConnection(user, wire); },
+    token: tokenOf(user), ...options, opened: (wire) => { connection = new WebSocketConnection(user, wire); },
   });
-  return visitor;
+  return connection;
 }
 
 export const TRANSPORTS = { 'Socket.IO': connectSocketIo, 'the raw WebSocket': connectWebSocket };
@@ -175,9 +175,9 @@ export const TRANSPORTS = { 'Socket.IO': connectSocketIo, 'the raw WebSocket': c
  * @returns {Promise<Awaited<T>>}
  */
 export async function entered(connecting) {
-  const visitor = await connecting;
-  visitor.initial = await visitor.next('initial_data');
-  return visitor;
+  const connection = await connecting;
+  connection.initial = await connection.next('initial_data');
+  return connection;
 }
 
 /** @param {Parameters<typeof connectSocketIo>} args */
@@ -191,38 +191,38 @@ let asked = 0;
  * Waits until all earlier requests are answered and their frames have been received, by a request that must fail. Takes
  * and returns the frames before its answer that were not taken.
  */
-export async function flush(visitor) {
+export async function flush(connection) {
   const event = `no_such_event_${++asked}`;
-  visitor.tell(event, {});
-  await visitor.first((frame) => frame.event === 'debug_info' && frame.data.event === event, `the refusal of ${event}`);
-  return visitor.takeRest().filter((frame) => frame.data?.event !== event);
+  connection.send(event, {});
+  await connection.first((frame) => frame.event === 'debug_info' && frame.data.event === event, `the refusal of ${event}`);
+  return connection.takeRest().filter((frame) => frame.data?.event !== event);
 }
 
 /**
- * What a front end shows of one connection: its chats, from `initial_data` and all frames since. It trusts every frame,
- * and fails where frames of one connection contradict each other.
+ * The state of a front end on one connection: its chats, from `initial_data` and all frames since. It trusts every
+ * frame, and fails where frames of one connection contradict each other.
  */
 class FrontEnd {
-  #visitor;
+  #connection;
   #seen = 0;
 
-  constructor(visitor) {
-    this.#visitor = visitor;
+  constructor(connection) {
+    this.#connection = connection;
     this.chats = new Map();
     this.events = new Map();
   }
 
   /** The chats after all frames so far. */
   get shown() {
-    for (; this.#seen < this.#visitor.frames.length; this.#seen++) {
-      const { event, data } = this.#visitor.frames[this.#seen];
+    for (; this.#seen < this.#connection.frames.length; this.#seen++) {
+      const { event, data } = this.#connection.frames[this.#seen];
       this[`on_${event}`]?.(data);
     }
     return this.chats;
   }
 
   #complain(what, data) {
-    assert.fail(`${this.#visitor.name}: ${what}: ${JSON.stringify(data).slice(0, 500)}`);
+    assert.fail(`${this.#connection.name}: ${what}: ${JSON.stringify(data).slice(0, 500)}`);
   }
 
   on_initial_data(entries) {
@@ -283,7 +283,7 @@ class FrontEnd {
 }
 
 /** The front end of a connection, created once. */
-export function frontEnd(visitor) {
-  visitor.screen ??= new FrontEnd(visitor);
-  return visitor.screen;
+export function frontEnd(connection) {
+  connection.screen ??= new FrontEnd(connection);
+  return connection.screen;
 }

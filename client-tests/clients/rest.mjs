@@ -72,7 +72,7 @@ export class Backend {
     return answer.body;
   }
 
-  say(chat, user, text, more) {
+  sendMessage(chat, user, text, more) {
     return this.ok(201, 'POST', `/chats/${chat.chatId ?? chat.id}/messages`, { userId: user.id, text, ...more });
   }
 

@@ -40,7 +40,7 @@ export function open(owner, url, { client = 4, opened, namespace, ...options }) 
 function refusalOf(socket) {
   return new Promise((resolve) => {
     socket.once('connect_error', resolve);
-    socket.once('error', resolve); // how version 2 tells what it calls an ERROR packet
+    socket.once('error', resolve); // how version 2 reports an ERROR packet
   });
 }
 
@@ -77,7 +77,7 @@ export async function connectRefused(owner, url, options = {}) {
 }
 
 /**
- * Why a connection of version 4 ends before it is one, without a refusal: such a client would come back by itself.
+ * Why a connection of version 4 ends before it is one, without a refusal: such a client would reconnect.
  * @param {import('../harness/scope.mjs').Owner} owner
  * @param {string} url
  * @param {ClientOptions} options
@@ -119,7 +119,7 @@ export async function refusal(socket, event, ...args) {
   return answer.error;
 }
 
-/** Emits without acknowledgement: whichever event answers, and its body. */
+/** Emits without acknowledgement: the event that answers, and its body. */
 async function plainAnswer(socket, event, ...args) {
   const answered = new Promise((resolve) => {
     const answer = (name) => (body) => {

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns TCP connections driven by hand: HTTP/1.1 requests as they are written, responses one by one, WebSocket frames after
-// an upgrade. Does not know what requests and frames mean.
+// an upgrade. Does not know the meaning of requests and frames.
 import { randomBytes } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
 import { Changes, within } from '../harness/wait.mjs';

@@ -12,12 +12,12 @@ const text = (value) => typeof value === 'string';
 const flag = (value) => typeof value === 'boolean';
 const time = (value) => text(value) && TIME.test(value) && !Number.isNaN(Date.parse(value));
 const person = (value) => { isPerson(value); return true; };
-const people = (value) => Array.isArray(value) && value.every(person);
+const persons = (value) => Array.isArray(value) && value.every(person);
 
 const MESSAGE = { id, chat: id, sender: person, text, timestamp: time, is_read: flag };
 
 export const isPerson = checker({ id, username: text }, 'the participant');
-export const isChat = checker({ id, participants: people, created_at: time, updated_at: time }, 'the chat');
+export const isChat = checker({ id, participants: persons, created_at: time, updated_at: time }, 'the chat');
 export const isMessage = checker(MESSAGE, 'the message');
 export const isListedMessage = checker({ ...MESSAGE, sender_username: text }, 'the listed message');
 export const isJoining = checker({ chat: id, user: person }, 'the joining');
@@ -38,7 +38,7 @@ export async function ask({ wire }, type, data, answerType) {
 
 export const newChat = async (who) => (await ask(who, 'createEmptyChat', {}, 'emptyChatCreated')).id;
 export const join = (who, chat, more) => ask(who, 'joinChat', { chat, ...more }, 'chatJoined');
-export const say = (who, chat, words, more) => ask(who, 'newMessage', { chat, text: words, ...more }, 'messageCreated');
+export const sendMessage = (who, chat, words, more) => ask(who, 'newMessage', { chat, text: words, ...more }, 'messageCreated');
 export const details = (who, chatId) => ask(who, 'getChatDetails', { chatId }, 'chatDetails');
 export const chats = (who) => ask(who, 'getChats', {}, 'chatsList');
 export const messages = (who, chatId, filter) => (

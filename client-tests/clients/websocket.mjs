@@ -21,7 +21,7 @@ function open(owner, { url }, path, { token, query = {}, headers = {} }) {
   const parameters = new URLSearchParams({ ...(token !== undefined && { token }), ...query });
   const search = parameters.size > 0 ? `?${parameters}` : '';
   const socket = new WebSocket(`${url.replace('http', 'ws')}${path}${search}`, { headers });
-  socket.on('error', () => {}); // the end of the connection tells
+  socket.on('error', () => {}); // the end of the connection reports it
   owner.after(() => socket.terminate());
   return socket;
 }
@@ -97,8 +97,8 @@ export class Wire {
   /** The first frame, past or to come, that `fits`. */
   until(fits, what, ms) {
     const arrived = () => this.frames.find(fits) ?? (this.ended && { lost: this.ended });
-    const told = () => `${what}; the last frames were ${this.texts.slice(-5).join('\n').slice(-2000)}`;
-    return this.#arrivals.until(arrived, told, ms).then((frame) => {
+    const delivered = () => `${what}; the last frames were ${this.texts.slice(-5).join('\n').slice(-2000)}`;
+    return this.#arrivals.until(arrived, delivered, ms).then((frame) => {
       if (frame === undefined || frame.lost) throw new Error(`the connection ended before ${what}`);
       return frame;
     });

@@ -18,7 +18,7 @@ const [EVENT, BYTES] = /** @type {[string, Buffer]} */ ([
 const OCTETS = 'application/octet-stream';
 const SEPARATOR = '\x1e';
 
-/** Every length of UTF-8, and what JavaScript counts twice. */
+/** Every length of UTF-8, and a character that JavaScript counts twice. */
 const UNICODE = 'aé€😀\u2028\u00a0文\u{10ffff}';
 
 /** A packet as protocol 3 has it in a body of bytes. */

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the cases of polling, of protocol 4 and 3: what polls and bodies are answered, and what ends the session. Does not
-// know how a body is encoded.
+// Owns the cases of polling, of protocol 4 and 3: the responses to polls and bodies, and the ends of the session. Does
+// not know how a body is encoded.
 import assert from 'node:assert/strict';
 import { PACKET, parseAck } from '../clients/engineio.mjs';
 import { encodePayload } from '../clients/engineio-session.mjs';

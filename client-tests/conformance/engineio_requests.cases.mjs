@@ -30,7 +30,7 @@ const sidOf = (eio, response) => {
   return JSON.parse(decodePayload(eio, response.body)[0].slice(1)).sid;
 };
 
-/** What handshakes on both transports are answered whose version is one of these; the empty one is left out. */
+/** The responses to handshakes of these versions on both transports; an empty version is left out. */
 async function versionAnswers(t, versions) {
   const answers = new Set();
   for (const version of versions) {

@@ -15,7 +15,7 @@ const marks = (what) => [`<!-- ${what}: written by npm run conformance:docs -->\
 const cell = (text) => text.replaceAll('|', '\\|') || '–';
 
 /**
- * The tables: what is covered, and what differs.
+ * The tables of coverage and of differences.
  * @param {import('./suite.mjs').Document[]} documents
  */
 export function markdown(documents) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns what is printed of one subject's run: a line for each section, each failure whole. Writes the counts as JSON into the
+// Owns the output of one subject's run: a line for each section, each failure whole. Writes the counts as JSON into the
 // file that CONFORMANCE_COUNTS names.
 import { writeFileSync } from 'node:fs';
 import { env } from 'node:process';

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the cases of RFC 6455: the opening handshake (section 4) at each address of WebSockets, and with which code frames
-// that violate the protocol end a connection. Does not know what is spoken over a WebSocket.
+// that violate the protocol end a connection. Does not know the messages on a WebSocket.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { WebSocketSession, target } from '../clients/engineio-session.mjs';
@@ -61,7 +61,7 @@ async function assertRefused(t, changed, status = 400) {
   return all.map(({ response }) => /** @type {import('../clients/tcp.mjs').Response} */ (response));
 }
 
-/** What all addresses answer, in words. */
+/** The responses of all addresses, in words. */
 async function answered(t, changed) {
   const all = await responses(t, changed);
   return [...new Set(all.map(({ response }) => (response === undefined ? 'no response' : `${response.status}`)))].join(' or ');

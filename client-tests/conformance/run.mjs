@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the run of the cases of conformance on every subject, one after the other: what fails on which, how many cases there
-// are, and the list of differences. Arguments are subjects; without one, all. Does not know cases.
+// Owns the run of the cases of conformance on every subject, one after the other: the failures on each, the number of
+// cases, and the list of differences. Arguments are subjects; without one, all. Does not know cases.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the cases of Socket.IO's CONNECT, CONNECT_ERROR and DISCONNECT, of protocol 5 and 4: which clients are connected,
-// under which id, and what comes before and after. Does not know events.
+// Owns the cases of Socket.IO's CONNECT, CONNECT_ERROR and DISCONNECT, of protocol 5 and 4: which clients are
+// connected, under which id, and the packets before and after. Does not know events.
 import assert from 'node:assert/strict';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, target } from '../clients/engineio-session.mjs';
@@ -16,7 +16,7 @@ import { goodToken, HASTE_SECS, hasty, server, strict } from './world.mjs';
 const TIMES = 40;
 const EVENTS = '/events,';
 
-/** What a client of this version sends to connect to `/events`. */
+/** The packet with which a client of this version connects to `/events`. */
 const connectEvents = (eio) => `40${EVENTS}${eio === 4 ? JSON.stringify({ token: uniqueName('anna') }) : ''}`;
 
 /** A WebSocket that is connected to no namespace. */
@@ -69,7 +69,7 @@ for (const eio of PROTOCOLS) {
 
   sectionOf(eio, 'error').test('names of namespaces are compared letter by letter', async (t) => {
     const session = await socket(t, eio);
-    // What is no path of a URL cannot be named by version 2.
+    // Version 2 cannot name a namespace that is no path of a URL.
     for (const name of ['/Events', '/events/', '/event', ...(eio === 4 ? ['//events', '/événements'] : [])]) {
       const error = await sendAndAwait(session, '44/', `40${name},`);
       assert.ok(error.endsWith(',{"message":"Invalid namespace"}'), error);

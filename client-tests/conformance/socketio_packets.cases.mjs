@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the cases of Socket.IO's events and acknowledgements, of protocol 5 and 4: with and without binary data, their format,
-// and what is none. Does not know how a client connects.
+// Owns the cases of Socket.IO's events and acknowledgements, of protocol 5 and 4: with and without binary data, their
+// format, and invalid packets. Does not know how a client connects.
 import assert from 'node:assert/strict';
 import { parseAck } from '../clients/engineio.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
@@ -18,7 +18,7 @@ const BYTES = Buffer.from([1, 2, 0xff]);
 /** Binary data as it stands in a frame. */
 const inFrame = (eio, bytes = BYTES) => (eio === 4 ? bytes : Buffer.concat([Buffer.from([4]), bytes]));
 
-/** What becomes of an event with this name: an answer, or the end. */
+/** The outcome of an event with this name: an answer, or the end. */
 async function fateOfName(t, eio, name) {
   const session = await socket(t, eio);
   const fate = await fateAfter(session, `427[${name},{}]`);

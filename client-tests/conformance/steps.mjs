@@ -1,10 +1,10 @@
 // @ts-check
 // Owns the steps that cases of Engine.IO and Socket.IO have in common: sessions of the subject that are connected, and whether
-// they go on. Does not know what is right.
+// they go on. Does not know the expected outcome.
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, upgrade } from '../clients/engineio-session.mjs';
 import { connectRoot, createUser } from '../clients/engineio-steps.mjs';
-import { chatOf, connectUsers, say, uniqueName } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, sendMessage, uniqueName } from '../clients/fixtures.mjs';
 import { UPGRADE_LINES, exchange, head } from '../clients/tcp.mjs';
 import { eventually } from '../harness/wait.mjs';
 import { server } from './world.mjs';
@@ -42,7 +42,7 @@ export async function member(t, eio) {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const session = await polling(t, eio, { token: bob.user.externalUserId });
-  return { session, write: (text) => say(alice, chat, text) };
+  return { session, write: (text) => sendMessage(alice, chat, text) };
 }
 
 /** A user whose name makes the packet long. */
@@ -70,7 +70,7 @@ export async function pollingFate(session) {
   }
 }
 
-/** What becomes of a WebSocket that sends these packets. */
+/** The outcome for a WebSocket that sends these packets. */
 export async function fateAfter(session, ...packets) {
   await session.send(...packets);
   return fateOf(session);

@@ -1,7 +1,7 @@
 // @ts-check
 // Owns the register of cases: the published documents, their sections, and the cases of each, which run on polychat and on
-// Node's server alike. A case in which the servers differ returns what it observes, and `differences.mjs` says what that
-// has to be. Does not know what is tested.
+// Node's server alike. A case in which the servers differ returns what it observes, and `differences.mjs` has the
+// expected values. Does not know the cases.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isNode } from '../harness/subject.mjs';
@@ -17,7 +17,7 @@ const CONCURRENCY = 10_000;
 const isShort = process.env.CONFORMANCE_FORM === 'short';
 
 /**
- * A case: `run` fails, or returns what is compared with the list of differences.
+ * A case: `run` fails, or returns the text to compare with the list of differences.
  * @typedef {{ title: string, run: (t: import('node:test').TestContext) => Promise<unknown>, slow: boolean, differs: boolean }} Case
  * @typedef {{ slow?: boolean }} CaseOptions
  */
@@ -39,7 +39,7 @@ class Section {
   test(title, run, { slow = false } = {}) { this.cases.push({ title, run, slow, differs: false }); }
 
   /**
-   * A case in which the servers differ: `run` returns what it observes, in words.
+   * A case in which the servers differ: `run` returns its observation, in words.
    * @param {string} title
    * @param {(t: import('node:test').TestContext) => Promise<string>} run
    * @param {CaseOptions} options

@@ -8,10 +8,10 @@ export const HASTE_SECS = 1;
 
 /** A server: where it is. @typedef {{ port: number, url: string }} Where */
 
-/** Everybody is trusted. @type {Where} */
+/** Every client is trusted. @type {Where} */
 export let server;
 
-/** It refuses the token `wrong`, and takes `goodToken`. Node's chat is always like this. @type {Where} */
+/** Rejects the token `wrong`, and accepts `goodToken`. Node's chat is always like this. @type {Where} */
 export let strict;
 export let goodToken = '';
 

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the tables of frames that the raw dialects must refuse: what is wrong, the text sent, the answer to expect.
+// Owns the tables of frames that the raw dialects must refuse: the fault, the text sent, the expected answer.
 
 const NEVER_GIVEN_OUT = 4_000_000_000;
 
@@ -85,7 +85,7 @@ export function badTypeRequests({ chat, maxMessageBytes }) {
   ];
 }
 
-/** For a member of `pk` who has joined it: action, fields, status, the errors if they are fixed. */
+/** For a member that has joined `pk`: action, fields, status, the errors if they are fixed. */
 export function badActionRequests({ pk, maxMessageBytes }) {
   const blank = [{ message: ['This field may not be blank.'] }];
   const endless = 'x'.repeat(maxMessageBytes + 1);

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the tables of requests that must be refused: those of the event-name dialect (what is wrong, the arguments, the
+// Owns the tables of requests that must be refused: those of the event-name dialect (the fault, the arguments, the
 // expected error), and those of `sync`, which are the same in every dialect.
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
@@ -24,7 +24,7 @@ const noBody = [invalid('no body', /./), invalid('null', /./, null)];
 const aText = invalid('a text', /./, 'hello');
 
 /**
- * Every event's bad requests, for a member of `chat` with the user id `me` who is not in the chat `foreign`, on a
+ * Every event's bad requests, for a member of `chat` with the user id `me` that is not in the chat `foreign`, on a
  * server that allows `maxMessageBytes`.
  */
 export function badRequests({ me, chat, foreign, maxMessageBytes }) {
@@ -176,7 +176,7 @@ const NO_NUMBERS = [
 ];
 
 /** Good seqs beside a bad one. */
-const COMPANY = [[], [0], ['7'], [0, 1, 2]];
+const VALID_SEQS = [[], [0], ['7'], [0, 1, 2]];
 
 /** Values that are no object of chats. */
 const NO_CHATS = [
@@ -186,7 +186,7 @@ const NO_CHATS = [
 
 /** For `names` of four chats: bad values of `chats`, each with what the error names. */
 export function badSyncRequests(names) {
-  const numbers = NO_NUMBERS.flatMap((number) => names.flatMap((name) => COMPANY.map((company) => {
+  const numbers = NO_NUMBERS.flatMap((number) => names.flatMap((name) => VALID_SEQS.map((company) => {
     const others = names.filter((other) => other !== name);
     return { chats: { ...Object.fromEntries(company.map((seq, index) => [others[index], seq])), [name]: number }, names: name };
   })));

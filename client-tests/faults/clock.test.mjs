@@ -1,12 +1,12 @@
 // @ts-check
-// Owns the promise about a clock that is set while people write: back by an hour, forward, and right again. Messages keep
-// their order and their numbers, times never run backwards inside a chat, ids stay unique, and no connection lives longer
-// than its token.
+// Owns the promise about a clock that is set while clients write: back by an hour, forward, and right again. Messages
+// keep their order and their numbers, times never run backwards inside a chat, ids stay unique, and no connection lives
+// longer than its token.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
 import { startPopulation } from '../chaos/scenario.mjs';
-import { chatOf, connectAgain, connectUsers, fullHistory, say, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectAgain, connectUsers, fullHistory, sendMessage, upTo } from '../clients/fixtures.mjs';
 import { connect, nextEvent } from '../clients/socketio.mjs';
 import { dial } from '../clients/websocket.mjs';
 import { probe } from '../harness/http.mjs';
@@ -18,7 +18,7 @@ import { SECRET, now, token } from '../harness/tokens.mjs';
 const HOUR_S = 3600;
 const PATIENCE_MS = 60_000;
 
-/** What the clock is set to: an hour back, an hour forward, nearly right, days away. */
+/** The settings of the clock: an hour back, an hour forward, nearly right, days away. */
 const SHIFTS = [-HOUR_S, HOUR_S, 0, -1, -2 * 86_400, 86_400];
 
 const isReady = async ({ url }) => (await probe(`${url}/readyz`)).status === 200;
@@ -54,21 +54,21 @@ describe('while the clock is set back and forth', () => {
     const server = await startServer(t, [], { env: clock.env });
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
-    const said = [await say(alice, chat, 'in time')];
-    assert.ok(Math.abs(Date.parse(said[0].created_at) - Date.now()) < 60_000);
+    const sent = [await sendMessage(alice, chat, 'in time')];
+    assert.ok(Math.abs(Date.parse(sent[0].created_at) - Date.now()) < 60_000);
     for (const shift of [-HOUR_S, HOUR_S, 0, -HOUR_S]) {
       await clock.set(shift);
-      said.push(await say(alice, chat, `${shift}`), await say(bob, chat, `${shift} again`));
+      sent.push(await sendMessage(alice, chat, `${shift}`), await sendMessage(bob, chat, `${shift} again`));
     }
-    const times = said.map(({ created_at }) => Date.parse(created_at));
+    const times = sent.map(({ created_at }) => Date.parse(created_at));
     assert.deepEqual(times, times.toSorted((one, other) => one - other));
     assert.ok(times[times.length - 1] - times[0] > HOUR_S * 900, 'the clock was not moved at all');
-    assert.equal(new Set(said.map(({ id }) => id)).size, said.length);
-    assert.deepEqual(said.map(({ seq }) => seq), upTo(said.length));
-    assert.deepEqual(await fullHistory(bob, chat), said);
+    assert.equal(new Set(sent.map(({ id }) => id)).size, sent.length);
+    assert.deepEqual(sent.map(({ seq }) => seq), upTo(sent.length));
+    assert.deepEqual(await fullHistory(bob, chat), sent);
 
     const fresh = await chatOf(alice, bob); // made in the past, after the others
-    const first = await say(bob, fresh, 'long ago');
+    const first = await sendMessage(bob, fresh, 'long ago');
     assert.ok(Date.parse(first.created_at) < times[0]);
     const again = await connectAgain(t, server, bob);
     assert.deepEqual(await fullHistory(again, fresh), [first]);

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise about a disk that fills up under SQLite: sends are refused, what was acknowledged stays and is read, the
-// server says how it is, and goes on by itself once there is space again.
+// Owns the promise about a disk that fills up under SQLite: sends are refused, acknowledged messages stay and are read,
+// the server reports the failure, and recovers without a restart once there is space again.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ANSWER_MS } from '../chaos/chaos-client.mjs';
@@ -16,7 +16,7 @@ import { eventually } from '../harness/wait.mjs';
 /** Room for a part of a page, or for some pages of the log of transactions. */
 const ROOM = 40_000;
 
-/** Everybody says one thing: the codes of the refusals. */
+/** Every client sends one message: the codes of the refusals. */
 async function round(population) {
   const writers = [...population.clients, ...population.backends];
   const answers = await Promise.all(writers.map((writer) => writer.attempt(writer.compose())));
@@ -35,7 +35,7 @@ describe('while', () => {
       let server = await startServer(t, args, { env });
       const ledger = new Ledger();
       const population = await startPopulation(t, server, ledger, { chats: 1 });
-      const somebody = await connectUser(t, server, 'somebody');
+      const other = await connectUser(t, server, 'somebody');
 
       for (let time = 0; time < times; time++) {
         assert.deepEqual(new Set(await round(population)), new Set(['acknowledged']));
@@ -45,9 +45,9 @@ describe('while', () => {
           codes = new Set(await round(population));
           codes.forEach((code) => assert.ok(['acknowledged', 'unavailable'].includes(code), code));
         }
-        assert.deepEqual(codes, new Set(['unavailable']), 'every dialect says that the store cannot be used');
-        const tea = { chat: { name: 'Tea' }, users: [somebody.id] };
-        const { error } = await somebody.socket.timeout(ANSWER_MS).emitWithAck('create-chat', tea);
+        assert.deepEqual(codes, new Set(['unavailable']), 'every dialect reports that the store cannot be used');
+        const tea = { chat: { name: 'Tea' }, users: [other.id] };
+        const { error } = await other.socket.timeout(ANSWER_MS).emitWithAck('create-chat', tea);
         await population.assertWhole(server);
         assert.equal((await probe(`${server.url}/livez`)).status, 200);
         const isReady = await readiness(server) === 200;
@@ -65,7 +65,7 @@ describe('while', () => {
 
       await server.kill();
       server = await startServer(t, args, { env });
-      await eventually(() => population.areCaughtUp, 'everybody is back');
+      await eventually(() => population.areCaughtUp, 'all have caught up');
       assert.deepEqual(new Set(await round(population)), new Set(['acknowledged']));
       await population.assertWhole(server);
     });

@@ -38,6 +38,6 @@ test('clients whose lines are dropped again and again have every message once an
   await writing.stop();
   await population.assertWhole(server);
   const connections = population.clients.map((client) => client.connections);
-  assert.ok(connections.every((count) => count > 1), 'everybody was dropped');
+  assert.ok(connections.every((count) => count > 1), 'all were dropped');
   t.diagnostic(`${ledger.acknowledged.size} messages over ${connections.reduce((sum, count) => sum + count)} connections`);
 });

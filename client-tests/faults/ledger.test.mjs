@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the central promise under murder: people of all dialects write into shared chats, each message again until it is
-// acknowledged, while the server (and the database) is killed at random moments and started again on the same store.
+// Owns the central promise under kill -9: clients of all dialects write into shared chats, each message again until it
+// is acknowledged, while the server (and the database) is killed at random moments and started again on the same store.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
@@ -12,8 +12,8 @@ import { freePort, startServer, tempDir } from '../harness/server.mjs';
 const PATIENCE_MS = 60_000;
 const CHATS = 2;
 
-/** Kills whoever `victims` names, one at random each time, and brings everything back; then all that was said is compared. */
-async function murder(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
+/** Kills one of the `victims`, at random each time, and restarts it; then compares all messages. */
+async function killRepeatedly(t, store, /** @type {{ kills: number, victims?: (() => Promise<void>)[] }} */ { kills, victims = [] }) {
   const chance = testRandom(t);
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', store];
   let server = await startServer(t, args);
@@ -28,7 +28,7 @@ async function murder(t, store, /** @type {{ kills: number, victims?: (() => Pro
   };
   const all = [restart, ...victims];
   for (let killed = 0; killed < kills; killed++) {
-    // Sometimes in the midst of coming back, sometimes when all is well.
+    // Sometimes while clients reconnect, sometimes afterwards.
     await ledger.until(ledger.acknowledged.size + chance.pick([1, 20, 100, 200]), PATIENCE_MS);
     await chance.sleep(0, 200);
     await (killed < all.length ? all[killed] : chance.pick(all))();
@@ -36,12 +36,12 @@ async function murder(t, store, /** @type {{ kills: number, victims?: (() => Pro
   await ledger.until(ledger.acknowledged.size + 200, PATIENCE_MS);
   await writing.stop();
   await population.assertWhole(server);
-  assert.ok(population.clients.every(({ connections }) => connections > 1), 'everybody has come back');
-  t.diagnostic(`${ledger.acknowledged.size} messages, ${population.clients.reduce((sum, { live }) => sum + live, 0)} heard live`);
+  assert.ok(population.clients.every(({ connections }) => connections > 1), 'all have reconnected');
+  t.diagnostic(`${ledger.acknowledged.size} messages, ${population.clients.reduce((sum, { live }) => sum + live, 0)} delivered live`);
 }
 
 test('the server is killed again and again: each acknowledged message exactly once, for everybody, on SQLite', async (t) => {
-  await murder(t, `sqlite:${await tempDir(t)}/chat.db`, { kills: sized(8, 80) });
+  await killRepeatedly(t, `sqlite:${await tempDir(t)}/chat.db`, { kills: sized(8, 80) });
 });
 
 test('the server and the database are killed again and again: the same on MongoDB', async (t) => {
@@ -52,5 +52,5 @@ test('the server and the database are killed again and again: the same on MongoD
   };
   const url = new URL(mongod.url);
   url.pathname = '/ledger';
-  await murder(t, url.href, { kills: sized(3, 30), victims: [again] });
+  await killRepeatedly(t, url.href, { kills: sized(3, 30), victims: [again] });
 });

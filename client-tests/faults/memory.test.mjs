@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise about memory: when everybody has left, the server is as small as before they came, however often they
-// come, chat in all dialects, and leave.
+// Owns the promise about memory: when all clients have disconnected, the server is as small as before they connected,
+// however often they connect, chat in all dialects, and disconnect.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ledger } from '../chaos/ledger.mjs';
@@ -40,7 +40,7 @@ test('what people needed who have left is given back', async (t) => {
     await population.assertWhole(server);
     await scope.end();
     // The backend's calls leave a few connections open for a while, to be used again.
-    await eventually(() => server.openSockets() <= idle + 2 * CHATS + 2, 'everybody has left', PATIENCE_MS);
+    await eventually(() => server.openSockets() <= idle + 2 * CHATS + 2, 'all have disconnected', PATIENCE_MS);
     return server.memory().now;
   };
 

@@ -71,7 +71,7 @@ function parse(text) {
     const sample = SAMPLE.exec(line);
     assert.ok(sample, `no line of OpenMetrics: ${line}`);
     const [, name, labels, value] = sample;
-    assert.ok(family && SUFFIXES[family.TYPE]?.some((suffix) => name === family.name + suffix), `a stranger: ${line}`);
+    assert.ok(family && SUFFIXES[family.TYPE]?.some((suffix) => name === family.name + suffix), `an unknown sample: ${line}`);
     assert.ok(value !== '' && !Number.isNaN(Number(value)), line);
     const read = { name, labels: labelsOf(labels), value: Number(value) };
     const key = name + keyOf(read.labels);
@@ -80,7 +80,7 @@ function parse(text) {
     family.samples.push(read);
   }
   for (const each of families.values()) {
-    assert.ok(each.HELP && each.TYPE, `${each.name} says what it is`);
+    assert.ok(each.HELP && each.TYPE, `${each.name} has HELP and TYPE`);
     if (each.UNIT) assert.ok(each.name.endsWith(`_${each.UNIT}`), each.name);
     if (each.TYPE === 'histogram') checkHistogram(each);
   }

@@ -5,7 +5,7 @@
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 
-/** What every page of another origin may do, as with polychat where everybody is trusted. */
+/** The CORS rules of polychat in open mode. */
 const CORS = { origin: '*' };
 
 const INVALID = { error: { code: 'invalid' } };

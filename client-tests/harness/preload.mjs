@@ -95,13 +95,13 @@ static ssize_t granted(int file, size_t count, off_t at) {
   long long room = 0;
   if (!disk || fstat(file, &state) || !S_ISREG(state.st_mode)) return count;
   snprintf(full, sizeof full, "%s/full", disk);
-  FILE *told = fopen(full, "r");
-  if (!told) {
+  FILE *control = fopen(full, "r");
+  if (!control) {
     grown = 0;
     return count;
   }
-  if (fscanf(told, "%lld", &room) != 1) abort();
-  fclose(told);
+  if (fscanf(control, "%lld", &room) != 1) abort();
+  fclose(control);
   long long end = at + (long long) count, growth = end - state.st_size;
   if (growth <= 0) return count;
   if (growth > room - grown) {
@@ -176,10 +176,10 @@ static long shift(void) {
   long seconds = 0;
   if (!clock) return 0;
   snprintf(path, sizeof path, "%s/seconds", clock);
-  FILE *told = fopen(path, "r");
-  if (!told) return 0;
-  if (fscanf(told, "%ld", &seconds) != 1) seconds = 0;
-  fclose(told);
+  FILE *control = fopen(path, "r");
+  if (!control) return 0;
+  if (fscanf(control, "%ld", &seconds) != 1) seconds = 0;
+  fclose(control);
   return seconds;
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns Node's socket.io as it comes, with one room: each message of one client is sent to all others, and all can be listed.
-// Does not know polychat: what a client receives here is the reference.
+// Does not know polychat: the frames that a client receives here are the reference.
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 

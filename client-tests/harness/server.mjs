@@ -20,7 +20,7 @@ const EXIT_MS = 40_000;
 /** The replica set for all stores, if the tests run on MongoDB. */
 const REPLICA_SET = process.env.POLYCHAT_TEST_MONGODB;
 
-/** The side that decodes what Socket.IO clients send: the default one, or the one on which the tests are run. */
+/** The side that decodes the events of Socket.IO clients: the default one, or the one on which the tests are run. */
 export const SOCKETIO = process.env.POLYCHAT_TEST_SOCKETIO ?? 'socketioxide';
 const SIDE = SOCKETIO === 'socketioxide' ? {} : { POLYCHAT_SOCKETIO: SOCKETIO };
 
@@ -62,7 +62,7 @@ function launch(program, args, env) {
     output.over = true;
     output.changes.happened();
   };
-  ended.then(over, over); // an error is reported by whoever awaits it
+  ended.then(over, over); // an error is reported where it is awaited
   return { child, output, ended };
 }
 
@@ -102,8 +102,8 @@ class Server {
 
   async ready() {
     const output = this.#output;
-    const told = () => BANNER.exec(output.stdout) ?? output.over;
-    const banner = await output.changes.until(told, () => `the banner\n${this.logs()}`, START_MS);
+    const delivered = () => BANNER.exec(output.stdout) ?? output.over;
+    const banner = await output.changes.until(delivered, () => `the banner\n${this.logs()}`, START_MS);
     if (banner === true) {
       const { code } = await this.#ended;
       throw new Error(`the server ended with code ${code} before it listened\n${this.logs()}`);
@@ -175,14 +175,14 @@ function startProgram(owner, file, args) {
 }
 
 /**
- * Node's socket.io, the reference for what a client meets: a listening server that ends with its owner.
+ * Node's socket.io, the reference for the clients' behaviour: a listening server that ends with its owner.
  * @param {import('./scope.mjs').Owner} owner
  * @param {number} port 0 picks a free one
  */
 export const startReference = (owner, port = 0) => startProgram(owner, 'reference-server.mjs', [`${port}`]);
 
 /**
- * A chat on Node's socket.io, the reference for the cases of conformance. It refuses the token `wrong`.
+ * A chat on Node's socket.io, the reference for the cases of conformance. Rejects the token `wrong`.
  * @param {import('./scope.mjs').Owner} owner
  * @param {{ handshakeSecs?: number }} options
  */

@@ -24,26 +24,26 @@ class StoreLock {
   }
 
   /** Waits for the holder's next line, which must be this word. */
-  async says(word) {
+  async expectLine(word) {
     const line = new Promise((resolve, reject) => {
       this.#holder.once('error', reject);
       this.#holder.stdout.once('data', (text) => resolve(String(text).trim()));
       this.#holder.stdout.once('end', () => resolve('nothing'));
     });
-    const said = await within(line, () => `'${word}' from the one who locks the store`);
-    if (said !== word) throw new Error(`the one who locks the store said ${said} instead of ${word}`);
+    const printed = await within(line, () => `'${word}' from the process that locks the store`);
+    if (printed !== word) throw new Error(`the process that locks the store printed ${printed} instead of ${word}`);
     return this;
   }
 
   /** Releases the lock. */
   async release() {
     this.#holder.stdin.write('\n');
-    await this.says('free');
+    await this.expectLine('free');
   }
 }
 
 /** Locks a store against writes, like a process that hangs in a transaction. Reads go on. */
-export const lockStore = (owner, path) => new StoreLock(owner, path).says('held');
+export const lockStore = (owner, path) => new StoreLock(owner, path).expectLine('held');
 
 const LOG_HEADER = 32;
 const FRAME_HEADER = 24;

@@ -18,7 +18,7 @@ if (!SUBJECTS.includes(subject)) throw new Error(`CONFORMANCE_SUBJECT is ${subje
 export const isNode = subject === NODE;
 
 /**
- * What differs from the defaults: `strict` takes valid tokens alone, `handshakeSecs` is the time to connect in.
+ * The differences from the defaults: `strict` takes valid tokens alone, `handshakeSecs` is the time to connect in.
  * @typedef {{ strict?: boolean, handshakeSecs?: number }} SubjectOptions
  */
 const optionsOf = (/** @type {SubjectOptions} */ { strict, handshakeSecs }) => [

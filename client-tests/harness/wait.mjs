@@ -1,5 +1,5 @@
 // @ts-check
-// Owns waiting with a deadline: the failure names what was waited for.
+// Owns waiting with a deadline: the failure names the condition.
 
 const SAFETY_MS = 10_000;
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import http2 from 'node:http2';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
-import { chatOf, connectUser, flushInboxes, heard, history, say, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, flushInboxes, received, history, sendMessage, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { enterSocketIo, enterWebSocket } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, collect, connect, nextEvent } from '../clients/socketio.mjs';
@@ -68,10 +68,10 @@ for (const name of NAMES) {
       test(`Socket.IO works ${kind}, both ways`, async (t) => {
         const [anna, boris] = await Promise.all(['anna', 'boris'].map((base) => connectUser(t, via, base, options)));
         const chat = await chatOf(anna, boris);
-        for (const each of upTo(5)) await say(each % 2 ? anna : boris, chat, `message ${each}`);
+        for (const each of upTo(5)) await sendMessage(each % 2 ? anna : boris, chat, `message ${each}`);
         for (const each of [anna, boris]) {
           await each.inbox.until(5);
-          assert.deepEqual(seqsOf(heard(each, chat)), upTo(5));
+          assert.deepEqual(seqsOf(received(each, chat)), upTo(5));
         }
         const { engine } = anna.socket.io;
         const upgraded = () => engine.transport.name === options.transports.at(-1);
@@ -84,13 +84,13 @@ for (const name of NAMES) {
       const pk = await action.newRoom(anna);
       for (const each of [anna, boris]) await action.enter(each, pk);
       action.send(anna, 'create_message', { pk, message: 'hello' });
-      for (const each of [anna, boris]) assert.equal((await action.untilHeard(each, 'hello')).length, 1);
+      for (const each of [anna, boris]) assert.equal((await action.untilReceived(each, 'hello')).length, 1);
     });
 
     test('the type dialect works', async (t) => {
       const [anna, boris] = [await type.connectType(t, via, 'anna'), await type.connectType(t, via, 'boris', { push: true })];
       const chat = await type.chatOf(anna, boris);
-      const { id } = await type.say(anna, chat, 'hello');
+      const { id } = await type.sendMessage(anna, chat, 'hello');
       const pushed = await boris.wire.until((each) => each.type === 'messageCreated', 'the push');
       assert.equal(pushed.data.id, id);
     });
@@ -99,9 +99,9 @@ for (const name of NAMES) {
       const backend = new Backend(via);
       const [owner, guest] = [await backend.user('owner'), await backend.user('guest')];
       const chat = await backend.eventChat(await backend.event(owner), guest);
-      const visitors = [await enterSocketIo(t, via, owner), await enterWebSocket(t, via, guest)];
-      visitors[0].tell('send_message', { chatId: chat.chatId, message: { text: 'hello' } });
-      for (const each of visitors) {
+      const connections = [await enterSocketIo(t, via, owner), await enterWebSocket(t, via, guest)];
+      connections[0].send('send_message', { chatId: chat.chatId, message: { text: 'hello' } });
+      for (const each of connections) {
         await each.first(({ event, data }) => event === 'chat_updates' && JSON.stringify(data).includes('hello'), 'the message');
       }
     });
@@ -110,7 +110,7 @@ for (const name of NAMES) {
       const backend = new Backend(via);
       const user = await backend.user('writer');
       const chat = await backend.chat(user);
-      for (let count = 0; count < 8; count++) await backend.say(chat, user, BIG);
+      for (let count = 0; count < 8; count++) await backend.sendMessage(chat, user, BIG);
       const { messages } = await backend.get(`/chats/${chat.id}/messages`);
       assert.ok(messages.length > 0 && messages.every(({ msg }) => msg === BIG));
     });
@@ -122,10 +122,10 @@ for (const name of NAMES) {
       const chat = await chatOf(polling, socket);
       await type.join(raw, await type.newChat(raw));
       const own = (await type.chats(raw))[0].id;
-      assert.equal((await type.say(raw, own, BIG)).text, BIG);
-      for (const each of [polling, socket]) assert.equal((await say(each, chat, BIG)).msg, BIG);
+      assert.equal((await type.sendMessage(raw, own, BIG)).text, BIG);
+      for (const each of [polling, socket]) assert.equal((await sendMessage(each, chat, BIG)).msg, BIG);
       await polling.inbox.until(2);
-      assert.ok(heard(polling, chat).every(({ msg }) => msg === BIG));
+      assert.ok(received(polling, chat).every(({ msg }) => msg === BIG));
     });
 
     test('a body over the limit is 413', async () => {
@@ -183,17 +183,17 @@ for (const name of NAMES) {
       const anna = await connectUser(t, front, 'anna', { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 300 });
       const raw = await type.connectType(t, front, 'raw');
       const chat = await chatOf(anna);
-      await say(anna, chat, 'before');
+      await sendMessage(anna, chat, 'before');
 
       await first.stop();
       assert.deepEqual(await raw.wire.end(), { code: 1012, reason: 'restarting' });
       const back = nextEvent(anna.socket, 'connect', 20_000);
-      // Nobody is there: the proxy says so, and writes it down.
+      // No server listens: the proxy reports and logs it.
       assert.ok([502, 503].includes(await status(`${front.url}/api/v1/users?token=SECRET-IN-A-QUERY`)));
       await startServer(t, options);
       await back;
       await ask(anna.socket, 'create-user', { user: { externalUserId: anna.user.externalUserId } });
-      await say(anna, chat, 'after');
+      await sendMessage(anna, chat, 'after');
       assert.deepEqual((await history(anna, chat)).map(({ msg }) => msg), ['before', 'after']);
       assert.ok(!front.logs().includes('SECRET-IN-A-QUERY'), front.logs());
     });
@@ -204,7 +204,7 @@ for (const name of NAMES) {
       const front = await startProxy(t, name, node.port);
       await eventually(async () => await status(`${front.url}/livez`) === 200, `${name} reaches the server`);
       const lock = await lockStore(t, path);
-      // nginx has no health checks of its own; the others ask, and answer for a server that is out.
+      // nginx has no health checks of its own; the others send them, and answer for a server that is out.
       const asked = name === 'nginx' ? '/readyz' : '/livez';
       await eventually(async () => await status(front.url + asked) === 503, `${name} answers 503`, 30_000);
       assert.equal(await status(`${node.url}/livez`), 200);

@@ -17,7 +17,7 @@ const SILENCE = '30s';
 
 const documented = (name) => readFileSync(new URL(`../../docs/proxies/${name}`, import.meta.url), 'utf8');
 
-/** Replaces each text, which has to be there: what the documentation no longer says cannot be changed unnoticed. */
+/** Replaces each text, which has to be there: a change of the documentation fails here. */
 function changed(text, ...changes) {
   return changes.reduce((soFar, [from, to]) => {
     if (!soFar.includes(from)) throw new Error(`the documented configuration has no '${from}'`);
@@ -25,7 +25,7 @@ function changed(text, ...changes) {
   }, text);
 }
 
-/** The workers of a root's nginx would be nobody, who may not write where the test lets them. */
+/** The workers of a root's nginx would run as the user nobody, which may not write here. */
 const AS_ROOT = process.getuid?.() === 0 ? ' user root;' : '';
 
 const temporary = (dir) => ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
@@ -73,7 +73,7 @@ const PROXIES = {
 
 export const NAMES = Object.keys(PROXIES);
 
-/** Whether somebody listens there. */
+/** Whether a server listens there. */
 const listens = (port) => new Promise((resolve) => {
   const socket = connect(port, '127.0.0.1', () => resolve(true));
   socket.once('error', () => resolve(false));

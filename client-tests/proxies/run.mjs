@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the run of the proxy tests: says which programs are missing, makes the certificate that every client of the
+// Owns the run of the proxy tests: prints which programs are missing, makes the certificate that every client of the
 // tests then trusts, and runs them.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

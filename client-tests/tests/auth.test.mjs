@@ -1,8 +1,8 @@
 // @ts-check
-// Owns the promise about identity: who has a good token is let in as that user, and nobody else is.
+// Owns the promise about identity: a client with a valid token is admitted as that user, and no other client is.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { chatOf, flushInboxes, heard, say, uniqueName, withInbox } from '../clients/fixtures.mjs';
+import { chatOf, flushInboxes, received, sendMessage, uniqueName, withInbox } from '../clients/fixtures.mjs';
 import { TRANSPORT_LOST, ask, collect, connect, connectRefused, nextEvent, refusal } from '../clients/socketio.mjs';
 import { isUser } from '../data/shapes.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -14,7 +14,7 @@ import {
 const JWT = ['--auth', 'jwt'];
 const LIFE_S = 3;
 
-/** Someone with a token of these claims. */
+/** A user with a token of these claims. */
 async function holder(owner, server, base, claims, options) {
   const sub = uniqueName(base);
   const socket = await connect(owner, server.url, { auth: { token: await token({ sub, ...claims }) }, ...options });
@@ -110,18 +110,18 @@ describe('with a shared secret', () => {
     const chat = await chatOf(alice);
     const silent = await connect(t, server.url, { auth: { token: await token({ sub: alice.user.externalUserId }) } });
     const inbox = collect(silent, 'new-message');
-    const said = await say(alice, chat, 'hello');
+    const sent = await sendMessage(alice, chat, 'hello');
     await inbox.until(1);
-    assert.deepEqual(inbox, [said]);
+    assert.deepEqual(inbox, [sent]);
   });
 
   test('who makes a chat is a member, listed or not', async (t) => {
     const [alice, bob] = [await holder(t, server, 'alice'), await holder(t, server, 'bob')];
     const { chat } = await ask(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [bob.id] });
     assert.deepEqual(new Set(chat.users), new Set([alice.id, bob.id]));
-    const said = await say(bob, chat, 'hello');
+    const sent = await sendMessage(bob, chat, 'hello');
     await flushInboxes(alice, bob);
-    assert.deepEqual(heard(alice, chat), [said]);
+    assert.deepEqual(received(alice, chat), [sent]);
   });
 
   test('a service acts for any user, and need not be a member', async (t) => {
@@ -131,10 +131,10 @@ describe('with a shared secret', () => {
     assert.deepEqual(chat.users, [alice.id, bob.id]);
 
     const body = { chat: { id: chat.id }, user: { id: alice.id }, message: { value: 'for Alice', type: 'text' } };
-    const said = await ask(service.socket, 'new-message', body);
-    assert.equal(said.user_id, alice.id);
+    const sent = await ask(service.socket, 'new-message', body);
+    assert.equal(sent.user_id, alice.id);
     await flushInboxes(alice, bob);
-    for (const member of [alice, bob]) assert.deepEqual(heard(member, chat), [said]);
+    for (const member of [alice, bob]) assert.deepEqual(received(member, chat), [sent]);
 
     const { chats } = await ask(service.socket, 'list-chats', { user: { id: bob.id } });
     assert.ok(chats.some(({ id }) => id === chat.id));

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about backups: a copy made of the file of a running server, as docs/OPERATIONS.md says, is whole.
+// Owns the promise about backups: a copy of the file of a running server, made as in docs/OPERATIONS.md, is whole.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 
-/** What an operator does; says what the check of the copy finds. */
+/** The commands of an operator; prints the result of the integrity check. */
 const BACKUP = `
 import sqlite3, sys
 source, target = sys.argv[1:]
@@ -23,12 +23,12 @@ print(sqlite3.connect(target).execute("PRAGMA integrity_check").fetchone()[0])
 async function backUp(owner, source, target) {
   const child = spawn('python3', ['-c', BACKUP, source, target], { stdio: ['ignore', 'pipe', 'inherit'] });
   owner.after(() => child.kill('SIGKILL'));
-  let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => { said += text; });
+  let sent = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => { sent += text; });
   const code = await within(new Promise((resolve, reject) => {
     child.once('close', resolve).once('error', reject);
   }), () => 'the end of the backup', PATIENCE_MS);
-  assert.deepEqual({ code, said }, { code: 0, said: 'ok\n' });
+  assert.deepEqual({ code, sent }, { code: 0, sent: 'ok\n' });
 }
 
 test('a backup under load has all that was acknowledged before it, without a hole, and serves', async (t) => {
@@ -52,7 +52,7 @@ test('a backup under load has all that was acknowledged before it, without a hol
   const stored = await storedByText(t, restored, users[0], chats);
   assertKept(before, stored);
   assert.ok(stored.size < ledger.acknowledged.size, 'it was made while the server went on');
-  // Those who wrote meanwhile lost neither their connections nor a message.
+  // The writers lost neither their connections nor a message meanwhile.
   assertKept(ledger, await storedByText(t, server, users[0], chats));
   assert.deepEqual(ledger.losses, []);
 });

@@ -1,35 +1,35 @@
 // @ts-check
-// Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check says what is wrong
-// before a start does, and health says what a container asks.
+// Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check finds errors before
+// a start does, and health reports readiness to a container.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { chatOf, connectUsers, fullHistory, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, fullHistory, sendMessage } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect } from '../clients/socketio.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
 
-/** Everything that stands in a SQLite file, as SQL. */
+/** Everything in a SQLite file, as SQL. */
 const dump = (path) => execFileSync('python3', [
   '-c', 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep="\\n")', path,
 ], { encoding: 'utf8' });
 
 const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to, ...more]);
 
-/** A store in which two people talked, and what they said. */
+/** A store with a chat of two users and its messages. */
 async function filledStore(t, count = 3) {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store]);
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
-  const sent = Array.from({ length: count }, (_, index) => say([anna, boris][index % 2], chat, `number ${index}`));
+  const sent = Array.from({ length: count }, (_, index) => sendMessage([anna, boris][index % 2], chat, `number ${index}`));
   await Promise.all(sent);
-  const said = await fullHistory(anna, chat);
+  const stored = await fullHistory(anna, chat);
   await server.stop();
-  return { path, store, chat, said, user: anna.user };
+  return { path, store, chat, stored, user: anna.user };
 }
 
 async function assertRefused(result, why) {
@@ -55,9 +55,9 @@ describe('polychat copy', () => {
     assert.deepEqual(user, from.user);
     const { chats } = await ask(socket, 'list-chats', {});
     assert.deepEqual(chats.map(({ id }) => id), [from.chat.id]);
-    assert.deepEqual(await fullHistory({ socket }, from.chat), from.said);
-    const next = await say({ socket }, from.chat, 'one more');
-    assert.equal(next.seq, from.said.length + 1);
+    assert.deepEqual(await fullHistory({ socket }, from.chat), from.stored);
+    const next = await sendMessage({ socket }, from.chat, 'one more');
+    assert.equal(next.seq, from.stored.length + 1);
     const fresh = await ask(socket, 'create-chat', { chat: {}, users: [user.id] });
     assert.equal(fresh.chat.pk, from.chat.pk + 1);
   });

@@ -1,13 +1,13 @@
 // @ts-check
 // Owns the promise about a CONNECT that fails for a passing reason: the transport ends without CONNECT_ERROR, so that
-// official clients reconnect by themselves. Does not know what store and limits do to other requests.
+// official clients reconnect. Does not know the effect of store and limits on other requests.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { io as io4 } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, target, upgrade } from '../clients/engineio-session.mjs';
-import { chatOf, connectUsers, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, history, sendMessage, uniqueName } from '../clients/fixtures.mjs';
 import { connect } from '../clients/socketio.mjs';
 import { UPGRADE_LINES, exchange, head } from '../clients/tcp.mjs';
 import { refusal } from '../clients/websocket.mjs';
@@ -155,7 +155,7 @@ test('while the server drains, first requests are refused with Retry-After, and 
   for (const [how, open] of Object.entries(SESSIONS)) early.push({ how, session: await open(t, server, {}) });
   const lock = await lockStore(t, path);
   // The server waits for it, whether it is stored in the end or not.
-  const sending = Promise.allSettled([say(alice, chat, 'the last one')]);
+  const sending = Promise.allSettled([sendMessage(alice, chat, 'the last one')]);
   await history(bob, chat); // by now the send has arrived, too
   const ended = server.stop();
 

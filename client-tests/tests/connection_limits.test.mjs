@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise that nobody may hold more connections than is allowed, or hold one without getting anywhere.
+// Owns the promise that no client may hold more connections than allowed, or hold one without progress.
 import assert from 'node:assert/strict';
 import { connect as dialTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
@@ -15,14 +15,14 @@ import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { eventually, within } from '../harness/wait.mjs';
 
-/** A TCP connection on which nothing is said yet. */
+/** A TCP connection on which nothing is sent yet. */
 async function silent(owner, { port }) {
   const socket = dialTcp(port, '127.0.0.1');
   const line = {
-    socket, heard: '', isOver: false, ended: () => within(closed, () => 'the end of the TCP connection', 20_000),
+    socket, received: '', isOver: false, ended: () => within(closed, () => 'the end of the TCP connection', 20_000),
   };
-  socket.on('error', () => {}); // a cut connection: `closed` tells
-  socket.setEncoding('utf8').on('data', (text) => { line.heard += text; });
+  socket.on('error', () => {}); // a cut connection: `closed` reports it
+  socket.setEncoding('utf8').on('data', (text) => { line.received += text; });
   const closed = new Promise((resolve) => { socket.once('close', resolve); });
   socket.once('close', () => { line.isOver = true; });
   owner.after(() => socket.destroy());
@@ -174,7 +174,7 @@ describe('connections of nobody', () => {
       line.socket.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n'
         + 'upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
       await line.ended();
-      assert.match(line.heard, /^HTTP\/1.1 101 /);
+      assert.match(line.received, /^HTTP\/1.1 101 /);
     });
 
     test('not when somebody was admitted, or a request was served', async (t) => {
@@ -186,7 +186,7 @@ describe('connections of nobody', () => {
       line.socket.write(asking);
       await sleep(2500);
       line.socket.write(asking);
-      await eventually(() => line.heard.split('HTTP/1.1 200').length === 3, 'both were answered');
+      await eventually(() => line.received.split('HTTP/1.1 200').length === 3, 'both were answered');
       assert.equal((await wire.ask({ type: 'getChats' })).type, 'chatsList');
       for (const { socket } of [bob, polling]) await ask(socket, 'list-chats', {});
     });
@@ -212,7 +212,7 @@ describe('the body of a request', () => {
       line.socket.write(head(path, media, 5000));
       slowly(line, Array.from({ length: 300 }, () => ' '), 50);
       await line.ended();
-      assert.doesNotMatch(line.heard, /^HTTP\/1.1 2/);
+      assert.doesNotMatch(line.received, /^HTTP\/1.1 2/);
     }
     assert.equal((await probe(`${server.url}/readyz`)).status, 200);
   });
@@ -224,7 +224,7 @@ describe('the body of a request', () => {
     const line = await silent(t, server);
     line.socket.write(head('/api/v1/users', 'application/json', body.length));
     await slowly(line, pieces, 400);
-    await eventually(() => line.heard.startsWith('HTTP/1.1 200'), `it is taken; heard: ${line.heard}`);
+    await eventually(() => line.received.startsWith('HTTP/1.1 200'), `it is accepted; received: ${line.received}`);
   });
 
   test('of a polling session that comes slowly is taken', async (t) => {

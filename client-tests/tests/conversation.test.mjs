@@ -3,7 +3,7 @@
 // acknowledgement and without, over each transport, in exactly the promised form.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { chatOf, connectUser, connectUsers, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, history, sendMessage, uniqueName } from '../clients/fixtures.mjs';
 import { ask, askByEvent, collect, connect, nextEvent } from '../clients/socketio.mjs';
 import { hasOnly, isChat, isMessage, isUser } from '../data/shapes.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -21,7 +21,7 @@ const CLIENTS = {
 
 const WAYS = { 'with acknowledgements': ask, 'with plain events': askByEvent };
 
-/** The ways to say the same thing: the arguments after the event's name. */
+/** The forms of the same message: the arguments after the event's name. */
 const FORMS = {
   'the room in the body': (room, msg) => [{ room, msg }],
   'the room in the body, with a type': (room, msg) => [{ room, msg, type: 'text' }],
@@ -82,11 +82,11 @@ for (const client of [4, 2]) {
 test('clients of both versions and all transports share one conversation', async (t) => {
   const everyone = await Promise.all(Object.values(CLIENTS).map((options) => connectUser(t, server, 'guest', options)));
   const chat = await chatOf(...everyone);
-  const said = [];
-  for (const each of everyone) said.push(await say(each, chat, 'hello'));
+  const sent = [];
+  for (const each of everyone) sent.push(await sendMessage(each, chat, 'hello'));
   for (const { inbox } of everyone) {
-    await inbox.until(said.length);
-    assert.deepEqual(inbox, said);
+    await inbox.until(sent.length);
+    assert.deepEqual(inbox, sent);
   }
 });
 
@@ -94,7 +94,7 @@ test('without an acknowledgement the sender gets its message once, in the same f
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   alice.socket.emit('new-message', { room: chat.id, msg: 'first' });
-  const second = await say(alice, chat, 'second');
+  const second = await sendMessage(alice, chat, 'second');
   await Promise.all([alice.inbox.until(2), bob.inbox.until(2)]);
   assert.deepEqual(alice.inbox.map(({ msg }) => msg), ['first', 'second']);
   assert.deepEqual(alice.inbox, bob.inbox);
@@ -161,7 +161,7 @@ describe('a message', () => {
       '漢字\u0000\u0007',
       'a\u2028b',
     ];
-    for (const text of texts) assert.equal((await say(alice, chat, text)).msg, text);
+    for (const text of texts) assert.equal((await sendMessage(alice, chat, text)).msg, text);
     await bob.inbox.until(texts.length);
     assert.deepEqual(bob.inbox.map(({ msg }) => msg), texts);
     assert.deepEqual((await history(bob, chat)).map(({ msg }) => msg), texts);
@@ -171,16 +171,16 @@ describe('a message', () => {
     const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     for (const type of ['image', 'a', 'x-custom_type-2', 'z'.repeat(32)]) {
-      assert.equal((await say(alice, chat, 'look', { type })).type, type);
+      assert.equal((await sendMessage(alice, chat, 'look', { type })).type, type);
     }
-    assert.equal((await say(alice, chat, 'look')).type, 'text');
+    assert.equal((await sendMessage(alice, chat, 'look')).type, 'text');
   });
 
   test('carries its client_id to everyone, and none if none was given', async (t) => {
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
-    assert.equal((await say(alice, chat, 'one', { client_id: 'c-1' })).client_id, 'c-1');
-    assert.ok(!('client_id' in await say(alice, chat, 'two')));
+    assert.equal((await sendMessage(alice, chat, 'one', { client_id: 'c-1' })).client_id, 'c-1');
+    assert.ok(!('client_id' in await sendMessage(alice, chat, 'two')));
     await bob.inbox.until(2);
     assert.deepEqual(bob.inbox.map(({ client_id }) => client_id), ['c-1', undefined]);
   });
@@ -188,17 +188,17 @@ describe('a message', () => {
   test('has a time that never runs backwards, and ids that are all different', async (t) => {
     const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
-    const said = await Promise.all(Array.from({ length: 100 }, (_, index) => say(alice, chat, `${index}`)));
-    const times = said.map(({ created_at }) => created_at);
+    const sent = await Promise.all(Array.from({ length: 100 }, (_, index) => sendMessage(alice, chat, `${index}`)));
+    const times = sent.map(({ created_at }) => created_at);
     assert.deepEqual(times, times.toSorted());
-    assert.equal(new Set(said.map(({ id }) => id)).size, said.length);
+    assert.equal(new Set(sent.map(({ id }) => id)).size, sent.length);
   });
 });
 
 test('two collectors of one event on one connection hear the same', async (t) => {
   const alice = await connectUser(t, server, 'alice');
   const again = collect(alice.socket, 'new-message');
-  await say(alice, await chatOf(alice), 'hello');
+  await sendMessage(alice, await chatOf(alice), 'hello');
   await Promise.all([alice.inbox.until(1), again.until(1)]);
   assert.deepEqual(again, alice.inbox);
 });

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about browsers: pages of any origin where everybody is trusted, else only of the allowed ones.
+// Owns the promise about browsers: pages of any origin in open mode, else only of the allowed ones.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connect } from '../clients/socketio.mjs';

@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise that all dialects are views of the same chats: what is said, joined, left, read and changed in
-// one shows at once in the others.
+// Owns the promise that all dialects are views of the same chats: messages, joins, leavings, reads and changes in one
+// show at once in the others.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
-import { chatOf, connectUser, flushInboxes, heard, history, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, flushInboxes, received, history, sendMessage } from '../clients/fixtures.mjs';
 import { ask, refusal } from '../clients/socketio.mjs';
 import * as type from '../clients/type-data.mjs';
 import { fromAction, fromEventName, fromType, pair } from '../data/normalize.mjs';
@@ -25,23 +25,23 @@ async function everywhere(t, base) {
   return { name: token, id: socketio.id, socketio, byType, byAction };
 }
 
-/** Everybody may hear the room on the action dialect, too. */
+/** Subscribes to the room in the action dialect, too. */
 const subscribe = (who, pk) => action.ask(who.byAction, 'subscribe_to_messages_in_room', { pk });
 
-/** What each dialect tells of a message, in one form: its number, text, sender and time. */
+/** A message of each dialect in one form: its number, text, sender and time. */
 const FORM = { socketio: fromEventName, byType: fromType, byAction: fromAction };
 
-/** What each connection of a user was told of a chat, the answers to its own requests included. */
-const TOLD = {
-  socketio: ({ socketio }, { id }) => heard(socketio, { id }),
+/** The messages of a chat on each connection of a user, the answers to its own requests included. */
+const DELIVERED = {
+  socketio: ({ socketio }, { id }) => received(socketio, { id }),
   byType: ({ byType }, { pk }) => byType.wire.frames
     .filter((frame) => frame.type === 'messageCreated' && frame.data.chat === pk).map(({ data }) => data),
-  byAction: ({ byAction }, { pk }) => action.heard(byAction).filter(({ room }) => room === pk),
+  byAction: ({ byAction }, { pk }) => action.received(byAction).filter(({ room }) => room === pk),
 };
 
 const SAY = {
-  socketio: (who, chat, text, more) => say(who.socketio, chat, text, more),
-  byType: (who, { pk }, text, more) => type.say(who.byType, pk, text, more),
+  socketio: (who, chat, text, more) => sendMessage(who.socketio, chat, text, more),
+  byType: (who, { pk }, text, more) => type.sendMessage(who.byType, pk, text, more),
   byAction: (who, { pk }, text, more) => action.ask(who.byAction, 'create_message', { pk, message: text, ...more }),
 };
 
@@ -53,10 +53,10 @@ const HISTORY = {
 
 const DIALECTS = Object.keys(SAY);
 
-/** Waits until every connection of these users has been told the last of these messages. */
-async function untilTold(users, chat, last) {
+/** Waits until every connection of these users has received the last of these messages. */
+async function untilDelivered(users, chat, last) {
   await Promise.all(users.flatMap((who) => [
-    eventually(() => heard(who.socketio, chat).some(({ msg }) => msg === last), `'${last}' came by Socket.IO`),
+    eventually(() => received(who.socketio, chat).some(({ msg }) => msg === last), `'${last}' came by Socket.IO`),
     who.byType.wire.until(({ data }) => data?.text === last, `'${last}' by type`),
     who.byAction.wire.until((frame) => !('errors' in frame) && frame.data?.text === last, `'${last}' by action`),
   ]));
@@ -76,22 +76,22 @@ test('a message sent in any dialect reaches every member in every dialect once, 
   const chat = await chatOf(...users.map(({ socketio }) => socketio));
   for (const who of users) await subscribe(who, chat.pk);
 
-  const said = [];
+  const sent = [];
   for (const who of users) {
     for (const dialect of DIALECTS) {
       const text = `${who.name} ${dialect} 😀`;
       const { seq, at } = FORM[dialect](await SAY[dialect](who, chat, text));
-      said.push({ seq, text, at });
+      sent.push({ seq, text, at });
     }
   }
-  assert.deepEqual(said.map(({ seq }) => seq), said.map((_, index) => index + 1));
-  await untilTold(users, chat, said.at(-1).text);
+  assert.deepEqual(sent.map(({ seq }) => seq), sent.map((_, index) => index + 1));
+  await untilDelivered(users, chat, sent.at(-1).text);
   await flushInboxes(...users.map(({ socketio }) => socketio));
   for (const who of users) {
     for (const dialect of DIALECTS) {
       const where = `${who.name} ${dialect}`;
-      assert.deepEqual(TOLD[dialect](who, chat).map(FORM[dialect]), said, where);
-      assert.deepEqual((await HISTORY[dialect](who, chat)).map(FORM[dialect]), said, where);
+      assert.deepEqual(DELIVERED[dialect](who, chat).map(FORM[dialect]), sent, where);
+      assert.deepEqual((await HISTORY[dialect](who, chat)).map(FORM[dialect]), sent, where);
     }
   }
 });
@@ -106,14 +106,14 @@ test('messages sent in all dialects at the same time come in one order, the same
   };
   await Promise.all(users.flatMap((who) => DIALECTS.map((dialect) => stream(who, dialect))));
   await SAY.byType(users[0], chat, 'the end');
-  await untilTold(users, chat, 'the end');
+  await untilDelivered(users, chat, 'the end');
   const expected = (await history(users[0].socketio, chat)).map(FORM.socketio);
   assert.deepEqual(expected.map(({ seq }) => seq), Array.from({ length: 6 * count + 1 }, (_, index) => index + 1));
   for (const who of users) {
     for (const dialect of ['socketio', 'byAction']) {
-      assert.deepEqual(TOLD[dialect](who, chat).map(FORM[dialect]), expected, `${who.name} ${dialect}`);
+      assert.deepEqual(DELIVERED[dialect](who, chat).map(FORM[dialect]), expected, `${who.name} ${dialect}`);
     }
-    const byType = TOLD.byType(who, chat).map(FORM.byType);
+    const byType = DELIVERED.byType(who, chat).map(FORM.byType);
     assert.deepEqual(byType.toSorted((a, b) => a.seq - b.seq), expected, 'the answers and the pushes together');
     const pushed = type.pushed(who.byType, 'messageCreated').map(FORM.byType).map(({ seq }) => seq);
     assert.deepEqual(pushed, pushed.toSorted((a, b) => a - b), 'the pushes are in order');
@@ -158,14 +158,14 @@ describe('taking part', () => {
       await enter(bob, chat);
       for (const each of DIALECTS) await SAY[each](alice, chat, `in ${each}`);
       for (const each of DIALECTS) await SAY[each](bob, chat, `in ${each} by bob`);
-      await untilTold([alice, bob], chat, 'in byAction by bob');
+      await untilDelivered([alice, bob], chat, 'in byAction by bob');
       const { chats } = await ask(bob.socketio.socket, 'list-chats', {});
       assert.deepEqual(chats.map(({ pk }) => pk), [chat.pk]);
       assert.deepEqual((await type.chats(bob.byType)).map(({ id }) => id), [chat.pk]);
 
       await action.ask(bob.byAction, 'leave_room', { pk: chat.pk });
       await SAY.byType(alice, chat, 'after');
-      await untilTold([alice], chat, 'after');
+      await untilDelivered([alice], chat, 'after');
       assert.equal((await type.refusal(bob.byType, 'newMessage', { chat: chat.pk, text: 'no' })).code, 'forbidden');
       await action.refusal(bob.byAction, 'create_message', { pk: chat.pk, message: 'no' }, 403);
       await refusal(bob.socketio.socket, 'new-message', { room: chat.id, msg: 'no' });
@@ -175,11 +175,11 @@ describe('taking part', () => {
       await enter(bob, chat);
       await subscribe(bob, chat.pk);
       await SAY.byAction(alice, chat, 'again');
-      await untilTold([bob], chat, 'again');
+      await untilDelivered([bob], chat, 'again');
       const both = DIALECTS.flatMap((each) => `in ${each}`);
       const expected = [...both, ...both.map((text) => `${text} by bob`), 'again'];
       for (const each of DIALECTS) {
-        assert.deepEqual(TOLD[each](bob, chat).map(FORM[each]).map(({ text }) => text), expected, each);
+        assert.deepEqual(DELIVERED[each](bob, chat).map(FORM[each]).map(({ text }) => text), expected, each);
       }
     });
   }
@@ -192,7 +192,7 @@ describe('taking part', () => {
     await type.join(bob.byType, chat.pk);
     await action.ask(carol.byAction, 'join_room', { pk: chat.pk });
     await SAY.byType(bob, chat, 'the end');
-    await untilTold([alice], chat, 'the end');
+    await untilDelivered([alice], chat, 'the end');
     assert.deepEqual(action.memberEvents(alice.byAction), [[alice.name, bob.name], [alice.name, bob.name, carol.name]]);
     const joined = type.pushed(alice.byType, 'chatJoined').filter(({ user }) => user.username !== alice.name);
     assert.deepEqual(joined.map((data) => [data.chat, data.user.username]), [bob, carol].map(({ name }) => (
@@ -210,7 +210,7 @@ describe('taking part', () => {
     const chat = await chatOf(alice.socketio, bob.socketio);
     await Promise.all([alice, bob].map((who) => subscribe(who, chat.pk)));
     await SAY.byAction(bob, chat, 'hello');
-    await untilTold([alice, bob], chat, 'hello');
+    await untilDelivered([alice, bob], chat, 'hello');
     assert.equal((await type.details(bob.byType, chat.pk)).participants.length, 2);
     const answer = await bob.byType.wire.ask({ type: 'joinChat', data: { chat: chat.pk } });
     assert.equal(answer.type, 'info');

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the table of options in docs/CONFIGURATION.md: made from what `polychat --help` prints. As a program it writes the
-// table (`make options`).
+// Owns the table of options in docs/CONFIGURATION.md: made from the output of `polychat --help`. As a program it writes
+// the table (`make options`).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

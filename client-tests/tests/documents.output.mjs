@@ -1,5 +1,5 @@
 // @ts-check
-// Owns comparing what was printed with what a document shows: `…` stands for anything (in an object for further fields), a
+// Owns the comparison of printed output with a document: `…` stands for anything (in an object for further fields), a
 // time for any time, the beginning of a UUID for any UUID.
 import assert from 'node:assert/strict';
 
@@ -44,7 +44,7 @@ function difference(actual, shown, path = '') {
   return undefined;
 }
 
-/** JSON is what the document shows. */
+/** Asserts that JSON is as the document shows. */
 export function assertJson(actual, shown, where) {
   const found = difference(JSON.parse(actual), parseShown(shown));
   assert.equal(found, undefined, `${where}: ${found ?? ''} of\n${actual}\nis not what the document shows:\n${shown}`);

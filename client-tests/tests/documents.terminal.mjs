@@ -1,10 +1,10 @@
 // @ts-check
 // Owns the folder and the terminals in which the blocks of one document are run: bash, with the built server as `polychat`
-// and `target/release/polychat`. Does not know what a block prints.
+// and `target/release/polychat`. Does not know the output of a block.
 //
-// What differs from a reader's terminal: 127.0.0.1:3000 and localhost:3000 are a port of the test, and 127.0.0.1:27017 that
-// of a mongod; `cargo run --release` starts the server that `make build` built; `npm install` and `pip install` check
-// that the packages of the tests are those.
+// The differences from a reader's terminal: 127.0.0.1:3000 and localhost:3000 are a port of the test, and
+// 127.0.0.1:27017 that of a mongod; `cargo run --release` starts the server that `make build` built; `npm install` and
+// `pip install` check that the packages of the tests are those.
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

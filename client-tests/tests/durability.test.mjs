@@ -1,18 +1,18 @@
 // @ts-check
-// Owns the central promise: what is acknowledged is never lost, however the server ends.
+// Owns the central promise: an acknowledged message is never lost, however the server ends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ledger, assertKept } from '../chaos/ledger.mjs';
 import { startWriters, storedByText } from '../chaos/scenario.mjs';
-import { chatOf, connectUsers, fullHistory, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, fullHistory, sendMessage } from '../clients/fixtures.mjs';
 import { TRANSPORT_LOST, ask, connect } from '../clients/socketio.mjs';
 import { freePort, startServer, storeFile } from '../harness/server.mjs';
 import { eventually } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
 
-/** A server on one port and one store, however often it is started. */
-async function house(t) {
+/** Starts a server on one port and one store, any number of times. */
+async function restartable(t) {
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
   return () => startServer(t, args);
 }
@@ -21,17 +21,17 @@ const everyoneIsConnected = (writers) => (
   eventually(() => writers.every(({ connected }) => connected), 'every client is connected', PATIENCE_MS)
 );
 
-/** Clients come back by themselves from a lost transport, but not when they are told to leave. */
+/** Clients reconnect after a lost transport, but not after a DISCONNECT. */
 function assertTransportsLost({ losses }) {
   for (const reason of losses) assert.match(reason, TRANSPORT_LOST);
 }
 
 test('a restart keeps users, chats, members and messages', async (t) => {
-  const open = await house(t);
+  const open = await restartable(t);
   const server = await open();
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
-  const said = [await say(alice, chat, 'one'), await say(bob, chat, 'two', { client_id: 'c-2', type: 'image' })];
+  const stored = [await sendMessage(alice, chat, 'one'), await sendMessage(bob, chat, 'two', { client_id: 'c-2', type: 'image' })];
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
 
   const again = await open();
@@ -40,14 +40,14 @@ test('a restart keeps users, chats, members and messages', async (t) => {
   assert.deepEqual(user, bob.user);
   const { chats } = await ask(socket, 'list-chats', {});
   assert.deepEqual(chats.map(({ id, users }) => ({ id, users })), [{ id: chat.id, users: [alice.id, bob.id] }]);
-  assert.deepEqual(await fullHistory({ socket }, chat), said);
+  assert.deepEqual(await fullHistory({ socket }, chat), stored);
 
-  assert.deepEqual(await say({ socket }, chat, 'two', { client_id: 'c-2' }), said[1]);
-  assert.equal((await say({ socket }, chat, 'three')).seq, 3);
+  assert.deepEqual(await sendMessage({ socket }, chat, 'two', { client_id: 'c-2' }), stored[1]);
+  assert.equal((await sendMessage({ socket }, chat, 'three')).seq, 3);
 });
 
 test('kill -9 under load, five times: every acknowledged message is there exactly once', async (t) => {
-  const open = await house(t);
+  const open = await restartable(t);
   let server = await open();
   const ledger = new Ledger();
   const { users, chats, writers } = await startWriters(t, server, ledger);
@@ -73,7 +73,7 @@ test('kill -9 under load, five times: every acknowledged message is there exactl
 });
 
 test('SIGTERM under load: exit 0, nothing acknowledged is lost, clients come back and can retry', async (t) => {
-  const open = await house(t);
+  const open = await restartable(t);
   const server = await open();
   const ledger = new Ledger();
   const { users, chats, writers } = await startWriters(t, server, ledger);

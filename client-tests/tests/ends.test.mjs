@@ -58,9 +58,9 @@ class Deployment {
   async chat() {
     const [user, other] = [await this.backend.user('bob'), await this.backend.user('alice')];
     const { id } = await this.backend.chat(user, other);
-    const say = (text) => this.backend.say({ id }, other, text);
+    const sendMessage = (text) => this.backend.sendMessage({ id }, other, text);
     const texts = async () => (await this.backend.all(`/chats/${id}/messages?after_seq=0`, 'messages', 1000)).flat().map(({ msg }) => msg);
-    return { id, user, say, texts, name: user.externalUserId };
+    return { id, user, sendMessage, texts, name: user.externalUserId };
   }
 
   /** How many connections were closed as lagging. */
@@ -73,10 +73,9 @@ const MOST_LARGE = 60;
 const OUTBOX_BYTES = '2000000';
 
 /**
- * A reason: the options of the server; whether the client is admitted, and how long its token lives; how its end comes about,
- * whether that is due at the moment when `provoke` is done, and what is seen of it on each kind of transport; how it comes
- * about for an official client.
- * @typedef {{
+ * A reason: the options of the server; whether the client is admitted, and how long its token lives; how its end is
+ * provoked, whether that is due at the moment when `provoke` is done, and the observation on each kind of transport;
+ * how it is provoked for an official client. @typedef {{
  *   args?: string[], stranger?: boolean, life?: number, provoke: (client: any, chat: any, deployment: Deployment) => Promise<unknown>,
  *   isDue?: boolean, seen: { socket: string, waiting: string, idle: string }, without?: (transport: string) => boolean,
  *   official?: (client: OfficialClient, chat: any, deployment: Deployment) => unknown,
@@ -96,16 +95,16 @@ const REASONS = {
     args: ['--max-message-bytes', `${LARGE.length}`, '--max-outbox-bytes', OUTBOX_BYTES],
     // A client whose poll waits does not lag.
     without: (transport) => transport.includes('a poll waits') || transport.includes('probe'),
-    provoke: async (client, { say }, deployment) => {
+    provoke: async (client, { sendMessage }, deployment) => {
       client.stall();
-      await sendUntilCut(say, deployment, client.kind === 'idle' ? 12 : Infinity);
+      await sendUntilCut(sendMessage, deployment, client.kind === 'idle' ? 12 : Infinity);
       client.resume();
     },
     seen: { socket: '1013', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
-    official: async (client, { say }, deployment) => {
+    official: async (client, { sendMessage }, deployment) => {
       if (client.transport !== 'websocket') return 'not by polling';
       const resume = client.stall();
-      await sendUntilCut(say, deployment, Infinity);
+      await sendUntilCut(sendMessage, deployment, Infinity);
       return resume();
     },
   },
@@ -146,11 +145,11 @@ const REASONS = {
 };
 
 /** Sends until a client that does not read is closed as lagging, or so many messages. */
-async function sendUntilCut(say, deployment, most) {
+async function sendUntilCut(sendMessage, deployment, most) {
   const earlier = await deployment.lagged();
   for (let count = 0; count < most && await deployment.lagged() === earlier; count++) {
     assert.ok(count < MOST_LARGE, 'no client was closed');
-    await say(LARGE);
+    await sendMessage(LARGE);
   }
 }
 
@@ -160,14 +159,14 @@ function assertMayReconnect({ packets }, ...expected) {
   assert.deepEqual(final, expected);
 }
 
-/** What is sent after the end is neither accepted nor stored. */
+/** Packets after the end are neither accepted nor stored. */
 async function assertNothingAccepted(client, deployment, chat, hello = []) {
   for (const words of await client.sendAfterEnd(deployment.server, ...hello, message(chat.id, 'afterwards'))) assert.equal(words, UNKNOWN_SESSION);
   await sleep(100);
   assert.ok(!(await chat.texts()).includes('afterwards'), 'what was sent afterwards is stored');
 }
 
-/** A client that is connected and has sent a message, unless it is a stranger. */
+/** A client that is connected and has sent a message, unless it is unauthenticated. */
 async function connectClient(t, deployment, { open, eio, life = 3600, stranger = false }) {
   const chat = await deployment.chat();
   const ends = now() + life;

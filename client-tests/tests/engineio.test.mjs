@@ -1,13 +1,13 @@
 // @ts-check
-// Owns the promises of Engine.IO sessions about what is polychat's alone: responses that are not read, and clients of
-// different tokens on one TCP connection. What the protocols demand is in conformance/.
+// Owns the promises of Engine.IO sessions that are polychat's alone: responses that are not read, and clients of
+// different tokens on one TCP connection. The requirements of the protocols are in conformance/.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession } from '../clients/engineio-session.mjs';
 import { MOMENT_MS, assertSessionOver, connectRoot, createUser, moment } from '../clients/engineio-steps.mjs';
-import { chatOf, connectUsers, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, sendMessage } from '../clients/fixtures.mjs';
 import { TcpConnection, head } from '../clients/tcp.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, now, token } from '../harness/tokens.mjs';
@@ -24,8 +24,8 @@ for (const eio of [4, 3]) {
     const session = await connectRoot(await PollingSession.open(t, large, { eio, token: bob.user.externalUserId }));
     const poll = await session.beginPoll();
     poll.pause();
-    await say(alice, chat, 'x'.repeat(size));
-    await say(alice, chat, 'the next one');
+    await sendMessage(alice, chat, 'x'.repeat(size));
+    await sendMessage(alice, chat, 'the next one');
     await moment();
     poll.reset();
     await moment();
@@ -56,7 +56,7 @@ describe('a proxy that shares one TCP connection among its clients', { concurren
     await vera.packet(`${PACKET.ack}6`);
   }
 
-  /** The request that clients send by themselves when something on the way drops `Upgrade`. */
+  /** The request of clients when something on the way drops `Upgrade`. */
   const websocketTarget = (session) => session.target.replace('transport=polling', 'transport=websocket');
 
   async function assertUpgradeRefused({ boris, connection }) {

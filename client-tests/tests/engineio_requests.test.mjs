@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the promises of single requests that are polychat's alone: the header Host at every address, JSONP, the client as a
-// file. What the protocols demand is in conformance/.
+// file. The requirements of the protocols are in conformance/.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { PollingSession, target } from '../clients/engineio-session.mjs';

@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise that a bad request gets the error that it deserves, and harms nothing and nobody.
+// Owns the promise that a bad request gets the right error, and affects nothing else.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { PACKET, RawClient } from '../clients/engineio.mjs';
 import {
-  chatOf, connectUser, connectUsers, flushInboxes, heard, history, say, uniqueName,
+  chatOf, connectUser, connectUsers, flushInboxes, received, history, sendMessage, uniqueName,
 } from '../clients/fixtures.mjs';
 import { ask, connect, connectRefused, exception, refusal } from '../clients/socketio.mjs';
 import { badRequests } from '../data/bad-requests.mjs';
@@ -25,7 +25,7 @@ describe('a bad request', () => {
   let alice;
   let witness;
   let chat;
-  let said;
+  let sent;
   let foreign;
   const noticed = [];
 
@@ -35,7 +35,7 @@ describe('a bad request', () => {
     foreign = await chatOf(mallory);
     [alice, witness] = await connectUsers(scope, server, 'alice', 'witness');
     chat = await chatOf(alice, witness);
-    said = await say(alice, chat, 'before the bad requests');
+    sent = await sendMessage(alice, chat, 'before the bad requests');
     for (const event of ['exception', 'create-chat', 'disconnect']) witness.socket.on(event, () => noticed.push(event));
   });
 
@@ -67,11 +67,11 @@ describe('a bad request', () => {
   test('leaves its connection usable', async () => {
     assert.ok(alice.socket.connected);
     assert.equal(alice.inbox.length, 1);
-    await say(alice, chat, 'after the bad requests');
+    await sendMessage(alice, chat, 'after the bad requests');
   });
 
   test('stores nothing, not even in part', async (t) => {
-    assert.deepEqual((await history(alice, chat)).map(({ msg }) => msg), [said.msg, 'after the bad requests']);
+    assert.deepEqual((await history(alice, chat)).map(({ msg }) => msg), [sent.msg, 'after the bad requests']);
     assert.deepEqual((await ask(alice.socket, 'list-chats', {})).chats.map(({ id }) => id), [chat.id]);
     const unchanged = await ask(alice.socket, 'create-user', { user: { id: alice.id } });
     assert.deepEqual(unchanged.user, alice.user);
@@ -83,7 +83,7 @@ describe('a bad request', () => {
 
   test('is not noticed by anybody else', async () => {
     await flushInboxes(witness);
-    assert.deepEqual(heard(witness, chat).map(({ msg }) => msg), [said.msg, 'after the bad requests']);
+    assert.deepEqual(received(witness, chat).map(({ msg }) => msg), [sent.msg, 'after the bad requests']);
     assert.deepEqual(noticed, []);
   });
 
@@ -128,13 +128,13 @@ describe('rubbish on the wire', () => {
   for (const [what, packet] of Object.entries(RUBBISH)) {
     test(`${what}: at most that connection ends, and the others go on`, async (t) => {
       const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
-      const vandal = new RawClient(t, server.url);
-      await vandal.packet(PACKET.connect);
-      vandal.send(packet);
+      const badClient = new RawClient(t, server.url);
+      await badClient.packet(PACKET.connect);
+      badClient.send(packet);
       const chat = await chatOf(alice, bob);
-      const said = await say(alice, chat, 'still here');
+      const sent = await sendMessage(alice, chat, 'still here');
       await flushInboxes(bob, alice);
-      assert.deepEqual(heard(bob, chat), [said]);
+      assert.deepEqual(received(bob, chat), [sent]);
       await connectUser(t, server, 'newcomer');
     });
   }
@@ -144,11 +144,11 @@ describe('rubbish on the wire', () => {
   for (const [what, packet] of events) {
     for (const [how, number, answer] of ways) {
       test(`${what}${how}: the sender is told, if only by the end of the connection`, async (t) => {
-        const vandal = new RawClient(t, server.url);
-        await vandal.packet(PACKET.connect);
-        vandal.send(packet.replace(PACKET.event, PACKET.event + number));
-        const told = vandal.packet(answer).then((error) => assert.match(error, /"code":"invalid"/));
-        await Promise.race([told, vandal.closed]);
+        const badClient = new RawClient(t, server.url);
+        await badClient.packet(PACKET.connect);
+        badClient.send(packet.replace(PACKET.event, PACKET.event + number));
+        const delivered = badClient.packet(answer).then((error) => assert.match(error, /"code":"invalid"/));
+        await Promise.race([delivered, badClient.closed]);
       });
     }
   }
@@ -163,7 +163,7 @@ describe('who is not allowed to do something', () => {
     closed = await startServer(scope, ['--auth', 'jwt', '--jwt-secret', SECRET]);
   });
 
-  /** A user of the server that asks for tokens. */
+  /** A user of the server that requires tokens. */
   async function member(t, base) {
     const sub = uniqueName(base);
     const socket = await connect(t, closed.url, { auth: { token: await token({ sub }) } });
@@ -178,8 +178,8 @@ describe('who is not allowed to do something', () => {
   test('is asked who it is before it speaks, where no token is needed', async (t) => {
     const alice = await connectUser(t, open, 'alice');
     const chat = await chatOf(alice);
-    const nobody = await connect(t, open.url);
-    const error = await refusal(nobody, 'new-message', { room: chat.id, msg: 'hello' });
+    const anonymous = await connect(t, open.url);
+    const error = await refusal(anonymous, 'new-message', { room: chat.id, msg: 'hello' });
     assertIsError(error, { codes: ['unauthenticated', 'invalid'], names: /./ });
     assert.deepEqual(await history(alice, chat), []);
   });
@@ -198,7 +198,7 @@ describe('who is not allowed to do something', () => {
       assertIsError(error, { codes: ['forbidden'], names: /./ });
     }
     assert.deepEqual(await history(bob, chat), []);
-    assert.equal((await say(alice, chat, 'I am Alice')).user_id, alice.id);
+    assert.equal((await sendMessage(alice, chat, 'I am Alice')).user_id, alice.id);
   });
 
   test('is forbidden to make somebody else up', async (t) => {

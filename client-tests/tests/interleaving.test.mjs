@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that a connection gets the messages of a chat in ascending order, the answers to its own among what
-// others send, where an answer has the form of a message.
+// Owns the promise that a connection gets the messages of a chat in ascending order, the answers to its own among those
+// of others, where an answer has the form of a message.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -20,14 +20,14 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-/** Keeps what a connection hears: in `heard` the messages, `[chat, seq, request id of an answer]`, in `ids` all answers. */
+/** Records the frames of a connection: in `received` the messages, `[chat, seq, request id]`, in `ids` all answers. */
 function collecting(dialect, connection) {
   const arrivals = new Changes();
-  const collected = { ...connection, heard: [], ids: [] };
+  const collected = { ...connection, received: [], ids: [] };
   connection.wire.listen((frame) => {
     const content = dialect.content(frame);
     const message = dialect.message(content);
-    if (message) collected.heard.push(message);
+    if (message) collected.received.push(message);
     if (Number.isInteger(content.request_id) && content.request_id >= 0) collected.ids.push(content.request_id);
     arrivals.happened();
   });
@@ -46,7 +46,7 @@ async function fourConnections(t, dialect, more) {
   )));
 }
 
-/** The type dialect: what others send comes as the same frame as the answers, without their request id. */
+/** The type dialect: messages of others come in the same frame as the answers, without their request id. */
 const TYPE = {
   connect: (t, token, more) => type.connectType(t, server, token, { push: true, token, ...more }),
   chat: async (/** @type {any[]} */ [anna, boris]) => {
@@ -109,20 +109,20 @@ const ascending = (numbers, repeated) => numbers.every((number, index) => (
   index === 0 || number > numbers[index - 1] || (repeated && number === numbers[index - 1])
 ));
 
-/** Asserts what every connection heard of this chat: everything, in order. */
+/** Asserts that a connection received every message of this chat, in order. */
 function inOrder(dialect, connection, chat, total, sent) {
-  const heard = connection.heard.filter(([room]) => room === chat);
-  const seqs = heard.map(([, seq]) => seq);
+  const received = connection.received.filter(([room]) => room === chat);
+  const seqs = received.map(([, seq]) => seq);
   const fall = seqs.findIndex((seq, index) => index > 0 && seq < seqs[index - 1]);
   assert.ok(ascending(seqs, dialect.own > 1), `after ${seqs[fall - 1]} came ${seqs[fall]}`);
   assert.deepEqual([...new Set(seqs)], upTo(total));
   assert.equal(seqs.length, total + (dialect.own - 1) * sent);
-  assert.equal(heard.filter(([, , id]) => id !== undefined).length, sent);
+  assert.equal(received.filter(([, , id]) => id !== undefined).length, sent);
 }
 
-/** Waits until each connection has heard `total` messages, of which it sent `sent`. */
-const allHeard = (dialect, everyone, total, sent) => (
-  Promise.all(everyone.map((each) => each.until('heard', total + (dialect.own - 1) * sent)))
+/** Waits until each connection has received `total` messages, of which it sent `sent`. */
+const allReceived = (dialect, everyone, total, sent) => (
+  Promise.all(everyone.map((each) => each.until('received', total + (dialect.own - 1) * sent)))
 );
 
 /** The request ids in the order of the requests. */
@@ -134,7 +134,7 @@ for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1':
       const everyone = await fourConnections(t, dialect);
       const chat = await dialect.chat(everyone);
       for (let index = 0; index < EACH; index++) for (const each of everyone) dialect.send(each, chat, index);
-      await allHeard(dialect, everyone, 4 * EACH, EACH);
+      await allReceived(dialect, everyone, 4 * EACH, EACH);
       for (const each of everyone) {
         inOrder(dialect, each, chat, 4 * EACH, EACH);
         assert.deepEqual(each.ids, ASKED, 'the answers, in the order of the requests');
@@ -147,7 +147,7 @@ for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1':
       for (let index = 0; index < EACH; index++) {
         for (const [who, each] of everyone.entries()) dialect.send(each, chats[(index + who) % chats.length], index);
       }
-      await allHeard(dialect, everyone, 4 * EACH, EACH);
+      await allReceived(dialect, everyone, 4 * EACH, EACH);
       for (const each of everyone) {
         for (const chat of chats) inOrder(dialect, each, chat, (4 * EACH) / chats.length, EACH / chats.length);
         assert.deepEqual(each.ids, ASKED, 'the answers, in the order of the requests');
@@ -159,23 +159,23 @@ for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1':
 describe('in the type dialect', () => {
   test('on the address that all dialects share, too', async (t) => {
     const everyone = await fourConnections(t, TYPE, { path: '/ws' });
-    // The first frame decides what a connection speaks: what is delivered before is not sent.
+    // The first frame decides the dialect of a connection: earlier deliveries are not sent.
     for (const each of everyone) await type.chats(each);
     const chat = await TYPE.chat(everyone);
     for (let index = 0; index < EACH; index++) for (const each of everyone) TYPE.send(each, chat, index);
-    await allHeard(TYPE, everyone, 4 * EACH, EACH);
+    await allReceived(TYPE, everyone, 4 * EACH, EACH);
     for (const each of everyone) inOrder(TYPE, each, chat, 4 * EACH, EACH);
   });
 
   test('a message that is sent again is answered with the one stored first, and delays nothing', async (t) => {
     const everyone = await fourConnections(t, TYPE);
     const chat = await TYPE.chat(everyone);
-    // The two connections of a user send the same: what one stored is a repetition on the other.
+    // The two connections of a user send the same: a message that one stored is a repetition on the other.
     for (let index = 0; index < EACH; index++) {
       for (const each of everyone) TYPE.send(each, chat, index, { client_id: `${index}` });
     }
     await Promise.all(everyone.map((each) => each.until('ids', EACH)));
-    const answers = everyone.map(({ heard }) => heard.filter(([, , id]) => id !== undefined));
+    const answers = everyone.map(({ received }) => received.filter(([, , id]) => id !== undefined));
     assert.deepEqual(answers[0], answers[2], 'both connections of a user are answered alike');
     assert.deepEqual(answers[1], answers[3]);
     assert.equal((await type.messages(everyone[0], chat)).length, 2 * EACH);
@@ -186,9 +186,9 @@ describe('in the type dialect', () => {
     const quiet = collecting(TYPE, await type.connectType(t, server, 'anna', { token: anna.token }));
     const chat = await TYPE.chat([anna, boris]);
     for (let index = 0; index < EACH; index++) for (const each of [quiet, boris, again]) TYPE.send(each, chat, index);
-    await quiet.until('heard', EACH);
-    assert.deepEqual(quiet.heard.map(([, , id]) => id), ASKED);
-    assert.ok(ascending(quiet.heard.map(([, seq]) => seq), false));
+    await quiet.until('received', EACH);
+    assert.deepEqual(quiet.received.map(([, , id]) => id), ASKED);
+    assert.ok(ascending(quiet.received.map(([, seq]) => seq), false));
   });
 
   test('requests of other kinds among the messages are answered in their order', async (t) => {

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise that what a client sends right before it leaves in an orderly way is stored, on every transport.
+// Owns the promise that the messages of a client right before an orderly close are stored, on every transport.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { chatOf, connectAgain, connectUsers, fullHistory } from '../clients/fixtures.mjs';

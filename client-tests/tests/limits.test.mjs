@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise about sizes: what is within a limit passes, what is over it is refused and harms nobody else.
+// Owns the promise about sizes: requests within a limit pass, requests over it are refused and affect no other client.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connectAction, newRoom, refusal as refusedByAction } from '../clients/action.mjs';
 import { PACKET, RawClient, RawPolling } from '../clients/engineio.mjs';
-import { chatOf, connectUser, connectUsers, flushInboxes, history, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, history, sendMessage } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { TRANSPORT_LOST, ask, connect, nextEvent, refusal } from '../clients/socketio.mjs';
 import { connectType, join, refusal as refusedByType } from '../clients/type-data.mjs';
@@ -26,7 +26,7 @@ describe('a message', () => {
         const alice = await connectUser(t, server, 'alice', { client, transports: [transport] });
         const chat = await chatOf(alice);
         const longest = 'x'.repeat(MESSAGE_BYTES);
-        assert.equal((await say(alice, chat, longest)).msg, longest);
+        assert.equal((await sendMessage(alice, chat, longest)).msg, longest);
         const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: `${longest}x` });
         assert.equal(error.code, 'too_large');
         assert.match(error.message, /16384/);
@@ -39,7 +39,7 @@ describe('a message', () => {
     const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     const smiles = '😀'.repeat(MESSAGE_BYTES / 4);
-    assert.equal((await say(alice, chat, smiles)).msg, smiles);
+    assert.equal((await sendMessage(alice, chat, smiles)).msg, smiles);
     const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: `${smiles}!` });
     assert.equal(error.code, 'too_large');
   });
@@ -48,7 +48,7 @@ describe('a message', () => {
     const other = await startServer(t, ['--max-message-bytes', '10']);
     const alice = await connectUser(t, other, 'alice');
     const chat = await chatOf(alice);
-    await say(alice, chat, '0123456789');
+    await sendMessage(alice, chat, '0123456789');
     const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: '0123456789a' });
     assert.equal(error.code, 'too_large');
     assert.match(error.message, /\b10\b/);
@@ -69,7 +69,7 @@ describe('a frame', () => {
       const chat = await chatOf(alice);
       const error = await refusal(alice.socket, 'new-message', body(chat, FRAME_BYTES - 1000));
       assert.equal(error.code, 'too_large');
-      await say(alice, chat, 'still connected');
+      await sendMessage(alice, chat, 'still connected');
     });
 
     test(`over the limit ends its own connection only (${transport})`, async (t) => {
@@ -84,7 +84,7 @@ describe('a frame', () => {
       assert.ok(bob.socket.connected);
       assert.deepEqual(await history(bob, chat), []);
       const back = await connect(t, server.url, { auth: { token: alice.user.externalUserId } });
-      await say({ socket: back }, chat, 'back again');
+      await sendMessage({ socket: back }, chat, 'back again');
     });
   }
 
@@ -99,7 +99,7 @@ describe('a frame', () => {
     const over = await new RawClient(t, server.url).becomes(alice);
     over.sendInTwo(packet(FRAME_BYTES + 1));
     await within(over.closed, () => 'the end of the connection');
-    await say(alice, chat, 'still here');
+    await sendMessage(alice, chat, 'still here');
   });
 
   test('may be as long as the handshake says, which is what the option says', async (t) => {
@@ -110,7 +110,7 @@ describe('a frame', () => {
     }
     const alice = await connectUser(t, other, 'alice');
     const chat = await chatOf(alice);
-    await say(alice, chat, 'x'.repeat(MESSAGE_BYTES));
+    await sendMessage(alice, chat, 'x'.repeat(MESSAGE_BYTES));
     const lost = nextEvent(alice.socket, 'disconnect');
     alice.socket.emit('new-message', body(chat, 50_001));
     assert.match(await lost, TRANSPORT_LOST);
@@ -121,7 +121,7 @@ describe('a frame', () => {
     const bob = await connectUser(t, server, 'bob', { transports: ['polling'] });
     const { status } = await session.post('4'.padEnd(FRAME_BYTES + 1, 'x'));
     assert.ok(status >= 400 && status < 500, `status ${status}`);
-    await say(bob, await chatOf(bob), 'still here');
+    await sendMessage(bob, await chatOf(bob), 'still here');
   });
 });
 
@@ -170,7 +170,7 @@ describe('a user', () => {
     const acting = await connectAction(t, server, 'alice', { token });
     assert.match((await refusedByAction(acting, 'join_room', { pk }, 413))[0], /\b2\b/);
 
-    // With one chat less there is room for another, and who is in one already is not refused.
+    // With one chat less there is room for another, and a member of one already is not refused.
     await host.ok(204, 'DELETE', `/chats/${chats[0].id}`);
     await join(typing, pk);
     assert.equal((await typing.wire.ask({ type: 'joinChat', data: { chat: pk } })).type, 'info');

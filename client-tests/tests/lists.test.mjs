@@ -1,8 +1,8 @@
 // @ts-check
-// Owns the promise that lists tell all that is there, in order, and in pieces of the size that was asked for.
+// Owns the promise that lists have everything, in order, and in pages of the requested size.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { chatOf, connectUser, connectUsers, history, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, history, sendMessage } from '../clients/fixtures.mjs';
 import { ask } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -15,7 +15,7 @@ const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
 describe('list-chats', () => {
-  /** Some chats of these people, each a little younger than the one before. */
+  /** Some chats of these users, each a little younger than the one before. */
   async function chatsOf(count, ...members) {
     const chats = [];
     for (let made = 0; made < count; made++) {
@@ -34,7 +34,7 @@ describe('list-chats', () => {
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const [first, second, third] = await chatsOf(3, alice, bob);
     assert.deepEqual(await listed(alice), [third.id, second.id, first.id]);
-    await say(bob, first, 'back to the first');
+    await sendMessage(bob, first, 'back to the first');
     assert.deepEqual(await listed(alice), [first.id, third.id, second.id]);
   });
 
@@ -67,27 +67,27 @@ describe('list-chats', () => {
 describe('list-messages', () => {
   let alice;
   let chat;
-  let said;
+  let sent;
 
   before(async () => {
     alice = await connectUser(scope, server, 'alice');
     chat = await chatOf(alice);
-    said = [];
+    sent = [];
     for (const msg of ['one', 'two', 'three', 'four', 'five', 'six']) {
-      said.push(await say(alice, chat, msg));
+      sent.push(await sendMessage(alice, chat, msg));
       await tick();
     }
   });
 
-  /** What a query lists: the numbers of the messages, and whether there are more. */
+  /** The list of a query: the numbers of the messages, and whether there are more. */
   const list = async (query) => {
     const { messages, has_more } = await ask(alice.socket, 'list-messages', { chat: { id: chat.id }, query });
     return [messages.map(({ seq }) => seq), has_more];
   };
 
   test('lists everything, oldest first, in the form in which it was acknowledged', async () => {
-    assert.deepEqual(await history(alice, chat), said);
-    assert.deepEqual(await history(alice, chat, {}), said);
+    assert.deepEqual(await history(alice, chat), sent);
+    assert.deepEqual(await history(alice, chat, {}), sent);
   });
 
   test('is empty for a chat in which nobody has spoken', async () => {
@@ -121,7 +121,7 @@ describe('list-messages', () => {
   });
 
   test('lists what lies between two times, both included', async () => {
-    const [from, to] = [said[1].created_at, said[3].created_at];
+    const [from, to] = [sent[1].created_at, sent[3].created_at];
     assert.deepEqual((await list({ from, to }))[0], [2, 3, 4]);
     assert.deepEqual((await list({ from }))[0], [2, 3, 4, 5, 6]);
     assert.deepEqual((await list({ to }))[0], [1, 2, 3, 4]);
@@ -131,13 +131,13 @@ describe('list-messages', () => {
 
   test('understands times with another offset', async () => {
     const elsewhere = (time) => new Date(Date.parse(time) + 2 * 60 * 60 * 1000).toISOString().replace('Z', '+02:00');
-    const [from, to] = [said[1], said[3]].map(({ created_at }) => elsewhere(created_at));
+    const [from, to] = [sent[1], sent[3]].map(({ created_at }) => elsewhere(created_at));
     assert.deepEqual((await list({ from, to }))[0], [2, 3, 4]);
   });
 
   test('understands plain dates, both included', async () => {
     const date = (time, days = 0) => new Date(Date.parse(time) + days * DAY_MS).toISOString().slice(0, 10);
-    const [first, last] = [said[0].created_at, said[5].created_at];
+    const [first, last] = [sent[0].created_at, sent[5].created_at];
     assert.deepEqual((await list({ from: date(first), to: date(last) }))[0], [1, 2, 3, 4, 5, 6]);
     assert.deepEqual((await list({ from: date(last, 1) }))[0], []);
     assert.deepEqual((await list({ to: date(first, -1) }))[0], []);

@@ -26,12 +26,12 @@ function brokenOff(texts, least = LEAST) {
   return frames;
 }
 
-/** Whether it is JSON to everybody, and not only to JavaScript. */
+/** Whether every parser takes it for JSON, not only JavaScript. */
 const isJson = (text) => !/e400/.test(text);
 
-/** What a raw connection says to these frames, one after the other. */
+/** The answers of a raw connection to these frames, one after the other. */
 async function answersTo(wire, frames) {
-  wire.takeRest(); // what came before counts for no frame
+  wire.takeRest(); // earlier frames do not count
   const from = wire.frames.length;
   for (const frame of frames) wire.sendText(frame);
   for (let count = 0; count < frames.length; count++) await wire.take();
@@ -73,12 +73,12 @@ test('in the action dialect', async (t) => {
 
 test('in the marketplace dialect', async (t) => {
   const olga = await new Backend(server).user('olga');
-  const visitor = await enterWebSocket(t, server, olga);
+  const connection = await enterWebSocket(t, server, olga);
   const frames = brokenOff(marketplace.map(([event, data]) => JSON.stringify({ event, data })));
-  const answers = await answersTo(visitor.wire, frames);
+  const answers = await answersTo(connection.wire, frames);
   assert.deepEqual(new Set(answers.map(({ event, data }) => `${event} ${data.code}`)), new Set(['debug_info invalid']));
-  visitor.takeRest();
-  assert.deepEqual(await flush(visitor), []);
+  connection.takeRest();
+  assert.deepEqual(await flush(connection), []);
 });
 
 /** @type {[string, object][]} */

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the life of a marketplace event, played through by its owner and a guest with two connections each, one on
-// Socket.IO and one on the raw WebSocket: after every step each of the four is told the same things, and nothing else,
+// Socket.IO and one on the raw WebSocket: after every step each of the four receives the same frames, and nothing else,
 // and each shows the exact counts.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -17,7 +17,7 @@ let gleb;
 let event;
 let owner; // Olga's two connections
 let guest; // Gleb's two connections
-let everybody;
+let allConnections;
 let chatId;
 let sent = 0; // how many messages are in the chat
 
@@ -29,22 +29,22 @@ before(async () => {
   event = await host.event(olga, { name: 'Picnic', iconsUUIDs: ['icon-1', 'icon-2'], location: 'ONLINE' });
   owner = [await enterSocketIo(scope, server, olga), await enterWebSocket(scope, server, olga)];
   guest = [await enterSocketIo(scope, server, gleb), await enterWebSocket(scope, server, gleb)];
-  everybody = [...owner, ...guest];
+  allConnections = [...owner, ...guest];
 });
 
-/** What the two sides show as unread: the owner's own and the other side's, the guest's likewise. */
+/** The unread counts of both sides: the owner's own and the other side's, the guest's likewise. */
 function assertUnread({ ofOwner, ofGuest }) {
-  for (const visitor of owner) assert.deepEqual(frontEnd(visitor).counts(chatId), [ofOwner, ofGuest], visitor.name);
-  for (const visitor of guest) assert.deepEqual(frontEnd(visitor).counts(chatId), [ofGuest, ofOwner], visitor.name);
+  for (const connection of owner) assert.deepEqual(frontEnd(connection).counts(chatId), [ofOwner, ofGuest], connection.name);
+  for (const connection of guest) assert.deepEqual(frontEnd(connection).counts(chatId), [ofGuest, ofOwner], connection.name);
 }
 
 const inCommon = ({ id, name, iconsUUIDs, location, dateFromS, dateToS }) => (
   { id, name, iconsUUIDs, location, dateFromS, dateToS }
 );
 
-/** An update as one side has to be told it. */
-const updateFor = (visitor, { messages = /** @type {object[]} */ ([]), asked, granted, ofOwner, ofGuest }) => {
-  const [mine, other, interlocutor] = owner.includes(visitor)
+/** An update as one side has to receive it. */
+const updateFor = (connection, { messages = /** @type {object[]} */ ([]), asked, granted, ofOwner, ofGuest }) => {
+  const [mine, other, interlocutor] = owner.includes(connection)
     ? [ofOwner, ofGuest, { id: gleb.pk, name: 'Gleb', imageUUID: null }]
     : [ofGuest, ofOwner, { id: olga.pk, name: 'Olga', imageUUID: 'picture-of-olga' }];
   return {
@@ -53,12 +53,12 @@ const updateFor = (visitor, { messages = /** @type {object[]} */ ([]), asked, gr
   };
 };
 
-const unreadFor = (visitor, { ofOwner, ofGuest }) => {
-  const [mine, other] = owner.includes(visitor) ? [ofOwner, ofGuest] : [ofGuest, ofOwner];
+const unreadFor = (connection, { ofOwner, ofGuest }) => {
+  const [mine, other] = owner.includes(connection) ? [ofOwner, ofGuest] : [ofGuest, ofOwner];
   return { chatId, myUnreadCount: mine, interlocutorUnreadCount: other };
 };
 
-/** A message as it must be told; its date is checked for its form and then ignored. */
+/** A message as it must be delivered; its date is checked for its form and then ignored. */
 function messageFrom(author, text, photos = []) {
   sent += 1;
   const [from, to] = author === olga ? [olga, gleb] : [gleb, olga];
@@ -75,30 +75,30 @@ function undated(update) {
   return { ...update, messages };
 }
 
-/** All of these are told of the chat as it is now, and of nothing else. */
-async function toldOfChat(visitors, state) {
-  for (const visitor of visitors) {
-    assert.deepEqual(undated(await visitor.next('chat_updates')), updateFor(visitor, state), visitor.name);
+/** All of these receive the state of the chat, and nothing else. */
+async function assertChatUpdate(connections, state) {
+  for (const connection of connections) {
+    assert.deepEqual(undated(await connection.next('chat_updates')), updateFor(connection, state), connection.name);
   }
 }
 
-/** Everybody is told of these counts. */
-async function toldOfCounts(visitors, state) {
-  for (const visitor of visitors) {
-    assert.deepEqual(await visitor.next('chat_unread'), unreadFor(visitor, state), visitor.name);
+/** All connections receive these counts. */
+async function assertCounts(connections, state) {
+  for (const connection of connections) {
+    assert.deepEqual(await connection.next('chat_unread'), unreadFor(connection, state), connection.name);
   }
 }
 
-/** Everybody is told of a message, and of the counts after it. */
-async function toldOfMessage(message, state) {
-  await toldOfChat(everybody, { ...state, messages: [message] });
-  await toldOfCounts(everybody, state);
+/** All connections receive a message, and the counts after it. */
+async function assertMessage(message, state) {
+  await assertChatUpdate(allConnections, { ...state, messages: [message] });
+  await assertCounts(allConnections, state);
   assertUnread(state);
 }
 
-/** What Socket.IO acknowledges is what it is told as an event. */
-async function acknowledgedAsTold(visitor, request, body, answer) {
-  assert.deepEqual(await visitor.ask(request, body), await visitor.next(answer));
+/** The acknowledgement on Socket.IO equals the event. */
+async function assertAcknowledgedAsEvent(connection, request, body, answer) {
+  assert.deepEqual(await connection.ask(request, body), await connection.next(answer));
 }
 
 describe('an event, step by step', () => {
@@ -115,52 +115,52 @@ describe('an event, step by step', () => {
   test('a guest who opens a chat is told of it on all connections; the owner hears nothing yet', async () => {
     const answer = await guest[0].ask('open_chat', { eventId: event.id });
     chatId = answer.chatId;
-    await toldOfChat(guest, { ...plain, ofOwner: 0, ofGuest: 0 });
+    await assertChatUpdate(guest, { ...plain, ofOwner: 0, ofGuest: 0 });
     assert.deepEqual(answer, updateFor(guest[0], { ...plain, ofOwner: 0, ofGuest: 0 }));
   });
 
   test('opening it again is answered to the one who asked only', async () => {
-    guest[1].tell('open_chat', { eventId: event.id });
-    await toldOfChat([guest[1]], { ...plain, ofOwner: 0, ofGuest: 0 });
+    guest[1].send('open_chat', { eventId: event.id });
+    await assertChatUpdate([guest[1]], { ...plain, ofOwner: 0, ofGuest: 0 });
   });
 
   test('the first message shows the owner the chat, and counts as unread there', async () => {
-    guest[0].tell('send_message', { chatId, message: { text: 'Is there room for one more?' } });
+    guest[0].send('send_message', { chatId, message: { text: 'Is there room for one more?' } });
     const message = messageFrom(gleb, 'Is there room for one more?');
-    await toldOfMessage(message, { ...plain, ofOwner: 1, ofGuest: 0 });
+    await assertMessage(message, { ...plain, ofOwner: 1, ofGuest: 0 });
   });
 
   test('the next ones, from the other connection, count on', async () => {
-    guest[1].tell('send_message', { chatId, message: { text: 'I bring cake' } });
-    await toldOfMessage(messageFrom(gleb, 'I bring cake'), { ...plain, ofOwner: 2, ofGuest: 0 });
+    guest[1].send('send_message', { chatId, message: { text: 'I bring cake' } });
+    await assertMessage(messageFrom(gleb, 'I bring cake'), { ...plain, ofOwner: 2, ofGuest: 0 });
     await guest[0].ask('send_message', { chatId, message: { text: 'And tea' } });
-    await toldOfMessage(messageFrom(gleb, 'And tea'), { ...plain, ofOwner: 3, ofGuest: 0 });
+    await assertMessage(messageFrom(gleb, 'And tea'), { ...plain, ofOwner: 3, ofGuest: 0 });
   });
 
   test('what the owner reads on one connection is read on the other, and the guest sees it', async () => {
-    owner[1].tell('read_messages', { chatId, lastReadedMessageId: 2 });
+    owner[1].send('read_messages', { chatId, lastReadedMessageId: 2 });
     const state = { ofOwner: 1, ofGuest: 0 };
-    await toldOfCounts(everybody, state);
+    await assertCounts(allConnections, state);
     assertUnread(state);
   });
 
   test('reading backwards moves nothing, and is answered to the one who asked only', async () => {
     const answer = await owner[0].ask('read_messages', { chatId, lastReadedMessageId: 1 });
     assert.deepEqual(answer, { chatId, myUnreadCount: 1, interlocutorUnreadCount: 0 });
-    await toldOfCounts([owner[0]], { ofOwner: 1, ofGuest: 0 });
+    await assertCounts([owner[0]], { ofOwner: 1, ofGuest: 0 });
     assertUnread({ ofOwner: 1, ofGuest: 0 });
   });
 
   test('an answer marks as read what came before it', async () => {
-    owner[0].tell('send_message', { chatId, message: { text: 'You are welcome' } });
-    await toldOfMessage(messageFrom(olga, 'You are welcome'), { ...plain, ofOwner: 0, ofGuest: 1 });
+    owner[0].send('send_message', { chatId, message: { text: 'You are welcome' } });
+    await assertMessage(messageFrom(olga, 'You are welcome'), { ...plain, ofOwner: 0, ofGuest: 1 });
   });
 
   test('reading past the end reads to the end, and no further', async () => {
-    guest[1].tell('read_messages', { chatId, lastReadedMessageId: 1_000_000 });
-    await toldOfCounts(everybody, { ofOwner: 0, ofGuest: 0 });
-    owner[1].tell('send_message', { chatId, message: { text: 'Bring a chair' } });
-    await toldOfMessage(messageFrom(olga, 'Bring a chair'), { ...plain, ofOwner: 0, ofGuest: 1 });
+    guest[1].send('read_messages', { chatId, lastReadedMessageId: 1_000_000 });
+    await assertCounts(allConnections, { ofOwner: 0, ofGuest: 0 });
+    owner[1].send('send_message', { chatId, message: { text: 'Bring a chair' } });
+    await assertMessage(messageFrom(olga, 'Bring a chair'), { ...plain, ofOwner: 0, ofGuest: 1 });
   });
 
   test('nobody can grant what was not asked for', async () => {
@@ -170,53 +170,53 @@ describe('an event, step by step', () => {
   });
 
   test('an application shows on both sides, with its message as any other', async () => {
-    guest[0].tell('request_access', { eventId: event.id, message: 'May I come?' });
-    await toldOfChat(everybody, { ...asked, ofOwner: 0, ofGuest: 1 });
-    await toldOfMessage(messageFrom(gleb, 'May I come?'), { ...asked, ofOwner: 1, ofGuest: 0 });
+    guest[0].send('request_access', { eventId: event.id, message: 'May I come?' });
+    await assertChatUpdate(allConnections, { ...asked, ofOwner: 0, ofGuest: 1 });
+    await assertMessage(messageFrom(gleb, 'May I come?'), { ...asked, ofOwner: 1, ofGuest: 0 });
   });
 
   test('applying again is answered to the one who asked only', async () => {
-    guest[1].tell('request_access', { eventId: event.id });
-    await toldOfChat([guest[1]], { ...asked, ofOwner: 1, ofGuest: 0 });
+    guest[1].send('request_access', { eventId: event.id });
+    await assertChatUpdate([guest[1]], { ...asked, ofOwner: 1, ofGuest: 0 });
   });
 
   test('the owner agrees, and both sides are told', async () => {
-    owner[1].tell('grant_access', { chatId, granted: true });
-    await toldOfChat(everybody, { ...granted, ofOwner: 1, ofGuest: 0 });
+    owner[1].send('grant_access', { chatId, granted: true });
+    await assertChatUpdate(allConnections, { ...granted, ofOwner: 1, ofGuest: 0 });
   });
 
   test('agreeing again is answered to the one who asked only', async () => {
     assert.equal((await owner[0].ask('grant_access', { chatId, granted: true })).isAccessGranted, true);
-    await toldOfChat([owner[0]], { ...granted, ofOwner: 1, ofGuest: 0 });
+    await assertChatUpdate([owner[0]], { ...granted, ofOwner: 1, ofGuest: 0 });
   });
 
   test('the owner takes the access back: the application stays', async () => {
-    owner[0].tell('grant_access', { chatId, granted: false });
-    await toldOfChat(everybody, { ...asked, ofOwner: 1, ofGuest: 0 });
-    owner[1].tell('grant_access', { chatId, granted: true });
-    await toldOfChat(everybody, { ...granted, ofOwner: 1, ofGuest: 0 });
+    owner[0].send('grant_access', { chatId, granted: false });
+    await assertChatUpdate(allConnections, { ...asked, ofOwner: 1, ofGuest: 0 });
+    owner[1].send('grant_access', { chatId, granted: true });
+    await assertChatUpdate(allConnections, { ...granted, ofOwner: 1, ofGuest: 0 });
   });
 
   test('photos come with a message, the attached ones after the others, each once', async () => {
     const message = { text: 'The place', photos: ['p-1', 'p-2'], attachedPhotos: ['p-2', 'p-3', 'p-1', 'p-4'] };
-    owner[1].tell('send_message', { chatId, message });
+    owner[1].send('send_message', { chatId, message });
     const expected = messageFrom(olga, 'The place', ['p-1', 'p-2', 'p-3', 'p-4']);
-    await toldOfMessage(expected, { ...granted, ofOwner: 0, ofGuest: 1 });
+    await assertMessage(expected, { ...granted, ofOwner: 0, ofGuest: 1 });
   });
 
   test('photos need no text', async () => {
-    guest[1].tell('send_message', { chatId, message: { attachedPhotos: ['p-9'] } });
-    await toldOfMessage(messageFrom(gleb, '', ['p-9']), { ...granted, ofOwner: 1, ofGuest: 0 });
-    guest[1].tell('send_message', { chatId, message: { text: '', photos: ['p-8'], attachedPhotos: [] } });
-    await toldOfMessage(messageFrom(gleb, '', ['p-8']), { ...granted, ofOwner: 2, ofGuest: 0 });
+    guest[1].send('send_message', { chatId, message: { attachedPhotos: ['p-9'] } });
+    await assertMessage(messageFrom(gleb, '', ['p-9']), { ...granted, ofOwner: 1, ofGuest: 0 });
+    guest[1].send('send_message', { chatId, message: { text: '', photos: ['p-8'], attachedPhotos: [] } });
+    await assertMessage(messageFrom(gleb, '', ['p-8']), { ...granted, ofOwner: 2, ofGuest: 0 });
   });
 
   test('the history before the first message is empty, before the third one has two', async () => {
     assert.deepEqual(await guest[0].ask('load_history', { chatId, lastMessageId: 1 }), { chatId, messages: [] });
     assert.deepEqual(await guest[0].next('history'), { chatId, messages: [] });
-    for (const visitor of [owner[0], guest[1]]) {
-      visitor.tell('load_history', { chatId, lastMessageId: 3 });
-      const { messages } = await visitor.next('history');
+    for (const connection of [owner[0], guest[1]]) {
+      connection.send('load_history', { chatId, lastMessageId: 3 });
+      const { messages } = await connection.next('history');
       assert.deepEqual(messages.map(({ messageId, text }) => [messageId, text]), [
         [1, 'Is there room for one more?'], [2, 'I bring cake'],
       ]);
@@ -228,25 +228,25 @@ describe('an event, step by step', () => {
     const state = { ...granted, ofOwner: 0, ofGuest: 1 };
     const message = messageFrom(olga, 'See you');
     assert.deepEqual(undated(answer), updateFor(owner[0], { ...state, messages: [message] }));
-    await toldOfMessage(message, state);
-    await acknowledgedAsTold(owner[0], 'load_history', { chatId, lastMessageId: 2 }, 'history');
-    await acknowledgedAsTold(guest[0], 'open_chat', { eventId: event.id }, 'chat_updates');
-    await acknowledgedAsTold(guest[0], 'read_messages', { chatId, lastReadedMessageId: 3 }, 'chat_unread');
+    await assertMessage(message, state);
+    await assertAcknowledgedAsEvent(owner[0], 'load_history', { chatId, lastMessageId: 2 }, 'history');
+    await assertAcknowledgedAsEvent(guest[0], 'open_chat', { eventId: event.id }, 'chat_updates');
+    await assertAcknowledgedAsEvent(guest[0], 'read_messages', { chatId, lastReadedMessageId: 3 }, 'chat_unread');
   });
 
   test('nobody was told anything else in all this time', async () => {
-    owner[0].tell('send_message', { chatId, message: { text: 'The end' } });
-    await toldOfMessage(messageFrom(olga, 'The end'), { ...granted, ofOwner: 0, ofGuest: 2 });
-    for (const visitor of everybody) assert.deepEqual(visitor.takeRest(), []);
+    owner[0].send('send_message', { chatId, message: { text: 'The end' } });
+    await assertMessage(messageFrom(olga, 'The end'), { ...granted, ofOwner: 0, ofGuest: 2 });
+    for (const connection of allConnections) assert.deepEqual(connection.takeRest(), []);
   });
 
   test('a connection that is made afterwards finds everything as it is', async () => {
-    for (const visitor of everybody) {
+    for (const connection of allConnections) {
       for (const enter of [enterSocketIo, enterWebSocket]) {
-        const fresh = await enter(scope, server, visitor.user);
+        const fresh = await enter(scope, server, connection.user);
         assert.equal(fresh.initial.length, 1);
         assert.deepEqual(fresh.initial[0].event, inCommon(event));
-        assert.deepEqual(frontEnd(fresh).shown.get(chatId), frontEnd(visitor).shown.get(chatId));
+        assert.deepEqual(frontEnd(fresh).shown.get(chatId), frontEnd(connection).shown.get(chatId));
       }
     }
   });

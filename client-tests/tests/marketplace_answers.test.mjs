@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the promise that an answer to one connection never leaves it with counts that are no longer so: requests that
-// change nothing are answered while messages and readings come, and at rest the last thing told is the truth.
+// change nothing are answered while messages and reads come, and at rest the last delivered counts are right.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { TRANSPORTS, enterSocketIo, enterWebSocket, entered, flush, frontEnd } from '../clients/marketplace.mjs';
@@ -25,12 +25,12 @@ async function scene() {
 }
 
 /** The counts in the last frame that had any. */
-function lastTold(visitor) {
-  const { data } = visitor.frames.findLast(({ event }) => ['chat_updates', 'chat_unread'].includes(event));
+function lastCounts(connection) {
+  const { data } = connection.frames.findLast(({ event }) => ['chat_updates', 'chat_unread'].includes(event));
   return [data.myUnreadCount, data.interlocutorUnreadCount];
 }
 
-/** `wrong` are cases of older counts that came last: round, connection, what it was told last, the truth. */
+/** `wrong` are cases of older counts that came last: round, connection, the last delivered counts, the right ones. */
 function assertNone(wrong, all) {
   const some = wrong.slice(0, 5).map((each) => JSON.stringify(each)).join('\n');
   assert.equal(wrong.length, 0, `in ${wrong.length} of ${all} cases older counts came last\n${some}`);
@@ -38,25 +38,25 @@ function assertNone(wrong, all) {
 
 test('applying again with a message never ends with the counts before that message', async (t) => {
   const { guest, event, chatId } = await scene();
-  const visitors = [];
+  const connections = [];
   for (const connecting of Object.values(TRANSPORTS)) {
-    for (let made = 0; made < 3; made++) visitors.push(await entered(connecting(t, server, guest)));
+    for (let made = 0; made < 3; made++) connections.push(await entered(connecting(t, server, guest)));
   }
   const wrong = [];
   for (let round = 1; round <= ROUNDS / 3; round++) {
-    for (const visitor of visitors) visitor.tell('request_access', { eventId: event.id, message: `${round}` });
-    const head = round * visitors.length;
-    for (const visitor of visitors) {
-      await visitor.until(() => frontEnd(visitor).head(chatId) === head, `message ${head}`);
-      await flush(visitor);
-      if (`${lastTold(visitor)}` !== `0,${head}`) wrong.push([round, visitor.name, lastTold(visitor), [0, head]]);
+    for (const connection of connections) connection.send('request_access', { eventId: event.id, message: `${round}` });
+    const head = round * connections.length;
+    for (const connection of connections) {
+      await connection.until(() => frontEnd(connection).head(chatId) === head, `message ${head}`);
+      await flush(connection);
+      if (`${lastCounts(connection)}` !== `0,${head}`) wrong.push([round, connection.name, lastCounts(connection), [0, head]]);
     }
   }
-  assertNone(wrong, ROUNDS / 3 * visitors.length);
+  assertNone(wrong, ROUNDS / 3 * connections.length);
 });
 
 describe('while the other side writes', () => {
-  /** By what the one side asks for meanwhile, and changes nothing with. */
+  /** By the requests of one side meanwhile, which change nothing. */
   const IDLE = {
     'reading what was read long ago': {
       side: 'owner', ask: ({ chatId }) => ['read_messages', { chatId, lastReadedMessageId: 0 }],
@@ -85,18 +85,18 @@ describe('while the other side writes', () => {
       const wrong = [];
       for (let round = 1; round <= ROUNDS; round++) {
         const head = frontEnd(writing).head(chatId) + 1;
-        for (const visitor of asking) visitor.tell(name, body);
-        writing.tell('send_message', { chatId, message: { text: `${round}` } });
-        for (const visitor of asking) for (let more = 0; more < 3; more++) visitor.tell(name, body);
+        for (const connection of asking) connection.send(name, body);
+        writing.send('send_message', { chatId, message: { text: `${round}` } });
+        for (const connection of asking) for (let more = 0; more < 3; more++) connection.send(name, body);
         const expected = side === 'owner' ? [head, 0] : [round, 0];
-        for (const visitor of [...asking, writing]) {
-          await visitor.until(() => visitor.frames.findLast(({ event: told, data }) => (
-            told === 'chat_updates' && data.messages.at(-1)?.messageId === head
+        for (const connection of [...asking, writing]) {
+          await connection.until(() => connection.frames.findLast(({ event: delivered, data }) => (
+            delivered === 'chat_updates' && data.messages.at(-1)?.messageId === head
           )), `message ${head}`);
         }
-        for (const visitor of asking) {
-          await flush(visitor);
-          if (`${lastTold(visitor)}` !== `${expected}`) wrong.push([round, visitor.name, lastTold(visitor), expected]);
+        for (const connection of asking) {
+          await flush(connection);
+          if (`${lastCounts(connection)}` !== `${expected}`) wrong.push([round, connection.name, lastCounts(connection), expected]);
         }
       }
       assertNone(wrong, ROUNDS * asking.length);

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the table of marketplace requests that must be refused: what is wrong, event, body, and the error to expect.
+// Owns the table of marketplace requests that must be refused: the fault, event, body, and the expected error.
 
 const NEVER_GIVEN_OUT = '01890000-0000-7000-8000-000000000000';
 const NO_SUCH_EVENT = 4_000_000_000;
@@ -24,8 +24,8 @@ const needed = (event, body, field, values) => {
 };
 
 /**
- * Every request's bad forms for a guest of `chatId`, who is no member of `foreignId` and a member of `plainId`, a
- * chat that is no event's. `event` has no chat of the guest's yet.
+ * Every request's bad forms for a guest of `chatId` that is no member of `foreignId` and a member of `plainId`, a chat
+ * that is no event's. `event` has no chat of the guest's yet.
  */
 export function invalidMarketplaceRequests({ chatId, foreignId, plainId, event, maxMessageBytes }) {
   const good = {

@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the promise that whatever a visitor of the marketplace asks for wrongly is refused with one `debug_info` that
-// says what is wrong (and in the acknowledgement, where there is one), changes nothing, is noticed by nobody, and
-// leaves the connection usable.
+// Owns the promise that an invalid request in the marketplace is refused with one `debug_info` that names the fault
+// (and in the acknowledgement, where there is one), changes nothing, has no other effect, and leaves the connection
+// usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
@@ -32,7 +32,7 @@ async function scene() {
   const chat = await host.eventChat(event, gleb);
   const foreign = await host.eventChat(event, other);
   const plain = await host.chat(olga, gleb);
-  await host.say(chat, olga, 'before the bad requests');
+  await host.sendMessage(chat, olga, 'before the bad requests');
   return { olga, gleb, other, next, chatId: chat.chatId, foreignId: foreign.chatId, plainId: plain.id };
 }
 
@@ -46,20 +46,20 @@ function assertIsRefusal(data, event, codes, names) {
   assert.equal(data.event, event.slice(0, LONGEST_NAME));
 }
 
-/** Asks for something that works: that is answered, and nothing else comes. */
-async function usable(visitor, chatId) {
-  visitor.tell('load_history', { chatId, lastMessageId: 1 });
-  assert.deepEqual(await visitor.next('history'), { chatId, messages: [] });
+/** Sends a valid request: it is answered, and nothing else comes. */
+async function usable(connection, chatId) {
+  connection.send('load_history', { chatId, lastMessageId: 1 });
+  assert.deepEqual(await connection.next('history'), { chatId, messages: [] });
 }
 
 for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
   describe(`over ${transport}`, () => {
     let set;
-    let visitor;
+    let connection;
     let witnesses;
     before(async () => {
       set = await scene();
-      visitor = await entered(connecting(scope, server, set.gleb));
+      connection = await entered(connecting(scope, server, set.gleb));
       witnesses = [
         await enterSocketIo(scope, server, set.olga), await enterWebSocket(scope, server, set.olga),
         await enterSocketIo(scope, server, set.gleb),
@@ -70,16 +70,16 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     test('each bad request is refused in one debug_info, and the connection goes on', async (t) => {
       for (const [what, event, body, codes, names] of table()) {
         await t.test(`${event.slice(0, 40)} with ${what}`, async () => {
-          visitor.tell(event, body);
-          assertIsRefusal(await visitor.next('debug_info'), event, codes, names);
-          await usable(visitor, set.chatId);
+          connection.send(event, body);
+          assertIsRefusal(await connection.next('debug_info'), event, codes, names);
+          await usable(connection, set.chatId);
         });
       }
     });
 
     test('fields that nobody knows are passed over', async () => {
-      visitor.tell('load_history', { chatId: set.chatId, lastMessageId: 1, colour: 'red', constructor: null });
-      assert.deepEqual((await visitor.next('history')).messages, []);
+      connection.send('load_history', { chatId: set.chatId, lastMessageId: 1, colour: 'red', constructor: null });
+      assert.deepEqual((await connection.next('history')).messages, []);
     });
 
     test('nothing of it was stored or told to anybody', async () => {
@@ -89,8 +89,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(initial.length, 1, 'a chat was opened by a bad request');
       assert.deepEqual(chat.messages.map(({ text }) => text), ['before the bad requests']);
       assert.deepEqual([chat.isRequestSended, chat.myUnreadCount, chat.interlocutorUnreadCount], [false, 1, 0]);
-      visitor.tell('send_message', { chatId: set.chatId, message: { text: 'after the bad requests' } });
-      for (const each of [visitor, ...witnesses]) {
+      connection.send('send_message', { chatId: set.chatId, message: { text: 'after the bad requests' } });
+      for (const each of [connection, ...witnesses]) {
         assert.equal((await each.next('chat_updates')).messages[0].text, 'after the bad requests');
       }
     });
@@ -98,9 +98,9 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
   describe(`who may do what over ${transport}`, () => {
     const enter = async (t, user) => entered(connecting(t, server, user));
-    const refused = async (visitor, event, body, code) => {
-      visitor.tell(event, body);
-      assertIsRefusal(await visitor.next('debug_info'), event, [code], /./);
+    const refused = async (connection, event, body, code) => {
+      connection.send(event, body);
+      assertIsRefusal(await connection.next('debug_info'), event, [code], /./);
     };
 
     test('a third user finds no such chat, whatever it wants there', async (t) => {
@@ -116,12 +116,12 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       const { other, chatId } = await scene();
       const third = await enter(t, other);
       const unknown = '01890000-0000-7000-8000-000000000001';
-      const told = [];
+      const delivered = [];
       for (const id of [chatId, unknown]) {
-        third.tell('load_history', { chatId: id, lastMessageId: 2 });
-        told.push(JSON.stringify(await third.next('debug_info')).replaceAll(id, 'THE ID'));
+        third.send('load_history', { chatId: id, lastMessageId: 2 });
+        delivered.push(JSON.stringify(await third.next('debug_info')).replaceAll(id, 'THE ID'));
       }
-      assert.equal(told[0], told[1]);
+      assert.equal(delivered[0], delivered[1]);
     });
 
     test('an owner cannot be the guest of the own event', async (t) => {
@@ -134,8 +134,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     test('only the owner grants access: the guest may not, and nobody else finds the chat', async (t) => {
       const { olga, gleb, other, next } = await scene();
       const guest = await enter(t, gleb);
-      guest.tell('request_access', { eventId: next.id });
-      // Opening and applying may be told in one frame or in two.
+      guest.send('request_access', { eventId: next.id });
+      // Opening and applying may be delivered in one frame or in two.
       const { data: { chatId } } = await guest.first(({ data }) => data.isRequestSended, 'the application');
       await flush(guest);
       for (const granted of [true, false]) await refused(guest, 'grant_access', { chatId, granted }, 'forbidden');
@@ -162,7 +162,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
 test('an error calls the field as the marketplace calls it, not as another dialect does', async (t) => {
   const { gleb, chatId, next } = await scene();
-  const visitor = await enterWebSocket(t, server, gleb);
+  const connection = await enterWebSocket(t, server, gleb);
   const endless = 'x'.repeat(maxMessageBytes + 1);
   /** @type {[string, object, string, RegExp][]} */
   const requests = [
@@ -171,43 +171,43 @@ test('an error calls the field as the marketplace calls it, not as another diale
     ['send_message', { chatId, message: { text: endless } }, 'too_large', /^message\.text|^text/],
     ['send_message', { chatId, message: { text: ' ' } }, 'invalid', /^message\.text|^text/],
   ];
-  const told = [];
+  const delivered = [];
   for (const [event, body] of requests) {
-    visitor.tell(event, body);
-    told.push((await visitor.next('debug_info')).message);
+    connection.send(event, body);
+    delivered.push((await connection.next('debug_info')).message);
   }
-  for (const [index, message] of told.entries()) assert.match(message, requests[index][3], told.join('\n'));
+  for (const [index, message] of delivered.entries()) assert.match(message, requests[index][3], delivered.join('\n'));
 });
 
 test('an error in an acknowledgement says what debug_info says, as every client of Socket.IO knows it', async (t) => {
   const set = await scene();
-  const visitor = await enterSocketIo(t, server, set.gleb);
+  const connection = await enterSocketIo(t, server, set.gleb);
   for (const [what, event, body, codes, names] of invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes })) {
-    const answer = await visitor.ask(event, body);
-    const told = await visitor.next('debug_info');
+    const answer = await connection.ask(event, body);
+    const delivered = await connection.next('debug_info');
     assertIsRefusal(answer, event, codes, names);
-    assert.deepEqual(answer, { error: told, ...told }, what);
+    assert.deepEqual(answer, { error: delivered, ...delivered }, what);
   }
-  const { error } = await visitor.ask('send_message', Buffer.from([0, 159, 146, 150]));
+  const { error } = await connection.ask('send_message', Buffer.from([0, 159, 146, 150]));
   assertIsRefusal(error, 'send_message', ['invalid'], /./);
-  await visitor.next('debug_info');
-  assertIsRefusal((await visitor.ask('send_message')).error, 'send_message', ['invalid'], /chatId/);
-  await visitor.next('debug_info');
-  await usable(visitor, set.chatId);
+  await connection.next('debug_info');
+  assertIsRefusal((await connection.ask('send_message')).error, 'send_message', ['invalid'], /chatId/);
+  await connection.next('debug_info');
+  await usable(connection, set.chatId);
 });
 
 describe('a frame on the raw WebSocket', () => {
   let set;
-  let visitor;
+  let connection;
   before(async () => {
     set = await scene();
-    visitor = await enterWebSocket(scope, server, set.gleb);
+    connection = await enterWebSocket(scope, server, set.gleb);
   });
 
   /** The one answer to a text. */
   async function answerTo(text) {
-    visitor.wire.sendText(text);
-    const [frame] = await visitor.take();
+    connection.wire.sendText(text);
+    const [frame] = await connection.take();
     assert.deepEqual(Object.keys(frame).sort(), ['data', 'event']);
     assert.notEqual(frame.data.code, 'internal', text.slice(0, 200));
     return frame;
@@ -217,7 +217,7 @@ describe('a frame on the raw WebSocket', () => {
     const frame = await answerTo(text);
     assert.equal(frame.event, 'debug_info', text.slice(0, 200));
     assertIsRefusal(frame.data, event, ['invalid'], /./);
-    await usable(visitor, set.chatId);
+    await usable(connection, set.chatId);
   }
 
   for (const [what, text] of Object.entries(NO_JSON)) test(`that is ${what} is invalid`, () => refused(text));
@@ -242,10 +242,10 @@ describe('a frame on the raw WebSocket', () => {
 
   test('that is binary is invalid', async () => {
     for (const bytes of [Buffer.from([0, 159, 146, 150]), Buffer.from('{"event":"open_chat","data":{}}')]) {
-      visitor.wire.sendBinary(bytes);
-      assertIsRefusal(await visitor.next('debug_info'), '', ['invalid'], /./);
+      connection.wire.sendBinary(bytes);
+      assertIsRefusal(await connection.next('debug_info'), '', ['invalid'], /./);
     }
-    await usable(visitor, set.chatId);
+    await usable(connection, set.chatId);
   });
 
   test('with a huge number has one answer', async () => {
@@ -256,7 +256,7 @@ describe('a frame on the raw WebSocket', () => {
         if (frame.event === 'debug_info') assert.match(frame.data.code, /^(invalid|not_found)$/, `${event} ${number}`);
       }
     }
-    await usable(visitor, set.chatId);
+    await usable(connection, set.chatId);
   });
 
   test('of a key that stands there twice the last one counts', async () => {
@@ -273,15 +273,15 @@ describe('a frame on the raw WebSocket', () => {
         assertIsRefusal(frame.data, '', ['invalid'], /./);
       } else {
         assert.equal(frame.data.messages[0].text, stored, what);
-        await visitor.next('chat_unread');
+        await connection.next('chat_unread');
       }
     }
   });
 
   test('that is larger than any frame may be ends this connection only', async (t) => {
-    const vandal = await connectWebSocket(t, server, set.gleb);
-    vandal.tell('send_message', { chatId: set.chatId, message: { text: 'x'.repeat(2_000_000) } });
-    assert.equal((await vandal.wire.end()).code, 1009);
-    await usable(visitor, set.chatId);
+    const badClient = await connectWebSocket(t, server, set.gleb);
+    badClient.send('send_message', { chatId: set.chatId, message: { text: 'x'.repeat(2_000_000) } });
+    assert.equal((await badClient.wire.end()).code, 1009);
+    await usable(connection, set.chatId);
   });
 });

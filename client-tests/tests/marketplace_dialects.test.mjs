@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise that a marketplace chat is a chat like any other: what is said, shown and read there is so in the
-// other three dialects at once, and what happens there shows in the marketplace, counts included.
+// Owns the promise that a marketplace chat is a chat like any other: its messages and reads show in the other three
+// dialects at once, and those of the other dialects in the marketplace, counts included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
-import { heard, history, say, withInbox } from '../clients/fixtures.mjs';
+import { received, history, sendMessage, withInbox } from '../clients/fixtures.mjs';
 import { enterSocketIo, enterWebSocket, flush, frontEnd } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
@@ -56,41 +56,41 @@ const markets = (...users) => users.flatMap(({ market, rawMarket }) => [market, 
 /** Waits until these connections to the marketplace show this many messages, and these counts from their side. */
 async function untilCounts({ owner, guest, chatId }, head, ofOwner, ofGuest) {
   for (const [user, counts] of [[owner, [ofOwner, ofGuest]], [guest, [ofGuest, ofOwner]]]) {
-    for (const visitor of markets(user)) {
+    for (const connection of markets(user)) {
       const fits = () => (
-        frontEnd(visitor).head(chatId) === head && `${frontEnd(visitor).counts(chatId)}` === `${counts}`
+        frontEnd(connection).head(chatId) === head && `${frontEnd(connection).counts(chatId)}` === `${counts}`
       );
-      await visitor.until(fits, `${head} messages and the counts ${counts}, not ${frontEnd(visitor).counts(chatId)}`);
+      await connection.until(fits, `${head} messages and the counts ${counts}, not ${frontEnd(connection).counts(chatId)}`);
     }
   }
 }
 
 const WAYS = {
-  'the event-name dialect': (who, { chatId }, text) => say(who.chat, { id: chatId }, text),
+  'the event-name dialect': (who, { chatId }, text) => sendMessage(who.chat, { id: chatId }, text),
   'the action dialect': (who, { pk }, text) => action.ask(who.byAction, 'create_message', { pk, message: text }),
-  'the type dialect': (who, { pk }, text) => type.say(who.byType, pk, text),
-  REST: (who, { chatId }, text) => host.say({ chatId }, who, text),
+  'the type dialect': (who, { pk }, text) => type.sendMessage(who.byType, pk, text),
+  REST: (who, { chatId }, text) => host.sendMessage({ chatId }, who, text),
 };
 
-for (const [dialect, speak] of Object.entries(WAYS)) {
+for (const [dialect, send] of Object.entries(WAYS)) {
   test(`what either side says in ${dialect} comes to the marketplace once, with exact counts`, async (t) => {
     const set = await scene(t);
     const { owner, guest, chatId } = set;
-    await speak(guest, set, 'one');
+    await send(guest, set, 'one');
     await untilCounts(set, 1, 1, 0);
-    await speak(guest, set, 'two');
+    await send(guest, set, 'two');
     await untilCounts(set, 2, 2, 0);
-    await speak(owner, set, 'three');
+    await send(owner, set, 'three');
     await untilCounts(set, 3, 0, 1);
-    for (const visitor of markets(owner, guest)) {
-      const shown = frontEnd(visitor).shown.get(chatId).messages;
+    for (const connection of markets(owner, guest)) {
+      const shown = frontEnd(connection).shown.get(chatId).messages;
       assert.deepEqual(shown.map(({ messageId, text, photos, fromUserId, toUserId }) => (
         [messageId, text, photos, fromUserId, toUserId]
       )), [
         [1, 'one', [], guest.pk, owner.pk], [2, 'two', [], guest.pk, owner.pk], [3, 'three', [], owner.pk, guest.pk],
       ]);
     }
-    for (const visitor of markets(set.third)) assert.deepEqual(await flush(visitor), []);
+    for (const connection of markets(set.third)) assert.deepEqual(await flush(connection), []);
   });
 }
 
@@ -104,25 +104,25 @@ test('what is said in the marketplace comes to the other dialects once, in order
   const photosOf = (message) => (Object.hasOwn(message, 'photos') ? message.photos : undefined);
   const expected = [undefined, ['p-1', 'p-2'], undefined, undefined];
   for (const who of [owner, guest]) {
-    await eventually(() => heard(who.chat, chat).length === 4, 'four messages came by Socket.IO');
+    await eventually(() => received(who.chat, chat).length === 4, 'four messages came by Socket.IO');
     await who.byType.wire.until(({ data }) => data?.text === 'the end', 'the end');
-    await action.untilHeard(who.byAction, 'the end');
-    const told = {
-      'event-name live': heard(who.chat, chat).map((each) => ({ ...each, text: each.msg })),
+    await action.untilReceived(who.byAction, 'the end');
+    const delivered = {
+      'event-name live': received(who.chat, chat).map((each) => ({ ...each, text: each.msg })),
       'event-name history': (await history(who.chat, chat)).map((each) => ({ ...each, text: each.msg })),
       'type live': type.pushed(who.byType, 'messageCreated'),
       'type history': await type.messages(who.byType, pk),
-      'action live': action.heard(who.byAction),
+      'action live': action.received(who.byAction),
       'action history': (await action.room(who.byAction, pk)).messages,
     };
-    for (const [where, messages] of Object.entries(told)) {
+    for (const [where, messages] of Object.entries(delivered)) {
       assert.deepEqual(messages.map(({ text }) => text), texts, where);
       assert.deepEqual(messages.map(photosOf), expected, where);
     }
     const { messages } = await host.get(`/chats/${chatId}/messages`);
     assert.deepEqual(messages.map(({ photos }) => photos), [[], ['p-1', 'p-2'], [], []]);
   }
-  assert.deepEqual(heard(third.chat, chat), []);
+  assert.deepEqual(received(third.chat, chat), []);
 });
 
 describe('a chat about an event', () => {
@@ -146,7 +146,7 @@ describe('a chat about an event', () => {
     for (const who of [owner, guest]) await who.chat.made.until(1);
     assert.equal(owner.chat.made[0].chat.pk, pk);
     assert.equal((await guest.rawMarket.next('chat_updates')).chatId, chatId);
-    await type.say(guest.byType, pk, 'hello');
+    await type.sendMessage(guest.byType, pk, 'hello');
     await untilCounts({ owner, guest, chatId }, 1, 1, 0);
   });
 
@@ -178,16 +178,16 @@ describe('a chat about an event', () => {
     const { owner, guest, chatId, pk } = set;
     for (const text of ['one', 'two', 'three']) await guest.market.ask('send_message', { chatId, message: { text } });
     await untilCounts(set, 3, 3, 0);
-    for (const visitor of markets(owner, guest)) visitor.takeRest();
+    for (const connection of markets(owner, guest)) connection.takeRest();
     const answer = await owner.byType.wire.ask({
       type: 'joinChat', data: { chat: pk, last_read_message: pair(pk, 2) },
     });
     assert.equal(answer.type, 'info');
-    for (const visitor of markets(owner)) {
-      assert.deepEqual(await visitor.next('chat_unread'), { chatId, myUnreadCount: 1, interlocutorUnreadCount: 0 });
+    for (const connection of markets(owner)) {
+      assert.deepEqual(await connection.next('chat_unread'), { chatId, myUnreadCount: 1, interlocutorUnreadCount: 0 });
     }
-    for (const visitor of markets(guest)) {
-      assert.deepEqual(await visitor.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 1 });
+    for (const connection of markets(guest)) {
+      assert.deepEqual(await connection.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 1 });
     }
     assert.deepEqual(await type.readFlags(guest.byType, pk), [true, true, false]);
     await owner.market.ask('read_messages', { chatId, lastReadedMessageId: 3 });
@@ -212,26 +212,26 @@ describe('a chat about an event', () => {
 test('chats that are about no event are not told of in the marketplace', async (t) => {
   const [anna, boris] = [await everywhere(t, 'anna'), await everywhere(t, 'boris')];
   const chat = await host.chat(anna, boris);
-  for (const speak of Object.values(WAYS)) await speak(anna, { chatId: chat.id, pk: chat.pk }, 'hello');
-  await eventually(() => heard(boris.chat, chat).length === 4, 'four messages came by Socket.IO');
-  for (const visitor of markets(anna, boris)) assert.deepEqual(await flush(visitor), []);
+  for (const send of Object.values(WAYS)) await send(anna, { chatId: chat.id, pk: chat.pk }, 'hello');
+  await eventually(() => received(boris.chat, chat).length === 4, 'four messages came by Socket.IO');
+  for (const connection of markets(anna, boris)) assert.deepEqual(await flush(connection), []);
   assert.deepEqual((await enterWebSocket(t, server, boris)).initial, []);
 });
 
 test('all dialects may write at once: the marketplace shows every message, and exact counts', async (t) => {
   const set = await scene(t);
   const { owner, guest, chatId } = set;
-  const lanes = Object.values(WAYS).flatMap((speak) => [owner, guest].map(async (who) => {
-    for (let index = 0; index < 30; index++) await speak(who, set, `${who.name} ${index}`);
+  const lanes = Object.values(WAYS).flatMap((send) => [owner, guest].map(async (who) => {
+    for (let index = 0; index < 30; index++) await send(who, set, `${who.name} ${index}`);
   }));
   await Promise.all(lanes);
-  await host.say({ chatId }, guest, 'the end');
+  await host.sendMessage({ chatId }, guest, 'the end');
   const { messages } = await host.get(`/chats/${chatId}/messages?limit=1000`);
   assert.equal(messages.length, 241);
   const unread = messages.length - messages.findLast(({ user_id }) => user_id === owner.id).seq;
   await untilCounts(set, 241, unread, 0);
-  for (const visitor of markets(owner, guest)) {
-    const shown = frontEnd(visitor).shown.get(chatId).messages;
-    assert.deepEqual(shown.map(({ text }) => text), messages.map(({ msg }) => msg), visitor.name);
+  for (const connection of markets(owner, guest)) {
+    const shown = frontEnd(connection).shown.get(chatId).messages;
+    assert.deepEqual(shown.map(({ text }) => text), messages.map(({ msg }) => msg), connection.name);
   }
 });

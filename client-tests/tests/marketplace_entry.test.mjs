@@ -1,6 +1,6 @@
 // @ts-check
-// Owns how one comes into the marketplace: with a token that is checked, at which addresses, and how a connection to
-// `/ws` becomes one; what a service may do there, and what a user's own rights are.
+// Owns the admission to the marketplace: tokens, addresses, and how a connection to `/ws` enters it; the rights of a
+// service there, and those of a user.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { uniqueName } from '../clients/fixtures.mjs';
@@ -47,7 +47,7 @@ describe('where tokens are checked', () => {
     });
   }
 
-  /** A user with a token that says more about them than their name. */
+  /** A user with a token that has profile claims. */
   async function holder(base, claims) {
     const user = await backend.user(base);
     return { ...user, token: await token({ sub: user.externalUserId, ...claims }) };
@@ -61,15 +61,15 @@ describe('where tokens are checked', () => {
       const [guest, third] = [await holder('guest'), await holder('third')];
       const event = await backend.event(owner);
       const [one, other, nobody] = [await enter(t, owner), await enter(t, guest), await enter(t, third)];
-      other.tell('open_chat', { eventId: event.id });
+      other.send('open_chat', { eventId: event.id });
       const { chatId, user } = await other.next('chat_updates');
       assert.deepEqual(user, { id: owner.pk, name: 'Olga', imageUUID: 'picture-1' });
-      other.tell('send_message', { chatId, message: { text: 'hello' } });
+      other.send('send_message', { chatId, message: { text: 'hello' } });
       assert.equal((await one.next('chat_updates')).user.id, guest.pk);
-      one.tell('read_messages', { chatId, lastReadedMessageId: 1 });
+      one.send('read_messages', { chatId, lastReadedMessageId: 1 });
       assert.deepEqual(await one.next('chat_unread'), { chatId, myUnreadCount: 1, interlocutorUnreadCount: 0 });
       assert.deepEqual(await one.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 0 });
-      nobody.tell('send_message', { chatId, message: { text: 'I am not in this' } });
+      nobody.send('send_message', { chatId, message: { text: 'I am not in this' } });
       assert.equal((await nobody.next('debug_info')).code, 'not_found');
       assert.deepEqual(await flush(nobody), []);
       assert.equal((await enter(t, owner)).initial[0].chats[0].messages.length, 1);
@@ -80,23 +80,23 @@ describe('where tokens are checked', () => {
       const [owner, guest] = [await holder('owner'), await holder('guest')];
       const event = await backend.event(owner);
       const foreign = await backend.eventChat(event, guest);
-      const [watching, visitor] = [await enter(t, owner), await enter(t, service)];
-      assert.deepEqual(visitor.initial, []);
-      visitor.tell('send_message', { chatId: foreign.chatId, message: { text: 'as nobody in particular' } });
-      assert.match((await visitor.next('debug_info')).code, /^(forbidden|not_found)$/);
-      visitor.tell('open_chat', { eventId: event.id });
-      const { chatId } = await visitor.next('chat_updates');
-      visitor.tell('send_message', { chatId, message: { text: 'as myself' } });
-      const { messages: [message] } = await visitor.next('chat_updates');
+      const [watching, connection] = [await enter(t, owner), await enter(t, service)];
+      assert.deepEqual(connection.initial, []);
+      connection.send('send_message', { chatId: foreign.chatId, message: { text: 'as nobody in particular' } });
+      assert.match((await connection.next('debug_info')).code, /^(forbidden|not_found)$/);
+      connection.send('open_chat', { eventId: event.id });
+      const { chatId } = await connection.next('chat_updates');
+      connection.send('send_message', { chatId, message: { text: 'as myself' } });
+      const { messages: [message] } = await connection.next('chat_updates');
       assert.deepEqual([message.fromUserId, message.toUserId], [service.pk, owner.pk]);
-      const told = await watching.next('chat_updates');
-      assert.deepEqual([told.chatId, told.user.id], [chatId, service.pk]);
+      const delivered = await watching.next('chat_updates');
+      assert.deepEqual([delivered.chatId, delivered.user.id], [chatId, service.pk]);
     });
 
     test(`a connection over ${transport} ends when its token does`, async (t) => {
       const user = await holder('brief', { exp: now() + 2 });
-      const visitor = await enter(t, user);
-      const ended = visitor.until(() => false, 'nothing').catch(({ message }) => message);
+      const connection = await enter(t, user);
+      const ended = connection.until(() => false, 'nothing').catch(({ message }) => message);
       assert.match(await within(ended, () => 'the end of the connection'), /the connection ended/);
     });
   }
@@ -105,9 +105,9 @@ describe('where tokens are checked', () => {
 describe('the addresses of the raw WebSocket', () => {
   for (const path of ['/ws/events/', '/ws/events']) {
     test(`${path} begins with initial_data at once`, async (t) => {
-      const visitor = await enterWebSocket(t, open, await host.user('alice'), { path });
-      assert.deepEqual(visitor.initial, []);
-      assert.deepEqual(await flush(visitor), []);
+      const connection = await enterWebSocket(t, open, await host.user('alice'), { path });
+      assert.deepEqual(connection.initial, []);
+      assert.deepEqual(await flush(connection), []);
     });
   }
 
@@ -116,37 +116,37 @@ describe('the addresses of the raw WebSocket', () => {
       const [owner, guest] = [await host.user('owner'), await host.user('guest')];
       const event = await host.event(owner);
       const { chatId } = await host.eventChat(event, guest);
-      await host.say({ chatId }, owner, 'hello');
-      const visitor = await connectWebSocket(t, open, guest, { path });
-      visitor.tell('load_history', { chatId, lastMessageId: 2 });
-      const [first, second] = await visitor.take(2);
+      await host.sendMessage({ chatId }, owner, 'hello');
+      const connection = await connectWebSocket(t, open, guest, { path });
+      connection.send('load_history', { chatId, lastMessageId: 2 });
+      const [first, second] = await connection.take(2);
       assert.equal(first.event, 'initial_data');
       assert.deepEqual(first.data[0].chats.map((chat) => chat.chatId), [chatId]);
       assert.equal(second.event, 'history');
-      await host.say({ chatId }, owner, 'again');
-      assert.equal((await visitor.next('chat_updates')).messages[0].messageId, 2);
+      await host.sendMessage({ chatId }, owner, 'again');
+      assert.equal((await connection.next('chat_updates')).messages[0].messageId, 2);
     });
   }
 
   test('/ws is not decided by what is no frame of any dialect: it tells nothing of the marketplace', async (t) => {
     const [owner, guest] = [await host.user('owner'), await host.user('guest')];
     const { chatId } = await host.eventChat(await host.event(owner), guest);
-    const visitor = await connectWebSocket(t, open, guest, { path: '/ws' });
+    const connection = await connectWebSocket(t, open, guest, { path: '/ws' });
     for (const text of ['hello', '{}', '[]', '{"data":{}}']) {
-      visitor.wire.sendText(text);
-      const [error] = await visitor.take();
+      connection.wire.sendText(text);
+      const [error] = await connection.take();
       assert.deepEqual([error.type, error.code], ['error', 'invalid'], text);
     }
-    visitor.tell('send_message', { chatId, message: { text: 'now' } });
-    const told = (await visitor.take(3)).map(({ event }) => event);
-    assert.deepEqual(told, ['initial_data', 'chat_updates', 'chat_unread']);
+    connection.send('send_message', { chatId, message: { text: 'now' } });
+    const delivered = (await connection.take(3)).map(({ event }) => event);
+    assert.deepEqual(delivered, ['initial_data', 'chat_updates', 'chat_unread']);
   });
 
   test('/ws is of the marketplace, too, if the first frame is refused there', async (t) => {
     const user = await host.user('alice');
-    const visitor = await connectWebSocket(t, open, user, { path: '/ws' });
-    visitor.tell('no_such_thing', {});
-    assert.deepEqual((await visitor.take(2)).map(({ event }) => event), ['initial_data', 'debug_info']);
+    const connection = await connectWebSocket(t, open, user, { path: '/ws' });
+    connection.send('no_such_thing', {});
+    assert.deepEqual((await connection.take(2)).map(({ event }) => event), ['initial_data', 'debug_info']);
   });
 });
 
@@ -155,12 +155,12 @@ test('requests that come with the very first packets are answered after initial_
   const { chatId } = await host.eventChat(await host.event(owner), guest);
   for (const connecting of [connectSocketIo, connectWebSocket]) {
     for (let time = 0; time < 10; time++) {
-      const visitor = await connecting(t, open, guest);
-      for (let sent = 0; sent < 3; sent++) visitor.tell('load_history', { chatId, lastMessageId: 1 });
-      assert.deepEqual((await visitor.take(4)).map(({ event }) => event), [
+      const connection = await connecting(t, open, guest);
+      for (let sent = 0; sent < 3; sent++) connection.send('load_history', { chatId, lastMessageId: 1 });
+      assert.deepEqual((await connection.take(4)).map(({ event }) => event), [
         'initial_data', 'history', 'history', 'history',
       ]);
-      visitor.close();
+      connection.close();
     }
   }
 });

@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the promise that there is no gap and no double between what a user begins with and what comes live, however
-// many write meanwhile, and that counts are exact on every connection once all is quiet, however reading, writing,
-// deciding and connecting overlapped. What is random follows from the seed in the test's name.
+// Owns the promise that there is no gap and no double between the initial data and live frames, however many clients
+// write meanwhile, and that counts are exact on every connection at rest, however reads, writes, decisions and
+// connections overlapped. Random choices follow from the seed in the test's name.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { assertShowsAll, countsFor, storedMessages, unreadCounts, untilShown } from '../clients/expected-unread.mjs';
@@ -32,33 +32,33 @@ const WAYS_IN = [
   (t, user) => connectSocketIo(t, server, user, { client: 2 }),
 ];
 
-/** An owner with events, and guests who each have a chat about one of them. */
+/** An owner with events, and guests, each with a chat about one of them. */
 async function market({ events: eventCount, guests: guestCount }) {
   const owner = await host.user('owner');
   const events = [];
   for (let made = 0; made < eventCount; made++) events.push(await host.event(owner));
-  const talks = [];
+  const eventChats = [];
   for (let made = 0; made < guestCount; made++) {
     const guest = await host.user('guest');
-    talks.push({ owner, guest, ...(await host.eventChat(events[made % eventCount], guest)) });
+    eventChats.push({ owner, guest, ...(await host.eventChat(events[made % eventCount], guest)) });
   }
-  return { owner, events, talks };
+  return { owner, events, eventChats };
 }
 
-/** Several messages at a time as long as `goesOn` says so, each acknowledged; answers with all texts. */
-async function talk(t, user, chatId, goesOn, lanes = 3) {
-  const visitor = await enterSocketIo(t, server, user);
+/** Sends several messages at a time while `goesOn()`, each acknowledged; returns all texts. */
+async function sendWhile(t, user, chatId, goesOn, lanes = 3) {
+  const connection = await enterSocketIo(t, server, user);
   const texts = [];
   const lane = async () => {
     while (goesOn()) {
       const text = `${user.name} ${texts.length}`;
       texts.push(text);
-      const answer = await visitor.ask('send_message', { chatId, message: { text } });
+      const answer = await connection.ask('send_message', { chatId, message: { text } });
       assert.equal(answer.error, undefined, JSON.stringify(answer.error));
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
-  visitor.close();
+  connection.close();
   return texts;
 }
 
@@ -66,51 +66,51 @@ async function talk(t, user, chatId, goesOn, lanes = 3) {
 async function comeAndGo(t, user, { times, stay }) {
   const staying = [];
   for (let time = 0; time < times; time++) {
-    const visitor = await entered(WAYS_IN[time % WAYS_IN.length](t, user));
-    if (time % Math.floor(times / stay) === 0) staying.push(visitor);
-    else await leave(visitor);
+    const connection = await entered(WAYS_IN[time % WAYS_IN.length](t, user));
+    if (time % Math.floor(times / stay) === 0) staying.push(connection);
+    else await leave(connection);
   }
   return staying;
 }
 
-/** Leaves once a few frames have come; those must fit to what it began with. */
-async function leave(visitor) {
-  await visitor.until(() => visitor.frames.length > 4, 'a few frames');
-  assert.ok(frontEnd(visitor).shown.size > 0);
-  visitor.close();
+/** Leaves once a few frames have come, which must fit the initial data. */
+async function leave(connection) {
+  await connection.until(() => connection.frames.length > 4, 'a few frames');
+  assert.ok(frontEnd(connection).shown.size > 0);
+  connection.close();
 }
 
 test('whoever connects while many write has every message once and in order, and exact counts at rest', async (t) => {
-  const { owner, talks } = await market({ events: 2, guests: 6 });
-  // One chat is longer than anybody begins with.
-  for (let index = 0; index < 250; index++) await host.say(talks[0], talks[0].guest, `before ${index}`);
+  const { owner, eventChats } = await market({ events: 2, guests: 6 });
+  // One chat is longer than the initial data.
+  for (let index = 0; index < 250; index++) await host.sendMessage(eventChats[0], eventChats[0].guest, `before ${index}`);
   let joining = true;
   const goesOn = () => joining;
-  const writing = Promise.all(talks.flatMap(({ guest, chatId }, index) => [
-    talk(t, guest, chatId, goesOn),
-    ...(index % 2 === 0 ? [talk(t, owner, chatId, goesOn, 1)] : []),
+  const writing = Promise.all(eventChats.flatMap(({ guest, chatId }, index) => [
+    sendWhile(t, guest, chatId, goesOn),
+    ...(index % 2 === 0 ? [sendWhile(t, owner, chatId, goesOn, 1)] : []),
   ]));
   writing.catch(() => {}); // it is awaited below
-  const comers = [owner, owner, talks[0].guest, talks[1].guest].map((user) => (
+  const comers = [owner, owner, eventChats[0].guest, eventChats[1].guest].map((user) => (
     comeAndGo(t, user, { times: 15, stay: 5 })
   ));
   const staying = (await Promise.all(comers).finally(() => { joining = false; })).flat();
-  const said = (await writing).flat();
+  const sent = (await writing).flat();
 
   let count = 0;
-  for (const { guest, chatId } of talks) {
-    await host.say({ chatId }, guest, 'the end');
+  for (const { guest, chatId } of eventChats) {
+    await host.sendMessage({ chatId }, guest, 'the end');
     const messages = await storedMessages(host, chatId);
     const unread = unreadCounts(messages, { owner, guest });
     const texts = messages.map(({ msg }) => msg);
     assert.equal(new Set(texts).size, texts.length);
     count += texts.filter((text) => !/^(before|the end)/.test(text)).length;
-    for (const visitor of staying.filter(({ user }) => [owner.id, guest.id].includes(user.id))) {
-      await untilShown(visitor, chatId, messages, unread, LONG_MS);
-      await assertShowsAll(visitor, chatId, messages, [owner, guest]);
+    for (const connection of staying.filter(({ user }) => [owner.id, guest.id].includes(user.id))) {
+      await untilShown(connection, chatId, messages, unread, LONG_MS);
+      await assertShowsAll(connection, chatId, messages, [owner, guest]);
     }
   }
-  assert.equal(count, said.length);
+  assert.equal(count, sent.length);
   assert.ok(count > 200, `only ${count} messages were written meanwhile: this showed little`);
   t.diagnostic(`${count} messages, ${staying.length} connections compared`);
 });
@@ -119,16 +119,16 @@ test('whoever connects while chats are opened sees each of them once, from its f
   const { owner, events } = await market({ events: 2, guests: 0 });
   const guests = await Promise.all(Array.from({ length: 30 }, () => host.user('newcomer')));
   const opening = (async () => {
-    const talks = [];
+    const eventChats = [];
     for (const [index, guest] of guests.entries()) {
-      const visitor = await enterWebSocket(t, server, guest);
-      visitor.tell('open_chat', { eventId: events[index % 2].id });
-      const { chatId } = await visitor.next('chat_updates');
-      for (const text of ['a', 'b', 'c', 'd']) visitor.tell('send_message', { chatId, message: { text } });
-      await visitor.until(() => frontEnd(visitor).head(chatId) === 4, 'four messages');
-      talks.push({ guest, chatId });
+      const connection = await enterWebSocket(t, server, guest);
+      connection.send('open_chat', { eventId: events[index % 2].id });
+      const { chatId } = await connection.next('chat_updates');
+      for (const text of ['a', 'b', 'c', 'd']) connection.send('send_message', { chatId, message: { text } });
+      await connection.until(() => frontEnd(connection).head(chatId) === 4, 'four messages');
+      eventChats.push({ guest, chatId });
     }
-    return talks;
+    return eventChats;
   })();
   const staying = [];
   for (let time = 0; time < 20; time++) staying.push(await entered(WAYS_IN[time % WAYS_IN.length](t, owner)));
@@ -136,15 +136,15 @@ test('whoever connects while chats are opened sees each of them once, from its f
     const messages = await storedMessages(host, chatId);
     const unread = unreadCounts(messages, { owner, guest });
     assert.equal(messages.length, 4);
-    for (const visitor of staying) {
-      await untilShown(visitor, chatId, messages, unread);
-      await assertShowsAll(visitor, chatId, messages, [owner, guest]);
+    for (const connection of staying) {
+      await untilShown(connection, chatId, messages, unread);
+      await assertShowsAll(connection, chatId, messages, [owner, guest]);
     }
   }
 });
 
 test('whoever connects while access is given and taken shows in the end what was decided last', async (t) => {
-  const { owner, talks: [{ guest, chatId, event }] } = await market({ events: 1, guests: 1 });
+  const { owner, eventChats: [{ guest, chatId, event }] } = await market({ events: 1, guests: 1 });
   const [asking, deciding] = [await enterSocketIo(t, server, guest), await enterSocketIo(t, server, owner)];
   await asking.ask('request_access', { eventId: event.id });
   let undecided = true;
@@ -166,63 +166,63 @@ test('whoever connects while access is given and taken shows in the end what was
   await decisions;
   await asking.ask('send_message', { chatId, message: { text: 'the end' } });
   const messages = await storedMessages(host, chatId);
-  for (const visitor of [...staying, asking, deciding]) {
-    await untilShown(visitor, chatId, messages, unreadCounts(messages, { owner, guest }));
-    const { isRequestSended, isAccessGranted } = frontEnd(visitor).shown.get(chatId);
-    assert.deepEqual([isRequestSended, isAccessGranted], [true, true], visitor.name);
+  for (const connection of [...staying, asking, deciding]) {
+    await untilShown(connection, chatId, messages, unreadCounts(messages, { owner, guest }));
+    const { isRequestSended, isAccessGranted } = frontEnd(connection).shown.get(chatId);
+    assert.deepEqual([isRequestSended, isAccessGranted], [true, true], connection.name);
   }
 });
 
-/** One connection reads and writes at random, without waiting for anything but now and then; notes what it read. */
-async function busy(visitor, chatIds, { below, pick }, read, actions) {
+/** One connection reads and writes at random, mostly without waiting; records its reads. */
+async function busy(connection, chatIds, { below, pick }, read, actions) {
   for (let action = 0; action < actions; action++) {
     const chatId = pick(chatIds);
-    const head = frontEnd(visitor).head(chatId);
+    const head = frontEnd(connection).head(chatId);
     if (below(2) === 0) {
-      visitor.tell('send_message', { chatId, message: { text: `${visitor.name} ${action}` } });
+      connection.send('send_message', { chatId, message: { text: `${connection.name} ${action}` } });
     } else {
       const lastReadedMessageId = below(head + 1);
-      visitor.tell('read_messages', { chatId, lastReadedMessageId });
+      connection.send('read_messages', { chatId, lastReadedMessageId });
       const of = read[chatId];
-      of[visitor.user.id] = Math.max(of[visitor.user.id] ?? 0, lastReadedMessageId);
+      of[connection.user.id] = Math.max(of[connection.user.id] ?? 0, lastReadedMessageId);
     }
-    if (below(4) === 0) await flush(visitor);
+    if (below(4) === 0) await flush(connection);
   }
-  await flush(visitor);
+  await flush(connection);
 }
 
 for (let round = 0; round < 4; round++) {
   const seed = SEED + round;
   test(`at rest every connection shows the exact counts, however reads and sends raced (seed ${seed})`, async (t) => {
-    const { owner, talks } = await market({ events: 1, guests: 2 });
+    const { owner, eventChats } = await market({ events: 1, guests: 2 });
     const dice = seededRandom(seed);
-    const read = Object.fromEntries(talks.map(({ chatId }) => [chatId, {}]));
-    const people = [owner, ...talks.map(({ guest }) => guest)];
-    const chatsOf = (user) => talks.filter(({ guest }) => user === owner || user === guest);
-    const visitors = [];
-    for (const user of people) for (const way of WAYS_IN) visitors.push(await entered(way(t, user)));
-    await Promise.all(visitors.map((visitor) => (
-      busy(visitor, chatsOf(visitor.user).map(({ chatId }) => chatId), dice, read, 40)
+    const read = Object.fromEntries(eventChats.map(({ chatId }) => [chatId, {}]));
+    const users = [owner, ...eventChats.map(({ guest }) => guest)];
+    const chatsOf = (user) => eventChats.filter(({ guest }) => user === owner || user === guest);
+    const connections = [];
+    for (const user of users) for (const way of WAYS_IN) connections.push(await entered(way(t, user)));
+    await Promise.all(connections.map((connection) => (
+      busy(connection, chatsOf(connection.user).map(({ chatId }) => chatId), dice, read, 40)
     )));
 
-    /** Everybody, and whoever comes anew, shows the truth. */
+    /** All connections, new ones included, show the right state. */
     const assertTruth = async () => {
-      for (const { guest, chatId } of talks) {
+      for (const { guest, chatId } of eventChats) {
         const messages = await storedMessages(host, chatId);
         const unread = unreadCounts(messages, { owner, guest }, read[chatId]);
         const fresh = [await enterSocketIo(t, server, owner), await enterWebSocket(t, server, guest)];
-        for (const visitor of [...visitors, ...fresh].filter(({ user }) => [owner, guest].includes(user))) {
-          await untilShown(visitor, chatId, messages, unread);
-          const last = visitor.frames.findLast(({ event, data }) => event === 'chat_unread' && data.chatId === chatId);
+        for (const connection of [...connections, ...fresh].filter(({ user }) => [owner, guest].includes(user))) {
+          await untilShown(connection, chatId, messages, unread);
+          const last = connection.frames.findLast(({ event, data }) => event === 'chat_unread' && data.chatId === chatId);
           const counts = last ? [last.data.myUnreadCount, last.data.interlocutorUnreadCount] : undefined;
-          if (counts) assert.deepEqual(counts, countsFor(visitor.user, unread), visitor.name);
-          await assertShowsAll(visitor, chatId, messages, [owner, guest]);
+          if (counts) assert.deepEqual(counts, countsFor(connection.user, unread), connection.name);
+          await assertShowsAll(connection, chatId, messages, [owner, guest]);
         }
-        for (const visitor of fresh) visitor.close();
+        for (const connection of fresh) connection.close();
       }
     };
     await assertTruth();
-    for (const { guest, chatId } of talks) await host.say({ chatId }, dice.pick([owner, guest]), 'one more');
+    for (const { guest, chatId } of eventChats) await host.sendMessage({ chatId }, dice.pick([owner, guest]), 'one more');
     await assertTruth();
   });
 }

@@ -6,7 +6,7 @@ import { before, describe, test } from 'node:test';
 import { Manager } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import { PACKET, RawClient } from '../clients/engineio.mjs';
-import { history, say, withInbox } from '../clients/fixtures.mjs';
+import { history, sendMessage, withInbox } from '../clients/fixtures.mjs';
 import { connectionOn, enterSocketIo, entered, flush, frontEnd } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connectRefused } from '../clients/socketio.mjs';
@@ -54,11 +54,11 @@ async function bothNamespaces(t, user, { client = 4, transports = ['websocket'] 
   const socketOf = MANAGERS[client](t, transports);
   const chatSocket = socketOf('/', user);
   const marketSocket = socketOf('/events', user);
-  const visitor = connectionOn(user, marketSocket);
-  await Promise.all([whenOn(chatSocket, 'connect'), entered(visitor)]);
+  const connection = connectionOn(user, marketSocket);
+  await Promise.all([whenOn(chatSocket, 'connect'), entered(connection)]);
   assert.equal(chatSocket.io, marketSocket.io);
   await ask(chatSocket, 'create-user', { user: { externalUserId: user.externalUserId } });
-  return { user, visitor, chatSocket, marketSocket, chat: withInbox(chatSocket, user) };
+  return { user, connection, chatSocket, marketSocket, chat: withInbox(chatSocket, user) };
 }
 
 const KINDS = [
@@ -74,47 +74,47 @@ for (const kind of KINDS) {
     test('both are told everything, each in its own dialect', async (t) => {
       const { owner, guest, chatId } = await scene();
       const [one, other] = [await both(t, owner), await both(t, guest)];
-      await one.visitor.ask('send_message', { chatId, message: { text: 'by the marketplace' } });
-      await say(other.chat, { id: chatId }, 'by the chat');
-      for (const { visitor, chat } of [one, other]) {
+      await one.connection.ask('send_message', { chatId, message: { text: 'by the marketplace' } });
+      await sendMessage(other.chat, { id: chatId }, 'by the chat');
+      for (const { connection, chat } of [one, other]) {
         await chat.inbox.until(2);
         assert.deepEqual(chat.inbox.map(({ msg }) => msg), ['by the marketplace', 'by the chat']);
-        await visitor.until(() => frontEnd(visitor).head(chatId) === 2, 'two messages');
-        assert.deepEqual((await flush(visitor)).map(({ event }) => event), [
+        await connection.until(() => frontEnd(connection).head(chatId) === 2, 'two messages');
+        assert.deepEqual((await flush(connection)).map(({ event }) => event), [
           'chat_updates', 'chat_unread', 'chat_updates', 'chat_unread',
         ]);
         assert.equal(chat.inbox.length, 2);
       }
-      assert.deepEqual(frontEnd(one.visitor).counts(chatId), [1, 0]);
-      assert.deepEqual(frontEnd(other.visitor).counts(chatId), [0, 1]);
+      assert.deepEqual(frontEnd(one.connection).counts(chatId), [1, 0]);
+      assert.deepEqual(frontEnd(other.connection).counts(chatId), [0, 1]);
     });
 
     test('leaving the marketplace leaves the chat, and coming back finds what happened meanwhile', async (t) => {
       const { owner, guest, chatId } = await scene();
       const one = await both(t, owner);
       one.marketSocket.disconnect();
-      await say(one.chat, { id: chatId }, 'still in the chat');
-      await host.say({ chatId }, guest, 'you, too');
+      await sendMessage(one.chat, { id: chatId }, 'still in the chat');
+      await host.sendMessage({ chatId }, guest, 'you, too');
       await one.chat.inbox.until(2);
-      const before = one.visitor.frames.length;
+      const before = one.connection.frames.length;
       one.marketSocket.connect();
       await whenOn(one.marketSocket, 'connect');
-      const { data } = await one.visitor.first(({ event }) => event === 'initial_data', 'initial_data again', before);
+      const { data } = await one.connection.first(({ event }) => event === 'initial_data', 'initial_data again', before);
       assert.deepEqual(data[0].chats[0].messages.map(({ text }) => text), ['still in the chat', 'you, too']);
       assert.deepEqual([data[0].chats[0].myUnreadCount, data[0].chats[0].interlocutorUnreadCount], [1, 0]);
-      assert.equal(one.visitor.frames.length, before + 1, 'something was told to who had left');
+      assert.equal(one.connection.frames.length, before + 1, 'a frame was delivered after the DISCONNECT');
     });
 
     test('leaving the chat leaves the marketplace', async (t) => {
       const { owner, guest, chatId } = await scene();
       const one = await both(t, owner);
       one.chatSocket.disconnect();
-      const answer = await one.visitor.ask('send_message', { chatId, message: { text: 'still here' } });
+      const answer = await one.connection.ask('send_message', { chatId, message: { text: 'still here' } });
       assert.equal(answer.messages[0].text, 'still here');
-      await host.say({ chatId }, guest, 'me, too');
-      await one.visitor.until(() => frontEnd(one.visitor).head(chatId) === 2, 'two messages');
-      assert.equal(one.chat.inbox.length, 0, 'something was told to who had left');
-      if (kind.client === 2) return; // it never asks to come back to this namespace: the server is to do that unasked
+      await host.sendMessage({ chatId }, guest, 'me, too');
+      await one.connection.until(() => frontEnd(one.connection).head(chatId) === 2, 'two messages');
+      assert.equal(one.chat.inbox.length, 0, 'a frame was delivered after the DISCONNECT');
+      if (kind.client === 2) return; // it never sends a second CONNECT to this namespace: the server has to connect it
       one.chatSocket.connect();
       await ask(one.chatSocket, 'create-user', { user: { externalUserId: owner.externalUserId } });
       assert.deepEqual((await history(one.chat, { id: chatId })).map(({ msg }) => msg), ['still here', 'me, too']);
@@ -123,15 +123,15 @@ for (const kind of KINDS) {
     test('many requests in one leave the other its answers, and all of them are answered in order', async (t) => {
       const { owner, chatId } = await scene();
       const one = await both(t, owner);
-      for (let index = 0; index < 20; index++) await host.say({ chatId }, owner, 'x'.repeat(1000));
-      one.visitor.takeRest();
-      await flush(one.visitor);
+      for (let index = 0; index < 20; index++) await host.sendMessage({ chatId }, owner, 'x'.repeat(1000));
+      one.connection.takeRest();
+      await flush(one.connection);
       const count = 500;
       for (let index = 0; index < count; index++) {
-        one.visitor.tell('load_history', { chatId, lastMessageId: 1 + (index % 20) });
+        one.connection.send('load_history', { chatId, lastMessageId: 1 + (index % 20) });
       }
       assert.equal((await ask(one.chatSocket, 'list-chats', {})).chats.length, 1);
-      const frames = await one.visitor.take(count);
+      const frames = await one.connection.take(count);
       assert.deepEqual(frames.map(({ data }) => data.messages.length), frames.map((_, index) => index % 20));
     });
   });
@@ -163,9 +163,9 @@ describe('a client of version 2', () => {
     assert.deepEqual(one.initial[0].chats.map(({ chatId: id }) => id), [chatId]);
     const answer = await other.ask('send_message', { chatId, message: { text: 'hello', photos: ['p-1'] } });
     assert.equal(answer.messages[0].text, 'hello');
-    for (const visitor of [one, other]) {
-      assert.deepEqual((await visitor.next('chat_updates')).messages, answer.messages);
-      await visitor.next('chat_unread');
+    for (const connection of [one, other]) {
+      assert.deepEqual((await connection.next('chat_updates')).messages, answer.messages);
+      await connection.next('chat_unread');
     }
     assert.deepEqual(await one.ask('read_messages', { chatId, lastReadedMessageId: 1 }), {
       chatId, myUnreadCount: 0, interlocutorUnreadCount: 0,
@@ -181,7 +181,7 @@ describe('a client of version 2', () => {
       await play(t, { transports });
     });
 
-    // A page in a browser cannot set headers: this is how its client of version 2 says who it is.
+    // A page in a browser cannot set headers: so its client of version 2 sends its token like this.
     test(`takes part in the marketplace with its token in the query, by ${transports.join(' then ')}`, async (t) => {
       await play(t, { transports, namedIn: 'query' });
     });
@@ -191,8 +191,8 @@ describe('a client of version 2', () => {
 test('a token in the query of the connection is good for the marketplace with version 4, too', async (t) => {
   const { owner } = await scene();
   for (const transports of [['websocket'], ['polling']]) {
-    const visitor = await enterSocketIo(t, server, owner, { namedIn: 'query', transports });
-    assert.equal(visitor.initial.length, 1);
+    const connection = await enterSocketIo(t, server, owner, { namedIn: 'query', transports });
+    assert.equal(connection.initial.length, 1);
   }
 });
 
@@ -206,17 +206,17 @@ describe('packets that the official client would not send, in the marketplace', 
   for (const [what, rest] of Object.entries(RUBBISH)) {
     test(`${what}: the sender is told, if only by the end of the connection, and others go on`, async (t) => {
       const { owner, guest, chatId } = await scene();
-      const vandal = new RawClient(t, server.url);
-      await vandal.packet(PACKET.connect);
-      vandal.send(`${PACKET.connect}/events,{"token":"${guest.externalUserId}"}`);
-      await vandal.packet(`${PACKET.event}/events,["initial_data"`);
-      vandal.send(`${PACKET.event}/events,${rest}`);
-      const told = vandal.packet(`${PACKET.event}/events,["debug_info"`).then((packet) => (
+      const badClient = new RawClient(t, server.url);
+      await badClient.packet(PACKET.connect);
+      badClient.send(`${PACKET.connect}/events,{"token":"${guest.externalUserId}"}`);
+      await badClient.packet(`${PACKET.event}/events,["initial_data"`);
+      badClient.send(`${PACKET.event}/events,${rest}`);
+      const delivered = badClient.packet(`${PACKET.event}/events,["debug_info"`).then((packet) => (
         assert.match(packet, /"code":"(invalid|not_found)"/)
       ));
-      await Promise.race([told, within(vandal.closed, () => 'an answer or the end')]);
-      const visitor = await enterSocketIo(t, server, owner);
-      assert.equal((await visitor.ask('send_message', { chatId, message: { text: 'hello' } })).chatId, chatId);
+      await Promise.race([delivered, within(badClient.closed, () => 'an answer or the end')]);
+      const connection = await enterSocketIo(t, server, owner);
+      assert.equal((await connection.ask('send_message', { chatId, message: { text: 'hello' } })).chatId, chatId);
     });
   }
 });

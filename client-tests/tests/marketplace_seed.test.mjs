@@ -17,7 +17,7 @@ before(async () => {
   host = new Backend(server);
 });
 
-/** A user, an event of theirs and a guest, both with pictures, and the chat between them. */
+/** A user with an event, and a guest, both with pictures, and the chat between them. */
 async function scene() {
   const owner = await host.user('owner', { name: 'User 1', imageUUID: 'uuid1' });
   const guest = await host.user('guest', { name: 'User 2', imageUUID: 'uuid2' });
@@ -37,35 +37,35 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
     test('the document\'s requests are understood to the letter', async (t) => {
       const { guest, chatId } = await scene();
-      const visitor = await enter(t, guest);
-      visitor.tell('send_message', request('send_message', chatId));
-      const { messages } = await visitor.next('chat_updates');
+      const connection = await enter(t, guest);
+      connection.send('send_message', request('send_message', chatId));
+      const { messages } = await connection.next('chat_updates');
       assert.deepEqual([messages[0].text, messages[0].photos], ['Текст сообщения', ['uuid1', 'uuid2', 'uuid3']]);
-      await visitor.next('chat_unread');
-      visitor.tell('read_messages', request('read_messages', chatId));
-      assert.deepEqual(await visitor.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 1 });
-      visitor.tell('load_history', request('load_history', chatId));
-      assert.deepEqual((await visitor.next('history')).messages, messages);
-      assert.deepEqual(await flush(visitor), []);
+      await connection.next('chat_unread');
+      connection.send('read_messages', request('read_messages', chatId));
+      assert.deepEqual(await connection.next('chat_unread'), { chatId, myUnreadCount: 0, interlocutorUnreadCount: 1 });
+      connection.send('load_history', request('load_history', chatId));
+      assert.deepEqual((await connection.next('history')).messages, messages);
+      assert.deepEqual(await flush(connection), []);
     });
 
     test('chat_updates and chat_unread have every key of the document, on both sides', async (t) => {
       const { owner, guest, event, chatId } = await scene();
       const [one, other] = [await enter(t, owner), await enter(t, guest)];
       for (const author of [other, one]) {
-        author.tell('send_message', request('send_message', chatId));
-        for (const visitor of [one, other]) {
-          const update = await visitor.next('chat_updates');
+        author.send('send_message', request('send_message', chatId));
+        for (const connection of [one, other]) {
+          const update = await connection.next('chat_updates');
           assertLikeSample(update, SAMPLES.chat_updates);
-          // What a front end needs to show a chat for the first time, as initial_data has it.
+          // The fields that a front end needs to show a chat for the first time, as initial_data has them.
           assertLikeSample({ ...update, ...update.event }, SAMPLES.initial_data[0].chats[0]);
           assert.deepEqual([update.event.id, update.eventOwnerId, update.chatId], [event.id, owner.pk, chatId]);
-          assertLikeSample(await visitor.next('chat_unread'), SAMPLES.chat_unread);
+          assertLikeSample(await connection.next('chat_unread'), SAMPLES.chat_unread);
         }
       }
-      other.tell('request_access', { eventId: event.id });
-      for (const visitor of [one, other]) {
-        const update = await visitor.next('chat_updates');
+      other.send('request_access', { eventId: event.id });
+      for (const connection of [one, other]) {
+        const update = await connection.next('chat_updates');
         assert.deepEqual([update.isRequestSended, update.messages], [true, []]);
         assertLikeSample({ ...update, messages: SAMPLES.chat_updates.messages }, SAMPLES.chat_updates);
       }
@@ -73,7 +73,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
     test('initial_data has every key of the document, for the owner and for the guest', async (t) => {
       const { owner, guest, chatId } = await scene();
-      await host.say({ chatId }, guest, 'Привет!', { photos: ['uuid1', 'uuid2'] });
+      await host.sendMessage({ chatId }, guest, 'Привет!', { photos: ['uuid1', 'uuid2'] });
       for (const user of [owner, guest]) {
         const { initial } = await enter(t, user);
         assertLikeSample(initial, SAMPLES.initial_data);
@@ -98,10 +98,10 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
 
     test('history has every key of the document', async (t) => {
       const { owner, guest, chatId } = await scene();
-      for (const user of [guest, owner, guest]) await host.say({ chatId }, user, 'old', { photos: ['uuid1'] });
-      const visitor = await enter(t, owner);
-      visitor.tell('load_history', request('load_history', chatId));
-      const history = await visitor.next('history');
+      for (const user of [guest, owner, guest]) await host.sendMessage({ chatId }, user, 'old', { photos: ['uuid1'] });
+      const connection = await enter(t, owner);
+      connection.send('load_history', request('load_history', chatId));
+      const history = await connection.next('history');
       assertLikeSample(history, SAMPLES.history);
       assert.equal(history.chatId, chatId);
       const sides = history.messages.map(({ messageId, fromUserId, toUserId }) => [messageId, fromUserId, toUserId]);
@@ -111,15 +111,15 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     test('numbers may come as strings, as they stand in an address', async (t) => {
       const { owner, guest, event, chatId } = await scene();
       const [one, other] = [await enter(t, owner), await enter(t, guest)];
-      for (const text of ['a', 'b', 'c']) await host.say({ chatId }, owner, text);
+      for (const text of ['a', 'b', 'c']) await host.sendMessage({ chatId }, owner, text);
       await other.take(6);
-      other.tell('open_chat', { eventId: `${event.id}` });
+      other.send('open_chat', { eventId: `${event.id}` });
       assert.equal((await other.next('chat_updates')).chatId, chatId);
-      other.tell('read_messages', { chatId, lastReadedMessageId: '2' });
+      other.send('read_messages', { chatId, lastReadedMessageId: '2' });
       assert.deepEqual(await other.next('chat_unread'), { chatId, myUnreadCount: 1, interlocutorUnreadCount: 0 });
-      other.tell('load_history', { chatId, lastMessageId: '3' });
+      other.send('load_history', { chatId, lastMessageId: '3' });
       assert.deepEqual((await other.next('history')).messages.map(({ messageId }) => messageId), [1, 2]);
-      other.tell('request_access', { eventId: `${event.id}` });
+      other.send('request_access', { eventId: `${event.id}` });
       assert.equal((await other.next('chat_updates')).isRequestSended, true);
       assert.deepEqual(await flush(other), []);
       await one.first(({ data }) => data.isRequestSended, 'the application');
@@ -128,19 +128,19 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     test('a message sent again with its client_id is stored once, and answered to the sender only', async (t) => {
       const { owner, guest, chatId } = await scene();
       const [one, other, second] = [await enter(t, owner), await enter(t, guest), await enter(t, guest)];
-      const send = (text) => other.tell('send_message', { chatId, message: { text, client_id: 'mine-1' } });
+      const send = (text) => other.send('send_message', { chatId, message: { text, client_id: 'mine-1' } });
       send('first');
       const first = await other.next('chat_updates');
       assert.deepEqual([first.messages[0].text, first.messages[0].client_id], ['first', 'mine-1']);
       await other.next('chat_unread');
       send('second');
       assert.deepEqual((await other.next('chat_updates')).messages, first.messages);
-      other.tell('send_message', { chatId, message: { text: 'last' } });
-      for (const visitor of [one, second]) {
+      other.send('send_message', { chatId, message: { text: 'last' } });
+      for (const connection of [one, second]) {
         const texts = [];
         while (texts.at(-1) !== 'last') {
-          texts.push((await visitor.next('chat_updates')).messages[0].text);
-          await visitor.next('chat_unread');
+          texts.push((await connection.next('chat_updates')).messages[0].text);
+          await connection.next('chat_unread');
         }
         assert.deepEqual(texts, ['first', 'last']);
       }

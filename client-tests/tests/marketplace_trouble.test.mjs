@@ -22,16 +22,16 @@ async function scene(t, args = []) {
 describe('requests that race', () => {
   test('to open the same chat open one, and each connection of the guest shows it', async (t) => {
     const { server, host, guest, event } = await scene(t);
-    const visitors = [];
+    const connections = [];
     for (let made = 0; made < 5; made++) {
-      visitors.push(await enterSocketIo(t, server, guest), await enterWebSocket(t, server, guest));
+      connections.push(await enterSocketIo(t, server, guest), await enterWebSocket(t, server, guest));
     }
-    for (const visitor of visitors) visitor.tell('open_chat', { eventId: event.id });
-    for (const visitor of visitors) {
-      await visitor.until(() => frontEnd(visitor).shown.size > 0, 'a chat');
-      await flush(visitor);
+    for (const connection of connections) connection.send('open_chat', { eventId: event.id });
+    for (const connection of connections) {
+      await connection.until(() => frontEnd(connection).shown.size > 0, 'a chat');
+      await flush(connection);
     }
-    const ids = new Set(visitors.flatMap((visitor) => [...frontEnd(visitor).shown.keys()]));
+    const ids = new Set(connections.flatMap((connection) => [...frontEnd(connection).shown.keys()]));
     assert.equal(ids.size, 1);
     assert.deepEqual((await host.get(`/chats?user=${guest.id}`)).chats.map(({ id }) => id), [...ids]);
   });
@@ -39,16 +39,16 @@ describe('requests that race', () => {
   test('to apply make one application; each message with it is kept', async (t) => {
     const { server, host, owner, guest, event } = await scene(t);
     const watching = await enterWebSocket(t, server, owner);
-    const visitors = await Promise.all(Array.from({ length: 6 }, () => enterSocketIo(t, server, guest)));
-    const answers = await Promise.all(visitors.map((visitor, index) => (
-      visitor.ask('request_access', { eventId: event.id, message: `may I? ${index}` })
+    const connections = await Promise.all(Array.from({ length: 6 }, () => enterSocketIo(t, server, guest)));
+    const answers = await Promise.all(connections.map((connection, index) => (
+      connection.ask('request_access', { eventId: event.id, message: `may I? ${index}` })
     )));
     const [{ chatId }] = answers;
     for (const answer of answers) assert.deepEqual([answer.chatId, answer.isRequestSended], [chatId, true]);
     const messages = await storedMessages(host, chatId);
-    assert.deepEqual(messages.map(({ msg }) => msg).sort(), visitors.map((_, index) => `may I? ${index}`));
-    for (const visitor of [watching, ...visitors]) {
-      await visitor.until(() => frontEnd(visitor).head(chatId) === messages.length, 'all of their messages');
+    assert.deepEqual(messages.map(({ msg }) => msg).sort(), connections.map((_, index) => `may I? ${index}`));
+    for (const connection of [watching, ...connections]) {
+      await connection.until(() => frontEnd(connection).head(chatId) === messages.length, 'all of their messages');
     }
     await untilShown(watching, chatId, messages, unreadCounts(messages, { owner, guest }));
     const updates = watching.frames.filter(({ event: name }) => name === 'chat_updates');
@@ -58,14 +58,14 @@ describe('requests that race', () => {
   test('with the end of their event are answered, and none is an internal error', async (t) => {
     const { server, host, owner, guest, event } = await scene(t);
     const { chatId } = await host.eventChat(event, guest);
-    const visitors = await Promise.all([guest, owner, guest].map((user) => enterSocketIo(t, server, user)));
-    const asking = visitors.flatMap((visitor, index) => Array.from({ length: 40 }, (_, turn) => {
+    const connections = await Promise.all([guest, owner, guest].map((user) => enterSocketIo(t, server, user)));
+    const asking = connections.flatMap((connection, index) => Array.from({ length: 40 }, (_, turn) => {
       const requests = [
         ['send_message', { chatId, message: { text: `${index} ${turn}` } }],
         ['read_messages', { chatId, lastReadedMessageId: turn }],
         ['load_history', { chatId, lastMessageId: turn }], ['request_access', { eventId: event.id }],
       ];
-      return visitor.ask(...requests[turn % requests.length]);
+      return connection.ask(...requests[turn % requests.length]);
     }));
     const answers = Promise.all(asking);
     await host.ok(204, 'DELETE', `/events/${event.id}`);
@@ -73,8 +73,8 @@ describe('requests that race', () => {
     codes.delete('ok');
     codes.delete('forbidden'); // the owner applies for the own event
     assert.deepEqual([...codes], codes.size > 0 ? ['not_found'] : []);
-    for (const visitor of visitors) {
-      assert.equal((await visitor.ask('load_history', { chatId, lastMessageId: 1 })).code, 'not_found');
+    for (const connection of connections) {
+      assert.equal((await connection.ask('load_history', { chatId, lastMessageId: 1 })).code, 'not_found');
     }
   });
 });
@@ -82,11 +82,11 @@ describe('requests that race', () => {
 test('a user who is renamed is called so in the next update', async (t) => {
   const { server, host, owner, guest, event } = await scene(t);
   const { chatId } = await host.eventChat(event, guest);
-  await host.say({ chatId }, guest, 'before');
-  const visitor = await enterSocketIo(t, server, owner);
+  await host.sendMessage({ chatId }, guest, 'before');
+  const connection = await enterSocketIo(t, server, owner);
   await host.ok(200, 'PATCH', `/users/${guest.id}`, { name: 'Gleb', imageUUID: 'new-picture' });
-  await host.say({ chatId }, guest, 'after');
-  assert.deepEqual((await visitor.next('chat_updates')).user, { id: guest.pk, name: 'Gleb', imageUUID: 'new-picture' });
+  await host.sendMessage({ chatId }, guest, 'after');
+  assert.deepEqual((await connection.next('chat_updates')).user, { id: guest.pk, name: 'Gleb', imageUUID: 'new-picture' });
   const { initial: [{ chats: [chat] }] } = await enterWebSocket(t, server, owner);
   assert.deepEqual(chat.user, { id: guest.pk, name: 'Gleb', imageUUID: 'new-picture' });
 });
@@ -95,11 +95,11 @@ for (const end of ['stop', 'kill']) {
   test(`after the server is gone (${end}) and back everything stands as it was acknowledged`, async (t) => {
     const { store } = await storeFile(t);
     const { server, host, owner, guest, event } = await scene(t, ['--store', store]);
-    const visitor = await enterSocketIo(t, server, guest);
-    const { chatId } = await visitor.ask('request_access', { eventId: event.id, message: 'May I?' });
+    const connection = await enterSocketIo(t, server, guest);
+    const { chatId } = await connection.ask('request_access', { eventId: event.id, message: 'May I?' });
     const other = await enterSocketIo(t, server, owner);
     await other.ask('grant_access', { chatId, granted: true });
-    for (const text of ['b', 'c', 'd']) await visitor.ask('send_message', { chatId, message: { text, photos: ['p'] } });
+    for (const text of ['b', 'c', 'd']) await connection.ask('send_message', { chatId, message: { text, photos: ['p'] } });
     await other.ask('read_messages', { chatId, lastReadedMessageId: 2 });
     await host.ok(200, 'PATCH', `/events/${event.id}`, { name: 'Ball' });
     await server[end]();
@@ -122,13 +122,13 @@ test('a store that does not answer is unavailable, over REST too, and nothing is
   const { chatId } = await host.eventChat(event, guest);
   const second = await host.event(owner);
   // On one connection each would wait for the one before it.
-  const visitors = await Promise.all(Array.from({ length: 3 }, () => enterSocketIo(t, server, guest)));
-  const [visitor] = visitors;
+  const connections = await Promise.all(Array.from({ length: 3 }, () => enterSocketIo(t, server, guest)));
+  const [connection] = connections;
   const lock = await lockStore(t, path);
   const requests = [
-    visitors[0].ask('send_message', { chatId, message: { text: 'hello', client_id: 'c-1' } }),
-    visitors[1].ask('request_access', { eventId: second.id }),
-    visitors[2].ask('open_chat', { eventId: second.id }),
+    connections[0].ask('send_message', { chatId, message: { text: 'hello', client_id: 'c-1' } }),
+    connections[1].ask('request_access', { eventId: second.id }),
+    connections[2].ask('open_chat', { eventId: second.id }),
   ];
   const overRest = [
     host.call('POST', '/users', { externalUserId: 'newcomer' }),
@@ -141,7 +141,7 @@ test('a store that does not answer is unavailable, over REST too, and nothing is
     assert.match(answer.headers.get('retry-after'), /^\d+$/);
   }
   await lock.release();
-  const answer = await visitor.ask('send_message', { chatId, message: { text: 'hello', client_id: 'c-1' } });
+  const answer = await connection.ask('send_message', { chatId, message: { text: 'hello', client_id: 'c-1' } });
   assert.equal(answer.messages[0].messageId, 1);
   const { initial } = await enterWebSocket(t, server, guest);
   assert.deepEqual(initial.map(({ event: { id } }) => id), [event.id]);
@@ -162,18 +162,18 @@ describe('much to begin with', () => {
         const { chatId } = await host.eventChat(event, guest);
         const writer = await enterWebSocket(t, server, guest);
         for (let sent = 0; sent < LENGTH; sent++) {
-          writer.tell('send_message', { chatId, message: { text: `${sent} ${text}` } });
+          writer.send('send_message', { chatId, message: { text: `${sent} ${text}` } });
         }
         await writer.until(() => frontEnd(writer).head(chatId) === LENGTH, `${LENGTH} messages`, LONG_MS);
         chats.push({ chatId, guest });
       }
-      const visitor = await entered(connecting(t, server, owner));
-      const counts = visitor.initial[0].chats.map(({ messages, myUnreadCount }) => [messages.length, myUnreadCount]);
+      const connection = await entered(connecting(t, server, owner));
+      const counts = connection.initial[0].chats.map(({ messages, myUnreadCount }) => [messages.length, myUnreadCount]);
       assert.deepEqual(counts, chats.map(() => [LENGTH, LENGTH]));
       for (const { chatId, guest } of chats) {
-        await host.say({ chatId }, guest, 'and one more');
-        await visitor.until(() => frontEnd(visitor).head(chatId) === LENGTH + 1, 'one more');
-        assert.deepEqual(frontEnd(visitor).counts(chatId), [LENGTH + 1, 0]);
+        await host.sendMessage({ chatId }, guest, 'and one more');
+        await connection.until(() => frontEnd(connection).head(chatId) === LENGTH + 1, 'one more');
+        assert.deepEqual(frontEnd(connection).counts(chatId), [LENGTH + 1, 0]);
       }
     });
   }
@@ -184,7 +184,7 @@ describe('much to begin with', () => {
       const event = await host.event(owner);
       if (made % 3 > 0) continue;
       const { chatId } = await host.eventChat(event, guest);
-      await host.say({ chatId }, guest, 'hello');
+      await host.sendMessage({ chatId }, guest, 'hello');
     }
     for (const connecting of [connectSocketIo, connectWebSocket]) {
       const { initial } = await entered(connecting(t, server, owner));

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns what a user of the marketplace begins with: events grouped on the owner's and on the guest's side, the latest
+// Owns the initial data of a user of the marketplace: events grouped on the owner's and on the guest's side, the latest
 // activity first, as many messages as are new (at least 20, at most 200), and the history before them to the beginning.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -28,9 +28,9 @@ const users = (...bases) => Promise.all(bases.map((base) => host.user(base)));
 const grouped = (initial) => initial.map(({ event, chats }) => [event.id, chats.map(({ user }) => user.id)]);
 
 /** The same clock tick would leave the order of activity open. */
-async function say(chat, user, text) {
+async function sendMessage(chat, user, text) {
   await tick();
-  return host.say(chat, user, text);
+  return host.sendMessage(chat, user, text);
 }
 
 for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
@@ -47,7 +47,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
         await host.eventChat(events[0], anna), await host.eventChat(foreign, olga),
       ];
       await host.eventChat(foreign, gleb);
-      for (const [index, chat] of chats.entries()) await say(chat, [gleb, anna, anna, olga][index], 'hello');
+      for (const [index, chat] of chats.entries()) await sendMessage(chat, [gleb, anna, anna, olga][index], 'hello');
       const [first, second, third] = events.map(({ id }) => id);
       assert.deepEqual(await groups(t, olga), [
         [foreign.id, [other.pk]], [first, [anna.pk, gleb.pk]], [second, [anna.pk]], [third, []],
@@ -66,12 +66,12 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
         oneGleb: await host.eventChat(one, gleb), oneAnna: await host.eventChat(one, anna),
         twoGleb: await host.eventChat(two, gleb), twoAnna: await host.eventChat(two, anna),
       };
-      for (const [name, chat] of Object.entries(chats)) await say(chat, name.endsWith('Gleb') ? gleb : anna, 'hello');
+      for (const [name, chat] of Object.entries(chats)) await sendMessage(chat, name.endsWith('Gleb') ? gleb : anna, 'hello');
       assert.deepEqual(await groups(t, olga), [[two.id, [anna.pk, gleb.pk]], [one.id, [anna.pk, gleb.pk]]]);
-      await say(chats.oneGleb, gleb, 'again');
+      await sendMessage(chats.oneGleb, gleb, 'again');
       assert.deepEqual(await groups(t, olga), [[one.id, [gleb.pk, anna.pk]], [two.id, [anna.pk, gleb.pk]]]);
       assert.deepEqual(await groups(t, gleb), [[one.id, [olga.pk]], [two.id, [olga.pk]]]);
-      await say(chats.twoGleb, olga, 'my answer counts, too');
+      await sendMessage(chats.twoGleb, olga, 'my answer counts, too');
       assert.deepEqual(await groups(t, olga), [[two.id, [gleb.pk, anna.pk]], [one.id, [gleb.pk, anna.pk]]]);
       assert.deepEqual(await groups(t, gleb), [[two.id, [olga.pk]], [one.id, [olga.pk]]]);
       assert.deepEqual(await groups(t, anna), [[two.id, [olga.pk]], [one.id, [olga.pk]]]);
@@ -81,8 +81,8 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       const [anna, boris] = await users('anna', 'boris');
       const [hers, his] = [await host.event(anna), await host.event(boris)];
       const [asked, asking] = [await host.eventChat(hers, boris), await host.eventChat(his, anna)];
-      await say(asked, boris, 'to anna');
-      await say(asking, anna, 'to boris');
+      await sendMessage(asked, boris, 'to anna');
+      await sendMessage(asking, anna, 'to boris');
       const view = await enter(t, anna);
       assert.deepEqual(grouped(view.initial), [[his.id, [boris.pk]], [hers.id, [boris.pk]]]);
       assert.deepEqual(frontEnd(view).counts(asked.chatId), [1, 0]);
@@ -99,9 +99,9 @@ test('new chats of several events keep coming to their owner, each under its eve
   for (const user of guests) {
     const guest = await enterWebSocket(t, server, user);
     for (const event of events) {
-      guest.tell('open_chat', { eventId: event.id });
+      guest.send('open_chat', { eventId: event.id });
       const { chatId } = await guest.next('chat_updates');
-      guest.tell('send_message', { chatId, message: { text: `to ${event.id}` } });
+      guest.send('send_message', { chatId, message: { text: `to ${event.id}` } });
       await guest.take(2);
       expected.push([chatId, event.id, user.pk]);
     }
@@ -120,7 +120,7 @@ test('an event that changes shows so at the next connection, and in the next upd
   const view = await enterSocketIo(t, server, gleb);
   assert.equal(view.initial[0].event.name, 'Picnic');
   await host.ok(200, 'PATCH', `/events/${event.id}`, { name: 'Ball', iconsUUIDs: ['i-9'] });
-  await host.say(chat, olga, 'we dance');
+  await host.sendMessage(chat, olga, 'we dance');
   const { event: { name, iconsUUIDs, location } } = await view.next('chat_updates');
   assert.deepEqual([name, iconsUUIDs, location], ['Ball', ['i-9'], 'here']);
   assert.equal((await enterWebSocket(t, server, olga)).initial[0].event.name, 'Ball');
@@ -137,17 +137,17 @@ test('an event that is deleted takes its chats along: they are not found, and no
   };
   for (const view of views) {
     for (const [name, body] of Object.entries(requests)) {
-      view.tell(name, { chatId, ...body });
+      view.send(name, { chatId, ...body });
       assert.equal((await view.next('debug_info')).code, 'not_found');
     }
-    view.tell('open_chat', { eventId: event.id });
+    view.send('open_chat', { eventId: event.id });
     assert.equal((await view.next('debug_info')).code, 'not_found');
     assert.deepEqual((await enterWebSocket(t, server, view.user)).initial, []);
   }
 });
 
 describe('of a long chat', () => {
-  /** How many messages there are, up to which one the owner has read, and how many the owner then begins with. */
+  /** How many messages there are, up to which one the owner has read, and how many the owner's initial data then has. */
   const CASES = [
     [0, 0, 0], [1, 0, 1], [1, 1, 1], [LEAST - 1, 0, LEAST - 1], [LEAST, LEAST, LEAST], [LEAST + 1, LEAST + 1, LEAST],
     [60, 60, LEAST], [60, 45, LEAST], [60, 39, 21], [60, 10, 50], [60, 0, 60],
@@ -166,12 +166,12 @@ describe('of a long chat', () => {
     const { chatId } = await host.eventChat(event, guest);
     const writer = await enterWebSocket(scope, server, guest);
     for (let index = 1; index <= length; index++) {
-      writer.tell('send_message', { chatId, message: { text: `message ${index}` } });
+      writer.send('send_message', { chatId, message: { text: `message ${index}` } });
     }
     await writer.until(() => frontEnd(writer).head(chatId) === length, `${length} messages`);
     if (read > 0) {
       const reader = await enterWebSocket(scope, server, olga);
-      reader.tell('read_messages', { chatId, lastReadedMessageId: read });
+      reader.send('read_messages', { chatId, lastReadedMessageId: read });
       await reader.next('chat_unread');
       await reader.close();
     }
@@ -190,7 +190,7 @@ describe('of a long chat', () => {
         let pages = 0;
         for (; numbers().length > 0; pages++) {
           const first = numbers()[0];
-          view.tell('load_history', { chatId, lastMessageId: first });
+          view.send('load_history', { chatId, lastMessageId: first });
           const { messages } = await view.next('history');
           assert.equal(messages.length, Math.min(PAGE, first - 1));
           assert.equal(messages.at(-1)?.messageId ?? 0, first - 1);
@@ -208,7 +208,7 @@ describe('of a long chat', () => {
     const { chatId, writer } = await longChat(60, 0);
     const before = async (lastMessageId) => {
       writer.takeRest();
-      writer.tell('load_history', { chatId, lastMessageId });
+      writer.send('load_history', { chatId, lastMessageId });
       return (await writer.next('history')).messages.map(({ messageId }) => messageId);
     };
     assert.deepEqual(await before(61), upTo(60).slice(10));

@@ -1,9 +1,9 @@
 // @ts-check
-// Owns the promise that a chat reaches all its members, each of their connections, and nobody else.
+// Owns the promise that a chat reaches all its members, each of their connections, and no other user.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import {
-  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, heard, history, say, withInbox,
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, received, history, sendMessage, withInbox,
 } from '../clients/fixtures.mjs';
 import { ask, askByEvent, collect, connect, refusal } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -18,10 +18,10 @@ before(async () => { server = await startServer(scope); });
 test('every member hears each message once, the sender too, and nobody else hears anything', async (t) => {
   const [alice, bob, carol, eve] = await connectUsers(t, server, 'alice', 'bob', 'carol', 'eve');
   const chat = await chatOf(alice, bob, carol);
-  const said = [await say(alice, chat, 'one'), await say(bob, chat, 'two'), await say(carol, chat, 'three')];
+  const sent = [await sendMessage(alice, chat, 'one'), await sendMessage(bob, chat, 'two'), await sendMessage(carol, chat, 'three')];
   await flushInboxes(alice, bob, carol, eve);
-  for (const member of [alice, bob, carol]) assert.deepEqual(heard(member, chat), said);
-  assert.deepEqual(heard(eve, chat), []);
+  for (const member of [alice, bob, carol]) assert.deepEqual(received(member, chat), sent);
+  assert.deepEqual(received(eve, chat), []);
 });
 
 test('to somebody who is no member a chat looks like one that never was', async (t) => {
@@ -44,34 +44,34 @@ test('to somebody who is no member a chat looks like one that never was', async 
 
 test('a new chat is told to the other members with the body that its maker got', async (t) => {
   const [alice, bob, eve] = await connectUsers(t, server, 'alice', 'bob', 'eve');
-  const told = [alice, bob, eve].map(({ socket }) => collect(socket, 'create-chat'));
+  const delivered = [alice, bob, eve].map(({ socket }) => collect(socket, 'create-chat'));
   const body = await ask(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
-  await told[1].until(1);
+  await delivered[1].until(1);
   await flushInboxes(alice, bob, eve);
-  const names = told.map((bodies) => bodies.filter(({ chat }) => chat.id === body.chat.id));
+  const names = delivered.map((bodies) => bodies.filter(({ chat }) => chat.id === body.chat.id));
   assert.deepEqual(names, [[], [body], []]);
 });
 
 test('a new chat is told to the maker once, when it asked without an acknowledgement', async (t) => {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
-  const told = collect(alice.socket, 'create-chat');
+  const delivered = collect(alice.socket, 'create-chat');
   const body = await askByEvent(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
   await flushInboxes(alice, bob);
-  assert.deepEqual(told.filter(({ chat }) => chat.id === body.chat.id), [body]);
+  assert.deepEqual(delivered.filter(({ chat }) => chat.id === body.chat.id), [body]);
 });
 
 test('all connections of a user hear the user\'s chats, and of a new one all but the one that made it', async (t) => {
   const alice = await connectUser(t, server, 'alice');
   const alsoAlice = await connectAgain(t, server, alice, { transports: ['polling'] });
-  const [madeHere, toldThere] = [alice, alsoAlice].map(({ socket }) => collect(socket, 'create-chat'));
+  const [madeHere, deliveredThere] = [alice, alsoAlice].map(({ socket }) => collect(socket, 'create-chat'));
   const chat = await chatOf(alice);
-  await toldThere.until(1);
-  assert.deepEqual(toldThere.map((body) => body.chat), [chat]);
+  await deliveredThere.until(1);
+  assert.deepEqual(deliveredThere.map((body) => body.chat), [chat]);
   assert.deepEqual(madeHere, []);
 
-  const said = [await say(alice, chat, 'from here'), await say(alsoAlice, chat, 'from there')];
+  const sent = [await sendMessage(alice, chat, 'from here'), await sendMessage(alsoAlice, chat, 'from there')];
   await flushInboxes(alice, alsoAlice);
-  for (const connection of [alice, alsoAlice]) assert.deepEqual(heard(connection, chat), said);
+  for (const connection of [alice, alsoAlice]) assert.deepEqual(received(connection, chat), sent);
 });
 
 test('the members are exactly those listed, in the order given, without duplicates', async (t) => {
@@ -79,25 +79,25 @@ test('the members are exactly those listed, in the order given, without duplicat
   const users = [carol.id, bob.id, carol.id, bob.id, carol.id];
   const { chat } = await ask(alice.socket, 'create-chat', { chat: { name: 'not for alice' }, users });
   assert.deepEqual(chat.users, [carol.id, bob.id]);
-  const said = await say(bob, chat, 'just us');
+  const sent = await sendMessage(bob, chat, 'just us');
   await flushInboxes(alice, bob, carol);
-  assert.deepEqual([alice, bob, carol].map((each) => heard(each, chat)), [[], [said], [said]]);
+  assert.deepEqual([alice, bob, carol].map((each) => received(each, chat)), [[], [sent], [sent]]);
 });
 
 test('a connection that switches to another user hears the chats of that one only', async (t) => {
   const [alice, bob, carol] = await connectUsers(t, server, 'alice', 'bob', 'carol');
   const [withAlice, withBob] = [await chatOf(carol, alice), await chatOf(carol, bob)];
-  await say(carol, withAlice, 'before');
+  await sendMessage(carol, withAlice, 'before');
   await alice.inbox.until(1);
 
   await ask(alice.socket, 'create-user', { user: { externalUserId: bob.user.externalUserId } });
-  await say(carol, withAlice, 'after');
-  const toBob = await say(carol, withBob, 'hello bob');
-  await flushInboxes(bob, alice, carol); // alice's connection hears it as bob
-  assert.deepEqual(heard(alice, withAlice).map(({ msg }) => msg), ['before']);
-  assert.deepEqual(heard(alice, withBob), [toBob]);
+  await sendMessage(carol, withAlice, 'after');
+  const toBob = await sendMessage(carol, withBob, 'hello bob');
+  await flushInboxes(bob, alice, carol); // alice's connection receives it as bob
+  assert.deepEqual(received(alice, withAlice).map(({ msg }) => msg), ['before']);
+  assert.deepEqual(received(alice, withBob), [toBob]);
 
-  assert.equal((await say(alice, withBob, 'I am bob')).user_id, bob.id);
+  assert.equal((await sendMessage(alice, withBob, 'I am bob')).user_id, bob.id);
   assert.equal((await refusal(alice.socket, 'list-messages', { chat: { id: withAlice.id } })).code, 'not_found');
 });
 
@@ -113,10 +113,10 @@ test('a token that names the user makes the connection that user\'s from the sta
   };
   for (const [way, options] of Object.entries(ways)) {
     const connection = withInbox(await connect(t, server.url, options), alice.user);
-    const said = await say(connection, chat, `by ${way}`);
-    assert.equal(said.user_id, alice.id, way);
+    const sent = await sendMessage(connection, chat, `by ${way}`);
+    assert.equal(sent.user_id, alice.id, way);
     await connection.inbox.until(1);
-    assert.deepEqual(connection.inbox, [said], way);
+    assert.deepEqual(connection.inbox, [sent], way);
   }
 });
 
@@ -128,9 +128,9 @@ test('of two tokens the one in auth counts, then the one in the query', async (t
     auth: { token: names[0] }, query: { token: names[1] }, extraHeaders: { authorization: `Bearer ${names[2]}` },
   };
   const { auth, ...withoutAuth } = all;
-  for (const { options, speaker } of [{ options: all, speaker: alice }, { options: withoutAuth, speaker: bob }]) {
+  for (const { options, sender } of [{ options: all, sender: alice }, { options: withoutAuth, sender: bob }]) {
     const connection = { socket: await connect(t, server.url, options) };
-    assert.equal((await say(connection, chat, 'who am I?')).user_id, speaker.id);
+    assert.equal((await sendMessage(connection, chat, 'who am I?')).user_id, sender.id);
   }
 });
 
@@ -139,21 +139,21 @@ test('a message sent for another user comes back once, though the sender hears n
   const chat = await chatOf(alice, bob);
   const bridge = withInbox(await connect(t, server.url), alice.user);
   const body = { chat: { id: chat.id }, user: { id: alice.id }, message: { value: 'by proxy', type: 'text' } };
-  const said = await askByEvent(bridge.socket, 'new-message', body);
-  assert.equal(said.user_id, alice.id);
+  const sent = await askByEvent(bridge.socket, 'new-message', body);
+  assert.equal(sent.user_id, alice.id);
   await ask(bridge.socket, 'create-user', { user: { externalUserId: alice.user.externalUserId } });
   await flushInboxes(alice, bob, bridge);
-  for (const connection of [alice, bob, bridge]) assert.deepEqual(heard(connection, chat), [said]);
+  for (const connection of [alice, bob, bridge]) assert.deepEqual(received(connection, chat), [sent]);
 });
 
 test('who comes later hears what is said from then on, and can ask for what was said before', async (t) => {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   bob.socket.close();
-  const missed = await say(alice, chat, 'while bob is away');
+  const missed = await sendMessage(alice, chat, 'while bob is away');
   const back = await connectAgain(t, server, bob);
-  const said = await say(alice, chat, 'bob is back');
+  const sent = await sendMessage(alice, chat, 'bob is back');
   await flushInboxes(alice, back);
-  assert.deepEqual(heard(back, chat), [said]);
-  assert.deepEqual(await history(back, chat), [missed, said]);
+  assert.deepEqual(received(back, chat), [sent]);
+  assert.deepEqual(await history(back, chat), [missed, sent]);
 });

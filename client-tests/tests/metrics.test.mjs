@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the promise about figures: they say exactly what was done, to those who may know, under documented names.
+// Owns the promise about metrics: they count exactly, are served to authorized clients only, and have documented names.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
 import { RawClient, RawPolling } from '../clients/engineio.mjs';
-import { chatOf, connectUser, connectUsers, flushInboxes, say, sayMany } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, sendMessage, sendMany } from '../clients/fixtures.mjs';
 import { NAMESPACE, enterSocketIo, enterWebSocket, flush } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
@@ -18,39 +18,39 @@ import { eventually } from '../harness/wait.mjs';
 
 const DIALECTS = ['event-name', 'action', 'type', 'marketplace'];
 
-/** Scrapes until `check` says something truthy of the figures: the figures. */
-async function figuresIn(server, check, what) {
-  let figures;
-  const asked = async () => {
-    figures = await scrape(server);
-    return check(figures);
+/** Scrapes until `check` of the metrics is truthy: the metrics. */
+async function scrapeUntil(server, check, what) {
+  let scraped;
+  const checked = async () => {
+    scraped = await scrape(server);
+    return check(scraped);
   };
-  await eventually(asked, what);
-  return figures;
+  await eventually(checked, what);
+  return scraped;
 }
 
-const connections = (figures, labels) => figures.of('polychat_connections', labels);
-const present = (server, count) => figuresIn(server, (figures) => connections(figures) === count, `${count} are connected`);
-const noneLeft = (server) => figuresIn(server, (figures) => connections(figures) === 0, 'nobody is connected');
-const sends = (figures, before, dialect) => ({
-  asked: figures.since(before, 'polychat_commands_total', { dialect, command: 'send_message' }),
-  acknowledged: figures.since(before, 'polychat_acknowledgement_seconds_count', { dialect }),
+const connections = (scraped, labels) => scraped.of('polychat_connections', labels);
+const present = (server, count) => scrapeUntil(server, (scraped) => connections(scraped) === count, `${count} are connected`);
+const noneLeft = (server) => scrapeUntil(server, (scraped) => connections(scraped) === 0, 'nobody is connected');
+const sends = (scraped, before, dialect) => ({
+  commands: scraped.since(before, 'polychat_commands_total', { dialect, command: 'send_message' }),
+  acknowledged: scraped.since(before, 'polychat_acknowledgement_seconds_count', { dialect }),
 });
 
-/** The figures once so many answers are counted: each is just after it was queued, so its client may have it before. */
-const acknowledged = (server, before, dialect, count) => figuresIn(
-  server, (figures) => sends(figures, before, dialect).acknowledged >= count, `${count} are acknowledged`,
+/** The metrics once so many answers are counted: each is just after it was queued, so its client may have it before. */
+const acknowledged = (server, before, dialect, count) => scrapeUntil(
+  server, (scraped) => sends(scraped, before, dialect).acknowledged >= count, `${count} are acknowledged`,
 );
 
-/** Somebody of each dialect who can say something three times in a chat of two. */
-const SPEAKERS = {
+/** A sender of each dialect in a chat of two. */
+const SENDERS = {
   'event-name': async (t, server) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     return {
-      say: (words) => say(anna, chat, words),
-      heard: () => boris.inbox.until(3),
-      hearers: 2, // the sender hears itself
+      sendMessage: (words) => sendMessage(anna, chat, words),
+      received: () => boris.inbox.until(3),
+      receivers: 2, // the sender receives it, too
       leave: () => [anna, boris].forEach(({ socket }) => socket.close()),
     };
   },
@@ -60,9 +60,9 @@ const SPEAKERS = {
     const pk = await action.newRoom(anna);
     for (const who of [anna, boris]) await action.enter(who, pk);
     return {
-      say: (words) => action.ask(anna, 'create_message', { pk, message: words }),
-      heard: () => action.untilHeard(boris, 'three'),
-      hearers: 2,
+      sendMessage: (words) => action.ask(anna, 'create_message', { pk, message: words }),
+      received: () => action.untilReceived(boris, 'three'),
+      receivers: 2,
       leave: () => [anna, boris].forEach(({ wire }) => wire.close()),
     };
   },
@@ -70,9 +70,9 @@ const SPEAKERS = {
     const [anna, boris] = [await type.connectType(t, server, 'anna'), await type.connectType(t, server, 'boris', { push: true })];
     const chat = await type.chatOf(anna, boris);
     return {
-      say: (words) => type.say(anna, chat, words),
-      heard: () => boris.wire.untilMany(({ type: kind }) => kind === 'messageCreated', 3, 'messages'),
-      hearers: 1, // the sender has it in its answer
+      sendMessage: (words) => type.sendMessage(anna, chat, words),
+      received: () => boris.wire.untilMany(({ type: kind }) => kind === 'messageCreated', 3, 'messages'),
+      receivers: 1, // the sender has it in its answer
       leave: () => [anna, boris].forEach(({ wire }) => wire.close()),
     };
   },
@@ -82,10 +82,10 @@ const SPEAKERS = {
     const { chatId } = await backend.eventChat(await backend.event(owner), guest);
     const [anna, boris] = [await enterSocketIo(t, server, owner), await enterWebSocket(t, server, guest)];
     return {
-      say: (words) => anna.ask('send_message', { chatId, message: { text: words } }),
-      heard: () => boris.until(({ frames }) => frames.filter((frame) => frame.event === 'chat_updates').length >= 3, '3'),
-      hearers: 2,
-      leave: () => [anna, boris].forEach((visitor) => visitor.close()),
+      sendMessage: (words) => anna.ask('send_message', { chatId, message: { text: words } }),
+      received: () => boris.until(({ frames }) => frames.filter((frame) => frame.event === 'chat_updates').length >= 3, '3'),
+      receivers: 2,
+      leave: () => [anna, boris].forEach((connection) => connection.close()),
     };
   },
 };
@@ -94,28 +94,28 @@ describe('what was done is counted, in every dialect', () => {
   for (const dialect of DIALECTS) {
     test(`${dialect}: three messages are three of everything, and nobody is left at the end`, async (t) => {
       const server = await startServer(t);
-      const speaker = await SPEAKERS[dialect](t, server);
+      const sender = await SENDERS[dialect](t, server);
       const before = await scrape(server);
       assert.equal(connections(before, { dialect }), 2);
-      for (const words of ['one', 'two', 'three']) await speaker.say(words);
-      await speaker.heard();
+      for (const words of ['one', 'two', 'three']) await sender.sendMessage(words);
+      await sender.received();
 
-      const delivered = (figures) => figures.since(before, 'polychat_deliveries_total', { dialect });
+      const delivered = (scraped) => scraped.since(before, 'polychat_deliveries_total', { dialect });
       await acknowledged(server, before, dialect, 3);
-      const after = await figuresIn(server, (figures) => delivered(figures) >= 3 * speaker.hearers, 'all is delivered');
-      assert.deepEqual(sends(after, before, dialect), { asked: 3, acknowledged: 3 });
-      assert.equal(delivered(after), 3 * speaker.hearers);
-      assert.equal(after.since(before, 'polychat_delivery_seconds_count', { dialect }), 3 * speaker.hearers);
+      const after = await scrapeUntil(server, (scraped) => delivered(scraped) >= 3 * sender.receivers, 'all is delivered');
+      assert.deepEqual(sends(after, before, dialect), { commands: 3, acknowledged: 3 });
+      assert.equal(delivered(after), 3 * sender.receivers);
+      assert.equal(after.since(before, 'polychat_delivery_seconds_count', { dialect }), 3 * sender.receivers);
       assert.equal(after.since(before, 'polychat_messages_stored_total'), 3);
       assert.equal(after.since(before, 'polychat_append_batch_messages_sum'), 3);
       assert.equal(after.since(before, 'polychat_store_seconds_count', { operation: 'append' }), 3);
       assert.equal(after.of('polychat_append_queue'), 0);
       assert.equal(after.of('polychat_outbox_bytes'), 0);
       for (const other of DIALECTS.filter((each) => each !== dialect)) {
-        assert.deepEqual(sends(after, before, other), { asked: 0, acknowledged: 0 });
+        assert.deepEqual(sends(after, before, other), { commands: 0, acknowledged: 0 });
       }
 
-      speaker.leave();
+      sender.leave();
       const end = await noneLeft(server);
       assert.equal(end.since(before, 'polychat_connections_closed_total', { reason: 'gone' }), 2);
       assert.equal(end.of('polychat_connections_closed_total'), end.of('polychat_connections_opened_total'));
@@ -128,9 +128,9 @@ describe('what was done is counted, in every dialect', () => {
     const user = await backend.user('anna');
     const chat = await backend.chat(user);
     const before = await scrape(server);
-    for (const text of ['one', 'two', 'three']) await backend.say(chat, user, text);
+    for (const text of ['one', 'two', 'three']) await backend.sendMessage(chat, user, text);
     const after = await acknowledged(server, before, 'rest', 3);
-    assert.deepEqual(sends(after, before, 'rest'), { asked: 3, acknowledged: 3 });
+    assert.deepEqual(sends(after, before, 'rest'), { commands: 3, acknowledged: 3 });
     assert.equal(after.since(before, 'polychat_messages_stored_total'), 3);
     assert.equal(connections(after), 0);
   });
@@ -140,23 +140,23 @@ describe('what was done is counted, in every dialect', () => {
     const anna = await connectUser(t, server, 'anna');
     const chat = await chatOf(anna);
     const before = await scrape(server);
-    for (let tries = 0; tries < 3; tries++) await say(anna, chat, 'once', { client_id: 'the same' });
+    for (let tries = 0; tries < 3; tries++) await sendMessage(anna, chat, 'once', { client_id: 'the same' });
     const after = await acknowledged(server, before, 'event-name', 3);
-    assert.deepEqual(sends(after, before, 'event-name'), { asked: 3, acknowledged: 3 });
+    assert.deepEqual(sends(after, before, 'event-name'), { commands: 3, acknowledged: 3 });
     assert.equal(after.since(before, 'polychat_messages_stored_total'), 1);
   });
 });
 
 describe('errors are counted by dialect and code', () => {
   const NOBODY = '01900000-0000-7000-8000-000000000000';
-  const errors = (figures, before, dialect) => Object.fromEntries(
+  const errors = (scraped, before, dialect) => Object.fromEntries(
     ['invalid', 'unauthenticated', 'forbidden', 'not_found', 'conflict', 'too_large', 'internal', 'unavailable']
-      .map((code) => [code, figures.since(before, 'polychat_errors_total', { dialect, code })])
+      .map((code) => [code, scraped.since(before, 'polychat_errors_total', { dialect, code })])
       .filter(([, count]) => count !== 0),
   );
-  const all = (figures, before) => figures.since(before, 'polychat_errors_total');
-  /** The figures once so many errors are counted: each is just after it was queued. */
-  const counted = (server, before, count) => figuresIn(server, (figures) => all(figures, before) >= count, `${count} errors`);
+  const all = (scraped, before) => scraped.since(before, 'polychat_errors_total');
+  /** The metrics once so many errors are counted: each is just after it was queued. */
+  const counted = (server, before, count) => scrapeUntil(server, (scraped) => all(scraped, before) >= count, `${count} errors`);
 
   const WRONGS = {
     'event-name': async (t, server) => {
@@ -187,7 +187,7 @@ describe('errors are counted by dialect and code', () => {
       const anna = await enterWebSocket(t, server, await backend.user('anna'));
       return async () => {
         await flush(anna); // a request of no name
-        anna.tell('load_history', { chatId: NOBODY, lastMessageId: 1 });
+        anna.send('load_history', { chatId: NOBODY, lastMessageId: 1 });
         assert.equal((await anna.next('debug_info')).code, 'not_found');
       };
     },
@@ -244,12 +244,12 @@ describe('a connection is counted while it is there', () => {
     const server = await startServer(t);
     const wire = await dial(t, server, PATH.either, { token: 'anna' });
     const labels = (dialect) => ({ dialect, transport: 'raw' });
-    await figuresIn(server, (figures) => connections(figures, labels('undecided')) === 1, 'it is undecided');
+    await scrapeUntil(server, (scraped) => connections(scraped, labels('undecided')) === 1, 'it is undecided');
     await wire.ask({ type: 'getChats', data: {} });
-    const figures = await scrape(server);
-    assert.equal(connections(figures, labels('undecided')), 0);
-    assert.equal(connections(figures, labels('type')), 1);
-    assert.equal(figures.of('polychat_commands_total', { dialect: 'type' }), 1);
+    const scraped = await scrape(server);
+    assert.equal(connections(scraped, labels('undecided')), 0);
+    assert.equal(connections(scraped, labels('type')), 1);
+    assert.equal(scraped.of('polychat_commands_total', { dialect: 'type' }), 1);
     await wire.close();
     await noneLeft(server);
   });
@@ -257,8 +257,8 @@ describe('a connection is counted while it is there', () => {
   test('a polling session that goes over to a WebSocket is counted there from then on', async (t) => {
     const server = await startServer(t);
     const socket = await connect(t, server.url, { transports: ['polling', 'websocket'] });
-    const over = (figures, transport) => connections(figures, { dialect: 'event-name', transport });
-    const after = await figuresIn(server, (figures) => over(figures, 'websocket') === 1, 'it is upgraded');
+    const over = (scraped, transport) => connections(scraped, { dialect: 'event-name', transport });
+    const after = await scrapeUntil(server, (scraped) => over(scraped, 'websocket') === 1, 'it is upgraded');
     assert.equal(over(after, 'polling'), 0);
     assert.equal(after.of('polychat_connections_opened_total'), 1);
     socket.close();
@@ -270,9 +270,9 @@ describe('a connection is counted while it is there', () => {
     const [slow, old] = [
       await connectUser(t, server, 'anna', { transports: ['polling'] }), await connectUser(t, server, 'boris', { client: 2 }),
     ];
-    const figures = await scrape(server);
-    assert.equal(connections(figures, { dialect: 'event-name', transport: 'polling' }), 1);
-    assert.equal(connections(figures, { dialect: 'event-name', transport: 'websocket' }), 1);
+    const scraped = await scrape(server);
+    assert.equal(connections(scraped, { dialect: 'event-name', transport: 'polling' }), 1);
+    assert.equal(connections(scraped, { dialect: 'event-name', transport: 'websocket' }), 1);
     for (const { socket } of [slow, old]) socket.close();
     await noneLeft(server);
   });
@@ -283,12 +283,12 @@ describe('a connection is counted while it is there', () => {
     const socket = await connect(t, server.url, { auth });
     const events = socket.io.socket(NAMESPACE, { auth });
     await new Promise((resolve) => { events.once('connect', resolve); });
-    const figures = await scrape(server);
+    const scraped = await scrape(server);
     for (const dialect of ['event-name', 'marketplace']) {
-      assert.equal(connections(figures, { dialect, transport: 'websocket' }), 1, dialect);
+      assert.equal(connections(scraped, { dialect, transport: 'websocket' }), 1, dialect);
     }
     events.disconnect();
-    await figuresIn(server, (now) => connections(now, { dialect: 'marketplace' }) === 0, 'one of them has left');
+    await scrapeUntil(server, (now) => connections(now, { dialect: 'marketplace' }) === 0, 'one of them has left');
     assert.equal(connections(await scrape(server), { dialect: 'event-name' }), 1);
     socket.close();
     await noneLeft(server);
@@ -315,10 +315,10 @@ describe('a connection is counted while it is there', () => {
     assert.ok(polling.handshake.sid);
     for (const client of [stalled, raw]) client.pause();
     const before = await present(server, 5);
-    await sayMany(alice, chat, 12_000, (index) => `${index} `.padEnd(1000, 'x'), 50);
+    await sendMany(alice, chat, 12_000, (index) => `${index} `.padEnd(1000, 'x'), 50);
 
-    const cut = (figures) => figures.since(before, 'polychat_slow_clients_cut_total');
-    const after = await figuresIn(server, (figures) => cut(figures) === 3, 'three clients are cut');
+    const cut = (scraped) => scraped.since(before, 'polychat_slow_clients_cut_total');
+    const after = await scrapeUntil(server, (scraped) => cut(scraped) === 3, 'three clients are cut');
     assert.equal(after.since(before, 'polychat_connections_closed_total', { reason: 'lagging' }), 3);
     for (const { socket } of [alice, sleeper]) socket.close();
     const end = await noneLeft(server);
@@ -328,7 +328,7 @@ describe('a connection is counted while it is there', () => {
   test('a frame that ends its connection is the reason', async (t) => {
     const server = await startServer(t, ['--max-frame-bytes', '5000']);
     const [large, broken] = [await dial(t, server, PATH.type, { token: 'a' }), await dial(t, server, PATH.type, { token: 'b' })];
-    await figuresIn(server, (figures) => connections(figures) === 2, 'both are there');
+    await scrapeUntil(server, (scraped) => connections(scraped) === 2, 'both are there');
     large.sendText('x'.repeat(6000));
     broken.sendBytes(Buffer.from([0xf1, 0x80, 0, 0, 0, 0])); // with bits that mean nothing
     const after = await noneLeft(server);
@@ -344,14 +344,14 @@ describe('a connection is counted while it is there', () => {
     await connectRefused(t, server.url, { auth: { token: 'rubbish' } });
     assert.equal(await refusedWith(t, server, PATH.type, { token: 'rubbish' }), 401);
     assert.equal(await refusedWith(t, server, PATH.type, { headers: { origin: 'http://elsewhere.example' } }), 403);
-    const figures = await scrape(metrics);
-    const refused = (reason) => figures.of('polychat_connections_refused_total', { reason });
+    const scraped = await scrape(metrics);
+    const refused = (reason) => scraped.of('polychat_connections_refused_total', { reason });
     assert.deepEqual([refused('unauthenticated'), refused('origin')], [2, 1]);
-    assert.equal(figures.of('polychat_connections_opened_total'), 0);
+    assert.equal(scraped.of('polychat_connections_opened_total'), 0);
   });
 });
 
-/** Where the figures of a server are that has an address for them. */
+/** The address of the metrics of a server that has one for them. */
 function elsewhere(server) {
   const url = /^ {2}metrics (http:\/\/\S+)\/metrics$/m.exec(server.logs())?.[1];
   assert.ok(url, server.logs());
@@ -371,15 +371,15 @@ describe('who may see the figures', () => {
   test('with jwt only a service', async (t) => {
     const server = await startServer(t, jwt);
     const url = `${server.url}/metrics`;
-    const asked = async (claims) => (await fetchMetrics(url, claims && await token(claims))).status;
+    const statusOf = async (claims) => (await fetchMetrics(url, claims && await token(claims))).status;
     assert.equal((await fetchMetrics(url)).status, 401);
     assert.equal((await fetchMetrics(url, 'rubbish')).status, 401);
-    assert.equal(await asked({ sub: 'anna' }), 403);
-    assert.equal(await asked({ sub: 'backend', role: 'service' }), 200);
+    assert.equal(await statusOf({ sub: 'anna' }), 403);
+    assert.equal(await statusOf({ sub: 'backend', role: 'service' }), 200);
     const { text } = await fetchMetrics(url, await token({ sub: 'anna' }));
     assert.equal(JSON.parse(text).code, 'forbidden');
-    const figures = await scrape(server, await token({ sub: 'backend', role: 'service' }));
-    assert.equal(figures.of('polychat_store_seconds_count', { operation: 'find_or_create_users' }), 0);
+    const scraped = await scrape(server, await token({ sub: 'backend', role: 'service' }));
+    assert.equal(scraped.of('polychat_store_seconds_count', { operation: 'find_or_create_users' }), 0);
   });
 
   test('at an address of their own everybody, and nobody elsewhere', async (t) => {
@@ -411,7 +411,7 @@ describe('names', () => {
   const NAMES = /\b(?:polychat|process)_[a-z_]+\b/g;
   const namesIn = (text) => new Set(text.match(NAMES));
 
-  /** A server that has done a little of everything, so that every figure has a value. */
+  /** A server that has done a little of everything, so that every metric has a value. */
   async function busy(t) {
     const server = await startServer(t);
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
@@ -425,26 +425,26 @@ describe('names', () => {
   const documented = [...table.matchAll(/^\| `((?:polychat|process)_[a-z_]+)[`{]/gm)].map(([, name]) => name);
 
   test('every documented figure is there, as what it is said to be, and no other', async (t) => {
-    const figures = await busy(t);
+    const scraped = await busy(t);
     const kinds = Object.fromEntries(
       [...table.matchAll(/^\| `((?:polychat|process)_[a-z_]+)[^|]*\| (\w+) \|/gm)].map(([, name, kind]) => [name, kind]),
     );
     const suffix = { counter: '_total', info: '_info' };
-    const there = [...figures.families.values()].map(({ name, TYPE }) => [name + (suffix[TYPE] ?? ''), TYPE]);
+    const there = [...scraped.families.values()].map(({ name, TYPE }) => [name + (suffix[TYPE] ?? ''), TYPE]);
     assert.ok(documented.length > 20);
     assert.deepEqual(Object.fromEntries([...there].sort()), Object.fromEntries(Object.entries(kinds).sort()));
   });
 
   test('what is documented of labels is what there is', async (t) => {
-    const figures = await busy(t);
+    const scraped = await busy(t);
     const labels = Object.fromEntries(
       [...table.matchAll(/^\| `((?:polychat|process)_[a-z_]+)(?:\{([a-z,]+)\})?` \|/gm)]
         .map(([, name, list = '']) => [name, list.split(',').filter(Boolean).sort()]),
     );
-    for (const { name, labels: has } of figures.samples) {
+    for (const { name, labels: has } of scraped.samples) {
       const family = name in labels ? name : name.replace(/_(bucket|sum|count)$/, '');
-      const said = Object.keys(has).filter((label) => label !== 'le').sort();
-      assert.deepEqual(said, labels[family], name);
+      const sent = Object.keys(has).filter((label) => label !== 'le').sort();
+      assert.deepEqual(sent, labels[family], name);
     }
   });
 
@@ -456,14 +456,14 @@ describe('names', () => {
 
   for (const name of ['grafana-dashboard.json', 'prometheus-alerts.yml']) {
     test(`${name} asks for nothing that is not there`, async (t) => {
-      const asked = namesIn(read(name).replace(/\$\{?\w+\}?/g, ''));
-      assert.ok(asked.size > 3, 'it asks for something');
-      const figures = await busy(t);
-      const families = new Set([...figures.families.keys()].flatMap((family) => (
+      const queried = namesIn(read(name).replace(/\$\{?\w+\}?/g, ''));
+      assert.ok(queried.size > 3, 'it asks for something');
+      const scraped = await busy(t);
+      const families = new Set([...scraped.families.keys()].flatMap((family) => (
         ['', '_total', '_info', '_bucket', '_sum', '_count'].map((suffix) => family + suffix)
       )));
-      const there = (each) => figures.names.has(each) || (families.has(each) && documented.includes(each));
-      for (const each of asked) assert.ok(there(each), `there is no ${each}`);
+      const there = (each) => scraped.names.has(each) || (families.has(each) && documented.includes(each));
+      for (const each of queried) assert.ok(there(each), `there is no ${each}`);
     });
   }
 

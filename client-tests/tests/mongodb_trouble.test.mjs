@@ -1,13 +1,13 @@
 // @ts-check
 // Owns the promise that a MongoDB in trouble costs no acknowledged message: killed, silent, or without a primary while
-// people write, the server stays up and says so, and afterwards everything is there exactly once; nor do two servers on
-// one database.
+// clients write, the server stays up and reports it, and afterwards everything is there exactly once; nor do two
+// servers on one database.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
 import { Ledger, assertKept } from '../chaos/ledger.mjs';
 import { startWriters, storedByText } from '../chaos/scenario.mjs';
-import { chatOf, connectUser, fullHistory, sayMany, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, fullHistory, sendMany, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -29,7 +29,7 @@ const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const readiness = async (server) => (await fetch(`${server.url}/readyz`)).status;
 const ready = (server) => eventually(async () => await readiness(server) === 200, 'the server is ready', PATIENCE_MS);
 
-/** Ten people write all the time, and each message is sent again until it is acknowledged; meanwhile there is trouble. */
+/** Ten clients write all the time, each message again until it is acknowledged, during `trouble`. */
 async function writeThrough(t, trouble) {
   const server = await startServer(t, ['--store', database()]);
   const ledger = new Ledger();
@@ -46,10 +46,10 @@ async function writeThrough(t, trouble) {
   assert.deepEqual(ledger.losses, [], 'nobody lost the connection');
   const stored = await storedByText(t, server, users[0], chats);
   assertKept(ledger, stored);
-  assert.equal(stored.size, ledger.acknowledged.size, 'nothing is stored that nobody was told of');
+  assert.equal(stored.size, ledger.acknowledged.size, 'nothing is stored that was not acknowledged');
 }
 
-/** The server says that it is not ready, and stays up. */
+/** The server reports that it is not ready, and stays up. */
 const notReady = (server) => eventually(async () => await readiness(server) === 503, 'the server is not ready', PATIENCE_MS);
 
 describe('while people write', () => {
@@ -87,13 +87,13 @@ test('two servers on one database give one chat one row of numbers, at full spee
   const [one, two] = [await startServer(t, ['--store', store]), await startServer(t, ['--store', store])];
   const [anna, boris] = [await connectUser(t, one, 'anna'), await connectUser(t, two, 'boris')];
   const chat = await chatOf(anna, boris);
-  const said = await Promise.all([
-    sayMany(anna, chat, EACH, (index) => `anna ${index}`), sayMany(boris, chat, EACH, (index) => `boris ${index}`),
+  const sent = await Promise.all([
+    sendMany(anna, chat, EACH, (index) => `anna ${index}`), sendMany(boris, chat, EACH, (index) => `boris ${index}`),
   ]);
   const [stored, again] = [await fullHistory(anna, chat), await fullHistory(boris, chat)];
   assert.deepEqual(again, stored);
   assert.deepEqual(seqsOf(stored), upTo(2 * EACH));
-  for (const { who, answers } of [{ who: anna, answers: said[0] }, { who: boris, answers: said[1] }]) {
+  for (const { who, answers } of [{ who: anna, answers: sent[0] }, { who: boris, answers: sent[1] }]) {
     assert.deepEqual(answers.map(({ id }) => id), stored.filter(({ user_id }) => user_id === who.id).map(({ id }) => id));
   }
 });

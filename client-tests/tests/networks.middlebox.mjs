@@ -28,13 +28,13 @@ function firstFrame(bytes) {
 }
 
 /**
- * One frame on its way: `from` is the side that sent it, `number` counts from 1 in its direction, and `upgraded` tells that
- * the client has ended its probe by `5`.
- * @typedef {{ from: 'client' | 'server', number: number, upgraded: boolean, bytes: Buffer, text: string }} Frame
+ * One frame on its way: `from` is the side that sent it, `number` counts from 1 in its direction, and `upgraded` is set
+ * once the client has ended its probe by `5`. @typedef {{ from: 'client' | 'server', number: number, upgraded: boolean,
+ * bytes: Buffer, text: string }} Frame
  */
 
 /**
- * What happens to a WebSocket: each function returns the bytes that go on, and undefined relays nothing. `times` is to
+ * A fault of a WebSocket: each function returns the bytes to relay, and undefined relays nothing. `times` is to
  * how many WebSockets of a middlebox that happens, if not to all.
  * @typedef {{
  *   times?: number,

@@ -1,13 +1,15 @@
 // @ts-check
-// Owns the promise that a network which breaks WebSockets costs nobody a message: each fault beside Node's socket.io.
-// Does not know how transports are changed, only what the official clients receive, and in how many requests.
+// Owns the promise that a network which breaks WebSockets costs no client a message: each fault beside Node's
+// socket.io.
+// Does not know how transports are changed, only the frames that the official clients receive, and the number of their
+// requests.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { PACKET, RawPolling, eventBody } from '../clients/engineio.mjs';
-import { chatOf, connectUsers, say, seqsOf } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, sendMessage, seqsOf } from '../clients/fixtures.mjs';
 import { connect, open } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startReference, startServer } from '../harness/server.mjs';
@@ -31,7 +33,7 @@ const CONNECTS = { factor: 1.1, more: 0 };
 
 const atMost = (count, { factor, more }) => Math.floor(count * factor) + more;
 
-/** What one client has received: the seqs of pushed messages, for each of its connections, and those that it requested. */
+/** The messages of one client: the seqs of pushed ones, for each of its connections, and those that it requested. */
 class ClientRecord {
   /** @type {number[][]} */
   pushed = [];
@@ -94,7 +96,7 @@ async function polychatRoom(owner, server) {
   return { sender, chat: await chatOf(sender, receiver), user: receiver.user };
 }
 
-/** A client of each version behind each fault, at once, and messages to them: what they have received. */
+/** A client of each version behind each fault, at once, and messages to them: their records. */
 async function runAll(owner, server, room) {
   const clients = {};
   for (const version of VERSIONS) {
@@ -105,7 +107,7 @@ async function runAll(owner, server, room) {
   }
   for (let seq = 1; seq <= MESSAGES; seq++) {
     await setTimeout(INTERVAL_MS);
-    assert.equal((await say(room.sender, room.chat, `message ${seq}`)).seq, seq);
+    assert.equal((await sendMessage(room.sender, room.chat, `message ${seq}`)).seq, seq);
   }
   return clients;
 }
@@ -185,9 +187,9 @@ for (const { name, start, roomOf } of SERVERS) {
           await within(once(probe, 'open').then(() => probing(probe)), () => 'a probe');
           finish(probe);
           await within(once(probe, 'close'), () => 'the end of the probe');
-          const { seq } = await say(room.sender, room.chat, 'after the probe');
+          const { seq } = await sendMessage(room.sender, room.chat, 'after the probe');
           assert.equal(eventBody(await waiting, 'new-message').seq, seq);
-          await say(room.sender, room.chat, 'once more');
+          await sendMessage(room.sender, room.chat, 'once more');
           assert.equal(eventBody(await session.packet(PACKET.event), 'new-message').seq, seq + 1);
         });
       }

@@ -1,9 +1,10 @@
 // @ts-check
-// Owns the promise to whoever runs the server: it tells how it is, logs without secrets, mints tokens, ends well.
+// Owns the promise to the operator: the server reports its health, logs without secrets, mints tokens, shuts down in
+// order.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { connectUser, say } from '../clients/fixtures.mjs';
+import { connectUser, sendMessage } from '../clients/fixtures.mjs';
 import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { runToEnd, startServer, storeFile } from '../harness/server.mjs';
@@ -41,7 +42,7 @@ describe('the log', () => {
   const TEXT = 'what nobody but the members may read';
   const TOO_LONG = 'a long secret '.repeat(100);
 
-  /** A little of everything that could tempt a server to log too much; returns the tokens in play. */
+  /** Some of each request whose content must not be logged; returns the tokens used. */
   async function eventfulLife(t, server) {
     const tokens = [
       await token({ sub: 'alice' }),
@@ -61,7 +62,7 @@ describe('the log', () => {
       const socket = await connect(t, server.url, options);
       const { user } = await ask(socket, 'create-user', { user: {} });
       const { chat } = await ask(socket, 'create-chat', { chat: { name: 'Tea' }, users: [user.id] });
-      await say({ socket }, chat, TEXT);
+      await sendMessage({ socket }, chat, TEXT);
       await refusal(socket, 'new-message', { room: chat.id, msg: TOO_LONG });
       await refusal(socket, 'new-message', { room: chat.id, msg: TEXT, type: 'NO TYPE' });
       await refusal(socket, 'new-message', { room: chat.id, msg: { text: TEXT } });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { PACKET, RawClient, eventBody, parseAck } from '../clients/engineio.mjs';
 import {
-  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, fullHistory, heard, say, seqsOf, upTo,
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, fullHistory, received, sendMessage, seqsOf, upTo,
 } from '../clients/fixtures.mjs';
 import { ask, collect, connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -27,17 +27,17 @@ test('50 senders in one chat: every reader hears every message once, in one and 
   const readers = [...senders, poller];
   const chat = await chatOf(...readers);
 
-  const said = await Promise.all(senders.map(async (sender, who) => {
+  const sent = await Promise.all(senders.map(async (sender, who) => {
     const own = [];
-    for (let turn = 0; turn < each; turn++) own.push(await say(sender, chat, `${who}/${turn}`));
+    for (let turn = 0; turn < each; turn++) own.push(await sendMessage(sender, chat, `${who}/${turn}`));
     return own;
   }));
 
   const total = senders.length * each;
   const stored = await fullHistory(poller, chat);
   assert.deepEqual(seqsOf(stored), upTo(total));
-  assert.deepEqual(new Set(ids(stored)), new Set(ids(said.flat())));
-  for (const own of said) assert.deepEqual(seqsOf(own), seqsOf(own).toSorted((a, b) => a - b));
+  assert.deepEqual(new Set(ids(stored)), new Set(ids(sent.flat())));
+  for (const own of sent) assert.deepEqual(seqsOf(own), seqsOf(own).toSorted((a, b) => a - b));
 
   for (const reader of readers) {
     await reader.inbox.until(total, PATIENCE_MS);
@@ -90,12 +90,12 @@ describe('a message sent again with its client_id', () => {
   test('is the one stored first, whatever the text, and is told nobody a second time', async (t) => {
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
-    const first = await say(alice, chat, 'hello', { client_id: 'once' });
-    const again = await say(alice, chat, 'hello?', { client_id: 'once' });
+    const first = await sendMessage(alice, chat, 'hello', { client_id: 'once' });
+    const again = await sendMessage(alice, chat, 'hello?', { client_id: 'once' });
     assert.deepEqual(again, first);
-    const other = await say(alice, chat, 'more', { client_id: 'twice' });
+    const other = await sendMessage(alice, chat, 'more', { client_id: 'twice' });
     await flushInboxes(alice, bob);
-    for (const member of [alice, bob]) assert.deepEqual(heard(member, chat), [first, other]);
+    for (const member of [alice, bob]) assert.deepEqual(received(member, chat), [first, other]);
     assert.deepEqual(await fullHistory(bob, chat), [first, other]);
   });
 
@@ -103,13 +103,13 @@ describe('a message sent again with its client_id', () => {
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const [here, there] = [await chatOf(alice, bob), await chatOf(alice, bob)];
     const client_id = 'x'.repeat(64);
-    const said = [
-      await say(alice, here, 'alice here', { client_id }),
-      await say(bob, here, 'bob here', { client_id }),
-      await say(alice, there, 'alice there', { client_id }),
+    const sent = [
+      await sendMessage(alice, here, 'alice here', { client_id }),
+      await sendMessage(bob, here, 'bob here', { client_id }),
+      await sendMessage(alice, there, 'alice there', { client_id }),
     ];
-    assert.equal(new Set(ids(said)).size, 3);
-    assert.deepEqual(said.map(({ msg }) => msg), ['alice here', 'bob here', 'alice there']);
+    assert.equal(new Set(ids(sent)).size, 3);
+    assert.deepEqual(sent.map(({ msg }) => msg), ['alice here', 'bob here', 'alice there']);
   });
 
   test('from two connections at the same time is stored once', async (t) => {
@@ -118,13 +118,13 @@ describe('a message sent again with its client_id', () => {
     const chat = await chatOf(alice);
     const rounds = upTo(100);
     const pairs = await Promise.all(rounds.map((round) => Promise.all(
-      [alice, alsoAlice].map((each) => say(each, chat, `round ${round}`, { client_id: `${round}` })),
+      [alice, alsoAlice].map((each) => sendMessage(each, chat, `round ${round}`, { client_id: `${round}` })),
     )));
     for (const [here, there] of pairs) assert.deepEqual(here, there);
     await flushInboxes(alice, alsoAlice);
     const stored = await fullHistory(alice, chat);
     assert.deepEqual(seqsOf(stored), rounds);
-    for (const connection of [alice, alsoAlice]) assert.deepEqual(heard(connection, chat), stored);
+    for (const connection of [alice, alsoAlice]) assert.deepEqual(received(connection, chat), stored);
   });
 });
 

@@ -36,8 +36,8 @@ class Nameless {
 async function eventName(t, server, ask) {
   const who = await connectUser(t, server, 'fast');
   const chat = await chatOf(who);
-  const say = ask(who.socket, chat);
-  return { say, flood: (text) => who.socket.emit('new-message', { room: chat.id, msg: text }), who,
+  const sendMessage = ask(who.socket, chat);
+  return { sendMessage, flood: (text) => who.socket.emit('new-message', { room: chat.id, msg: text }), who,
     stored: async () => (await history(who, chat)).length };
 }
 
@@ -49,9 +49,9 @@ const withAck = (socket, chat) => async (text) => {
 const withoutAck = (socket, chat) => {
   const answers = new Nameless();
   socket.on('new-message', () => answers.came(undefined));
-  socket.on('exception', (told) => {
-    assert.equal(told.event, 'new-message');
-    answers.came(waitOf(told.error));
+  socket.on('exception', (delivered) => {
+    assert.equal(delivered.event, 'new-message');
+    answers.came(waitOf(delivered.error));
   });
   return (text) => {
     socket.emit('new-message', { room: chat.id, msg: text });
@@ -64,18 +64,18 @@ async function marketplace(t, server, enter) {
   const owner = await host.user('owner');
   const guest = await host.user('guest');
   const chat = await host.eventChat(await host.event(owner), guest);
-  const visitor = await enter(t, server, guest);
+  const connection = await enter(t, server, guest);
   const answers = new Nameless();
-  const hear = visitor.hear.bind(visitor);
-  visitor.hear = ({ event, data }) => {
-    hear({ event, data });
+  const receive = connection.receive.bind(connection);
+  connection.receive = ({ event, data }) => {
+    receive({ event, data });
     if (event === 'debug_info') answers.came(waitOf(data));
     if (event === 'chat_updates') answers.came(undefined);
   };
   const body = (text) => ({ chatId: chat.chatId, message: { text } });
   return {
-    say: (text) => {
-      visitor.tell('send_message', body(text));
+    sendMessage: (text) => {
+      connection.send('send_message', body(text));
       return answers.next();
     },
     stored: async () => (await host.all(`/chats/${chat.chatId}/messages?after_seq=0`, 'messages', 1000)).flat().length,
@@ -86,7 +86,7 @@ async function byAction(t, server) {
   const who = await action.connectAction(t, server, 'fast', { acks: true });
   const pk = await action.newRoom(who);
   await action.ask(who, 'join_room', { pk });
-  const say = async (message) => {
+  const sendMessage = async (message) => {
     const reply = await who.wire.ask({ action: 'create_message', message, pk });
     if (reply.response_status === 200) return undefined;
     action.isReply(reply, 'create_message', 429);
@@ -94,27 +94,27 @@ async function byAction(t, server) {
     return Number(wait);
   };
   const stored = async () => (await action.room(who, pk)).messages.length;
-  return { say, stored, who, flood: (message) => action.send(who, 'create_message', { message, pk }) };
+  return { sendMessage, stored, who, flood: (message) => action.send(who, 'create_message', { message, pk }) };
 }
 
 async function byType(t, server, token) {
   const who = await type.connectType(t, server, 'fast', { token });
   const chat = await type.chatOf(who);
-  const say = async (text) => {
+  const sendMessage = async (text) => {
     const answer = await who.wire.ask({ type: 'newMessage', data: { chat, text } });
     if (answer.type === 'messageCreated') return undefined;
     assert.equal(answer.type, 'error');
     return waitOf(answer);
   };
   const flood = (text) => who.wire.send({ type: 'newMessage', data: { chat, text } });
-  return { say, flood, who, chat, stored: async () => (await type.messages(who, chat)).length };
+  return { sendMessage, flood, who, chat, stored: async () => (await type.messages(who, chat)).length };
 }
 
 async function byRest(t, server) {
   const host = new Backend(server);
   const user = await host.user('fast');
   const chat = await host.chat(user);
-  const say = async (text) => {
+  const sendMessage = async (text) => {
     const answer = await host.call('POST', `/chats/${chat.id}/messages`, { userId: user.id, text });
     if (answer.status === 201) return undefined;
     assert.equal(answer.status, 429, answer.text);
@@ -123,10 +123,10 @@ async function byRest(t, server) {
     return wait;
   };
   const stored = async () => (await host.all(`/chats/${chat.id}/messages?after_seq=0`, 'messages', 1000)).flat().length;
-  return { say, stored };
+  return { sendMessage, stored };
 }
 
-/** Every way to send: `say` returns undefined, or how long to wait; `stored` counts the stored messages. */
+/** Every way to send: `sendMessage` returns undefined, or how long to wait; `stored` counts the stored messages. */
 export const SENDERS = {
   'event-name with acknowledgement': (t, server) => eventName(t, server, withAck),
   'event-name without acknowledgement': (t, server) => eventName(t, server, withoutAck),

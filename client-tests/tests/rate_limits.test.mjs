@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that nobody may be faster than is allowed: who is, is told how long to wait, and who does not heed
-// it is sent away, and may come back.
+// Owns the promise about rates: a client over the limit is refused with the time to wait, one that ignores this is
+// disconnected, and may reconnect.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,7 +28,7 @@ async function timed(work) {
   return { result, back: Math.ceil((performance.now() - began) / 1000) };
 }
 
-/** A burst passed, no more than that and what came back meanwhile, and something was refused. */
+/** A burst passed, no more than that and the tokens refilled meanwhile, and something was refused. */
 function wasLimited(waits, burst, back) {
   const passed = waits.filter((wait) => wait === undefined).length;
   assert.ok(passed >= burst, `${passed} passed, ${burst} may at once`);
@@ -46,15 +46,15 @@ describe('messages', () => {
 
   for (const [name, begin] of Object.entries(SENDERS)) {
     test(`beyond the burst are refused, not stored, and pass after the time that is told (${name})`, async (t) => {
-      const { say, stored } = await begin(t, server);
-      const work = () => Promise.all(count(BURST + 20, (index) => say(`text ${index}`)));
+      const { sendMessage, stored } = await begin(t, server);
+      const work = () => Promise.all(count(BURST + 20, (index) => sendMessage(`text ${index}`)));
       const { result: waits, back } = await timed(work);
       const passed = wasLimited(waits, BURST, back);
       assert.equal(await stored(), passed);
-      const told = waits.filter((wait) => wait !== undefined);
-      assert.ok(told.every((wait) => wait <= 1000), `${told}`);
-      await sleep(told.at(-1));
-      assert.equal(await say('patient'), undefined);
+      const delivered = waits.filter((wait) => wait !== undefined);
+      assert.ok(delivered.every((wait) => wait <= 1000), `${delivered}`);
+      await sleep(delivered.at(-1));
+      assert.equal(await sendMessage('patient'), undefined);
     });
   }
 
@@ -64,16 +64,16 @@ describe('messages', () => {
     const again = await connectAgain(t, server, alice);
     const bob = await connectUser(t, server, 'bob');
     const with_bob = await chatOf(bob);
-    const say = ({ socket }, room) => async (index) => {
+    const sendMessage = ({ socket }, room) => async (index) => {
       const { error } = await socket.timeout(20_000).emitWithAck('new-message', { room: room.id, msg: `${index}` });
       return error?.retry_after_ms;
     };
     const { result: waits, back } = await timed(async () => [
-      ...await Promise.all(count(BURST, say(alice, chat))),
-      ...await Promise.all(count(BURST + 20, say(again, chat))),
+      ...await Promise.all(count(BURST, sendMessage(alice, chat))),
+      ...await Promise.all(count(BURST + 20, sendMessage(again, chat))),
     ]);
     wasLimited(waits, BURST, back);
-    assert.deepEqual(await Promise.all(count(BURST, say(bob, with_bob))), count(BURST, () => undefined));
+    assert.deepEqual(await Promise.all(count(BURST, sendMessage(bob, with_bob))), count(BURST, () => undefined));
   });
 
   for (const name of ['action', 'type']) {
@@ -111,7 +111,7 @@ describe('messages', () => {
     const host = new Backend(strict, backend);
     for (const text of count(20, String)) {
       await ask(service, 'new-message', { chat: { id: chat.id }, user: { id: user.id }, message: { value: text } });
-      await host.say(chat, user, text);
+      await host.sendMessage(chat, user, text);
     }
     const alice = await connect(t, strict.url, { auth: { token: await token({ sub: 'alice' }) } });
     const sent = await Promise.all(count(20, () => (
@@ -142,7 +142,7 @@ describe('frames of any kind', () => {
   let server;
   before(async () => { server = await startServer(scope, ['--frame-limit', `1:${FRAMES}`]); });
 
-  /** What became of frames, by the codes of their answers. */
+  /** The outcomes of frames, by the codes of their answers. */
   const limited = (codes, back, burst = FRAMES) => (
     wasLimited(codes.map((code) => (code === 'rate_limited' ? code : undefined)), burst, back)
   );
@@ -190,10 +190,10 @@ describe('frames of any kind', () => {
     await sleep(2000);
     const { chats } = await ask(alice.socket, 'list-chats', {});
     assert.equal(chats.length, made);
-    const told = [];
-    alice.socket.on('exception', ({ error }) => told.push(error.code));
+    const delivered = [];
+    alice.socket.on('exception', ({ error }) => delivered.push(error.code));
     count(FRAMES + 30, () => alice.socket.emit('no-such-event', {}));
-    await eventually(() => told.includes('rate_limited'), 'an exception');
+    await eventually(() => delivered.includes('rate_limited'), 'an exception');
   });
 
   test('over REST are calls', async () => {

@@ -1,11 +1,11 @@
 // @ts-check
 // Owns the promises of the action dialect about taking part: the recorded sequence, silence and acknowledgements,
-// who is told of members and of messages, and what a subscription brings.
+// the receivers of member events and of messages, and the effect of a subscription.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
-  ask, connectAction, enter, flush, heard, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents,
-  members, newRoom, refusal, room, send, sendAndFlush, untilHeard,
+  ask, connectAction, enter, flush, received, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents,
+  members, newRoom, refusal, room, send, sendAndFlush, untilReceived,
 } from '../clients/action.mjs';
 import { unpair } from '../data/normalize.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -82,7 +82,7 @@ describe('silence', () => {
     const pk = await newRoom(alice);
     await enter(alice, pk);
     const message = await ask(alice, 'create_message', { message: 'hello' });
-    assert.deepEqual(await untilHeard(alice, 'hello'), [message]);
+    assert.deepEqual(await untilReceived(alice, 'hello'), [message]);
   });
 });
 
@@ -128,7 +128,7 @@ describe('a member event', () => {
     send(carol, 'leave_room', { pk });
     await flush(carol);
     await sendAndFlush(bob, 'create_message', { message: 'the end' });
-    await untilHeard(alice, 'the end');
+    await untilReceived(alice, 'the end');
     assert.deepEqual(memberEvents(alice), [[alice.name, bob.name]]);
   });
 
@@ -157,7 +157,7 @@ describe('messages', () => {
     for (let count = 0; count < 10; count++) send([alice, bob][count % 2], 'create_message', { message: `${count}` });
     await Promise.all([flush(alice), flush(bob)]);
     await sendAndFlush(bob, 'create_message', { message: 'the end' });
-    const all = await Promise.all([alice, alsoAlice, bob].map((each) => untilHeard(each, 'the end')));
+    const all = await Promise.all([alice, alsoAlice, bob].map((each) => untilReceived(each, 'the end')));
     assert.deepEqual(all[0].map(({ id }) => unpair(id).seq), Array.from({ length: 11 }, (_, index) => index + 1));
     assert.deepEqual(all[1], all[0]);
     assert.deepEqual(all[2], all[0]);
@@ -172,11 +172,11 @@ describe('messages', () => {
     await sendAndFlush(early, 'subscribe_to_messages_in_room', { pk });
     await sendAndFlush(early, 'join_room', { pk });
     await sendAndFlush(alice, 'create_message', { message: 'one' });
-    assert.deepEqual(texts(await untilHeard(early, 'one')), ['one']);
+    assert.deepEqual(texts(await untilReceived(early, 'one')), ['one']);
     await sendAndFlush(bob, 'create_message', { message: 'two' });
-    await untilHeard(early, 'two');
+    await untilReceived(early, 'two');
     await flush(bob);
-    assert.deepEqual(heard(bob), []);
+    assert.deepEqual(received(bob), []);
   });
 
   test('reach members only: nobody before joining or after leaving', async (t) => {
@@ -187,13 +187,13 @@ describe('messages', () => {
     await sendAndFlush(alice, 'create_message', { message: 'before' });
     await sendAndFlush(bob, 'join_room', { pk });
     await sendAndFlush(alice, 'create_message', { message: 'between' });
-    await untilHeard(bob, 'between');
+    await untilReceived(bob, 'between');
     await sendAndFlush(bob, 'leave_room', { pk });
     await sendAndFlush(alice, 'create_message', { message: 'after' });
     await sendAndFlush(bob, 'join_room', { pk });
     await sendAndFlush(bob, 'subscribe_to_messages_in_room', { pk });
     await sendAndFlush(alice, 'create_message', { message: 'again' });
-    assert.deepEqual(texts(await untilHeard(bob, 'again')), ['between', 'again']);
+    assert.deepEqual(texts(await untilReceived(bob, 'again')), ['between', 'again']);
   });
 
   test('go to the room joined last, or to the one named', async (t) => {
@@ -226,12 +226,12 @@ describe('messages', () => {
   test('keep their text as it came; anything else becomes its JSON text', async (t) => {
     const alice = await connectAction(t, server, 'alice', { acks: true });
     await ask(alice, 'join_room', { pk: await newRoom(alice) });
-    const say = async (message) => (await ask(alice, 'create_message', { message })).text;
+    const sendMessage = async (message) => (await ask(alice, 'create_message', { message })).text;
     for (const text of ['  spaces \n', '"quoted" \\ </script>', '👩‍👩‍👧', 'a\u2028b\u0007']) {
-      assert.equal(await say(text), text);
+      assert.equal(await sendMessage(text), text);
     }
     for (const value of [5, 1.5, true, false, { a: [1, null] }, [], ['x']]) {
-      assert.equal(await say(value), JSON.stringify(value));
+      assert.equal(await sendMessage(value), JSON.stringify(value));
     }
   });
 
@@ -242,7 +242,7 @@ describe('messages', () => {
     const first = await ask(alice, 'create_message', { message: 'hello', client_id: 'c-1' });
     assert.deepEqual(await ask(alice, 'create_message', { message: 'other', client_id: 'c-1' }), first);
     await ask(alice, 'create_message', { message: 'the end' });
-    assert.deepEqual(texts(await untilHeard(alice, 'the end')), ['hello', 'the end']);
+    assert.deepEqual(texts(await untilReceived(alice, 'the end')), ['hello', 'the end']);
     assert.deepEqual(texts((await room(alice, pk)).messages), ['hello', 'the end']);
   });
 

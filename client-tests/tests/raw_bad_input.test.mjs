@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that whatever a raw connection sends has one answer that says what is wrong, harms nothing and
-// nobody, and leaves the connection usable.
+// Owns the promise that any frame of a raw connection has one answer that names the fault, has no other effect, and
+// leaves the connection usable.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
@@ -19,7 +19,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope, ['--max-message-bytes', `${maxMessageBytes}`]); });
 
-/** The beginning of a value, for people to read. */
+/** The beginning of a value, for a test's name. */
 const brief = (value) => (typeof value === 'string' ? value : inspect(value, { breakLength: Infinity })).slice(0, 100);
 
 describe('in the type dialect', () => {
@@ -30,7 +30,7 @@ describe('in the type dialect', () => {
     alice = await type.connectType(scope, server, 'alice');
     witness = await type.connectType(scope, server, 'witness', { push: true });
     chat = await type.chatOf(alice, witness);
-    await type.say(alice, chat, WORDS);
+    await type.sendMessage(alice, chat, WORDS);
     await witness.wire.until(({ data }) => data?.text === WORDS, 'the first message');
     alice.wire.takeRest();
   });
@@ -112,7 +112,7 @@ describe('in the type dialect', () => {
 
   test('nothing of it was stored, nobody noticed, and the connection goes on', async () => {
     assert.deepEqual((await type.messages(alice, chat)).map(({ text }) => text), [WORDS]);
-    await type.say(alice, chat, 'after the bad frames');
+    await type.sendMessage(alice, chat, 'after the bad frames');
     await witness.wire.until(({ data }) => data?.text === 'after the bad frames', 'the next message');
     assert.deepEqual(type.pushed(witness, 'messageCreated').map(({ text }) => text), [WORDS, 'after the bad frames']);
     assert.ok(witness.wire.isOpen);
@@ -143,7 +143,7 @@ describe('in the action dialect', () => {
     await action.enter(witness, pk);
     await action.ask(alice, 'join_room', { pk });
     await action.ask(alice, 'create_message', { message: WORDS });
-    await action.untilHeard(witness, WORDS);
+    await action.untilReceived(witness, WORDS);
     alice.wire.takeRest();
   });
 
@@ -228,8 +228,8 @@ describe('in the action dialect', () => {
     const { messages, member } = await action.room(witness, pk);
     assert.deepEqual([messages.map(({ text }) => text), member.length], [[WORDS], 2]);
     await action.ask(alice, 'create_message', { message: 'after the bad frames' });
-    const heard = await action.untilHeard(witness, 'after the bad frames');
-    assert.deepEqual(heard.map(({ text }) => text), [WORDS, 'after the bad frames']);
+    const received = await action.untilReceived(witness, 'after the bad frames');
+    assert.deepEqual(received.map(({ text }) => text), [WORDS, 'after the bad frames']);
     assert.deepEqual(action.memberEvents(witness).length, 1);
   });
 

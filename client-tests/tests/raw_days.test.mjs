@@ -2,7 +2,7 @@
 // Owns the promise that the date filters of the type dialect mean whole days in the zone of the server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatOf, connectType, messages, newChat, say } from '../clients/type-data.mjs';
+import { chatOf, connectType, messages, newChat, sendMessage } from '../clients/type-data.mjs';
 import { startServer, storeFile } from '../harness/server.mjs';
 import { backdate } from './raw_days.backdate.mjs';
 
@@ -40,7 +40,7 @@ test('a day begins and ends at midnight in the zone of the server, both ends inc
     const server = await startServer(t, ['--timezone', zone]);
     const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
-    const { timestamp } = await say(alice, chat, 'now');
+    const { timestamp } = await sendMessage(alice, chat, 'now');
     const [before, day, after] = [-DAY_MS, 0, DAY_MS].map((shift) => dayIn(zone, Date.parse(timestamp) + shift));
     const found = { 'the day': [{ date_from: day, date_to: day }, ['now']] };
     found['until the day before'] = [{ date_to: before }, []];
@@ -56,7 +56,7 @@ test('a day begins and ends at midnight in the zone of the server, both ends inc
 test('nothing, and an empty text, filter nothing', async (t) => {
   const alice = await connectType(t, await startServer(t), 'alice');
   const chat = await chatOf(alice);
-  await say(alice, chat, 'now');
+  await sendMessage(alice, chat, 'now');
   for (const nothing of [undefined, null, '']) {
     assert.deepEqual(await filtered(alice, chat, { date_from: nothing, date_to: nothing }), ['now']);
   }
@@ -73,7 +73,7 @@ test('words mean the days before today, at either end, and "last" counts within 
     const server = await startServer(t, args);
     const alice = await connectType(t, server, 'alice', { token: 'alice' });
     chat ??= await chatOf(alice);
-    await say(alice, chat, `${old}`);
+    await sendMessage(alice, chat, `${old}`);
     await server.stop();
     if (old > 0) backdate(path, old - days[index + 1]);
   }

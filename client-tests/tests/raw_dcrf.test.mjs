@@ -22,7 +22,7 @@ before(async () => { server = await startServer(scope); });
 
 const QUICK = { minReconnectionDelay: 50, maxReconnectionDelay: 200, minUptime: 0 };
 
-/** A client, connected by itself; it ends with its owner. */
+/** A client, which connects itself; it ends with its owner. */
 function dcrfClient(owner, { url }, token) {
   const address = `${url.replace('http', 'ws')}${PATH.action}?token=${encodeURIComponent(token)}`;
   const client = dcrf.default.connect(address, { websocket: { WebSocket, ...QUICK } });
@@ -30,7 +30,7 @@ function dcrfClient(owner, { url }, token) {
   return client;
 }
 
-/** What a promise of this client is rejected with: the whole reply. */
+/** The rejection of a promise of this client: the whole reply. */
 async function rejectionOf(promise) {
   let value;
   try { value = await promise; } catch (reply) { return reply; }
@@ -41,7 +41,7 @@ async function rejectionOf(promise) {
 const settled = (promise) => within(promise, () => 'an answer to dcrf-client');
 const refused = (promise) => settled(rejectionOf(promise));
 
-/** What a subscription has called back with, as a growing list. */
+/** The arguments of a subscription's callbacks, as a growing list. */
 function callbacks() {
   const calls = [];
   const changes = new Changes();

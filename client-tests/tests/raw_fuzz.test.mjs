@@ -29,7 +29,7 @@ function mangled(frame, random) {
   return text;
 }
 
-/** Sends many mangled frames and one that is whole: what came before its answer. */
+/** Sends many mangled frames and one that is whole: the frames before its answer. */
 async function answersToMangled({ wire }, frames, whole) {
   const random = randomNumbers(SEED);
   const before = wire.frames.length;
@@ -81,9 +81,9 @@ test(`each of ${COUNT} mangled frames of the marketplace has its answer (seed ${
   const [owner, guest] = [await host.user('owner'), await host.user('guest')];
   const event = await host.event(owner);
   const { chatId } = await host.eventChat(event, guest);
-  const visitor = await enterWebSocket(t, server, guest);
-  visitor.tell('request_access', { eventId: event.id });
-  await visitor.next('chat_updates');
+  const connection = await enterWebSocket(t, server, guest);
+  connection.send('request_access', { eventId: event.id });
+  await connection.next('chat_updates');
   const random = randomNumbers(SEED);
   const frames = [
     { event: 'send_message', data: { chatId, message: { text: 'hello', photos: ['p-1'], attachedPhotos: ['p-2'] } } },
@@ -91,12 +91,12 @@ test(`each of ${COUNT} mangled frames of the marketplace has its answer (seed ${
     { event: 'load_history', data: { chatId, lastMessageId: 3 } }, { event: 'open_chat', data: { eventId: event.id } },
     { event: 'request_access', data: { eventId: event.id } }, { event: 'grant_access', data: { chatId, granted: true } },
   ];
-  for (let index = 0; index < COUNT; index++) visitor.wire.sendText(mangled(frames[index % frames.length], random));
-  visitor.tell('the end', {});
-  await visitor.first(({ data }) => data.event === 'the end', 'the last answer');
-  const answers = visitor.takeRest();
+  for (let index = 0; index < COUNT; index++) connection.wire.sendText(mangled(frames[index % frames.length], random));
+  connection.send('the end', {});
+  await connection.first(({ data }) => data.event === 'the end', 'the last answer');
+  const answers = connection.takeRest();
   assert.deepEqual(answers.filter(({ data }) => data.code === 'internal'), []);
-  // A message that is stored is told together with the counts.
+  // A stored message is delivered together with the counts.
   const stored = answers.filter(({ event: name, data }) => name === 'chat_updates' && data.messages.length > 0).length;
   assert.equal(answers.length, COUNT + stored + 1);
   assert.equal((await host.all(`/chats/${chatId}/messages`, 'messages', 1000)).flat().length, stored);

@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the life of a raw connection: pings, each way to end, and what is still there after a restart.
+// Owns the life of a raw connection: pings, each way to end, and the state after a restart.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -50,7 +50,7 @@ test('answers wait for a client that asks for much and reads late: all come, in 
   const server = await startServer(t, ['--max-outbox-bytes', '300000']);
   const alice = await type.connectType(t, server, 'alice');
   const chat = await type.chatOf(alice);
-  for (let index = 0; index < 25; index++) await type.say(alice, chat, `${index}`.padEnd(16_000, 'x'));
+  for (let index = 0; index < 25; index++) await type.sendMessage(alice, chat, `${index}`.padEnd(16_000, 'x'));
   const late = await type.connectType(t, server, 'late');
   late.wire.pause();
   const ask = { type: 'getChatMessages', data: { chatId: chat } };
@@ -68,17 +68,17 @@ test('messages wait for a client that is merely busy for a while: it hears all o
   const alice = await type.connectType(t, server, 'alice');
   const busy = await type.connectType(t, server, 'busy', { push: true });
   const chat = await type.chatOf(alice, busy);
-  let said = 0;
+  let sent = 0;
   for (const count of [10, 100, 600, 1000]) {
     busy.wire.pause();
     for (let index = 0; index < count; index++) {
-      await type.say(alice, chat, `${said++}`.padEnd(16_000, 'x'));
+      await type.sendMessage(alice, chat, `${sent++}`.padEnd(16_000, 'x'));
     }
     busy.wire.resume();
-    await busy.wire.untilMany((frame) => frame.type === 'messageCreated', said, 'messages');
+    await busy.wire.untilMany((frame) => frame.type === 'messageCreated', sent, 'messages');
   }
   const seqs = type.pushed(busy, 'messageCreated').map(({ id }) => unpair(id).seq);
-  assert.deepEqual(seqs, Array.from({ length: said }, (_, index) => index + 1));
+  assert.deepEqual(seqs, Array.from({ length: sent }, (_, index) => index + 1));
 });
 
 describe('a connection ends', () => {
@@ -112,18 +112,18 @@ describe('a connection ends', () => {
     slow.wire.pause();
     const upTo = (last) => Array.from({ length: last }, (_, index) => index + 1);
     for (let next = 0; next < count; next += 20) {
-      await Promise.all(upTo(20).map((index) => type.say(alice, chat, `${next + index} `.padEnd(16_000, 'x'))));
+      await Promise.all(upTo(20).map((index) => type.sendMessage(alice, chat, `${next + index} `.padEnd(16_000, 'x'))));
     }
     slow.wire.resume();
     assert.deepEqual(await slow.wire.end(PATIENCE_MS), { code: 1013, reason: 'lagging' });
     const seqs = (who) => type.pushed(who, 'messageCreated').map(({ id }) => unpair(id).seq);
-    const heard = seqs(slow);
-    assert.ok(heard.length < count, 'the slow connection heard everything');
-    assert.deepEqual(heard, upTo(heard.length), 'nothing is missing before the end');
+    const received = seqs(slow);
+    assert.ok(received.length < count, 'the slow connection received everything');
+    assert.deepEqual(received, upTo(received.length), 'nothing is missing before the end');
     await bob.wire.untilMany((frame) => frame.type === 'messageCreated', count, 'pushes', PATIENCE_MS);
     await carol.wire.untilMany((frame) => frame.action === 'create', count, 'events', PATIENCE_MS);
     assert.deepEqual(seqs(bob), upTo(count));
-    assert.deepEqual(action.heard(carol).map(({ id }) => unpair(id).seq), upTo(count));
+    assert.deepEqual(action.received(carol).map(({ id }) => unpair(id).seq), upTo(count));
   });
 
   test('with 1012 when the server stops; what it has stored by then it has acknowledged', async (t) => {

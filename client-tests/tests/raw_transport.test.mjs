@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promises of the raw WebSocket below its dialects: who is let in and where, which dialect is spoken, what
-// becomes of frames, and in which order.
+// Owns the promises of the raw WebSocket below its dialects: admission, addresses, the choice of the dialect, and the
+// order of frames.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -31,7 +31,7 @@ before(async () => {
   listed = await startServer(scope, [...JWT, '--allowed-origins', OURS]);
 });
 
-/** The connection answers: it is let in, and usable. */
+/** The connection answers: it is admitted, and usable. */
 async function answers(wire, /** @type {object} */ frame = { type: 'getChats' }) {
   const answer = await wire.ask(frame);
   assert.ok(Array.isArray(answer.data), JSON.stringify(answer));
@@ -95,11 +95,11 @@ describe('a connection', () => {
     const jwt = await token({ sub: 'alice' });
     const from = (origin) => ({ token: jwt, headers: { origin } });
     for (const path of PATHS) {
-      for (const house of [strict, listed]) {
-        for (const origin of ['https://evil.example', 'null', `${OURS}.evil.example`, `${house.url}0`]) {
-          assert.equal(await refusedWith(t, house, path, from(origin)), 403, origin);
+      for (const startScene of [strict, listed]) {
+        for (const origin of ['https://evil.example', 'null', `${OURS}.evil.example`, `${startScene.url}0`]) {
+          assert.equal(await refusedWith(t, startScene, path, from(origin)), 403, origin);
         }
-        for (const options of [from(house.url), { token: jwt }]) await dial(t, house, path, options);
+        for (const options of [from(startScene.url), { token: jwt }]) await dial(t, startScene, path, options);
       }
       assert.equal(await refusedWith(t, strict, path, from(OURS)), 403);
       await dial(t, listed, path, from(OURS));

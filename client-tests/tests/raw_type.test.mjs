@@ -5,7 +5,7 @@ import { before, describe, test } from 'node:test';
 import { chatOf as closedChatOf, connectUser } from '../clients/fixtures.mjs';
 import {
   chatOf, chats, connectType, details, isChat, isJoining, isListedMessage, isMessage, join, messages, newChat,
-  pushed, readFlags, refusal, say,
+  pushed, readFlags, refusal, sendMessage,
 } from '../clients/type-data.mjs';
 import { PATH, dial } from '../clients/websocket.mjs';
 import { unpair } from '../data/normalize.mjs';
@@ -70,7 +70,7 @@ describe('a chat', () => {
   test('of many may be looked at and read by anyone, but not written to', async (t) => {
     const [alice, eve] = await typists(t, 'alice', 'eve');
     const chat = await chatOf(alice);
-    const { id } = await say(alice, chat, 'hello');
+    const { id } = await sendMessage(alice, chat, 'hello');
     assert.equal((await details(eve, chat)).participants.length, 1);
     assert.deepEqual((await messages(eve, chat)).map((message) => message.id), [id]);
     assert.equal((await refusal(eve, 'newMessage', { chat, text: 'let me in' })).code, 'forbidden');
@@ -95,7 +95,7 @@ describe('a chat', () => {
     const [alice, bob] = await typists(t, 'alice', 'bob');
     const chat = await newChat(alice);
     const times = [(await details(alice, chat)).updated_at];
-    for (const change of [() => join(alice, chat), () => say(alice, chat, 'hello'), () => join(bob, chat)]) {
+    for (const change of [() => join(alice, chat), () => sendMessage(alice, chat, 'hello'), () => join(bob, chat)]) {
       await tick();
       await change();
       times.push((await details(alice, chat)).updated_at);
@@ -109,7 +109,7 @@ describe('a chat', () => {
     const alice = await connectType(t, server, 'alice');
     const chat = await newChat(alice);
     assert.strictEqual((await join(alice, `${chat}`)).chat, chat);
-    const message = await say(alice, `${chat}`, 'hello');
+    const message = await sendMessage(alice, `${chat}`, 'hello');
     assert.strictEqual(message.chat, chat);
     assert.strictEqual((await details(alice, `${chat}`)).id, chat);
     assert.deepEqual((await messages(alice, `${chat}`)).map(({ id }) => id), [message.id]);
@@ -121,8 +121,8 @@ describe('joining', () => {
     const [alice, bob, carol, dave] = await typists(t, 'alice', 'bob', 'carol', 'dave');
     const chat = await newChat(alice);
     assert.ok(!('last_read_message' in await join(alice, chat)));
-    const first = await say(alice, chat, 'one');
-    const second = await say(alice, chat, 'two');
+    const first = await sendMessage(alice, chat, 'one');
+    const second = await sendMessage(alice, chat, 'two');
     assert.strictEqual((await join(bob, chat)).last_read_message, second.id);
     assert.strictEqual((await join(carol, chat, { last_read_message: `${first.id}` })).last_read_message, first.id);
     assert.strictEqual((await join(dave, chat, { last_read_message: null })).last_read_message, second.id);
@@ -131,7 +131,7 @@ describe('joining', () => {
   test('again is a notice, and moves the read position all the same', async (t) => {
     const [alice, bob] = await typists(t, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
-    const { id } = await say(alice, chat, 'one');
+    const { id } = await sendMessage(alice, chat, 'one');
     bob.wire.takeRest();
     bob.wire.send({ type: 'joinChat', data: { chat, last_read_message: id } }, { type: 'joinChat', data: { chat } });
     for (let count = 0; count < 2; count++) {
@@ -145,7 +145,7 @@ describe('joining', () => {
   test('with a message of another chat, or of none, is an error', async (t) => {
     const alice = await connectType(t, server, 'alice');
     const [here, there] = [await chatOf(alice), await chatOf(alice)];
-    const { id } = await say(alice, there, 'elsewhere');
+    const { id } = await sendMessage(alice, there, 'elsewhere');
     const newcomer = await connectType(t, server, 'newcomer');
     for (const last_read_message of [id, NEVER_GIVEN_OUT, 'x', { a: 1 }, [1], -1]) {
       const { code } = await refusal(newcomer, 'joinChat', { chat: here, last_read_message });
@@ -159,16 +159,16 @@ describe('a message', () => {
   test('may be sent again with its client_id: it is stored once', async (t) => {
     const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
-    const first = await say(alice, chat, 'hello', { client_id: 'c-1' });
-    assert.deepEqual(await say(alice, chat, 'something else', { client_id: 'c-1' }), first);
+    const first = await sendMessage(alice, chat, 'hello', { client_id: 'c-1' });
+    assert.deepEqual(await sendMessage(alice, chat, 'something else', { client_id: 'c-1' }), first);
     assert.deepEqual((await messages(alice, chat)).map(({ text }) => text), ['hello']);
   });
 
   test('is told as read in every form that the original took', async (t) => {
     const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
-    for (const [is_read, told] of [[true, true], [1, true], ['True', true], ['1', true], [false, false], [0, false]]) {
-      assert.strictEqual((await say(alice, chat, 'hello', { is_read })).is_read, told, JSON.stringify(is_read));
+    for (const [is_read, delivered] of [[true, true], [1, true], ['True', true], ['1', true], [false, false], [0, false]]) {
+      assert.strictEqual((await sendMessage(alice, chat, 'hello', { is_read })).is_read, delivered, JSON.stringify(is_read));
     }
     assert.deepEqual(await readFlags(alice, chat), [true, true, true, true, false, false]);
   });
@@ -177,8 +177,8 @@ describe('a message', () => {
     const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     const texts = ['  spaces \n', '"quoted" \\ </script>', '👩‍👩‍👧', 'a\u2028b\u0007'];
-    for (const text of texts) assert.equal((await say(alice, chat, text)).text, text);
-    assert.strictEqual((await say(alice, chat, 5)).text, '5');
+    for (const text of texts) assert.equal((await sendMessage(alice, chat, text)).text, text);
+    assert.strictEqual((await sendMessage(alice, chat, 5)).text, '5');
     assert.deepEqual((await messages(alice, chat)).map(({ text }) => text), [...texts, '5']);
   });
 
@@ -186,7 +186,7 @@ describe('a message', () => {
     const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     const ids = [];
-    for (let count = 0; count < 5; count++) ids.push((await say(alice, chat, `${count}`)).id);
+    for (let count = 0; count < 5; count++) ids.push((await sendMessage(alice, chat, `${count}`)).id);
     assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
     const listed = async (filter) => (await messages(alice, chat, filter)).map(({ id }) => id);
     assert.deepEqual(await listed(), ids);
@@ -202,35 +202,35 @@ describe('a message is read', () => {
     const [alice, bob] = await typists(t, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const sent = [];
-    for (const text of ['one', 'two', 'three']) sent.push(await say(alice, chat, text));
+    for (const text of ['one', 'two', 'three']) sent.push(await sendMessage(alice, chat, text));
     const seen = (last_read_message) => bob.wire.ask({ type: 'joinChat', data: { chat, last_read_message } });
     assert.deepEqual(await readFlags(alice, chat), [false, false, false]);
     await seen(sent[1].id);
     assert.deepEqual(await readFlags(alice, chat), [true, true, false]);
     await seen(sent[0].id);
     assert.deepEqual(await readFlags(bob, chat), [true, true, false]);
-    await say(bob, chat, 'four');
+    await sendMessage(bob, chat, 'four');
     assert.deepEqual(await readFlags(alice, chat), [true, true, true, false]);
   });
 
   test('by all of three only when the last has read it, and by nobody where there is nobody else', async (t) => {
     const [alice, bob, carol] = await typists(t, 'alice', 'bob', 'carol');
     const chat = await chatOf(alice);
-    const { id } = await say(alice, chat, 'one');
+    const { id } = await sendMessage(alice, chat, 'one');
     assert.deepEqual(await readFlags(alice, chat), [false]);
     await join(bob, chat, { last_read_message: id });
     assert.deepEqual(await readFlags(alice, chat), [true]);
     await join(carol, chat);
     assert.deepEqual(await readFlags(alice, chat), [false]);
-    await say(carol, chat, 'two');
+    await sendMessage(carol, chat, 'two');
     assert.deepEqual(await readFlags(alice, chat), [true, false]);
   });
 
   test('when it was sent so, whoever has read what', async (t) => {
     const [alice, bob] = await typists(t, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
-    await say(alice, chat, 'one', { is_read: true });
-    await say(alice, chat, 'two');
+    await sendMessage(alice, chat, 'one', { is_read: true });
+    await sendMessage(alice, chat, 'two');
     assert.deepEqual(await readFlags(bob, chat), [true, false]);
   });
 });
@@ -243,7 +243,7 @@ describe('a push', () => {
     const quiet = await connectType(t, server, 'quiet');
     const outsider = await connectType(t, server, 'outsider', { push: true });
     const chat = await chatOf(alice, quiet, bob);
-    const sent = [await say(alice, chat, 'one'), await say(bob, chat, 'two'), await say(quiet, chat, 'three')];
+    const sent = [await sendMessage(alice, chat, 'one'), await sendMessage(bob, chat, 'two'), await sendMessage(quiet, chat, 'three')];
 
     await alice.wire.until(({ data }) => data?.text === 'three', 'the last message');
     await bob.wire.until(({ data }) => data?.text === 'three', 'the last message');

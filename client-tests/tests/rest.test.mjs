@@ -1,9 +1,9 @@
 // @ts-check
-// Owns the REST API as the host application's backend uses it: every operation does what it says, and whoever is
-// connected is told of it at once.
+// Owns the REST API as the host application's backend uses it: every operation has its effect, and connected clients
+// are notified at once.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { history, say, uniqueName, withInbox } from '../clients/fixtures.mjs';
+import { history, sendMessage, uniqueName, withInbox } from '../clients/fixtures.mjs';
 import { enterSocketIo } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, collect, connect, refusal } from '../clients/socketio.mjs';
@@ -101,7 +101,7 @@ describe('chats', () => {
     assert.deepEqual(await host.get(`/chats/${chat.pk}`), chat);
     await listener.made.until(1);
     assert.equal(listener.made[0].chat.id, chat.id);
-    assert.equal((await say(listener, chat, 'hello')).room, chat.id);
+    assert.equal((await sendMessage(listener, chat, 'hello')).room, chat.id);
   });
 
   test('change their name and team; what is not given stays', async () => {
@@ -125,13 +125,13 @@ describe('chats', () => {
     assert.deepEqual(grown.users, [anna.id, boris.id]);
     const same = await host.ok(200, 'POST', `/chats/${chat.id}/members`, { users: [boris.id] });
     assert.deepEqual(same.users, grown.users);
-    await say(one, chat, 'welcome');
-    await say(other, chat, 'thanks');
+    await sendMessage(one, chat, 'welcome');
+    await sendMessage(other, chat, 'thanks');
     await other.inbox.until(2);
     const shrunk = await host.ok(200, 'DELETE', `/chats/${chat.id}/members/${boris.pk}`);
     assert.deepEqual(shrunk.users, [anna.id]);
     await refusal(other.socket, 'new-message', { room: chat.id, msg: 'too late' });
-    await say(one, chat, 'alone');
+    await sendMessage(one, chat, 'alone');
     assert.deepEqual((await history(one, chat)).map(({ msg }) => msg), ['welcome', 'thanks', 'alone']);
     assert.equal(other.inbox.length, 2);
   });
@@ -140,7 +140,7 @@ describe('chats', () => {
     const [anna] = await users('anna');
     const chat = await host.chat(anna);
     const one = await online(t, anna);
-    await say(one, chat, 'hello');
+    await sendMessage(one, chat, 'hello');
     await host.ok(204, 'DELETE', `/chats/${chat.id}`);
     for (const method of ['GET', 'DELETE']) await host.refused(404, 'not_found', method, `/chats/${chat.id}`);
     await host.refused(404, 'not_found', 'GET', `/chats/${chat.id}/messages`);
@@ -154,13 +154,13 @@ describe('messages', () => {
     const [anna, boris] = await users('anna', 'boris');
     const chat = await host.chat(anna, boris);
     const listener = await online(t, boris);
-    const sent = isMessage(await host.say(chat, anna, 'Soup?', { type: 'menu', photos: ['p-1'] }));
+    const sent = isMessage(await host.sendMessage(chat, anna, 'Soup?', { type: 'menu', photos: ['p-1'] }));
     assert.deepEqual([sent.room, sent.user_id, sent.msg, sent.type, sent.photos, sent.seq], [
       chat.id, anna.id, 'Soup?', 'menu', ['p-1'], 1,
     ]);
     await listener.inbox.until(1);
     assert.deepEqual([listener.inbox[0].id, listener.inbox[0].photos], [sent.id, ['p-1']]);
-    const only = await host.say(chat, boris, '', { photos: ['p-2'] });
+    const only = await host.sendMessage(chat, boris, '', { photos: ['p-2'] });
     assert.deepEqual([only.msg, only.photos, only.seq], ['', ['p-2'], 2]);
     assert.deepEqual((await host.get(`/chats/${chat.pk}/messages`)).messages, [sent, only]);
   });
@@ -169,7 +169,7 @@ describe('messages', () => {
     const [anna, boris] = await users('anna', 'boris');
     const chat = await host.chat(anna);
     const send = (status, code, body) => host.refused(status, code, 'POST', `/chats/${chat.id}/messages`, body);
-    // With open authentication a request has the rights of the user whom it names: the chat is not there for boris.
+    // With open authentication a request has the rights of the user that it names: the chat does not exist for boris.
     await send(404, 'not_found', { userId: boris.pk, text: 'hello' });
     await send(400, 'invalid', { text: 'hello' });
     assert.deepEqual((await host.get(`/chats/${chat.id}/messages`)).messages, []);
@@ -178,9 +178,9 @@ describe('messages', () => {
   test('with a client_id are stored once', async () => {
     const [anna] = await users('anna');
     const chat = await host.chat(anna);
-    const first = await host.say(chat, anna, 'one', { client_id: 'c-1' });
+    const first = await host.sendMessage(chat, anna, 'one', { client_id: 'c-1' });
     assert.equal(first.client_id, 'c-1');
-    assert.deepEqual(await host.say(chat, anna, 'two', { client_id: 'c-1' }), first);
+    assert.deepEqual(await host.sendMessage(chat, anna, 'two', { client_id: 'c-1' }), first);
     assert.equal((await host.get(`/chats/${chat.id}/messages`)).messages.length, 1);
   });
 });
@@ -222,7 +222,7 @@ describe('events', () => {
   test('have a chat with each guest, opened once; both are told', async (t) => {
     const [owner, guest] = await users('owner', 'guest');
     const event = await host.event(owner);
-    const visitor = await enterSocketIo(t, server, guest);
+    const connection = await enterSocketIo(t, server, guest);
     const open = () => host.call('POST', `/events/${event.id}/chats`, { userId: guest.pk });
     const [first, second] = [await open(), await open()];
     assert.deepEqual([first.status, second.status], [201, 200]);
@@ -230,7 +230,7 @@ describe('events', () => {
     assert.equal((await located(first)).id, first.body.chatId);
     const { chatId, eventOwnerId, user, isRequestSended, isAccessGranted } = first.body;
     assert.deepEqual([eventOwnerId, user.id, isRequestSended, isAccessGranted], [owner.pk, guest.pk, false, false]);
-    assert.equal((await visitor.next('chat_updates')).chatId, chatId);
+    assert.equal((await connection.next('chat_updates')).chatId, chatId);
     await host.refused(403, 'forbidden', 'POST', `/events/${event.id}/chats`, { userId: owner.pk });
   });
 
@@ -247,8 +247,8 @@ describe('events', () => {
     assert.deepEqual([granted.ownerUnreadCount, granted.guestUnreadCount], [1, 0]);
     assert.deepEqual(await decide(true), granted);
     assert.equal((await decide(false)).isAccessGranted, false);
-    for (const visitor of [one, two]) {
-      const updates = (await visitor.take(5)).filter(({ event: name }) => name === 'chat_updates');
+    for (const connection of [one, two]) {
+      const updates = (await connection.take(5)).filter(({ event: name }) => name === 'chat_updates');
       assert.deepEqual(updates.map(({ data }) => data.isAccessGranted), [false, false, true, false]);
     }
     await host.refused(404, 'not_found', 'PUT', `/events/${other.id}/chats/${chatId}/access`, { granted: true });

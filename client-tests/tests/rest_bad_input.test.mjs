@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that a wrong request to the REST API gets a problem that says what is wrong and where, changes
-// nothing, and is nobody else's business.
+// Owns the promise that an invalid request to the REST API gets a problem that names the fault and its place, changes
+// nothing, and affects no client.
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { before, describe, test } from 'node:test';
@@ -38,7 +38,7 @@ const shown = (value) => `${JSON.stringify(value)}`.slice(0, 70);
 const photos = (count) => Array.from({ length: count }, (_, index) => `photo-${index}`);
 
 /**
- * By operation: method, path, a good body, and for each field what may not stand there: value, status, code.
+ * By operation: method, path, a good body, and for each field the invalid values: value, status, code.
  * @returns {Record<string, [string, string, object, Record<string, any[][]>]>}
  */
 const TABLE = () => {
@@ -111,7 +111,7 @@ async function everything() {
 }
 
 test('a field that is wrong, or missing where it is needed, is named, and nothing changes', async (t) => {
-  const visitor = await enterSocketIo(t, server, boris);
+  const connection = await enterSocketIo(t, server, boris);
   const before = await everything();
   for (const [what, [method, path, good, fields]] of Object.entries(TABLE())) {
     for (const [field, values] of Object.entries(fields)) {
@@ -129,7 +129,7 @@ test('a field that is wrong, or missing where it is needed, is named, and nothin
     });
   }
   assert.deepEqual(await everything(), before);
-  assert.equal(visitor.frames.length, 1, 'somebody was told of a bad request');
+  assert.equal(connection.frames.length, 1, 'a bad request was delivered');
 });
 
 describe('a body', () => {

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the description of the REST API: a validator that is not ours finds it valid, every operation in it can be
-// called, and every answer is what it says, those to wrong requests included.
+// called, and every answer is as described, those to invalid requests included.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -29,22 +29,22 @@ before(async () => {
 
 const dates = { dateFromS: 1_957_817_098, dateToS: 2_514_131_321 };
 
-/** Things to work with, which nobody else works with. */
+/** Fresh records, which no other test uses. */
 async function things() {
   const [owner, guest, other] = [await host.user('owner'), await host.user('guest'), await host.user('other')];
   const chat = await host.chat(owner, guest);
-  await host.say(chat, owner, 'hello', { photos: ['p-1'], client_id: uniqueName('c') });
-  await host.say(chat, guest, 'hello');
+  await host.sendMessage(chat, owner, 'hello', { photos: ['p-1'], client_id: uniqueName('c') });
+  await host.sendMessage(chat, guest, 'hello');
   const event = await host.event(owner);
   return { owner, guest, other, chat, event, asked: await application(event, guest) };
 }
 
-/** A chat about an event in which access was asked for; that can be done in the marketplace only. */
+/** A chat about an event in which access was requested; that can be done in the marketplace only. */
 async function application(event, guest) {
   const user = { ...guest, token: await token({ sub: guest.externalUserId }) };
-  const visitor = await enterSocketIo(scope, server, user);
-  const { chatId } = await visitor.ask('request_access', { eventId: event.id });
-  visitor.close();
+  const connection = await enterSocketIo(scope, server, user);
+  const { chatId } = await connection.ask('request_access', { eventId: event.id });
+  connection.close();
   return chatId;
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise of the Idempotency-Key: a request that is sent again under its name makes nothing new, whoever was
-// faster, and another request cannot hide under the same name.
+// Owns the promise of the Idempotency-Key: a request that is repeated under its key creates nothing new, also
+// concurrently, and another request under the same key is a conflict.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { uniqueName } from '../clients/fixtures.mjs';
@@ -98,8 +98,8 @@ for (const [what, make] of Object.entries(CREATIONS)) {
         const key = uniqueName('key');
         const before = await count();
         const answers = await Promise.all([body, other].map((each) => create(path, each, key)));
-        const told = answers.map(({ text }) => text).join('\n');
-        assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409], told);
+        const delivered = answers.map(({ text }) => text).join('\n');
+        assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409], delivered);
         assert.equal(await count(), before + 1);
       }
     });
@@ -145,7 +145,7 @@ describe('sending a message', () => {
     assert.equal(first.body.client_id, key);
     const before = await count();
     assert.deepEqual((await send({ userId: anna.pk, text: 'hello' }, key)).body, first.body);
-    assert.deepEqual((await host.say(chat, anna, 'hello', { client_id: key })).id, first.body.id);
+    assert.deepEqual((await host.sendMessage(chat, anna, 'hello', { client_id: key })).id, first.body.id);
     assert.equal(await count(), before);
     assert.notEqual((await send({ userId: boris.pk, text: 'hello' }, key)).body.id, first.body.id);
   });

@@ -83,7 +83,7 @@ describe('a list', () => {
 
   test('has a limit that is clamped, and one of its own if none is given', async () => {
     const { chatId } = await host.eventChat(events[0], users[2]);
-    for (let made = 0; made < DEFAULT + 1; made++) await host.say({ chatId }, owner, `${made}`);
+    for (let made = 0; made < DEFAULT + 1; made++) await host.sendMessage({ chatId }, owner, `${made}`);
     const count = async (query) => (await host.get(`/chats/${chatId}/messages${query}`)).messages.length;
     assert.equal(await count(''), DEFAULT);
     for (const limit of [MOST, MOST + 1, 1_000_000, '99999999999999999999']) {
@@ -111,8 +111,8 @@ describe('a list', () => {
 
   test('takes its own cursors only', async () => {
     const paths = ['/users', '/chats', `/chats?user=${owner.id}`, '/events', `/chats/${chats[0].id}/messages`];
-    await host.say(chats[0], owner, 'one');
-    await host.say(chats[0], owner, 'two');
+    await host.sendMessage(chats[0], owner, 'one');
+    await host.sendMessage(chats[0], owner, 'two');
     const withQuery = (path, query) => `${path}${path.includes('?') ? '&' : '?'}${query}`;
     const cursors = [];
     for (const path of paths) cursors.push((await host.get(withQuery(path, 'limit=1'))).next);
@@ -137,7 +137,7 @@ describe('the messages of a chat', () => {
     sent = [];
     for (let made = 1; made <= COUNT; made++) {
       await tick();
-      sent.push(await host.say(chat, users[made % 2], `message ${made}`));
+      sent.push(await host.sendMessage(chat, users[made % 2], `message ${made}`));
     }
   });
 

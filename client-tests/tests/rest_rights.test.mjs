@@ -1,6 +1,6 @@
 // @ts-check
-// Owns who may use the REST API: the host application's backend and nobody else, and what the tokens are good for that
-// it has made.
+// Owns the rights on the REST API: only the host application's backend may use it; and the rights of the tokens that it
+// has made.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
@@ -103,7 +103,7 @@ test('a service writes for members, and may not for others; without a name it is
   const [anna, boris] = [await host.user('anna'), await host.user('boris')];
   const chat = await host.chat(anna);
   const path = `/chats/${chat.id}/messages`;
-  await host.say(chat, anna, 'hello');
+  await host.sendMessage(chat, anna, 'hello');
   await host.refused(403, 'forbidden', 'POST', path, { userId: boris.id, text: 'hello' });
   await host.refused(403, 'forbidden', 'POST', path, { text: 'as myself' });
   const self = await host.ok(200, 'POST', '/users', { externalUserId: 'backend' });

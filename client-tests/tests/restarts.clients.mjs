@@ -1,6 +1,6 @@
 // @ts-check
-// Owns clients of each Socket.IO library that reconnect by themselves as they are configured by default: the official
-// ones, and programs in other languages that print what happens to them. Does not know why a connection ends.
+// Owns clients of each Socket.IO library that reconnect as configured by default: the official ones, and programs in
+// other languages that print their events. Does not know why a connection ends.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ const PYTHON = ['python3', path('../clients/python/client.py')];
 const PYTHON_PACKAGES = path('../../target/python');
 const RUST = path('../clients/rust/target/debug/rust-client');
 
-/** What one client has met. */
+/** The events of one client. */
 class ReconnectingClient {
   connects = 0;
   /** @type {string[]} */

@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise that a restart needs nobody's help: the clients of each library come back over each transport, as they
-// come back to Node's socket.io. Does not know how a connection is closed.
+// Owns the promise that a restart needs no action: the clients of each library reconnect over each transport, as they
+// do to Node's socket.io. Does not know how a connection is closed.
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
-import { chatOf, connectAgain, connectUsers, say } from '../clients/fixtures.mjs';
+import { chatOf, connectAgain, connectUsers, sendMessage } from '../clients/fixtures.mjs';
 import { connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { freePort, startReference, startServer, storeFile } from '../harness/server.mjs';
@@ -18,7 +18,7 @@ const SIGNALS = ['SIGKILL', 'SIGTERM'];
 const BACK_MS = 20_000;
 const MESSAGE_MS = 5000;
 
-/** Whether it becomes true of all clients in time; of whom it does not, its own test tells. */
+/** Whether it becomes true of all clients in time; where it does not, the client's own test fails. */
 const settle = (clients, fits, ms) => eventually(() => clients.every(fits), 'it holds for all', ms).catch(() => {});
 
 /** Polychat on one port and one store, with a room that outlives each process. */
@@ -46,7 +46,7 @@ async function reference(owner) {
   };
 }
 
-/** Restarts a server by each signal, and sends a message after each: by signal and client, what came of it. */
+/** Restarts a server by each signal, and sends a message after each: by signal and client, the outcome. */
 async function restart(owner, { start, enter }) {
   let server = await start();
   const clients = startClients(owner, server.url, (await enter(server)).token);
@@ -61,7 +61,7 @@ async function restart(owner, { start, enter }) {
     await settle(clients, isBack, BACK_MS);
     const { sender, chat } = await enter(server);
     const text = `after ${signal}`;
-    await say(sender, chat, text);
+    await sendMessage(sender, chat, text);
     await settle(clients, ({ texts }) => texts.includes(text), MESSAGE_MS);
     outcomes[signal] = Object.fromEntries(clients.map((client) => [client.name, {
       wasConnected: earlier(client) > 0,

@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the promise to socket.io-client with `retries`, which asks for an acknowledgement of every event: with `answers:
+// Owns the promise to socket.io-client with `retries`, which requests an acknowledgement of every event: with `answers:
 // "both"` its users get the events that they wait for, each once, and without it nothing changes.
 import assert from 'node:assert/strict';
 import { connect as dial, createServer } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { PACKET, RawClient, eventBody, parseAck } from '../clients/engineio.mjs';
-import { chatOf, connectUser, connectUsers, fullHistory, heard, uniqueName } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, fullHistory, received, uniqueName } from '../clients/fixtures.mjs';
 import { collect, connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -37,7 +37,7 @@ const counted = ({ events }) => Object.fromEntries(
   Object.entries(events).map(([event, bodies]) => [event, bodies.length]).filter(([, count]) => count > 0),
 );
 
-/** What stands in the acknowledgement: with retries the callback gets an error before it, that of the client. */
+/** The content of the acknowledgement: with retries the callback gets an error before it, that of the client. */
 function answerTo({ socket }, event, body) {
   const answered = new Promise((resolve) => { socket.emit(event, body, (...answer) => resolve(answer.at(-1))); });
   return within(answered, () => `the acknowledgement of ${event}`);
@@ -57,10 +57,10 @@ async function useAll({ socket, events }, name) {
   const { user } = await answer('create-user', { user: { externalUserId: name } });
   const { chat } = await answer('create-chat', { chat: { name: 'Lunch' }, users: [user.id] });
   assert.deepEqual((await answer('list-chats', {})).chats, [chat]);
-  const said = await answer('new-message', { room: chat.id, msg: 'Soup?' });
-  assert.equal(said.room, chat.id);
-  assert.deepEqual((await answer('list-messages', { chat: { id: chat.id } })).messages, [said]);
-  assert.deepEqual((await answer('sync', { chats: { [chat.id]: 0 } })).chats[chat.id].messages, [said]);
+  const sent = await answer('new-message', { room: chat.id, msg: 'Soup?' });
+  assert.equal(sent.room, chat.id);
+  assert.deepEqual((await answer('list-messages', { chat: { id: chat.id } })).messages, [sent]);
+  assert.deepEqual((await answer('sync', { chats: { [chat.id]: 0 } })).chats[chat.id].messages, [sent]);
   socket.emit('list-messages', { chat: { id: 'nowhere' } });
   await events.exception.until(1);
   assert.deepEqual([events.exception[0].event, events.exception[0].error.code], ['list-messages', 'not_found']);
@@ -106,18 +106,18 @@ describe('a client that asks with an acknowledgement', () => {
   async function askAll(client, name) {
     const { user } = await answerTo(client, 'create-user', { user: { externalUserId: name } });
     const { chat } = await answerTo(client, 'create-chat', { chat: {}, users: [user.id] });
-    const said = await answerTo(client, 'new-message', { room: chat.id, msg: 'Soup?' });
+    const sent = await answerTo(client, 'new-message', { room: chat.id, msg: 'Soup?' });
     const list = await answerTo(client, 'list-chats', {});
     const page = await answerTo(client, 'list-messages', { chat: { id: chat.id } });
     const synced = await answerTo(client, 'sync', { chats: { [chat.id]: 0 } });
     const { error } = await answerTo(client, 'list-messages', { chat: { id: 'nowhere' } });
     return {
-      'create-user': { user }, 'create-chat': { chat }, 'new-message': said, 'list-chats': list, 'list-messages': page,
+      'create-user': { user }, 'create-chat': { chat }, 'new-message': sent, 'list-chats': list, 'list-messages': page,
       sync: synced, exception: { event: 'list-messages', error },
     };
   }
 
-  /** What is no opt-in. @type {Record<string, any>} */
+  /** Options that are no opt-in. @type {Record<string, any>} */
   const OTHERS = {
     'says nothing': {}, 'says something else': { auth: { answers: 'ack' } }, 'says it in another form': { auth: { answers: ['both'] } },
     'says something else in its query': { query: { answers: '' } }, 'has retries': RETRYING,
@@ -147,14 +147,14 @@ describe('a client that asks with an acknowledgement', () => {
 test('a message that is not delivered to its sender is an event for it all the same, once', async (t) => {
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna);
-  // In open mode a connection may act for others: this one is nobody's, and receives no chat.
+  // In open mode a connection may act for others: this one has no user, and receives no chat.
   const client = await listening(t, { ...RETRYING, auth: { answers: 'both' } });
   client.socket.emit('new-message', { chat: { id: chat.id }, user: { id: anna.id }, msg: 'for Anna' });
   await client.events['new-message'].until(1);
   await flush(client);
   assert.equal(client.events['new-message'].length, 1);
   await anna.inbox.until(1);
-  assert.deepEqual(heard(anna, chat), client.events['new-message']);
+  assert.deepEqual(received(anna, chat), client.events['new-message']);
   assert.equal(boris.inbox.length, 0);
 });
 
@@ -175,7 +175,7 @@ describe('a message that is sent again', () => {
     return parseAck(await client.packet(`${PACKET.ack}${number}[`)).body;
   }
 
-  const eventsOf = ({ received }) => received.map((packet) => eventBody(packet, 'new-message')).filter(Boolean);
+  const eventsOf = ({ received: packets }) => packets.map((packet) => eventBody(packet, 'new-message')).filter(Boolean);
 
   test('on the connection that it was delivered to is acknowledged, and no second event', async (t) => {
     const anna = await connectUser(t, server, 'anna');
@@ -199,7 +199,7 @@ describe('a message that is sent again', () => {
   });
 });
 
-/** A middleman before the server; after `lose()` the next word of the server is lost, and its connection ends. */
+/** A relay before the server; after `lose()` the next bytes of the server are lost, and the connection ends. */
 async function middleman(owner) {
   let losing = false;
   let lost = 0;
@@ -242,6 +242,6 @@ test('a message whose answer was lost is stored once, and reaches its sender whe
   await client.events['new-message'].until(1);
   assert.equal((await answerTo(client, 'list-chats', {})).chats.length, 1, 'the next request in the queue');
   await flush(client);
-  assert.deepEqual(client.events['new-message'], heard(boris, chat));
+  assert.deepEqual(client.events['new-message'], received(boris, chat));
   assert.deepEqual((await fullHistory(boris, chat)).map(({ msg }) => msg), ['Soup?']);
 });

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the table of who may do what: every operation of every dialect for a member, for somebody else, and for the
-// host application's backend, with tokens; and that without one nobody comes in. REST has its own, rest_rights.
+// Owns the table of rights: every operation of every dialect for a member, for another user, and for the host
+// application's backend, with tokens; without a token no client is admitted. REST has its own, rest_rights.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connectAction } from '../clients/action.mjs';
@@ -34,7 +34,7 @@ async function someone(base, claims) {
 
 /**
  * A new scene for every cell, so that none spoils another: the three, a closed chat and an open room in which only the
- * member takes part (who also made the room), and each with a message of the member's.
+ * member takes part (and which it has created), and each with a message of the member's.
  */
 async function scene() {
   const [member, stranger] = [await someone('member'), await someone('stranger')];
@@ -45,14 +45,14 @@ async function scene() {
   await wire.ask({ action: 'join_room', pk });
   await wire.ask({ action: 'create_message', pk, message: 'in the room' });
   await wire.close();
-  await host.say(closed, member, 'in the chat');
+  await host.sendMessage(closed, member, 'in the chat');
   const { chats } = await host.get(`/chats?user=${member.id}`);
   const open = chats.find((chat) => chat.pk === pk);
   return { member, stranger, service, closed, open };
 }
 
 /**
- * One test per row: an operation, then what each role is answered. `attempt` makes the request as that role, and
+ * One test per row: an operation, then the answer to each role. `attempt` makes the request as that role, and
  * returns 'ok' or the code of the error.
  */
 function table(rows, attempt) {
@@ -178,13 +178,13 @@ test('nobody without a token comes in by a raw WebSocket', async (t) => {
 describe('marketplace', () => {
   const roles = ['owner', 'guest', 'stranger', 'service'];
 
-  /** An event with its owner, and a guest who has written and asked for access; a second event without chats. */
+  /** An event with its owner, and a guest that has written and requested access; a second event without chats. */
   async function market() {
     const [owner, guest, stranger] = [await someone('owner'), await someone('guest'), await someone('stranger')];
     const service = await someone('service', { role: 'service' });
     const [event, next] = [await host.event(owner), await host.event(owner)];
     const { chatId } = await host.eventChat(event, guest);
-    await host.say({ id: chatId }, guest, 'hello');
+    await host.sendMessage({ id: chatId }, guest, 'hello');
     const path = `/events/${event.id}/chats/${chatId}/access`;
     return { owner, guest, stranger, service, event, next, chatId, path };
   }
@@ -209,12 +209,12 @@ describe('marketplace', () => {
       test(`${what} over ${transport}`, async (t) => {
         for (const [index, role] of roles.entries()) {
           const all = await market();
-          const visitor = await entered(connecting(t, server, all[role]));
+          const connection = await entered(connecting(t, server, all[role]));
           const [event, body] = request(all);
-          visitor.tell(event, body);
-          const [told] = await visitor.take();
-          assert.equal(told.event === 'debug_info' ? told.data.code : 'ok', expected[index], role);
-          visitor.close();
+          connection.send(event, body);
+          const [delivered] = await connection.take();
+          assert.equal(delivered.event === 'debug_info' ? delivered.data.code : 'ok', expected[index], role);
+          connection.close();
         }
       });
     }

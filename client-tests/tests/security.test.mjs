@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the promises of SECURITY.md that can be tried from outside: tokens stay unsaid, what may not be seen is not
-// there, no text is taken for anything but a text, and HTTP has one meaning.
+// Owns the promises of SECURITY.md that can be tried from outside: tokens are never repeated, hidden is like absent, no
+// text is interpreted, and HTTP has one meaning.
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
-import { chatOf, connectUser, history, say, uniqueName } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, history, sendMessage, uniqueName } from '../clients/fixtures.mjs';
 import { connectSocketIo } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
@@ -19,7 +19,7 @@ import { within } from '../harness/wait.mjs';
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/events/', '/ws'];
 
-/** Every way to carry a token, as the clients of each transport have it: what was answered, if it is text. */
+/** Every way to carry a token, as the clients of each transport have it: the answer, if it is text. */
 const CARRIERS = {
   'auth of Socket.IO': (t, { url }, bad) => connectRefused(t, url, { auth: { token: bad } }),
   'query of Socket.IO': (t, { url }, bad) => connectRefused(t, url, { query: { token: bad } }),
@@ -60,15 +60,15 @@ test('a token is neither logged nor echoed, whyever it is refused, however much 
   for (const [why, bad] of Object.entries(refused)) {
     for (const [how, carry] of Object.entries(CARRIERS)) {
       const answer = await carry(t, server, bad);
-      const said = answer instanceof Error ? JSON.stringify([answer.message, 'data' in answer && answer.data]) : String(answer);
-      assert.ok(!said.includes(bad), `${why}, by ${how}: ${said.slice(0, 300)}`);
+      const sent = answer instanceof Error ? JSON.stringify([answer.message, 'data' in answer && answer.data]) : String(answer);
+      assert.ok(!sent.includes(bad), `${why}, by ${how}: ${sent.slice(0, 300)}`);
     }
   }
   const good = await token({ sub: 'MARK-good' });
   await connect(t, server.url, { auth: { token: good } });
   for (const path of RAW_PATHS) await (await dial(t, server, path, { token: good })).close();
   const log = server.logs();
-  assert.ok(log.includes('TRACE') && log.includes('refused'), 'the log says much');
+  assert.ok(log.includes('TRACE') && log.includes('refused'), 'the log has all levels');
   for (const each of [...Object.values(refused), good, SECRET]) {
     for (const piece of [each, encodeURIComponent(each), each.slice(each.lastIndexOf('.') + 1)]) {
       if (piece.length > 8) assert.ok(!log.includes(piece), `the log has ${piece.slice(0, 60)}`);
@@ -77,7 +77,7 @@ test('a token is neither logged nor echoed, whyever it is refused, however much 
   assert.ok(!log.includes('MARK'), 'not even who is meant');
 });
 
-/** What people put where an id belongs, to be taken for a query. */
+/** Query injections in place of an id. */
 const QUERIES = [
   { $ne: null }, { $gt: '' }, { $regex: '.*' }, { $where: '1' }, ['$ne', null], { $ne: null, length: 36 },
   "' OR '1'='1", "1' OR 1=1; --", "1; DROP TABLE users; --", '1 UNION SELECT * FROM messages', '%', '*', '$id', '\u0000',
@@ -98,7 +98,7 @@ describe('an attacker without rights', () => {
     victim = await user('victim');
     attacker = await user('attacker');
     chat = await chatOf(victim);
-    await say(victim, chat, 'THE-SECRET');
+    await sendMessage(victim, chat, 'THE-SECRET');
   });
 
   const unharmed = async () => {
@@ -149,8 +149,8 @@ describe('an attacker without rights', () => {
         assert.ok(['invalid', 'not_found', 'forbidden'].includes(error?.code), JSON.stringify({ name, query, error }));
       }
     }
-    const told = JSON.stringify([actor.wire.frames, typist.wire.frames, market.frames]);
-    assert.ok(!told.includes('THE-SECRET'));
+    const delivered = JSON.stringify([actor.wire.frames, typist.wire.frames, market.frames]);
+    assert.ok(!delivered.includes('THE-SECRET'));
     await unharmed();
   });
 
@@ -218,7 +218,7 @@ test('a text is a text: as a name and as a message it comes back as it went in',
     assert.equal(user.name, text);
     const { chat } = await ask(anna.socket, 'create-chat', { chat: { name: text }, users: [anna.id] });
     assert.equal(chat.name, text);
-    await say(anna, chat, text, { client_id: text.slice(0, 64) });
+    await sendMessage(anna, chat, text, { client_id: text.slice(0, 64) });
     assert.deepEqual((await history(anna, chat)).map(({ msg }) => msg), [text]);
     const { users } = await new Backend(server).get('/users?limit=500');
     assert.ok(users.some(({ name }) => name === text));
@@ -230,8 +230,8 @@ test('keys with a meaning in JavaScript have none here, and are not handed on', 
   const [anna, boris] = [await connectUser(t, server, 'anna'), await connectUser(t, server, 'boris')];
   const chat = await chatOf(anna, boris);
   const body = JSON.parse(`{"room":"${chat.id}","msg":"hi","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`);
-  const said = JSON.stringify([await ask(anna.socket, 'new-message', body), await boris.inbox.until(1), boris.inbox]);
-  assert.ok(!said.includes('polluted') && !said.includes('__proto__'), said);
+  const sent = JSON.stringify([await ask(anna.socket, 'new-message', body), await boris.inbox.until(1), boris.inbox]);
+  assert.ok(!sent.includes('polluted') && !sent.includes('__proto__'), sent);
   const raw = await type.connectType(t, server, uniqueName('raw'));
   raw.wire.sendText('{"type":"createEmptyChat","data":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}');
   assert.ok(!JSON.stringify(await raw.wire.take()).includes('polluted'));

@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise about slow readers: they are cut off, and cost the others and the server nothing.
+// Owns the promise about slow readers: they are disconnected, and cost the others and the server nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RawClient, RawPolling, eventBody } from '../clients/engineio.mjs';
 import {
-  chatOf, connectAgain, connectUsers, fullHistory, history, say, sayMany, seqsOf, upTo,
+  chatOf, connectAgain, connectUsers, fullHistory, history, sendMessage, sendMany, seqsOf, upTo,
 } from '../clients/fixtures.mjs';
 import { TRANSPORT_LOST, connect, nextEvent } from '../clients/socketio.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -16,7 +16,7 @@ const PATIENCE_MS = 60_000;
 const kilobyte = (index) => `${index} `.padEnd(1000, 'x');
 
 /** The numbers of the messages in some packets. */
-const heardIn = (packets) => seqsOf(packets.map((packet) => eventBody(packet, 'new-message')).filter(Boolean));
+const seqsIn = (packets) => seqsOf(packets.map((packet) => eventBody(packet, 'new-message')).filter(Boolean));
 
 test('a slow reader is cut off and the others lose nothing', async (t) => {
   const count = 20_000;
@@ -31,21 +31,21 @@ test('a slow reader is cut off and the others lose nothing', async (t) => {
   const stalled = await new RawClient(t, server.url).becomes(sleeper);
   stalled.pause();
   const before = server.memory().now;
-  const said = await sayMany(alice, chat, count, kilobyte);
+  const sent = await sendMany(alice, chat, count, kilobyte);
   await bob.inbox.until(count, PATIENCE_MS);
 
   assert.deepEqual(seqsOf(bob.inbox), upTo(count));
-  assert.deepEqual([...bob.inbox], said);
+  assert.deepEqual([...bob.inbox], sent);
   await eventually(() => server.openSockets() <= others, 'the server lets go of the stalled connection');
   const growth = server.memory().peak - before;
   assert.ok(growth < MOST_MEMORY, `the server grew by ${growth} bytes`);
 
   stalled.resume();
   await within(stalled.closed, () => 'the end of the stalled connection', PATIENCE_MS);
-  const heard = heardIn(stalled.received);
-  assert.ok(heard.length < count, 'the stalled connection heard everything');
-  assert.deepEqual(heard, upTo(heard.length), 'nothing is missing before the cut');
-  await say(alice, chat, 'life goes on');
+  const seqs = seqsIn(stalled.received);
+  assert.ok(seqs.length < count, 'the stalled connection received everything');
+  assert.deepEqual(seqs, upTo(seqs.length), 'nothing is missing before the cut');
+  await sendMessage(alice, chat, 'life goes on');
   await bob.inbox.until(count + 1);
 });
 
@@ -62,18 +62,18 @@ test('an official client that was cut off comes back by itself and can ask for w
 
   transport.pause();
   const sockets = server.openSockets();
-  const said = await sayMany(alice, chat, 12_000, kilobyte, 50);
+  const sent = await sendMany(alice, chat, 12_000, kilobyte, 50);
   await eventually(() => server.openSockets() < sockets, 'the server lets go of the stalled client');
   transport.resume();
   assert.match(await lost, TRANSPORT_LOST);
   await back;
 
   const again = { socket };
-  assert.deepEqual(await history(again, chat, { after_seq: 11_990 }), said.slice(11_990));
+  assert.deepEqual(await history(again, chat, { after_seq: 11_990 }), sent.slice(11_990));
   assert.deepEqual(seqsOf(await fullHistory(again, chat)), upTo(12_000));
-  const heard = nextEvent(socket, 'new-message');
-  const greeting = await say(alice, chat, 'welcome back');
-  assert.deepEqual(await heard, greeting);
+  const seqs = nextEvent(socket, 'new-message');
+  const greeting = await sendMessage(alice, chat, 'welcome back');
+  assert.deepEqual(await seqs, greeting);
 });
 
 test('a client that stops polling never finds a gap: its session ends instead', async (t) => {
@@ -83,7 +83,7 @@ test('a client that stops polling never finds a gap: its session ends instead', 
   const chat = await chatOf(alice, bob, sleeper);
   const stalled = await (await new RawPolling(server.url).open()).becomes(sleeper);
 
-  await sayMany(alice, chat, count, kilobyte, 50);
+  await sendMany(alice, chat, count, kilobyte, 50);
   await bob.inbox.until(count, PATIENCE_MS);
   assert.deepEqual(seqsOf(bob.inbox), upTo(count));
 
@@ -95,9 +95,9 @@ test('a client that stops polling never finds a gap: its session ends instead', 
     ended = status !== 200;
   }
   assert.ok(ended, 'the session went on');
-  const heard = heardIn(received);
-  assert.ok(heard.length < count, 'everything was kept for it');
-  assert.deepEqual(heard, upTo(heard.length));
+  const seqs = seqsIn(received);
+  assert.ok(seqs.length < count, 'everything was kept for it');
+  assert.deepEqual(seqs, upTo(seqs.length));
 
   const back = await connectAgain(t, server, sleeper, { transports: ['polling'] });
   assert.deepEqual(seqsOf(await fullHistory(back, chat)), upTo(count));
@@ -109,10 +109,10 @@ test('a reader that is merely busy for a while hears everything', async (t) => {
   const chat = await chatOf(alice, sleeper);
   const busy = await new RawClient(t, server.url).becomes(sleeper);
   busy.pause();
-  await sayMany(alice, chat, 200, kilobyte);
+  await sendMany(alice, chat, 200, kilobyte);
   busy.resume();
-  await eventually(() => heardIn(busy.received).length >= 200, 'the busy reader has heard everything');
-  assert.deepEqual(heardIn(busy.received), upTo(200));
+  await eventually(() => seqsIn(busy.received).length >= 200, 'the busy reader has received everything');
+  assert.deepEqual(seqsIn(busy.received), upTo(200));
 });
 
 describe('slow readers cost the server little memory, however many there are', () => {
@@ -134,7 +134,7 @@ describe('slow readers cost the server little memory, however many there are', (
       sleeper.socket.close();
       for (let stalled = 0; stalled < 16; stalled++) await stall(t, server, sleeper);
       const before = server.memory().now;
-      await sayMany(alice, chat, count, (index) => `${index} `.padEnd(16_000, 'x'), 10);
+      await sendMany(alice, chat, count, (index) => `${index} `.padEnd(16_000, 'x'), 10);
       const growth = server.memory().peak - before;
       assert.ok(growth < MOST_MEMORY, `the server grew by ${growth} bytes`);
     });
@@ -144,17 +144,17 @@ describe('slow readers cost the server little memory, however many there are', (
 test('who does read is not cut off, however much is said at once', async (t) => {
   // The server writes far more in one batch than may wait for one connection.
   const server = await startServer(t, ['--max-outbox-messages', '100']);
-  const talkers = await connectUsers(t, server, 'alice', 'bob', 'carol', 'dave');
+  const senders = await connectUsers(t, server, 'alice', 'bob', 'carol', 'dave');
   const lost = [];
-  for (const { socket } of talkers) socket.on('disconnect', (reason) => lost.push(reason));
-  const chat = await chatOf(...talkers);
+  for (const { socket } of senders) socket.on('disconnect', (reason) => lost.push(reason));
+  const chat = await chatOf(...senders);
   const textOf = (index) => `message ${index}`;
-  const said = await Promise.all(talkers.map((talker) => sayMany(talker, chat, 250, textOf, 250)));
-  for (const { inbox } of talkers) {
+  const sent = await Promise.all(senders.map((sender) => sendMany(sender, chat, 250, textOf, 250)));
+  for (const { inbox } of senders) {
     await inbox.until(1000, PATIENCE_MS);
     assert.deepEqual(seqsOf(inbox), upTo(1000));
   }
-  assert.equal(said.flat().length, 1000);
+  assert.equal(sent.flat().length, 1000);
   assert.deepEqual(lost, []);
 });
 
@@ -163,15 +163,15 @@ test('readers that come and go while others talk cost nobody a message', async (
   const server = await startServer(t);
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
-  let talking = true;
+  let writing = true;
   const passersBy = (async () => {
-    for (let visits = 0; talking && visits < 1000; visits++) {
-      const visitor = await connectAgain(t, server, bob);
-      visitor.socket.close();
+    for (let visits = 0; writing && visits < 1000; visits++) {
+      const connection = await connectAgain(t, server, bob);
+      connection.socket.close();
     }
   })();
-  await sayMany(alice, chat, count, kilobyte, 20);
-  talking = false;
+  await sendMany(alice, chat, count, kilobyte, 20);
+  writing = false;
   await passersBy;
   await bob.inbox.until(count, PATIENCE_MS);
   assert.deepEqual(seqsOf(bob.inbox), upTo(count));

@@ -1,6 +1,7 @@
 // @ts-check
-// Owns the promises of Socket.IO's connections and of event names that are polychat's alone: official clients that come back
-// at once, ids that are not logged, names that are answered whatever they are. What the protocols demand is in conformance/.
+// Owns the promises of Socket.IO's connections and of event names that are polychat's alone: official clients that
+// reconnect at once, ids that are not logged, names that are answered whatever they are. The requirements of the
+// protocols are in conformance/.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -32,7 +33,7 @@ for (const client of [4, 2]) {
   test(`an official client may disconnect() and connect() at once beside another namespace (${client})`, async (t) => {
     const auth = { token: uniqueName('anna') };
     const options = client === 4 ? { auth } : { client, query: auth };
-    // Version 2 is connected to `/` once, at the beginning, and asks for it never.
+    // Version 2 is connected to `/` once, at the beginning, and never sends CONNECT to it.
     for (const [first, second] of client === 4 ? [['', '/events'], ['/events', '/']] : [['', '/events']]) {
       const stays = await connect(t, `${server.url}${first}`, options);
       const socket = stays.io.socket(second, client === 4 ? { auth } : { query: `token=${auth.token}` });

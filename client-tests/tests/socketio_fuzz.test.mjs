@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the promise that a client which breaks Engine.IO's or Socket.IO's own framing hurts nobody but itself: the
-// process stays up, others notice nothing, and what it cost comes back.
+// Owns the promise that a client which breaks Engine.IO's or Socket.IO's own framing affects only itself: the process
+// stays up, other clients are not affected, and its memory is released.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { RawPolling } from '../clients/engineio.mjs';
-import { chatOf, connectUser, connectUsers, flushInboxes, heard, say, seqsOf, upTo } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, flushInboxes, received, sendMessage, seqsOf, upTo } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { seededRandom } from '../harness/random.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -21,7 +21,7 @@ const MIB = 1024 * 1024;
 
 const ID = '01890000-0000-7000-8000-000000000000';
 
-/** What a client says that means well, and what no client says. */
+/** Valid packets, and invalid ones. */
 const SEEDS = [
   '40', '40{"token":"anna"}', '40/events,{"token":"anna"}', '40/nowhere,', '41', '41/events,', '2', '3', '6', '2probe', '5',
   '420["create-user",{"user":{"externalUserId":"vandal"}}]', `427["new-message",{"room":"${ID}","msg":"x"}]`,
@@ -46,10 +46,10 @@ function mangled({ below, pick }) {
   return text;
 }
 
-/** A WebSocket that says what comes to its mind until it is thrown out or is done. */
-async function vandal({ url }, random) {
+/** A WebSocket that sends mangled packets until it is closed or is done. */
+async function badClient({ url }, random) {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${random.pick([4, 4, 4, 3])}&transport=websocket`);
-  socket.on('error', () => {}); // the end tells
+  socket.on('error', () => {}); // the end reports it
   const ended = new Promise((resolve) => { socket.once('close', resolve); });
   await new Promise((resolve) => { socket.once('open', resolve); });
   if (random.below(4) > 0) socket.send('40');
@@ -65,7 +65,7 @@ async function vandal({ url }, random) {
 }
 
 /** A polling session that posts rubbish: whatever its status, it has an answer. */
-async function pollingVandal({ url }, random) {
+async function badPollingClient({ url }, random) {
   const polling = await new RawPolling(url).open();
   await polling.post('40');
   for (let posts = 0; posts < PACKETS / 4; posts++) {
@@ -85,8 +85,8 @@ test(`whatever packets come, others go on and nothing is left of it (seed ${SEED
   const random = seededRandom(SEED);
   const rampage = async () => {
     for (let count = 0; count < CONNECTIONS; count++) {
-      await (count % 5 === 4 ? pollingVandal : vandal)(server, random);
-      if (count % 10 === 0) await say(alice, chat, `still here ${count}`);
+      await (count % 5 === 4 ? badPollingClient : badClient)(server, random);
+      if (count % 10 === 0) await sendMessage(alice, chat, `still here ${count}`);
     }
   };
   const sockets = server.openSockets();
@@ -94,13 +94,13 @@ test(`whatever packets come, others go on and nothing is left of it (seed ${SEED
   const { now: settledAt } = server.memory();
   await rampage();
   await flushInboxes(alice, bob);
-  const said = heard(bob, chat);
-  assert.deepEqual(seqsOf(said), upTo(2 * CONNECTIONS / 10));
-  assert.deepEqual(heard(alice, chat), said);
+  const sent = received(bob, chat);
+  assert.deepEqual(seqsOf(sent), upTo(2 * CONNECTIONS / 10));
+  assert.deepEqual(received(alice, chat), sent);
   assert.ok(alice.socket.connected && bob.socket.connected);
   await connectUser(t, server, 'newcomer');
   await eventually(() => server.openSockets() <= sockets + KEPT_ALIVE, `no more than ${sockets} sockets are open`);
-  // The second rampage found all that it needed where the first one had been.
+  // The second round needed no more memory than the first.
   assert.ok(server.memory().now < settledAt + 32 * MIB, `${settledAt} grew to ${server.memory().now}`);
   const { chats } = await new Backend(server).get('/chats');
   assert.deepEqual(chats.length, 2, 'a vandal made a chat');

@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connectAction, enter, newRoom } from '../clients/action.mjs';
 import { PACKET, RawClient, eventBody, parseAck } from '../clients/engineio.mjs';
-import { chatOf, connectUser, say } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, sendMessage } from '../clients/fixtures.mjs';
 import { enterWebSocket } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
-import { chatOf as typeChatOf, connectType, say as sayType } from '../clients/type-data.mjs';
+import { chatOf as typeChatOf, connectType, sendMessage as sendType } from '../clients/type-data.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 
@@ -45,9 +45,9 @@ describe('the event-name dialect', () => {
     alice = await connectUser(scope, server, 'alice');
     chat = await chatOf(alice);
     for (const other of [chat, await chatOf(alice), await chatOf(alice)]) {
-      for (const msg of ['one', 'two', 'three']) await say(alice, other, msg);
+      for (const msg of ['one', 'two', 'three']) await sendMessage(alice, other, msg);
     }
-    last = await say(alice, chat, 'four');
+    last = await sendMessage(alice, chat, 'four');
   });
 
   /** The fields of `query`, and which messages they leave, if each is 2. */
@@ -95,8 +95,8 @@ describe('the event-name dialect', () => {
       const client = new RawClient(t, server.url, () => {}, auth);
       const known = `${PACKET.event}["new-message"`;
       await client.packet(`${known},{"id":"${last.id}"`);
-      const heard = client.received.filter((packet) => packet.startsWith(known));
-      assert.deepEqual(heard.map((packet) => eventBody(packet, 'new-message').seq), [3, 4], two);
+      const received = client.received.filter((packet) => packet.startsWith(known));
+      assert.deepEqual(received.map((packet) => eventBody(packet, 'new-message').seq), [3, 4], two);
     }
   });
 });
@@ -110,30 +110,30 @@ describe('the marketplace dialect', () => {
     guest = await host.user('guest');
     event = await host.event(owner);
     ({ chatId } = await host.eventChat(event, guest));
-    for (const text of ['one', 'two', 'three', 'four']) await host.say({ chatId }, owner, text);
+    for (const text of ['one', 'two', 'three', 'four']) await host.sendMessage({ chatId }, owner, text);
   });
 
-  /** What answers a request whose number is written like this. */
-  async function answer(visitor, event_, body) {
-    visitor.takeRest();
-    visitor.wire.sendText(`{"event":"${event_}","data":${body}}`);
-    return (await visitor.take())[0];
+  /** The answer to a request whose number is written like this. */
+  async function answer(connection, event_, body) {
+    connection.takeRest();
+    connection.wire.sendText(`{"event":"${event_}","data":${body}}`);
+    return (await connection.take())[0];
   }
 
   test('takes the number of a message in every spelling', async (t) => {
-    const visitor = await enterWebSocket(t, server, guest);
+    const connection = await enterWebSocket(t, server, guest);
     for (const two of TWO) {
-      const { data } = await answer(visitor, 'load_history', `{"chatId":"${chatId}","lastMessageId":${two}}`);
+      const { data } = await answer(connection, 'load_history', `{"chatId":"${chatId}","lastMessageId":${two}}`);
       assert.deepEqual(data.messages?.map(({ messageId }) => messageId), [1], two);
     }
     for (const two of TWO) {
-      const { data } = await answer(visitor, 'read_messages', `{"chatId":"${chatId}","lastReadedMessageId":${two}}`);
+      const { data } = await answer(connection, 'read_messages', `{"chatId":"${chatId}","lastReadedMessageId":${two}}`);
       assert.deepEqual(data, { chatId, myUnreadCount: 2, interlocutorUnreadCount: 0 }, two);
     }
     const fields = { load_history: 'lastMessageId', read_messages: 'lastReadedMessageId' };
     for (const [name, field] of Object.entries(fields)) {
       for (const wrong of NONE.filter((each) => each !== '0')) {
-        const { event: refused, data } = await answer(visitor, name, `{"chatId":"${chatId}","${field}":${wrong}}`);
+        const { event: refused, data } = await answer(connection, name, `{"chatId":"${chatId}","${field}":${wrong}}`);
         assert.equal(refused, 'debug_info', wrong);
         assert.deepEqual([data.code, data.message], ['invalid', `${field}: must be a whole number of at least 0`], wrong);
       }
@@ -141,10 +141,10 @@ describe('the marketplace dialect', () => {
   });
 
   test('takes the number of an event in every spelling', async (t) => {
-    const visitor = await enterWebSocket(t, server, guest);
+    const connection = await enterWebSocket(t, server, guest);
     const spelled = [`${event.id}`, `"${event.id}"`, `${event.id}.0`, `${event.id}e0`, `${event.id}0E-1`];
     for (const number of spelled) {
-      const { data } = await answer(visitor, 'open_chat', `{"eventId":${number}}`);
+      const { data } = await answer(connection, 'open_chat', `{"eventId":${number}}`);
       assert.equal(data.chatId, chatId, number);
     }
   });
@@ -159,7 +159,7 @@ describe('the raw dialects', () => {
     const chat = await typeChatOf(typist);
     for (const text of ['one', 'two', 'three']) {
       actor.wire.send({ action: 'create_message', pk, message: text });
-      await sayType(typist, chat, text);
+      await sendType(typist, chat, text);
     }
     for (const [index, two] of TWO.entries()) {
       const request_id = `sync-${index}`;

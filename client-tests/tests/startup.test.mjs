@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise to whoever starts the server: options are explained, obeyed, and refused in one clear sentence.
+// Owns the promise about options: they are explained, applied, and refused in one clear sentence.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ const variable = (option) => `POLYCHAT_${option.slice(2).toUpperCase().replaceAl
 
 const SOMEWHERE = ['--listen', '127.0.0.1:0', '--store', 'sqlite::memory:'];
 
-/** It does not start, and says why in one line that a person can read. */
+/** It does not start, and prints the reason in one line. */
 async function assertRefuses(args, why, options) {
   const { code, signal, stdout, stderr } = await runToEnd(args, options);
   assert.equal(signal, null, stderr);
@@ -57,7 +57,7 @@ describe('the banner', () => {
 });
 
 describe('one clear sentence refuses', () => {
-  /** The arguments, and what the sentence names. @type {Record<string, [string[], RegExp]>} */
+  /** The arguments, and the words in the sentence. @type {Record<string, [string[], RegExp]>} */
   const WRONG = {
     'an unknown option': [['--colour', 'blue'], /--colour/],
     'an unknown command': [['dance'], /dance/],
@@ -144,7 +144,7 @@ function raiseSchemaVersion(path) {
 }
 
 describe('configuration', () => {
-  /** Three stores, to see by the files which setting was obeyed. */
+  /** Three stores, to see by the files which setting was applied. */
   async function stores(t) {
     const dir = await tempDir(t);
     const store = (name) => ({ path: join(dir, name), store: `sqlite:${join(dir, name)}` });

@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the promise about a store that stops answering: sends wait or are refused, nothing is half done, and the
-// server says how it is and ends in good order all the same.
+// Owns the promise about a store that stops answering: sends wait or are refused, nothing is half done, and the server
+// reports its health and shuts down in order all the same.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import {
-  chatOf, connectAgain, connectUsers, flushInboxes, heard, history, say, sayMany, seqsOf, upTo,
+  chatOf, connectAgain, connectUsers, flushInboxes, received, history, sendMessage, sendMany, seqsOf, upTo,
 } from '../clients/fixtures.mjs';
 import { ask, connectRefused, refusal } from '../clients/socketio.mjs';
 import { probe } from '../harness/http.mjs';
@@ -14,22 +14,22 @@ import { startServer, storeFile } from '../harness/server.mjs';
 import { lockStore, transactions } from '../harness/store-lock.mjs';
 import { eventually } from '../harness/wait.mjs';
 
-/** How long the server asks the store before it says that it is not ready. */
+/** How long the server waits for the store before it reports that it is not ready. */
 const READY_MS = 2000;
 
 /** Enough for several of the store's attempts. */
 const PATIENCE_MS = 30_000;
 
-/** How long the store tries to get a lock: what ends sooner has not waited for it. */
+/** How long the store tries to get a lock: a call that ends sooner has not waited for it. */
 const BUSY_MS = 5000;
 
 /** Two members of a chat with one message, on a server whose store can be locked. */
-async function house(t, ...args) {
+async function startScene(t, ...args) {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store, ...args]);
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
-  return { path, server, alice, bob, chat, first: await say(alice, chat, 'first') };
+  return { path, server, alice, bob, chat, first: await sendMessage(alice, chat, 'first') };
 }
 
 /** A promise that nobody awaits yet, and whether it is settled. */
@@ -40,7 +40,7 @@ function underWay(promise) {
   return state;
 }
 
-/** What this takes, in milliseconds. */
+/** The duration, in milliseconds. */
 async function duration(promise) {
   const start = Date.now();
   await promise;
@@ -51,9 +51,9 @@ const isReady = async ({ url }) => (await probe(`${url}/readyz`)).status === 200
 
 describe('while somebody else has locked the store', () => {
   test('the server is alive, not ready with a reason, and reads; a send waits for the release', async (t) => {
-    const { path, server, alice, bob, chat, first } = await house(t);
+    const { path, server, alice, bob, chat, first } = await startScene(t);
     const lock = await lockStore(t, path);
-    const sending = underWay(say(alice, chat, 'second'));
+    const sending = underWay(sendMessage(alice, chat, 'second'));
 
     assert.equal((await probe(`${server.url}/livez`)).status, 200);
     assert.deepEqual(await history(bob, chat), [first]);
@@ -74,7 +74,7 @@ describe('while somebody else has locked the store', () => {
   });
 
   test('a send that waits in vain is refused as unavailable, stores nothing, and may be sent again', async (t) => {
-    const { path, alice, bob, chat, first } = await house(t);
+    const { path, alice, bob, chat, first } = await startScene(t);
     const lock = await lockStore(t, path);
     const error = await refusal(alice.socket, 'new-message', { room: chat.id, msg: 'second', client_id: 'once' });
     assert.equal(error.code, 'unavailable');
@@ -82,15 +82,15 @@ describe('while somebody else has locked the store', () => {
     assert.deepEqual(await history(bob, chat), [first]);
 
     await lock.release();
-    const said = [first, await say(alice, chat, 'second', { client_id: 'once' }), await say(bob, chat, 'third')];
-    assert.deepEqual(seqsOf(said), upTo(3));
+    const sent = [first, await sendMessage(alice, chat, 'second', { client_id: 'once' }), await sendMessage(bob, chat, 'third')];
+    assert.deepEqual(seqsOf(sent), upTo(3));
     await flushInboxes(alice, bob);
-    for (const member of [alice, bob]) assert.deepEqual(heard(member, chat), said);
-    assert.deepEqual(await history(bob, chat), said);
+    for (const member of [alice, bob]) assert.deepEqual(received(member, chat), sent);
+    assert.deepEqual(await history(bob, chat), sent);
   });
 
   test('a send is refused no later because many have asked whether the server is ready', async (t) => {
-    const { path, server, alice, chat } = await house(t);
+    const { path, server, alice, chat } = await startScene(t);
     await lockStore(t, path);
     const asked = await Promise.all(upTo(6).map(() => probe(`${server.url}/readyz`)));
     assert.deepEqual(new Set(asked.map(({ status }) => status)), new Set([503]));
@@ -117,15 +117,15 @@ describe('while somebody else has locked the store', () => {
 
 test('a flood that cannot be stored for a while is held back, and stored in its order afterwards', async (t) => {
   const count = 10_000;
-  const { path, server, alice, chat } = await house(t);
+  const { path, server, alice, chat } = await startScene(t);
   const lock = await lockStore(t, path);
-  const sending = sayMany(alice, chat, count, (index) => `${index}`, count);
+  const sending = sendMany(alice, chat, count, (index) => `${index}`, count);
   sending.catch(() => {}); // awaited below
   assert.ok(!await isReady(server)); // answered after two seconds, in which a server that reads on has read all
   await lock.release();
-  const said = await sending;
-  assert.deepEqual(seqsOf(said), upTo(count + 1).slice(1));
-  assert.deepEqual(said.map(({ msg }) => msg), said.map((_, index) => `${index}`));
+  const sent = await sending;
+  assert.deepEqual(seqsOf(sent), upTo(count + 1).slice(1));
+  assert.deepEqual(sent.map(({ msg }) => msg), sent.map((_, index) => `${index}`));
 });
 
 describe('while the disk has not confirmed what is written', () => {
@@ -135,14 +135,14 @@ describe('while the disk has not confirmed what is written', () => {
     const server = await startServer(t, ['--store', store], { env: disk.env });
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
-    const first = await say(alice, chat, 'first');
+    const first = await sendMessage(alice, chat, 'first');
 
     await disk.stall();
-    const sending = underWay(say(alice, chat, 'second'));
+    const sending = underWay(sendMessage(alice, chat, 'second'));
     await disk.waitsFor(`${path}-wal`);
     await history(bob, chat);
     assert.ok(!sending.settled, 'acknowledged before the disk has it');
-    assert.deepEqual(heard(bob, chat), [first], 'told before the disk has it');
+    assert.deepEqual(received(bob, chat), [first], 'delivered before it is durable');
     await disk.goOn();
     assert.equal((await sending.promise).seq, 2);
     await bob.inbox.until(2);
@@ -159,32 +159,32 @@ test('200 messages that wait for the store together share a few transactions', a
   const server = await startServer(t, ['--store', store]);
   const senders = await Promise.all(users.map((user) => connectAgain(t, server, user)));
   const start = transactions(path);
-  for (let turn = 0; turn < 40; turn++) await say(senders[0], chat, `alone ${turn}`);
+  for (let turn = 0; turn < 40; turn++) await sendMessage(senders[0], chat, `alone ${turn}`);
   const alone = transactions(path);
   assert.equal(alone.count - start.count, 40, 'each message that is awaited has a transaction of its own');
 
   const lock = await lockStore(t, path);
   const sending = Promise.all(senders.flatMap((sender, who) => (
-    upTo(4).map((turn) => say(sender, chat, `${who}/${turn}`))
+    upTo(4).map((turn) => sendMessage(sender, chat, `${who}/${turn}`))
   )));
   sending.catch(() => {}); // awaited below
   assert.ok(!await isReady(server)); // answered after two seconds: by then all messages have arrived
   await lock.release();
-  const said = await sending;
+  const sent = await sending;
   const together = transactions(path);
 
-  assert.deepEqual(seqsOf(said).toSorted((a, b) => a - b), upTo(240).slice(40));
+  assert.deepEqual(seqsOf(sent).toSorted((a, b) => a - b), upTo(240).slice(40));
   assert.equal(together.age, start.age, 'the log of transactions began anew: more was written than it has room for');
   const shared = together.count - alone.count;
   assert.ok(shared <= 200 / 10, `${shared} transactions for 200 messages`);
 });
 
 describe('SIGTERM while a send waits for a locked store', () => {
-  /** A server that was told to end, and a send that keeps it from ending. */
+  /** A server that is shutting down, and a send that it waits for. */
   async function ending(t, ...args) {
-    const { path, server, alice, bob, chat } = await house(t, ...args);
+    const { path, server, alice, bob, chat } = await startScene(t, ...args);
     const lock = await lockStore(t, path);
-    const sending = underWay(say(alice, chat, 'the last'));
+    const sending = underWay(sendMessage(alice, chat, 'the last'));
     const reading = await history(bob, chat); // by now the send has arrived, too
     assert.equal(reading.length, 1);
     const ended = underWay(server.stop());

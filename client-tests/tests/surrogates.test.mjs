@@ -3,12 +3,12 @@
 // dialect and over REST, and costs nothing else of its request.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { connectAction, enter, newRoom, room, untilHeard } from '../clients/action.mjs';
-import { chatOf, connectUser, connectUsers, heard, history, say } from '../clients/fixtures.mjs';
+import { connectAction, enter, newRoom, room, untilReceived } from '../clients/action.mjs';
+import { chatOf, connectUser, connectUsers, received, history, sendMessage } from '../clients/fixtures.mjs';
 import { TRANSPORTS, entered } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect, refusal } from '../clients/socketio.mjs';
-import { chatOf as typeChatOf, connectType, messages, say as sayType } from '../clients/type-data.mjs';
+import { chatOf as typeChatOf, connectType, messages, sendMessage as sendType } from '../clients/type-data.mjs';
 import { testRandom } from '../harness/random.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -20,7 +20,7 @@ const STORED = 'Hello \ufffd';
 /** Names and values that no request has, each with half of a character. */
 const UNREAD = { note: CUT, '\udc00': 1, '\ud83d': ['\ud83d', { '\ude00\ud83d': '\ude00' }] };
 
-/** What the encoders of Node make of a text. */
+/** The text after the encoders of Node. */
 const wellFormed = (text) => Buffer.from(text).toString();
 
 let server;
@@ -41,11 +41,11 @@ for (const [what, options] of Object.entries(CLIENTS)) {
     const [alice, bob] = [await connectUser(t, server, 'alice', options), await connectUser(t, server, 'bob', options)];
     const { chat } = await ask(alice.socket, 'create-chat', { chat: { name: CUT }, users: [alice.id, bob.id], ...UNREAD });
     assert.equal(chat.name, STORED);
-    const said = await say(alice, chat, CUT, UNREAD);
-    assert.equal(said.msg, STORED);
+    const sent = await sendMessage(alice, chat, CUT, UNREAD);
+    assert.equal(sent.msg, STORED);
     await bob.inbox.until(1);
-    assert.deepEqual(heard(bob, chat), [said]);
-    assert.deepEqual(await history(bob, chat), [said]);
+    assert.deepEqual(received(bob, chat), [sent]);
+    assert.deepEqual(await history(bob, chat), [sent]);
     const user = { externalUserId: alice.user.externalUserId, name: CUT };
     assert.equal((await ask(alice.socket, 'create-user', { user, ...UNREAD })).user.name, STORED);
     assert.equal((await refusal(alice.socket, 'new-message', { room: CUT, msg: 'hello' })).code, 'not_found');
@@ -57,7 +57,7 @@ test('in what a client says when it connects', async (t) => {
   const chat = await chatOf(alice);
   const auth = { token: alice.user.externalUserId, ...UNREAD };
   const again = { ...alice, socket: await connect(t, server.url, { auth }) };
-  assert.equal((await say(again, chat, 'it is me')).user_id, alice.id);
+  assert.equal((await sendMessage(again, chat, 'it is me')).user_id, alice.id);
 });
 
 test('any text is stored as it is well formed', async (t) => {
@@ -66,10 +66,10 @@ test('any text is stored as it is well formed', async (t) => {
   const { pick, below } = testRandom(t);
   const pieces = ['\ud83d', '\ude00', '\udbff', '\udc00', '\ud800', '😀', '\\ud83d', '\\', '"', 'u', 'é', '\ufffd', '\ud7ff', '\ue000'];
   const texts = Array.from({ length: 200 }, () => `x${Array.from({ length: below(8) }, () => pick(pieces)).join('')}`);
-  const said = await Promise.all(texts.map((text) => say(alice, chat, text)));
-  assert.deepEqual(said.map(({ msg }) => msg), texts.map(wellFormed));
+  const sent = await Promise.all(texts.map((text) => sendMessage(alice, chat, text)));
+  assert.deepEqual(sent.map(({ msg }) => msg), texts.map(wellFormed));
   await bob.inbox.until(texts.length);
-  assert.deepEqual(heard(bob, chat).map(({ msg }) => msg), texts.map(wellFormed));
+  assert.deepEqual(received(bob, chat).map(({ msg }) => msg), texts.map(wellFormed));
 });
 
 describe('in the raw dialects', () => {
@@ -81,7 +81,7 @@ describe('in the raw dialects', () => {
     const reply = await alice.wire.until((frame) => frame.action === 'create_message', 'the reply');
     assert.deepEqual([reply.response_status, reply.data?.text], [200, STORED]);
     assert.equal(reply.request_id, '\ud83d', 'a request id is echoed as it was written');
-    await untilHeard(bob, STORED);
+    await untilReceived(bob, STORED);
     assert.deepEqual((await room(bob, pk)).messages.map(({ text }) => text), [STORED]);
     alice.wire.send({ action: 'patch', pk, data: { name: CUT, ...UNREAD }, request_id: 7 });
     const patched = await alice.wire.until((frame) => frame.request_id === 7, 'the reply to the patch');
@@ -97,7 +97,7 @@ describe('in the raw dialects', () => {
     assert.equal(answer.data?.text, STORED);
     await bob.wire.until((frame) => frame.type === 'messageCreated' && frame.data.text === STORED, 'the push');
     assert.deepEqual((await messages(bob, chat)).map(({ text }) => text), [STORED]);
-    assert.equal((await sayType(alice, chat, 'and on')).text, 'and on');
+    assert.equal((await sendType(alice, chat, 'and on')).text, 'and on');
   });
 
   test('the one that the first frame decides', async (t) => {
@@ -114,7 +114,7 @@ for (const [over, connectMarketplace] of Object.entries(TRANSPORTS)) {
     const [one, other] = [
       await entered(connectMarketplace(t, server, owner)), await entered(connectMarketplace(t, server, guest)),
     ];
-    one.tell('send_message', { chatId, message: { text: CUT, photos: [CUT], ...UNREAD }, ...UNREAD });
+    one.send('send_message', { chatId, message: { text: CUT, photos: [CUT], ...UNREAD }, ...UNREAD });
     for (const each of [one, other]) {
       const { data } = await each.first(({ event }) => event === 'chat_updates', 'the message');
       assert.deepEqual(data.messages.map(({ text, photos }) => [text, photos]), [[STORED, [STORED]]]);
@@ -126,8 +126,8 @@ test('over REST', async () => {
   const [anna, boris] = [await host.user('anna', { name: CUT }), await host.user('boris')];
   assert.equal(anna.name, STORED);
   const chat = await host.chat(anna, boris);
-  const said = await host.say(chat, anna, CUT, { photos: [CUT] });
-  assert.deepEqual([said.text ?? said.msg, said.photos], [STORED, [STORED]]);
+  const sent = await host.sendMessage(chat, anna, CUT, { photos: [CUT] });
+  assert.deepEqual([sent.text ?? sent.msg, sent.photos], [STORED, [STORED]]);
   assert.equal((await host.get(`/chats/${chat.id}/messages`)).messages[0].msg, STORED);
   const unknown = await host.refused(400, 'invalid', 'POST', '/users', { externalUserId: 'x', [CUT]: 1 });
   assert.match(unknown.detail, /Hello \ufffd/);

@@ -1,10 +1,10 @@
 // @ts-check
-// Owns the promise that an event-name client that comes back gets what it missed, each message once and in order: by
-// `auth.since` when it connects, or by asking with `sync`.
+// Owns the promise that an event-name client that reconnects gets the missed messages, each once and in order: by
+// `auth.since` when it connects, or by `sync`.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
-  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, history, say, sayMany, seqsAfter, seqsOf,
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, history, sendMessage, sendMany, seqsAfter, seqsOf,
   startTraffic, uniqueName, upTo,
 } from '../clients/fixtures.mjs';
 import { ask, askByEvent, collect, connect, connectRefused, exception, refusal } from '../clients/socketio.mjs';
@@ -21,26 +21,26 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-/** A connection of somebody known, which keeps what it hears from the first moment on. */
+/** A connection of a known user, which records its messages from the first moment on. */
 async function visit(t, { user }, /** @type {{ since?: object | null, transports?: string[] }} */ { since, ...options } = {}) {
   let inbox;
-  let told;
+  let delivered;
   const opened = (socket) => {
     inbox = collect(socket, 'new-message');
-    told = collect(socket, 'sync');
+    delivered = collect(socket, 'sync');
   };
   const auth = { token: user.externalUserId, since };
   const socket = await connect(t, server.url, { auth, opened, ...options });
-  return { socket, inbox, told };
+  return { socket, inbox, delivered };
 }
 
-/** What is missing of one chat. */
+/** The missed messages of one chat. */
 async function sync({ socket }, chat, seq) {
   const { chats } = await ask(socket, 'sync', { chats: { [chat.id]: seq } });
   return chats[chat.id];
 }
 
-/** All pages after a number: the numbers, and how often it was asked. */
+/** All pages after a number: the numbers, and the number of requests. */
 async function pages(who, chat, after) {
   const found = [];
   for (let asked = 1; asked < 100; asked++) {
@@ -58,7 +58,7 @@ describe('who comes back into the middle of a conversation', () => {
     test(`with auth.since hears one row without gap or double (${name})`, async (t) => {
       const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
       const chat = await chatOf(anna, boris);
-      const talk = startTraffic(anna, chat);
+      const traffic = startTraffic(anna, chat);
       const row = [];
       for (let visits = 0; visits < VISITS; visits++) {
         const back = await visit(t, boris, { transports, since: { [chat.id]: row.length } });
@@ -66,16 +66,16 @@ describe('who comes back into the middle of a conversation', () => {
         back.socket.close();
         row.push(...seqsOf(back.inbox));
         assert.deepEqual(row, upTo(row.length));
-        assert.equal(back.told.length, 0);
+        assert.equal(back.delivered.length, 0);
       }
-      const total = await talk.stop();
+      const total = await traffic.stop();
       assert.ok(row.length > VISITS && row.length <= total, `${row.length} of ${total}`);
     });
 
     test(`and asks by sync is told exactly what did not come by itself (${name})`, async (t) => {
       const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
       const chat = await chatOf(anna, boris);
-      const talk = startTraffic(anna, chat);
+      const traffic = startTraffic(anna, chat);
       let known = 0;
       for (let visits = 0; visits < VISITS; visits++) {
         const back = await visit(t, boris, { transports });
@@ -88,7 +88,7 @@ describe('who comes back into the middle of a conversation', () => {
         assert.deepEqual(row, seqsAfter(known, row.length));
         known += row.length;
       }
-      assert.ok(known <= await talk.stop());
+      assert.ok(known <= await traffic.stop());
     });
   }
 });
@@ -97,7 +97,7 @@ describe('a sync', () => {
   test('answers with messages as list-messages has them, oldest first', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
-    for (const text of ['one', 'two', 'three']) await say(anna, chat, text, { client_id: text });
+    for (const text of ['one', 'two', 'three']) await sendMessage(anna, chat, text, { client_id: text });
     const back = await visit(t, boris);
     const found = hasOnly(await sync(back, chat, 1), 'messages', 'head', 'has_more');
     found.messages.forEach(isMessage);
@@ -107,7 +107,7 @@ describe('a sync', () => {
   test('answers without acknowledgement as an event of the same name', async (t) => {
     const [anna] = await connectUsers(t, server, 'anna');
     const chat = await chatOf(anna);
-    await say(anna, chat, 'hello');
+    await sendMessage(anna, chat, 'hello');
     const body = { chats: { [chat.id]: 0 } };
     assert.deepEqual(await askByEvent(anna.socket, 'sync', body), await ask(anna.socket, 'sync', body));
   });
@@ -115,9 +115,9 @@ describe('a sync', () => {
   test('goes up to where messages come by themselves, and then to the end', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
-    for (let count = 0; count < 5; count++) await say(anna, chat, 'before');
+    for (let count = 0; count < 5; count++) await sendMessage(anna, chat, 'before');
     const back = await visit(t, boris);
-    for (let count = 0; count < 3; count++) await say(anna, chat, 'after');
+    for (let count = 0; count < 3; count++) await sendMessage(anna, chat, 'after');
     await back.inbox.until(3);
     const first = await sync(back, chat, 2);
     assert.deepEqual([seqsOf(first.messages), first.head, first.has_more], [[3, 4, 5], 5, false]);
@@ -129,9 +129,9 @@ describe('a sync', () => {
   test('of one who knows more than was missed holds nothing', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
-    await say(anna, chat, 'before');
+    await sendMessage(anna, chat, 'before');
     const back = await visit(t, boris);
-    await say(anna, chat, 'after');
+    await sendMessage(anna, chat, 'after');
     await back.inbox.until(1);
     assert.deepEqual(await sync(back, chat, 2), { messages: [], head: 1, has_more: false });
   });
@@ -139,8 +139,8 @@ describe('a sync', () => {
   test('in a chat that was made meanwhile holds its history', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
-    await say(anna, chat, 'one');
-    await say(anna, chat, 'two');
+    await sendMessage(anna, chat, 'one');
+    await sendMessage(anna, chat, 'two');
     await boris.inbox.until(2);
     assert.deepEqual(seqsOf((await sync(boris, chat, 0)).messages), [1, 2]);
     assert.deepEqual(seqsOf((await sync(boris, chat, 1)).messages), [2]);
@@ -149,7 +149,7 @@ describe('a sync', () => {
   test('takes a number as a text, and an empty list of chats', async (t) => {
     const [anna] = await connectUsers(t, server, 'anna');
     const chat = await chatOf(anna);
-    await say(anna, chat, 'one');
+    await sendMessage(anna, chat, 'one');
     assert.deepEqual(seqsOf((await sync(anna, chat, '0')).messages), [1]);
     assert.deepEqual(await ask(anna.socket, 'sync', { chats: {} }), { chats: {} });
   });
@@ -158,7 +158,7 @@ describe('a sync', () => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const foreign = await chatOf(boris);
     const chat = await chatOf(anna);
-    await say(anna, chat, 'one');
+    await sendMessage(anna, chat, 'one');
     const names = [...NO_CHAT_NAMES, foreign.id].filter((name) => name !== '__proto__');
     const { chats } = await ask(anna.socket, 'sync', {
       chats: { ...Object.fromEntries(names.map((name) => [name, 0])), [chat.id]: 0 },
@@ -205,37 +205,37 @@ describe('auth.since', () => {
   test('replays what fits and says of which chat there is more', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const [long, short] = [await chatOf(anna, boris), await chatOf(anna, boris)];
-    await sayMany(anna, long, 5000, () => 'hello');
-    await sayMany(anna, short, 3, () => 'hello');
+    await sendMany(anna, long, 5000, () => 'hello');
+    await sendMany(anna, short, 3, () => 'hello');
     const back = await visit(t, boris, { since: { [long.id]: 0, [short.id]: 3 } });
-    await back.told.until(1);
-    assert.deepEqual(back.told[0], { chats: { [long.id]: { messages: [], head: 5000, has_more: true } } });
+    await back.delivered.until(1);
+    assert.deepEqual(back.delivered[0], { chats: { [long.id]: { messages: [], head: 5000, has_more: true } } });
     assert.deepEqual(seqsOf(back.inbox), upTo(1000));
-    await say(anna, long, 'live');
+    await sendMessage(anna, long, 'live');
     const { found, asked } = await pages(back, long, 1000);
     assert.equal(asked, 4);
     await back.inbox.until(1001);
     assert.deepEqual([...seqsOf(back.inbox.slice(0, 1000)), ...found, ...seqsOf(back.inbox.slice(1000))], upTo(5001));
-    assert.equal(back.told.length, 1);
+    assert.equal(back.delivered.length, 1);
   });
 
   test('says of a chat that was left that it is not there', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const [chat, foreign] = [await chatOf(anna, boris), await chatOf(anna)];
-    await say(anna, chat, 'hello');
+    await sendMessage(anna, chat, 'hello');
     const back = await visit(t, boris, { since: { [foreign.id]: 0, nowhere: 3, [chat.id]: 0 } });
-    await back.told.until(1);
-    assert.deepEqual(Object.keys(back.told[0].chats).sort(), [foreign.id, 'nowhere'].sort());
-    for (const { error } of Object.values(back.told[0].chats)) assert.equal(error.code, 'not_found');
+    await back.delivered.until(1);
+    assert.deepEqual(Object.keys(back.delivered[0].chats).sort(), [foreign.id, 'nowhere'].sort());
+    for (const { error } of Object.values(back.delivered[0].chats)) assert.equal(error.code, 'not_found');
     assert.deepEqual(seqsOf(back.inbox), [1]);
   });
 
   test('counts as having caught up', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
-    for (const text of ['one', 'two']) await say(anna, chat, text);
+    for (const text of ['one', 'two']) await sendMessage(anna, chat, text);
     const back = await visit(t, boris, { since: { [chat.id]: 1 } });
-    await say(anna, chat, 'three');
+    await sendMessage(anna, chat, 'three');
     await back.inbox.until(2);
     assert.deepEqual(seqsOf(back.inbox), [2, 3]);
     assert.deepEqual(seqsOf((await sync(back, chat, 0)).messages), [1, 2, 3]);
@@ -244,11 +244,11 @@ describe('auth.since', () => {
   test('that is empty or null changes nothing', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
-    await say(anna, chat, 'one');
+    await sendMessage(anna, chat, 'one');
     for (const since of [undefined, null, {}]) {
       const back = await visit(t, boris, { since });
       assert.deepEqual(seqsOf((await sync(back, chat, 0)).messages), [1]);
-      assert.equal(back.inbox.length + back.told.length, 0);
+      assert.equal(back.inbox.length + back.delivered.length, 0);
       back.socket.close();
     }
     await connect(t, server.url, { auth: { since: {} } });
@@ -292,7 +292,7 @@ describe('the rights of a sync', () => {
   test('are those of a member, and of nobody else', async (t) => {
     const [anna, boris] = [await holder(t, {}), await holder(t, {})];
     const chat = await chatOf(anna);
-    await say(anna, chat, 'psst');
+    await sendMessage(anna, chat, 'psst');
     assert.deepEqual(seqsOf((await sync(anna, chat, 0)).messages), [1]);
     assert.deepEqual((await sync(boris, chat, 0)).error, { code: 'not_found', message: `no such chat ${chat.id}` });
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
@@ -305,7 +305,7 @@ describe('the rights of a sync', () => {
   test('of a service reach everywhere', async (t) => {
     const [anna, backend] = [await holder(t, {}), await holder(t, { role: 'service' })];
     const chat = await chatOf(anna);
-    await say(anna, chat, 'one');
+    await sendMessage(anna, chat, 'one');
     assert.deepEqual(seqsOf((await sync(backend, chat, 0)).messages), [1]);
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
     assert.deepEqual(seqsOf((await ask(backend.socket, 'sync', named)).chats[chat.id].messages), [1]);
@@ -314,20 +314,20 @@ describe('the rights of a sync', () => {
   test('are those of the token with auth.since, too', async (t) => {
     const [anna, boris] = [await holder(t, {}), await holder(t, {})];
     const [own, foreign] = [await chatOf(anna, boris), await chatOf(anna)];
-    for (const chat of [own, foreign]) await say(anna, chat, 'hello');
-    const heard = {};
-    const opened = (socket) => Object.assign(heard, { inbox: collect(socket, 'new-message'), told: collect(socket, 'sync') });
+    for (const chat of [own, foreign]) await sendMessage(anna, chat, 'hello');
+    const received = {};
+    const opened = (socket) => Object.assign(received, { inbox: collect(socket, 'new-message'), delivered: collect(socket, 'sync') });
     const auth = { token: await token({ sub: boris.user.externalUserId }), since: { [own.id]: 0, [foreign.id]: 0 } };
     await connect(t, strict.url, { auth, opened });
-    await heard.told.until(1);
-    assert.deepEqual(heard.inbox.map(({ room }) => room), [own.id]);
-    assert.deepEqual(Object.keys(heard.told[0].chats), [foreign.id]);
+    await received.delivered.until(1);
+    assert.deepEqual(received.inbox.map(({ room }) => room), [own.id]);
+    assert.deepEqual(Object.keys(received.delivered[0].chats), [foreign.id]);
   });
 
   test('in open mode are those of the user named, or of whom the connection acts as', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna);
-    await say(anna, chat, 'one');
+    await sendMessage(anna, chat, 'one');
     assert.equal((await sync(boris, chat, 0)).error.code, 'not_found');
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
     assert.deepEqual(seqsOf((await ask(boris.socket, 'sync', named)).chats[chat.id].messages), [1]);
@@ -339,12 +339,12 @@ describe('the rights of a sync', () => {
 test('who becomes another user has that one\'s past to catch up on', async (t) => {
   const [anna, boris, carla] = await connectUsers(t, server, 'anna', 'boris', 'carla');
   const [first, second] = [await chatOf(anna, boris), await chatOf(anna, carla)];
-  for (const chat of [first, second]) for (const text of ['one', 'two']) await say(anna, chat, text);
+  for (const chat of [first, second]) for (const text of ['one', 'two']) await sendMessage(anna, chat, text);
   const back = await visit(t, boris, { since: { [first.id]: 0 } });
   await back.inbox.until(2);
   await ask(back.socket, 'create-user', { user: { externalUserId: carla.user.externalUserId } });
-  await say(anna, first, 'three');
-  await say(anna, second, 'three');
+  await sendMessage(anna, first, 'three');
+  await sendMessage(anna, second, 'three');
   await back.inbox.until(3);
   const { found } = await pages(back, second, 1);
   assert.deepEqual(found, [2]);
@@ -355,9 +355,9 @@ test('who becomes another user has that one\'s past to catch up on', async (t) =
 test('a second connection of the same user catches up by itself', async (t) => {
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
-  await say(anna, chat, 'one');
+  await sendMessage(anna, chat, 'one');
   const other = await connectAgain(t, server, boris);
-  await say(anna, chat, 'two');
+  await sendMessage(anna, chat, 'two');
   await flushInboxes(anna, boris, other);
   assert.deepEqual(seqsOf((await sync(other, chat, 0)).messages), [1]);
   assert.deepEqual(seqsOf((await sync(boris, chat, 0)).messages), [1, 2]);

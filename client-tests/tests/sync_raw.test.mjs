@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the promise that a client of the action or the type dialect that comes back gets what it missed by `sync`: with
-// what comes by itself each message once, whatever frame decides what is spoken.
+// Owns the promise that a client of the action or the type dialect that reconnects gets the missed messages by `sync`:
+// together with live ones each once, whatever frame decides the dialect.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
@@ -19,16 +19,16 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-/** What both dialects can do, each in its own way. */
+/** The operations of both dialects. */
 const DIALECTS = {
   action: {
     connect: (t, options) => action.connectAction(t, server, 'actor', { acks: true, ...options }),
-    /** Messages come only to one who has subscribed. */
+    /** Messages come only after a subscription. */
     listen: (who, chat) => action.ask(who, 'subscribe_to_messages_in_room', { pk: chat }),
     make: action.newRoom,
     join: (who, chat) => action.ask(who, 'join_room', { pk: chat }),
     leave: (who, chat) => action.ask(who, 'leave_room', { pk: chat }),
-    say: (who, chat, words) => action.ask(who, 'create_message', { pk: chat, message: words }),
+    sendMessage: (who, chat, words) => action.ask(who, 'create_message', { pk: chat, message: words }),
     message: (pk, message) => ({ action: 'create_message', pk, message }),
     sync: async (who, chats) => (await action.ask(who, 'sync', { chats })).chats,
     refusal: async (who, chats) => {
@@ -36,7 +36,7 @@ const DIALECTS = {
       return { status, message: errors.join() };
     },
     isMessage: action.isMessage,
-    heard: (who) => action.heard(who).map(({ id }) => unpair(id).seq),
+    received: (who) => action.received(who).map(({ id }) => unpair(id).seq),
     isSent: (frame) => frame.action === 'create_message',
     isLive: (frame) => frame.action === 'create' && !('errors' in frame),
   },
@@ -45,7 +45,7 @@ const DIALECTS = {
     listen: () => {},
     make: type.newChat,
     join: (who, chat) => type.join(who, chat),
-    say: (who, chat, words) => type.say(who, chat, words),
+    sendMessage: (who, chat, words) => type.sendMessage(who, chat, words),
     message: (chat, text) => ({ type: 'newMessage', data: { chat, text } }),
     sync: async (who, chats) => (await type.ask(who, 'sync', { chats }, 'sync')).chats,
     refusal: async (who, chats) => {
@@ -54,7 +54,7 @@ const DIALECTS = {
       return { status: 400, message };
     },
     isMessage: type.isMessage,
-    heard: (who) => type.pushed(who, 'messageCreated').map(({ id }) => unpair(id).seq),
+    received: (who) => type.pushed(who, 'messageCreated').map(({ id }) => unpair(id).seq),
     isSent: (frame) => frame.type === 'messageCreated',
     isLive: (frame) => frame.type === 'messageCreated' && !('request_id' in frame),
   },
@@ -62,7 +62,7 @@ const DIALECTS = {
 
 for (const [name, dialect] of Object.entries(DIALECTS)) {
   describe(`in the ${name} dialect`, () => {
-    const { connect, listen, make, join, say, sync, heard } = dialect;
+    const { connect, listen, make, join, sendMessage, sync, received } = dialect;
 
     /** A chat of two, and the first of them. */
     async function chatOfTwo(t) {
@@ -83,7 +83,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       throw new Error('there is no end to it');
     }
 
-    const untilHeard = (who, count) => who.wire.untilMany(dialect.isLive, count, 'messages by themselves');
+    const untilReceived = (who, count) => who.wire.untilMany(dialect.isLive, count, 'messages by themselves');
 
     for (const path of [PATH[name], PATH.either]) {
       test(`who comes back into the middle of it on ${path} is told exactly what does not come by itself`, async (t) => {
@@ -91,32 +91,32 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
         let flowing = true;
         let total = 0;
         const lane = async () => {
-          for (; flowing; total += 1) await say(writer, chat, 'on and on');
+          for (; flowing; total += 1) await sendMessage(writer, chat, 'on and on');
         };
-        const talk = Promise.all([lane(), lane(), lane(), lane()]);
+        const traffic = Promise.all([lane(), lane(), lane(), lane()]);
         let known = 0;
         for (let visits = 0; visits < VISITS; visits++) {
           const back = await connect(t, { token: reader, path });
           if (visits % 3 === 1) await new Promise((resolve) => { setTimeout(resolve, 20); });
           await listen(back, chat);
-          if (visits % 3 === 2 && path !== PATH.either) await untilHeard(back, 5);
+          if (visits % 3 === 2 && path !== PATH.either) await untilReceived(back, 5);
           const { found, head } = await pages(back, chat, known);
           assert.equal(found.at(-1) ?? known, head);
-          await untilHeard(back, visits * 2 + 1);
+          await untilReceived(back, visits * 2 + 1);
           await back.wire.close();
-          const row = [...found, ...heard(back)];
+          const row = [...found, ...received(back)];
           assert.deepEqual(row, seqsAfter(known, row.length));
           known += row.length;
         }
         flowing = false;
-        await talk;
+        await traffic;
         assert.ok(known > VISITS && known <= total, `${known} of ${total}`);
       });
     }
 
     test('a message looks as ever, with its number', async (t) => {
       const { writer, chat, token: reader } = await chatOfTwo(t);
-      for (const words of ['one', 'two']) await say(writer, chat, words);
+      for (const words of ['one', 'two']) await sendMessage(writer, chat, words);
       const back = await connect(t, { token: reader });
       await listen(back, chat);
       const found = (await sync(back, { [chat]: 0 }))[chat];
@@ -135,35 +135,35 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       await listen(back, chat);
       const first = (await sync(back, { [chat]: 0 }))[chat];
       assert.deepEqual([seqsOf(first.messages), first.has_more, first.head], [upTo(1000), true, 5000]);
-      await say(writer, chat, 'live');
+      await sendMessage(writer, chat, 'live');
       const { found } = await pages(back, chat, 1000);
-      await untilHeard(back, 1);
-      assert.deepEqual([...found, ...heard(back)], seqsAfter(1000, 4001));
+      await untilReceived(back, 1);
+      assert.deepEqual([...found, ...received(back)], seqsAfter(1000, 4001));
     });
 
     test('whoever has caught up may read again up to the end', async (t) => {
       const { writer, chat, token: reader } = await chatOfTwo(t);
-      await say(writer, chat, 'one');
+      await sendMessage(writer, chat, 'one');
       const back = await connect(t, { token: reader });
       await listen(back, chat);
       await pages(back, chat, 0);
-      await say(writer, chat, 'two');
-      await untilHeard(back, 1);
+      await sendMessage(writer, chat, 'two');
+      await untilReceived(back, 1);
       assert.deepEqual((await pages(back, chat, 0)).found, [1, 2]);
     });
 
     test('an open chat may be read without being in it', async (t) => {
       const { writer, chat } = await chatOfTwo(t);
-      for (const words of ['one', 'two']) await say(writer, chat, words);
+      for (const words of ['one', 'two']) await sendMessage(writer, chat, words);
       const guest = await connect(t);
       assert.deepEqual((await pages(guest, chat, 0)).found, [1, 2]);
-      await say(writer, chat, 'three');
+      await sendMessage(writer, chat, 'three');
       assert.deepEqual((await pages(guest, chat, 2)).found, [3]);
     });
 
     test('a chat that is not there does not spoil the others', async (t) => {
       const { writer, chat } = await chatOfTwo(t);
-      await say(writer, chat, 'one');
+      await sendMessage(writer, chat, 'one');
       const names = NO_CHAT_NAMES.filter((each) => each !== '__proto__');
       const chats = await sync(writer, { ...Object.fromEntries(names.map((each) => [each, 0])), [chat]: '0' });
       assert.deepEqual(seqsOf(chats[chat].messages), [1]);
@@ -193,12 +193,12 @@ test('one whose subscription comes later has not missed what was said before it'
   const reader = await action.connectAction(t, server, 'reader', { acks: true });
   const pk = await action.newRoom(writer);
   for (const who of [writer, reader]) await action.ask(who, 'join_room', { pk });
-  const say = (message) => action.ask(writer, 'create_message', { pk, message });
-  await say('one');
+  const sendMessage = (message) => action.ask(writer, 'create_message', { pk, message });
+  await sendMessage('one');
   await action.ask(reader, 'create_message', { pk, message: 'two' });
   await action.ask(reader, 'subscribe_to_messages_in_room', { pk });
-  await say('three');
-  await action.untilHeard(reader, 'three');
+  await sendMessage('three');
+  await action.untilReceived(reader, 'three');
   const { chats } = await action.ask(reader, 'sync', { chats: { [pk]: 0 } });
   assert.deepEqual(seqsOf(chats[pk].messages), [1, 2]);
 });
@@ -207,7 +207,7 @@ test('without pushes a sync goes up to the end every time', async (t) => {
   const [writer, reader] = [await type.connectType(t, server, 'writer'), await type.connectType(t, server, 'reader')];
   const chat = await type.chatOf(writer, reader);
   for (let count = 1; count <= 5; count++) {
-    await type.say(writer, chat, 'hello');
+    await type.sendMessage(writer, chat, 'hello');
     const { chats } = await type.ask(reader, 'sync', { chats: { [chat]: count - 1 } }, 'sync');
     assert.deepEqual(seqsOf(chats[chat].messages), [count]);
   }
@@ -232,7 +232,7 @@ test('with a token only the chats of its user are there', async (t) => {
     await type.connectType(t, strict, 'writer', { token: await jwt() }), await type.connectType(t, strict, 'reader', { token: await jwt() }),
   ];
   const chat = await type.chatOf(writer, reader);
-  await type.say(writer, chat, 'one');
+  await type.sendMessage(writer, chat, 'one');
   const asked = { chats: { [chat]: 0, [chat + 1]: 0 } };
   for (const who of [reader, await type.connectType(t, strict, 'backend', { token: await jwt({ role: 'service' }) })]) {
     const { chats } = await type.ask(who, 'sync', asked, 'sync');

@@ -3,7 +3,7 @@
 // or first one and then the other while they come.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { chatOf, connectUsers, say, seqsOf } from '../clients/fixtures.mjs';
+import { chatOf, connectUsers, sendMessage, seqsOf } from '../clients/fixtures.mjs';
 import { collect, connect } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -26,20 +26,20 @@ before(async () => { server = await startServer(scope); });
 /** One more connection of the user, which notes every packet that reaches it from the first moment on. */
 async function listener(t, { user }, options) {
   /** @type {{ packets: string[], inbox?: any, manager?: any }} */
-  const heard = { packets: [] };
+  const received = { packets: [] };
   const token = user.externalUserId;
   await connect(t, server.url, {
     ...options,
     auth: { token },
     query: { token },
     opened(socket) {
-      heard.inbox = collect(socket, 'new-message');
-      heard.manager = socket.io;
-      const note = () => socket.io.engine.on('packet', ({ type, data }) => heard.packets.push(`${type}:${data}`));
+      received.inbox = collect(socket, 'new-message');
+      received.manager = socket.io;
+      const note = () => socket.io.engine.on('packet', ({ type, data }) => received.packets.push(`${type}:${data}`));
       if (socket.io.engine) note(); else socket.io.on('open', note);
     },
   });
-  return heard;
+  return received;
 }
 
 for (const client of [4, 3, 2]) {
@@ -47,13 +47,13 @@ for (const client of [4, 3, 2]) {
     test(`over ${way}, a client of version ${client} hears everything from its first message on, and nothing else`, async (t) => {
       const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
       const chat = await chatOf(alice, bob);
-      // Somebody speaks all the while, now and then longer than what goes through a queue at once.
+      // A user sends all the time, now and then more than goes through a queue at once.
       const stored = [];
       let wanted = MOST;
-      const speaking = (async () => {
+      const sending = (async () => {
         while (stored.length < wanted) {
           const text = `${stored.length} ${'x'.repeat(stored.length % 50 === 0 ? 16_000 : stored.length % 200)}`;
-          stored.push(...await Promise.all([text, `${text} again`].map((msg) => say(alice, chat, msg))));
+          stored.push(...await Promise.all([text, `${text} again`].map((msg) => sendMessage(alice, chat, msg))));
         }
       })();
       const listeners = [];
@@ -61,7 +61,7 @@ for (const client of [4, 3, 2]) {
       const arrived = () => listeners.every(({ manager }) => manager.engine.transport.name === transports.at(-1));
       await eventually(arrived, () => `everybody on ${transports.at(-1)}`);
       wanted = stored.length + 100;
-      await speaking;
+      await sending;
       for (const { inbox, packets } of listeners) {
         while (inbox.at(-1)?.seq !== stored.length) await inbox.until(inbox.length + 1, PATIENCE_MS);
         const first = inbox[0].seq;

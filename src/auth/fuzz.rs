@@ -1,4 +1,4 @@
-//! Tokens, their claims and key files under fire.
+//! Fuzz targets for tokens, their claims and key files.
 //! Does not run the targets: `crate::fuzz` does.
 
 use std::time::Duration;
@@ -29,7 +29,7 @@ const TOKEN: Target = Target {
             hold(&caller);
         }
         let refused = jwt.authenticate(Some(token), now());
-        let refusal = refused.expect_err("nobody has signed it");
+        let refusal = refused.expect_err("it is not signed");
         // A shorter one may be a piece of the sentence by chance.
         assert!(token.len() < 32 || !refusal.to_string().contains(token));
         let hour = Duration::from_hours(1);

@@ -1,5 +1,5 @@
-//! Which keys tokens are verified with, and which one algorithm each of them is for.
-//! Does not know claims, callers and where a key was kept.
+//! The keys that verify tokens, each for one algorithm.
+//! Does not know claims, callers, nor where a key is stored.
 
 use jsonwebtoken::jwk::{Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{
@@ -15,7 +15,7 @@ pub struct KeyRing {
     keys: Vec<VerifyingKey>,
 }
 
-/// Why the server cannot start with the keys that it was given.
+/// Why the server cannot start with these keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Neither a secret nor a key file.
@@ -40,7 +40,7 @@ pub enum KeyFault {
     /// Neither of the two formats.
     #[error("is neither a PEM public key nor a JWKS document")]
     Unreadable,
-    /// A key that this server has no business to know.
+    /// A private key, which this server does not need.
     #[error("holds a private key: give the public key instead")]
     Private,
     /// A kind, curve, size or algorithm that is not supported, or damage within the key.
@@ -137,7 +137,7 @@ impl VerifyingKey {
             Some(named) if named != natural => return Err(KeyFault::Unsupported),
             _ => natural,
         };
-        // No signature fits nothing; what is of interest is whether the key can be tried at all.
+        // No signature fits nothing; this only checks that the key can be used.
         match jsonwebtoken::crypto::verify("", b"", &key, algorithm) {
             Ok(_) => Ok(Self::new(id, algorithm, key)),
             Err(_) => Err(KeyFault::Unsupported),

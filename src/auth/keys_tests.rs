@@ -1,4 +1,4 @@
-//! Which secrets and key files are taken, and what is said of the others; knows no tokens.
+//! The secrets and key files that are accepted, and the errors of the others. Does not know tokens.
 
 use proptest::prelude::*;
 use serde_json::json;

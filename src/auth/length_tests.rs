@@ -1,4 +1,4 @@
-//! What an endless token meets.
+//! The limit on the length of a token.
 
 use jiff::Timestamp;
 use secrecy::SecretString;

@@ -20,7 +20,7 @@ fn a_minted_token_is_taken_and_speaks_for_a_person() {
     let now = Timestamp::from_second(1_740_837_113).expect("a time");
     let minted = shared().mint("anna", HOUR, now).expect("a token");
     let caller = shared().authenticate(Some(&minted.token), now);
-    let caller = caller.expect("a good token").expect("somebody");
+    let caller = caller.expect("a good token").expect("a caller");
     assert_eq!((&*caller.external_id, caller.role), ("anna", Role::User));
     assert_eq!(caller.expires_at, Some(minted.expires_at));
     assert_eq!(minted.expires_at.as_second() - now.as_second(), 3600);

@@ -28,7 +28,7 @@ pub enum Authenticator {
 
 /// Why a credential was refused: for the log, never for the client, never with the token in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages describe it")]
 pub enum Refusal {
     #[error("no token was given")]
     Missing,
@@ -111,8 +111,8 @@ impl Authenticator {
     /// # Errors
     ///
     /// When there is no key at all, when the secret is blank, and when a file is unreadable, holds
-    /// a private or an unsupported key, or none. One bad key fails the whole: the operator gets the
-    /// error at the start, and not from the users it locks out.
+    /// a private or an unsupported key, or none. One bad key fails all: the operator gets the error
+    /// at the start, not from locked-out users.
     pub fn jwt(secret: Option<&SecretString>, key_files: &[String]) -> Result<Self, KeyError> {
         KeyRing::new(secret, key_files).map(Self::Jwt)
     }

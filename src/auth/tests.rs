@@ -1,4 +1,5 @@
-//! What `authenticate` and `mint` promise; knows keys only as files that sign and verify.
+//! The promises of `authenticate` and `mint`. Does not know keys except as files that sign and
+//! verify.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proptest::prelude::*;
@@ -55,7 +56,7 @@ fn signed(algorithm: Algorithm, key_id: Option<&str>) -> String {
     sign(&header, &json!({"sub": "ada", "exp": NOW + 60}))
 }
 
-/// What becomes of a well-signed token whose claims are the least ones overlaid with these.
+/// The result for a well-signed token with the minimal claims overlaid with these.
 fn judged(claims: &Value) -> Result<Caller, Refusal> {
     let mut all = json!({"sub": "ada", "exp": NOW + 60});
     for (name, value) in claims.as_object().unwrap() {

@@ -1,5 +1,5 @@
-//! What every bus must do, stamped for each of them.
-//! Does not know which bus it is looking at.
+//! The contract of every bus, instantiated for each.
+//! Does not know which bus is under test.
 
 use super::{Bus, BusError, Local};
 use crate::model::{Chat, Fact, Notice};
@@ -21,17 +21,17 @@ async fn next_notice(bus: &dyn Bus) -> Option<Notice> {
     next.first().map(|notice| (**notice).clone())
 }
 
-async fn a_node_hears_what_it_says_itself_in_order(bus: &dyn Bus) {
-    let said = [notice(1), notice(2), notice(3)];
-    for notice in &said {
+async fn a_node_receives_its_own_notices_in_order(bus: &dyn Bus) {
+    let sent = [notice(1), notice(2), notice(3)];
+    for notice in &sent {
         bus.publish(notice.clone()).await.expect("an open bus");
     }
-    for notice in said {
+    for notice in sent {
         assert_eq!(next_notice(bus).await, Some(notice));
     }
 }
 
-async fn what_waits_is_heard_together_up_to_a_limit(bus: &dyn Bus) {
+async fn what_waits_is_read_together_up_to_a_limit(bus: &dyn Bus) {
     for pk in 1..=5 {
         bus.publish(notice(pk)).await.expect("an open bus");
     }
@@ -42,7 +42,7 @@ async fn what_waits_is_heard_together_up_to_a_limit(bus: &dyn Bus) {
     }
 }
 
-async fn what_was_said_before_closing_is_still_heard(bus: &dyn Bus) {
+async fn what_was_published_before_closing_is_still_received(bus: &dyn Bus) {
     bus.publish(notice(1)).await.expect("an open bus");
     bus.close();
     let refused = bus.publish(notice(2)).await;
@@ -58,7 +58,7 @@ fn pk(notice: Notice) -> i64 {
     }
 }
 
-/// Stamps every promise for one bus.
+/// Instantiates every promise for one bus.
 macro_rules! contract {
     ($bus:ident, $open:expr, $($promise:ident),+ $(,)?) => {
         mod $bus {
@@ -76,7 +76,7 @@ macro_rules! contract {
 contract!(
     local,
     Local::default(),
-    a_node_hears_what_it_says_itself_in_order,
-    what_waits_is_heard_together_up_to_a_limit,
-    what_was_said_before_closing_is_still_heard,
+    a_node_receives_its_own_notices_in_order,
+    what_waits_is_read_together_up_to_a_limit,
+    what_was_published_before_closing_is_still_received,
 );

@@ -17,7 +17,7 @@ pub use local::Local;
 /// Carries notices to the relay of every node, this one included, at least once.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Hands a notice over. Returns when the bus has it, not when others have it; waits while
+    /// Publishes a notice. Returns when the bus has it, not when others have it; waits while
     /// the reader of this node is behind. Notices published one after another by one caller
     /// reach this node's own reader in that order.
     async fn publish(&self, notice: Notice) -> Result<(), BusError>;
@@ -27,11 +27,11 @@ pub trait Bus: Send + Sync {
     /// reader only: a second one takes turns with it.
     async fn next(&self, limit: usize) -> Vec<Arc<Notice>>;
 
-    /// Takes no more notices; what it has can still be read.
+    /// Takes no more notices; queued ones can still be read.
     fn close(&self);
 }
 
-/// Why a notice was not handed over.
+/// Why a notice was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The bus has been closed.

@@ -1,48 +1,49 @@
-//! What overtakes a connection that is being opened, while the store's answer to it is held back or
-//! nothing has to be requested: a removed member receives nothing, a new one misses nothing.
-//! Does not know any wire.
+//! Changes that overtake the opening of a connection, while the store's answer is held back or
+//! nothing has to be queried: a removed member receives nothing, a new one misses nothing.
+//! Does not know any transport.
 
 use futures_util::future::join;
 
-use super::house::House;
+use super::node::Node;
 use super::*;
 use crate::fixtures::HOST;
 use crate::model::{Profile, UserId};
 
-/// A connection of this user, and what it listens with.
-async fn connect(house: &House, user: UserId) -> Connection {
-    let ears = Arc::new(Ears::default());
-    *ears.listening.lock() = Hearing::Listening;
+/// A connection of this user, with delivery enabled.
+async fn connect(node: &Node, user: UserId) -> Connection {
+    let dialect = Arc::new(TestDialect::default());
+    *dialect.delivery.lock() = Delivery::Enabled;
     let identity = Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: None,
     };
-    let state = house.state.clone();
-    let connection = Connection::open(state, identity, None, ears, Transport::WebSocket);
+    let state = node.state.clone();
+    let connection = Connection::open(state, identity, None, dialect, Transport::WebSocket);
     connection.await.expect("a connection")
 }
 
-async fn host(house: &House, command: Command) {
-    let done = house.state.service.execute(&HOST, command).await;
+async fn host(node: &Node, command: Command) {
+    let done = node.state.service.execute(&HOST, command).await;
     done.expect("the host may");
 }
 
-async fn remove(house: &House, chat: ChatId, user: UserId) {
+async fn remove(node: &Node, chat: ChatId, user: UserId) {
     let chat = ChatRef::Id(chat);
-    host(house, Command::RemoveMember { chat, user }).await;
+    host(node, Command::RemoveMember { chat, user }).await;
 }
 
-async fn add(house: &House, chat: ChatId, user: UserId) {
+async fn add(node: &Node, chat: ChatId, user: UserId) {
     let (chat, users) = (ChatRef::Id(chat), vec![user]);
-    host(house, Command::AddMembers { chat, users }).await;
+    host(node, Command::AddMembers { chat, users }).await;
 }
 
-/// These numbers of this chat come, and no others before what is said last in another chat.
-async fn hears(house: &mut House, connection: &Connection, chat: ChatId, expected: &[Seq]) {
-    let last = house.chats.len() - 1;
-    house.say(last, 1).await;
-    let end = format!("{} ", house.chats[last]);
+/// Asserts that these seqs of this chat arrive, and no others before a last message in another
+/// chat.
+async fn assert_received(node: &mut Node, connection: &Connection, chat: ChatId, expected: &[Seq]) {
+    let last = node.chats.len() - 1;
+    node.send(last, 1).await;
+    let end = format!("{} ", node.chats[last]);
     let (mut numbers, mut ended) = (Vec::new(), false);
     while !ended || numbers.len() < expected.len() {
         let frame = connection.outbox().next().await.expect("open");
@@ -58,7 +59,7 @@ async fn hears(house: &mut House, connection: &Connection, chat: ChatId, expecte
 }
 
 /// The response to a request for all missed messages, and its last seq.
-async fn asked(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
+async fn synced(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
     let sync = Command::Sync {
         user: None,
         chats: vec![(ChatRef::Id(chat), 0)],
@@ -77,101 +78,101 @@ async fn asked(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
 #[tokio::test]
 async fn who_is_removed_while_it_connects_hears_nothing() {
     for operation in ["memberships_of", "heads"] {
-        let mut house = House::open().await;
-        let (anna, chat) = (house.anna, house.chats[0]);
-        let held = house.gate.hold(operation);
+        let mut node = Node::open().await;
+        let (anna, chat) = (node.anna, node.chats[0]);
+        let held = node.gate.hold(operation);
         let overtaking = async {
             held.answered().await;
-            remove(&house, chat, anna).await;
+            remove(&node, chat, anna).await;
             held.release();
         };
-        let (connection, ()) = join(connect(&house, anna), overtaking).await;
-        house.say(0, 3).await;
-        hears(&mut house, &connection, chat, &[]).await;
-        assert_eq!(asked(&connection, chat).await, None);
+        let (connection, ()) = join(connect(&node, anna), overtaking).await;
+        node.send(0, 3).await;
+        assert_received(&mut node, &connection, chat, &[]).await;
+        assert_eq!(synced(&connection, chat).await, None);
         drop(connection);
-        house.close().await;
+        node.close().await;
     }
 }
 
 #[tokio::test]
 async fn who_was_removed_is_not_known_as_a_member() {
-    let mut house = House::open().await;
-    let (anna, chat) = (house.anna, house.chats[0]);
-    drop(connect(&house, anna).await);
-    remove(&house, chat, anna).await;
-    let connection = connect(&house, anna).await;
-    house.say(0, 3).await;
-    hears(&mut house, &connection, chat, &[]).await;
+    let mut node = Node::open().await;
+    let (anna, chat) = (node.anna, node.chats[0]);
+    drop(connect(&node, anna).await);
+    remove(&node, chat, anna).await;
+    let connection = connect(&node, anna).await;
+    node.send(0, 3).await;
+    assert_received(&mut node, &connection, chat, &[]).await;
     drop(connection);
-    add(&house, chat, anna).await;
-    let connection = connect(&house, anna).await;
-    house.say(0, 2).await;
-    hears(&mut house, &connection, chat, &[4, 5]).await;
+    add(&node, chat, anna).await;
+    let connection = connect(&node, anna).await;
+    node.send(0, 2).await;
+    assert_received(&mut node, &connection, chat, &[4, 5]).await;
     drop(connection);
-    house.close().await;
+    node.close().await;
 }
 
 #[tokio::test]
 async fn who_is_added_while_it_connects_misses_nothing() {
     for operation in ["memberships_of", "heads"] {
-        let mut house = House::open().await;
-        let (anna, chat) = (house.anna, house.chats[0]);
-        remove(&house, chat, anna).await;
-        house.say(0, 2).await;
-        let held = house.gate.hold(operation);
+        let mut node = Node::open().await;
+        let (anna, chat) = (node.anna, node.chats[0]);
+        remove(&node, chat, anna).await;
+        node.send(0, 2).await;
+        let held = node.gate.hold(operation);
         let overtaking = async {
             held.answered().await;
-            add(&house, chat, anna).await;
+            add(&node, chat, anna).await;
             held.release();
         };
-        let (connection, ()) = join(connect(&house, anna), overtaking).await;
-        house.say(0, 2).await;
-        hears(&mut house, &connection, chat, &[3, 4]).await;
+        let (connection, ()) = join(connect(&node, anna), overtaking).await;
+        node.send(0, 2).await;
+        assert_received(&mut node, &connection, chat, &[3, 4]).await;
         drop(connection);
-        house.close().await;
+        node.close().await;
     }
 }
 
 #[tokio::test]
 async fn a_chat_that_is_deleted_while_a_member_connects_is_no_obstacle() {
     for operation in ["memberships_of", "heads"] {
-        let mut house = House::open().await;
-        let (anna, chat) = (house.anna, house.chats[0]);
-        let held = house.gate.hold(operation);
+        let mut node = Node::open().await;
+        let (anna, chat) = (node.anna, node.chats[0]);
+        let held = node.gate.hold(operation);
         let overtaking = async {
             held.answered().await;
             let chat = ChatRef::Id(chat);
-            host(&house, Command::DeleteChat { chat }).await;
+            host(&node, Command::DeleteChat { chat }).await;
             held.release();
         };
-        let (connection, ()) = join(connect(&house, anna), overtaking).await;
-        assert_eq!(asked(&connection, chat).await, None, "{operation}");
-        hears(&mut house, &connection, chat, &[]).await;
+        let (connection, ()) = join(connect(&node, anna), overtaking).await;
+        assert_eq!(synced(&connection, chat).await, None, "{operation}");
+        assert_received(&mut node, &connection, chat, &[]).await;
         drop(connection);
-        house.close().await;
+        node.close().await;
     }
 }
 
 #[tokio::test]
 async fn what_is_said_while_the_heads_are_read_comes_once() {
-    let mut house = House::open().await;
-    let (anna, chat, state) = (house.anna, house.chats[0], house.state.clone());
+    let mut node = Node::open().await;
+    let (anna, chat, state) = (node.anna, node.chats[0], node.state.clone());
     // An earlier server has stored these: this one has to query the head of the chat.
-    house.leave_messages(chat, 2).await;
-    let held = house.gate.hold("heads");
+    node.leave_messages(chat, 2).await;
+    let held = node.gate.hold("heads");
     let connecting = async {
-        let ears = Arc::new(Ears::default());
-        *ears.listening.lock() = Hearing::Listening;
+        let dialect = Arc::new(TestDialect::default());
+        *dialect.delivery.lock() = Delivery::Enabled;
         let identity = Identity {
             user: Some(anna),
             rights: Rights::Own,
             connection: None,
         };
-        let state = house.state.clone();
-        Connection::open(state, identity, None, ears, Transport::WebSocket).await
+        let state = node.state.clone();
+        Connection::open(state, identity, None, dialect, Transport::WebSocket).await
     };
-    let speaking = async {
+    let sending = async {
         held.answered().await;
         let send = Command::SendMessage {
             user: Some(anna),
@@ -181,66 +182,66 @@ async fn what_is_said_while_the_heads_are_read_comes_once() {
         state.service.execute(&HOST, send).await.expect("stored");
         held.release();
     };
-    let (connection, ()) = join(connecting, speaking).await;
+    let (connection, ()) = join(connecting, sending).await;
     let connection = connection.expect("a connection");
-    hears(&mut house, &connection, chat, &[3]).await;
-    assert_eq!(asked(&connection, chat).await, Some((2, 2)));
+    assert_received(&mut node, &connection, chat, &[3]).await;
+    assert_eq!(synced(&connection, chat).await, Some((2, 2)));
     drop(connection);
-    house.close().await;
+    node.close().await;
 }
 
 #[tokio::test]
 async fn what_is_said_while_nobody_is_there_is_known_when_somebody_comes() {
-    let mut house = House::open().await;
-    let (anna, chat) = (house.anna, house.chats[0]);
+    let mut node = Node::open().await;
+    let (anna, chat) = (node.anna, node.chats[0]);
     for round in 1..4 {
-        house.say(0, 5).await;
-        let calls = house.calls();
-        let connection = connect(&house, anna).await;
+        node.send(0, 5).await;
+        let calls = node.calls();
+        let connection = connect(&node, anna).await;
         // The first time the chats of the user are not known, nor how far the silent ones are.
         let expected = if round == 1 { 2 } else { 0 };
-        assert_eq!(house.calls() - calls, expected);
+        assert_eq!(node.calls() - calls, expected);
         let latest = 5 * round;
         let count = usize::try_from(latest).expect("few");
-        assert_eq!(asked(&connection, chat).await, Some((count, latest)));
-        hears(&mut house, &connection, chat, &[]).await;
+        assert_eq!(synced(&connection, chat).await, Some((count, latest)));
+        assert_received(&mut node, &connection, chat, &[]).await;
     }
-    house.close().await;
+    node.close().await;
 }
 
 #[tokio::test]
 async fn a_new_profile_is_seen_at_once() {
-    let house = House::open().await;
+    let node = Node::open().await;
     let name = |name: &str| Profile {
         name: Some(name.into()),
         ..Profile::default()
     };
-    for said in ["Anna", "Ann", "Anna"] {
+    for profile_name in ["Anna", "Ann", "Anna"] {
         let caller = crate::model::Caller {
             external_id: "anna".into(),
             role: crate::model::Role::User,
-            profile: name(said),
+            profile: name(profile_name),
             expires_at: None,
         };
         for _ in 0..2 {
-            let identified = house
+            let identified = node
                 .state
                 .service
                 .identify(Some(caller.clone()), Rights::Own);
             let (_, user) = identified.await.expect("a user");
-            assert_eq!(user, Some(house.anna));
+            assert_eq!(user, Some(node.anna));
         }
-        let user = crate::model::UserRef::Id(house.anna);
+        let user = crate::model::UserRef::Id(node.anna);
         let get = Command::GetUser { user };
-        match house.state.service.execute(&HOST, get).await {
-            Ok(Reply::User(user)) => assert_eq!(user.name, said),
+        match node.state.service.execute(&HOST, get).await {
+            Ok(Reply::User(user)) => assert_eq!(user.name, profile_name),
             other => panic!("{other:?}"),
         }
         let update = Command::UpdateUser {
             user,
             profile: name("Ann"),
         };
-        host(&house, update).await;
+        host(&node, update).await;
     }
-    house.close().await;
+    node.close().await;
 }

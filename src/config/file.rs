@@ -34,7 +34,7 @@ pub(super) fn apply(path: &Path, command: Command) -> Result<Command, ConfigErro
     read_into(path, &text, command)
 }
 
-/// The same with what stands in the file.
+/// The same with the content of the file.
 ///
 /// # Errors
 /// It is no TOML, or has a key that is no option.

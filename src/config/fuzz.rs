@@ -1,4 +1,4 @@
-//! The configuration file and the command line under fire.
+//! Fuzz targets for the configuration file and the command line.
 //! Does not run the targets: `crate::fuzz` does.
 
 use std::path::Path;
@@ -36,7 +36,7 @@ const ARGUMENTS: Target = Target {
     },
 };
 
-/// What is read is usable; what is wrong is said in one line.
+/// Options that are read are usable; an error is one line.
 fn hold(command: clap::Command, arguments: &[String]) {
     let matches = command.try_get_matches_from(arguments);
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {

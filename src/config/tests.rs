@@ -1,4 +1,4 @@
-//! The options as an operator gives them.
+//! Tests of the options, the file and the environment.
 
 use std::io::Write;
 
@@ -145,7 +145,7 @@ fn frames_are_limited_without_messages_only_if_that_is_said() {
 
 #[test]
 fn a_wrong_limit_is_refused_with_what_to_write() {
-    for (option, value, told) in [
+    for (option, value, reason) in [
         ("--rate-limit", "20", "RATE:BURST"),
         ("--rate-limit", "0:5", "RATE:BURST"),
         ("--frame-limit", "none", "or off"),
@@ -153,7 +153,7 @@ fn a_wrong_limit_is_refused_with_what_to_write() {
         ("--trusted-proxies", "10.0.0.0/40", "10.0.0.0/8"),
     ] {
         let error = read(&[option, value]).expect_err(value).to_string();
-        assert!(error.contains(option) && error.contains(told), "{error}");
+        assert!(error.contains(option) && error.contains(reason), "{error}");
     }
     let ranges = ["--trusted-proxies", "127.0.0.1,10.0.0.0/8,fd00::/8"];
     let config = read(&ranges).expect("ranges");

@@ -1,5 +1,5 @@
-//! What the requests of fuzzed dialects are executed by: a real service, with one user's rooms and
-//! event chats in its store.
+//! Executes the requests of fuzzed dialects: a real service, with one user's rooms and event chats
+//! in its store.
 //! Does not know dialects.
 
 use std::cell::Cell;
@@ -35,8 +35,8 @@ thread_local! {
     static UNCHANGED: Cell<Option<BlockingBackend>> = const { Cell::new(None) };
 }
 
-/// A service for one input. Nothing of earlier inputs is in its store, so that an answer is as
-/// long at most as what this input has sent.
+/// A service for one input. Nothing of earlier inputs is in its store, so that an answer is at most
+/// as long as this input.
 pub struct Fixture {
     backend: Option<BlockingBackend>,
     changed: bool,
@@ -71,7 +71,7 @@ impl Fixture {
         reply
     }
 
-    /// What was published since the last call.
+    /// The notices published since the last call.
     pub fn notices(&self) -> Vec<Arc<Notice>> {
         self.backend().notices()
     }
@@ -96,7 +96,7 @@ fn backend() -> BlockingBackend {
     backend
 }
 
-/// Ids that samples can name: the service would make up others.
+/// Fixed ids, which samples can name: the service would generate others.
 async fn seed_rooms(store: &dyn Store) {
     let mut messages = Vec::new();
     for (id, name) in [(USER, "anna"), (BORIS, "boris")] {
@@ -162,7 +162,7 @@ async fn seed_events(store: &dyn Store) {
         };
         store.open_event_chat(new).await.expect("a chat");
         let from = [Access::Unasked];
-        let asked = store.change_access(id, &from, Access::Asked, AT).await;
-        asked.expect("an application");
+        let applied = store.change_access(id, &from, Access::Asked, AT).await;
+        applied.expect("an application");
     }
 }

@@ -1,4 +1,4 @@
-//! What is promised of every command and of every error, whichever decoder it comes from.
+//! The invariants of every command and every error, from any decoder.
 //! Does not know frames.
 
 use std::collections::HashSet;
@@ -11,8 +11,7 @@ const GREATEST: i64 = (1 << 53) - 1;
 /// The longest name of a room, in characters (ORIGINALS A9).
 const NAME_CHARS: usize = 255;
 
-/// The longest message of an error that stands for its own, in bytes: what it repeats of its
-/// input is at most 255 characters of it.
+/// The longest message of an error, in bytes: it repeats at most 255 characters of its input.
 const MESSAGE_BYTES: usize = 2048;
 
 /// Every kind of error.

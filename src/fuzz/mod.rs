@@ -5,8 +5,8 @@
 //! Targets run in two ways. `make test` gives each mutated inputs (`mutator`): valid input with
 //! edits, the dialect's own words in wrong places, numbers at the ends of their types; `make
 //! fuzz` does so for `FUZZ_SECONDS` a target, and `FUZZ_SEED` repeats a run. A coverage-guided
-//! engine runs the same checks by the package in `fuzz/`, see the README there. What either of
-//! them finds becomes a file in `fuzz/corpus/<target>/`: the tests replay those first, always.
+//! engine runs the same checks by the package in `fuzz/`, see the README there. A failing input
+//! becomes a file in `fuzz/corpus/<target>/`: the tests replay those first, always.
 
 pub mod fixtures;
 pub mod invariants;
@@ -20,7 +20,7 @@ pub use runner::run;
 
 /// A decoder to fuzz.
 pub struct Target {
-    /// What it is called on the command line; also its folder in `fuzz/corpus`.
+    /// Its name on the command line; also its folder in `fuzz/corpus`.
     pub name: &'static str,
     /// Reads an input as the decoder does, and panics if anything promised does not hold.
     pub check: fn(&[u8]),

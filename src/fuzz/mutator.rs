@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What valid inputs of a decoder are made of.
+/// The parts of a decoder's valid inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Words {
     /// Whole inputs, as JSON.
@@ -176,7 +176,7 @@ pub fn bytes(texts: BoxedStrategy<String>) -> BoxedStrategy<Vec<u8>> {
     spoiled.boxed()
 }
 
-/// What is done to a sample.
+/// An edit of a sample.
 #[derive(Debug, Clone)]
 enum Edit {
     /// A value or a key becomes this.

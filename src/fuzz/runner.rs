@@ -85,7 +85,7 @@ impl Seeds {
     }
 }
 
-/// Gives the target what was found in earlier runs.
+/// Runs the target on the failing inputs of earlier runs.
 fn replay(target: &Target) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let entries = fs::read_dir(root.join(target.name)).expect("a target has a corpus");

@@ -166,7 +166,7 @@ impl Connection {
                 ChatRef::Id(chat) | ChatRef::OfEvent(chat) => Some(*chat),
                 ChatRef::Pk(_) => None,
             });
-            // Which chat a `pk` names the service knows.
+            // The service resolves a `pk`.
             let chats: Option<Vec<_>> = named.collect();
             let chats = chats.unwrap_or_else(|| self.subscription.chats());
             *until = self.state.hub.catch_up_until(&self.subscription, chats);
@@ -182,7 +182,7 @@ impl Connection {
         begun
     }
 
-    /// Counts a request, before it is looked at.
+    /// Counts a request before it is decoded.
     ///
     /// # Errors
     /// `RateLimited`: only what its refusal needs may be read.
@@ -192,8 +192,8 @@ impl Connection {
         counted.map_err(|over| self.refusal(over))
     }
 
-    /// Whether it has ended for a reason for which nothing of its client is accepted any more, not
-    /// even what waits in its inbox. What was sent before the client left is.
+    /// Whether it has ended for a reason after which no request is accepted, not even one in its
+    /// inbox. Requests sent before the client left are accepted.
     pub fn refuses(&self) -> bool {
         matches!(
             self.outbox().closed(),
@@ -215,15 +215,14 @@ impl Connection {
         Error::rate_limited(over.retry_after_ms)
     }
 
-    /// Sends the client what it has missed before anything that has happened since it was
-    /// subscribed. For a connection of which nothing has been sent yet.
+    /// Sends the missed messages before any notice since the subscription. For a connection that
+    /// has sent nothing yet.
     ///
     /// # Errors
-    /// Those of `Sync`; `Invalid`: it is not known whose connection it is, so nothing will be
-    /// delivered live.
+    /// Those of `Sync`; `Invalid`: the connection has no user, so nothing will be delivered live.
     pub async fn begin_after(&self, since: Since) -> Result<(), Error> {
         if self.identity.lock().user.is_none() {
-            let why = "needs a token that says whose connection this is";
+            let why = "needs a token that names the user of this connection";
             return Err(Error::invalid("auth.since", why));
         }
         let sync = Command::Sync {
@@ -237,8 +236,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the connection for this reason; only the first reason counts. At shutdown what waits
-    /// for the client is still sent, otherwise it is dropped.
+    /// Ends the connection for this reason; only the first reason counts. At shutdown queued frames
+    /// are still sent, otherwise they are dropped.
     pub fn end(&self, why: CloseReason) {
         let reason = self.outbox().closed().unwrap_or(why);
         if why != CloseReason::ShuttingDown {

@@ -194,7 +194,7 @@ impl Inbox {
             let read = incoming.read;
             let decoded = self.decode(&incoming);
             // On the shared path this request may have decided the dialect.
-            self.connection.metrics().speaks(self.session.label());
+            self.connection.metrics().set_dialect(self.session.label());
             if let Err(error) = self.connection.greet().await {
                 info!(%error, "a session could not be opened");
                 self.connection.end(CloseReason::Unavailable);
@@ -217,7 +217,7 @@ impl Inbox {
                 continue;
             }
             let token = self.requests.token();
-            // Boxed: what a request needs is there only while it is served.
+            // Boxed: this memory is needed only while a request is served.
             let begun = Box::pin(self.begin(command)).await;
             let is_done = matches!(begun, InFlight::Done(_));
             let finished = async move {
@@ -236,8 +236,8 @@ impl Inbox {
         }
     }
 
-    /// The next request; `None`: there is none, and the task that serves ends. What a
-    /// connection refuses is dropped. `idle`: no earlier request is being served.
+    /// The next request; `None`: there is none, and the task that serves ends. Requests that the
+    /// connection refuses are dropped. `idle`: no earlier request is being served.
     async fn next(&self, idle: bool) -> Option<Incoming> {
         loop {
             {

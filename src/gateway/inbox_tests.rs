@@ -1,4 +1,5 @@
-//! What an inbox promises of its answers, over the service and the hub as the server runs them.
+//! The promises of an inbox about its answers, over the service and the hub as the server runs
+//! them.
 
 use std::time::Duration;
 
@@ -151,21 +152,21 @@ async fn answers_stand_at_their_place_among_what_others_send() {
     futures_util::future::join_all(inboxes.iter().map(|inbox| send(inbox, EACH))).await;
     let total = inboxes.len() * EACH;
     for inbox in &inboxes {
-        let mut heard = taken(inbox);
+        let mut received = taken(inbox);
         let all = async {
-            while heard.len() < total {
+            while received.len() < total {
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                heard.extend(taken(inbox));
+                received.extend(taken(inbox));
             }
         };
         let patience = Duration::from_secs(20);
         tokio::time::timeout(patience, all)
             .await
             .expect("everything");
-        let seqs: Vec<_> = heard.iter().map(|(seq, _)| *seq).collect();
+        let seqs: Vec<_> = received.iter().map(|(seq, _)| *seq).collect();
         let expected: Vec<_> = (1..).take(total).collect();
         assert_eq!(seqs, expected);
-        let answers: Vec<_> = heard.iter().filter_map(|(_, id)| *id).collect();
+        let answers: Vec<_> = received.iter().filter_map(|(_, id)| *id).collect();
         let expected: Vec<_> = (0..).take(EACH).collect();
         assert_eq!(answers, expected);
     }

@@ -158,7 +158,7 @@ impl Gateway {
     }
 
     /// Refuses new connections from now on; existing ones continue.
-    pub fn refuse_newcomers(&self) {
+    pub fn refuse_new_connections(&self) {
         self.closing.store(true, Ordering::Release);
     }
 
@@ -176,7 +176,7 @@ impl Gateway {
         self.tasks.connections.wait().await;
     }
 
-    /// Ends every session that is left, in such a way that the clients come back by themselves.
+    /// Ends every session that is left, in such a way that the clients reconnect.
     pub fn close(&self) {
         self.sessions.close();
     }

@@ -1,5 +1,5 @@
-//! Browsers and the pages in them: CORS for what is fetched, a refusal for an upgrade, which a
-//! browser requests from any server in any page's name.
+//! Origins of web pages: CORS headers for fetches, a refusal for upgrades, which a browser sends to
+//! any server in any page's name.
 //! Does not decide which pages may connect: [`Origins`] does.
 
 use axum::extract::{Request, State};

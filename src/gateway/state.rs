@@ -13,8 +13,8 @@ use crate::model::{Clock, Command, ConnectionId, Error, ErrorKind, Identity, Rig
 use crate::service::{InFlight, Service};
 use crate::telemetry::Metrics;
 
-/// How long a request may take that only reads. One that stores something waits for its
-/// outcome, however long that takes: an answer before would be a guess.
+/// How long a request may take that only reads. One that stores something waits for its outcome,
+/// however long that takes.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The parts of the server that every connection uses.
@@ -32,9 +32,9 @@ pub struct GatewayState {
     pub outbox: OutboxLimits,
     /// How fast a client may send, and how many connections it may have.
     pub limits: Arc<Limits>,
-    /// Cancelled: what waits for a connection is still sent, then it ends.
+    /// Cancelled: queued frames are still sent, then each connection ends.
     pub closing: CancellationToken,
-    /// Counts what happens.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
@@ -50,7 +50,7 @@ impl GatewayState {
     /// Checks a token, and finds or creates the user that it names.
     ///
     /// # Errors
-    /// `Unauthenticated`: the token is not valid; why stands in the source, for the log.
+    /// `Unauthenticated`: the token is not valid; the reason is the source, for the log.
     /// Otherwise as [`Service::identify`].
     pub async fn admit(&self, token: Option<&str>) -> Result<Admitted, Error> {
         let now = self.clock.now();

@@ -19,7 +19,7 @@ pub enum Handled {
 }
 
 /// The code of the close frame for a reason (RFC 6455 §7.4.1); `None`: the client is not there any
-/// more, so nothing is sent. After any of these the official clients reconnect by themselves.
+/// more, so nothing is sent. After any of these the official clients reconnect.
 pub const fn close_frame(why: CloseReason) -> Option<(u16, &'static str)> {
     Some(match why {
         CloseReason::Gone | CloseReason::Silent => return None,

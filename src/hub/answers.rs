@@ -1,4 +1,4 @@
-//! The answers to messages that connections send: queued at their place among what is delivered.
+//! The answers to messages that connections send: queued at their place among the deliveries.
 //! Does not know requests and the store.
 
 use super::interleave::{Answered, respond};
@@ -6,8 +6,8 @@ use super::{AnswerPlace, Hub, Outgoing, Subscription};
 use crate::model::Message;
 
 impl Hub {
-    /// Queues the answer to a message that this connection sent if it has no place among what is
-    /// delivered to it, or all before it was delivered. Returns whether it was queued; if not it
+    /// Queues the answer to a message that this connection sent if it has no place among the
+    /// deliveries to it, or all before it was delivered. Returns whether it was queued; if not it
     /// is to be tried again after [`Subscription::turn`].
     pub fn answer(
         &self,

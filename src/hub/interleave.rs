@@ -5,9 +5,9 @@
 //!
 //! Once an own message n is stored, two things happen without regard to each other: the hub
 //! delivers n at its place, and the inbox answers the request. Whichever comes first waits for the
-//! other: the answer until everything before n was delivered, what is delivered after n until the
-//! answer was queued. Neither waits for long: the relay and the inbox have both been notified by
-//! then. A lone sender never waits, since nothing is missing before its next message.
+//! other: the answer until everything before n was delivered, deliveries after n until the answer
+//! was queued. Neither waits for long: the relay and the inbox have both been notified by then. A
+//! lone sender never waits, since nothing is missing before its next message.
 //!
 //! Held frames count like news in an outbox: with much of it the chat is under high pressure, and
 //! the relay waits for the inbox. The inbox does not wait for the relay then: of the answers that
@@ -57,7 +57,7 @@ pub(super) enum Answered {
     Queued,
     /// Its turn has not come.
     Waits,
-    /// It is not known how far the chat is.
+    /// The latest delivery in the chat is unknown.
     Unknown,
 }
 
@@ -70,7 +70,7 @@ impl Interleaver {
             || progress.is_some_and(|progress| progress.is_answered(seq))
     }
 
-    /// Queues what is delivered of a message, or holds it.
+    /// Queues the frames of a message, or holds them.
     ///
     /// # Errors
     /// Why the outbox accepts nothing more.
@@ -104,7 +104,7 @@ impl Interleaver {
         result
     }
 
-    /// Queues what is no message behind what is held of its chat.
+    /// Queues other notices behind the held frames of their chat.
     ///
     /// # Errors
     /// Why the outbox accepts nothing more.
@@ -121,7 +121,7 @@ impl Interleaver {
         }
     }
 
-    /// Records how far a chat is. The caller sees to it that nothing is delivered there meanwhile.
+    /// Records the latest delivery in a chat. The caller prevents deliveries there meanwhile.
     pub(super) fn begin(&self, chat: ChatId, delivered: Seq) {
         let mut state = self.state.lock();
         let progress = progress(&mut state.chats, chat, delivered);

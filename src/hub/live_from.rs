@@ -1,5 +1,5 @@
-//! After which number a chat's messages are delivered live to a connection, and whether its
-//! client may have missed earlier ones: what makes catching up free of gaps and duplicates.
+//! The seq after which a chat's messages are delivered live to a connection, and whether its client
+//! may have missed earlier ones. This keeps catching up free of gaps and duplicates.
 //! Does not know chats and subscriptions.
 //!
 //! The rule. When a connection subscribes to a chat, everything up to a number L has been
@@ -13,11 +13,11 @@
 //!
 //! Not everything that is delivered to a subscription is sent: the action dialect needs a
 //! subscription request first, and on the shared path no dialect is known before the first frame.
-//! L moves along with what is skipped.
+//! L moves along with skipped messages.
 
 use crate::model::Seq;
 
-/// How a connection comes into a chat.
+/// When a connection is subscribed to a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JoinKind {
     /// When it connects: its user was a member before, so there may be messages to catch up on.
@@ -36,7 +36,7 @@ pub(super) enum LiveFrom {
 }
 
 impl LiveFrom {
-    /// Live after `seq`; what is not later was skipped.
+    /// Live after `seq`; messages up to it were skipped.
     pub(super) const fn skipped(seq: Seq) -> Self {
         Self::After { seq, behind: true }
     }

@@ -45,8 +45,8 @@ struct Room {
     members: HashMap<ConnectionId, Arc<Subscription>>,
     /// Connections that watch without being members: they receive everything but messages.
     watchers: HashMap<ConnectionId, Arc<Subscription>>,
-    /// The seq of the latest message delivered here; `None`: it is not yet known from where on
-    /// to deliver.
+    /// The seq of the latest message delivered here; `None`: the first seq to deliver is not yet
+    /// known.
     delivered: Option<Seq>,
     /// The greatest seq that the bus has named.
     announced: Seq,
@@ -198,7 +198,7 @@ impl Hub {
     }
 
     /// The seq of the latest message delivered in this chat; `None`: no connection is subscribed to
-    /// it, or it is not yet known from where on to deliver.
+    /// it, or the first seq to deliver is not yet known.
     pub fn delivered(&self, chat: ChatId) -> Option<Seq> {
         self.room(chat)?.lock().delivered
     }
@@ -269,7 +269,7 @@ impl Hub {
         until.collect()
     }
 
-    /// Delivers what is no message to everyone in a chat, watchers included.
+    /// Delivers other notices to all subscriptions of a chat, watchers included.
     pub fn broadcast(&self, chat: ChatId, notice: &Notice) {
         let Some(room) = self.room(chat) else { return };
         let result = {

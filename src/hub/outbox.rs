@@ -54,7 +54,8 @@ pub enum Pressure {
     /// There is room.
     Normal,
     /// News fills more than half of it, while nothing but the server's own work delays sending.
-    /// The relay waits before it delivers more, lest a client be disconnected that does read.
+    /// The relay waits before it delivers more, so that a client that does read is not
+    /// disconnected.
     High,
 }
 
@@ -120,8 +121,8 @@ impl Outbox {
         .map(drop)
     }
 
-    /// Queues responses to what the client requested when it connected, before everything that
-    /// waits. For an outbox of which nothing was taken yet.
+    /// Queues responses to the client's first requests, before all queued frames. For an outbox of
+    /// which nothing was taken yet.
     pub fn respond_first(&self, frames: Vec<Outgoing>) {
         let mut state = self.state.lock();
         if matches!(state.closed, Some(why) if drops_frames(why)) {
@@ -209,7 +210,7 @@ impl Outbox {
 
     /// Records that the client has to read before more is taken, until the next
     /// [`Outbox::take`]. The waker of `context` is woken when the outbox is closed meanwhile.
-    /// Returns why it is closed already, if what waited was dropped with it.
+    /// Returns why it is closed already, if its frames were dropped.
     pub fn await_client(&self, context: &Context<'_>) -> Option<CloseReason> {
         let mut state = self.state.lock();
         state.awaits_client = true;
@@ -338,7 +339,7 @@ fn wake(writer: Option<Waker>) {
     }
 }
 
-/// Whether what waits is dropped when an outbox is closed for this reason. At shutdown it is
+/// Whether queued frames are dropped when an outbox is closed for this reason. At shutdown they are
 /// still sent.
 fn drops_frames(why: CloseReason) -> bool {
     why != CloseReason::ShuttingDown

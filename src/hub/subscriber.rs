@@ -20,7 +20,7 @@ pub trait Subscriber: Send + Sync {
         true
     }
 
-    /// Where the answers to the client's own messages in this chat stand among what is delivered.
+    /// The place of the answers to the client's own messages among the deliveries of this chat.
     fn answer_place(&self, chat: ChatId) -> AnswerPlace {
         let _ = chat;
         AnswerPlace::Apart

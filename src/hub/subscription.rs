@@ -90,8 +90,8 @@ impl Subscription {
         }
     }
 
-    /// Whether its client has so much to receive, or an answer in this chat so much to wait for,
-    /// that no more should be delivered there.
+    /// Whether its outbox, or the held frames of this chat, are under high pressure: no more should
+    /// be delivered there.
     pub fn is_crowded(&self, chat: ChatId) -> bool {
         let interleaver = self.interleaver.get();
         self.outbox.is_crowded() || interleaver.is_some_and(|it| it.is_crowded(chat, &self.outbox))

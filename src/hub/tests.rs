@@ -1,5 +1,4 @@
-//! What the hub promises to connections: each message once, in order, and no skipping in
-//! silence.
+//! The promises of the hub to connections: each message once, in order, and no skipping in silence.
 
 mod event_chat_state;
 mod interleaved;
@@ -13,7 +12,7 @@ use super::*;
 use crate::model::{Fact, Message, MessageId, Policy, User};
 use crate::telemetry::CloseReason;
 
-/// Says of a message its number, of anything else a word.
+/// Encodes a message as its seq, any other fact as a word.
 struct Numbers;
 
 impl Subscriber for Numbers {
@@ -65,7 +64,7 @@ impl Hub {
     }
 }
 
-/// A connection of `user` that sits in `chat`, which begins after `head`.
+/// A connection of `user` subscribed to `chat`, which begins after `head`.
 fn subscribed(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
     let connection = connection(1000);
     hub.bind_user(&connection, user);
@@ -91,12 +90,12 @@ fn deliver(hub: &Hub, chat: ChatId, numbers: impl IntoIterator<Item = Seq>) {
     }
 }
 
-fn heard(connection: &Subscription) -> Vec<String> {
-    let mut heard = Vec::new();
+fn received(connection: &Subscription) -> Vec<String> {
+    let mut received = Vec::new();
     while let Some(frame) = connection.outbox.try_next() {
-        heard.push(frame.body.as_str().to_owned());
+        received.push(frame.body.as_str().to_owned());
     }
-    heard
+    received
 }
 
 fn somebody(id: UserId) -> User {
@@ -142,9 +141,9 @@ fn everybody_in_a_chat_hears_each_message_once_in_order() {
     let boris = subscribed(&hub, user(), chat, 0);
     let elsewhere = subscribed(&hub, user(), ChatId::new(NOW), 0);
     deliver(&hub, chat, [1, 2, 2, 1, 3]);
-    assert_eq!(heard(&anna), ["1", "2", "3"]);
-    assert_eq!(heard(&boris), ["1", "2", "3"]);
-    assert!(heard(&elsewhere).is_empty());
+    assert_eq!(received(&anna), ["1", "2", "3"]);
+    assert_eq!(received(&boris), ["1", "2", "3"]);
+    assert!(received(&elsewhere).is_empty());
 }
 
 #[test]
@@ -152,11 +151,11 @@ fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = subscribed(&hub, user(), chat, 4);
     deliver(&hub, chat, [5, 8]);
-    assert_eq!(heard(&anna), ["5"]);
+    assert_eq!(received(&anna), ["5"]);
     assert_eq!(hub.take_behind(), [(chat, 5)]);
     assert_eq!(hub.take_behind(), []);
     deliver(&hub, chat, [6, 7, 8, 8, 9]);
-    assert_eq!(heard(&anna), ["6", "7", "8", "9"]);
+    assert_eq!(received(&anna), ["6", "7", "8", "9"]);
 }
 
 #[test]
@@ -166,11 +165,11 @@ fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
     hub.bind_user(&anna, user());
     assert!(hub.subscribe(&anna, [chat]));
     deliver(&hub, chat, [7]);
-    assert!(heard(&anna).is_empty());
+    assert!(received(&anna).is_empty());
     hub.open(chat, 6);
     assert_eq!(hub.take_behind(), [(chat, 6)]);
     deliver(&hub, chat, [7, 8]);
-    assert_eq!(heard(&anna), ["7", "8"]);
+    assert_eq!(received(&anna), ["7", "8"]);
 }
 
 #[test]
@@ -183,8 +182,8 @@ fn a_later_connection_does_not_move_an_open_room() {
     assert!(!hub.subscribe(&boris, [chat]));
     hub.open(chat, 100);
     deliver(&hub, chat, [2]);
-    assert_eq!(heard(&anna), ["1", "2"]);
-    assert_eq!(heard(&boris), ["2"]);
+    assert_eq!(received(&anna), ["1", "2"]);
+    assert_eq!(received(&boris), ["2"]);
 }
 
 #[test]
@@ -195,14 +194,14 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
     hub.bind_user(&slow, user());
     hub.subscribe(&slow, [chat, other]);
     deliver(&hub, chat, 1..=5);
-    assert_eq!(heard(&anna), ["1", "2", "3", "4", "5"]);
+    assert_eq!(received(&anna), ["1", "2", "3", "4", "5"]);
     assert_eq!(slow.outbox.closed(), Some(CloseReason::Lagging));
     assert!(!slow.is_in(chat) && !slow.is_in(other));
     assert!(hub.room(other).is_none(), "an empty room is forgotten");
 }
 
 #[test]
-fn one_that_has_gone_is_never_seated_again() {
+fn one_that_has_gone_is_never_subscribed_again() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = connection(1000);
     anna.outbox.close(CloseReason::Gone);
@@ -214,7 +213,7 @@ fn one_that_has_gone_is_never_seated_again() {
 }
 
 #[test]
-fn members_are_seated_in_a_new_chat_and_told() {
+fn members_are_subscribed_to_a_new_chat_and_notified() {
     let hub = Hub::default();
     let (anna, boris) = (user(), user());
     let annas = subscribed(&hub, anna, ChatId::new(NOW), 0);
@@ -225,9 +224,9 @@ fn members_are_seated_in_a_new_chat_and_told() {
     hub.chat_created(&chat, &notice);
     deliver(&hub, chat.id, [1]);
     for connection in [annas, annas_other, boriss] {
-        assert_eq!(heard(&connection), ["created", "1"]);
+        assert_eq!(received(&connection), ["created", "1"]);
     }
-    assert!(heard(&strangers).is_empty());
+    assert!(received(&strangers).is_empty());
     // Messages that members sent before they were subscribed here are requested.
     assert_eq!(hub.take_behind(), [(chat.id, 1)]);
 }
@@ -241,8 +240,8 @@ fn a_new_member_hears_what_comes_after_joining() {
     let joined = membership(chat, boris, 1);
     hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
     deliver(&hub, chat, [2]);
-    assert_eq!(heard(&annas), ["1", "joined", "2"]);
-    assert_eq!(heard(&boriss), ["joined", "2"]);
+    assert_eq!(received(&annas), ["1", "joined", "2"]);
+    assert_eq!(received(&boriss), ["joined", "2"]);
 }
 
 #[test]
@@ -253,8 +252,8 @@ fn one_who_left_hears_nothing_more() {
     let left = membership(chat, boris, 0);
     hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
     deliver(&hub, chat, [1]);
-    assert_eq!(heard(&annas), ["left", "1"]);
-    assert!(heard(&boriss).is_empty());
+    assert_eq!(received(&annas), ["left", "1"]);
+    assert!(received(&boriss).is_empty());
     assert!(!boriss.is_in(chat));
 }
 
@@ -267,7 +266,7 @@ fn one_who_left_a_closed_chat_does_not_watch_it_either() {
     let left = membership(chat, boris, 0);
     hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
     hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
-    assert!(heard(&boriss).is_empty());
+    assert!(received(&boriss).is_empty());
 }
 
 #[test]
@@ -280,7 +279,7 @@ fn one_who_watches_hears_everything_but_messages() {
     let joined = membership(chat, boris, 1);
     hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
     hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
-    assert_eq!(heard(&watching), ["joined", "deleted"]);
+    assert_eq!(received(&watching), ["joined", "deleted"]);
     assert!(hub.room(chat).is_none());
 }
 
@@ -291,7 +290,7 @@ fn a_member_who_watches_hears_everything_once() {
     hub.watch(&annas, chat);
     deliver(&hub, chat, [1]);
     hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
-    assert_eq!(heard(&annas), ["1", "deleted"]);
+    assert_eq!(received(&annas), ["1", "deleted"]);
 }
 
 #[test]
@@ -304,7 +303,7 @@ fn as_another_user_a_connection_hears_the_other_users_chats_only() {
     }
     deliver(&hub, first, [1]);
     deliver(&hub, second, [1, 2]);
-    assert_eq!(heard(&anna), ["1", "2"]);
+    assert_eq!(received(&anna), ["1", "2"]);
 }
 
 #[test]
@@ -316,8 +315,8 @@ fn who_leaves_while_it_is_subscribed_gets_into_no_chat_more() {
     hub.subscribe(&anna, [first]);
     hub.open(first, 0);
     // The second is the last one that is checked while the chats are these.
-    let asked = std::cell::Cell::new(0);
-    let are_current = || asked.replace(asked.get() + 1) < 2;
+    let checks = std::cell::Cell::new(0);
+    let are_current = || checks.replace(checks.get() + 1) < 2;
     let subscribed = hub.subscribe_while(&anna, [first, second, third], are_current);
     assert_eq!(subscribed, None);
     assert!(anna.is_in(first) && anna.is_in(second) && !anna.is_in(third));

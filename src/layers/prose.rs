@@ -6,10 +6,18 @@ use std::path::Path;
 use super::files;
 
 /// The phrases, in lower case. The subject of a sentence is a component, not a person.
-const PHRASES: [&str; 8] = [
+const PHRASES: [&str; 16] = [
     "it refuses to",
     "whoever",
     "by itself",
+    "by themselves",
+    "such a one",
+    "those who",
+    "is told",
+    "are told",
+    "is said",
+    "says of",
+    "under fire",
     "who is",
     "who are",
     "who has",

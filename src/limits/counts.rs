@@ -55,7 +55,7 @@ impl<K: Eq + Hash + Clone> Drop for Slot<K> {
                 held.remove(&self.key);
             }
         }
-        // After a crowd the memory comes back.
+        // Releases memory after many keys.
         if held.capacity() > 1024 && held.len() < held.capacity() / 8 {
             held.shrink_to_fit();
         }

@@ -61,10 +61,10 @@ pub struct Limits {
     handshake: Duration,
 }
 
-/// How many there are, by where they come from.
+/// The number of connections, by source address.
 struct BySource {
     addresses: Option<Arc<Counts<IpAddr>>>,
-    strangers: Option<Arc<Counts<()>>>,
+    unauthenticated: Option<Arc<Counts<()>>>,
 }
 
 /// The buckets of a connection, of both rates.
@@ -73,11 +73,11 @@ pub struct Gauges {
     frames: Option<Gauge>,
 }
 
-/// The places that a client takes from its beginning.
+/// The slots that a client takes from its beginning.
 #[derive(Debug, Default)]
 pub struct ConnectionSlots {
     /// Among the connections that are not authenticated yet.
-    pub stranger: Option<Slot<()>>,
+    pub unauthenticated: Option<Slot<()>>,
     /// Among those from its address.
     pub address: Option<Slot<IpAddr>>,
 }
@@ -144,7 +144,7 @@ impl Limits {
         pace.take(sender.map(Payer::User), gauge)
     }
 
-    /// Whether one more frame, or call, is looked at.
+    /// Whether one more frame, or call, is accepted.
     ///
     /// # Errors
     /// The payer, or the connection, is over its rate.
@@ -186,8 +186,11 @@ impl Limits {
         } else {
             self.connections.address(peer)?
         };
-        let stranger = self.connections.stranger()?;
-        Ok(ConnectionSlots { stranger, address })
+        let unauthenticated = self.connections.unauthenticated()?;
+        Ok(ConnectionSlots {
+            unauthenticated,
+            address,
+        })
     }
 
     /// A place for one more client at this address: a raw WebSocket, or a session of Engine.IO.
@@ -207,7 +210,7 @@ impl Limits {
     pub fn session(&self, client: IpAddr) -> Result<ConnectionSlots, Error> {
         Ok(ConnectionSlots {
             address: self.clients.address(client)?,
-            stranger: self.clients.stranger()?,
+            unauthenticated: self.clients.unauthenticated()?,
         })
     }
 
@@ -239,7 +242,7 @@ impl BySource {
     fn new(settings: &LimitSettings) -> Self {
         Self {
             addresses: settings.connections_per_address.map(Counts::new),
-            strangers: settings.unauthenticated.map(Counts::new),
+            unauthenticated: settings.unauthenticated.map(Counts::new),
         }
     }
 
@@ -253,12 +256,17 @@ impl BySource {
         addresses.take(network(address)).map(Some).ok_or_else(why)
     }
 
-    fn stranger(&self) -> Result<Option<Slot<()>>, Error> {
-        let Some(strangers) = &self.strangers else {
+    fn unauthenticated(&self) -> Result<Option<Slot<()>>, Error> {
+        let Some(unauthenticated) = &self.unauthenticated else {
             return Ok(None);
         };
-        let why = || too_many(&format!("{} unauthenticated connections", strangers.most()));
-        strangers.take(()).map(Some).ok_or_else(why)
+        let why = || {
+            too_many(&format!(
+                "{} unauthenticated connections",
+                unauthenticated.most()
+            ))
+        };
+        unauthenticated.take(()).map(Some).ok_or_else(why)
     }
 }
 

@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    fn told(peer: &str, values: &[&'static str]) -> Option<String> {
+    fn client_of(peer: &str, values: &[&'static str]) -> Option<String> {
         let range = |text: &str| text.parse().expect("a range");
         let proxies = Proxies(vec![range("10.0.0.0/8"), range("fd00::/8")]);
         let values = values.iter().map(|value| HeaderValue::from_static(value));
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_not_believed() {
-        assert_eq!(told("192.0.2.1", &["198.51.100.7"]), None);
+        assert_eq!(client_of("192.0.2.1", &["198.51.100.7"]), None);
     }
 
     #[test]
@@ -84,16 +84,16 @@ mod tests {
             (&["[2001:db8::1]"], "2001:db8::1"),
         ];
         for (values, client) in cases {
-            assert_eq!(told("10.1.1.1", values).as_deref(), Some(client));
+            assert_eq!(client_of("10.1.1.1", values).as_deref(), Some(client));
         }
-        let mapped = told("::ffff:10.1.1.1", &["198.51.100.7"]);
+        let mapped = client_of("::ffff:10.1.1.1", &["198.51.100.7"]);
         assert_eq!(mapped.as_deref(), Some("198.51.100.7"));
     }
 
     #[test]
     fn a_proxy_that_names_nobody_speaks_for_itself() {
         for values in [&[][..], &["10.3.3.3"], &["unknown"], &["198.51.100.7, x"]] {
-            assert_eq!(told("10.1.1.1", values).as_deref(), Some("10.1.1.1"));
+            assert_eq!(client_of("10.1.1.1", values).as_deref(), Some("10.1.1.1"));
         }
     }
 }

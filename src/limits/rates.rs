@@ -24,7 +24,7 @@ const MOST: u32 = 1_000_000;
 /// So many a second in the long run, and so many at once after a time of silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many tokens come back in a second.
+    /// How many tokens are refilled in a second.
     pub per_second: NonZeroU32,
     /// How many there are at most.
     pub burst: NonZeroU32,
@@ -60,7 +60,7 @@ pub enum Payer {
     Address(IpAddr),
 }
 
-/// It was too much.
+/// A rate limit was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Over {
     /// After how many milliseconds it would pass.
@@ -72,9 +72,9 @@ pub struct Over {
 /// The outcome for a connection over its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// It stays open.
     Refuse,
-    /// It has gone on asking for ten bursts more: it is to be closed.
+    /// It has exceeded the limit by ten bursts: it is to be closed.
     Close,
 }
 
@@ -122,7 +122,7 @@ impl<C: Clock + Clone> Pace<C> {
     /// came on one.
     ///
     /// The payer's bucket is charged first. A user's tokens are fewer than those of any of its
-    /// connections, so what it refuses costs the connection nothing.
+    /// connections, so a refusal there costs the connection nothing.
     ///
     /// # Errors
     /// One of the two has none left.

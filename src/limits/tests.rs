@@ -129,7 +129,7 @@ fn only_so_many_may_be_unknown_at_once() {
         .map(|_| limits.connection(address("::1")).expect("a place"))
         .collect();
     assert!(limits.connection(address("::1")).is_err());
-    entries[0].stranger = None;
+    entries[0].unauthenticated = None;
     assert!(limits.connection(address("::1")).is_ok());
 }
 
@@ -150,10 +150,10 @@ fn clients_are_counted_beside_connections() {
     drop(client);
     let _session = limits.session(address("192.0.2.1")).expect("a place");
     assert!(limits.client(address("192.0.2.1")).is_err());
-    let mut strangers: Vec<_> = (0..2)
+    let mut unauthenticated: Vec<_> = (0..2)
         .map(|_| limits.session(address("::1")).expect("a place"))
         .collect();
     assert!(limits.session(address("::1")).is_err());
-    strangers[0].stranger = None;
+    unauthenticated[0].unauthenticated = None;
     assert!(limits.session(address("::1")).is_ok());
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
-/// Where "now" comes from: the machine, or a hand that a test moves.
+/// The source of the current time: the machine, or a fixed time that a test moves.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     hand: Option<Arc<AtomicI64>>,
@@ -18,7 +18,7 @@ impl Clock {
         Self { hand: None }
     }
 
-    /// A clock that stands at `at` until [`Clock::set`] moves it.
+    /// A clock that stays at `at` until [`Clock::set`] moves it.
     pub fn fixed(at: Timestamp) -> Self {
         Self {
             hand: Some(Arc::new(AtomicI64::new(at.as_millisecond()))),
@@ -32,7 +32,7 @@ impl Clock {
         }
     }
 
-    /// Now, in whole milliseconds: what is stored is what was answered (PROTOCOL §1.5).
+    /// Now, in whole milliseconds: the stored time equals the answered one (PROTOCOL §1.5).
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Timestamp {
         let millisecond = match &self.hand {

@@ -1,4 +1,4 @@
-//! The pairing of numbers, and ids, under fire.
+//! Fuzz targets for the pairing of numbers, and for ids.
 //! Does not run the targets: `crate::fuzz` does.
 
 use super::{ChatId, pair, unpair};

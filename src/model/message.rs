@@ -1,4 +1,4 @@
-//! A message, the way it comes into being, and which part of a chat's history is wanted.
+//! A message, its draft, and the parts of a chat's history.
 //! Does not know the wire format of a message.
 
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub struct Message {
     pub photos: Vec<String>,
     /// The sender's own name for it, which makes a repeated send harmless.
     pub client_id: Option<String>,
-    /// Whether its sender called it read already when sending it.
+    /// Whether its sender marked it as read when sending it.
     pub sent_as_read: bool,
-    /// The chat as one of an event's, as it stood when the message was stored or later.
+    /// The event's chat, with its state when the message was stored or later.
     pub event_chat: Option<Arc<EventChat>>,
     /// When it was stored; never before its predecessor's.
     pub created_at: Timestamp,
@@ -143,7 +143,7 @@ impl Sent {
 /// A part of a chat's history: the messages that pass every filter, as `window` picks them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
-    /// Which messages are meant at all.
+    /// The messages to choose from.
     pub range: Range,
     /// Which of them to take.
     pub window: Window,

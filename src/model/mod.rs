@@ -1,4 +1,4 @@
-//! The language that every other module speaks: nouns, [`Command`], [`Reply`], [`Notice`],
+//! The types that every other module uses: nouns, [`Command`], [`Reply`], [`Notice`],
 //! [`Error`]. Plain data: does not know any transport, store or clock.
 
 #[cfg(any(test, fuzzing))]

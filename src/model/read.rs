@@ -10,9 +10,9 @@ use super::{ChatId, EventChat, Seq, UserId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     /// It is.
-    Told,
+    Included,
     /// It is not.
-    Untold,
+    Omitted,
 }
 
 /// The read positions of a chat's members.

@@ -101,7 +101,7 @@ impl Backlogs {
         self.chats.contains_key(&chat)
     }
 
-    /// The chat is no longer delayed. What it had queued is dropped.
+    /// The chat is no longer delayed. Its queue is dropped.
     pub(super) fn remove(&mut self, chat: ChatId) {
         while self.pop(chat).is_some() {}
         self.chats.remove(&chat);
@@ -249,8 +249,8 @@ mod tests {
     use super::*;
     use crate::relay::tests::{absent_chat, changed, message};
 
-    /// The steps of a chat: the seq of each message, a word for other notices, and what is missing
-    /// with its end.
+    /// The steps of a chat: the seq of each message, a word for other notices, and missing ranges
+    /// with their end.
     fn steps(backlogs: &mut Backlogs, chat: ChatId) -> Vec<String> {
         let mut steps = Vec::new();
         while let Some(step) = backlogs.pop(chat) {

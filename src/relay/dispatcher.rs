@@ -49,7 +49,7 @@ impl Dispatcher {
     }
 
     /// Runs until the bus is closed and empty and no chat is delayed, the latter for
-    /// [`ENDING`] at most; then delivers what is left without waiting.
+    /// [`ENDING`] at most; then delivers the rest without waiting.
     pub(super) async fn run(mut self) {
         loop {
             tokio::select! {
@@ -88,8 +88,8 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers or queues notices of the bus, the messages of each chat together. What is no
-    /// message keeps its place among them.
+    /// Delivers or queues notices of the bus, the messages of each chat together. Other notices
+    /// keep their place among them.
     fn dispatch(&mut self, mut notices: Vec<Arc<Notice>>) {
         let messages = |one: &_, next: &_| chat_of(one).is_some() && chat_of(next).is_some();
         for run in notices.chunk_by_mut(messages) {
@@ -169,7 +169,7 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers what a delayed chat has queued, until it has to wait again; with nothing left it
+    /// Delivers the queue of a delayed chat, until it has to wait again; with nothing left it
     /// is not delayed any more.
     fn advance(&mut self, chat: ChatId) {
         while let Some(step) = self.backlogs.pop(chat) {

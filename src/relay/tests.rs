@@ -1,4 +1,4 @@
-//! What the relay promises: whatever the bus does, each message is delivered once, in order.
+//! The promises of the relay: whatever the bus does, each message is delivered once, in order.
 
 mod delayed;
 mod fixtures;
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::store::{self, Store};
 
-/// Says of a message its number, of a change, a leaving and a deletion a word.
+/// Encodes a message as its seq; a change, a leaving and a deletion as a word.
 struct Numbers;
 
 impl Subscriber for Numbers {
@@ -33,7 +33,7 @@ impl Subscriber for Numbers {
     }
 }
 
-/// A chat in a store, a relay that runs, and a connection that listens.
+/// A chat in a store, a relay that runs, and a subscribed connection.
 struct Scene {
     relay: Relay,
     store: Arc<dyn Store>,
@@ -85,17 +85,17 @@ impl Scene {
         let tasks = TaskTracker::new();
         let (bus, connection) = (Arc::clone(&self.relay.bus), Arc::clone(&self.connection));
         let running = tasks.spawn(self.relay.run());
-        let mut heard = Vec::new();
-        while heard.len() < count {
+        let mut received = Vec::new();
+        while received.len() < count {
             match connection.outbox.next().await {
-                Ok(frame) => heard.push(frame.body.as_str().to_owned()),
+                Ok(frame) => received.push(frame.body.as_str().to_owned()),
                 Err(why) => panic!("{why:?}"),
             }
         }
         bus.close();
         running.await.expect("the relay ends with the bus");
         assert!(connection.outbox.is_empty(), "once only");
-        heard
+        received
     }
 }
 
@@ -163,7 +163,7 @@ fn notice(fact: Fact) -> Arc<Notice> {
     })
 }
 
-/// A chat that stands in no store.
+/// A chat that is in no store.
 pub(super) fn absent_chat() -> Chat {
     let at = Timestamp::UNIX_EPOCH;
     Chat {
@@ -182,7 +182,7 @@ pub(super) fn absent_chat() -> Chat {
     }
 }
 
-/// A message that stands in no store.
+/// A message that is in no store.
 pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
     let at = Timestamp::UNIX_EPOCH;
     let sender = NewUser {
@@ -318,8 +318,8 @@ async fn what_is_no_message_keeps_its_place_among_messages() {
     let published = scene.relay.bus.publish((*deleted).clone());
     published.await.expect("an open bus");
     scene.publish(&elsewhere(&messages[1])).await;
-    let mut heard = scene.play(5).await;
-    assert_eq!(heard.split_off(3), ["gone", "2"]);
-    heard.sort();
-    assert_eq!(heard, ["1", "1", "2"]);
+    let mut received = scene.play(5).await;
+    assert_eq!(received.split_off(3), ["gone", "2"]);
+    received.sort();
+    assert_eq!(received, ["1", "1", "2"]);
 }

@@ -71,7 +71,7 @@ pub fn actor(identity: &Identity, named: Option<UserId>) -> Result<Actor, Error>
             Ok(Actor::User(own))
         }
         (Rights::Own, Some(_), _) => Err(Error::forbidden("user.id: this token is another user's")),
-        (Rights::Own, None, _) => Err(Error::new(ErrorKind::Unauthenticated, "nobody is known")),
+        (Rights::Own, None, _) => Err(Error::new(ErrorKind::Unauthenticated, "there is no user")),
         (Rights::Open, own, named) => Ok(named.or(own).map_or(Actor::Service, Actor::User)),
         (Rights::Service, _, _) => Ok(Actor::Service),
     }
@@ -235,7 +235,7 @@ pub fn may_write_to_owner(user: UserId, event: &Event) -> Result<(), Error> {
 }
 
 /// The error of a decision about an application that was never made.
-pub fn not_asked() -> Error {
+pub fn not_requested() -> Error {
     Error::new(ErrorKind::Conflict, "the guest has not asked for access")
 }
 

@@ -209,7 +209,7 @@ fn only_the_owner_or_a_service_decides_about_an_application() {
         let granted = may_grant(Actor::User(user), &chat);
         assert_eq!(kind(granted), Some(ErrorKind::Forbidden));
     }
-    assert_eq!(not_asked().kind, ErrorKind::Conflict);
+    assert_eq!(not_requested().kind, ErrorKind::Conflict);
 }
 
 #[test]
@@ -245,5 +245,5 @@ fn the_same_name_of_two_callers_is_two_keys() {
     assert_ne!(own(anna, "a").name, own(None, "a").name);
     let changed = own(anna, "b");
     assert_eq!(changed.name, own(anna, "a").name);
-    assert_eq!(changed.content, Fingerprint::of("b"), "what is asked stays");
+    assert_eq!(changed.content, Fingerprint::of("b"), "the content stays");
 }

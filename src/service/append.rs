@@ -92,7 +92,7 @@ impl Append {
 }
 
 impl Committer {
-    /// Runs until `stop`, then writes what is still queued.
+    /// Runs until `stop`, then writes the rest of the queue.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut written = None;
         let mut waiting = Vec::new();
@@ -189,7 +189,7 @@ impl Committer {
                     error!(%error, "a message was stored but not published");
                 }
             }
-            // The sender may have gone.
+            // The sender may have disconnected.
             let _ = sender.answer.send(sent.ok_or_else(|| no_chat(sender.chat)));
         }
     }

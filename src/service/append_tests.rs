@@ -1,4 +1,4 @@
-//! What the committer promises when the store and the sender know different things.
+//! The promises of the committer when the store and the sender know different outcomes.
 
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
@@ -75,8 +75,8 @@ async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
     let [notice] = &*notices else {
         panic!("once only: {notices:?}");
     };
-    let Fact::MessageSent(told) = &notice.fact else {
+    let Fact::MessageSent(published) = &notice.fact else {
         panic!("{notice:?}");
     };
-    assert_eq!(told.id, again.id);
+    assert_eq!(published.id, again.id);
 }

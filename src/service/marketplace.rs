@@ -53,14 +53,14 @@ impl Service {
         }
         let guest = access::user(identity, named)?;
         let (_, chat) = self.opened(identity, event, guest).await?;
-        let asked = self.store.change_access(
+        let changed = self.store.change_access(
             chat.chat,
             &[Access::Unasked],
             Access::Asked,
             self.clock.now(),
         );
-        let asked = asked.await.map_err(store_error)?;
-        let updated = self.publish_access(identity, chat.chat, asked).await?;
+        let changed = changed.await.map_err(store_error)?;
+        let updated = self.publish_access(identity, chat.chat, changed).await?;
         let Some(draft) = draft else {
             return Ok(Reply::EventChat(updated));
         };
@@ -72,10 +72,10 @@ impl Service {
             return Ok(Reply::EventChat(updated));
         };
         // The message has changed the state once more.
-        let said = sent.message().event_chat.clone();
+        let event_chat = sent.message().event_chat.clone();
         Ok(Reply::EventChat(Updated {
             changed: updated.changed || matches!(sent, Sent::Stored(_)),
-            chat: said.unwrap_or(updated.chat),
+            chat: event_chat.unwrap_or(updated.chat),
         }))
     }
 
@@ -91,7 +91,7 @@ impl Service {
         let found = found.ok_or_else(|| access::no_chat(chat))?;
         access::may_grant(actor, &found)?;
         if found.state.access == Access::Unasked {
-            return Err(access::not_asked());
+            return Err(access::not_requested());
         }
         let decided = self.store.change_access(
             id,

@@ -87,7 +87,7 @@ async fn user(store: &dyn Store, external_id: &str) -> UserId {
     store.find_or_create_user(new).await.expect("a user").id
 }
 
-/// Reads this chat all the time, until what is returned is cancelled.
+/// Reads this chat all the time, until the returned token is cancelled.
 fn keep_busy(store: &Arc<dyn Store>, chat: ChatId) -> CancellationToken {
     let (tasks, busy) = (TaskTracker::new(), CancellationToken::new());
     for _ in 0..READERS {

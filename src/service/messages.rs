@@ -92,8 +92,8 @@ impl Service {
         };
         let reads = async {
             match positions {
-                Positions::Told => self.store.reads(chat).await,
-                Positions::Untold => Ok(Reads::default()),
+                Positions::Included => self.store.reads(chat).await,
+                Positions::Omitted => Ok(Reads::default()),
             }
         };
         let both = try_join(self.store.messages(chat, history), reads).await;

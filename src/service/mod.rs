@@ -74,7 +74,7 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Runs until `stop`, then writes what is still queued.
+    /// Runs until `stop`, then writes the rest of the queues.
     pub async fn run(self, stop: CancellationToken) {
         join(self.messages.run(stop.clone()), self.users.run(stop)).await;
     }
@@ -319,13 +319,13 @@ fn store_error(error: StoreError) -> Error {
 fn other_content() -> Error {
     Error::new(
         ErrorKind::Conflict,
-        "a request with this Idempotency-Key asked for something else",
+        "another request has used this Idempotency-Key",
     )
 }
 
 /// A bug: the client gets an id that stands in the log beside the cause.
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    // The id of a message that never was: unique, and sorted by time like the log.
+    // An unused message id: unique, and sorted by time like the log.
     #[expect(clippy::disallowed_methods, reason = "it only names a line of the log")]
     let incident = MessageId::new(jiff::Timestamp::now());
     error!(%incident, %error, "internal error");

@@ -1,5 +1,5 @@
-//! Group commit of users: many newcomers at once, one durable write. While one batch is being
-//! written the next one gathers, and a lone newcomer waits for no timer.
+//! Group commit of users: many new users at once, one durable write. While one batch is being
+//! written the next one gathers, and a lone one waits for no timer.
 //! Does not know tokens and rights.
 
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Newcomers {
     /// The user as the store has it once it was found or created and its profile taken over.
     ///
     /// # Errors
-    /// `Unavailable`; `Internal`: what is stored contradicts itself.
+    /// `Unavailable`; `Internal`: the stored data contradicts itself.
     pub(super) async fn write(&self, user: NewUser) -> Result<User, Error> {
         let (answer, answered) = oneshot::channel();
         let closing = || Error::unavailable("the server is shutting down");
@@ -60,7 +60,7 @@ impl Newcomers {
 }
 
 impl Registrar {
-    /// Runs until `stop`, then writes what is still queued.
+    /// Runs until `stop`, then writes the rest of the queue.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
@@ -87,7 +87,7 @@ impl Registrar {
             .unzip();
         let written = self.store_all(&users).await;
         for (answer, written) in answers.into_iter().zip(written) {
-            // The caller may have gone.
+            // The caller may have disconnected.
             let _ = answer.send(written);
         }
     }

@@ -1,4 +1,4 @@
-//! What a batch of users does for each of them.
+//! The promises of a batch to each of its users.
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -64,7 +64,7 @@ async fn those_who_come_while_one_is_written_are_written_at_once() {
     tasks.close();
     tasks.wait().await;
     let late = newcomers.write(new_user("gleb", None)).await;
-    assert!(late.is_err(), "nobody is left to write it");
+    assert!(late.is_err(), "the writer has ended");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_profile_that_changes_while_it_is_written_is_read_again() {
     let held = gate.hold("find_or_create_users");
     let overtaking = async {
         held.answered().await;
-        // As a host does it that changes the user at this moment.
+        // A host that changes the user at this moment.
         let profile = new_user("anna", Some("Ann")).profile;
         let renamed = store.update_user(anna.id, profile, Timestamp::UNIX_EPOCH);
         renamed.await.expect("an answer").expect("a user");

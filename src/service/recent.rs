@@ -33,14 +33,14 @@ pub(super) struct Recent<K, V> {
     weigh: fn(&K, &V) -> usize,
 }
 
-/// Two generations: what is used moves into the young one, and when that is full the old one is
+/// Two generations: used entries move into the young one, and when that is full the old one is
 /// forgotten as a whole and the young one becomes old.
 struct Part<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     /// The size of the young generation.
     bytes: usize,
-    /// Counts what was forgotten without having been changed.
+    /// Counts entries that were forgotten without having been changed.
     forgotten: u64,
 }
 
@@ -53,8 +53,8 @@ pub(super) struct Stamp {
 }
 
 impl<K: Hash + Eq, V: Clone> Recent<K, V> {
-    /// Keeps about so many bytes at most. `weigh` returns the size of what a key and a value point
-    /// to.
+    /// Keeps about so many bytes at most. `weigh` returns the size of the memory that a key and a
+    /// value point to.
     pub(super) fn new(bytes: usize, weigh: fn(&K, &V) -> usize) -> Self {
         let part = |_| {
             Mutex::new(Part {
@@ -101,7 +101,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         self.counters[stamp.counter].load(Ordering::Acquire) == stamp.changes
     }
 
-    /// Keeps what was read after `stamp`, unless something is kept already.
+    /// Keeps a value read after `stamp`, unless something is kept already.
     pub(super) fn keep(&self, key: K, value: V, stamp: Stamp) {
         let mut part = self.parts[stamp.counter % PARTS].lock();
         if !self.is_untouched(&part, stamp) || part.young.contains_key(&key) {
@@ -148,8 +148,8 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         self.count_and_remove(&mut part, key, counter);
     }
 
-    /// Forgets everything, and what is being read at this moment will not be kept. For what may
-    /// outlive its change without harm: [`Recent::is_current`] does not notice.
+    /// Forgets everything; values being read at this moment will not be kept. For values that may
+    /// outlive their change: [`Recent::is_current`] does not notice.
     pub(super) fn forget_all(&self) {
         for part in &self.parts {
             let mut part = part.lock();

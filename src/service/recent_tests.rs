@@ -1,4 +1,4 @@
-//! What is kept, what is not, and how much of it.
+//! Which values are kept, and how much of them.
 
 use super::*;
 

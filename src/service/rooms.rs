@@ -16,7 +16,7 @@ use crate::model::{
 const PAGE: usize = 1000;
 
 /// The length of the history in the notice of a changed chat: that of `retrieve`.
-const TOLD_WITH: usize = 1000;
+const NOTICE_HISTORY: usize = 1000;
 
 impl Service {
     pub(super) async fn create_room(
@@ -27,7 +27,7 @@ impl Service {
     ) -> Result<Reply, Error> {
         check_name(name.as_deref())?;
         let owner = access::user(identity, None)?;
-        // It is made to be joined.
+        // It is created to be joined.
         self.may_join_more(identity, &[owner]).await?;
         let at = self.clock.now();
         let new = NewChat {
@@ -123,7 +123,7 @@ impl Service {
             .change_chat(members.chat(), change, self.clock.now());
         let changed = changed.await.map_err(store_error)?;
         let changed = changed.ok_or_else(|| access::no_chat(chat))?;
-        let room = self.room(changed, TOLD_WITH).await?;
+        let room = self.room(changed, NOTICE_HISTORY).await?;
         let fact = Fact::ChatChanged(Arc::new(room.clone()));
         self.publish(identity, fact).await;
         Ok(Reply::Room(room))

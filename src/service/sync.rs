@@ -1,8 +1,8 @@
 //! The messages that a client missed of many chats at once, within a budget.
 //! Does not know connections: the command contains how far a client has to catch up.
 //!
-//! Many clients that reconnect at once request the same of the same chats. So nothing here is
-//! read once per client and chat: member lists are cached, messages come from blocks that are
+//! Many clients that reconnect at once request the same messages of the same chats. So nothing here
+//! is read once per client and chat: member lists are cached, messages come from blocks that are
 //! cached for a moment, and the heads of all chats that have to be looked up are read at once.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use crate::model::{
 /// The most chats in one request.
 const CHATS: usize = 1000;
 
-/// How many chats are looked at at once on behalf of one request.
+/// How many chats are looked up at once for one request.
 const AT_ONCE: usize = 8;
 
 impl Service {

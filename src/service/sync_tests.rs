@@ -1,5 +1,5 @@
-//! What catching up promises: nothing left out, nothing beyond the bounds, and one look into the
-//! store for a whole crowd.
+//! The promises of `sync`: nothing left out, nothing beyond the bounds, and one read of the store
+//! for many clients.
 
 #[path = "sync_tests/budget.rs"]
 mod budget;
@@ -77,7 +77,7 @@ impl Scene {
     }
 
     /// A chat of Anna's with so many short messages.
-    async fn talk(&self, count: usize) -> ChatId {
+    async fn chat_with(&self, count: usize) -> ChatId {
         let texts = vec!["hello".to_owned(); count];
         self.chat(Policy::Closed, &[self.anna.id], &texts).await
     }
@@ -94,7 +94,7 @@ impl Scene {
         self.store.append(entries.collect()).await.expect("stored");
     }
 
-    async fn ask(&self, chats: &[(ChatId, Seq)], budget: PageBudget) -> Vec<Option<Missed>> {
+    async fn missed(&self, chats: &[(ChatId, Seq)], budget: PageBudget) -> Vec<Option<Missed>> {
         let chats = chats.iter().map(|(chat, seq)| (ChatRef::Id(*chat), *seq));
         let missed = self.sync(chats.collect(), HashMap::new(), budget);
         missed.await.expect("an answer")
@@ -119,7 +119,10 @@ impl Scene {
     }
 
     async fn ask_one(&self, chat: ChatId, after: Seq) -> Missed {
-        let missed = self.ask(&[(chat, after)], PageBudget::RESPONSE).await.pop();
+        let missed = self
+            .missed(&[(chat, after)], PageBudget::RESPONSE)
+            .await
+            .pop();
         missed.flatten().expect("a chat")
     }
 }
@@ -173,7 +176,7 @@ fn reads(scene: &Scene) -> Calls {
 #[tokio::test]
 async fn an_answer_holds_what_comes_after_the_number() {
     let scene = Scene::set().await;
-    let chat = scene.talk(700).await;
+    let chat = scene.chat_with(700).await;
     for after in [0, 1, 255, 256, 257, 511, 512, 699, 700, 701, i64::MAX] {
         let missed = scene.ask_one(chat, after).await;
         let expected: Vec<_> = (after.min(700) + 1..=700).collect();
@@ -185,7 +188,7 @@ async fn an_answer_holds_what_comes_after_the_number() {
 #[tokio::test]
 async fn pages_go_on_until_nothing_is_left() {
     let scene = Scene::set().await;
-    let chat = scene.talk(2345).await;
+    let chat = scene.chat_with(2345).await;
     let (mut known, mut pages) = (Vec::new(), 0);
     loop {
         let after = known.last().copied().unwrap_or(0);
@@ -204,7 +207,7 @@ async fn pages_go_on_until_nothing_is_left() {
 #[tokio::test]
 async fn new_messages_are_found_in_a_block_that_was_read_before() {
     let scene = Scene::set().await;
-    let chat = scene.talk(3).await;
+    let chat = scene.chat_with(3).await;
     for head in 3..300 {
         let missed = scene.ask_one(chat, head - 2).await;
         assert_eq!(numbers(&missed), [head - 1, head]);
@@ -217,14 +220,14 @@ async fn all_chats_together_hold_no_more_than_the_portion() {
     let scene = Scene::set().await;
     let mut chats = Vec::new();
     for _ in 0..30 {
-        chats.push((scene.talk(600).await, 0));
+        chats.push((scene.chat_with(600).await, 0));
     }
-    let missed = scene.ask(&chats, PageBudget::RESPONSE).await;
+    let missed = scene.missed(&chats, PageBudget::RESPONSE).await;
     let lengths = |part: &Option<Missed>| part.as_ref().expect("a chat").messages.len();
     let lengths: Vec<_> = missed.iter().map(lengths).collect();
     let mut expected = [vec![600; 16], vec![400], vec![0; 13]].concat();
     assert_eq!(lengths, expected);
-    let replay = scene.ask(&chats, PageBudget::REPLAY).await;
+    let replay = scene.missed(&chats, PageBudget::REPLAY).await;
     expected = [vec![600, 400], vec![0; 28]].concat();
     for ((part, whole), length) in replay.into_iter().zip(missed).zip(expected) {
         let (part, whole) = (part.expect("a chat"), whole.expect("a chat"));
@@ -240,11 +243,11 @@ async fn long_texts_end_an_answer_early_but_never_before_the_first() {
     let scene = Scene::set().await;
     let texts: Vec<_> = (0..9).map(|_| "x".repeat(300_000)).collect();
     let long = scene.chat(Policy::Closed, &[scene.anna.id], &texts).await;
-    let short = scene.talk(5).await;
+    let short = scene.chat_with(5).await;
     let huge = vec!["y".repeat(3 << 20)];
     let huge = scene.chat(Policy::Closed, &[scene.anna.id], &huge).await;
     let missed = scene
-        .ask(&[(long, 0), (short, 0), (huge, 0)], PageBudget::RESPONSE)
+        .missed(&[(long, 0), (short, 0), (huge, 0)], PageBudget::RESPONSE)
         .await;
     let missed: Vec<_> = missed
         .into_iter()
@@ -278,7 +281,7 @@ async fn texts_too_long_for_a_block_are_read_all_the_same() {
 async fn one_chat_that_is_not_seen_does_not_spoil_the_others() {
     let scene = Scene::set().await;
     let boris = user(&*scene.store, "boris").await;
-    let own = scene.talk(2).await;
+    let own = scene.chat_with(2).await;
     let foreign = scene
         .chat(Policy::Closed, &[boris.id], &["psst".into()])
         .await;
@@ -286,8 +289,8 @@ async fn one_chat_that_is_not_seen_does_not_spoil_the_others() {
         .chat(Policy::Open, &[boris.id], &["hello".into()])
         .await;
     let nowhere = ChatId::new(NOW);
-    let asked = [(own, 1), (foreign, 0), (nowhere, 0), (open, 0), (own, 0)];
-    let missed = scene.ask(&asked, PageBudget::RESPONSE).await;
+    let requested = [(own, 1), (foreign, 0), (nowhere, 0), (open, 0), (own, 0)];
+    let missed = scene.missed(&requested, PageBudget::RESPONSE).await;
     let shown: Vec<_> = missed
         .iter()
         .map(|part| part.as_ref().map(numbers))
@@ -301,12 +304,12 @@ async fn one_chat_that_is_not_seen_does_not_spoil_the_others() {
 #[tokio::test]
 async fn too_many_chats_are_refused() {
     let scene = Scene::set().await;
-    let ask = |count: i64| {
+    let sync = |count: i64| {
         let chats = (1..=count).map(|pk| (ChatRef::Pk(pk), 0)).collect();
         scene.sync(chats, HashMap::new(), PageBudget::RESPONSE)
     };
-    assert_eq!(ask(1000).await.expect("none of them there").len(), 1000);
-    let error = ask(1001).await.expect_err("too many");
+    assert_eq!(sync(1000).await.expect("none of them there").len(), 1000);
+    let error = sync(1001).await.expect_err("too many");
     assert_eq!(error.kind, ErrorKind::TooLarge);
     assert!(error.message.contains("1000"), "{error}");
 }
@@ -332,7 +335,7 @@ async fn a_user_cannot_ask_for_another() {
 #[tokio::test]
 async fn a_crowd_that_comes_back_reads_the_store_once() {
     let scene = Scene::set().await;
-    let chat = scene.talk(1000).await;
+    let chat = scene.chat_with(1000).await;
     reads(&scene);
     let clients = (0..200).map(|client| {
         let chats = vec![(ChatRef::Id(chat), client)];
@@ -354,15 +357,15 @@ async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none(
     let scene = Scene::set().await;
     let mut chats = Vec::new();
     for _ in 0..300 {
-        chats.push((scene.talk(2).await, 1));
+        chats.push((scene.chat_with(2).await, 1));
     }
     reads(&scene);
-    for part in scene.ask(&chats, PageBudget::RESPONSE).await {
+    for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
     let expected = calls([("chat", 300), ("heads", 1), ("messages", 300)]);
     assert_eq!(reads(&scene), expected);
-    for part in scene.ask(&chats, PageBudget::RESPONSE).await {
+    for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
     assert_eq!(reads(&scene), calls([("heads", 1)]));
@@ -371,7 +374,7 @@ async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none(
 #[tokio::test]
 async fn who_has_missed_nothing_costs_no_message() {
     let scene = Scene::set().await;
-    let chat = scene.talk(10).await;
+    let chat = scene.chat_with(10).await;
     reads(&scene);
     let missed = scene.ask_one(chat, 10).await;
     assert_eq!((numbers(&missed), missed.has_more), (vec![], false));
@@ -381,7 +384,7 @@ async fn who_has_missed_nothing_costs_no_message() {
 #[tokio::test]
 async fn a_store_that_fails_is_asked_again() {
     let scene = Scene::set().await;
-    let chat = scene.talk(10).await;
+    let chat = scene.chat_with(10).await;
     scene.ask_one(chat, 10).await;
     scene.store.close().await.expect("closed");
     for _ in 0..2 {

@@ -88,11 +88,11 @@ impl UserCache {
         }
     }
 
-    /// The user of this external id, if its profile in the store is what is claimed here. Otherwise
-    /// the stamp before a read of the store.
+    /// The user of this external id, if its profile in the store has the fields claimed here.
+    /// Otherwise the stamp before a read of the store.
     pub(super) fn user(&self, external_id: &str, profile: &Profile) -> Result<UserId, Stamp> {
         let (found, stamp) = self.users.look(external_id);
-        let found = found.filter(|found| found.says(profile));
+        let found = found.filter(|found| found.matches(profile));
         found.map(|found| found.id).ok_or(stamp)
     }
 
@@ -213,8 +213,8 @@ impl Remembered {
         })
     }
 
-    /// Whether the user's profile is what is claimed here, as far as anything is.
-    fn says(&self, claims: &Profile) -> bool {
+    /// Whether the user's profile has all fields that are claimed here.
+    fn matches(&self, claims: &Profile) -> bool {
         let Profile {
             username,
             name,

@@ -1,5 +1,5 @@
-//! That what is known of users, chats and heads is what the store has, whatever happens in between
-//! and whatever is forgotten.
+//! The cached users, chats and heads equal those of the store, whatever happens in between and
+//! whatever is evicted.
 
 use futures_util::future::join;
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ impl World {
             .service
             .identify(Some(caller(user, profile)), Rights::Own);
         let (_, user) = identified.await.expect("a user");
-        user.expect("who called")
+        user.expect("the caller")
     }
 
     async fn id(&self, user: usize) -> UserId {
@@ -119,7 +119,7 @@ impl World {
     async fn act(&mut self, act: Act) -> TestCaseResult {
         match act {
             Act::Identify(user, name) => return self.identify_as(user, name).await,
-            Act::Say(chat, user, text) => self.say(chat, user, text).await,
+            Act::Send(chat, user, text) => self.send(chat, user, text).await,
             Act::Rename(user, name) => {
                 let user = UserRef::Id(self.id(user).await);
                 let profile = named(Some(name));
@@ -178,15 +178,15 @@ impl World {
     async fn identify_as(&self, user: usize, name: Option<u8>) -> TestCaseResult {
         let id = self.identify(user, named(name)).await;
         let stored = self.store.user(id).await.expect("an answer");
-        let stored = stored.expect("who was identified");
+        let stored = stored.expect("the identified user");
         prop_assert_eq!(&stored.external_id, &format!("user {user}"));
         prop_assert!(stored.has(&named(name)));
         Ok(())
     }
 
-    async fn say(&self, chat: usize, user: usize, text: u8) {
+    async fn send(&self, chat: usize, user: usize, text: u8) {
         let mut draft = Draft::text("hello");
-        // Said again it is a repetition.
+        // Sent again it is a repetition.
         draft.client_id = Some(text.to_string());
         let (chat, user) = (self.chat(chat), Some(self.id(user).await));
         self.host(Command::SendMessage { user, chat, draft }).await;
@@ -235,7 +235,7 @@ enum Act {
     Join(usize, usize),
     Leave(usize, usize),
     Delete(usize),
-    Say(usize, usize, u8),
+    Send(usize, usize, u8),
     MakeEvent(usize),
     OpenEventChat(usize, usize),
     DeleteEvent(usize),
@@ -254,7 +254,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => both.clone().prop_map(|(chat, user)| Act::Join(chat, user)),
         2 => both.clone().prop_map(|(chat, user)| Act::Leave(chat, user)),
         1 => chat.clone().prop_map(Act::Delete),
-        4 => (chat.clone(), user.clone(), 0..9_u8).prop_map(|(chat, user, text)| Act::Say(chat, user, text)),
+        4 => (chat.clone(), user.clone(), 0..9_u8).prop_map(|(chat, user, text)| Act::Send(chat, user, text)),
         1 => user.clone().prop_map(Act::MakeEvent),
         2 => both.prop_map(|(event, guest)| Act::OpenEventChat(event, guest)),
         1 => chat.prop_map(Act::DeleteEvent),
@@ -331,7 +331,7 @@ async fn a_user_who_is_known_costs_no_call_of_the_store() {
         let profile = named(Some(1));
         let anna = world.identify(0, profile.clone()).await;
         world.act(Act::MakeChat(vec![0, 1])).await.expect("done");
-        world.act(Act::Say(0, 0, 1)).await.expect("done");
+        world.act(Act::Send(0, 0, 1)).await.expect("done");
         let connect = async || {
             let calls = world.calls();
             assert_eq!(world.identify(0, profile.clone()).await, anna);
@@ -370,12 +370,12 @@ async fn a_profile_that_is_too_long_is_not_remembered() {
         let stored = world.store.user(anna).await.expect("an answer");
         let mut user = stored.expect("a user");
         let remembered = Remembered::of(&user).expect("short");
-        assert!(remembered.says(&profile));
-        assert!(remembered.says(&Profile::default()));
-        assert!(!remembered.says(&named(Some(2))));
+        assert!(remembered.matches(&profile));
+        assert!(remembered.matches(&Profile::default()));
+        assert!(!remembered.matches(&named(Some(2))));
         user.image_uuid = None;
         let without = Remembered::of(&user).expect("short");
-        assert!(!without.says(&profile), "an empty picture is not none");
+        assert!(!without.matches(&profile), "an empty picture is not none");
         user.github = "x".repeat(1 << 16);
         assert!(Remembered::of(&user).is_none());
     })

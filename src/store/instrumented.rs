@@ -251,9 +251,9 @@ mod tests {
         (instrumented(store, metrics.clone()), metrics)
     }
 
-    fn assert_says(metrics: &Metrics, line: &str) {
+    fn assert_has(metrics: &Metrics, line: &str) {
         let text = metrics.text();
-        assert!(text.lines().any(|said| said == line), "{line} in\n{text}");
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
 
     #[tokio::test]
@@ -266,8 +266,8 @@ mod tests {
         let count = |operation, count| {
             format!(r#"polychat_store_seconds_count{{operation="{operation}"}} {count}"#)
         };
-        assert_says(&metrics, &count("user_by_pk", 3));
-        assert_says(&metrics, &count("ping", 1));
+        assert_has(&metrics, &count("user_by_pk", 3));
+        assert_has(&metrics, &count("ping", 1));
         let failed = |line: &str| line.contains("store_errors_total{") && !line.ends_with(" 0");
         assert!(!metrics.text().lines().any(failed));
     }
@@ -277,7 +277,7 @@ mod tests {
         let (store, metrics) = instrumented_store().await;
         store.close().await.expect("an end");
         assert!(store.user_by_pk(1).await.is_err());
-        assert_says(
+        assert_has(
             &metrics,
             r#"polychat_store_errors_total{operation="user_by_pk",kind="unavailable"} 1"#,
         );
@@ -290,9 +290,9 @@ mod tests {
         let (store, gate) = store::gated(store, metrics.clone());
         let _held = gate.hold("user_by_pk");
         let call = store.user_by_pk(1);
-        // Dropped before its answer is there.
+        // Dropped before it has an answer.
         assert!(futures_util::FutureExt::now_or_never(call).is_none());
-        assert_says(
+        assert_has(
             &metrics,
             r#"polychat_store_errors_total{operation="user_by_pk",kind="abandoned"} 1"#,
         );

@@ -1,4 +1,4 @@
-//! The seam to what remembers: traits per noun, summed into [`Store`], and [`open`].
+//! The seam to the stores: traits per noun, summed into [`Store`], and [`open`].
 //! Does not know rights, notices, tokens and the time: all that arrives as values.
 //!
 //! The doc comment of each method is its contract; `contract/` tests every sentence of it on
@@ -27,18 +27,17 @@ pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
 
-/// All that a store can do. Durable when it returns: a power cut afterwards loses nothing. What
-/// cannot be read is `Corrupt`; in a list it is logged and left out.
+/// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
+/// Unreadable data is `Corrupt`; in a list it is logged and left out.
 #[async_trait]
 pub trait Store: Users + Chats + Members + Messages + Events + transfer::Transfer {
-    /// Returns once the store has answered a question that touches what it stores, on the way
-    /// that writes take and on the way that reads take.
+    /// Checks one real read path and one real write path.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// The indexes that it should have and has not.
+    /// The indexes that are missing.
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Finishes what is under way and closes. Later calls answer `Unavailable`.
+    /// Finishes pending calls and closes. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<(), StoreError>;
 
     /// The store in a few words for people, without a password.
@@ -63,7 +62,7 @@ pub trait Users: Send + Sync {
     /// The user with this `pk`; `None`: there is none.
     async fn user_by_pk(&self, pk: UserPk) -> Result<Option<User>, StoreError>;
 
-    /// Takes over what the profile gives; `modified_at` moves to `at` only if that changes
+    /// Takes over the given fields of the profile; `modified_at` moves to `at` only if that changes
     /// something. Returns the user afterwards; `None`: there is none.
     async fn update_user(
         &self,
@@ -97,7 +96,7 @@ pub trait Chats: Send + Sync {
     /// no user (call [`Users::unknown_users`] first).
     async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError>;
 
-    /// The chat that was created with a key of this name, and what its key stands for; `None`:
+    /// The chat that was created with a key of this name, and the content of that key; `None`:
     /// there is none.
     async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError>;
 
@@ -209,7 +208,7 @@ pub trait Messages: Send + Sync {
     ///   later.
     /// - The answers stand in the order of the entries; `None`: there is no such chat (the
     ///   others are stored all the same).
-    /// - What is answered is durable. On an error SQLite has stored nothing of the batch; MongoDB
+    /// - Answered messages are durable. On an error SQLite has stored nothing of the batch; MongoDB
     ///   may have stored some of it, each entry at most once: so sending it again with the same
     ///   `client_id` is safe.
     async fn append(&self, batch: Vec<PendingMessage>) -> Result<Vec<Option<Sent>>, StoreError>;
@@ -231,7 +230,7 @@ pub trait Events: Send + Sync {
     /// The event with this `pk`; `None`: there is none.
     async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError>;
 
-    /// The event that was created with a key of this name, and what its key stands for;
+    /// The event that was created with a key of this name, and the content of that key;
     /// `None`: there is none.
     async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError>;
 
@@ -301,7 +300,7 @@ pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// A page of chats ends early once they have more members than this, for the same reason.
 pub const PAGE_MEMBERS: usize = 200_000;
 
-/// Why a store did not do it.
+/// Why a call of a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It exists already.

@@ -61,12 +61,12 @@ impl ConnectionMetrics {
     }
 
     /// Changes its dialect.
-    pub fn speaks(&self, dialect: DialectLabel) {
+    pub fn set_dialect(&self, dialect: DialectLabel) {
         self.change(|state| state.dialect = dialect);
     }
 
     /// Changes its transport.
-    pub fn goes_over(&self, transport: Transport) {
+    pub fn set_transport(&self, transport: Transport) {
         self.change(|state| state.transport = transport);
     }
 
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     /// The metrics of connections, except those that are 0.
-    fn said(metrics: &Metrics) -> Vec<String> {
+    fn samples(metrics: &Metrics) -> Vec<String> {
         let text = metrics.text();
         let lines = text
             .lines()
@@ -132,27 +132,29 @@ mod tests {
     #[test]
     fn a_connection_is_counted_until_it_is_dropped() {
         let metrics = Metrics::default();
-        let presence = ConnectionMetrics::new(metrics.clone(), DialectLabel::Type, Transport::Raw);
-        assert!(said(&metrics).is_empty());
-        presence.begin();
+        let connection =
+            ConnectionMetrics::new(metrics.clone(), DialectLabel::Type, Transport::Raw);
+        assert!(samples(&metrics).is_empty());
+        connection.begin();
         let opened = r#"polychat_connections_opened_total{dialect="type",transport="raw"} 1"#;
         let there = r#"polychat_connections{dialect="type",transport="raw"} 1"#;
-        assert_eq!(said(&metrics), [there, opened]);
-        drop(presence);
+        assert_eq!(samples(&metrics), [there, opened]);
+        drop(connection);
         let closed = r#"polychat_connections_closed_total{reason="gone"} 1"#;
-        assert_eq!(said(&metrics), [opened, closed]);
+        assert_eq!(samples(&metrics), [opened, closed]);
     }
 
     #[test]
     fn the_first_reason_counts_and_only_once() {
         let metrics = Metrics::default();
-        let presence = ConnectionMetrics::new(metrics.clone(), DialectLabel::Type, Transport::Raw);
-        presence.begin();
-        presence.end(CloseReason::Lagging);
-        presence.end(CloseReason::ShuttingDown);
-        drop(presence);
+        let connection =
+            ConnectionMetrics::new(metrics.clone(), DialectLabel::Type, Transport::Raw);
+        connection.begin();
+        connection.end(CloseReason::Lagging);
+        connection.end(CloseReason::ShuttingDown);
+        drop(connection);
         let closed = r#"polychat_connections_closed_total{reason="lagging"} 1"#;
-        assert_eq!(said(&metrics).last().map(String::as_str), Some(closed));
+        assert_eq!(samples(&metrics).last().map(String::as_str), Some(closed));
         let cut = "\npolychat_slow_clients_cut_total 1\n";
         assert!(metrics.text().contains(cut));
     }
@@ -160,24 +162,24 @@ mod tests {
     #[test]
     fn who_never_came_never_left() {
         let metrics = Metrics::default();
-        let presence =
+        let connection =
             ConnectionMetrics::new(metrics.clone(), DialectLabel::Action, Transport::Raw);
-        presence.speaks(DialectLabel::Type);
-        drop(presence);
-        assert!(said(&metrics).is_empty());
+        connection.set_dialect(DialectLabel::Type);
+        drop(connection);
+        assert!(samples(&metrics).is_empty());
     }
 
     #[test]
     fn a_connection_that_changes_is_counted_once() {
         let metrics = Metrics::default();
-        let presence =
+        let connection =
             ConnectionMetrics::new(metrics.clone(), DialectLabel::Undecided, Transport::Polling);
-        presence.begin();
-        presence.speaks(DialectLabel::Action);
-        presence.goes_over(Transport::WebSocket);
+        connection.begin();
+        connection.set_dialect(DialectLabel::Action);
+        connection.set_transport(Transport::WebSocket);
         let there = r#"polychat_connections{dialect="action",transport="websocket"} 1"#;
         let opened =
             r#"polychat_connections_opened_total{dialect="undecided",transport="polling"} 1"#;
-        assert_eq!(said(&metrics), [there, opened]);
+        assert_eq!(samples(&metrics), [there, opened]);
     }
 }

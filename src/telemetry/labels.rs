@@ -47,7 +47,7 @@ pub enum Transport {
 pub enum CloseReason {
     /// The client left, or the network failed.
     Gone,
-    /// The client gave no sign of life.
+    /// The client sent nothing for too long.
     Silent,
     /// The client did not keep up.
     Lagging,
@@ -78,9 +78,9 @@ pub(super) struct OfConnection {
 }
 
 impl OfConnection {
-    pub(super) fn new(spoken: DialectLabel, transport: Transport) -> Self {
+    pub(super) fn new(dialect: DialectLabel, transport: Transport) -> Self {
         Self {
-            dialect: spoken.name(),
+            dialect: dialect.name(),
             transport: transport.into(),
         }
     }
@@ -97,7 +97,7 @@ impl OfConnection {
             (DialectLabel::Type, Transport::Raw),
             (DialectLabel::Undecided, Transport::Raw),
         ]
-        .map(|(spoken, transport)| Self::new(spoken, transport))
+        .map(|(dialect, transport)| Self::new(dialect, transport))
     }
 }
 

@@ -152,7 +152,7 @@ impl Metrics {
     /// All of them as OpenMetrics text.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A text takes everything.
+        // Writing into a string does not fail.
         let _ = text::encode(&mut text, &self.0.registry);
         text
     }
@@ -163,26 +163,26 @@ impl Metrics {
     }
 
     /// Counts a command of a client.
-    pub fn count_command(&self, spoken: DialectLabel, command: &Command) {
+    pub fn count_command(&self, dialect: DialectLabel, command: &Command) {
         let labels = OfCommand {
-            dialect: spoken.name(),
+            dialect: dialect.name(),
             command: command.into(),
         };
         self.0.commands.get_or_create(&labels).inc();
     }
 
     /// Counts an error that a client receives.
-    pub fn refused(&self, spoken: DialectLabel, kind: ErrorKind) {
+    pub fn refused(&self, dialect: DialectLabel, kind: ErrorKind) {
         let labels = OfError {
-            dialect: spoken.name(),
+            dialect: dialect.name(),
             code: kind.code(),
         };
         self.0.errors.get_or_create(&labels).inc();
     }
 
     /// A request that was read at this instant has stored a message, and is answered now.
-    pub fn acknowledged(&self, spoken: DialectLabel, read: Instant) {
-        self.of(spoken).acknowledgement.observe(read.elapsed());
+    pub fn acknowledged(&self, dialect: DialectLabel, read: Instant) {
+        self.of(dialect).acknowledgement.observe(read.elapsed());
     }
 
     /// The bytes in all outboxes; each outbox updates it.
@@ -224,8 +224,8 @@ impl Metrics {
         self.0.store_errors.get_or_create(&labels).inc();
     }
 
-    pub(super) fn of(&self, spoken: DialectLabel) -> &DialectMetrics {
-        &self.0.by_dialect[spoken as usize]
+    pub(super) fn of(&self, dialect: DialectLabel) -> &DialectMetrics {
+        &self.0.by_dialect[dialect as usize]
     }
 
     pub(super) fn connection_opened(&self, labels: &OfConnection) {
@@ -266,9 +266,9 @@ impl Families {
         for ending in CloseReason::iter() {
             drop(self.closed.get_or_create(&reason(ending.into())));
         }
-        for spoken in DialectLabel::VARIANTS {
+        for dialect in DialectLabel::VARIANTS {
             for kind in [ErrorKind::Internal, ErrorKind::Unavailable] {
-                let (dialect, code) = (spoken.name(), kind.code());
+                let (dialect, code) = (dialect.name(), kind.code());
                 drop(self.errors.get_or_create(&OfError { dialect, code }));
             }
         }

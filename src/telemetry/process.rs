@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Reads `/proc`. What cannot be read is left out.
+/// Reads `/proc`. Unreadable values are left out.
 #[derive(Debug)]
 pub(super) struct Process;
 

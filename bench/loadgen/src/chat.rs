@@ -1,11 +1,11 @@
-//! Owns the conversation of chat, fanout and rate: who sends what, and whether all that came was right. It refuses to
-//! know when the measured window begins and ends: `flow` does.
+//! Owns the messages of chat, fanout and rate: sends them, and verifies all deliveries. Does not know when the measured
+//! window begins and ends: `flow` does.
 
 mod arrival;
 
 use crate::args::{Spec, Timing};
 use crate::client::{Errors, Target, Vars, step};
-use crate::dialect::{Heard, ID_MESSAGE};
+use crate::dialect::{Decoded, ID_MESSAGE};
 use crate::net::{App, Net, now};
 use crate::num::{fit, whole};
 use crate::report::{Hist, hist};
@@ -41,7 +41,7 @@ pub enum Setup {
     Exists,
 }
 
-/// What came that should not have come.
+/// Unexpected deliveries.
 #[derive(Default)]
 pub struct Faults {
     pub disconnects: u64,
@@ -241,7 +241,7 @@ impl<'a> Chat<'a> {
         let place = member.idx as usize;
         match room.check.deliver(place, tag.sender as usize, tag.seq) {
             Seen::First => {
-                // the body's id is compared once per message: it is encoded once for everybody
+                // the body's id is compared once per message: it is encoded once for all members
                 let sender = self.members[room.first + tag.sender as usize].sender;
                 if let Some(sender) = sender {
                     let id = sio::find_id(body).map_or(0, sio::hash);
@@ -308,14 +308,14 @@ impl App for Chat<'_> {
     }
 
     fn on_text(&mut self, net: &mut Net, c: usize, text: &[u8], t: u64) {
-        match self.target.dialect.hear(text) {
-            Heard::Message(body) => self.on_message(c, body, t),
-            Heard::Answer { id, body } if id >= ID_MESSAGE => {
+        match self.target.dialect.decode(text) {
+            Decoded::Message(body) => self.on_message(c, body, t),
+            Decoded::Answer { id, body } if id >= ID_MESSAGE => {
                 self.on_ack(net, c, id - ID_MESSAGE, body, t);
             }
-            Heard::Answer { id, body } => self.on_answer(c, id, body),
-            Heard::Behind(_) | Heard::Other => self.other_events += 1,
-            Heard::Session(packet) => {
+            Decoded::Answer { id, body } => self.on_answer(c, id, body),
+            Decoded::Behind(_) | Decoded::Other => self.other_events += 1,
+            Decoded::Session(packet) => {
                 match step(net, c, &self.target, &self.members[c].vars, &packet) {
                     Ok(true) => self.joined(net, c),
                     Ok(false) => {}

@@ -1,5 +1,5 @@
-//! Owns what every scenario shares: where and how to connect, who the client is, how errors are counted. It refuses to
-//! know what a scenario does with its connections.
+//! Owns the parts that every scenario shares: address, connecting, the client's identity, error counts. Does not know
+//! how a scenario uses its connections.
 
 use crate::dialect::Dialect;
 use crate::net::{self, Net};
@@ -18,7 +18,7 @@ pub struct Common {
     /// Server, as ws://HOST:PORT (http:// is taken as the same; no TLS)
     #[arg(long, default_value = "ws://127.0.0.1:3000")]
     pub url: String,
-    /// What the clients speak
+    /// The dialect of the clients
     #[arg(long, value_enum, default_value_t = Dialect::Socketio)]
     pub dialect: Dialect,
     /// Path of the Engine.IO endpoint
@@ -30,7 +30,7 @@ pub struct Common {
     /// JSON sent as the auth payload of the Socket.IO CONNECT packet; may hold the placeholders of --query
     #[arg(long)]
     pub auth_json: Option<String>,
-    /// Extra query string of the upgrade request, e.g. 'token={uid}', which the raw dialects have without being told.
+    /// Extra query string of the upgrade request, e.g. 'token={uid}', which is the default of the raw dialects.
     /// Placeholders: {i} {room} {member} {uid} {nonce}
     #[arg(long)]
     pub query: Option<String>,
@@ -196,7 +196,7 @@ impl Target {
             parts.push(query.trim_start_matches(['?', '&']).to_string());
         }
         if dialect == Dialect::Action {
-            parts.push("ack=1".to_string()); // without it what succeeds is not answered
+            parts.push("ack=1".to_string()); // without it a successful request is not answered
         }
         let separator = if path.contains('?') { '&' } else { '?' };
         format!("{path}{separator}{}", parts.join("&"))
@@ -213,7 +213,7 @@ impl Target {
         format!("40{}{auth}", self.ns).into_bytes()
     }
 
-    /// An EVENT packet that asks for an ack.
+    /// An EVENT packet that requests an ack.
     pub fn event(&self, id: u32, name: &str, arg: &Value) -> Vec<u8> {
         format!("42{}{id}{}", self.ns, serde_json::json!([name, arg])).into_bytes()
     }

@@ -1,4 +1,4 @@
-//! Owns the scenario connect: how fast connections come up, and what an idle one costs. It refuses to send a message.
+//! Owns the scenario connect: the rate of connecting, and the cost of an idle connection. Does not send messages.
 
 use crate::client::{Common, Errors, Target, Vars, step};
 use crate::net::{App, Net, State, now};
@@ -99,7 +99,7 @@ impl App for Conns {
 
     fn on_text(&mut self, net: &mut Net, c: usize, text: &[u8], t: u64) {
         if self.target.dialect.path().is_some() {
-            return net.close(c, self, "a frame that nobody asked for");
+            return net.close(c, self, "an unexpected frame");
         }
         let p = sio::parse(text);
         if matches!(p, Pkt::Ping(_)) {
@@ -174,7 +174,7 @@ pub fn run(common: &Common, args: &ConnectArgs) -> Outcome {
     let result = result(&app, &watch, &marks, args);
     let resources = resources(&app, &watch, &marks);
     for c in 0..app.t0.len() {
-        net.say_bye(c);
+        net.send_close(c);
     }
     net.flush_dirty(&mut app);
     Ok((

@@ -1,4 +1,4 @@
-//! Owns the dialects: how each asks, and what a frame that comes means. It refuses to know what is asked for, or why.
+//! Owns the dialects: encodes requests and decodes received frames. Does not know the purpose of a request.
 //!
 //! Only the frames of the raw dialects that a scenario sends stand here; Socket.IO's own packets are in `sio`.
 
@@ -18,26 +18,26 @@ pub enum Dialect {
 
 /// A request id before any message's: to subscribe.
 pub const ID_SUBSCRIBE: u32 = 2;
-/// The request id of the first page of what was missed; the next page has the next one.
+/// The request id of the first page of missed messages; the next page has the next one.
 pub const ID_SYNC: u32 = 3;
 /// The request id of a sender's first message; the next message has the next one.
 pub const ID_MESSAGE: u32 = 16;
 
-/// What has come.
-pub enum Heard<'a> {
+/// A decoded frame.
+pub enum Decoded<'a> {
     /// The answer to a request of this connection.
     Answer { id: u32, body: &'a [u8] },
     /// A message of a chat.
     Message(&'a [u8]),
-    /// Unasked, with `since`: more was missed than comes by itself.
+    /// With `since`: more was missed than is replayed.
     Behind(&'a [u8]),
     /// Something else of the dialect.
     Other,
-    /// What Socket.IO and Engine.IO settle among themselves.
+    /// A packet of the Socket.IO or Engine.IO session.
     Session(Pkt<'a>),
 }
 
-/// A message request, up to what differs between two of them: the request id and the tag in the text.
+/// A message request, without the parts that differ: the request id and the tag in the text.
 #[derive(Default)]
 pub struct Template {
     before_id: Vec<u8>,
@@ -125,7 +125,7 @@ impl Dialect {
         }
     }
 
-    /// What has to be sent before messages come, if anything has.
+    /// The request that subscribes to messages, if one is needed.
     pub fn subscribe(self, chat: &str) -> Option<Vec<u8>> {
         (self == Dialect::Action).then(|| {
             format!(
@@ -135,7 +135,7 @@ impl Dialect {
         })
     }
 
-    /// Asks for the messages of a chat after this number.
+    /// Requests the messages of a chat after this number.
     pub fn sync(self, namespace: &str, chat: &str, after: u32, id: u32) -> Vec<u8> {
         let chats = json!({ chat: after });
         match self {
@@ -153,21 +153,21 @@ impl Dialect {
     }
 
     #[inline]
-    pub fn hear(self, text: &[u8]) -> Heard<'_> {
+    pub fn decode(self, text: &[u8]) -> Decoded<'_> {
         match self {
             Dialect::Socketio => match sio::parse(text) {
-                Pkt::Ack { id, body } => Heard::Answer { id, body },
+                Pkt::Ack { id, body } => Decoded::Answer { id, body },
                 Pkt::Event { body, .. } if body.starts_with(b"[\"new-message\"") => {
-                    Heard::Message(body)
+                    Decoded::Message(body)
                 }
-                Pkt::Event { body, .. } if body.starts_with(b"[\"sync\"") => Heard::Behind(body),
-                Pkt::Event { .. } => Heard::Other,
-                packet => Heard::Session(packet),
+                Pkt::Event { body, .. } if body.starts_with(b"[\"sync\"") => Decoded::Behind(body),
+                Pkt::Event { .. } => Decoded::Other,
+                packet => Decoded::Session(packet),
             },
             Dialect::Action | Dialect::Type => match request_id(text) {
-                Some(id) => Heard::Answer { id, body: text },
-                None if text.starts_with(self.message_start()) => Heard::Message(text),
-                None => Heard::Other,
+                Some(id) => Decoded::Answer { id, body: text },
+                None if text.starts_with(self.message_start()) => Decoded::Message(text),
+                None => Decoded::Other,
             },
         }
     }
@@ -211,13 +211,13 @@ mod tests {
 
     const ALL: [Dialect; 3] = [Dialect::Socketio, Dialect::Action, Dialect::Type];
 
-    fn heard(dialect: Dialect, text: &str) -> String {
-        match dialect.hear(text.as_bytes()) {
-            Heard::Answer { id, .. } => format!("answer {id}"),
-            Heard::Message(_) => "message".into(),
-            Heard::Behind(_) => "behind".into(),
-            Heard::Other => "other".into(),
-            Heard::Session(_) => "session".into(),
+    fn decoded(dialect: Dialect, text: &str) -> String {
+        match dialect.decode(text.as_bytes()) {
+            Decoded::Answer { id, .. } => format!("answer {id}"),
+            Decoded::Message(_) => "message".into(),
+            Decoded::Behind(_) => "behind".into(),
+            Decoded::Other => "other".into(),
+            Decoded::Session(_) => "session".into(),
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
             (Dialect::Type, r#"{"type":"chatJoined","data":{}}"#, "other"),
         ];
         for (dialect, text, expected) in cases {
-            assert_eq!(heard(dialect, text), expected, "{text}");
+            assert_eq!(decoded(dialect, text), expected, "{text}");
         }
     }
 

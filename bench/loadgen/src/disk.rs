@@ -1,5 +1,5 @@
-//! Owns disk-ceiling: how long a disk takes to make sure of a few pages, again and again, as the log of a database does. It
-//! refuses to know any database: none that syncs each message can be faster on the same disk.
+//! Owns disk-ceiling: how long a disk takes to make sure of a few pages, again and again, as the log of a database
+//! does. Does not know any database: none that syncs each message can be faster on the same disk.
 
 use crate::net::now;
 use crate::num::whole;

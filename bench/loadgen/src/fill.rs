@@ -1,5 +1,5 @@
-//! fill: one chat with very many messages, written by several senders, and what lies around it.
-//! It refuses to know how it is read later: it notes what was acknowledged, in `stored`.
+//! fill: one chat with very many messages, written by several senders, and other chats. Does not read them: it records
+//! the acknowledged messages, in `stored`.
 
 use crate::client::{Common, Target, Vars, step};
 use crate::lines::{self, Lines, Request};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 #[derive(Args, Clone, Debug)]
 pub struct FillArgs {
-    /// Where to note what was acknowledged
+    /// Where to record the acknowledged messages
     #[arg(long)]
     pub state: PathBuf,
     /// Messages in the big chat
@@ -56,18 +56,18 @@ pub fn run(common: &Common, fill: &FillArgs) -> Outcome {
     std::fs::create_dir_all(&fill.state).map_err(|e| e.to_string())?;
     let target = Target::new(common)?;
     let nonce = target.nonce;
-    let mut house = House::furnish(Lines::new(target, common.wait)?, nonce, fill)?;
+    let mut setup = Setup::create(Lines::new(target, common.wait)?, nonce, fill)?;
     let begin = now();
-    let senders: Vec<&str> = house.users[..fill.senders].iter().map(|u| &*u.0).collect();
-    write(common, fill, nonce, &mut house.chat, &senders)?;
+    let senders: Vec<&str> = setup.users[..fill.senders].iter().map(|u| &*u.0).collect();
+    write(common, fill, nonce, &mut setup.chat, &senders)?;
     let ns = now() - begin;
-    let guest = [house.users[1].0.as_str()];
-    write(common, fill, nonce, &mut house.market, &guest)?;
+    let guest = [setup.users[1].0.as_str()];
+    write(common, fill, nonce, &mut setup.market, &guest)?;
     let stored = Stored {
         nonce,
-        users: house.users,
-        chat: house.chat,
-        market: house.market,
+        users: setup.users,
+        chat: setup.chat,
+        market: setup.market,
         chats: fill.others + 2,
         talks: fill.others / 2 + 1,
     };
@@ -87,14 +87,14 @@ pub fn run(common: &Common, fill: &FillArgs) -> Outcome {
 }
 
 /// Users and chats, before the two big ones are filled.
-struct House {
+struct Setup {
     users: Vec<(String, String)>,
     chat: Filled,
     market: Filled,
 }
 
-impl House {
-    fn furnish(mut lines: Lines, nonce: u32, fill: &FillArgs) -> Result<Self, String> {
+impl Setup {
+    fn create(mut lines: Lines, nonce: u32, fill: &FillArgs) -> Result<Self, String> {
         let line = lines.http()?;
         let mut post = |path: &str, body: Value| -> Result<Value, String> {
             let path = format!("/api/v1{path}");
@@ -143,7 +143,7 @@ impl House {
         }
         lines.series(&on, &messages)?;
         let pk = chat["pk"].as_u64().ok_or("a chat without a number")?;
-        Ok(House {
+        Ok(Setup {
             chat: Filled::new(text(&chat, "id"), pk, 0, fill.messages),
             market: Filled::new(talk_id(&market), 0, 1, fill.market_messages),
             users,

@@ -1,5 +1,5 @@
 //! Owns the course of chat (closed loop), rate (open loop) and fanout: connecting, warm-up, measured window, drain, and
-//! the result. It refuses to know what is spoken.
+//! the result. Does not know the dialects.
 
 use crate::args::{Spec, Timing};
 use crate::chat::{Chat, Setup};
@@ -27,7 +27,7 @@ enum Phase {
     Done,
 }
 
-/// What an end of the measured window looks like.
+/// The samples at an end of the measured window.
 struct Mark {
     sample: Sample,
     acked: u64,
@@ -72,7 +72,7 @@ pub fn run(common: &Common, timing: &Timing, spec: &Spec) -> Outcome {
         && plan.iter().any(|room| room.members.len() <= spec.senders)
     {
         return Err(
-            "a room needs a member that only listens: a sender is not told of its own messages"
+            "a room needs a member that only listens: a sender does not receive its own messages"
                 .into(),
         );
     }
@@ -127,7 +127,7 @@ impl Flow<'_> {
         self.finish()
     }
 
-    /// Does what is to be done now; answers when to look again at the latest.
+    /// Runs the steps that are due; returns when to call it again at the latest.
     fn advance(&mut self, t: u64) -> u64 {
         let soon = t + 100_000_000;
         match self.phase {
@@ -245,7 +245,7 @@ impl Flow<'_> {
             "warmup_s": self.timing.warmup, "secs": self.timing.secs, "msg_bytes": self.timing.msg_bytes.max(sio::TAG_LEN),
         });
         for c in 0..self.chat.connections() {
-            self.net.say_bye(c);
+            self.net.send_close(c);
         }
         self.net.flush_dirty(&mut self.chat);
         let result = json!({

@@ -1,5 +1,5 @@
-//! history: pages of a very long chat, wherever in it they lie, and what else has to look at it.
-//! It refuses to believe an answer: each is compared with what was acknowledged when it was filled.
+//! history: pages of a very long chat, anywhere in it, and other requests about it. Does not trust an answer: each is
+//! compared with the messages that were acknowledged when it was filled.
 
 mod questions;
 
@@ -17,18 +17,18 @@ use std::path::PathBuf;
 
 #[derive(Args, Clone, Debug)]
 pub struct HistoryArgs {
-    /// What `fill` noted
+    /// The record of `fill`
     #[arg(long)]
     pub state: PathBuf,
-    /// How often each question is asked, one at a time, and again eight at once
+    /// How often each request is sent, one at a time, and again eight at once
     #[arg(long, default_value_t = 1000)]
     pub reads: usize,
-    /// Only questions whose name contains this
+    /// Only requests whose name contains this
     #[arg(long, default_value = "")]
     pub only: String,
 }
 
-/// How many are asked at once, one on each line.
+/// How many are sent at once, one on each connection.
 const AT_ONCE: usize = 8;
 
 pub fn run(common: &Common, history: &HistoryArgs) -> Outcome {
@@ -99,8 +99,8 @@ fn times(lines: &mut Lines, stored: &Stored, count: u64) -> Result<Vec<(String, 
         let after = dice.roll(PAGE, stored.chat.count() - 1000);
         let query =
             json!({"chat": {"id": stored.chat.id}, "query": {"after_seq": after, "limit": 1000}});
-        let told = lines::json(&lines.ask(c, &Request::Emit("list-messages", query))?.body)?;
-        let messages = told[0]["messages"].as_array().ok_or("no messages")?;
+        let parsed = lines::json(&lines.ask(c, &Request::Emit("list-messages", query))?.body)?;
+        let messages = parsed[0]["messages"].as_array().ok_or("no messages")?;
         let time = |message: &Value| {
             message["created_at"]
                 .as_str()
@@ -148,21 +148,21 @@ impl Reading<'_> {
         }
     }
 
-    /// Connecting in the marketplace dialect: the first frame tells everything.
+    /// Connecting in the marketplace dialect: the first frame has everything.
     fn greetings(&mut self, history: &HistoryArgs) -> Result<(), String> {
         let name = "market initial_data";
         if !name.contains(&history.only) {
             return Ok(());
         }
         let uid = self.known.stored.users[0].0.clone();
-        let mut told = Vec::new();
+        let mut answers = Vec::new();
         for _ in 0..(history.reads / 10).max(1) {
             let c = self.lines.raw(&format!("/ws/events/?token={uid}"))?;
-            told.push(self.lines.greeting(c)?);
+            answers.push(self.lines.greeting(c)?);
             self.lines.close(c);
         }
-        self.note(name, "alone", &told);
-        for answer in &told {
+        self.note(name, "alone", &answers);
+        for answer in &answers {
             let right = self.initial_data(&answer.body);
             self.judge(name, right);
         }
@@ -170,8 +170,8 @@ impl Reading<'_> {
     }
 
     fn initial_data(&self, body: &[u8]) -> Result<(), String> {
-        let told = lines::json(body)?;
-        let events = told["data"].as_array().ok_or("no list of events")?;
+        let parsed = lines::json(body)?;
+        let events = parsed["data"].as_array().ok_or("no list of events")?;
         let stored = self.known.stored;
         let chats = || {
             events
@@ -201,23 +201,23 @@ impl Reading<'_> {
     ) -> Result<(), String> {
         let asked = (0..reads).map(|_| (question.make)(&self.known, &mut self.dice));
         let (requests, rights): (Vec<_>, Vec<_>) = asked.unzip();
-        let told = self.lines.series(on, &requests)?;
-        self.note(question.name, how, &told);
-        for (answer, right) in told.iter().zip(&rights) {
+        let answers = self.lines.series(on, &requests)?;
+        self.note(question.name, how, &answers);
+        for (answer, right) in answers.iter().zip(&rights) {
             let judged = self.right(right, &answer.body);
             self.judge(question.name, judged);
         }
         Ok(())
     }
 
-    fn note(&mut self, name: &str, how: &str, told: &[Answer]) {
+    fn note(&mut self, name: &str, how: &str, answers: &[Answer]) {
         let mut times = hist();
-        for answer in told {
+        for answer in answers {
             times.add(answer.ns);
         }
         self.result
             .insert(format!("{name}, {how}"), report::percentiles(&times));
-        self.answers += told.len() as u64;
+        self.answers += answers.len() as u64;
     }
 
     fn judge(&mut self, name: &str, judged: Result<(), String>) {
@@ -229,14 +229,19 @@ impl Reading<'_> {
     }
 
     fn right(&self, right: &Right, body: &[u8]) -> Result<(), String> {
-        let told = lines::json(body)?;
-        let said = || {
+        let parsed = lines::json(body)?;
+        let error = || {
             String::from_utf8_lossy(body)
                 .chars()
                 .take(120)
                 .collect::<String>()
         };
-        let list = |at: &str| told.pointer(at).and_then(Value::as_array).ok_or_else(said);
+        let list = |at: &str| {
+            parsed
+                .pointer(at)
+                .and_then(Value::as_array)
+                .ok_or_else(error)
+        };
         let stored = self.known.stored;
         match right {
             Right::Messages((at, shape, chat, range)) => {

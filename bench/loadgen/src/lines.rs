@@ -1,5 +1,5 @@
 //! Request and answer over any transport of a chat server: Socket.IO, raw WebSocket, HTTP.
-//! It refuses to know what is asked: it measures from the first byte sent to the last one read.
+//! Does not know the requests: it measures from the first byte sent to the last one read.
 
 use crate::client::{Target, Vars, step};
 use crate::net::{self, App, Net, now};
@@ -7,9 +7,9 @@ use crate::sio::{self, Pkt};
 use serde_json::Value;
 
 /// How long an answer may take, ns.
-const PATIENCE: u64 = 60_000_000_000;
+const TIME_LIMIT: u64 = 60_000_000_000;
 
-/// What is spoken on a line.
+/// The transport of a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Speech {
     SocketIo,
@@ -40,14 +40,14 @@ struct Line {
     answer: Option<Answer>,
 }
 
-/// The lines of one scenario. On each one request is under way at a time; whatever a raw one
-/// hears counts as its answer, so nobody may write into what it is told of.
+/// The connections of one scenario. On each one request is under way at a time; any frame on a raw one counts as its
+/// answer, so no other client may write into its chats.
 pub struct Lines {
     net: Net,
-    heard: Heard,
+    state: State,
 }
 
-struct Heard {
+struct State {
     target: Target,
     lines: Vec<Line>,
     broken: Option<String>,
@@ -57,7 +57,7 @@ impl Lines {
     pub fn new(target: Target, wait: net::Wait) -> Result<Self, String> {
         Ok(Lines {
             net: Net::new(wait)?,
-            heard: Heard {
+            state: State {
                 target,
                 lines: Vec::new(),
                 broken: None,
@@ -65,22 +65,22 @@ impl Lines {
         })
     }
 
-    /// A Socket.IO connection that acts as this user; answers the line and what `create-user` said.
+    /// A Socket.IO connection that acts as this user; returns the connection and the answer to `create-user`.
     pub fn socket_io(&mut self, uid: &str) -> Result<(usize, Value), String> {
         let vars = Vars {
             uid: uid.to_string(),
             ..Default::default()
         };
-        let c = self.heard.target.start(&mut self.net, &vars);
+        let c = self.state.target.start(&mut self.net, &vars);
         let c = self.add(c, Speech::SocketIo, vars)?;
         let user = serde_json::json!({"user": {"externalUserId": uid}});
-        let told = self.ask(c, &Request::Emit("create-user", user))?;
-        Ok((c, json(&told.body)?))
+        let answer = self.ask(c, &Request::Emit("create-user", user))?;
+        Ok((c, json(&answer.body)?))
     }
 
     /// A raw WebSocket.
     pub fn raw(&mut self, path: &str) -> Result<usize, String> {
-        let addr = self.heard.target.addr;
+        let addr = self.state.target.addr;
         let head = format!(
             "GET {path} HTTP/1.1\r\nHost: {addr}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
             net::WS_KEY
@@ -91,7 +91,7 @@ impl Lines {
 
     /// An HTTP connection that stays open.
     pub fn http(&mut self) -> Result<usize, String> {
-        let c = self.net.connect(self.heard.target.addr, None, None);
+        let c = self.net.connect(self.state.target.addr, None, None);
         self.add(c, Speech::Http, Vars::default())
     }
 
@@ -102,8 +102,8 @@ impl Lines {
         vars: Vars,
     ) -> Result<usize, String> {
         let c = c.map_err(|e| format!("connect: {e}"))?;
-        assert_eq!(c, self.heard.lines.len());
-        self.heard.lines.push(Line {
+        assert_eq!(c, self.state.lines.len());
+        self.state.lines.push(Line {
             speech,
             vars,
             up: false,
@@ -111,14 +111,14 @@ impl Lines {
             sent: now(),
             answer: None,
         });
-        self.until(|heard| heard.lines[c].up)?;
+        self.until(|state| state.lines[c].up)?;
         Ok(c)
     }
 
-    /// What the server says first on this line; timed from the beginning of the connection.
+    /// The first frame of the server on this connection; timed from the beginning of the connection.
     pub fn greeting(&mut self, c: usize) -> Result<Answer, String> {
-        self.until(|heard| heard.lines[c].answer.is_some())?;
-        Ok(self.heard.lines[c].answer.take().expect("an answer"))
+        self.until(|state| state.lines[c].answer.is_some())?;
+        Ok(self.state.lines[c].answer.take().expect("an answer"))
     }
 
     pub fn ask(&mut self, c: usize, request: &Request) -> Result<Answer, String> {
@@ -126,15 +126,15 @@ impl Lines {
         self.greeting(c)
     }
 
-    /// Asks all of this over these lines, one at a time on each; the answers in the same order.
+    /// Sends these requests over these connections, one at a time on each; the answers in the same order.
     pub fn series(&mut self, on: &[usize], requests: &[Request]) -> Result<Vec<Answer>, String> {
         let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
         let mut doing: Vec<Option<usize>> = vec![None; on.len()];
         let (mut next, mut done) = (0, 0);
         while done < requests.len() {
             for (slot, c) in on.iter().enumerate() {
-                if let (Some(i), true) = (doing[slot], self.heard.lines[*c].answer.is_some()) {
-                    answers[i] = self.heard.lines[*c].answer.take();
+                if let (Some(i), true) = (doing[slot], self.state.lines[*c].answer.is_some()) {
+                    answers[i] = self.state.lines[*c].answer.take();
                     doing[slot] = None;
                     done += 1;
                 }
@@ -145,7 +145,7 @@ impl Lines {
                 }
             }
             if done < requests.len() {
-                self.until(|heard| on.iter().any(|c| heard.lines[*c].answer.is_some()))?;
+                self.until(|state| on.iter().any(|c| state.lines[*c].answer.is_some()))?;
             }
         }
         Ok(answers.into_iter().flatten().collect())
@@ -156,14 +156,14 @@ impl Lines {
     }
 
     fn send(&mut self, c: usize, request: &Request) {
-        let line = &mut self.heard.lines[c];
+        let line = &mut self.state.lines[c];
         line.answer = None;
         line.asked += 1;
         line.sent = now();
-        let addr = self.heard.target.addr;
+        let addr = self.state.target.addr;
         match request {
             Request::Emit(name, body) => {
-                let packet = self.heard.target.event(line.asked, name, body);
+                let packet = self.state.target.event(line.asked, name, body);
                 self.net.send_text(c, &packet);
             }
             Request::Frame(frame) => self.net.send_text(c, frame.to_string().as_bytes()),
@@ -182,24 +182,24 @@ impl Lines {
         }
     }
 
-    fn until(&mut self, told: impl Fn(&Heard) -> bool) -> Result<(), String> {
-        let end = now() + PATIENCE;
-        while !told(&self.heard) {
-            if let Some(why) = self.heard.broken.take() {
+    fn until(&mut self, ready: impl Fn(&State) -> bool) -> Result<(), String> {
+        let end = now() + TIME_LIMIT;
+        while !ready(&self.state) {
+            if let Some(why) = self.state.broken.take() {
                 return Err(why);
             }
             if now() > end {
                 return Err("no answer within a minute".into());
             }
             self.net
-                .poll(&mut self.heard, Some(100_000_000))
+                .poll(&mut self.state, Some(100_000_000))
                 .map_err(|e| e.to_string())?;
         }
         Ok(())
     }
 }
 
-impl Heard {
+impl State {
     fn answered(&mut self, c: usize, body: &[u8], t: u64) {
         let line = &mut self.lines[c];
         let (body, ns) = (body.to_vec(), t.saturating_sub(line.sent));
@@ -207,7 +207,7 @@ impl Heard {
     }
 }
 
-impl App for Heard {
+impl App for State {
     fn on_ws_open(&mut self, _net: &mut Net, c: usize, _t: u64) {
         self.lines[c].up = self.lines[c].speech != Speech::SocketIo;
     }

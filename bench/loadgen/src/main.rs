@@ -1,4 +1,4 @@
-//! Owns the command line of the load generator and verifier. It refuses to know how a scenario goes. See ../../README.md.
+//! Owns the command line of the load generator and verifier. Does not know the scenarios. See ../../README.md.
 
 mod args;
 mod chat;
@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(version, about = "Load generator and verifier for chat servers")]
-// So that run.mjs --loadgen may change what a scenario says.
+// So that run.mjs --loadgen may override the options of a scenario.
 #[command(args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
@@ -78,21 +78,21 @@ enum Cmd {
         #[command(flatten)]
         fanout: args::FanoutArgs,
     },
-    /// Clients are cut off while others send, come back all at once, and catch up; only polychat has this
+    /// Clients are disconnected while others send, reconnect all at once, and catch up; only polychat has this
     Reconnect {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
         reconnect: reconnect::ReconnectArgs,
     },
-    /// Fill one chat with very many messages, and note what was acknowledged
+    /// Fill one chat with very many messages, and record the acknowledged ones
     Fill {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
         fill: fill::FillArgs,
     },
-    /// Read pages of what `fill` has filled
+    /// Read pages of the chat that `fill` has filled
     History {
         #[command(flatten)]
         common: Common,

@@ -1,4 +1,4 @@
-//! Owns what a `sync` answers: the messages that a client has missed. It refuses to know who asked.
+//! Owns decoding the answer to `sync`: the messages that a client has missed. Does not know the client.
 
 use crate::dialect::Dialect;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ struct Reply<'a> {
     data: Option<Chats<'a>>,
 }
 
-/// The page of the one chat that was asked for, out of an answer.
+/// The page of the one requested chat, out of an answer.
 pub fn answered(dialect: Dialect, body: &[u8]) -> Result<Page<'_>, String> {
     let chats = match dialect {
         Dialect::Socketio => serde_json::from_slice::<(Chats,)>(body).map(|(chats,)| Some(chats)),
@@ -47,8 +47,8 @@ pub fn answered(dialect: Dialect, body: &[u8]) -> Result<Page<'_>, String> {
     only(chats, body)
 }
 
-/// The same out of the event of Socket.IO that comes by itself.
-pub fn told(body: &[u8]) -> Result<Page<'_>, String> {
+/// The same out of the event that Socket.IO clients are sent without a request.
+pub fn pushed(body: &[u8]) -> Result<Page<'_>, String> {
     let event = serde_json::from_slice::<(IgnoredAny, Chats)>(body);
     only(event.map(|(_, chats)| Some(chats)), body)
 }
@@ -108,7 +108,7 @@ mod tests {
             numbers(&answered(Dialect::Type, type_data.as_bytes()).unwrap()),
             expected
         );
-        assert_eq!(numbers(&told(event.as_bytes()).unwrap()), expected);
+        assert_eq!(numbers(&pushed(event.as_bytes()).unwrap()), expected);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Owns mongo-ceiling: the most inserts that a mongod takes, from a client that costs next to nothing (BSON and `OP_MSG`
-//! written by hand, one epoll thread). It refuses to be a driver: none can be faster on the same mongod.
+//! written by hand, one epoll thread). Does not do the work of a driver: none can be faster on the same mongod.
 
 mod wire;
 
@@ -169,8 +169,8 @@ fn command(addr: &str, body: impl FnOnce(Doc)) -> Result<(), String> {
     if Reply::of(&answer).ok {
         return Ok(());
     }
-    let said = answer.get(BODY..).unwrap_or_default();
-    Err(format!("{addr}: {}", String::from_utf8_lossy(said)))
+    let reply = answer.get(BODY..).unwrap_or_default();
+    Err(format!("{addr}: {}", String::from_utf8_lossy(reply)))
 }
 
 fn exchange(addr: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {

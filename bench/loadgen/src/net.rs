@@ -1,4 +1,4 @@
-//! Owns one epoll loop and its connections, for both sides of a benchmark. It refuses to know what is spoken on them.
+//! Owns one epoll loop and its connections, for both sides of a benchmark. Does not know the messages on them.
 //!
 //! One shared read buffer, frames parsed in place, all sends of one readiness event in one write.
 //! This is what keeps the generator cheaper than the server it drives.
@@ -22,7 +22,7 @@ use std::time::Instant;
 
 static START: OnceLock<Instant> = OnceLock::new();
 
-/// Nanoseconds of `CLOCK_MONOTONIC` since this process first asked.
+/// Nanoseconds of `CLOCK_MONOTONIC` since the first call in this process.
 #[inline]
 pub fn now() -> u64 {
     fit(START.get_or_init(Instant::now).elapsed().as_nanos())
@@ -48,7 +48,7 @@ pub struct Conn {
     armed_write: bool,
     frag: Vec<u8>,
     handshake: Vec<u8>,
-    /// Server role: what the upgrade request asked for, path and query.
+    /// Server role: the target of the upgrade request, path and query.
     pub request_target: String,
     dirty: bool,
     client: bool,
@@ -247,7 +247,7 @@ impl Net {
         app.on_close(self, c, why);
     }
 
-    /// Closes without telling the app.
+    /// Closes without notifying the app.
     pub fn drop_conn(&mut self, c: usize) {
         let conn = &mut self.conns[c];
         conn.state = State::Closed;

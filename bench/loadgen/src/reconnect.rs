@@ -1,5 +1,5 @@
-//! Owns the course of reconnect: clients are cut off while others send, come back all at once, and catch up. It refuses
-//! to know what a client has to do for that: `returning` does.
+//! Owns the course of reconnect: clients are disconnected while others send, reconnect all at once, and catch up. Does
+//! not know how a client catches up: `returning` does.
 
 use crate::client::Common;
 use crate::net::{Net, Wait, now};
@@ -41,7 +41,7 @@ pub struct ReconnectArgs {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// The clients come for the first time, a few at once.
+    /// The clients connect for the first time, a few at once.
     Connect,
     Rest(u64),
     Away(u64),
@@ -51,10 +51,10 @@ enum Phase {
     Done,
 }
 
-/// One return of everybody.
+/// One return of all clients.
 struct Return {
     began: Sample,
-    /// From when they began to come until the last one had caught up.
+    /// From the first reconnect until the last client had caught up.
     last_ns: u64,
     cpu_ns: u64,
 }
@@ -118,7 +118,7 @@ impl Course<'_> {
         Ok(self.finish())
     }
 
-    /// Does what is to be done now; answers when to look again at the latest.
+    /// Runs the steps that are due; returns when to call it again at the latest.
     fn advance(&mut self, t: u64) -> u64 {
         let soon = t + 100_000_000;
         match self.phase {
@@ -187,7 +187,7 @@ impl Course<'_> {
             if whole(self.next_due) > t {
                 return whole(self.next_due);
             }
-            self.crowd.say(&mut self.net, t);
+            self.crowd.send_next(&mut self.net, t);
             self.next_due += 1e9 / self.reconnect.rate;
         }
     }

@@ -1,8 +1,8 @@
-//! Owns a reference server. It refuses to store or to check anything worth the name. Two uses: it shows how much the
+//! Owns a reference server. Does not store or check anything. Two uses: it shows how much the
 //! generator can take before the generator is the limit, and with --fault that the verification catches faults.
 
+mod fanout;
 mod message;
-mod telling;
 
 use crate::dialect::Dialect;
 use crate::net::{App, Net, Wait, now, server_text_frame};
@@ -19,7 +19,7 @@ pub struct RefArgs {
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: std::net::SocketAddr,
     /// drop:N, dup:N, swap:N, stray:N, nack:N, loseack:N, kill:N: applied to every Nth delivery (or message); with
-    /// `told:` before the name, to every Nth message that one who comes back is told, e.g. told:drop:50
+    /// `told:` before the name, to every Nth missed message of a reconnecting client, e.g. told:drop:50
     #[arg(long)]
     pub fault: Option<String>,
     /// Sleep this long, in ms, every --stall-every-ms: shows whether a latency figure hides a stall
@@ -30,7 +30,7 @@ pub struct RefArgs {
     /// One write per delivery, as a server without batching does
     #[arg(long)]
     pub no_batch: bool,
-    /// Remember the messages, for those who come back
+    /// Remember the messages, for clients that reconnect
     #[arg(long)]
     pub remember: bool,
     #[arg(long)]
@@ -50,7 +50,7 @@ struct Room {
 struct Peer {
     dialect: Dialect,
     user: Option<usize>,
-    /// By room: from after this number on messages come by themselves.
+    /// By room: messages after this number are delivered live.
     live_after: HashMap<usize, u32>,
 }
 
@@ -63,7 +63,7 @@ struct Ref {
     online: HashMap<usize, usize>,
     rooms: Vec<Room>,
     peers: HashMap<usize, Peer>,
-    /// Frame held back by the swap fault, and for whom.
+    /// Frame held back by the swap fault, and its connection.
     held: Option<(usize, Vec<u8>)>,
     next_id: u64,
     last_stall: u64,
@@ -84,7 +84,7 @@ impl Ref {
         net.send_raw(c, &frame);
     }
 
-    /// From now on this connection hears the rooms of its user, or this room only.
+    /// From now on this connection receives the rooms of its user, or this room only.
     fn listen(&mut self, c: usize, only: Option<usize>) {
         let Some(peer) = self.peers.get_mut(&c) else {
             return;

@@ -1,4 +1,4 @@
-//! Owns percentiles and what a person reads of a result. It refuses to know how it was measured.
+//! Owns percentiles and the printed form of a result. Does not measure.
 
 use crate::num::whole;
 use hdrhistogram::Histogram;
@@ -84,9 +84,10 @@ pub fn print(v: &Value) {
         v["label"].as_str().unwrap_or("")
     );
     if v["params"].is_object() {
-        let told = entries(&v["params"]).filter(|(_, x)| !x.is_null() && **x != Value::Bool(false));
-        let told = told.map(|(k, x)| format!("{k}={}", num(x)));
-        line("parameters", joined(told, " "));
+        let shown =
+            entries(&v["params"]).filter(|(_, x)| !x.is_null() && **x != Value::Bool(false));
+        let shown = shown.map(|(k, x)| format!("{k}={}", num(x)));
+        line("parameters", joined(shown, " "));
     }
     for (k, x) in entries(&v["result"]) {
         print_figure(k, x);
@@ -102,10 +103,10 @@ pub fn print(v: &Value) {
 fn print_figure(k: &str, x: &Value) {
     match x {
         Value::Object(o) if o.contains_key("count") => {
-            let told = ["p50", "p90", "p99", "p999", "max"].into_iter();
-            let told = told.filter_map(|q| o.get(q).map(|x| format!("{q}={}", num(x))));
+            let shown = ["p50", "p90", "p99", "p999", "max"].into_iter();
+            let shown = shown.filter_map(|q| o.get(q).map(|x| format!("{q}={}", num(x))));
             let count = num(&x["count"]);
-            line(k, format!("{}  (n={count})", joined(told, "  ")));
+            line(k, format!("{}  (n={count})", joined(shown, "  ")));
         }
         Value::Array(a) => line(k, joined(a.iter().map(num), " ")),
         x if k.ends_with("_bytes") => {

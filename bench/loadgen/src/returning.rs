@@ -1,9 +1,9 @@
-//! Owns clients that are cut off and come back: what each knows, how it asks for the rest, and whether it got each
-//! message once and in order over the cut. It refuses to know when they are cut.
+//! Owns clients that are disconnected and reconnect: the messages each knows, the requests for the rest, and whether it
+//! got each message once and in order. Does not know when they are disconnected.
 //!
 //! A room has one sender, which is never cut. So the room's number of a message is its place among the sender's.
 
-mod hearing;
+mod receiving;
 
 use crate::client::{Errors, Target, Vars};
 use crate::dialect::{Dialect, ID_SYNC};
@@ -21,12 +21,12 @@ enum State {
     Away,
     /// Its connection is being made.
     Coming,
-    /// It asks for what it missed; what comes by itself waits.
+    /// It requests the missed messages; live ones queue.
     Asking {
         id: u32,
     },
-    /// All that it is told is new.
-    Told,
+    /// It has caught up: all messages are live.
+    Live,
 }
 
 struct Client {
@@ -45,16 +45,16 @@ struct Client {
     waiting: Vec<Tag>,
 }
 
-/// Whose a connection is.
+/// The owner of a connection.
 #[derive(Clone, Copy)]
 enum Owner {
     Sender(usize),
     Client(usize),
     /// It was cut.
-    Nobody,
+    Cut,
 }
 
-/// What came that should not have come.
+/// Unexpected deliveries.
 #[derive(Default)]
 struct Faults {
     disconnects: u64,
@@ -174,7 +174,7 @@ impl Crowd {
         let vars = match owner {
             Owner::Client(index) => &self.clients[index].vars,
             Owner::Sender(index) => &self.sender_vars[index],
-            Owner::Nobody => return,
+            Owner::Cut => return,
         };
         match self.target.start(net, vars) {
             Ok(connection) => {
@@ -188,12 +188,12 @@ impl Crowd {
         }
     }
 
-    /// Everybody is connected and knows what had been acknowledged when they were called back.
+    /// All clients are connected and know the messages that had been acknowledged when they reconnected.
     pub fn all_there(&self) -> bool {
         self.there == self.clients.len() && self.senders_ready == self.senders.len()
     }
 
-    /// Who is not, in words.
+    /// The clients that are not, in words.
     pub fn missing(&self) -> String {
         let late = self.clients.iter().find(|each| !each.counted);
         let first =
@@ -205,18 +205,18 @@ impl Crowd {
         )
     }
 
-    /// Ends all clients' connections without a word.
+    /// Ends all clients' connections without a close frame.
     pub fn cut(&mut self, net: &mut Net) {
         for client in &mut self.clients {
             if let Some(connection) = client.connection.take() {
                 net.drop_conn(connection);
-                self.owners[connection] = Owner::Nobody;
+                self.owners[connection] = Owner::Cut;
             }
             client.state = State::Away;
         }
     }
 
-    /// From now on the clients are to come back, and to catch up with what has been acknowledged.
+    /// From now on the clients reconnect, and catch up with the acknowledged messages.
     pub fn call_back(&mut self, t: u64) {
         self.back_at = Some(t);
         self.begun = 0;
@@ -228,8 +228,8 @@ impl Crowd {
         }
     }
 
-    /// The next sender says something.
-    pub fn say(&mut self, net: &mut Net, t: u64) {
+    /// The next sender sends a message.
+    pub fn send_next(&mut self, net: &mut Net, t: u64) {
         let index = self.next_sender;
         self.next_sender = (index + 1) % self.senders.len();
         self.checks[index].sent(0);
@@ -237,7 +237,7 @@ impl Crowd {
         self.senders[index].send(net, &mut self.scratch, self.target.nonce, t);
     }
 
-    /// All that was sent has been acknowledged and heard by everybody.
+    /// All messages have been acknowledged and received by all clients.
     pub fn is_drained(&self) -> bool {
         let open = self.senders.iter().any(|each| each.in_flight > 0);
         !open && self.unique >= self.expected
@@ -273,13 +273,13 @@ impl Crowd {
         let room = match owner {
             Owner::Sender(index) => index,
             Owner::Client(index) => self.clients[index].room,
-            Owner::Nobody => return,
+            Owner::Cut => return,
         };
         let subscribe = self.dialect.subscribe(&self.chats[room]);
         match owner {
             Owner::Sender(_) if subscribe.is_none() => self.senders_ready += 1,
             Owner::Client(index) if self.dialect == Dialect::Socketio => {
-                self.clients[index].state = State::Told; // `since` has asked
+                self.clients[index].state = State::Live; // `since` was the request
                 self.look(index, t);
             }
             _ => {}
@@ -292,7 +292,7 @@ impl Crowd {
         }
     }
 
-    /// Asks for what a client does not know.
+    /// Requests the messages that a client does not know.
     fn ask(&mut self, net: &mut Net, index: usize) {
         let client = &mut self.clients[index];
         let id = match client.state {

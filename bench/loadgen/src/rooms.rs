@@ -1,5 +1,5 @@
-//! Owns who is in which chat: read from a file, told by a command, or made on the server before a scenario begins. It
-//! refuses to know what they will say there.
+//! Owns the members of chats: read from a file, printed by a command, or created on the server before a scenario
+//! begins. Does not know the messages.
 
 use crate::client::{Target, Vars, step};
 use crate::dialect::Dialect;
@@ -31,7 +31,7 @@ pub fn unmade(target: &Target, rooms: usize, members: usize) -> Vec<Room> {
     (0..rooms).map(room).collect()
 }
 
-/// Rooms that exist, as `--setup` tells: `file:PATH` or `cmd:COMMAND`.
+/// Rooms that exist, from `--setup`: `file:PATH` or `cmd:COMMAND`.
 pub fn read(how: &str) -> Result<Vec<Room>, String> {
     let text = if let Some(path) = how.strip_prefix("file:") {
         std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?
@@ -59,10 +59,10 @@ pub fn read(how: &str) -> Result<Vec<Room>, String> {
         .collect()
 }
 
-fn room(told: &Value) -> Result<Room, String> {
-    let members = told["members"].as_array();
+fn room(json: &Value) -> Result<Room, String> {
+    let members = json["members"].as_array();
     Ok(Room {
-        id: id_text(&told["id"]).ok_or("a room without id")?,
+        id: id_text(&json["id"]).ok_or("a room without id")?,
         members: members
             .ok_or("a room without members")?
             .iter()
@@ -71,12 +71,12 @@ fn room(told: &Value) -> Result<Room, String> {
     })
 }
 
-fn member(told: &Value) -> Vars {
-    let headers = told["headers"].as_array().into_iter().flatten();
+fn member(json: &Value) -> Vars {
+    let headers = json["headers"].as_array().into_iter().flatten();
     Vars {
-        uid: id_text(&told["user_id"]).unwrap_or_default(),
-        auth: (!told["auth"].is_null()).then(|| told["auth"].to_string()),
-        query: told["query"].as_str().map(str::to_owned),
+        uid: id_text(&json["user_id"]).unwrap_or_default(),
+        auth: (!json["auth"].is_null()).then(|| json["auth"].to_string()),
+        query: json["query"].as_str().map(str::to_owned),
         headers: headers
             .filter_map(|each| each.as_str().map(str::to_owned))
             .collect(),
@@ -126,7 +126,7 @@ pub fn make(
     };
     let mut net = Net::new(Wait::Block)?;
     for _ in 0..LINES {
-        let started = target.start_as(&mut net, &nobody(), Dialect::Socketio);
+        let started = target.start_as(&mut net, &anonymous(), Dialect::Socketio);
         started.map_err(|e| format!("connect: {e}"))?;
     }
     let end = now() + timeout_s * 1_000_000_000;
@@ -144,21 +144,21 @@ pub fn make(
         }
     }
     for line in 0..LINES {
-        net.say_bye(line);
+        net.send_close(line);
     }
     net.flush_dirty(&mut maker);
     Ok(())
 }
 
-/// In open mode a connection that makes users is nobody's to begin with.
-fn nobody() -> Vars {
+/// In open mode a connection that creates users has no user at first.
+fn anonymous() -> Vars {
     Vars {
         query: Some(String::new()),
         ..Default::default()
     }
 }
 
-/// Asks for all users, then for all chats: the request ids count through both.
+/// Requests all users, then all chats: the request ids count through both.
 struct Maker<'a> {
     target: &'a Target,
     key: &'static str,
@@ -225,7 +225,7 @@ impl App for Maker<'_> {
                 }
                 self.ask(net);
             }
-            packet => match step(net, c, self.target, &nobody(), &packet) {
+            packet => match step(net, c, self.target, &anonymous(), &packet) {
                 Ok(joined) => self.joined += usize::from(joined),
                 Err(e) => self.fatal = Some(e),
             },

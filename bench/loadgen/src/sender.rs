@@ -1,5 +1,5 @@
-//! Owns one sender: its requests, and when each message was sent, acknowledged and first heard. It refuses to know what
-//! other members heard.
+//! Owns one sender: its requests, and when each message was sent, acknowledged and first delivered. Does not know the
+//! deliveries to other members.
 
 use crate::dialect::{ID_MESSAGE, Template};
 use crate::net::Net;
@@ -63,7 +63,7 @@ impl Sender {
     }
 }
 
-/// What follows the tag in a text, so that it has this many bytes.
+/// The text after the tag, so that the whole has this many bytes.
 pub fn filling(msg_bytes: usize) -> String {
     lorem(msg_bytes.saturating_sub(crate::sio::TAG_LEN))
 }

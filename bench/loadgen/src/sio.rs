@@ -1,5 +1,5 @@
-//! Owns the text packets of Engine.IO v4 and Socket.IO v5, and the tag of a message. It refuses to know what they mean to
-//! a scenario.
+//! Owns the text packets of Engine.IO v4 and Socket.IO v5, and the tag of a message. Does not know their meaning to a
+//! scenario.
 
 use crate::num::fit;
 
@@ -84,7 +84,7 @@ pub fn hash(b: &[u8]) -> u64 {
     }) | 1
 }
 
-/// What identifies a message inside its text: fixed-width hex, so that reading it back costs next to nothing.
+/// Identifies a message inside its text: fixed-width hex, so that reading it back costs next to nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tag {
     pub nonce: u32,

@@ -1,5 +1,5 @@
-//! A store that was filled: who is in it, which chat, and what was acknowledged under which number.
-//! It refuses to know how it was filled or how it is read.
+//! A store that was filled: its users, its chats, and the acknowledged message of each number. Does not fill or read
+//! it.
 
 use crate::num::fit;
 use crate::sio::{self, Tag};
@@ -20,7 +20,7 @@ struct Acked {
 pub struct Filled {
     pub id: String,
     pub pk: u64,
-    /// What its messages carry as their room.
+    /// The room in the tags of its messages.
     pub room: u32,
     messages: Vec<Acked>,
 }
@@ -40,7 +40,7 @@ impl Filled {
         self.messages.len() as u64
     }
 
-    /// Notes an acknowledgement. Fails if the number is taken or was not to be given out.
+    /// Records an acknowledgement. Fails if the number is taken or was not to be given out.
     pub fn acked(&mut self, seq: u64, sender: u32, number: u32, id: &[u8]) -> Result<(), String> {
         let place = index(seq).and_then(|i| self.messages.get_mut(i));
         match place {
@@ -65,8 +65,8 @@ impl Filled {
         let tag = Tag::find(text.as_bytes()).ok_or_else(|| format!("{seq}: a foreign text"))?;
         let acked = index(seq).and_then(|i| self.messages.get(i));
         let acked = acked.ok_or_else(|| format!("{seq}: beyond the end"))?;
-        let said = (nonce, self.room, acked.sender, acked.number);
-        if (tag.nonce, tag.room, tag.sender, tag.seq) != said {
+        let expected = (nonce, self.room, acked.sender, acked.number);
+        if (tag.nonce, tag.room, tag.sender, tag.seq) != expected {
             return Err(format!("{seq}: another message than was acknowledged"));
         }
         match id {
@@ -94,7 +94,7 @@ pub enum Shape {
     Market,
 }
 
-/// Everything that a reader has to know.
+/// Everything that `history` needs.
 pub struct Stored {
     pub nonce: u32,
     /// External id and id of each member of the big chat; the first is in all other chats, too.

@@ -1,5 +1,4 @@
-//! Owns what the system tells of processes (CPU time and memory from /proc), pinning and limits. It refuses to know what
-//! is measured.
+//! Owns process statistics (CPU time and memory from /proc), pinning and limits. Does not know the scenario.
 
 use crate::os;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Owns the exactly-once and same-order check of one room. It refuses to know how a message came.
+//! Owns the exactly-once and same-order check of one room. Does not know the transport of a message.
 //!
 //! The room's order is the order in which positions are first seen by any member. A member that meets a
 //! position ahead of its cursor leaves holes; a hole filled later is an order violation; a hole never filled is
@@ -16,10 +16,10 @@ pub enum Seen {
     Unknown,
 }
 
-/// How a sender learns of its own messages. The first members of a room are its senders, in the same order.
+/// How a sender receives its own messages. The first members of a room are its senders, in the same order.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Own {
-    /// As everybody does.
+    /// As other members do.
     Delivered,
     /// By the answer alone, which has no place in the order.
     Answered,
@@ -31,7 +31,8 @@ struct Cursor {
     holes: HashSet<u32>,
 }
 
-/// What a sender hears of the others. It is held against the room's order in the end, when others have shown that.
+/// The messages of others that a sender receives. Compared with the room's order in the end, when others have shown
+/// that.
 #[derive(Default)]
 struct Part {
     heard: Vec<(u32, u32)>,
@@ -45,7 +46,7 @@ pub struct RoomCheck {
     pos: Vec<Vec<u32>>,
     acked: Vec<Vec<bool>>,
     cursors: Vec<Cursor>,
-    /// By sender, where it hears of its own messages by the answer alone. Such a one cannot tell the room's order.
+    /// By sender, where its own messages come by the answer alone. Such a sender cannot show the room's order.
     parts: Vec<Part>,
     duplicates: u64,
     order_violations: u64,
@@ -65,7 +66,7 @@ pub struct RoomResult {
     pub order_violations: u64,
 }
 
-/// What all rooms together come to.
+/// The sum of all rooms.
 pub fn sum<'a>(rooms: impl Iterator<Item = &'a RoomCheck>) -> RoomResult {
     rooms.fold(RoomResult::default(), |sum, room| {
         let found = room.finish();
@@ -160,7 +161,7 @@ impl RoomCheck {
         }
     }
 
-    /// What the senders who hear only the others have missed, and heard in another order.
+    /// The messages that senders which receive only the others have missed, or received in another order.
     fn finish_parts(&self, result: &mut RoomResult) {
         for (member, part) in self.parts.iter().enumerate() {
             let mut last = 0;
@@ -326,7 +327,7 @@ mod tests {
             r.sent(1);
             assert!(r.ack(0, q) && r.ack(1, q));
         }
-        // the room's order is 0-0, 1-0, 0-1, 1-1: only the third member can tell, and it is the last to hear
+        // the room's order is 0-0, 1-0, 0-1, 1-1: only the third member shows it, and it is the last to receive
         r.deliver(0, 1, 0);
         r.deliver(1, 0, 1);
         for (s, q) in [(0, 0), (1, 0), (0, 1), (1, 1)] {

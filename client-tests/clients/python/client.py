@@ -1,6 +1,6 @@
-"""Connects python-socketio to a server, and prints what happens to it until standard input ends: a JSON object a line.
+"""Connects python-socketio to a server, and prints its events until standard input ends: a JSON object a line.
 
-Does not know what a message means. Usage: client.py sync|asyncio URL websocket|polling|upgraded TOKEN
+Does not know the meaning of a message. Usage: client.py sync|asyncio URL websocket|polling|upgraded TOKEN
 """
 
 import asyncio

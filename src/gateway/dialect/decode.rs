@@ -30,7 +30,7 @@ pub enum Field<T> {
     Missing,
     /// It is there.
     Given(T),
-    /// It is something else, and what it must be.
+    /// It is of the wrong type; the required type.
     Wrong(String),
 }
 

@@ -1,4 +1,4 @@
-//! What a field may hold, and how an error names it.
+//! The values of a field, and how an error names it.
 
 use serde_json::json;
 

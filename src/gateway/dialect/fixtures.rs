@@ -1,4 +1,5 @@
-//! What tests of sessions share: requests as a raw WebSocket brings them, frames as it sends them.
+//! Fixtures for tests of sessions: requests as a raw WebSocket receives them, frames as it sends
+//! them.
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ fn incoming(text: &str, framing: Framing, ack: Option<AckId>) -> Incoming {
     }
 }
 
-/// What a session makes of a text frame.
+/// The result of decoding a text frame.
 pub fn decode(session: &Arc<dyn DialectSession>, text: &str) -> Decoded {
     Arc::clone(session).decode(&frame(text))
 }
@@ -40,7 +41,7 @@ pub fn respond(respond: Respond, outcome: Result<Reply, Error>) -> Vec<Outgoing>
     respond(outcome, &|_| false)
 }
 
-/// The frames that a subscriber makes of a notice.
+/// The frames that a subscriber encodes for a notice.
 pub fn encode(
     subscriber: &(impl Subscriber + ?Sized),
     notice: &Notice,

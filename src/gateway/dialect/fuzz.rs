@@ -24,7 +24,7 @@ use crate::fuzz::invariants::{KINDS, hold_command};
 use crate::hub::{Outgoing, SharedEncoding};
 use crate::model::{ChatPk, ChatRef, Clock, Command, Error, Fact, Notice, Reply};
 
-/// How much longer than its request an answer to it may be that has no news, in bytes.
+/// How much longer than its request an answer without stored data may be, in bytes.
 const ENVELOPE: usize = 4096;
 
 /// Every target of this module.
@@ -98,7 +98,7 @@ fn options() -> SessionOptions {
     }
 }
 
-/// What a refusal has to look like: `hold(request, answer)`.
+/// Checks the form of a refusal: `hold(request, answer)`.
 type Hold = fn(&str, &str);
 
 /// One connection, on which each line of the input is a frame.
@@ -139,7 +139,7 @@ fn conversation(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
     }
 }
 
-/// What the frames so far allow an answer to hold: the store has nothing else but the seed.
+/// The most that an answer may hold after the frames so far: the store only has the seed besides.
 #[derive(Default, Clone, Copy)]
 struct Received {
     lines: usize,
@@ -179,8 +179,8 @@ fn hold_refusal(line: &str, refused: &str, hold: Hold) {
     hold(line, refused);
 }
 
-/// The service executes the request: the response, if there is one, and the frames of what was
-/// published are checked, too.
+/// The service executes the request: checks the response, if there is one, and the frames of the
+/// published notices.
 fn execute(
     session: &Arc<dyn DialectSession>,
     service: &mut Fixture,
@@ -215,9 +215,9 @@ fn hold_rewritten(session: &Arc<dyn DialectSession>, line: &str, command: Option
             assert!(is_same(command, &again), "{command:?} {again:?}");
         }
         (None, Decoded::Refused(..)) => {}
-        // What is kept may be too long in one spelling only.
+        // A field that is kept may be too long in one spelling only.
         (None, Decoded::Request(..)) => {
-            assert!(code(&only_said(session, line)) == "too_large", "{line}");
+            assert!(code(&only_frame(session, line)) == "too_large", "{line}");
         }
         (Some(_), Decoded::Refused(_, frames)) => {
             assert!(code(&only(&frames)) == "too_large", "{line}");
@@ -231,14 +231,14 @@ fn rewritten(json: &str) -> Option<String> {
     Some(value.to_string())
 }
 
-fn only_said(session: &Arc<dyn DialectSession>, line: &str) -> String {
+fn only_frame(session: &Arc<dyn DialectSession>, line: &str) -> String {
     match decode(session, line) {
         Decoded::Refused(_, frames) => only(&frames),
-        Decoded::Request(command, _) => panic!("now it asks: {command:?}"),
+        Decoded::Request(command, _) => panic!("now it is a request: {command:?}"),
     }
 }
 
-/// What is no text is sent as its JSON: there the letters matter.
+/// A value that is no text is sent as its JSON: there the spelling matters.
 fn is_same(one: &Command, other: &Command) -> bool {
     let (mut one, other) = (one.clone(), other.clone());
     if let Command::SendMessage { draft: one, .. } = &mut one

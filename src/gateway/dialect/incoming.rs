@@ -118,7 +118,7 @@ fn packet(text: &str) -> Result<Event, Error> {
 /// The name in a packet, even if the rest of it cannot be read.
 fn packet_name(text: &str) -> Option<String> {
     let text = surrogates::replaced(text);
-    // JSON's whitespace alone: whatever else stands there is no event.
+    // JSON's whitespace only: anything else is no event.
     let list = text.trim_start_matches([' ', '\t', '\n', '\r']);
     let after = list.strip_prefix('[')?;
     let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();

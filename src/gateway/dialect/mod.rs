@@ -59,8 +59,8 @@ pub trait DialectSession: Subscriber {
         None
     }
 
-    /// Takes the reply to [`DialectSession::opening`] and passes what the client is sent first to
-    /// `sink`, then what happened meanwhile.
+    /// Takes the reply to [`DialectSession::opening`] and passes the client's first frames to
+    /// `sink`, then those of queued notices.
     fn opened(&self, reply: Reply, sink: &mut dyn FnMut(Outgoing)) {
         let _ = (reply, sink);
     }
@@ -80,8 +80,8 @@ pub trait DialectSession: Subscriber {
 
     /// Applies the options of a connection besides its token: the object `auth` of Socket.IO, or
     /// the parameters of the query as one object. Called for each of them, before anything else.
-    fn handshake(&self, said: &Value) {
-        let _ = said;
+    fn handshake(&self, options: &Value) {
+        let _ = options;
     }
 
     /// The positions that a client declares when it connects; `None`: it declares none.
@@ -102,7 +102,7 @@ pub enum Decoded {
     Refused(ErrorKind, Vec<Outgoing>),
 }
 
-/// Encodes the response to a command and applies what follows for the session. Its second argument
+/// Encodes the response to a command and updates the session. Its second argument
 /// returns whether a message is, or was, delivered live to this connection.
 pub type Respond =
     Box<dyn FnOnce(Result<Reply, Error>, &dyn Fn(&Message) -> bool) -> Vec<Outgoing> + Send>;
@@ -155,7 +155,7 @@ pub enum Push {
 
 /// A dialect of the raw WebSocket.
 pub struct Dialect {
-    /// The paths on which it is spoken, without the trailing slash.
+    /// Its paths, without the trailing slash.
     pub paths: &'static [&'static str],
     /// Whether the first frame on the path that all dialects share is of this one.
     pub recognises: fn(&Value) -> bool,

@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// What JSON's grammar allows in a string, in pieces that meet in every way.
+    /// Valid JSON strings, from pieces in every order.
     fn string() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             4 => "\\\\u[dD][89abAB][0-9a-fA-F]{2}",

@@ -1,5 +1,5 @@
 //! The chats of a `sync` request, under the names that the client gave them, and the body of the
-//! response: what all dialects have alike.
+//! response, shared by all dialects.
 //! Does not know how a dialect encodes a message.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ use crate::model::{
 /// As much of a wrong id as an error repeats, in characters.
 const SHOWN: usize = 64;
 
-/// A request for what was missed: chats, each with the latest seq that the client knows.
+/// A request for missed messages: chats, each with the latest seq that the client knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncRequest {
     /// In the order of the request; `None` for names that no chat can have.

@@ -1,4 +1,4 @@
-//! What a `sync` request may look like in every dialect, and what its answer looks like.
+//! The forms of a `sync` request and of its answer, in every dialect.
 
 use serde_json::json;
 

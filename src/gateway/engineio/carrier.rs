@@ -1,5 +1,5 @@
-//! The writer of a session: the pending poll, or the WebSocket. All changes between them, and what
-//! each of them writes.
+//! The writer of a session: the pending poll, or the WebSocket. All changes between them, and the
+//! frames that each writes.
 //! Does not read requests and sockets.
 
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl Session {
         }
         // A waker keeps its task in memory, and this one is that of an HTTP connection.
         state.writer = None;
-        // Until the next poll the client is the one that is waited for.
+        // Until the next poll the session waits for the client.
         state.wake_watcher();
         Poll::Ready(Polled::Frames(batch))
     }
@@ -112,15 +112,15 @@ impl Session {
         }
     }
 
-    /// Does what is due while no WebSocket carries the session, and returns when to look again;
+    /// Runs the timers while no WebSocket carries the session, and returns when to call it again;
     /// `None`: a WebSocket carries it, or it has ended.
     pub(super) fn watch(&self, context: &Context<'_>) -> Option<Instant> {
         let mut state = self.state.lock();
-        // Under one lock: what changes after this wakes the watcher.
+        // Under one lock: later changes wake the watcher.
         let due = self.due(&mut state).and_then(|at| {
             let ended = match state.carrier {
                 Carrier::WebSocket => return Ok(None),
-                // The poll finds out.
+                // The poll returns it.
                 Carrier::Polling { waiting: true, .. } => None,
                 Carrier::Polling { .. } => self.await_poll(&mut state, context),
             };

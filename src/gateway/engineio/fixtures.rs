@@ -1,5 +1,5 @@
-//! What the tests of sessions stand on: a server whose sessions carry numbered frames to the
-//! client and record what it sends.
+//! Fixtures for tests of sessions: a server whose sessions send numbered frames to the client and
+//! record what they receive.
 //! Does not know Socket.IO.
 
 pub mod client;
@@ -35,10 +35,10 @@ pub const SETTINGS: Settings = Settings {
     max_payload: 1000,
 };
 
-/// Where the clients of the tests come from: loopback addresses are not counted.
+/// The address of the clients: loopback addresses are not counted.
 pub const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// What stands above one session; clones are the same.
+/// The application above one session; clones share it.
 #[derive(Clone)]
 pub struct Application {
     record: Arc<Mutex<Record>>,
@@ -70,7 +70,7 @@ impl Application {
         }
     }
 
-    /// Queues a message to the client; nothing once it has ended.
+    /// Queues a message to the client, unless the session has ended.
     pub fn push(&self, text: &str) {
         let mut record = self.record.lock();
         if record.ended.is_some() || record.draining || !record.closed.is_empty() {
@@ -85,7 +85,7 @@ impl Application {
         }
     }
 
-    /// Queues the next number; answers how many there were.
+    /// Queues the next number; returns how many there were.
     pub fn push_number(&self) -> usize {
         let next = {
             let mut record = self.record.lock();
@@ -97,7 +97,7 @@ impl Application {
         next
     }
 
-    /// Ends the session as an outbox does that is over its limits.
+    /// Ends the session like an outbox over its limits.
     pub fn end(&self, why: CloseReason) {
         let mut record = self.record.lock();
         record.ended.get_or_insert(why);
@@ -108,7 +108,7 @@ impl Application {
         }
     }
 
-    /// Lets so many messages `later` be done.
+    /// Completes so many messages `later`.
     pub fn open_gate(&self, messages: usize) {
         self.gate.add_permits(messages);
     }
@@ -118,12 +118,12 @@ impl Application {
         self.record.lock().pushed
     }
 
-    /// What the client has sent.
+    /// The texts that the client has sent.
     pub fn received(&self) -> Vec<String> {
         self.record.lock().received.clone()
     }
 
-    /// Why the session has ended, as often as it was said.
+    /// The reasons with which the end was reported.
     pub fn closed(&self) -> Vec<CloseReason> {
         self.record.lock().closed.clone()
     }
@@ -138,7 +138,7 @@ impl Application {
         self.record.lock().upgraded
     }
 
-    /// What the session did that it must not do.
+    /// Violations of the contract by the session.
     pub fn wrong(&self) -> Vec<&'static str> {
         self.record.lock().wrong.clone()
     }
@@ -246,7 +246,7 @@ impl Handler for Application {
     }
 }
 
-/// A server, and what stands above its sessions.
+/// A server, and the applications above its sessions.
 pub struct Fixture {
     pub server: Arc<Server>,
     pub limits: Arc<Limits>,
@@ -255,8 +255,8 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A server with these limits on the sessions from one address and on those without anybody
-    /// admitted; `None`: no limits.
+    /// A server with these limits on the sessions from one address and on unauthenticated sessions;
+    /// `None`: no limits.
     pub fn new(most: Option<usize>) -> Self {
         let limits = Arc::new(Limits::new(LimitSettings {
             messages: None,
@@ -312,12 +312,12 @@ impl Fixture {
         (session.expect("a place"), self.latest())
     }
 
-    /// What stands above the latest session.
+    /// The application above the latest session.
     pub fn latest(&self) -> Application {
         self.applications.lock().last().expect("a session").clone()
     }
 
-    /// Whether the address of the clients has a place, and strangers have.
+    /// Whether there is a free slot for the address of the clients, and for unauthenticated ones.
     pub fn has_room(&self) -> bool {
         self.limits.session(CLIENT).is_ok()
     }

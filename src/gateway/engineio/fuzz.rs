@@ -1,4 +1,4 @@
-//! The bodies that clients post, under fire.
+//! A fuzz target for the bodies that clients post.
 //! Does not run the target: `crate::fuzz` does.
 
 use axum::http::HeaderValue;
@@ -23,7 +23,7 @@ const POLLING: Target = Target {
             (ProtocolVersion::V3, Some(&binary)),
         ] {
             let packets = decoded(input, protocol, kind);
-            // What the packets carry came in the body.
+            // The content of the packets came in the body.
             let bytes: usize = packets.iter().map(bytes).sum();
             assert!(bytes <= input.len());
             if kind.is_none() {

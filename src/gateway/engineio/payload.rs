@@ -3,8 +3,8 @@
 //!
 //! `engineioxide_core` decodes what clients post, but for the texts of protocol 3: at a length
 //! that ends within a surrogate pair its decoder (0.2.3) runs for ever. Its encoder is not used: it
-//! takes packets, and the frames are encoded already. All of them are texts, since no dialect
-//! sends anything else.
+//! takes packets, and the frames are encoded already. All frames are texts, since no dialect sends
+//! anything else.
 
 use std::io::Write;
 

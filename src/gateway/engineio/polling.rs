@@ -138,7 +138,7 @@ pub(super) async fn get(session: Arc<Session>) -> Result<Response, Refusal> {
             let frames: Vec<_> = batch.into_frames().collect();
             Ok(response(&session, &frames))
         }
-        // A client has no poll left when it upgrades, but one that was late for the upgrade.
+        // A client that upgrades has no poll left, except one that was late for the upgrade.
         Polled::Overtaken if late => Err(Refusal::Request),
         Polled::Overtaken | Polled::Closed(CloseReason::Gone) => Ok(last_response(&session, NOOP)),
         Polled::Closed(

@@ -50,7 +50,7 @@ async fn probe(
 ) {
     if !session.begin_probe() {
         // It has a WebSocket already, or one is being probed.
-        say_goodbye(&mut stream, 1008).await;
+        send_close(&mut stream, 1008).await;
         return;
     }
     let probed = converse(&mut stream, &mut decoder, &session);
@@ -64,7 +64,7 @@ async fn probe(
         return;
     }
     session.end_probe();
-    say_goodbye(&mut stream, 1000).await;
+    send_close(&mut stream, 1000).await;
 }
 
 /// `2probe`, `3probe`, `5`; `None`: the client did something else, or has gone.
@@ -120,9 +120,9 @@ async fn next(stream: &mut GuardedStream, decoder: &mut Decoder) -> Option<Strin
     }
 }
 
-async fn say_goodbye(stream: &mut GuardedStream, code: u16) {
+async fn send_close(stream: &mut GuardedStream, code: u16) {
     let close = Frame::close(Some(code), "").into_bytes();
-    // A client that does not read it has gone, too.
+    // A client that does not read it counts as gone, too.
     let _ = timeout(RELEASE, stream.write_all(&close)).await;
     let _ = timeout(RELEASE, stream.shutdown()).await;
 }

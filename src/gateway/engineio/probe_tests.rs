@@ -26,8 +26,8 @@ fn is_probed(fixture: &Fixture, query: &str) -> bool {
 /// Probes a WebSocket, up to the answer.
 async fn probed(websocket: &mut Client, query: &str) {
     websocket.upgrade(query).await;
-    websocket.say("2probe").await;
-    assert_eq!(websocket.hear().await, "3probe");
+    websocket.send_text("2probe").await;
+    assert_eq!(websocket.next_text().await, "3probe");
 }
 
 #[tokio::test]
@@ -42,16 +42,16 @@ async fn a_session_is_upgraded_and_goes_on() {
     application.push("during the probe");
     assert_eq!(polling.answer().await.body, "4during the probe");
     polling.begin("GET", &poll, "").await;
-    websocket.say("2probe").await;
-    assert_eq!(websocket.hear().await, "3probe");
+    websocket.send_text("2probe").await;
+    assert_eq!(websocket.next_text().await, "3probe");
     // The pending poll is answered, so that the client can stop.
     assert_eq!(polling.answer().await.body, "6");
     application.push("between");
-    // What comes right behind the upgrade is not lost.
+    // Frames right behind the upgrade are not lost.
     let packets = b"\x81\x81\0\0\0\x005\x81\x87\0\0\0\x004echo x";
     websocket.write(packets).await;
-    assert_eq!(websocket.hear().await, "4between");
-    assert_eq!(websocket.hear().await, "4x");
+    assert_eq!(websocket.next_text().await, "4between");
+    assert_eq!(websocket.next_text().await, "4x");
     assert_eq!(application.upgraded(), 1);
     for (method, body) in [("GET", ""), ("POST", "4x")] {
         polling.begin(method, &poll, body).await;
@@ -94,7 +94,7 @@ async fn a_probe_that_fails_at_any_step_leaves_the_session_alone() {
                 "close" => websocket.frame(0x88, &[]).await,
                 "binary" => websocket.frame(0x82, b"x").await,
                 "unmasked" => websocket.write(b"\x81\x01x").await,
-                text => websocket.say(text).await,
+                text => websocket.send_text(text).await,
             }
         }
         drop(websocket);
@@ -112,9 +112,9 @@ async fn a_probe_that_fails_at_any_step_leaves_the_session_alone() {
     }
     let mut websocket = Client::connect(address).await;
     probed(&mut websocket, &query).await;
-    websocket.say("5").await;
-    websocket.say("4echo x").await;
-    assert_eq!(websocket.hear().await, "4x");
+    websocket.send_text("5").await;
+    websocket.send_text("4echo x").await;
+    assert_eq!(websocket.next_text().await, "4x");
     assert_eq!(application.received(), ["echo x"]);
 }
 
@@ -128,7 +128,7 @@ async fn a_probe_beside_another_carrier_is_refused() {
     probed(&mut websocket, &query).await;
     for upgraded in [false, true] {
         if upgraded {
-            websocket.say("5").await;
+            websocket.send_text("5").await;
             until("it is upgraded", || application.upgraded() == 1).await;
         }
         let mut second = Client::connect(address).await;
@@ -137,8 +137,8 @@ async fn a_probe_beside_another_carrier_is_refused() {
         assert_eq!(close, Some((0x88, "\u{3}\u{fffd}".to_owned())), "1008");
         assert!(second.next().await.is_none());
     }
-    websocket.say("4echo x").await;
-    assert_eq!(websocket.hear().await, "4x");
+    websocket.send_text("4echo x").await;
+    assert_eq!(websocket.next_text().await, "4x");
     assert_eq!(application.closed(), []);
 }
 
@@ -162,11 +162,11 @@ async fn a_fresh_websocket_opens_a_session() {
     let fixture = Fixture::new(Some(1));
     let mut client = Client::connect(serve(&fixture).await).await;
     client.upgrade("EIO=4&transport=websocket").await;
-    let open = client.hear().await;
+    let open = client.next_text().await;
     assert!(open.starts_with("0{"), "{open}");
     assert!(open.contains(r#""upgrades":[]"#), "{open}");
-    client.say("4echo x").await;
-    assert_eq!(client.hear().await, "4x");
+    client.send_text("4echo x").await;
+    assert_eq!(client.next_text().await, "4x");
     client.frame(0x89, b"ping").await;
     assert_eq!(client.next().await, Some((0x8A, "ping".to_owned())));
     let application = fixture.latest();

@@ -34,12 +34,12 @@ impl<Session> Registry<Session> {
     pub(super) fn forget(&self, sid: &Sid) {
         let mut sessions = self.0.lock();
         let forgotten = sessions.remove(sid);
-        // After a crowd the memory comes back.
+        // Releases memory after many sessions.
         if sessions.capacity() > FEW && sessions.len() * 4 < sessions.capacity() {
             sessions.shrink_to_fit();
         }
         drop(sessions);
-        // Not while the table is locked: what is dropped with it may look into the table.
+        // Not while the table is locked: dropping it may access the table.
         drop(forgotten);
     }
 

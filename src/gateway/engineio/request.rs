@@ -102,7 +102,7 @@ async fn route(
     let Some(session) = server.find(&sid) else {
         return Err(Refusal::Session);
     };
-    // A request that does not fit leaves the session alone.
+    // A request that does not match the session does not affect it.
     if session.protocol() != protocol || no_upgrade || jsonp {
         return Err(Refusal::Request);
     }

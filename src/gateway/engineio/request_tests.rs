@@ -1,4 +1,4 @@
-//! Requests over HTTP: what is refused, and how; what ends a session, and what does not.
+//! Requests over HTTP: refusals, and requests that end a session or not.
 //! Does not upgrade: `probe_tests` does.
 
 use super::*;

@@ -37,7 +37,7 @@ pub struct Opening {
 
 /// The handler of one session. Its methods do not block.
 pub trait Handler: Send + Sync {
-    /// The session has opened. Messages of the client are handled after what this returns.
+    /// The session has opened. Messages of the client are handled after the returned work.
     fn opened(&self, session: &Arc<Session>) -> Handled;
 
     /// Handles a text message.
@@ -126,7 +126,7 @@ impl Session {
         })
     }
 
-    /// The version of Engine.IO that the client speaks.
+    /// The version of Engine.IO of the client.
     pub fn protocol(&self) -> ProtocolVersion {
         self.protocol
     }
@@ -140,7 +140,7 @@ impl Session {
     pub fn admit(&self, lifetime: Option<Duration>) {
         let mut state = self.state.lock();
         state.admission = None;
-        state.slots.stranger = None;
+        state.slots.unauthenticated = None;
         let expires_at = lifetime.map(|lifetime| Instant::now() + lifetime);
         state.expires_at = state.expires_at.into_iter().chain(expires_at).min();
         state.wake_timers();
@@ -303,7 +303,7 @@ impl Session {
         Handled::Done
     }
 
-    /// Does what is due by the clock, and returns when to look again.
+    /// Runs the timers that are due, and returns when to call it again.
     pub(super) fn tick(&self) -> Result<Instant, CloseReason> {
         self.due(&mut self.state.lock())
     }

@@ -1,5 +1,5 @@
-//! A session under random sequences of everything that can happen to it: what the client receives
-//! is what was sent, in order and once, or the session has ended.
+//! A session under random sequences of events: the client receives what was sent, in order and
+//! once, or the session has ended.
 //! Does not know HTTP connections and sockets: polls and the WebSocket are real, over memory.
 
 #[path = "session_property_steps.rs"]
@@ -117,7 +117,7 @@ impl World {
         self.check();
     }
 
-    /// What the client does not do itself, but breaking off.
+    /// Events that the client does not cause, except breaking off.
     async fn change(&mut self, step: Step) {
         match step {
             Step::Break => {
@@ -293,7 +293,7 @@ impl World {
         }
     }
 
-    /// What holds at any time.
+    /// The invariants.
     fn check(&self) {
         let numbers: Vec<_> = (1..=self.received.len()).collect();
         assert_eq!(self.received, numbers);

@@ -16,7 +16,7 @@ use crate::gateway::websocket::{Connection, Decoder, Endpoint};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a request is answered: `200 body`, or `400` and so on.
+/// The response to a request: `200 body`, or `400` and so on.
 type Answered = JoinHandle<String>;
 
 fn poll(session: &Arc<Session>) -> Answered {

@@ -28,7 +28,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// After how long the client has to have given a sign (protocol 3), or is pinged.
+    /// After how long the client must have sent something (protocol 3), or is pinged.
     pub(super) fn first_heartbeat(&self, protocol: ProtocolVersion) -> Duration {
         match protocol {
             ProtocolVersion::V4 => self.ping_interval,
@@ -70,7 +70,7 @@ pub(super) struct State {
     pub(super) writer: Option<Waker>,
     /// Wakes the task with the timer.
     pub(super) watcher: Option<Waker>,
-    /// When the client has to have given a sign, or is pinged.
+    /// When the client must have sent something, or is pinged.
     pub(super) heartbeat: Instant,
     pub(super) awaits_pong: bool,
     /// The deadline of the authentication.

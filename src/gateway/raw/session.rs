@@ -102,7 +102,7 @@ impl Endpoint for RawSession {
                 let not_text = self.inbox.session().not_text();
                 self.request(Utf8Bytes::default(), Err(not_text))
             }
-            // Over a limit, its text is still what the refusal is matched by.
+            // Over a limit, the text is still needed to match the refusal.
             over => self.request(Utf8Bytes::try_from(data).unwrap_or_default(), over),
         }
     }

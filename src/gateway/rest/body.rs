@@ -37,7 +37,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Body<T> {
 const DROPPED: usize = 32 * 1024 * 1024;
 
 /// How long that may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The whole body.
 ///
@@ -49,7 +49,7 @@ async fn collect(body: axum::body::Body, limit: usize) -> Result<Vec<u8>, Error>
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Error::invalid("body", "ended before it was complete"))?;
         if bytes.len() + chunk.len() > limit {
-            let _ = tokio::time::timeout(PATIENCE, drop_rest(chunks)).await;
+            let _ = tokio::time::timeout(TIME_LIMIT, drop_rest(chunks)).await;
             return Err(Error::too_large("body", format_args!("{limit} bytes")));
         }
         bytes.extend_from_slice(&chunk);
@@ -173,9 +173,9 @@ mod tests {
             ),
             (r#"{"weight": 1, "weight": 1}"#, "weight: is given twice"),
         ];
-        for (json, told) in cases {
+        for (json, expected) in cases {
             let error = read::<Parcel>(json.as_bytes()).expect_err(json);
-            assert_eq!(error.message, told);
+            assert_eq!(error.message, expected);
         }
         let wrong = [
             (r#"{"weight": "1"}"#, "weight: invalid type"),
@@ -186,9 +186,9 @@ mod tests {
             ("[1, null, null]", "body: must be a JSON object"),
             ("7", "body: must be a JSON object"),
         ];
-        for (json, told) in wrong {
+        for (json, expected) in wrong {
             let error = read::<Parcel>(json.as_bytes()).expect_err(json);
-            assert!(error.message.starts_with(told), "{}", error.message);
+            assert!(error.message.starts_with(expected), "{}", error.message);
         }
     }
 

@@ -129,10 +129,10 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
             ..admitted.identity
         };
         // A caller without a user is counted by the address.
-        let line = parts.extensions.get::<ConnectInfo<TcpHandle>>();
-        let address = line.map(|ConnectInfo(line)| {
-            let forwarded = server.state.limits.forwarded(line.peer(), &parts.headers);
-            forwarded.unwrap_or(line.peer())
+        let handle = parts.extensions.get::<ConnectInfo<TcpHandle>>();
+        let address = handle.map(|ConnectInfo(handle)| {
+            let forwarded = server.state.limits.forwarded(handle.peer(), &parts.headers);
+            forwarded.unwrap_or(handle.peer())
         });
         let payer = identity.user.map(Payer::User);
         let payer = payer.or(address.map(Payer::Address));
@@ -191,9 +191,9 @@ mod tests {
             ("room", "chat: is empty"),
             ("client_id", "client_id: is empty"),
         ];
-        for (field, told) in cases {
+        for (field, expected) in cases {
             let error = renamed(Error::invalid(field, "is empty"));
-            assert_eq!(error.message, told);
+            assert_eq!(error.message, expected);
         }
         let error = renamed(Error::not_found("user 7"));
         assert_eq!(error.message, "no such user 7");

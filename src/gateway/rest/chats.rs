@@ -275,10 +275,10 @@ pub async fn delete(
 )]
 pub async fn list(
     caller: ServiceCaller,
-    Query(asked): Query<Chats>,
+    Query(query): Query<Chats>,
 ) -> Result<Json<ChatList>, Problem> {
-    let (cursor, limit) = (asked.cursor.as_deref(), Some(asked.limit));
-    let command = match asked.user {
+    let (cursor, limit) = (query.cursor.as_deref(), Some(query.limit));
+    let command = match query.user {
         Some(UserName(user)) => Command::ListChats {
             before: cursor::before(cursor)?,
             user: Some(caller.user_id(user).await?),

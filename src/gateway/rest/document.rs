@@ -1,5 +1,5 @@
 //! The description of this API, made from the operations themselves (OpenAPI 3.1), and the page
-//! on which people read it.
+//! that shows it.
 //! Does not know the behaviour of an operation.
 
 use axum::Router;
@@ -41,7 +41,7 @@ const BEARER: &str = "bearer";
     tags(
         (name = "users", description = "Who takes part"),
         (name = "chats", description = "Conversations and their members"),
-        (name = "messages", description = "What is said there"),
+        (name = "messages", description = "The messages of a chat"),
         (name = "events", description = "What is offered, and the chats about it"),
         (name = "tokens", description = "For users to connect with")
     ),

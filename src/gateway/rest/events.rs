@@ -287,17 +287,17 @@ pub async fn delete(
 )]
 pub async fn list(
     caller: ServiceCaller,
-    Query(asked): Query<Events>,
+    Query(query): Query<Events>,
 ) -> Result<Json<EventList>, Problem> {
-    let after = cursor::after(List::Events, asked.cursor.as_deref())?;
-    let owner = match asked.owner {
+    let after = cursor::after(List::Events, query.cursor.as_deref())?;
+    let owner = match query.owner {
         Some(UserName(owner)) => Some(caller.user_id(owner).await?),
         None => None,
     };
     let command = Command::ListEvents {
         owner,
         after,
-        limit: Some(asked.limit),
+        limit: Some(query.limit),
     };
     match caller.execute(command).await? {
         Reply::Events(page) => Ok(Json(EventList {

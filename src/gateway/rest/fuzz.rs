@@ -1,4 +1,4 @@
-//! What stands in a request of HTTP, under fire: queries, bodies, cursors, names, keys, tokens.
+//! Fuzz targets for the parts of an HTTP request: queries, bodies, cursors, names, keys, tokens.
 //! Does not run the targets: `crate::fuzz` does.
 
 use std::fmt::Write as _;
@@ -32,10 +32,10 @@ const QUERY: Target = Target {
         let Ok(uri) = format!("/api/v1/messages?{text}").parse::<Uri>() else {
             return;
         };
-        asked::<users::Users>(&uri);
-        asked::<chats::Chats>(&uri);
-        asked::<events::Events>(&uri);
-        if let Some(messages) = asked::<messages::Messages>(&uri) {
+        parsed::<users::Users>(&uri);
+        parsed::<chats::Chats>(&uri);
+        parsed::<events::Events>(&uri);
+        if let Some(messages) = parsed::<messages::Messages>(&uri) {
             match messages.history() {
                 Ok((history, _)) => hold_history(&history),
                 Err(error) => hold_error(&error),
@@ -142,12 +142,12 @@ const CREDENTIALS: Target = Target {
     },
 };
 
-/// What was read; what was not has a bounded reason.
+/// The decoded value; an error has a bounded text.
 fn held<T>(read: Result<T, Error>) -> Option<T> {
     read.map_err(|error| hold_error(&error)).ok()
 }
 
-fn asked<T: FromQuery>(uri: &Uri) -> Option<T> {
+fn parsed<T: FromQuery>(uri: &Uri) -> Option<T> {
     held(query::read(uri))
 }
 

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use crate::service::Service;
 
 /// How long the store may take to answer before the server counts as not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// In a few lines: what this is, and where to connect.
 pub async fn hello() -> String {
@@ -36,15 +36,15 @@ pub async fn alive() -> &'static str {
 /// Commands can be served: queries the store. 503 with the reason if not, and while the server
 /// shuts down.
 pub async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, String) {
-    let asked = tokio::time::timeout(PATIENCE, service.ready()).await;
-    match asked {
+    let ready = tokio::time::timeout(TIME_LIMIT, service.ready()).await;
+    match ready {
         Ok(Ok(())) => (StatusCode::OK, "ok\n".to_owned()),
         Ok(Err(error)) => (
             StatusCode::SERVICE_UNAVAILABLE,
             format!("{}\n", error.message),
         ),
         Err(_) => {
-            let seconds = PATIENCE.as_secs();
+            let seconds = TIME_LIMIT.as_secs();
             let reason = format!("the store did not answer within {seconds} seconds\n");
             (StatusCode::SERVICE_UNAVAILABLE, reason)
         }

@@ -19,10 +19,10 @@ pub struct Key(pub Option<String>);
 
 impl Key {
     /// This name for this request.
-    pub fn of(self, asked: &impl Serialize) -> Option<IdempotencyKey> {
+    pub fn of(self, request: &impl Serialize) -> Option<IdempotencyKey> {
         let name = self.0?;
         // A request that was read from JSON can be written as JSON.
-        let content = serde_json::to_string(asked).unwrap_or_default();
+        let content = serde_json::to_string(request).unwrap_or_default();
         Some(IdempotencyKey {
             name,
             content: Fingerprint::of(&content),
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_same_request_has_the_same_content() {
-        let key = |asked: &str| Key(Some("k".into())).of(&asked).expect("a key");
+        let key = |request: &str| Key(Some("k".into())).of(&request).expect("a key");
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a"), key("b"));
         assert!(Key(None).of(&"a").is_none());

@@ -204,14 +204,14 @@ impl Messages {
 pub async fn list(
     caller: ServiceCaller,
     PathId(ChatName(chat)): PathId<ChatName>,
-    Query(asked): Query<Messages>,
+    Query(query): Query<Messages>,
 ) -> Result<Json<MessageList>, Problem> {
-    let (history, direction) = asked.history()?;
+    let (history, direction) = query.history()?;
     let command = Command::ListMessages {
         user: None,
         chat,
         history,
-        positions: Positions::Untold,
+        positions: Positions::Omitted,
     };
     let Reply::Messages(page, _) = caller.execute(command).await? else {
         return Err(wrong_reply().into());
@@ -260,7 +260,7 @@ pub async fn send(
         Some(UserName(user)) => Some(caller.user_id(user).await?),
         None if caller.identity.user.is_some() => None,
         None => {
-            let why = "is missing, and without a token nobody else is known";
+            let why = "is missing, and without a token there is no other user";
             return Err(Error::invalid("userId", why).into());
         }
     };
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     fn page(cursor: Option<&str>, after_seq: Option<Seq>) -> (History, List) {
-        let asked = Messages {
+        let query = Messages {
             from: None,
             to: None,
             after_seq,
@@ -306,7 +306,7 @@ mod tests {
             limit: 7,
             cursor: cursor.map(str::to_owned),
         };
-        asked.history().expect("a history")
+        query.history().expect("a history")
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! HTTP without sockets: the REST API for the host application's backend, its description, and
-//! what this server is and how it does.
+//! HTTP without sockets: the REST API for the host application's backend, its description, the
+//! index page and the health checks.
 //! Does not know the store, nor rights.
 
 mod answers;

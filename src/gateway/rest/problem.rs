@@ -145,12 +145,12 @@ pub const REFUSALS: [(&str, &str, &str); 10] = [
     (
         "Invalid",
         "400",
-        "The request is malformed: `detail` says which field and why.",
+        "The request is malformed: `detail` names the field and the reason.",
     ),
     (
         "Unauthenticated",
         "401",
-        "There is no valid token. It is never said why one is not valid.",
+        "There is no valid token. The reason is never reported.",
     ),
     ("Forbidden", "403", "Known, but not allowed."),
     ("NotFound", "404", "There is no such thing."),
@@ -164,7 +164,7 @@ pub const REFUSALS: [(&str, &str, &str); 10] = [
     (
         "RateLimited",
         "429",
-        "Too fast: `retry_after_ms` and `Retry-After` say how long to wait.",
+        "Too fast: `retry_after_ms` and `Retry-After` have the time to wait.",
     ),
     (
         "Internal",

@@ -48,9 +48,9 @@ impl<T: FromQuery, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
 pub(super) fn read<T: FromQuery>(uri: &Uri) -> Result<T, Error> {
     let mut parameters = Parameters::of(uri)?;
-    let asked = T::read(&mut parameters)?;
+    let query = T::read(&mut parameters)?;
     parameters.end()?;
-    Ok(asked)
+    Ok(query)
 }
 
 /// The parameters that have not been decoded yet.

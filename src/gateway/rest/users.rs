@@ -247,11 +247,11 @@ pub async fn change(
 )]
 pub async fn list(
     caller: ServiceCaller,
-    Query(asked): Query<Users>,
+    Query(query): Query<Users>,
 ) -> Result<Json<UserList>, Problem> {
     let command = Command::ListUsers {
-        after: cursor::after(List::Users, asked.cursor.as_deref())?,
-        limit: Some(asked.limit),
+        after: cursor::after(List::Users, query.cursor.as_deref())?,
+        limit: Some(query.limit),
     };
     match caller.execute(command).await? {
         Reply::Users(page) => Ok(Json(page.into())),

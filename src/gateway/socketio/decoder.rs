@@ -1,6 +1,6 @@
-//! What decodes the events of one client in a namespace: one of two sides with the same contract,
-//! which `session_tests` holds for both.
-//! Does not know sessions, nor what events say.
+//! Decodes the events of one client in a namespace: one of two sides with the same contract, which
+//! `session_tests` checks for both.
+//! Does not know sessions, nor the meaning of events.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Decoder {
         }
     }
 
-    /// Whether the client was told that it is connected: nothing is sent to it before.
+    /// Whether the client's CONNECT was answered: nothing is sent to it before.
     pub(super) fn is_open(&self) -> bool {
         match self {
             Self::Oxide(stream) => stream.is_open(),

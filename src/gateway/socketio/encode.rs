@@ -1,7 +1,7 @@
 //! Frames to a client in a namespace: Socket.IO's packet in Engine.IO's message.
-//! Does not know where it goes.
+//! Does not know the receiver.
 //!
-//! What `socketioxide` would send itself, but encoded once for all receivers.
+//! The same bytes as from `socketioxide`, but encoded once for all receivers.
 
 use std::io::Write;
 

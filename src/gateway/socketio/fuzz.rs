@@ -1,4 +1,4 @@
-//! The packets of Socket.IO's events under fire, in both namespaces.
+//! Fuzz targets for the packets of Socket.IO's events, in both namespaces.
 //! Does not run the targets: `crate::fuzz` does.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::model::{Command, Error, UserId};
 /// How much longer than its request a refusal may be, in bytes.
 const ENVELOPE: usize = 8192;
 
-/// The number under which an acknowledgement is asked for.
+/// The ack id of the requests.
 const ACK: AckId = AckId(7);
 
 /// Every target of this module.
@@ -54,8 +54,7 @@ const PACKET: Target = Target {
     },
 };
 
-/// Both sides take the same event; what the library is given has the same head, and a name
-/// without escapes.
+/// Both sides take the same event; the library's has the same head, and a name without escapes.
 fn hold_packet(text: &str) {
     let Some(packet) = Packet::parse(text) else {
         return;
@@ -103,7 +102,7 @@ fn hold_native(packet: &Packet<'_>, list: (&str, &str), text: &str) {
     assert_eq!(native.attachment(), None);
 }
 
-/// What a refusal has to look like: `hold(name, frames without and with an acknowledgement)`.
+/// Checks the form of a refusal: `hold(name, frames without and with an acknowledgement)`.
 type Hold = fn(&str, &[Outgoing], &[Outgoing]);
 
 /// One socket, on which each line of the input is a packet.
@@ -130,11 +129,11 @@ fn packets(session: &Arc<dyn DialectSession>, input: &[u8], hold: Hold) {
                 fixtures::respond(respond, Err(Error::new(*kind, "no")))
             }
         };
-        let (told, acknowledged) = (refused(None), refused(Some(ACK)));
-        for frame in told.iter().chain(&acknowledged) {
+        let (events, acknowledged) = (refused(None), refused(Some(ACK)));
+        for frame in events.iter().chain(&acknowledged) {
             assert!(frame.weight() <= line.len() + ENVELOPE, "{frame:?}");
         }
-        hold(&name, &told, &acknowledged);
+        hold(&name, &events, &acknowledged);
     }
 }
 
@@ -145,7 +144,7 @@ fn command(session: &Arc<dyn DialectSession>, text: &str) -> Option<Command> {
     }
 }
 
-/// A packet survives being written, and asks for the same then.
+/// A packet that is written again decodes to the same request.
 fn hold_rewritten(session: &Arc<dyn DialectSession>, event: &Event) {
     let written = |event: &Event| {
         let mut packet = vec![Value::from(event.name.clone())];
@@ -178,9 +177,9 @@ fn hold_body(error: &Value) {
 }
 
 /// PROTOCOL §2: `{"error"}` to the callback, else the event `exception`, which names its request.
-fn hold_exception(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
-    let [exception] = told else {
-        panic!("not one frame: {told:?}");
+fn hold_exception(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
+    let [exception] = events else {
+        panic!("not one frame: {events:?}");
     };
     assert_eq!((exception.name, exception.ack), (Some("exception"), None));
     let body = parse(&exception.body);
@@ -194,9 +193,9 @@ fn hold_exception(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
 }
 
 /// PROTOCOL §5: `debug_info`, and the same to the callback as well.
-fn hold_debug_info(name: &str, told: &[Outgoing], acknowledged: &[Outgoing]) {
-    let [debug_info] = told else {
-        panic!("not one frame: {told:?}");
+fn hold_debug_info(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
+    let [debug_info] = events else {
+        panic!("not one frame: {events:?}");
     };
     assert_eq!(
         (debug_info.name, debug_info.ack),

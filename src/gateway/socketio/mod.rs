@@ -1,6 +1,6 @@
-//! Socket.IO 5, and 4 for the JavaScript clients 2, on Engine.IO sessions: namespaces, who may
-//! connect to them, and the packets.
-//! Does not know what the events mean: a [`DialectSession`] does.
+//! Socket.IO 5, and 4 for the JavaScript clients 2, on Engine.IO sessions: namespaces, admission to
+//! them, and the packets.
+//! Does not know the meaning of events: a [`DialectSession`] does.
 //!
 //! Events to the client are framed here and go straight to the transports. The events that the
 //! client sends are decoded by one of two [`side`]s: `socketioxide`, which only [`oxide`] knows, or

@@ -1,4 +1,4 @@
-//! The namespaces that there are, and who may connect to them.
+//! The namespaces, and the admission of clients to them.
 //! Does not know packets and transports.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::limits::Payer;
 use crate::model::{Error, Identity};
 use crate::telemetry::Transport;
 
-/// A namespace: the dialect of those who connect to it.
+/// A namespace: the dialect of the clients that connect to it.
 pub(super) struct Namespace {
     /// Where clients connect.
     pub(super) path: &'static str,
@@ -54,12 +54,12 @@ impl Namespace {
         NAMESPACES.iter().find(|namespace| namespace.path == path)
     }
 
-    /// Admits a client with this `auth`; `opening`: what its first request said; `again`: it has
-    /// left a namespace of this session, and the CONNECT counts as a frame of its user, since a
-    /// namespace may begin with much.
+    /// Admits a client with this `auth`; `opening`: its first request; `again`: it has left a
+    /// namespace of this session, and the CONNECT counts as a frame of its user, since the initial
+    /// data may be large.
     ///
     /// # Errors
-    /// `Unauthenticated`, `Invalid` (what `auth` says beside the token), `RateLimited` and
+    /// `Unauthenticated`, `Invalid` (the fields of `auth` beside the token), `RateLimited` and
     /// `Unavailable`.
     pub(super) async fn admit(
         &self,

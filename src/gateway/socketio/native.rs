@@ -1,6 +1,6 @@
-//! Events decoded by the server itself, for one client in a namespace: next to nothing is held for
-//! a client that is silent.
-//! Does not know sessions, nor what events say.
+//! Events decoded by the server itself, for one client in a namespace: a silent client takes almost
+//! no memory.
+//! Does not know sessions, nor the meaning of events.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

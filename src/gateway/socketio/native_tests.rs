@@ -1,5 +1,5 @@
-//! What is decoded here beside what the published parser of the protocol decodes.
-//! Does not know what events say.
+//! Compares this decoder with the published parser of the protocol.
+//! Does not know the meaning of events.
 
 use proptest::prelude::*;
 use socketioxide_core::Value;

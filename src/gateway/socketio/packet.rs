@@ -1,6 +1,6 @@
-//! The packets of Socket.IO as far as they are read and written here: what stands before the
-//! data of a client's packet, and the server's answers to CONNECT.
-//! Does not know what events say.
+//! The packets of Socket.IO as far as they are decoded and encoded here: the head of a client's
+//! packet, and the server's answers to CONNECT.
+//! Does not know the meaning of events.
 
 use std::borrow::Cow;
 
@@ -16,10 +16,10 @@ use crate::gateway::websocket::Frame;
 /// How many attachments an event may have.
 const ATTACHMENTS: usize = 16;
 
-/// What JSON takes for whitespace.
+/// The whitespace of JSON.
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// What a client's packet is.
+/// The kind of a client's packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It connects to a namespace.
@@ -50,7 +50,7 @@ pub(super) struct Packet<'a> {
     /// How many binary attachments follow.
     pub(super) attachments: usize,
     pub(super) namespace: &'a str,
-    /// What clients of version 2 give with a namespace, for want of `auth`.
+    /// The query that clients of version 2 send with a namespace, since they have no `auth`.
     query: Option<&'a str>,
     /// The number of the acknowledgement, and the data.
     pub(super) rest: &'a str,
@@ -96,8 +96,8 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// What the client says of itself when it connects. Clients of version 2 can only say it in a
-    /// query: of the namespace, or `opening`, of the first request.
+    /// The client's options when it connects. Clients of version 2 can only send them in a query:
+    /// of the namespace, or `opening`, of the first request.
     pub(super) fn auth(&self, protocol: ProtocolVersion, opening: &str) -> Value {
         if protocol == ProtocolVersion::V3 {
             return credentials::query(self.query.unwrap_or(opening));
@@ -109,8 +109,8 @@ impl<'a> Packet<'a> {
         auth.map_or(Value::Null, |UntrustedJson(auth)| auth)
     }
 
-    /// The digits of the acknowledgement's number, and the list behind them; `None`: what stands
-    /// there is no JSON, or no list, or one without a name.
+    /// The digits of the acknowledgement's number, and the list behind them; `None`: the data is no
+    /// JSON, or no list, or one without a name.
     pub(super) fn list(&self) -> Option<(&'a str, &'a str)> {
         let end = self.rest.find(|it: char| !it.is_ascii_digit())?;
         let (number, list) = self.rest.split_at_checked(end)?;
@@ -119,7 +119,7 @@ impl<'a> Packet<'a> {
         (!first.starts_with(']') && is_json(list)).then_some((number, list))
     }
 
-    /// An event as the library reads it, without what stands before the namespace; `list` is
+    /// An event as the library reads it, without the text before the namespace; `list` is
     /// [`Packet::list`].
     pub(super) fn for_library(&self, list: (&str, &str), text: &'a str) -> Cow<'a, str> {
         let (number, data) = list;
@@ -167,8 +167,8 @@ pub(super) fn invalid_namespace(namespace: &str) -> Frame {
     connect_error(ProtocolVersion::V4, namespace, "Invalid namespace")
 }
 
-/// The answer to a CONNECT that succeeded; `data` has the id of the socket, of which clients of
-/// version 2 are told nothing.
+/// The answer to a CONNECT that succeeded; `data` has the id of the socket, which clients of
+/// version 2 do not receive.
 pub(super) fn connected(protocol: ProtocolVersion, namespace: &str, data: &str) -> Frame {
     let data = match protocol {
         ProtocolVersion::V3 => "",
@@ -209,7 +209,7 @@ fn plainly_named(list: &str) -> Option<String> {
         return None;
     }
     let name: String = serde_json::from_str(name).unwrap_or_default();
-    // What JSON has to escape, and nothing else: so the name is at most half as long again.
+    // Only characters that JSON has to escape: so the name is at most half as long again.
     let unreadable = |it: char| it < ' ' || matches!(it, '"' | '\\');
     let name = name.replace(unreadable, "\u{fffd}");
     Some(format!(r#"["{name}"{arguments}"#))
@@ -310,7 +310,7 @@ mod tests {
         ] {
             assert_eq!(list(text), None, "{text}");
         }
-        // What is wrong with these a dialect says.
+        // The dialect returns the error of these.
         for text in ["2[5]", "2[null,{}]", r#"2["\ud83d"]"#, r#"2["a",1e400]"#] {
             assert!(list(text).is_some(), "{text}");
         }

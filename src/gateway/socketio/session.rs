@@ -1,6 +1,6 @@
-//! The namespaces of one session. Everything that a client sends is handled in its order, CONNECT
-//! and DISCONNECT too: a namespace may be left and entered again at once.
-//! Does not know transports, nor what the events mean.
+//! The namespaces of one session. The packets of a client are handled in their order, CONNECT and
+//! DISCONNECT too: a namespace may be left and entered again at once.
+//! Does not know transports, nor the meaning of events.
 
 use std::sync::Arc;
 use std::task::Context;
@@ -28,7 +28,7 @@ use crate::telemetry::{CloseReason, Transport};
 /// After how many refused CONNECTs a session ends.
 const REFUSALS: u8 = 8;
 
-/// What all sessions share.
+/// The state that all sessions share.
 pub(super) struct Environment {
     /// To the service and the hub.
     pub(super) state: GatewayState,
@@ -66,7 +66,7 @@ impl Table {
         sockets.find(|it| it.namespace == namespace).map(Arc::clone)
     }
 
-    /// Whether the client has not asked for a namespace yet.
+    /// Whether the client has not sent a CONNECT yet.
     fn is_new(&self) -> bool {
         self.sockets.is_empty() && self.refusals == 0 && !self.left
     }
@@ -122,11 +122,11 @@ impl SocketIoSession {
         let socket = {
             let mut table = self.0.table.lock();
             let socket = table.socket(packet.namespace);
-            // What a client has sent before it read that it was refused is no violation.
+            // A packet sent before the client has read its refusal is no violation.
             if socket.is_none() && table.refusals == 0 && !table.left {
                 return Err(CloseReason::ProtocolError);
             }
-            // No event of the server asks for an acknowledgement.
+            // No event of the server requests an acknowledgement.
             let socket = socket.filter(|_| packet.kind == Kind::Event);
             if packet.attachments > 0 {
                 table.attachments = Some((socket.clone(), packet.attachments));
@@ -142,7 +142,7 @@ impl SocketIoSession {
 }
 
 impl Shared {
-    /// Judges a CONNECT, and answers it.
+    /// Checks a CONNECT, and answers it.
     async fn connect(
         &self,
         session: &Arc<Session>,
@@ -181,7 +181,7 @@ impl Shared {
                 return Ok(());
             }
             if table.draining {
-                // Nobody would end it any more.
+                // Nothing would end it any more.
                 return Err(CloseReason::ShuttingDown);
             }
             table.sockets.push(Arc::clone(&socket));
@@ -191,7 +191,7 @@ impl Shared {
             socket
                 .connection()
                 .metrics()
-                .goes_over(Transport::WebSocket);
+                .set_transport(Transport::WebSocket);
         }
         side.connect(session, &socket).await;
         Ok(())
@@ -216,8 +216,8 @@ impl Shared {
     }
 }
 
-/// Why a session ends whose client may connect later: official clients do not try again by
-/// themselves after `CONNECT_ERROR`, but they do when the transport ends (PROTOCOL §1.7).
+/// Why a session ends whose client may connect later: official clients do not reconnect after
+/// `CONNECT_ERROR`, but they do when the transport ends (PROTOCOL §1.7).
 fn passing(error: &Error) -> Option<CloseReason> {
     match error.kind {
         ErrorKind::RateLimited => Some(CloseReason::RateLimited),
@@ -235,7 +235,7 @@ fn transport(session: &Session) -> Transport {
 }
 
 impl Handler for SocketIoSession {
-    /// Clients of version 2 are connected to the main namespace without asking.
+    /// Clients of version 2 are connected to the main namespace without a CONNECT.
     fn opened(&self, session: &Arc<Session>) -> Handled {
         if session.protocol() == ProtocolVersion::V4 {
             return Handled::Done;
@@ -307,7 +307,7 @@ impl Handler for SocketIoSession {
             let outbox = socket.connection().outbox();
             outbox.await_client(context)
         });
-        // Every outbox is to know, so all are asked.
+        // Every outbox has to be notified, so all are called.
         closed.fold(None, |first, why| first.or(Some(why)))
     }
 
@@ -322,7 +322,7 @@ impl Handler for SocketIoSession {
             socket
                 .connection()
                 .metrics()
-                .goes_over(Transport::WebSocket);
+                .set_transport(Transport::WebSocket);
         }
     }
 

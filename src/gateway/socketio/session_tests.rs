@@ -1,5 +1,5 @@
-//! The contract of both sides: the namespaces of one session, what a client sends in which order,
-//! and what it is sent.
+//! The contract of both sides: the namespaces of one session, the order of a client's packets, and
+//! the responses.
 //! Does not know transports.
 
 use std::task::Waker;
@@ -21,7 +21,7 @@ use crate::model::Clock;
 /// The longest frame of a client.
 const FRAME_BYTES: usize = 100_000;
 
-/// Stamps each promise for both sides.
+/// Instantiates each promise for both sides.
 macro_rules! promises {
     ($($(#[$about:meta])* async fn $name:ident($side:ident: SocketIo) $body:block)+) => {
         $($(#[$about])* async fn $name($side: SocketIo) $body)+
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// What the client is sent by now.
+    /// The frames sent to the client by now.
     fn sent(&self) -> Vec<String> {
         let context = Context::from_waker(Waker::noop());
         let mut batch = Batch::default();
@@ -141,7 +141,7 @@ promises! {
             assert!(answer.starts_with("437["), "{answer}");
             world.send("1").await.expect("left");
         }
-        // What it sends before it knows is no violation, and reaches nobody.
+        // A packet sent before it has read the refusal is no violation, and has no receiver.
         world.send(r#"28["list-chats",{}]"#).await.expect("nothing");
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(world.sent(), Vec::<String>::new());
@@ -165,7 +165,7 @@ promises! {
                 r#"44/nowhere,{"message":"Invalid namespace"}"#
             );
         }
-        // Another one than the last is refused as well: nobody is known in open mode.
+        // Another one than the last is refused as well: open mode knows no user.
         let refused = world.send("0/events,").await;
         assert_eq!(refused, Err(CloseReason::Refused));
         assert_eq!(world.next().await, r#"44/events,"unauthenticated""#);

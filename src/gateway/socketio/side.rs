@@ -1,5 +1,5 @@
-//! The two sides that may decode what clients send: `socketioxide`, and the server itself.
-//! Does not know what decodes one client: `decoder` does.
+//! The two sides that may decode the events of clients: `socketioxide`, and the server itself.
+//! Does not decode the events of one client: `decoder` does.
 
 use std::sync::Arc;
 

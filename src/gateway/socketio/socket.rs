@@ -1,4 +1,4 @@
-//! A client in a namespace: its connection, and what decodes the events that it sends.
+//! A client in a namespace: its connection, and the decoder of its events.
 //! Does not know packets.
 
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ use crate::telemetry::CloseReason;
 pub(super) struct Socket {
     /// The path of the namespace.
     pub(super) namespace: &'static str,
-    /// What decodes its events.
+    /// The decoder of its events.
     pub(super) decoder: Decoder,
     inbox: Arc<Inbox>,
 }
@@ -45,13 +45,13 @@ impl Socket {
         })
     }
 
-    /// Whose socket it is.
+    /// The connection of this socket.
     pub(super) fn connection(&self) -> &Connection {
         &self.inbox.connection
     }
 
-    /// Takes an event of the client, whose [`Packet::list`] is `list`. Returns what has to be
-    /// waited for before the client is read from again.
+    /// Takes an event of the client, whose [`Packet::list`] is `list`. Returns the work to await
+    /// before the client is read from again.
     pub(super) fn packet(
         self: &Arc<Self>,
         packet: &Packet<'_>,
@@ -123,7 +123,7 @@ impl Socket {
     /// Ends it.
     pub(super) fn end(&self, why: CloseReason) {
         self.connection().end(match why {
-            // What waits cannot be sent any more.
+            // Queued frames cannot be sent any more.
             CloseReason::ShuttingDown => CloseReason::Gone,
             why => why,
         });

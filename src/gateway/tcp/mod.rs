@@ -14,7 +14,7 @@ use crate::limits::{ConnectionSlots, Slot};
 
 pub use stream::{GuardedListener, GuardedStream};
 
-/// Reading finds the end; what is being written still goes out.
+/// Reads return the end; pending writes are still sent.
 const READ_CLOSED: u8 = 1;
 /// A request is being served: the client waits for the server.
 const SERVING: u8 = 2;
@@ -35,7 +35,7 @@ struct Shared {
     reader: AtomicWaker,
 }
 
-/// While this lives, the client is not held to a time.
+/// While this lives, the client has no time limit.
 pub struct Serving(TcpHandle);
 
 impl Drop for Serving {
@@ -69,14 +69,14 @@ impl TcpHandle {
     /// for long.
     pub fn served(&self) {
         self.raise(SERVED);
-        self.0.slots.lock().stranger = None;
+        self.0.slots.lock().unauthenticated = None;
     }
 
     /// Records that whatever runs on it from now on keeps its own time, and its own count of
     /// unauthenticated clients.
     pub fn admit(&self) {
         self.raise(ADMITTED);
-        self.0.slots.lock().stranger = None;
+        self.0.slots.lock().unauthenticated = None;
         // A waker holds its task in memory, and the one that reads requests ends at an upgrade.
         drop(self.0.reader.take());
     }
@@ -86,7 +86,7 @@ impl TcpHandle {
         self.0.slots.lock().address = address;
     }
 
-    /// Ends the connection as if the client had: what is being written still goes out.
+    /// Ends the connection as if the client had: pending writes are still sent.
     pub fn close_read(&self) {
         self.raise(READ_CLOSED);
         self.0.reader.wake();

@@ -19,7 +19,7 @@ use super::{ADMITTED, READ_CLOSED, SERVED, SERVING, TcpHandle};
 use crate::limits::Limits;
 use crate::telemetry::Metrics;
 
-/// A client that takes not one byte of what is written to it for so long is disconnected.
+/// A client that does not take one byte for so long is disconnected.
 const STALL: Duration = Duration::from_secs(20);
 
 /// How long a connection on which requests were served may wait for the next one.
@@ -85,11 +85,11 @@ pub struct GuardedStream {
     stall: Option<Pin<Box<Sleep>>>,
     /// Until when a request has to be served.
     handshake: Instant,
-    /// Runs while the client is held to a time.
+    /// Runs while the client has a time limit.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-/// Other handles may live on; what the connection counted for ends here.
+/// Other handles may live on; the connection's slots are released here.
 impl Drop for GuardedStream {
     fn drop(&mut self) {
         std::mem::take(&mut *self.handle.0.slots.lock());

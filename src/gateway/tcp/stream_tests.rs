@@ -1,5 +1,5 @@
 //! TCP connections that make no progress in time.
-//! Does not speak any protocol on them.
+//! Does not use any protocol on them.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -49,7 +49,7 @@ async fn after_reading_was_closed_writing_goes_on() {
     assert_eq!(client.read(&mut byte).await.expect("a byte"), 1);
 }
 
-/// How a read ends on which nothing comes, and after how many seconds.
+/// The outcome of a read without input, and after how many seconds.
 async fn silence(server: &mut GuardedStream) -> (io::ErrorKind, u64) {
     let began = Instant::now();
     let read = server.read(&mut [0]).await;
@@ -101,16 +101,16 @@ async fn who_was_admitted_may_be_silent_for_ever() {
     let reading = tokio::time::timeout(Duration::from_secs(100_000), server.read(&mut byte));
     assert!(reading.await.is_err());
     assert!(server.waiting.is_none());
-    assert!(handle.0.slots.lock().stranger.is_none());
+    assert!(handle.0.slots.lock().unauthenticated.is_none());
 }
 
 #[tokio::test]
 async fn what_a_connection_counted_for_ends_with_it() {
     let (server, _client) = pair().await;
     let handle = server.handle.clone();
-    assert!(handle.0.slots.lock().stranger.is_some());
+    assert!(handle.0.slots.lock().unauthenticated.is_some());
     drop(server);
-    assert!(handle.0.slots.lock().stranger.is_none());
+    assert!(handle.0.slots.lock().unauthenticated.is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Autobahn's cases for RFC 6455 on both kinds of WebSocket: a server of the real parts, on a real
-//! port, whose endpoints send back what they are sent.
-//! Does not know the cases, nor what their verdicts have to be: [`verdicts`] does.
+//! port, whose endpoints echo.
+//! Does not know the cases, nor the expected verdicts: [`verdicts`] does.
 
 mod verdicts;
 
@@ -38,7 +38,7 @@ const LONGEST: usize = 16 * 1024 * 1024 + 1;
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_hours(1);
 
-/// What waits to be sent back.
+/// The messages to be sent back.
 #[derive(Default)]
 struct Echoes(Mutex<VecDeque<Frame>>);
 
@@ -58,7 +58,7 @@ impl Echoes {
     }
 }
 
-/// A raw WebSocket that sends back what it is sent.
+/// A raw WebSocket that echoes.
 #[derive(Default)]
 struct Raw(Echoes);
 
@@ -93,7 +93,7 @@ impl Endpoint for Raw {
     fn end(&self, _: CloseReason) {}
 }
 
-/// What sends back each message of a session.
+/// Echoes each message of a session.
 #[derive(Default)]
 struct Messages(Echoes);
 
@@ -168,7 +168,7 @@ fn engineio(guard: Guard) -> Arc<Server> {
     Server::new(settings, limits, metrics, tasks, closing, begin)
 }
 
-/// Serves both; answers where.
+/// Serves both; returns the address.
 async fn serve() -> SocketAddr {
     let guard = Guard {
         limits: Arc::new(Limits::off()),

@@ -32,15 +32,15 @@ const COPIED: usize = 16 * 1024;
 /// How much is read at once.
 const READ: usize = 16 * 1024;
 
-/// How long a client may take over the end of its connection.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a client may take to close its connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Where bytes arrive, for all connections of a thread: none holds it across a wait.
-    static ARRIVAL: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-/// The messages of a WebSocket. Waking the context that it was given has the connection look again.
+/// The messages of a WebSocket. Waking the given context polls the connection again.
 pub trait Endpoint: Send + Sync + 'static {
     /// Handles a text.
     ///
@@ -68,13 +68,13 @@ pub trait Endpoint: Send + Sync + 'static {
     /// The client sent something, of whatever kind.
     fn seen(&self);
 
-    /// Does what is due by the clock, and returns when to be called again.
+    /// Runs the timers that are due, and returns when to be called again.
     ///
     /// # Errors
     /// The connection ends.
     fn tick(&self) -> Result<Instant, CloseReason>;
 
-    /// The server shuts down: the connection ends once what waits was sent.
+    /// The server shuts down: the connection ends once queued frames are sent.
     fn shut_down(&self);
 
     /// The connection ends. Called once, or more often; only the first reason counts.
@@ -112,7 +112,7 @@ impl Batch {
         self.frames.into_iter().map(Frame::from_encoded)
     }
 
-    /// Drops what is not half written.
+    /// Drops frames that are not half written.
     fn clear(&mut self) {
         self.frames.truncate(usize::from(self.written > 0));
     }
@@ -185,24 +185,24 @@ pub struct Connection<S, E: Endpoint> {
     batch: Batch,
     /// The answer to the latest ping: older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
-    /// Set once the end is being sent.
-    parting: Option<Parting>,
+    /// Set once the close frame is being sent.
+    awaited_end: Option<Awaited>,
 }
 
-/// The state after the close frame was sent.
+/// The input that is awaited after the close frame was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parting {
+enum Awaited {
     /// Nothing: the client's close frame came first.
     Answered,
     /// The client's close frame.
     Close,
-    /// The end of the stream: what the client sends cannot be decoded any more.
+    /// The end of the stream: the client's input cannot be decoded any more.
     Eof,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
-    /// A connection on which `decoder` may have something already. `work`: what has to be done
-    /// before the client's first message is handled.
+    /// A connection on which `decoder` may have something already. `work`: to be done before the
+    /// client's first message is handled.
     pub fn new(
         stream: S,
         decoder: Decoder,
@@ -219,7 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
             work,
             batch: Batch::default(),
             pong: None,
-            parting: None,
+            awaited_end: None,
         }
     }
 
@@ -256,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
     }
 
-    /// Does what is due by the clock.
+    /// Runs the timers that are due.
     fn keep_time(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
         loop {
             let at = self.endpoint.tick()?;
@@ -269,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
     }
 
-    /// Writes what waits, as far as the client reads it.
+    /// Writes queued frames, as far as the client reads them.
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), CloseReason> {
         loop {
             if self.batch.is_empty() {
@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
             Message::Close(code) => {
                 self.batch.clear();
                 self.batch.push(Frame::close(code, ""));
-                self.parting = Some(Parting::Answered);
+                self.awaited_end = Some(Awaited::Answered);
                 return Err(CloseReason::Gone);
             }
         };
@@ -311,18 +311,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         Ok(())
     }
 
-    /// Reads what is there into the decoder; answers how much that was.
+    /// Reads available bytes into the decoder; returns how many.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ARRIVAL.with_borrow_mut(|arrival| {
-            let mut arrived = ReadBuf::new(arrival);
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut arrived = ReadBuf::new(buffer);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut arrived))?;
             self.decoder.push(arrived.filled());
             Poll::Ready(Ok(arrived.filled().len()))
         })
     }
 
-    /// The end begins: nothing that the client still sends is handled.
-    fn begin_parting(&mut self, why: CloseReason) {
+    /// Begins the closing handshake: nothing that the client still sends is handled.
+    fn begin_close(&mut self, why: CloseReason) {
         self.endpoint.end(why);
         (self.work, self.closing) = (None, None);
         if let Some((code, reason)) = close_frame(why) {
@@ -331,17 +331,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
         let awaited = match why {
             CloseReason::ProtocolError | CloseReason::NotUtf8 | CloseReason::TooLarge => {
-                Parting::Eof
+                Awaited::Eof
             }
-            _ => Parting::Close,
+            _ => Awaited::Close,
         };
-        self.parting.get_or_insert(awaited);
-        self.timer.as_mut().reset(Instant::now() + GOODBYE);
+        self.awaited_end.get_or_insert(awaited);
+        self.timer.as_mut().reset(Instant::now() + CLOSE_TIMEOUT);
     }
 
-    /// Sends what ends the connection, and waits until the client has read it: a connection that
-    /// is dropped with something unread is reset, which would overtake what was sent last.
-    fn part(&mut self, awaited: Parting, context: &mut Context<'_>) -> Poll<()> {
+    /// Sends the close frame, and waits until the client has read it: a connection that is dropped
+    /// with unread input is reset, which would overtake the last frames.
+    fn finish_close(&mut self, awaited: Awaited, context: &mut Context<'_>) -> Poll<()> {
         if self.timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
@@ -351,15 +351,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         }
         loop {
             match awaited {
-                Parting::Answered => return Poll::Ready(()),
-                Parting::Close => loop {
+                Awaited::Answered => return Poll::Ready(()),
+                Awaited::Close => loop {
                     match self.decoder.next() {
                         Ok(Some(Message::Close(_))) | Err(_) => return Poll::Ready(()),
                         Ok(Some(_)) => {}
                         Ok(None) => break,
                     }
                 },
-                Parting::Eof => self.decoder = Decoder::new(0),
+                Awaited::Eof => self.decoder = Decoder::new(0),
             }
             if !matches!(ready!(self.read(context)), Ok(1..)) {
                 return Poll::Ready(());
@@ -372,13 +372,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Future for Connection<S, E>
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(awaited) = self.parting {
-            return self.part(awaited, context);
+        if let Some(awaited) = self.awaited_end {
+            return self.finish_close(awaited, context);
         }
         match self.serve(context) {
             Ok(()) => Poll::Pending,
             Err(why) => {
-                self.begin_parting(why);
+                self.begin_close(why);
                 self.poll(context)
             }
         }

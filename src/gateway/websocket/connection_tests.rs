@@ -14,7 +14,7 @@ use super::*;
 /// A message of at most so many bytes is taken.
 const LIMIT: usize = 1000;
 
-/// What the connections of these tests carry.
+/// The endpoint of the connections of these tests.
 struct Recorder {
     record: Mutex<Record>,
     /// Has a place for each text `later` that may be done.
@@ -38,7 +38,7 @@ impl Recorder {
         self.change(|record| record.frames.push_back(frame));
     }
 
-    /// As an outbox that is over its limits: what waits is dropped.
+    /// Like an outbox over its limits: queued frames are dropped.
     fn close(&self, why: CloseReason) {
         self.change(|record| {
             record.frames.clear();
@@ -296,7 +296,7 @@ async fn a_client_that_reads_nothing_does_not_delay_the_end_for_long() {
     fixture.endpoint.close(CloseReason::Lagging);
     settle().await;
     assert!(!fixture.task.is_finished());
-    advance(GOODBYE + Duration::from_millis(1)).await;
+    advance(CLOSE_TIMEOUT + Duration::from_millis(1)).await;
     assert_eq!(fixture.read().await, (b"\x81\x08t".to_vec(), true));
 }
 
@@ -370,7 +370,7 @@ async fn a_violation_is_named_and_the_rest_is_not_read() {
         fixture.client.write_all(&sent).await.expect("room");
         let close = Frame::close(Some(code), reason).into_bytes();
         assert_eq!(fixture.read().await, (close.to_vec(), true));
-        // It goes on sending, and is read until it stops.
+        // It continues to send, and is read until it stops.
         for _ in 0..10 {
             fixture.send(0x81, b"after").await;
         }

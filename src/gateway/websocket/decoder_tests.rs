@@ -154,7 +154,7 @@ fn a_small_message_does_not_keep_the_memory_of_a_large_one() {
     assert_ne!(small.as_ptr(), memory.end.wrapping_add(head));
 }
 
-/// What tungstenite decodes the same bytes to, as far as it goes.
+/// The messages that tungstenite decodes from the same bytes.
 fn by_peer(bytes: Vec<u8>) -> (Vec<Message>, bool) {
     struct Bytes(std::io::Cursor<Vec<u8>>);
     impl std::io::Read for Bytes {

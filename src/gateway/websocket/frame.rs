@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-/// One whole frame of a server, unmasked; a clone shares it. Its payload is what polling sends,
-/// too: so a message to many clients is encoded once, whatever their transports.
+/// One whole frame of a server, unmasked; a clone shares it. Polling sends its payload, too: so a
+/// message to many clients is encoded once for all transports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame(Bytes);
 

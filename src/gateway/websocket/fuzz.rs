@@ -1,4 +1,4 @@
-//! The frames of clients under fire.
+//! A fuzz target for the frames of clients.
 //! Does not run the target: `crate::fuzz` does.
 
 use super::{Decoder, Frame, Message};
@@ -30,7 +30,7 @@ const WEBSOCKET: Target = Target {
     },
 };
 
-/// What the bytes decode to, so many at once, and whether they break the protocol.
+/// The messages in the bytes, so many at once, and whether they break the protocol.
 fn decoded(bytes: &[u8], piece: usize) -> (Vec<Message>, bool) {
     let mut decoder = Decoder::new(LIMIT);
     let mut messages = Vec::new();

@@ -89,8 +89,8 @@ impl Upgrade {
         }
     }
 
-    /// The response that upgrades, and the stream once it was sent, with what the client sent
-    /// behind its request.
+    /// The response that upgrades, and the stream once it was sent, with the bytes that the client
+    /// sent behind its request.
     pub fn accept(
         self,
     ) -> (

@@ -1,4 +1,5 @@
-//! How far one chat is on one connection: what was delivered and answered there, and what is held.
+//! The progress of one chat on one connection: the delivered and answered messages, and the held
+//! frames.
 //! Does not know other chats, nor the callers.
 
 use std::collections::VecDeque;
@@ -16,18 +17,18 @@ const HIGH: usize = 8;
 /// Which part of them may be held of all chats together. With more the order is given up.
 const MOST: usize = 2;
 
-/// How far one chat is on a connection.
+/// The progress of one chat on a connection.
 #[derive(Debug, Default)]
 pub(super) struct ChatProgress {
     /// The latest message that was delivered.
     pub(super) delivered: Seq,
-    /// The latest own message that was answered in its turn. What is between the two is own.
+    /// The latest own message that was answered in its turn. Messages between the two are own.
     pub(super) answered: Seq,
     /// Own messages that were answered out of turn, before they were delivered.
     pub(super) early: Vec<Seq>,
     /// Whether the connection has left the chat, so that `delivered` may be out of date.
     pub(super) left: bool,
-    /// An own message that was delivered and not answered yet: what follows is held.
+    /// An own message that was delivered and not answered yet: later frames are held.
     unanswered: Option<Seq>,
     held: VecDeque<HeldItem>,
     load: Load,
@@ -92,7 +93,7 @@ impl ChatProgress {
         seq <= self.answered || self.early.contains(&seq)
     }
 
-    /// Queues news, or holds it; `all` is what is held of all chats.
+    /// Queues news, or holds it; `all` is the load of all chats.
     ///
     /// # Errors
     /// Why the outbox accepts nothing more.
@@ -123,7 +124,7 @@ impl ChatProgress {
         })
     }
 
-    /// An own message was delivered: what follows is held until it is answered.
+    /// An own message was delivered: later frames are held until it is answered.
     pub(super) fn await_answer(&mut self, seq: Seq) {
         if self.unanswered.is_none() {
             self.unanswered = Some(seq);
@@ -132,7 +133,7 @@ impl ChatProgress {
         }
     }
 
-    /// Queues an answer, and what was held for it.
+    /// Queues an answer, and the frames held for it.
     pub(super) fn answer(
         &mut self,
         seq: Seq,
@@ -140,7 +141,7 @@ impl ChatProgress {
         all: &mut Load,
         outbox: &Outbox,
     ) {
-        // Answers come in order: for an earlier message there will be none any more.
+        // Answers come in order: an earlier message will not be answered any more.
         while self.unanswered.is_some_and(|own| own < seq) {
             self.release(all, outbox);
         }
@@ -150,7 +151,7 @@ impl ChatProgress {
         }
     }
 
-    /// Queues what is held, up to the next own message that was not answered.
+    /// Queues held frames, up to the next own message that was not answered.
     fn release(&mut self, all: &mut Load, outbox: &Outbox) {
         self.unanswered = None;
         while let Some(held) = self.held.pop_front() {

@@ -54,8 +54,8 @@ impl State {
         }
     }
 
-    /// Closes it. The first reason counts, but for a client that leaves while what waits at shutdown
-    /// is sent. Returns whether it was open.
+    /// Closes it. The first reason counts, except for a client that leaves while its frames are
+    /// sent at shutdown. Returns whether it was open.
     pub(super) fn close(&mut self, why: CloseReason) -> bool {
         let first = self.closed.is_none();
         if first || self.closed == Some(CloseReason::ShuttingDown) {

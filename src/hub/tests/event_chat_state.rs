@@ -4,11 +4,11 @@
 use super::*;
 use crate::model::{Access, Event, EventChat, EventDetails};
 
-/// Says what happened and how things stand then: head, how far the owner and how far the guest
-/// has read, the access and its version.
-struct Standings;
+/// Encodes the fact and the state: head, the read positions of owner and guest, the access and its
+/// version.
+struct States;
 
-impl Subscriber for Standings {
+impl Subscriber for States {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         let word = match &notice.fact {
             Fact::MessageSent(message) => format!("{} sent", message.seq),
@@ -72,7 +72,7 @@ fn event_chat(chat: ChatId, state: EventChatState) -> Arc<EventChat> {
     })
 }
 
-/// The message `seq`, with how things stood when it was stored.
+/// The message `seq`, with the state when it was stored.
 fn sent(chat: ChatId, seq: Seq, state: EventChatState) -> Notice {
     let mut notice = message(chat, seq);
     if let Fact::MessageSent(message) = &mut notice.fact {
@@ -92,7 +92,7 @@ fn access(chat: ChatId, state: EventChatState) -> Notice {
 /// A hub, a chat there, and a connection that is subscribed to it and receives all notices.
 fn scene() -> (Hub, ChatId, Arc<Subscription>) {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
-    let connection = connection_of(Arc::new(Standings), 1000);
+    let connection = connection_of(Arc::new(States), 1000);
     hub.bind_user(&connection, user());
     if hub.subscribe(&connection, [chat]) {
         hub.open(chat, 0);
@@ -116,7 +116,7 @@ fn in_order_everything_is_told_as_it_was() {
         "read: 1 1 1 Unasked 0",
         "2 sent: 2 2 1 Unasked 0",
     ];
-    assert_eq!(heard(&connection), expected);
+    assert_eq!(received(&connection), expected);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_read_that_overtook_a_message_is_not_taken_back_by_it() {
         "1 sent: 2 1 2 Unasked 0",
         "2 sent: 2 1 2 Unasked 0",
     ];
-    assert_eq!(heard(&connection), expected);
+    assert_eq!(received(&connection), expected);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
         "2 sent: 2 2 1 Unasked 0",
         "read: 2 2 1 Unasked 0",
     ];
-    assert_eq!(heard(&connection), expected);
+    assert_eq!(received(&connection), expected);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn reads_of_both_sides_that_crossed_are_told_together() {
         "read: 5 5 4 Unasked 0",
         "read: 5 5 4 Unasked 0",
     ];
-    assert_eq!(heard(&connection), expected);
+    assert_eq!(received(&connection), expected);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn of_two_decisions_the_later_one_is_told_last() {
         "1 sent: 1 0 1 Asked 3",
         "decided: 1 0 1 Granted 4",
     ];
-    assert_eq!(heard(&connection), expected);
+    assert_eq!(received(&connection), expected);
 }
 
 #[test]
@@ -198,13 +198,13 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
             continue;
         }
         let hub = Hub::default();
-        let connection = connection_of(Arc::new(Standings), 1000);
+        let connection = connection_of(Arc::new(States), 1000);
         hub.bind_user(&connection, user());
         hub.subscribe(&connection, [chat]);
         for index in picked {
             hub.broadcast(chat, &notices[index]);
         }
-        let last = heard(&connection).pop().expect("something was said");
+        let last = received(&connection).pop().expect("a frame");
         let truth = spelled(EventChatState {
             access: Access::Granted,
             access_version: 2,
@@ -222,14 +222,14 @@ fn chats_stand_each_by_itself() {
     hub.broadcast(chat, &read(chat, state(5, 5, 5)));
     hub.broadcast(other, &read(other, state(2, 1, 0)));
     let expected = ["read: 5 5 5 Unasked 0", "read: 2 1 0 Unasked 0"];
-    assert_eq!(heard(&connection), expected);
+    assert_eq!(received(&connection), expected);
 }
 
 #[test]
 fn a_chat_of_no_event_has_no_state() {
     let (hub, chat, connection) = scene();
     deliver(&hub, chat, [1, 2]);
-    assert_eq!(heard(&connection), ["1 sent", "2 sent"]);
+    assert_eq!(received(&connection), ["1 sent", "2 sent"]);
     let room = hub.room(chat).expect("a room");
     assert_eq!(room.lock().state, None);
     let notice = message(chat, 3);

@@ -1,11 +1,11 @@
-//! Where the answers to a connection's own messages stand among what is delivered to it.
+//! The place of the answers to a connection's own messages among the deliveries to it.
 
 mod joining;
 mod random;
 
 use super::*;
 
-/// Says of a message its number; of its own only beside the answer.
+/// Encodes a message as its seq; its own only beside the answer.
 struct Sender(ConnectionId, AnswerPlace);
 
 impl Subscriber for Sender {
@@ -106,8 +106,8 @@ impl Scene {
         }
     }
 
-    fn heard(&self) -> Vec<String> {
-        heard(&self.sender)
+    fn received(&self) -> Vec<String> {
+        received(&self.sender)
     }
 }
 
@@ -126,7 +126,7 @@ fn an_answer_waits_for_the_messages_before_it() {
     assert!(scene.answer(4));
     scene.deliver_own(4);
     scene.deliver_foreign([5]);
-    assert_eq!(scene.heard(), ["1", "2", "3", "answer 4", "5"]);
+    assert_eq!(scene.received(), ["1", "2", "3", "answer 4", "5"]);
 }
 
 #[test]
@@ -139,12 +139,12 @@ fn what_comes_after_an_own_message_is_held_until_it_is_answered() {
     scene.hub.member_joined(&joined, &notice);
     scene.deliver_own(3);
     scene.deliver_foreign([4]);
-    assert!(scene.heard().is_empty());
+    assert!(scene.received().is_empty());
     assert!(scene.answer(1));
-    assert_eq!(scene.heard(), ["answer 1", "2", "joined"]);
+    assert_eq!(scene.received(), ["answer 1", "2", "joined"]);
     assert!(scene.answer(3));
     scene.deliver_foreign([5]);
-    assert_eq!(scene.heard(), ["answer 3", "4", "5"]);
+    assert_eq!(scene.received(), ["answer 3", "4", "5"]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_lone_sender_never_waits() {
         scene.deliver_own(seq);
     }
     assert!(scene.answer(51));
-    assert_eq!(scene.heard().len(), 51);
+    assert_eq!(scene.received().len(), 51);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn an_answer_beside_its_message_waits_for_the_one_before() {
     scene.deliver_own(2);
     scene.deliver_foreign([3]);
     assert!(scene.answer(2));
-    assert_eq!(scene.heard(), ["answer 1", "1", "2", "answer 2", "3"]);
+    assert_eq!(scene.received(), ["answer 1", "1", "2", "answer 2", "3"]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn an_answer_that_stands_apart_neither_waits_nor_holds_anything_back() {
     assert!(scene.answer(5));
     scene.deliver_own(1);
     scene.deliver_foreign([2]);
-    assert_eq!(scene.heard(), ["answer 5", "2"]);
+    assert_eq!(scene.received(), ["answer 5", "2"]);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn an_answer_stands_apart_until_its_chat_is_subscribed_to() {
     scene.deliver_own(4);
     scene.deliver_foreign([5]);
     let expected = ["answer 1", "1", "answer 1", "answer 4", "2", "3", "4", "5"];
-    assert_eq!(scene.heard(), expected);
+    assert_eq!(scene.received(), expected);
 }
 
 #[test]
@@ -233,9 +233,9 @@ fn chats_do_not_wait_for_each_other() {
     scene.deliver_own(1);
     scene.deliver_foreign([2]);
     deliver(&scene.hub, other, [1, 2]);
-    assert_eq!(scene.heard(), ["1", "2"]);
+    assert_eq!(scene.received(), ["1", "2"]);
     assert!(scene.answer(1));
-    assert_eq!(scene.heard(), ["answer 1", "2"]);
+    assert_eq!(scene.received(), ["answer 1", "2"]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn one_that_leaves_a_chat_is_answered_then() {
     let notice = notice(Fact::MemberLeft(Arc::clone(&left)));
     scene.hub.member_left(&left, &notice);
     assert!(scene.answer(3));
-    assert_eq!(scene.heard(), ["answer 3"]);
+    assert_eq!(scene.received(), ["answer 3"]);
 }
 
 #[test]
@@ -257,13 +257,13 @@ fn one_whose_chat_is_deleted_is_answered_and_told() {
     let (chat, pk) = (scene.chat, 1);
     let notice = notice(Fact::ChatDeleted { chat, pk });
     scene.hub.chat_deleted(chat, &notice);
-    assert!(scene.heard().is_empty());
+    assert!(scene.received().is_empty());
     assert!(scene.answer(1));
     assert!(
         scene.answer(3),
         "stored before the end, and never delivered"
     );
-    assert_eq!(scene.heard(), ["answer 1", "2", "deleted", "answer 3"]);
+    assert_eq!(scene.received(), ["answer 1", "2", "deleted", "answer 3"]);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn one_that_comes_back_into_a_chat_waits_for_nothing_from_before() {
     assert!(scene.answer(10));
     scene.deliver_own(10);
     scene.deliver_foreign([11]);
-    assert_eq!(scene.heard(), ["answer 1", "joined", "answer 10", "11"]);
+    assert_eq!(scene.received(), ["answer 1", "joined", "answer 10", "11"]);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn what_is_read_from_the_store_has_no_origin_and_is_known_all_the_same() {
         scene.hub.deliver(scene.chat, &[notice]);
     }
     assert!(scene.answer(3));
-    assert_eq!(scene.heard(), ["answer 1", "2", "answer 3", "4"]);
+    assert_eq!(scene.received(), ["answer 1", "2", "answer 3", "4"]);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn an_answer_to_a_repeated_message_does_not_wait() {
     scene.deliver_foreign([1, 2, 3]);
     assert!(scene.answer(2));
     scene.deliver_foreign([4]);
-    assert_eq!(scene.heard(), ["1", "2", "3", "answer 2", "4"]);
+    assert_eq!(scene.received(), ["1", "2", "3", "answer 2", "4"]);
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn an_answer_that_waited_too_long_delays_nothing_after_it() {
     scene.deliver_own(3);
     scene.deliver_foreign([4]);
     assert!(scene.answer(5));
-    assert_eq!(scene.heard(), ["answer 3", "1", "2", "4", "answer 5"]);
+    assert_eq!(scene.received(), ["answer 3", "1", "2", "4", "answer 5"]);
 }
 
 #[test]
@@ -326,12 +326,12 @@ fn an_answer_that_never_comes_holds_back_no_more_than_a_bound() {
     scene.deliver_foreign(2..=100);
     scene.deliver_own(101);
     scene.deliver_foreign(102..=202);
-    assert!(scene.heard().is_empty());
+    assert!(scene.received().is_empty());
     scene.deliver_foreign([203]);
-    assert_eq!(scene.heard().len(), 201);
+    assert_eq!(scene.received().len(), 201);
     assert!(scene.answer(1) && scene.answer(101));
     scene.deliver_foreign([204]);
-    assert_eq!(scene.heard(), ["answer 1", "answer 101", "204"]);
+    assert_eq!(scene.received(), ["answer 1", "answer 101", "204"]);
 }
 
 #[tokio::test]
@@ -349,7 +349,7 @@ async fn a_chat_of_which_much_is_held_waits_for_the_answer() {
     let answers = async { assert!(scene.answer(1)) };
     tokio::join!(waits, answers);
     assert!(scene.hub.crowded(scene.chat).is_empty());
-    assert_eq!(scene.heard().len(), 52);
+    assert_eq!(scene.received().len(), 52);
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn an_answer_that_is_left_out_holds_back_nothing_after_the_next() {
     scene.deliver_own(3);
     scene.deliver_foreign([4]);
     assert!(scene.answer(3));
-    assert_eq!(scene.heard(), ["2", "answer 3", "4"]);
+    assert_eq!(scene.received(), ["2", "answer 3", "4"]);
 }
 
 #[test]

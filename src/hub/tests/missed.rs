@@ -34,9 +34,9 @@ fn one_who_connects_has_missed_what_was_delivered_before() {
     let second = subscribed(&hub, user(), chat, 0);
     deliver(&hub, chat, [10]);
     assert_eq!(until(&hub, &first, chat), Some(7));
-    assert_eq!(heard(&first), ["8", "9", "10"]);
+    assert_eq!(received(&first), ["8", "9", "10"]);
     assert_eq!(until(&hub, &second, chat), Some(9));
-    assert_eq!(heard(&second), ["10"]);
+    assert_eq!(received(&second), ["10"]);
     second.caught_up(chat, 8);
     assert_eq!(until(&hub, &second, chat), Some(9), "not yet");
     second.caught_up(chat, 9);
@@ -82,7 +82,7 @@ fn one_who_joins_has_missed_nothing() {
     hub.admit(&[Arc::clone(&connection)], chat, 3);
     deliver(&hub, chat, [4]);
     assert_eq!(until(&hub, &connection, chat), None);
-    assert_eq!(heard(&connection), ["4"]);
+    assert_eq!(received(&connection), ["4"]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn one_who_joins_while_connecting_has_missed_what_was_before() {
     deliver(&hub, chat, [4, 5]);
     hub.subscribe(&connection, [chat]);
     assert_eq!(until(&hub, &connection, chat), Some(3));
-    assert_eq!(heard(&connection), ["4", "5"]);
+    assert_eq!(received(&connection), ["4", "5"]);
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn what_is_not_passed_on_is_missed() {
     assert_eq!(
         until(&hub, &connection, chat),
         None,
-        "it has to ask for all"
+        "it has to request all"
     );
     sleeper.0.store(true, Ordering::SeqCst);
     deliver(&hub, chat, [6]);
     assert_eq!(until(&hub, &connection, chat), Some(5));
-    assert_eq!(heard(&connection), ["6"]);
+    assert_eq!(received(&connection), ["6"]);
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
     assert_eq!(until(&hub, &connection, chat), None);
 }
 
-/// While messages are delivered, connections come and begin to listen: what each has missed and
-/// what it receives are one sequence, whenever that was.
+/// While messages are delivered, connections open and subscribe: the missed messages of each and
+/// its live ones are one sequence, whenever that was.
 #[test]
 fn what_was_missed_and_what_is_heard_meet_under_load() {
     const MESSAGES: Seq = 4000;
@@ -156,14 +156,14 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
         come.flat_map(|come| come.join().expect("no panic"))
             .collect::<Vec<_>>()
     });
-    assert_eq!(heard(&first).len(), 4000);
+    assert_eq!(received(&first).len(), 4000);
     for (connection, missed) in connections {
         let expected: Vec<_> = (missed + 1..=MESSAGES).map(|seq| seq.to_string()).collect();
-        assert_eq!(heard(&connection), expected, "after {missed}");
+        assert_eq!(received(&connection), expected, "after {missed}");
     }
 }
 
-/// Asks whether a delivery has begun, and holds it up.
+/// Reports that a delivery has begun, and blocks it.
 struct BlockingSubscriber {
     subscribed: AtomicBool,
     begun: Mutex<mpsc::Sender<()>>,
@@ -173,8 +173,8 @@ struct BlockingSubscriber {
 impl Subscriber for BlockingSubscriber {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, _: &mut dyn FnMut(Outgoing)) {
         if matches!(notice.fact, Fact::MessageSent(_)) {
-            self.begun.lock().send(()).expect("somebody waits");
-            self.released.lock().recv().expect("somebody releases");
+            self.begun.lock().send(()).expect("a receiver");
+            self.released.lock().recv().expect("a sender");
         }
     }
 
@@ -200,10 +200,10 @@ fn a_delivery_that_is_under_way_may_be_the_last_one_that_is_skipped() {
         scope.spawn(|| deliver(&hub, chat.id, [1]));
         has_begun.recv().expect("a delivery");
         held.subscribed.store(true, Ordering::SeqCst);
-        let asking = scope.spawn(|| until(&hub, &connection, chat.id));
+        let querying = scope.spawn(|| until(&hub, &connection, chat.id));
         // A call that does not wait for the delivery has returned by now.
         std::thread::sleep(std::time::Duration::from_millis(50));
         release.send(()).expect("it is held");
-        assert_eq!(asking.join().expect("an answer"), Some(1));
+        assert_eq!(querying.join().expect("an answer"), Some(1));
     });
 }

@@ -24,7 +24,7 @@ pub(super) const LARGE: OutboxLimits = OutboxLimits {
     bytes: 1 << 24,
 };
 
-/// A store whose answers about some chats do not come, or fail.
+/// A store that does not answer about some chats, or fails.
 pub(super) struct Unreliable {
     pub(super) store: Arc<dyn Store>,
     silent: HashSet<ChatId>,
@@ -58,7 +58,7 @@ impl Messages for Unreliable {
 }
 
 /// A store with chats, and a relay that runs.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) store: Arc<dyn Store>,
     pub(super) unreliable: Arc<Unreliable>,
     pub(super) bus: Arc<dyn Bus>,
@@ -70,7 +70,7 @@ pub(super) struct Stage {
     running: JoinHandle<()>,
 }
 
-impl Stage {
+impl Fixture {
     /// So many chats, of the first of which the store does not answer. The time stands still
     /// while anything can be done.
     pub(super) async fn set(chats: usize, silent: usize) -> Self {
@@ -110,7 +110,7 @@ impl Stage {
         }
     }
 
-    /// A connection of this user that sits in these chats.
+    /// A connection of this user subscribed to these chats.
     pub(super) fn connection<'a>(
         &self,
         user: &User,
@@ -164,7 +164,7 @@ pub(super) fn deleted(chat: &Chat) -> Arc<Notice> {
     })
 }
 
-/// Returns once the others have done what brings this about.
+/// Returns once this holds.
 pub(super) async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;
@@ -172,15 +172,15 @@ pub(super) async fn until(condition: impl Fn() -> bool) {
 }
 
 /// The next so many frames that a connection is sent.
-pub(super) async fn heard(connection: &Subscription, count: usize) -> Vec<String> {
-    let mut heard = Vec::new();
-    while heard.len() < count {
+pub(super) async fn received(connection: &Subscription, count: usize) -> Vec<String> {
+    let mut received = Vec::new();
+    while received.len() < count {
         match connection.outbox.next().await {
-            Ok(frame) => heard.push(frame.body.as_str().to_owned()),
-            Err(why) => panic!("{why:?} after {heard:?}"),
+            Ok(frame) => received.push(frame.body.as_str().to_owned()),
+            Err(why) => panic!("{why:?} after {received:?}"),
         }
     }
-    heard
+    received
 }
 
 pub(super) fn is_empty(connection: &Subscription) -> bool {

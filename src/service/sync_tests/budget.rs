@@ -1,5 +1,5 @@
-//! How a budget is shared out.
-//! Does not read any message: here they are made up.
+//! The distribution of a budget.
+//! Does not read any message: here they are generated.
 
 use proptest::prelude::*;
 
@@ -17,26 +17,26 @@ proptest! {
         let budget = PageBudget { of_chat, messages, bytes };
         let mut left = Remaining::of(budget);
         let chat = ChatId::new(NOW);
-        let (mut told, mut weight) = (0, 0);
+        let (mut total, mut weight) = (0, 0);
         for (after, head) in gaps {
             let gap = Gap { chat, after, head };
             let granted = left.reserve(&gap);
             prop_assert!(granted <= of_chat && granted <= (head - after).max(0));
-            let run = (0..granted).map(|n| Arc::new(said(chat, after + n + 1, lengths[usize::try_from(n).expect("small")])));
+            let run = (0..granted).map(|n| Arc::new(message(chat, after + n + 1, lengths[usize::try_from(n).expect("small")])));
             let missed = gap.filled(left.cut(run.collect()));
             let expected: Vec<_> = (after + 1..).take(missed.messages.len()).collect();
             prop_assert_eq!(numbers(&missed), expected);
             let latest = missed.messages.last().map_or(after, |message| message.seq);
             prop_assert_eq!(missed.has_more, latest < head);
-            told += missed.messages.len();
+            total += missed.messages.len();
             weight += missed.messages.iter().map(|message| message.weight()).sum::<usize>();
         }
-        prop_assert!(i64::try_from(told).expect("few") <= messages);
+        prop_assert!(i64::try_from(total).expect("few") <= messages);
         prop_assert!(weight <= bytes.max(400));
     }
 }
 
-fn said(chat: ChatId, seq: Seq, length: usize) -> Message {
+fn message(chat: ChatId, seq: Seq, length: usize) -> Message {
     Message {
         chat,
         seq,

@@ -1,5 +1,5 @@
 //! The promises of `Chats`.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::model::{ChatChange, ChatPage, History, Range, Window};
@@ -101,7 +101,7 @@ pub async fn a_user_in_no_chat_has_an_empty_page(store: Subject) {
     assert_eq!(nobody.expect("a page"), empty);
 }
 
-pub async fn seats_tell_every_chat_and_its_latest_number(store: Subject) {
+pub async fn memberships_have_every_chat_and_its_latest_number(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let quiet = chat(&store, &[&anna], 1).await;
     let busy = chat(&store, &[&anna, &boris], 2).await;
@@ -137,8 +137,8 @@ pub async fn those_in_many_chats_are_told_in_order(store: Subject) {
         .into_iter()
         .chain([(3, vec![boris.id]), (4, vec![])])
     {
-        let told = store.users_in_many_chats(&all, chats).await;
-        assert_eq!(told.expect("an answer"), many, "{chats}");
+        let actual = store.users_in_many_chats(&all, chats).await;
+        assert_eq!(actual.expect("an answer"), many, "{chats}");
     }
     let mut left = store
         .chats_of(boris.id, None, 1)
@@ -148,8 +148,8 @@ pub async fn those_in_many_chats_are_told_in_order(store: Subject) {
     let left = left.remove(0);
     let removed = store.remove_member(left.id, boris.id, at(5)).await;
     assert!(removed.expect("an answer").expect("a chat").0);
-    let told = store.users_in_many_chats(&all, 3).await;
-    assert_eq!(told.expect("an answer"), []);
+    let actual = store.users_in_many_chats(&all, 3).await;
+    assert_eq!(actual.expect("an answer"), []);
 }
 
 pub async fn heads_come_in_the_order_asked_for(store: Subject) {
@@ -159,8 +159,8 @@ pub async fn heads_come_in_the_order_asked_for(store: Subject) {
     let batch = (0..3).map(|number| entry(busy.id, &anna, "hello", number));
     store.append(batch.collect()).await.expect("stored");
     let nowhere = ChatId::new(at(9));
-    let asked = [busy.id, nowhere, quiet.id, busy.id];
-    assert_eq!(store.heads(&asked).await.expect("heads"), [3, 0, 0, 3]);
+    let requested = [busy.id, nowhere, quiet.id, busy.id];
+    assert_eq!(store.heads(&requested).await.expect("heads"), [3, 0, 0, 3]);
     assert!(store.heads(&[]).await.expect("heads").is_empty());
 }
 

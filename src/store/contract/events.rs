@@ -1,5 +1,5 @@
 //! The promises of `Events`, and the state of an event's chat in its messages.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use std::sync::Arc;
 
@@ -124,15 +124,18 @@ pub async fn a_deleted_event_takes_its_chats_along(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let made = event(&store, &anna, "Picnic").await;
     let other = event(&store, &anna, "Party").await;
-    let (_, talk) = open(&store, &made, &boris, 1).await;
+    let (_, event_chat) = open(&store, &made, &boris, 1).await;
     let (_, kept) = open(&store, &other, &boris, 2).await;
-    let batch = vec![entry(talk.chat, &boris, "hello", 3)];
+    let batch = vec![entry(event_chat.chat, &boris, "hello", 3)];
     store.append(batch).await.expect("stored");
     let deleted = store.delete_event(made.pk).await.expect("an answer");
-    assert_eq!(deleted, Some(vec![(talk.chat, talk.chat_pk)]));
+    assert_eq!(deleted, Some(vec![(event_chat.chat, event_chat.chat_pk)]));
     assert_eq!(store.event(made.pk).await.expect("an answer"), None);
-    assert_eq!(store.chat(talk.chat).await.expect("an answer"), None);
-    assert_eq!(store.event_chat(talk.chat).await.expect("an answer"), None);
+    assert_eq!(store.chat(event_chat.chat).await.expect("an answer"), None);
+    assert_eq!(
+        store.event_chat(event_chat.chat).await.expect("an answer"),
+        None
+    );
     let memberships = store.memberships_of(boris.id).await.expect("memberships");
     assert_eq!(memberships, [(kept.chat, 0)]);
 }
@@ -200,7 +203,7 @@ pub async fn access_changes_from_one_state_to_another_and_is_counted(store: Subj
     use Access::{Asked, Granted, Unasked};
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let made = event(&store, &anna, "Picnic").await;
-    let (_, talk) = open(&store, &made, &boris, 1).await;
+    let (_, event_chat) = open(&store, &made, &boris, 1).await;
     for (from, to, changed, access, version) in [
         (&[Asked][..], Granted, false, Unasked, 0),
         (&[Unasked], Asked, true, Asked, 1),
@@ -209,16 +212,16 @@ pub async fn access_changes_from_one_state_to_another_and_is_counted(store: Subj
         (&[Asked, Granted], Granted, true, Granted, 2),
         (&[Asked, Granted], Asked, true, Asked, 3),
     ] {
-        let answer = store.change_access(talk.chat, from, to, at(5)).await;
+        let answer = store.change_access(event_chat.chat, from, to, at(5)).await;
         let (did, chat) = answer.expect("an answer").expect("a chat");
         let state = chat.state;
         assert_eq!(
             (did, state.access, state.access_version),
             (changed, access, version)
         );
-        assert_eq!(now(&store, &talk).await, chat);
+        assert_eq!(now(&store, &event_chat).await, chat);
     }
-    assert_eq!(now(&store, &talk).await.active_at, at(5));
+    assert_eq!(now(&store, &event_chat).await.active_at, at(5));
 }
 
 pub async fn a_chat_of_no_event_is_none(store: Subject) {
@@ -270,24 +273,24 @@ pub async fn event_chats_come_with_the_most_recently_active_first(store: Subject
 pub async fn the_latest_messages_of_an_events_chat_end_where_it_ended(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let made = event(&store, &anna, "Picnic").await;
-    let (_, talk) = open(&store, &made, &boris, 1).await;
-    let fresh = store.latest_in(&talk, 9).await.expect("messages");
+    let (_, event_chat) = open(&store, &made, &boris, 1).await;
+    let fresh = store.latest_in(&event_chat, 9).await.expect("messages");
     assert_eq!(fresh, []);
-    let said = |who, text| entry(talk.chat, who, text, 2);
-    let begin = [&boris, &boris, &boris, &anna].map(|who| said(who, "hello"));
+    let by = |who, text| entry(event_chat.chat, who, text, 2);
+    let begin = [&boris, &boris, &boris, &anna].map(|who| by(who, "hello"));
     store.append(begin.to_vec()).await.expect("stored");
-    let then = now(&store, &talk).await;
-    let later = vec![said(&boris, "later")];
+    let then = now(&store, &event_chat).await;
+    let later = vec![by(&boris, "later")];
     store.append(later).await.expect("stored");
     for (limit, expected) in [(2, vec![3, 4]), (9, vec![1, 2, 3, 4]), (0, vec![])] {
         let latest = store.latest_in(&then, limit).await.expect("messages");
-        let told: Vec<_> = latest.iter().map(|message| message.seq).collect();
-        assert_eq!(told, expected, "at most {limit}");
+        let actual: Vec<_> = latest.iter().map(|message| message.seq).collect();
+        assert_eq!(actual, expected, "at most {limit}");
         for message in latest {
             let writer = if message.seq == 4 { &anna } else { &boris };
             assert_eq!(message.sender.id, writer.id);
             let carried = message.event_chat.expect("the chat");
-            assert!(carried.chat == talk.chat && carried.state.head >= 4);
+            assert!(carried.chat == event_chat.chat && carried.state.head >= 4);
         }
     }
 }
@@ -295,16 +298,16 @@ pub async fn the_latest_messages_of_an_events_chat_end_where_it_ended(store: Sub
 pub async fn a_message_carries_how_things_stand_after_it(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let made = event(&store, &anna, "Picnic").await;
-    let (_, talk) = open(&store, &made, &boris, 1).await;
-    let mut first = entry(talk.chat, &boris, "one", 2);
+    let (_, event_chat) = open(&store, &made, &boris, 1).await;
+    let mut first = entry(event_chat.chat, &boris, "one", 2);
     first.draft.client_id = Some("1".into());
     let batch = vec![
         first.clone(),
-        entry(talk.chat, &boris, "two", 2),
-        entry(talk.chat, &anna, "three", 3),
+        entry(event_chat.chat, &boris, "two", 2),
+        entry(event_chat.chat, &anna, "three", 3),
     ];
     let sent = store.append(batch).await.expect("stored");
-    let told: Vec<_> = sent
+    let actual: Vec<_> = sent
         .into_iter()
         .map(|sent| {
             let chat = sent.expect("a chat").message().event_chat.clone();
@@ -312,7 +315,7 @@ pub async fn a_message_carries_how_things_stand_after_it(store: Subject) {
             (state.head, state.owner_read, state.guest_read)
         })
         .collect();
-    assert_eq!(told, [(1, 0, 1), (2, 0, 2), (3, 3, 2)]);
+    assert_eq!(actual, [(1, 0, 1), (2, 0, 2), (3, 3, 2)]);
     let again = store.append(vec![first]).await.expect("an answer");
     let again = again[0]
         .as_ref()
@@ -320,31 +323,34 @@ pub async fn a_message_carries_how_things_stand_after_it(store: Subject) {
         .message()
         .event_chat
         .clone();
-    assert_eq!(again.as_deref(), Some(&now(&store, &talk).await));
+    assert_eq!(again.as_deref(), Some(&now(&store, &event_chat).await));
 }
 
 pub async fn history_carries_how_things_stand_now(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let made = event(&store, &anna, "Picnic").await;
-    let (_, talk) = open(&store, &made, &boris, 1).await;
+    let (_, event_chat) = open(&store, &made, &boris, 1).await;
     let batch = vec![
-        entry(talk.chat, &boris, "one", 2),
-        entry(talk.chat, &boris, "two", 2),
+        entry(event_chat.chat, &boris, "one", 2),
+        entry(event_chat.chat, &boris, "two", 2),
     ];
     store.append(batch).await.expect("stored");
     store
-        .advance_read(talk.chat, anna.id, 1)
+        .advance_read(event_chat.chat, anna.id, 1)
         .await
         .expect("an answer");
     let history = History {
         range: Range::default(),
         window: Window::First(1),
     };
-    let page = store.messages(talk.chat, history).await.expect("a page");
-    let told = page.messages[0]
+    let page = store
+        .messages(event_chat.chat, history)
+        .await
+        .expect("a page");
+    let actual = page.messages[0]
         .event_chat
         .as_deref()
         .expect("a chat of an event");
-    assert_eq!(*told, now(&store, &talk).await);
-    assert_eq!((told.state.head, told.state.owner_read), (2, 1));
+    assert_eq!(*actual, now(&store, &event_chat).await);
+    assert_eq!((actual.state.head, actual.state.owner_read), (2, 1));
 }

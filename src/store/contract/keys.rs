@@ -1,5 +1,5 @@
 //! The promises about keys of requests that may be repeated.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::model::{EventDetails, Fingerprint, IdempotencyKey, NewEvent};

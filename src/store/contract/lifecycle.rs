@@ -1,5 +1,5 @@
 //! The promises of `Store` itself.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::store::StoreError;

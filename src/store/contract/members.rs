@@ -1,5 +1,5 @@
 //! The promises of `Members`.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::model::Seq;
@@ -14,7 +14,7 @@ async fn position(store: &Subject, chat: &Chat, user: &User) -> Seq {
     store.reads(chat.id).await.expect("positions").of(user.id)
 }
 
-async fn say(store: &Subject, chat: &Chat, user: &User, times: usize) {
+async fn send(store: &Subject, chat: &Chat, user: &User, times: usize) {
     let batch = (0..times).map(|_| entry(chat.id, user, "hello", 1));
     store.append(batch.collect()).await.expect("stored");
 }
@@ -43,7 +43,7 @@ pub async fn a_member_joins_once(store: Subject) {
 pub async fn a_position_moves_forward_only_and_not_past_the_end(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let chat = chat(&store, &[&anna, &boris], 1).await;
-    say(&store, &chat, &anna, 5).await;
+    send(&store, &chat, &anna, 5).await;
     assert_eq!(position(&store, &chat, &boris).await, 0);
     for (read, expected) in [(3, 3), (2, 3), (0, 3), (99, 5)] {
         join(&store, &chat, &boris, read, 2).await;
@@ -54,7 +54,7 @@ pub async fn a_position_moves_forward_only_and_not_past_the_end(store: Subject) 
 pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let before = chat(&store, &[&anna, &boris], 1).await;
-    say(&store, &before, &anna, 1).await;
+    send(&store, &before, &anna, 1).await;
     join(&store, &before, &boris, 1, 2).await;
     for expected in [true, false] {
         let left = store.remove_member(before.id, boris.id, at(7)).await;
@@ -74,8 +74,8 @@ pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
 pub async fn sending_marks_as_read(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let chat = chat(&store, &[&anna, &boris], 1).await;
-    say(&store, &chat, &anna, 2).await;
-    say(&store, &chat, &boris, 1).await;
+    send(&store, &chat, &anna, 2).await;
+    send(&store, &chat, &boris, 1).await;
     let reads = store.reads(chat.id).await.expect("positions");
     assert_eq!((reads.of(anna.id), reads.of(boris.id)), (2, 3));
 }
@@ -96,7 +96,7 @@ pub async fn in_a_chat_that_does_not_exist_nobody_takes_part(store: Subject) {
 pub async fn reading_on_moves_forward_only_and_not_past_the_end(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let chat = chat(&store, &[&anna, &boris], 1).await;
-    say(&store, &chat, &anna, 5).await;
+    send(&store, &chat, &anna, 5).await;
     for (read, moved, expected) in [
         (3, true, 3),
         (3, false, 3),
@@ -114,7 +114,7 @@ pub async fn reading_on_moves_forward_only_and_not_past_the_end(store: Subject) 
 pub async fn who_is_no_member_has_no_position(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let chat = chat(&store, &[&anna], 1).await;
-    say(&store, &chat, &anna, 1).await;
+    send(&store, &chat, &anna, 1).await;
     for (chat, user) in [
         (chat.id, boris.id),
         (chat.id, UserId::new(at(9))),

@@ -1,5 +1,5 @@
 //! The promises of `Messages`.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 use crate::model::{History, Message, MessagePage, Range, Sent, Seq, Window};
@@ -33,7 +33,7 @@ fn with_client_id(mut entry: PendingMessage, client_id: &str) -> PendingMessage 
 }
 
 /// A chat of Anna's with so many messages, one every ten milliseconds from the tenth on.
-async fn talk(store: &Subject, count: i64) -> (User, Chat) {
+async fn chat_with(store: &Subject, count: i64) -> (User, Chat) {
     let anna = user(store, "anna").await;
     let chat = chat(store, &[&anna], 0).await;
     let batch = (1..=count).map(|number| entry(chat.id, &anna, &number.to_string(), number * 10));
@@ -42,7 +42,7 @@ async fn talk(store: &Subject, count: i64) -> (User, Chat) {
 }
 
 pub async fn numbers_begin_at_one_and_have_no_holes(store: Subject) {
-    let (anna, chat) = talk(&store, 3).await;
+    let (anna, chat) = chat_with(&store, 3).await;
     let sent = append(&store, vec![entry(chat.id, &anna, "4", 40)]).await;
     assert!(matches!(&sent[0], Sent::Stored(message) if message.seq == 4));
     let messages = all(&store, chat.id).await;
@@ -133,7 +133,7 @@ pub async fn a_client_id_counts_per_chat_and_sender(store: Subject) {
 }
 
 pub async fn an_entry_for_no_chat_is_none_and_the_others_stand(store: Subject) {
-    let (anna, chat) = talk(&store, 0).await;
+    let (anna, chat) = chat_with(&store, 0).await;
     let nowhere = ChatId::new(at(9));
     let batch = vec![
         entry(nowhere, &anna, "lost", 1),
@@ -146,7 +146,7 @@ pub async fn an_entry_for_no_chat_is_none_and_the_others_stand(store: Subject) {
 }
 
 pub async fn a_message_moves_the_activity_of_its_chat_only(store: Subject) {
-    let (_, before) = talk(&store, 2).await;
+    let (_, before) = chat_with(&store, 2).await;
     let after = store
         .chat(before.id)
         .await
@@ -157,7 +157,7 @@ pub async fn a_message_moves_the_activity_of_its_chat_only(store: Subject) {
 }
 
 pub async fn history_is_oldest_first_and_says_if_there_is_more(store: Subject) {
-    let (_, chat) = talk(&store, 5).await;
+    let (_, chat) = chat_with(&store, 5).await;
     let cases = [
         (Window::First(2), vec![1, 2], true),
         (Window::Last(2), vec![4, 5], true),
@@ -175,7 +175,7 @@ pub async fn history_is_oldest_first_and_says_if_there_is_more(store: Subject) {
 }
 
 pub async fn ranges_of_numbers_exclude_their_ends(store: Subject) {
-    let (_, chat) = talk(&store, 5).await;
+    let (_, chat) = chat_with(&store, 5).await;
     let cases = [
         (Some(2), None, vec![3, 4, 5]),
         (None, Some(3), vec![1, 2]),
@@ -198,7 +198,7 @@ pub async fn ranges_of_numbers_exclude_their_ends(store: Subject) {
 }
 
 pub async fn ranges_of_time_include_their_ends(store: Subject) {
-    let (_, chat) = talk(&store, 5).await;
+    let (_, chat) = chat_with(&store, 5).await;
     let cases = [
         (Some(at(20)), Some(at(40)), vec![2, 3, 4]),
         (Some(at(21)), Some(at(39)), vec![3]),
@@ -228,7 +228,7 @@ pub async fn a_time_is_found_among_many_messages_wherever_it_lies(store: Subject
     const MESSAGES: i64 = 1_100;
     // Three at a time, and a long pause in the middle.
     let time = |seq: i64| (seq - 1) / 3 * 10 + if seq > 400 { 1_000_000 } else { 0 };
-    let (anna, chat) = talk(&store, 0).await;
+    let (anna, chat) = chat_with(&store, 0).await;
     let batch = (1..=MESSAGES).map(|seq| entry(chat.id, &anna, "hello", time(seq)));
     append(&store, batch.collect()).await;
     let places = (1..=MESSAGES).step_by(83);
@@ -253,7 +253,7 @@ pub async fn a_time_is_found_among_many_messages_wherever_it_lies(store: Subject
 }
 
 pub async fn a_page_ends_early_when_its_texts_are_long(store: Subject) {
-    let (anna, chat) = talk(&store, 0).await;
+    let (anna, chat) = chat_with(&store, 0).await;
     let long = "x".repeat(PAGE_BYTES / 2);
     let batch = (0..4).map(|_| entry(chat.id, &anna, &long, 1)).collect();
     append(&store, batch).await;
@@ -276,7 +276,7 @@ pub async fn a_chat_that_does_not_exist_has_no_history(store: Subject) {
 }
 
 pub async fn a_message_carries_its_sender_and_its_marks(store: Subject) {
-    let (anna, chat) = talk(&store, 0).await;
+    let (anna, chat) = chat_with(&store, 0).await;
     let mut read = entry(chat.id, &anna, "read", 1);
     read.draft.sent_as_read = true;
     append(&store, vec![read, entry(chat.id, &anna, "unread", 1)]).await;
@@ -291,7 +291,7 @@ pub async fn a_message_carries_its_sender_and_its_marks(store: Subject) {
 }
 
 pub async fn text_comes_back_as_it_was_given(store: Subject) {
-    let (anna, chat) = talk(&store, 0).await;
+    let (anna, chat) = chat_with(&store, 0).await;
     let texts = [
         "",
         " \n",
@@ -308,7 +308,7 @@ pub async fn text_comes_back_as_it_was_given(store: Subject) {
 }
 
 pub async fn photos_come_back_in_their_order(store: Subject) {
-    let (anna, chat) = talk(&store, 0).await;
+    let (anna, chat) = chat_with(&store, 0).await;
     let mut entry = entry(chat.id, &anna, "", 1);
     entry.draft.photos = vec!["b".into(), "a".into(), "\"'\u{1F600}".into()];
     let photos = entry.draft.photos.clone();

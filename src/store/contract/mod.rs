@@ -1,6 +1,6 @@
-//! What every store must do: each sentence of the traits' comments as a test, stamped for
+//! The contract of every store: each sentence of the traits' comments as a test, instantiated for
 //! each store.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 mod chats;
 mod events;
@@ -73,7 +73,7 @@ pub(in crate::store) fn entry(
     }
 }
 
-/// Stamps every promise for one store. The file of a store on disk is deleted afterwards.
+/// Instantiates every promise for one store. The file of a store on disk is deleted afterwards.
 macro_rules! contract {
     ($store:ident, $open:expr, $($noun:ident: [$($promise:ident),+ $(,)?]),+ $(,)?) => {
         mod $store {
@@ -119,7 +119,7 @@ macro_rules! every_promise {
                 chats_come_with_the_most_recently_active_first,
                 pages_of_chats_go_on_where_the_last_one_ended,
                 a_user_in_no_chat_has_an_empty_page,
-                seats_tell_every_chat_and_its_latest_number,
+                memberships_have_every_chat_and_its_latest_number,
                 those_in_many_chats_are_told_in_order,
                 heads_come_in_the_order_asked_for,
                 a_chat_is_found_by_its_pk,

@@ -25,10 +25,10 @@ async fn fill(store: &Subject) {
         team: Some(7),
         ..new_chat(&[&anna, &boris, &vera], 1)
     };
-    let talk = store.create_chat(keyed).await.expect("a chat");
+    let keyed_chat = store.create_chat(keyed).await.expect("a chat");
     // A hole in the places, and a number that is free again.
     store
-        .remove_member(talk.id, boris.id, at(2))
+        .remove_member(keyed_chat.id, boris.id, at(2))
         .await
         .expect("left");
     let gone = chat(store, &[&anna], 3).await;
@@ -51,11 +51,11 @@ async fn fill(store: &Subject) {
         at: at(5),
     });
     let (_, private) = opened.await.expect("an answer").expect("an event");
-    let asked = store.change_access(private.chat, &[Access::Unasked], Access::Asked, at(6));
-    asked.await.expect("an answer");
+    let applied = store.change_access(private.chat, &[Access::Unasked], Access::Asked, at(6));
+    applied.await.expect("an answer");
     let mut batch = vec![
-        entry(talk.id, &anna, "one", 7),
-        entry(talk.id, &vera, "two", 9),
+        entry(keyed_chat.id, &anna, "one", 7),
+        entry(keyed_chat.id, &vera, "two", 9),
     ];
     // All fields, none at its default: a copy has to carry each of them, a new one included.
     batch[0].draft = Draft {
@@ -68,7 +68,7 @@ async fn fill(store: &Subject) {
     batch.push(entry(private.chat, &vera, "three", 8));
     store.append(batch).await.expect("stored");
     store
-        .advance_read(talk.id, anna.id, 2)
+        .advance_read(keyed_chat.id, anna.id, 2)
         .await
         .expect("an answer");
 }
@@ -173,11 +173,11 @@ pub async fn numbers_go_on_after_a_copy(store: Subject) {
     assert_eq!(dora.pk, 4);
     let made = chat(&store, &[&dora], 9).await;
     assert_eq!(made.pk, 4);
-    let talk = &store.chat_records(0, 1).await.expect("chats")[0];
+    let keyed_chat = &store.chat_records(0, 1).await.expect("chats")[0];
     let anna = user(&store, "anna").await;
-    let mut again = entry(talk.chat.id, &anna, "again", 9);
+    let mut again = entry(keyed_chat.chat.id, &anna, "again", 9);
     again.draft.client_id = Some("1".into());
-    let next = entry(talk.chat.id, &anna, "next", 1);
+    let next = entry(keyed_chat.chat.id, &anna, "next", 1);
     let sent = store.append(vec![again, next]).await.expect("stored");
     let seqs: Vec<_> = sent
         .iter()

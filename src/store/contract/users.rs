@@ -1,5 +1,5 @@
 //! The promises of `Users`.
-//! Does not know which store it is looking at.
+//! Does not know which store is under test.
 
 use super::*;
 
@@ -51,16 +51,16 @@ pub async fn many_users_are_found_or_created_in_the_order_given(store: Subject) 
         },
         at: at(millisecond),
     };
-    let asked = vec![
+    let requested = vec![
         new("boris", None, 1),
         new("anna", None, 2),
         new("vera", Some("Vera"), 3),
         new("boris", Some("Boris"), 4),
         new("anna", Some("Anna"), 5),
     ];
-    let ids: Vec<_> = asked.iter().map(|user| user.id).collect();
-    let found = store.find_or_create_users(asked).await.expect("users");
-    let told = found.iter().map(|user| (user.id, user.pk, &*user.name));
+    let ids: Vec<_> = requested.iter().map(|user| user.id).collect();
+    let found = store.find_or_create_users(requested).await.expect("users");
+    let actual = found.iter().map(|user| (user.id, user.pk, &*user.name));
     let expected = [
         (ids[0], 2, "boris"),
         (anna.id, 1, "anna"),
@@ -68,7 +68,7 @@ pub async fn many_users_are_found_or_created_in_the_order_given(store: Subject) 
         (ids[0], 2, "Boris"),
         (anna.id, 1, "Anna"),
     ];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(actual.collect::<Vec<_>>(), expected);
     assert_eq!((found[3].created_at, found[3].modified_at), (at(1), at(4)));
     for user in &found[2..] {
         let stored = store.user(user.id).await.expect("an answer");

@@ -1,5 +1,5 @@
 //! Appends with several nodes on one database.
-//! Does not repeat the contract: what one node promises is tested there.
+//! Does not repeat the contract, which tests one node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -179,14 +179,19 @@ async fn a_batch_goes_on_where_others_have_appended_meanwhile() {
         chat(&one, &[&anna], 0).await.id,
         chat(&one, &[&anna], 0).await.id,
     );
-    let say = |chat, now| entry(chat, &anna, "hello", now);
-    one.append(vec![say(stale, 1), say(fresh, 1)])
+    let at_time = |chat, now| entry(chat, &anna, "hello", now);
+    one.append(vec![at_time(stale, 1), at_time(fresh, 1)])
         .await
         .expect("stored");
-    two.append(vec![say(stale, 50), say(stale, 50)])
+    two.append(vec![at_time(stale, 50), at_time(stale, 50)])
         .await
         .expect("stored");
-    let batch = vec![say(fresh, 2), say(stale, 2), say(fresh, 3), say(stale, 60)];
+    let batch = vec![
+        at_time(fresh, 2),
+        at_time(stale, 2),
+        at_time(fresh, 3),
+        at_time(stale, 60),
+    ];
     let sent = one.append(batch).await.expect("stored");
     let sent = sent.iter().flatten().map(|sent| {
         let message = sent.message();

@@ -127,12 +127,12 @@ impl Mongo {
     async fn creation_of(&self, chat: NewChat) -> Result<CreateChatTx, StoreError> {
         let ids = || chat.members.iter().chain(&chat.owner).copied();
         let users = retry_until_deadline(|| self.users_by_id(ids())).await?;
-        let stranger = chat.members.iter().find(|id| !users.contains_key(id));
-        let stranger = stranger.copied();
+        let unknown_user = chat.members.iter().find(|id| !users.contains_key(id));
+        let unknown_user = unknown_user.copied();
         let owner = chat.owner.and_then(|id| users.get(&id));
         Ok(CreateChatTx {
             owner: owner.map(|user| user.pk),
-            stranger,
+            unknown_user,
             chat,
         })
     }
@@ -177,7 +177,7 @@ struct CreateChatTx {
     chat: NewChat,
     owner: Option<UserPk>,
     /// A member that does not exist as a user.
-    stranger: Option<UserId>,
+    unknown_user: Option<UserId>,
 }
 
 #[async_trait]
@@ -208,7 +208,7 @@ impl Transactional for CreateChatTx {
         database
             .insert_chat(document, &new.members, session)
             .await?;
-        match self.stranger {
+        match self.unknown_user {
             Some(id) => Err(corrupt(format!("no user {id} to add"))),
             None => Ok(()),
         }

@@ -74,23 +74,23 @@ async fn a_document_of_unknown_shape_is_reported() {
         boris,
         ..
     } = spoilt().await;
-    let told = |answer: Result<(), StoreError>| match answer {
+    let reason = |answer: Result<(), StoreError>| match answer {
         Err(StoreError::Corrupt(why)) => why,
         answer => panic!("{answer:?}"),
     };
-    let why = told(store.chat(odd.id).await.map(drop));
+    let why = reason(store.chat(odd.id).await.map(drop));
     assert!(
         why.contains(&odd.id.to_string()) && why.contains(CHATS),
         "{why}"
     );
-    let why = told(store.user(boris.id).await.map(drop));
+    let why = reason(store.user(boris.id).await.map(drop));
     assert!(
         why.contains(&boris.id.to_string()) && why.contains(USERS),
         "{why}"
     );
-    let why = told(store.event(1).await.map(drop));
+    let why = reason(store.event(1).await.map(drop));
     assert!(why.contains(EVENTS), "{why}");
-    let why = told(store.messages(good.id, last_before(None)).await.map(drop));
+    let why = reason(store.messages(good.id, last_before(None)).await.map(drop));
     assert!(why.contains(MESSAGES), "{why}");
 }
 

@@ -116,7 +116,7 @@ impl Parts {
         let Some(event_chat) = event_chat else {
             return Ok(None);
         };
-        // It was deleted between two questions, and its chats with it.
+        // It was deleted between two queries, and its chats with it.
         let Some(event) = self.events.get(&event_chat.pk) else {
             return Ok(None);
         };
@@ -135,7 +135,7 @@ impl Parts {
             event: Arc::new(event.clone().with_owner(user(event_chat.owner)?)?),
             guest: user(event_chat.guest)?,
             state: EventChatState {
-                // A message that came between two questions was counted as read.
+                // A message that was stored between two queries was counted as read.
                 head: chat.head.max(owner_read).max(guest_read),
                 owner_read,
                 guest_read,

@@ -180,9 +180,10 @@ async fn without_a_primary_it_waits_a_while_and_says_so() {
 #[tokio::test]
 async fn one_who_hears_nothing_may_send_again() {
     let (_alone, scratch) = (FAILPOINT.lock().await, Scratch::new());
-    let (store, anna, chat) = scene(&scratch, "deaf").await;
-    let deaf = doc! { "failCommands": ["insert"], "blockConnection": true, "blockTimeMS": 6_000 };
-    fail(&scratch, "deaf", doc! { "times": 1 }, deaf).await;
+    let (store, anna, chat) = scene(&scratch, "blocked").await;
+    let blocked =
+        doc! { "failCommands": ["insert"], "blockConnection": true, "blockTimeMS": 6_000 };
+    fail(&scratch, "blocked", doc! { "times": 1 }, blocked).await;
     let refused = store.append(vec![named(chat, &anna, "1")]).await;
     assert!(
         matches!(refused, Err(StoreError::Unavailable(_))),

@@ -137,7 +137,7 @@ impl Heads {
         self.cache.insert(chat, head).await;
     }
 
-    /// Records what the members had written last, queried after the chat was found. Not if its
+    /// Records the latest message of each member, queried after the chat was found. Not if its
     /// latest message is none of theirs: then that is older.
     pub(super) async fn observe_own(&self, found: &FoundChat, own: Own) {
         let (id, seq) = (found.chat.id, found.chat.head);
@@ -161,7 +161,7 @@ impl Heads {
         cached.filter(|cached| cached.seq == seq)?.own
     }
 
-    /// Records what a batch has stored, while its chats are locked.
+    /// Records the messages that a batch has stored, while its chats are locked.
     pub(super) async fn append(&self, locked: &LockedHeads, written: &Written) {
         for (chat, written) in written {
             let Some(head) = locked.get(*chat) else {

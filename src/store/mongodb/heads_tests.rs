@@ -1,5 +1,5 @@
 //! The cache of heads, with several nodes on one database.
-//! Does not repeat the contract: what one node promises of lists is tested there.
+//! Does not repeat the contract, which tests the lists of one node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,7 +18,7 @@ async fn heads(store: &Subject, chats: &[ChatId]) -> Vec<Seq> {
     store.heads(chats).await.expect("heads")
 }
 
-async fn say(store: &Subject, chat: ChatId, sender: &User, times: i64) {
+async fn send(store: &Subject, chat: ChatId, sender: &User, times: i64) {
     let batch = (1..=times).map(|now| entry(chat, sender, "hello", now));
     let sent = store.append(batch.collect()).await.expect("stored");
     assert!(sent.iter().all(Option::is_some), "{sent:?}");
@@ -46,7 +46,7 @@ async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
 async fn commands<T>(
     scratch: &Scratch,
     (name, collection): (&str, &str),
-    asked: impl Future<Output = T>,
+    call: impl Future<Output = T>,
 ) -> (u64, T) {
     let database = scratch.database().await;
     let profile = async |level: i32| {
@@ -54,7 +54,7 @@ async fn commands<T>(
         set.expect("a profile");
     };
     profile(2).await;
-    let answer = asked.await;
+    let answer = call.await;
     profile(0).await;
     let profile = database.collection::<Document>("system.profile");
     let these = doc! { format!("command.{name}"): collection };
@@ -68,13 +68,13 @@ async fn an_end_that_another_node_has_moved_is_found() {
     let scratch = Scratch::new();
     let (one, two) = (scratch.node().await, scratch.node().await);
     let (anna, boris) = (user(&one, "anna").await, user(&one, "boris").await);
-    let talk = event_chat(&one, &anna, &boris).await.chat;
+    let event_chat = event_chat(&one, &anna, &boris).await.chat;
     let some = chat(&one, &[&anna], 0).await.id;
     let none = chat(&one, &[&anna], 0).await.id;
-    let chats = [some, none, talk, ChatId::new(at(0))];
+    let chats = [some, none, event_chat, ChatId::new(at(0))];
     let mut expected = [0, 0, 0, 0];
     // Neither further, and by one and by more, on this node and on the other.
-    for (node, to_some, to_talk) in [
+    for (node, to_some, to_event_chat) in [
         (&two, 3, 0),
         (&two, 1, 1),
         (&one, 2, 1),
@@ -82,16 +82,16 @@ async fn an_end_that_another_node_has_moved_is_found() {
         (&two, 70, 0),
         (&two, 0, 0),
     ] {
-        say(node, some, &anna, to_some).await;
-        say(node, talk, &boris, to_talk).await;
+        send(node, some, &anna, to_some).await;
+        send(node, event_chat, &boris, to_event_chat).await;
         expected[0] += to_some;
-        expected[2] += to_talk;
+        expected[2] += to_event_chat;
         for node in [&one, &two] {
             assert_eq!(heads(node, &chats).await, expected);
             let mut memberships = node.memberships_of(anna.id).await.expect("memberships");
             memberships
                 .sort_unstable_by_key(|(chat, _)| chats.iter().position(|known| known == chat));
-            let listed = [some, none, talk].into_iter().zip(expected);
+            let listed = [some, none, event_chat].into_iter().zip(expected);
             assert_eq!(memberships, listed.collect::<Vec<_>>());
         }
     }
@@ -117,7 +117,7 @@ async fn a_read_during_appends_returns_all_that_was_stored_before() {
     let stored = Arc::new([AtomicI64::new(0), AtomicI64::new(0)]);
     let write = async |node: &Subject, chat: usize| {
         for _ in 0..MESSAGES_EACH {
-            say(node, chats[chat], &anna, 1).await;
+            send(node, chats[chat], &anna, 1).await;
             stored[chat].fetch_add(1, Ordering::SeqCst);
         }
     };
@@ -152,7 +152,7 @@ async fn a_chat_that_another_node_has_deleted_ends_nowhere() {
         chat(&one, &[&anna], 0).await.id,
     );
     for chat in [gone, kept] {
-        say(&one, chat, &anna, 2).await;
+        send(&one, chat, &anna, 2).await;
     }
     assert_eq!(heads(&two, &[gone, kept]).await, [2, 2]);
     assert!(one.delete_chat(gone).await.expect("an answer"));
@@ -163,7 +163,7 @@ async fn a_chat_that_another_node_has_deleted_ends_nowhere() {
             [(kept, 2)]
         );
     }
-    // Messages that are gone under a chat that is there: it is being restored from a copy.
+    // Messages are missing in a chat that exists: it is being restored from a copy.
     let database = scratch.database().await;
     let messages = database.collection::<Document>(MESSAGES);
     let last = doc! { "_id.chat": kept, "_id.seq": 2_i64 };
@@ -180,7 +180,7 @@ async fn what_was_written_on_any_node_counts_as_read_by_its_writer() {
     let scratch = Scratch::new();
     let (one, two) = (scratch.node().await, scratch.node().await);
     let (anna, boris) = (user(&one, "anna").await, user(&one, "boris").await);
-    let talk = event_chat(&one, &anna, &boris).await;
+    let event_chat = event_chat(&one, &anna, &boris).await;
     let state = async |node: &Subject| -> EventChatState {
         let found = node.event_chats_of(boris.id, 9).await.expect("chats");
         assert_eq!(found.len(), 1);
@@ -196,7 +196,7 @@ async fn what_was_written_on_any_node_counts_as_read_by_its_writer() {
         (&two, &boris, 2),
         (&one, &anna, 1),
     ] {
-        say(node, talk.chat, sender, times).await;
+        send(node, event_chat.chat, sender, times).await;
         head += times;
         if sender.id == anna.id {
             owner_read = head;
@@ -205,11 +205,11 @@ async fn what_was_written_on_any_node_counts_as_read_by_its_writer() {
         }
         for node in [&one, &two, &one] {
             let state = state(node).await;
-            let told = (state.head, state.owner_read, state.guest_read);
-            assert_eq!(told, (head, owner_read, guest_read));
+            let actual = (state.head, state.owner_read, state.guest_read);
+            assert_eq!(actual, (head, owner_read, guest_read));
         }
     }
-    let read = two.advance_read(talk.chat, boris.id, head).await;
+    let read = two.advance_read(event_chat.chat, boris.id, head).await;
     assert_eq!(read.expect("an answer"), Some(true));
     assert_eq!(state(&one).await.guest_read, head);
 }
@@ -223,27 +223,31 @@ async fn what_was_seen_once_is_not_looked_up_chat_by_chat_again() {
     for now in 0..5 {
         chats.push(chat(&one, &[&anna, &boris], now).await);
     }
-    let talk = event_chat(&one, &anna, &boris).await.chat;
-    for chat in [chats[0].id, chats[1].id, talk] {
-        say(&one, chat, &anna, 2).await;
+    let event_chat = event_chat(&one, &anna, &boris).await.chat;
+    for chat in [chats[0].id, chats[1].id, event_chat] {
+        send(&one, chat, &anna, 2).await;
     }
     let looked_up = async |node: &Subject| {
         let (heads, memberships) =
             commands(&scratch, ("aggregate", CHATS), node.memberships_of(anna.id)).await;
-        let asked = node.event_chats_of(anna.id, 9);
-        let (reads, talks) = commands(&scratch, ("aggregate", MEMBERS), asked).await;
+        let call = node.event_chats_of(anna.id, 9);
+        let (reads, event_chats) = commands(&scratch, ("aggregate", MEMBERS), call).await;
         assert_eq!(memberships.expect("memberships").len(), 6);
-        assert_eq!(talks.expect("chats").len(), 1);
+        assert_eq!(event_chats.expect("chats").len(), 1);
         (heads, reads)
     };
     assert_eq!(looked_up(&two).await, (1, 1), "nothing is known yet");
     assert_eq!(looked_up(&two).await, (0, 0), "everything is");
-    say(&two, talk, &boris, 3).await;
+    send(&two, event_chat, &boris, 3).await;
     let named = named(chats[2].id, &boris, "once");
     two.append(vec![named]).await.expect("stored");
     assert_eq!(looked_up(&two).await, (0, 0), "it has moved without a read");
-    say(&one, talk, &boris, 1).await;
-    assert_eq!(looked_up(&two).await, (1, 1), "somebody else has moved one");
+    send(&one, event_chat, &boris, 1).await;
+    assert_eq!(
+        looked_up(&two).await,
+        (1, 1),
+        "the other node has moved one"
+    );
     assert_eq!(looked_up(&two).await, (0, 0));
 }
 
@@ -257,19 +261,19 @@ async fn one_chat_or_two_take_one_query_each_wherever_they_end() {
         chats.push(chat(&one, &[&anna], now).await.id);
     }
     for (times, head) in [(0, 0), (2, 2), (0, 2), (1, 3)] {
-        say(&two, chats[0], &anna, times).await;
-        say(&two, chats[1], &anna, times).await;
+        send(&two, chats[0], &anna, times).await;
+        send(&two, chats[1], &anna, times).await;
         for count in [1, 2] {
-            let asked = heads(&one, &chats[..count]);
-            let (queries, found) = commands(&scratch, ("find", MESSAGES), asked).await;
+            let call = heads(&one, &chats[..count]);
+            let (queries, found) = commands(&scratch, ("find", MESSAGES), call).await;
             assert_eq!(found, vec![head; count]);
             assert_eq!(queries, count as u64);
         }
     }
     // More than two are verified together.
     heads(&one, &chats).await;
-    let asked = heads(&one, &chats);
-    let (queries, found) = commands(&scratch, ("find", MESSAGES), asked).await;
+    let call = heads(&one, &chats);
+    let (queries, found) = commands(&scratch, ("find", MESSAGES), call).await;
     assert_eq!((queries, found), (1, vec![3, 3, 0]));
 }
 
@@ -281,7 +285,7 @@ async fn after_messages_are_gone_a_node_that_has_read_them_leaves_no_hole() {
     let mut chats = Vec::new();
     for now in 0..3 {
         chats.push(chat(&one, &[&anna], now).await.id);
-        say(&one, chats[chats.len() - 1], &anna, 3).await;
+        send(&one, chats[chats.len() - 1], &anna, 3).await;
     }
     assert_eq!(heads(&two, &chats).await, [3, 3, 3]);
     let database = scratch.database().await;
@@ -289,12 +293,12 @@ async fn after_messages_are_gone_a_node_that_has_read_them_leaves_no_hole() {
     let last = doc! { "_id.seq": { "$gt": 1_i64 } };
     messages.delete_many(last).await.expect("deleted");
     // One that only one node has read, and others that both find gone.
-    say(&two, chats[0], &anna, 1).await;
+    send(&two, chats[0], &anna, 1).await;
     assert_eq!(heads(&two, &chats).await, [2, 1, 1]);
     assert_eq!(heads(&one, &chats).await, [2, 1, 1]);
     for node in [&one, &two] {
         for chat in &chats {
-            say(node, *chat, &anna, 1).await;
+            send(node, *chat, &anna, 1).await;
         }
     }
     assert_eq!(heads(&one, &chats).await, [4, 3, 3]);

@@ -31,7 +31,7 @@ pub(super) struct MessageDocument {
     photos: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
-    /// Whether its sender called it read already when sending it.
+    /// Whether its sender marked it as read when sending it.
     read: bool,
     pub(super) created_at: DateTime,
     pub(super) modified_at: DateTime,

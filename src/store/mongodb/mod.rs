@@ -1,6 +1,7 @@
-//! The store on a database of a MongoDB replica set, shared by any number of nodes. What follows
-//! from a chat's messages (its head, its latest activity, how far their senders have read) is
-//! queried and stored nowhere else: so a message is one document, and a write of it is atomic.
+//! The store on a database of a MongoDB replica set, shared by any number of nodes. Data that
+//! follows from a chat's messages (its head, its latest activity, the read positions of their
+//! senders) is queried and stored nowhere else: so a message is one document, and a write of it is
+//! atomic.
 //!
 //! [`Mongo`] implements the contract over [`Database`], the connection and its queries.
 //! Does not cache anything that another node may change, except as a hint.

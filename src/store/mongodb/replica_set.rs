@@ -71,7 +71,7 @@ impl Scratch {
         store.expect("a database")
     }
 
-    /// The database itself, for what no store does.
+    /// The database itself, for operations that no store has.
     pub(super) async fn database(&self) -> Database {
         let client = Client::with_uri_str(self.url()).await.expect("a client");
         client.database(&self.name)
@@ -94,7 +94,7 @@ impl Drop for Scratch {
     }
 }
 
-/// An empty store, and what must live as long as it does.
+/// An empty store, and the database that must outlive it.
 pub(in crate::store) async fn subject() -> (Arc<dyn Store>, Scratch) {
     let scratch = Scratch::new();
     let store = crate::store::open(&scratch.url()).await;

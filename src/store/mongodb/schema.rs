@@ -45,7 +45,7 @@ pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
         collection.create_indexes(indexes).await
     });
     try_join_all(made).await.map_err(refuse)?;
-    // The version is written once all else is there.
+    // The version is written last.
     if found.is_some() {
         return Ok(());
     }

@@ -33,7 +33,7 @@ impl Database {
         Ok(())
     }
 
-    /// Sweeps what deleted chats have left. A failure is logged, and leaves it to the next sweep.
+    /// Sweeps the data of deleted chats. A failure is logged, and leaves it to the next sweep.
     pub(super) async fn sweep_or_leave(&self, which: Sweep<'_>) {
         let chats = match which {
             Sweep::All => doc! {},

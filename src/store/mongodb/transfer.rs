@@ -142,7 +142,7 @@ impl Transfer for Mongo {
         }
         let documents: Vec<_> = messages.into_iter().map(MessageDocument::from).collect();
         let collection = self.database.collection::<MessageDocument>(MESSAGES);
-        // In order, so that what stands after a failure is the beginning.
+        // In order, so that after a failure the beginning is stored.
         collection.insert_many(documents).ordered(true).await?;
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Users for Mongo {
                 Some(found) => found.clone(),
                 None => self.create_or_find(new.clone()).await?,
             };
-            // Mostly it is as it should be.
+            // Mostly nothing changes.
             let user = if found.has(&new.profile) {
                 found
             } else {

@@ -97,10 +97,10 @@ impl Sqlite {
         T: Send + 'static,
         W: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let asked = Instant::now();
+        let queued_at = Instant::now();
         let disk = Arc::clone(&self.disk);
         let done = self.writer.call(move |connection| {
-            if asked.elapsed() > QUEUE_TIMEOUT {
+            if queued_at.elapsed() > QUEUE_TIMEOUT {
                 return Err(StoreError::Unavailable("others were waiting, too".into()));
             }
             let answer = in_transaction(connection, work);
@@ -136,13 +136,13 @@ impl Store for Sqlite {
             let begun = connection.transaction_with_behavior(Immediate);
             let answer = begun
                 .map_err(StoreError::from)
-                .and_then(|begun| ask(&begun))
+                .and_then(|begun| read_row(&begun))
                 .and_then(|()| disk.try_again(connection));
             connection.busy_timeout(BUSY_TIMEOUT)?;
             answer
         });
         writing.await.map_err(settle)?;
-        self.read(ask).await
+        self.read(read_row).await
     }
 
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
@@ -174,7 +174,7 @@ fn in_transaction<T>(
 }
 
 /// Reads a stored row.
-fn ask(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+fn read_row(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let count = "SELECT count(*) FROM (SELECT 1 FROM chats LIMIT 1)";
     transaction.query_row(count, [], |_| Ok(()))?;
     Ok(())
@@ -193,7 +193,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Names what a thread answered: its own error, or that the thread is gone.
+/// Maps an error: that of the work, or that the thread is gone.
 fn settle(error: tokio_rusqlite::Error<StoreError>) -> StoreError {
     match error {
         tokio_rusqlite::Error::Error(error) => error,
@@ -248,8 +248,8 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// Takes the lock beside the database, so that no second server opens it: each would hand out
-/// numbers without the other's clients hearing of them.
+/// Takes the lock beside the database, so that no second server opens it: each would assign seqs
+/// without delivering to the other's clients.
 fn lock(place: &Path) -> Result<File, OpenError> {
     let refuse = |why: &dyn std::fmt::Display| {
         OpenError(format!(

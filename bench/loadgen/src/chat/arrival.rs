@@ -1,4 +1,4 @@
-//! Owns how members come to be in their chats before the first message. It refuses to know what they say there.
+//! Owns joining members to their chats before the first message. Does not know the messages.
 
 use super::{Chat, Setup};
 use crate::dialect::ID_SUBSCRIBE;
@@ -12,7 +12,7 @@ const ID_CHAT: u32 = 1;
 const CHATS_AT_ONCE: usize = 32;
 
 impl Chat<'_> {
-    /// The answer to what was asked before the first message.
+    /// The answer to a request before the first message.
     pub(super) fn on_answer(&mut self, c: usize, id: u32, body: &[u8]) {
         let answer: Value = match serde_json::from_slice(body) {
             Ok(answer) => answer,
@@ -39,10 +39,7 @@ impl Chat<'_> {
             },
             ID_SUBSCRIBE if answer["response_status"] == 200 => self.is_ready(c),
             ID_SUBSCRIBE => self.faults.fatal = Some(format!("subscribing was answered {answer}")),
-            _ => self
-                .faults
-                .errors
-                .add("ack with an id that was not asked for"),
+            _ => self.faults.errors.add("ack with an unknown id"),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// How many messages a page has.
 pub(super) const PAGE: u64 = 100;
 
-/// Where the messages of an answer are, and which they have to be.
+/// The place of the messages in an answer, and the expected ones.
 pub(super) type Part = (&'static str, Shape, Chat, (u64, u64));
 
 #[derive(Clone, Copy)]
@@ -17,20 +17,20 @@ pub(super) enum Chat {
     Market,
 }
 
-/// What an answer has to be.
+/// The expected answer.
 pub(super) enum Right {
     Messages(Part),
-    /// Messages, the latest at the end of this time: looked up when the question is made.
+    /// Messages, the latest at the end of this time: looked up when the request is made.
     Chats(&'static str, usize),
     /// A list of at least so many.
     Any(&'static str),
 }
 
-/// A question that is asked again and again.
+/// A request that is sent again and again.
 pub(super) struct Question {
     pub name: &'static str,
     pub on: On,
-    /// How often in relation to the others: those whose answers are large are asked less.
+    /// How often in relation to the others: those with large answers are sent less often.
     pub share: usize,
     pub make: fn(&Known, &mut Dice) -> (Request, Right),
 }
@@ -44,7 +44,7 @@ pub(super) enum On {
     Http,
 }
 
-/// What the questions are about.
+/// The subject of the requests.
 pub(super) struct Known<'a> {
     pub stored: &'a Stored,
     /// Times, each with the number of the last message stored then.

@@ -1,4 +1,4 @@
-//! Owns the encoding of WebSocket frames (RFC 6455). It refuses to know who sends them.
+//! Owns the encoding of WebSocket frames (RFC 6455). Does not know the sender.
 
 use crate::num::fit;
 

@@ -1,4 +1,4 @@
-//! Owns waiting, and the reading of what is there. It refuses to know what the bytes mean.
+//! Owns waiting for events and reading. Does not know the meaning of the bytes.
 
 use super::{App, Net, State, Wait, now};
 use crate::num::fit;
@@ -6,7 +6,7 @@ use socket2::Socket;
 use std::io::{self, Read};
 
 impl Net {
-    /// Waits at most `timeout_ns` (None: for ever) and handles what is ready.
+    /// Waits at most `timeout_ns` (None: for ever) and handles ready connections.
     pub fn poll(&mut self, app: &mut impl App, timeout_ns: Option<u64>) -> io::Result<()> {
         self.flush_dirty(app);
         let mut evs = [libc::epoll_event { events: 0, u64: 0 }; 512];

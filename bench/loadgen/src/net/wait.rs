@@ -1,4 +1,4 @@
-//! Owns how the generator waits for the server. It refuses to know what it waits for.
+//! Owns how the generator waits for the server. Does not know the awaited events.
 
 /// How the loop waits. A blocked epoll makes the server's send wake this process, and on loopback the server pays
 /// for that wake-up (an interrupt to another CPU); a remote client costs it nothing of the kind. Sleeping on a timer

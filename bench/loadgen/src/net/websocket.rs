@@ -1,4 +1,4 @@
-//! Owns the WebSocket conversation of one connection: upgrade, frames out, frames in. It refuses to know when bytes come.
+//! Owns the WebSocket protocol of one connection: upgrade, frames out, frames in. Does not read or write sockets.
 
 use super::frame::{Frame, WS_ACCEPT, frame, push_length, xor_mask};
 use super::{App, Net, State};
@@ -130,8 +130,8 @@ impl Net {
         Ok(())
     }
 
-    /// Polite end of a client connection.
-    pub fn say_bye(&mut self, c: usize) {
+    /// Ends a client connection with a close frame.
+    pub fn send_close(&mut self, c: usize) {
         self.send_frame(c, 0x8, &1000u16.to_be_bytes());
     }
 }

@@ -1,5 +1,4 @@
-//! Owns what a request, a message and an answer look like in each dialect, as the reference server has them. It refuses
-//! to know who gets them.
+//! Owns the encoding of messages and answers in each dialect, for the reference server. Does not know the receivers.
 
 use crate::dialect::Dialect;
 
@@ -53,7 +52,7 @@ impl Message {
         [before.as_bytes(), &self.text, behind.as_bytes()].concat()
     }
 
-    /// As it comes by itself.
+    /// As it is delivered.
     pub fn event(&self, dialect: Dialect, ns: &str) -> Vec<u8> {
         let body = self.body(dialect);
         let (before, behind) = match dialect {
@@ -68,7 +67,7 @@ impl Message {
     }
 }
 
-/// An answer of this dialect. Socket.IO's has no name; the raw dialects repeat what was asked.
+/// An answer of this dialect. Socket.IO's has no name; the raw dialects repeat the request id.
 pub fn answer(dialect: Dialect, ns: &str, id: u64, name: &str, body: &[u8]) -> Vec<u8> {
     let (before, behind) = match dialect {
         Dialect::Socketio => (format!("43{ns}{id}["), "]".into()),

@@ -1,6 +1,8 @@
-//! Connects `rust_socketio` to a server, and prints what happens to it until standard input ends: a JSON object a line.
+//! Connects `rust_socketio` to a server, and prints its events until standard input ends: a JSON
+//! object a line.
 //!
-//! Does not know what a message means. Usage: `rust-client URL websocket|polling|upgraded TOKEN`
+//! Does not know the meaning of a message. Usage: `rust-client URL websocket|polling|upgraded
+//! TOKEN`
 
 use std::error::Error;
 use std::io;

@@ -44,7 +44,7 @@ pub(super) enum Purpose {
     Show(u16),
     /// Deletes a room.
     Delete,
-    /// Replies with what was missed of these rooms.
+    /// Replies with the missed messages of these rooms.
     Sync(SyncRequest),
 }
 
@@ -107,8 +107,8 @@ impl Pk {
     }
 }
 
-/// Decodes a frame: what the response repeats, and the request. `current` is the room that
-/// messages without a `pk` go to.
+/// Decodes a frame: the fields that the response repeats, and the request. `current` is the room
+/// that messages without a `pk` go to.
 pub(super) fn read(
     text: &str,
     current: Option<ChatPk>,
@@ -121,7 +121,7 @@ pub(super) fn read(
 /// The fields that a response to this frame repeats, as far as they can be decoded.
 pub(super) fn echo(text: &str) -> Echo {
     let mut echo = Echo::default();
-    // Why it cannot be read does not matter here.
+    // The error does not matter here.
     let _ = open(text, &mut echo);
     echo
 }

@@ -101,7 +101,7 @@ impl Echo {
 /// One subscription to a room itself.
 #[derive(Clone)]
 pub(super) struct Instance {
-    /// How what is due to it is wrapped.
+    /// How its notifications are wrapped.
     pub(super) envelope: Envelope,
     request_id: Option<Arc<RawValue>>,
 }

@@ -102,8 +102,8 @@ impl ActionSession {
         }
     }
 
-    /// Applies what a request that succeeded changes for its connection, and encodes the response
-    /// unless silence is the response.
+    /// Applies the changes of a successful request to its connection, and encodes the response
+    /// unless the request succeeds silently.
     fn respond(
         &self,
         echo: &Echo,
@@ -156,7 +156,7 @@ impl ActionSession {
         Ok(frame)
     }
 
-    /// The reply to what succeeds silently, where the client wants one.
+    /// The reply to a request that succeeds silently, if the client wants one.
     fn acknowledge(&self, echo: &Echo) -> Option<Outgoing> {
         self.acknowledges(echo).then(|| echo.reply(200, &()))
     }

@@ -112,7 +112,7 @@ impl Subscriptions {
         room.map(|room| room.instances.clone()).unwrap_or_default()
     }
 
-    /// Whether anything is subscribed to: what a member receives by joining alone ends with the
+    /// Whether there is a subscription: events that a member receives by joining alone end with the
     /// membership.
     pub(super) fn watches(&self, chat: ChatId) -> bool {
         let room = self.rooms.get(&chat);

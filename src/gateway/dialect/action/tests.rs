@@ -1,6 +1,5 @@
-//! A session of the action dialect, whose requests a real service executes in which the user 29
-//! finds two rooms, 4 and 7.
-//! What frames look like is tested here; rights and storage are not.
+//! A session of the action dialect on a real service, in which user 29 finds the rooms 4 and 7.
+//! Tests the form of frames, not rights and storage.
 
 mod errors;
 mod events;
@@ -130,7 +129,7 @@ impl Rooms {
                 key: None,
                 at: first,
             };
-            // The service would make up ids, and give every room an owner.
+            // The service would generate ids, and give every room an owner.
             let chat = backend.store(async |store| store.create_chat(new).await);
             assert_eq!(chat.expect("a chat").pk, pk);
         }
@@ -228,7 +227,7 @@ impl Client {
     }
 
     /// All frames that respond to a frame.
-    fn say(&self, frame: &str) -> Vec<String> {
+    fn send(&self, frame: &str) -> Vec<String> {
         texts(&match self.decode(frame) {
             Decoded::Request(command, answer) => respond(answer, self.execute(command)),
             Decoded::Refused(_, frames) => frames,
@@ -237,9 +236,9 @@ impl Client {
 
     /// The one frame that answers a request.
     fn answer(&self, request: &Value) -> Value {
-        let said = self.say(&request.to_string());
-        let [frame] = &said[..] else {
-            panic!("to {request} it said {said:?}");
+        let response = self.send(&request.to_string());
+        let [frame] = &response[..] else {
+            panic!("to {request}: {response:?}");
         };
         serde_json::from_str(frame).expect("JSON")
     }
@@ -249,14 +248,14 @@ impl Client {
         let Decoded::Request(_, answer) = self.decode(&request.to_string()) else {
             panic!("refused: {request}");
         };
-        let said = texts(&respond(answer, Ok(reply)));
-        serde_json::from_str(&said[0]).expect("JSON")
+        let response = texts(&respond(answer, Ok(reply)));
+        serde_json::from_str(&response[0]).expect("JSON")
     }
 
     /// A request that succeeds in silence.
     fn silent(&self, request: &Value) -> &Self {
-        let said = self.say(&request.to_string());
-        assert!(said.is_empty(), "to {request} it said {said:?}");
+        let response = self.send(&request.to_string());
+        assert!(response.is_empty(), "to {request}: {response:?}");
         self
     }
 
@@ -265,11 +264,11 @@ impl Client {
         self.silent(&json!({"action": action, "pk": pk, "request_id": 1}))
     }
 
-    fn told(&self, notice: &Notice) -> Vec<String> {
-        self.told_with(notice, &mut SharedEncoding::default())
+    fn delivered(&self, notice: &Notice) -> Vec<String> {
+        self.delivered_with(notice, &mut SharedEncoding::default())
     }
 
-    fn told_with(&self, notice: &Notice, shared: &mut SharedEncoding) -> Vec<String> {
+    fn delivered_with(&self, notice: &Notice, shared: &mut SharedEncoding) -> Vec<String> {
         texts(&encode(&*self.session, notice, shared))
     }
 }

@@ -162,7 +162,7 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
     }
 }
 
-/// The chats that a `sync` is about, and the command for it.
+/// The chats that a `sync` requests, and the command for it.
 ///
 /// # Errors
 /// As [`command`].
@@ -252,7 +252,7 @@ fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
         user,
         chat: chat.ok_or_else(|| missing("chat.id"))?.into(),
         history: History { range, window },
-        positions: Positions::Untold,
+        positions: Positions::Omitted,
     })
 }
 

@@ -77,8 +77,8 @@ impl DialectSession for EventNameSession {
     }
 
     /// The answers come as events, too, with `answers: "both"`.
-    fn handshake(&self, said: &Value) {
-        if said.get("answers").and_then(Value::as_str) == Some("both") {
+    fn handshake(&self, options: &Value) {
+        if options.get("answers").and_then(Value::as_str) == Some("both") {
             self.both.store(true, Ordering::Release);
         }
     }

@@ -15,13 +15,13 @@ const ACK: AckId = AckId(7);
 const CHAT: &str = "01950000-0000-7000-8000-000000000001";
 
 /// A session of a client that connects with these options.
-fn session(said: &Value) -> Arc<EventNameSession> {
+fn session(options: &Value) -> Arc<EventNameSession> {
     let session = EventNameSession::new(None);
-    session.handshake(said);
+    session.handshake(options);
     Arc::new(session)
 }
 
-/// What a frame is: `ack`, or the name of its event.
+/// The kind of a frame: `ack`, or the name of its event.
 fn kinds(frames: &[Outgoing]) -> Vec<&'static str> {
     let kind = |frame: &Outgoing| match frame.ack {
         Some(ack) => {
@@ -82,13 +82,13 @@ fn requests() -> Vec<(String, Reply, &'static str)> {
 
 #[test]
 fn an_answer_goes_into_the_acknowledgement_or_is_an_event() {
-    for said in [
+    for options in [
         json!({}),
         json!(null),
         json!({"answers": "all"}),
         json!({"answers": true}),
     ] {
-        let session = session(&said);
+        let session = session(&options);
         for (text, reply, event) in requests() {
             let frames = answer(&session, &text, Some(ACK), Ok(reply.clone()), true);
             assert_eq!(kinds(&frames), ["ack"], "{text}");

@@ -22,7 +22,7 @@ use crate::model::{
 const CHAT: &str = "01950000-0000-7000-8000-000000000001";
 const USER: &str = "01950000-0000-7000-8000-000000000002";
 
-fn asked(name: &str, arguments: &[Value]) -> Result<Command, Error> {
+fn decoded(name: &str, arguments: &[Value]) -> Result<Command, Error> {
     let mut packet = vec![json!(name)];
     packet.extend_from_slice(arguments);
     command(incoming(&Value::from(packet).to_string()).event()?)
@@ -45,7 +45,7 @@ fn user() -> User {
 }
 
 /// The frames for a connection about an action of another one.
-fn told(fact: Fact, connection: Option<ConnectionId>) -> Option<Outgoing> {
+fn delivered(fact: Fact, connection: Option<ConnectionId>) -> Option<Outgoing> {
     let notice = Notice {
         origin: Some(ConnectionId::from_bytes([9; 16])),
         fact,
@@ -115,7 +115,7 @@ fn all_four_forms_of_a_message_mean_the_same() {
             },
         };
         assert_eq!(
-            asked(NEW_MESSAGE, &form).expect("a command"),
+            decoded(NEW_MESSAGE, &form).expect("a command"),
             expected,
             "{form:?}"
         );
@@ -125,7 +125,7 @@ fn all_four_forms_of_a_message_mean_the_same() {
 #[test]
 fn a_message_is_of_type_text_unless_it_says_otherwise() {
     let body = json!({"room": CHAT, "msg": "hi", "user": {"id": USER}, "client_id": "c"});
-    let Ok(Command::SendMessage { user, draft, .. }) = asked(NEW_MESSAGE, &[body]) else {
+    let Ok(Command::SendMessage { user, draft, .. }) = decoded(NEW_MESSAGE, &[body]) else {
         panic!("a message");
     };
     assert_eq!(draft.kind, "text");
@@ -163,7 +163,7 @@ fn a_field_of_the_wrong_type_is_named() {
         (LIST_CHATS, json!({"before": "yesterday"}), "before"),
     ];
     for (name, body, field) in cases {
-        let error = asked(name, &[body]).expect_err(field);
+        let error = decoded(name, &[body]).expect_err(field);
         assert_eq!(error.kind, ErrorKind::Invalid, "{field}");
         assert!(
             error.message.starts_with(&format!("{field}: ")),
@@ -176,13 +176,13 @@ fn a_field_of_the_wrong_type_is_named() {
 #[test]
 fn two_rooms_in_one_message_are_one_too_many() {
     let body = json!({"room": CHAT, "chat": {"id": USER}, "msg": "hi"});
-    let error = asked(NEW_MESSAGE, &[body]).expect_err("two rooms");
+    let error = decoded(NEW_MESSAGE, &[body]).expect_err("two rooms");
     assert_eq!(error.kind, ErrorKind::Invalid);
 }
 
 #[test]
 fn an_id_that_is_none_was_never_given_out() {
-    let error = asked(CREATE_CHAT, &[json!({"users": ["nobody"]})]).expect_err("no id");
+    let error = decoded(CREATE_CHAT, &[json!({"users": ["nobody"]})]).expect_err("no id");
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert!(error.message.contains("nobody"));
 }
@@ -193,7 +193,7 @@ fn names_of_the_later_revision_are_understood() {
     let Ok(Command::CreateUser {
         external_id,
         profile,
-    }) = asked(CREATE_USER, &[body])
+    }) = decoded(CREATE_USER, &[body])
     else {
         panic!("a user");
     };
@@ -203,7 +203,7 @@ fn names_of_the_later_revision_are_understood() {
 
 #[test]
 fn an_id_alone_fetches_a_user() {
-    let fetch = asked(CREATE_USER, &[json!({"user": {"id": USER}})]);
+    let fetch = decoded(CREATE_USER, &[json!({"user": {"id": USER}})]);
     let id = USER.parse().expect("an id");
     assert_eq!(
         fetch.expect("a command"),
@@ -217,7 +217,7 @@ fn an_id_alone_fetches_a_user() {
 fn a_plain_date_means_the_whole_day() {
     let query = json!({"from": "2025-03-01", "to": "2025-03-01"});
     let body = json!({"chat": {"id": CHAT}, "query": query});
-    let Ok(Command::ListMessages { history, .. }) = asked(LIST_MESSAGES, &[body]) else {
+    let Ok(Command::ListMessages { history, .. }) = decoded(LIST_MESSAGES, &[body]) else {
         panic!("a history");
     };
     let Range { from, to, .. } = history.range;
@@ -229,7 +229,7 @@ fn a_plain_date_means_the_whole_day() {
 #[test]
 fn with_after_seq_the_first_ones_are_wanted() {
     let body = json!({"chat": {"id": CHAT}, "query": {"after_seq": 5, "limit": 2}});
-    let Ok(Command::ListMessages { history, .. }) = asked(LIST_MESSAGES, &[body]) else {
+    let Ok(Command::ListMessages { history, .. }) = decoded(LIST_MESSAGES, &[body]) else {
         panic!("a history");
     };
     assert_eq!(history.range.after, Some(5));
@@ -239,7 +239,7 @@ fn with_after_seq_the_first_ones_are_wanted() {
 #[test]
 fn the_next_of_one_answer_is_the_before_of_the_next_request() {
     let next = "1740836400000.12";
-    let Ok(Command::ListChats { before, .. }) = asked(LIST_CHATS, &[json!({"before": next})])
+    let Ok(Command::ListChats { before, .. }) = decoded(LIST_CHATS, &[json!({"before": next})])
     else {
         panic!("a list");
     };
@@ -260,7 +260,7 @@ fn what_is_no_event_is_invalid() {
         ack: None,
     };
     assert_eq!(incoming(&deep).request_ref(), expected);
-    assert!(asked("make-coffee", &[]).is_err());
+    assert!(decoded("make-coffee", &[]).is_err());
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_frame_that_unpacks_itself_is_read_like_any_other() {
 #[test]
 fn the_acknowledgement_and_the_broadcast_of_a_message_are_the_same() {
     let message = Arc::new(message());
-    let frame = told(Fact::MessageSent(Arc::clone(&message)), None);
+    let frame = delivered(Fact::MessageSent(Arc::clone(&message)), None);
     let broadcast = frame.expect("an event");
     assert_eq!(broadcast.name, Some("new-message"));
     let answered = response(&Reply::Sent(Sent::Stored(message)));
@@ -309,8 +309,8 @@ fn the_maker_of_a_chat_is_not_told_of_it_beside_the_answer() {
         ..Chat::example()
     };
     let maker = ConnectionId::from_bytes([9; 16]);
-    assert!(told(Fact::ChatCreated(chat.clone()), Some(maker)).is_none());
-    assert!(told(Fact::ChatCreated(chat), None).is_some());
+    assert!(delivered(Fact::ChatCreated(chat.clone()), Some(maker)).is_none());
+    assert!(delivered(Fact::ChatCreated(chat), None).is_some());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a refused request is answered, checked for each dialect.
+//! Checks the answer to a refused request, for each dialect.
 //! Does not know sessions.
 
 use std::collections::BTreeMap;

@@ -162,13 +162,13 @@ fn frames_of_the_type_dialect() {
         "9999-12-31",
         "last_7_days",
     ]);
-    let asked = days.prop_map(|day| {
+    let requests = days.prop_map(|day| {
         let data = json!({"chatId": 1, "date_from": day, "date_to": day});
         json!({"type": "getChatMessages", "data": data})
             .to_string()
             .into_bytes()
     });
-    run(&TYPE, &prop_oneof![4 => lines(TYPE_WORDS), 1 => asked]);
+    run(&TYPE, &prop_oneof![4 => lines(TYPE_WORDS), 1 => requests]);
 }
 
 #[test]

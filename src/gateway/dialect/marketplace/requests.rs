@@ -16,7 +16,7 @@ use crate::model::{
 /// How many messages of history a response holds (PROTOCOL §5).
 const HISTORY: usize = 50;
 
-/// Which request it was, and what of it the response depends on.
+/// The kind of the request, with the parts that the response depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// `send_message`
@@ -121,7 +121,7 @@ pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
     }
 }
 
-/// An object, whatever is in it.
+/// An object with any fields.
 #[derive(Deserialize)]
 struct Empty {}
 
@@ -166,7 +166,7 @@ fn load_history(request: &LoadHistory<'_>) -> Result<(Command, Question), Error>
                 },
                 window: Window::Last(HISTORY),
             },
-            positions: Positions::Untold,
+            positions: Positions::Omitted,
         },
         Question::History(chat),
     ))

@@ -29,9 +29,9 @@ pub struct MarketplaceSession {
     delivery: Mutex<()>,
 }
 
-/// How far the session is.
+/// The phase of the session.
 enum Phase {
-    /// `initial_data` is being read; this happened meanwhile.
+    /// `initial_data` is being read; the notices queue.
     Opening(Vec<Notice>),
     /// `initial_data` was sent.
     Open(KnownChats),
@@ -104,7 +104,7 @@ impl MarketplaceSession {
         }
     }
 
-    /// Encodes `notice` for this side, given what the client knows already.
+    /// Encodes `notice` for this side, given the chats that the client knows.
     fn encode_open(
         &self,
         known: &mut KnownChats,
@@ -196,8 +196,7 @@ fn unread(side: Side, chat: &EventChat, shared: &mut SharedEncoding) -> Outgoing
     Outgoing::event(CHAT_UNREAD, body)
 }
 
-/// The chat with the latest state of this report and of what the client was sent, which is
-/// recorded.
+/// The chat with the latest state of this report and of those that the client was sent; records it.
 fn refresh(known: &mut KnownChats, chat: &Arc<EventChat>) -> Arc<EventChat> {
     let known = known.entry(chat.chat).or_insert(KnownChat {
         shown: 0,

@@ -1,5 +1,5 @@
-//! The dialect's JSON, key by key: requests in `requests` and `envelope`, what they are answered in
-//! `responses` and `beginning`, what one connection is sent and when in `session` and `held`, a
+//! The dialect's JSON, key by key: requests in `requests` and `envelope`, the answers in
+//! `responses` and `beginning`, the order of what one connection is sent in `session` and `held`, a
 //! whole conversation with a real service in `transcript`.
 //! Does not know sockets.
 

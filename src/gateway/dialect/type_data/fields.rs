@@ -62,7 +62,7 @@ pub(super) enum Given {
 }
 
 impl Given {
-    /// Whether the original took it for not given: what is false in Python.
+    /// Whether the original took it for missing: values that are false in Python.
     pub(super) fn is_nothing(&self) -> bool {
         match self {
             Self::Null | Self::Bool(false) | Self::Empty => true,
@@ -72,8 +72,8 @@ impl Given {
         }
     }
 
-    /// The integer that it stands for, as the original converted it (ORIGINALS B3); one that
-    /// is too great for any id stays too great.
+    /// The integer that it stands for, as the original converted it (ORIGINALS B3); one beyond
+    /// every id stays so.
     pub(super) fn integer(&self) -> Option<i64> {
         match self {
             Self::Bool(value) => Some(i64::from(*value)),
@@ -99,7 +99,7 @@ impl Given {
         }
     }
 
-    /// A number of messages; what is none, is ignored (ORIGINALS B4).
+    /// A number of messages; anything else is ignored (ORIGINALS B4).
     pub(super) fn count(&self) -> Option<usize> {
         let count = match self {
             Self::Number(number) => match number.as_f64() {

@@ -2,7 +2,7 @@
 //! Does not know the response beyond what the request decides of it.
 //!
 //! Lists and objects in a field stay undecoded text: the ids, words and dates of this dialect are
-//! none, and so no depth and no trick of theirs costs anything.
+//! none, so their depth costs nothing.
 
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
@@ -22,7 +22,7 @@ use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Wi
 /// How many messages an answer holds at most (PROTOCOL §4).
 const PAGE: usize = 10_000;
 
-/// Which request it was, and what of it the response depends on.
+/// The kind of the request, with the parts that the response depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     /// `getChats`
@@ -212,7 +212,7 @@ fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
         // it is stored as its JSON text.
         _ => data.text.written().to_owned(),
     };
-    // Refused by the service, too, but in words that no client of this dialect knows.
+    // Refused by the service, too, but with a text of another dialect.
     if text.trim().is_empty() {
         return Err(invalid(NO_CHAT_OR_TEXT));
     }
@@ -286,7 +286,7 @@ fn chat_messages(
                 },
                 window: Window::Last(last.unwrap_or(PAGE)),
             },
-            positions: Positions::Told,
+            positions: Positions::Included,
         },
         Question::Messages(match last {
             Some(_) => Order::NewestFirst,

@@ -261,7 +261,7 @@ struct MessageBody<'a> {
 impl<'a> MessageBody<'a> {
     fn of(message: &'a Message, is_read: bool) -> Self {
         Self {
-            // Whatever has no integer id was refused before it was stored (PROTOCOL §1.1).
+            // A message without an integer id was refused before it was stored (PROTOCOL §1.1).
             id: pair(message.chat_pk, message.seq),
             chat: message.chat_pk,
             sender: Person::of(&message.sender),

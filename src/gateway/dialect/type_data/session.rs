@@ -24,7 +24,7 @@ impl TypeSession {
 
 impl Subscriber for TypeSession {
     /// The original server sent no notices (ORIGINALS B1); PROTOCOL §4 lists what polychat
-    /// sends. What this connection's own request caused stands in its response.
+    /// sends. The effect of this connection's own request is in its response.
     fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         if self.options.push == Push::Off || notice.origin == Some(self.options.connection) {
             return;

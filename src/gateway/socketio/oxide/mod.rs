@@ -4,7 +4,7 @@
 //! Nothing else knows that library. Does not know the transports of the clients; events to the
 //! client do not pass through it.
 //!
-//! What is relied on is pinned by the tests below: that the service takes a stream that is a
+//! The tests below check the assumptions: that the service takes a stream that is a
 //! WebSocket already, with the extensions of its request; that handlers registered in a middleware
 //! miss nothing; that an event is passed on as the text that was sent, with the number of its
 //! acknowledgement; that a close frame ends its session.
@@ -79,14 +79,14 @@ fn library(frame_bytes: usize) -> (SocketIoLayer, SocketIo) {
         .build_layer()
 }
 
-/// Registers the handler of events, before the library answers the CONNECT: what a client sends
-/// after it has read that answer would otherwise be lost.
+/// Registers the handler of events, before the library answers the CONNECT: events that a client
+/// sends after it has read that answer would otherwise be lost.
 async fn register(Handle { library, socket }: Handle) -> Result<(), Infallible> {
     library.on_fallback(move |RawEvent { data, ack }| {
         if let Some(socket) = socket.upgrade() {
             let (text, attachments) = match data {
                 Value::Str(text, attachments) => (Bytes::from(text), attachments.is_some()),
-                // Only another parser makes such.
+                // Only another parser returns these.
                 Value::Bytes(_) => (Bytes::new(), true),
             };
             socket.event(EventPacket {
@@ -96,8 +96,8 @@ async fn register(Handle { library, socket }: Handle) -> Result<(), Infallible> 
                 attachments,
             });
         }
-        // The library runs what is returned as a task, and tasks overtake each other: so it is
-        // nothing.
+        // The library runs the returned future as a task, and tasks overtake each other: so it is
+        // empty.
         std::future::ready(())
     });
     Ok(())

@@ -1,6 +1,6 @@
 //! A stream in memory that the library takes for the TCP connection of a WebSocket: frames of a
 //! client into it, frames of a server out of it (RFC 6455 §5.2).
-//! Does not know what events say.
+//! Does not know the meaning of events.
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 
-/// What a client sends in a namespace.
+/// A frame of a client in a namespace.
 #[derive(Clone, Copy)]
 pub(in crate::gateway::socketio) enum Payload<'a> {
     /// A packet.
@@ -49,7 +49,7 @@ struct State {
     inbound: BytesMut,
     /// Wakes the library.
     reader: Option<Waker>,
-    /// What the library has written, as far as it is no whole frame.
+    /// The bytes that the library has written, up to the first whole frame.
     outbound: BytesMut,
     phase: Phase,
 }
@@ -61,7 +61,7 @@ enum Phase {
     Connecting,
     /// It has: the client is connected.
     Open,
-    /// The socket has ended. `answered`: so the library was told. An end before the answer waits
+    /// The socket has ended. `answered`: the library was notified. An end before the answer waits
     /// for it, since the library would keep a socket that it connects after its end.
     Closed {
         /// Whether the library has answered the CONNECT.
@@ -136,7 +136,7 @@ impl Stream {
         self.changed.notify_one();
     }
 
-    /// What the library writes, in whatever pieces.
+    /// Takes bytes that the library writes, in any pieces.
     fn written(&self, bytes: &[u8]) {
         self.state.lock().outbound.extend_from_slice(bytes);
         loop {
@@ -191,7 +191,7 @@ impl Stream {
 }
 
 impl State {
-    /// A frame of a client. It is masked with zeros: what is written is what is read.
+    /// A frame of a client. It is masked with zeros: the payload is not changed.
     fn push(&mut self, opcode: u8, parts: &[&[u8]]) {
         const FINAL: u8 = 0x80;
         const MASKED: u8 = 0x80;
@@ -245,8 +245,8 @@ impl State {
     }
 }
 
-/// The stream, seen from the library. `kept` is what its events go to: it is there until the library
-/// has read everything that was sent before the end.
+/// The stream, seen from the library. `kept` receives its events: it lives until the library has
+/// read everything that was sent before the end.
 pub(super) struct LibraryEnd {
     pub(super) stream: Arc<Stream>,
     #[expect(dead_code, reason = "held, not read")]

@@ -1,5 +1,5 @@
 //! The stream between a session and the library, with both of them.
-//! Does not know what events say.
+//! Does not know the meaning of events.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::gateway::socketio::oxide::library;
 use crate::gateway::websocket::{Batch, Endpoint};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 struct World {
     fixture: Fixture,
@@ -63,10 +63,12 @@ async fn let_go(stream: Arc<Stream>) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, kept).await.expect("no leak");
+    tokio::time::timeout(TIME_LIMIT, kept)
+        .await
+        .expect("no leak");
 }
 
-/// What the client is sent.
+/// The frames sent to the client.
 fn sent(session: &Arc<Session>) -> Vec<String> {
     let mut batch = Batch::default();
     Endpoint::fill(&**session, &Context::from_waker(Waker::noop()), &mut batch);
@@ -115,7 +117,7 @@ async fn a_socket_that_ends_at_once_is_let_go() {
             tokio::task::yield_now().await;
         }
         stream.close();
-        // The waiter goes on.
+        // The waiter returns.
         stream.is_connected().await;
         stream.push(Payload::Text("2[\"late\"]"));
         assert!(!stream.is_full());
@@ -181,7 +183,7 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
         library.read_exact(&mut read[..500]).await.expect("bytes");
     }
     library.read_exact(&mut read).await.expect("bytes");
-    tokio::time::timeout(PATIENCE, waiting)
+    tokio::time::timeout(TIME_LIMIT, waiting)
         .await
         .expect("room")
         .expect("no panic");
@@ -193,7 +195,7 @@ async fn a_client_is_not_read_while_the_library_is_behind() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     stream.close();
-    tokio::time::timeout(PATIENCE, waiting)
+    tokio::time::timeout(TIME_LIMIT, waiting)
         .await
         .expect("room")
         .expect("no panic");

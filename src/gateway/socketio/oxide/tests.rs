@@ -9,9 +9,9 @@ use super::*;
 const FRAME_BYTES: usize = 100_000;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a connection was sent: an extension of its request.
+/// The events of a connection: an extension of its request.
 type Events = Arc<Mutex<Vec<RawEvent>>>;
 
 /// The events of a connection.
@@ -134,21 +134,21 @@ impl Client {
                 }
             }
             let read = self.stream.read_buf(&mut self.read);
-            let read = tokio::time::timeout(PATIENCE, read).await;
+            let read = tokio::time::timeout(TIME_LIMIT, read).await;
             if read.expect("in time").expect("memory") == 0 {
                 return None;
             }
         }
     }
 
-    /// What arrives when so many events have.
+    /// The events once so many have arrived.
     async fn arrived(&self, count: usize) -> Vec<(Value, Option<i64>)> {
         let arrived = async {
             while self.events.lock().len() < count {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let arrived = tokio::time::timeout(PATIENCE, arrived).await;
+        let arrived = tokio::time::timeout(TIME_LIMIT, arrived).await;
         arrived.expect("every event arrives");
         let events = std::mem::take(&mut *self.events.lock());
         assert_eq!(events.len(), count);
@@ -274,7 +274,9 @@ async fn a_close_frame_ends_its_session_and_nothing_is_kept() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, kept).await.expect("no leak");
+    tokio::time::timeout(TIME_LIMIT, kept)
+        .await
+        .expect("no leak");
     assert_eq!(io.sockets().len(), 0);
 }
 

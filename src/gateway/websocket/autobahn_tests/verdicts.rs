@@ -1,6 +1,6 @@
 //! Runs Autobahn's cases, as a program in Python, and holds each verdict to the one expected. With
 //! AUTOBAHN set all cases run, and on Node's servers, too.
-//! Does not know what the server under test is made of.
+//! Does not know the parts of the server under test.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -19,7 +19,7 @@ const ALL: usize = 517;
 /// thousand, and compression.
 const LONG: ([&str; 3], usize) = (["9.*", "12.*", "13.*"], 270);
 
-/// What the sections are about.
+/// The subjects of the sections.
 const SECTIONS: [(&str, &str); 11] = [
     ("1", "framing"),
     ("2", "pings and pongs"),
@@ -34,7 +34,7 @@ const SECTIONS: [(&str, &str); 11] = [
     ("13", "compression, parameters"),
 ];
 
-/// Cases that end otherwise than `OK`, and why that is right. A name that ends with a dot means
+/// Cases that do not end with `OK`, and why that is right. A name that ends with a dot means
 /// all that begin so.
 const EXCEPTIONS: [Exception; 5] = [
     Exception {
@@ -72,7 +72,7 @@ const NODES: [(Framing, &[&str]); 2] = [
     (Framing::EngineIo, &["9.3.1", "9.3.2", "9.4.1"]),
 ];
 
-/// What is between a case and the WebSocket.
+/// The layer between a case and the WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// Nothing.
@@ -123,7 +123,7 @@ impl Exception {
     }
 }
 
-/// What Autobahn says of one case.
+/// Autobahn's verdict of one case.
 #[derive(Debug, Deserialize)]
 struct Verdict {
     case: String,
@@ -199,7 +199,7 @@ async fn compare_with_node(framing: Framing, verdicts: &[Verdict]) {
     assert_eq!(Some(&*differ), listed.map(|(_, cases)| *cases));
 }
 
-/// What Autobahn says of a server, case by case.
+/// Autobahn's verdicts of a server, case by case.
 async fn run(framing: Framing, server: SocketAddr, left_out: &[&str]) -> Vec<Verdict> {
     let packages = root().join("target/python");
     assert!(

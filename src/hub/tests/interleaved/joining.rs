@@ -14,7 +14,7 @@ fn one_that_does_not_receive_a_chat_is_answered_at_once() {
     // A service that acts for another user.
     let mut frames = vec![answer(3)];
     assert!(scene.hub.answer(&scene.sender, &message, &mut frames));
-    assert_eq!(scene.heard(), ["answer 3"]);
+    assert_eq!(scene.received(), ["answer 3"]);
     scene.hub.leave(&scene.sender);
     assert!(scene.answer(7), "the connection has ended");
 }
@@ -33,5 +33,5 @@ async fn one_whose_user_has_just_become_a_member_waits_until_the_hub_knows() {
     deliver(&scene.hub, chat, [1]);
     scene.sender.turn().await;
     assert!(scene.answer_in(chat, 2));
-    assert_eq!(scene.heard(), ["1", "answer 2"]);
+    assert_eq!(scene.received(), ["1", "answer 2"]);
 }

@@ -22,7 +22,7 @@ fn run(place: AnswerPlace, own: &[bool], turns: Vec<bool>) -> Vec<String> {
     let mut answers = (1..=count).filter(|seq| is_own(*seq)).peekable();
     let (mut delivered, mut turns) = (0, turns.into_iter());
     while delivered < count || answers.peek().is_some() {
-        // At the end whatever is left has its turn.
+        // At the end all others have their turn.
         let answers_now = turns.next().unwrap_or(delivered == count);
         if answers_now && let Some(seq) = answers.peek() {
             if scene.answer(*seq) {
@@ -37,30 +37,30 @@ fn run(place: AnswerPlace, own: &[bool], turns: Vec<bool>) -> Vec<String> {
             scene.hub.deliver(scene.chat, &[notice]);
         }
     }
-    scene.heard()
+    scene.received()
 }
 
 proptest! {
     #[test]
     fn whatever_comes_first_each_message_comes_once_and_in_order((own, turns) in course()) {
-        let heard = run(AnswerPlace::Instead, &own, turns);
+        let received = run(AnswerPlace::Instead, &own, turns);
         let expected = own.iter().zip(1..).map(|(own, seq)| match own {
             true => format!("answer {seq}"),
             false => seq.to_string(),
         });
-        prop_assert_eq!(heard, expected.collect::<Vec<_>>());
+        prop_assert_eq!(received, expected.collect::<Vec<_>>());
     }
 
     #[test]
     fn whatever_comes_first_each_answer_stands_beside_its_message((own, turns) in course()) {
-        let heard = run(AnswerPlace::Beside, &own, turns);
+        let received = run(AnswerPlace::Beside, &own, turns);
         let answers = own.iter().filter(|own| **own).count();
-        prop_assert_eq!(heard.len(), own.len() + answers);
-        let seq = |said: &String| said.trim_start_matches("answer ").parse::<Seq>();
-        let seqs: Vec<_> = heard.iter().map(|said| seq(said).expect("a number")).collect();
-        prop_assert!(seqs.is_sorted(), "{heard:?}");
-        let messages: Vec<_> = heard.iter().filter(|said| !said.starts_with('a')).collect();
-        prop_assert!(messages.is_sorted_by_key(|said| seq(said).expect("a number")));
+        prop_assert_eq!(received.len(), own.len() + answers);
+        let seq = |frame: &String| frame.trim_start_matches("answer ").parse::<Seq>();
+        let seqs: Vec<_> = received.iter().map(|frame| seq(frame).expect("a number")).collect();
+        prop_assert!(seqs.is_sorted(), "{received:?}");
+        let messages: Vec<_> = received.iter().filter(|frame| !frame.starts_with('a')).collect();
+        prop_assert!(messages.is_sorted_by_key(|frame| seq(frame).expect("a number")));
         prop_assert_eq!(messages.len(), own.len());
     }
 }

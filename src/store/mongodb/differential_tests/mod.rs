@@ -22,7 +22,7 @@ use crate::store::{Store, StoreError};
 /// How many sequences are tried; each is a database of its own.
 const CASES: u32 = 12;
 
-/// What there is to choose from, beside one of each that there is not.
+/// The ids to choose from, beside an unknown one of each kind.
 struct StoredIds {
     users: Vec<UserId>,
     chats: Vec<ChatId>,
@@ -41,7 +41,7 @@ impl StoredIds {
 }
 
 /// The answer, comparable: an error counts by its kind.
-fn told<T: Debug>(answer: Result<T, StoreError>) -> String {
+fn comparable<T: Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Ok(answer) => format!("{answer:#?}"),
         Err(StoreError::Duplicate) => "Duplicate".into(),
@@ -64,21 +64,21 @@ fn profile(handle: Option<u8>) -> Profile {
 fn key(number: u8) -> IdempotencyKey {
     IdempotencyKey {
         name: text(number),
-        content: Fingerprint::of("what was asked"),
+        content: Fingerprint::of("the request"),
     }
 }
 
-/// What both answer to the same question.
+/// The answers of both stores to the same call.
 macro_rules! both {
     ($stores:expr, $store:ident => $question:expr) => {{
         let $store = &$stores.0;
-        let one = told($question.await);
+        let one = comparable($question.await);
         let $store = &$stores.1;
-        (one, told($question.await))
+        (one, comparable($question.await))
     }};
 }
 
-/// What both answer to an act; new ids are chosen once for both.
+/// The answers of both stores to an act; new ids are chosen once for both.
 async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> (String, String) {
     match act {
         Act::MakeUsers { users, now } => {
@@ -264,28 +264,28 @@ fn sent(
 /// The whole content of a store.
 async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
     let mut all = vec![
-        told(store.users_after(1, 3).await),
-        told(store.chats_after(0, 4).await),
-        told(store.events_after(None, 0, 9).await),
-        told(store.users(&ids.users).await),
-        told(store.unknown_users(&ids.users).await),
-        told(store.chat_by_key(&text(0)).await),
-        told(store.event_by_key(&text(1)).await),
+        comparable(store.users_after(1, 3).await),
+        comparable(store.chats_after(0, 4).await),
+        comparable(store.events_after(None, 0, 9).await),
+        comparable(store.users(&ids.users).await),
+        comparable(store.unknown_users(&ids.users).await),
+        comparable(store.chat_by_key(&text(0)).await),
+        comparable(store.event_by_key(&text(1)).await),
     ];
     for user in &ids.users {
         let memberships = store.memberships_of(*user).await;
         let page = store.chats_of(*user, None, 2).await;
         let before = page.as_ref().ok().and_then(|page| page.next);
         all.extend([
-            told(memberships.map(|mut memberships| {
+            comparable(memberships.map(|mut memberships| {
                 memberships.sort_unstable();
                 memberships
             })),
-            told(page),
-            told(store.chats_of(*user, before, 9).await),
-            told(store.visible_chats(*user, 3).await),
-            told(store.events_after(Some(*user), 1, 9).await),
-            told(store.event_chats_of(*user, 2).await),
+            comparable(page),
+            comparable(store.chats_of(*user, before, 9).await),
+            comparable(store.visible_chats(*user, 3).await),
+            comparable(store.events_after(Some(*user), 1, 9).await),
+            comparable(store.event_chats_of(*user, 2).await),
         ]);
     }
     let ranges = [
@@ -311,10 +311,10 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
     for chat in &ids.chats {
         for (range, window) in ranges {
             let history = History { range, window };
-            all.push(told(store.messages(*chat, history).await));
+            all.push(comparable(store.messages(*chat, history).await));
         }
-        all.push(told(store.event_chat(*chat).await));
-        all.push(told(store.reads(*chat).await));
+        all.push(comparable(store.event_chat(*chat).await));
+        all.push(comparable(store.reads(*chat).await));
     }
     all
 }

@@ -1,4 +1,4 @@
-//! What is refused, and in which words (ORIGINALS A7, A9).
+//! Refusals and their texts (ORIGINALS A7, A9).
 
 use proptest::prelude::*;
 
@@ -23,22 +23,22 @@ fn what_cannot_be_read_is_answered_without_action_and_request_id() {
     let client = Client::new();
     let text = r#"{"errors":["Expected a JSON object."],"data":null,"action":null,"response_status":400,"request_id":null}"#;
     for frame in ["[]", "5", "null", r#""text""#] {
-        assert_eq!(client.say(frame), [text], "{frame}");
+        assert_eq!(client.send(frame), [text], "{frame}");
     }
     for frame in ["", " ", "{", r#"{"action":"list"} x"#, r#"{"action":}"#] {
-        let said: Value = serde_json::from_str(&client.say(frame)[0]).expect("JSON");
-        let why = said["errors"][0].as_str().expect("a text");
+        let response: Value = serde_json::from_str(&client.send(frame)[0]).expect("JSON");
+        let why = response["errors"][0].as_str().expect("a text");
         assert!(why.starts_with("JSON parse error - "), "{why}");
-        assert_eq!(said["response_status"], 400);
-        assert_eq!(said["action"], Value::Null);
+        assert_eq!(response["response_status"], 400);
+        assert_eq!(response["action"], Value::Null);
     }
-    let said = texts(
+    let response = texts(
         &client
             .session
             .refuse(&fixtures::frame(""), &client.session.not_text()),
     );
     assert_eq!(
-        said,
+        response,
         [
             r#"{"errors":["A frame must be text."],"data":null,"action":null,"response_status":400,"request_id":null}"#
         ]
@@ -127,8 +127,9 @@ fn an_impossible_pk_is_no_room() {
         assert_eq!(refused(&request), (404, json!(["Not found"])));
     }
     let client = Client::new();
-    let said = client.say(r#"{"action":"retrieve","pk":1180591620717411303424,"request_id":1}"#);
-    assert!(said[0].contains(r#""response_status":404"#));
+    let response =
+        client.send(r#"{"action":"retrieve","pk":1180591620717411303424,"request_id":1}"#);
+    assert!(response[0].contains(r#""response_status":404"#));
     let unknown = client.answer(&json!({"action": "join_room", "pk": 5}));
     assert_eq!(unknown["errors"], json!(["Not found"]));
     assert_eq!(unknown["response_status"], 404);
@@ -170,7 +171,7 @@ fn half_a_character_is_a_replacement_but_where_it_is_echoed() {
     let request_id = echo.request_id.expect("echoed");
     assert_eq!(request_id.get(), r#""\udc00""#);
     let half_an_escape = frame.replace(r"\ud83d", r"\ud8");
-    assert!(client.say(&half_an_escape)[0].contains("JSON parse error"));
+    assert!(client.send(&half_an_escape)[0].contains("JSON parse error"));
 }
 
 #[test]
@@ -240,11 +241,11 @@ fn every_kind_of_error_has_its_status() {
         let Decoded::Request(_, answer) = client.decode(&request.to_string()) else {
             panic!("refused");
         };
-        let said = texts(&respond(answer, Err(Error::new(kind, "why"))));
+        let response = texts(&respond(answer, Err(Error::new(kind, "why"))));
         let expected = format!(
             r#"{{"errors":["{text}"],"data":null,"action":"join_room","response_status":{status},"request_id":[1]}}"#
         );
-        assert_eq!(said, [expected]);
+        assert_eq!(response, [expected]);
         let nowhere = client.answer(&json!({"action": "create_message", "message": "a"}));
         assert_eq!(nowhere["response_status"], 400, "the join was noted");
     }
@@ -266,13 +267,13 @@ fn what_is_kept_is_short_and_there_are_not_too_many() {
     let client = Client::new();
     let long = "x".repeat(300);
     let subscribe = |id: Value| json!({"action": "subscribe_instance", "pk": 4, "request_id": id});
-    let said = client.answer(&subscribe(json!(long)));
-    assert_eq!(said["response_status"], 413);
+    let response = client.answer(&subscribe(json!(long)));
+    assert_eq!(response["response_status"], 413);
     for id in 0..subscriptions::INSTANCES {
         assert_eq!(client.answer(&subscribe(json!(id)))["response_status"], 201);
     }
-    let said = client.answer(&subscribe(json!("one more")));
-    assert_eq!(said["response_status"], 413);
+    let response = client.answer(&subscribe(json!("one more")));
+    assert_eq!(response["response_status"], 413);
     assert_eq!(client.answer(&subscribe(json!(0)))["response_status"], 201);
     let wrapped = json!({"stream": long, "payload": {"action": "list"}});
     assert_eq!(client.answer(&wrapped)["response_status"], 413);
@@ -292,10 +293,10 @@ fn deep_nesting_is_harmless() {
         "stream",
     ] {
         for action in ["create_message", "create", "subscribe_instance"] {
-            client.say(&format!(
+            client.send(&format!(
                 r#"{{"action":"{action}","pk":4,"message":"a","{key}":{deep}}}"#
             ));
-            client.say(&format!(r#"{{"stream":1,"payload":{{"{key}":{deep}}}}}"#));
+            client.send(&format!(r#"{{"stream":1,"payload":{{"{key}":{deep}}}}}"#));
         }
     }
 }
@@ -346,13 +347,13 @@ fn frame() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_text_is_answered_or_taken(text in ".*") {
-        Client::new().say(&text);
+        Client::new().send(&text);
     }
 
     #[test]
     fn any_json_is_answered_with_json(text in frame()) {
-        for said in Client::with(Acks::Always, "UTC").say(&text) {
-            prop_assert!(serde_json::from_str::<&serde_json::value::RawValue>(&said).is_ok());
+        for response in Client::with(Acks::Always, "UTC").send(&text) {
+            prop_assert!(serde_json::from_str::<&serde_json::value::RawValue>(&response).is_ok());
         }
     }
 }

@@ -10,16 +10,17 @@ fn wrapped(client: &Client, stream: &str, action: &str, pk: ChatPk) {
 }
 
 fn watch(client: &Client, pk: ChatPk, id: &Value) {
-    let said = client.answer(&json!({"action": "subscribe_instance", "pk": pk, "request_id": id}));
-    assert_eq!(said["response_status"], 201);
-    assert_eq!(said["data"], Value::Null);
+    let response =
+        client.answer(&json!({"action": "subscribe_instance", "pk": pk, "request_id": id}));
+    assert_eq!(response["response_status"], 201);
+    assert_eq!(response["data"], Value::Null);
 }
 
 fn unwatch(client: &Client, request: &Value) {
-    let said = client.answer(request);
-    assert_eq!(said["action"], "unsubscribe_instance");
-    assert_eq!(said["response_status"], 204);
-    assert_eq!(said["data"], Value::Null);
+    let response = client.answer(request);
+    assert_eq!(response["action"], "unsubscribe_instance");
+    assert_eq!(response["response_status"], 204);
+    assert_eq!(response["data"], Value::Null);
 }
 
 fn message_sent(origin: ConnectionId, pk: ChatPk) -> Notice {
@@ -51,18 +52,18 @@ fn request_ids(frames: &[String]) -> Vec<Value> {
 #[test]
 fn a_message_is_sent_once_to_a_subscriber_of_its_room() {
     let client = Client::new();
-    assert!(client.told(&message_sent(OTHER, 4)).is_empty());
+    assert!(client.delivered(&message_sent(OTHER, 4)).is_empty());
     client.quietly("join_room", 4);
     watch(&client, 4, &json!(1));
-    assert!(client.told(&message_sent(OTHER, 4)).is_empty());
+    assert!(client.delivered(&message_sent(OTHER, 4)).is_empty());
     client.quietly(LISTEN, 4);
     client.silent(&json!({"action": LISTEN, "pk": "4", "request_id": 2}));
     let event = r#"{"data":{"id":22,"user":{"id":29,"username":"string","avatar":"/media/default/default.jpg","github":""},"text":"Hi","create_date":"2021-12-08T19:34:41.242824+03:00","room":4},"action":"create","pk":22}"#;
-    assert_eq!(client.told(&message_sent(OTHER, 4)), [event]);
-    assert_eq!(client.told(&message_sent(OWN, 4)), [event]);
-    assert!(client.told(&message_sent(OTHER, 7)).is_empty());
+    assert_eq!(client.delivered(&message_sent(OTHER, 4)), [event]);
+    assert_eq!(client.delivered(&message_sent(OWN, 4)), [event]);
+    assert!(client.delivered(&message_sent(OTHER, 7)).is_empty());
     client.quietly("leave_room", 4);
-    assert_eq!(client.told(&message_sent(OTHER, 4)), [event]);
+    assert_eq!(client.delivered(&message_sent(OTHER, 4)), [event]);
 }
 
 #[test]
@@ -72,14 +73,14 @@ fn a_message_is_encoded_once() {
     two.quietly(LISTEN, 4);
     wrapped(&enveloped, "s", LISTEN, 4);
     let mut encoded = SharedEncoding::default();
-    let told = one.told_with(&message_sent(OWN, 4), &mut encoded);
+    let delivered = one.delivered_with(&message_sent(OWN, 4), &mut encoded);
     // Another message, to see that the first one's text is used.
     let other = notice(OWN, Fact::MessageSent(Arc::new(sent(4, "other"))));
-    assert_eq!(two.told_with(&other, &mut encoded), told);
-    let around = format!(r#"{{"stream":"s","payload":{}}}"#, told[0]);
-    let told = enveloped.told_with(&other, &mut encoded);
-    assert_eq!(told, [&*around]);
-    assert_eq!(enveloped.told(&message_sent(OWN, 4)), [around]);
+    assert_eq!(two.delivered_with(&other, &mut encoded), delivered);
+    let around = format!(r#"{{"stream":"s","payload":{}}}"#, delivered[0]);
+    let delivered = enveloped.delivered_with(&other, &mut encoded);
+    assert_eq!(delivered, [&*around]);
+    assert_eq!(enveloped.delivered(&message_sent(OWN, 4)), [around]);
 }
 
 #[test]
@@ -95,47 +96,50 @@ fn who_takes_part_is_told_to_those_who_joined_or_subscribed() {
         user(47, "djwoms1")
     );
     let stranger = Client::new();
-    assert!(stranger.told(&joined(OTHER, 4)).is_empty());
+    assert!(stranger.delivered(&joined(OTHER, 4)).is_empty());
     for action in ["join_room", LISTEN, "subscribe_instance"] {
         let client = Client::new();
-        client.say(&json!({"action": action, "pk": 4, "request_id": 1}).to_string());
-        assert_eq!(client.told(&joined(OTHER, 4)), [&*event], "{action}");
-        assert!(client.told(&joined(OWN, 4)).is_empty(), "its own request");
-        assert!(client.told(&joined(OTHER, 7)).is_empty());
+        client.send(&json!({"action": action, "pk": 4, "request_id": 1}).to_string());
+        assert_eq!(client.delivered(&joined(OTHER, 4)), [&*event], "{action}");
+        assert!(
+            client.delivered(&joined(OWN, 4)).is_empty(),
+            "its own request"
+        );
+        assert!(client.delivered(&joined(OTHER, 7)).is_empty());
     }
     let both = Client::new();
     both.quietly("join_room", 4).quietly(LISTEN, 4);
     watch(&both, 4, &json!(1));
-    assert_eq!(both.told(&joined(OTHER, 4)).len(), 1);
+    assert_eq!(both.delivered(&joined(OTHER, 4)).len(), 1);
     let left = notice(OTHER, Fact::MemberLeft(membership(4, vec![])));
-    assert_eq!(both.told(&left), [r#"{"join_user":[]}"#]);
+    assert_eq!(both.delivered(&left), [r#"{"join_user":[]}"#]);
 }
 
 #[test]
 fn a_member_that_left_without_subscriptions_receives_nothing() {
     let client = Client::new();
     client.quietly("join_room", 4).quietly("leave_room", 4);
-    assert!(client.told(&joined(OTHER, 4)).is_empty());
+    assert!(client.delivered(&joined(OTHER, 4)).is_empty());
     client.quietly("leave_room", 7);
 }
 
 #[test]
 fn a_change_is_told_once_for_every_request_id() {
     let client = Client::new();
-    assert!(client.told(&changed(4)).is_empty());
+    assert!(client.delivered(&changed(4)).is_empty());
     for id in [json!(1), json!("1"), json!(1), json!(null)] {
         watch(&client, 4, &id);
     }
     watch(&client, 7, &json!(1));
-    let told = client.told(&changed(4));
-    assert_eq!(request_ids(&told), [json!(1), json!("1"), json!(null)]);
-    let frame: Value = serde_json::from_str(&told[0]).expect("JSON");
+    let delivered = client.delivered(&changed(4));
+    assert_eq!(request_ids(&delivered), [json!(1), json!("1"), json!(null)]);
+    let frame: Value = serde_json::from_str(&delivered[0]).expect("JSON");
     let retrieve = json!({"action": "retrieve", "pk": 4});
     let retrieved = client.encoded(&retrieve, Reply::Room(room(4)));
     assert_eq!(frame["data"], retrieved["data"]);
-    assert!(told[0].starts_with(r#"{"errors":[],"data":{"pk":4,"name":"Python","user":29,"#));
+    assert!(delivered[0].starts_with(r#"{"errors":[],"data":{"pk":4,"name":"Python","user":29,"#));
     let end = r#""action":"update","response_status":200,"request_id":1}"#;
-    assert!(told[0].ends_with(end));
+    assert!(delivered[0].ends_with(end));
 }
 
 #[test]
@@ -151,11 +155,14 @@ fn cancelling_one_request_id_leaves_the_others() {
     }
     cancel(4, json!("1"));
     cancel(4, json!("unknown"));
-    assert_eq!(request_ids(&client.told(&changed(4))), [json!(1), json!(2)]);
-    assert_eq!(client.told(&changed(7)).len(), 3, "another room");
+    assert_eq!(
+        request_ids(&client.delivered(&changed(4))),
+        [json!(1), json!(2)]
+    );
+    assert_eq!(client.delivered(&changed(7)).len(), 3, "another room");
     unwatch(&client, &json!({"action": "unsubscribe_instance", "pk": 4}));
-    assert!(client.told(&changed(4)).is_empty());
-    assert_eq!(client.told(&changed(7)).len(), 3);
+    assert!(client.delivered(&changed(4)).is_empty());
+    assert_eq!(client.delivered(&changed(7)).len(), 3);
 }
 
 #[test]
@@ -169,26 +176,26 @@ fn the_end_of_a_room_is_told_and_then_it_is_forgotten() {
             r#"{{"errors":[],"data":{{"pk":4}},"action":"delete","response_status":204,"request_id":{id}}}"#
         )
     };
-    assert_eq!(client.told(&deleted(4)), [end(1), end(2)]);
-    assert!(client.told(&deleted(4)).is_empty());
-    assert!(client.told(&message_sent(OTHER, 4)).is_empty());
-    let said = client.answer(&json!({"action": "create_message", "message": "a"}));
-    assert_eq!(said["response_status"], 400, "no current room");
+    assert_eq!(client.delivered(&deleted(4)), [end(1), end(2)]);
+    assert!(client.delivered(&deleted(4)).is_empty());
+    assert!(client.delivered(&message_sent(OTHER, 4)).is_empty());
+    let response = client.answer(&json!({"action": "create_message", "message": "a"}));
+    assert_eq!(response["response_status"], 400, "no current room");
 }
 
 #[test]
 fn a_new_room_is_not_told() {
     let client = Client::new();
     let created = notice(OTHER, Fact::ChatCreated(room(4).chat));
-    assert!(client.told(&created).is_empty());
+    assert!(client.delivered(&created).is_empty());
 }
 
 #[test]
 fn events_are_wrapped_as_what_they_are_due_to() {
     let client = Client::new();
     let stream = |notice: &Notice| {
-        let told = client.told(notice);
-        let streams = told.iter().map(|frame| {
+        let delivered = client.delivered(notice);
+        let streams = delivered.iter().map(|frame| {
             let frame: Value = serde_json::from_str(frame).expect("JSON");
             assert!(frame["stream"].is_null() != frame["payload"].is_object());
             frame["stream"].clone()
@@ -215,7 +222,7 @@ fn only_subscriptions_watch_a_room() {
     assert!(!watches());
     client.quietly(LISTEN, 4);
     assert!(watches());
-    client.told(&deleted(4));
+    client.delivered(&deleted(4));
     assert!(!watches());
     watch(&client, 4, &json!(5));
     assert!(watches());

@@ -1,4 +1,4 @@
-//! What requests become, and what answers them (ORIGINALS A2 to A4, A9).
+//! The commands of requests, and the replies (ORIGINALS A2 to A4, A9).
 
 use super::*;
 
@@ -21,17 +21,17 @@ fn requests_become_commands() {
 #[test]
 fn room_data_become_commands() {
     let client = Client::new();
-    let ask = |action: &str, data: Value| {
+    let command = |action: &str, data: Value| {
         client.command(&json!({"action": action, "pk": 4, "data": data}))
     };
     let create = |name: &str, team| Command::CreateRoom {
         name: Some(name.to_owned()),
         team,
     };
-    assert_eq!(ask("create", json!({"name": " a "})), create("a", None));
+    assert_eq!(command("create", json!({"name": " a "})), create("a", None));
     let data = json!({"name": "a", "team": "3"});
-    assert_eq!(ask("create", data), create("a", Some(3)));
-    assert_eq!(ask("create", json!({"name": 5})), create("5", None));
+    assert_eq!(command("create", data), create("a", Some(3)));
+    assert_eq!(command("create", json!({"name": 5})), create("5", None));
     let change = |name: Option<&str>, team| Command::ChangeChat {
         chat: ChatRef::Pk(4),
         change: crate::model::ChatChange {
@@ -40,10 +40,10 @@ fn room_data_become_commands() {
         },
     };
     let data = json!({"name": "b", "team": null});
-    assert_eq!(ask("update", data), change(Some("b"), Some(None)));
-    assert_eq!(ask("patch", json!({})), change(None, None));
+    assert_eq!(command("update", data), change(Some("b"), Some(None)));
+    assert_eq!(command("patch", json!({})), change(None, None));
     let data = json!({"team": 9});
-    assert_eq!(ask("patch", data), change(None, Some(Some(9))));
+    assert_eq!(command("patch", data), change(None, Some(Some(9))));
 }
 
 #[test]
@@ -97,21 +97,22 @@ fn silence_is_broken_on_demand() {
     let client = Client::with(Acks::Always, "UTC");
     for action in silent {
         Client::new().quietly(action, 4);
-        let said = client.say(&json!({"action": action, "pk": 4, "request_id": 1.5}).to_string());
+        let response =
+            client.send(&json!({"action": action, "pk": 4, "request_id": 1.5}).to_string());
         let expected = format!(
             r#"{{"errors":[],"data":null,"action":"{action}","response_status":200,"request_id":1.5}}"#
         );
-        assert_eq!(said, [expected]);
+        assert_eq!(response, [expected]);
     }
     let request = json!({"action": "create_message", "message": "a", "pk": 4});
     Client::new().quietly("join_room", 4).silent(&request);
-    client.say(r#"{"action":"join_room","pk":4}"#);
-    let said = client.answer(&request);
-    assert_eq!(said["action"], "create_message");
-    assert_eq!(said["response_status"], 200);
-    assert_eq!(said["data"]["text"], "a");
-    assert_eq!(said["data"]["id"], 4 * 4 + 4 + 2);
-    assert!(said["data"].get("created_at_formatted").is_none());
+    client.send(r#"{"action":"join_room","pk":4}"#);
+    let response = client.answer(&request);
+    assert_eq!(response["action"], "create_message");
+    assert_eq!(response["response_status"], 200);
+    assert_eq!(response["data"]["text"], "a");
+    assert_eq!(response["data"]["id"], 4 * 4 + 4 + 2);
+    assert!(response["data"].get("created_at_formatted").is_none());
 }
 
 #[test]
@@ -126,17 +127,17 @@ fn request_ids_come_back_as_they_went() {
         r#""\u0430""#,
         r#"{"b":1,"a":[null]}"#,
     ] {
-        let said = client.say(&format!(r#"{{"request_id": {id} ,"action":"foo"}}"#));
+        let response = client.send(&format!(r#"{{"request_id": {id} ,"action":"foo"}}"#));
         assert!(
-            said[0].ends_with(&format!(r#""request_id":{id}}}"#)),
-            "{said:?}"
+            response[0].ends_with(&format!(r#""request_id":{id}}}"#)),
+            "{response:?}"
         );
     }
     for frame in [
         r#"{"action":"foo"}"#,
         r#"{"action":"foo","request_id":null}"#,
     ] {
-        assert!(client.say(frame)[0].ends_with(r#""request_id":null}"#));
+        assert!(client.send(frame)[0].ends_with(r#""request_id":null}"#));
     }
 }
 
@@ -146,8 +147,8 @@ fn dates_are_in_the_zone_of_the_server_and_in_utc() {
         let client = Client::with(Acks::Silent, zone);
         // With microseconds, which a store does not keep.
         let retrieve = json!({"action": "retrieve", "pk": 4});
-        let said = client.encoded(&retrieve, Reply::Room(room(4)));
-        let message = said["data"]["messages"][0].clone();
+        let response = client.encoded(&retrieve, Reply::Room(room(4)));
+        let message = response["data"]["messages"][0].clone();
         assert_eq!(message["created_at_formatted"], "02-12-2021 10:29:38");
         message["create_date"].as_str().expect("a text").to_owned()
     };
@@ -163,8 +164,8 @@ fn dates_are_in_the_zone_of_the_server_and_in_utc() {
 
 #[test]
 fn a_room_without_name_and_owner_has_all_its_keys() {
-    let said = Client::new().answer(&json!({"action": "list", "data": {}}));
-    let rooms = said["data"].as_array().expect("a list");
+    let response = Client::new().answer(&json!({"action": "list", "data": {}}));
+    let rooms = response["data"].as_array().expect("a list");
     assert_eq!(rooms.len(), 2);
     let member = json!([{"id": 47, "username": "djwoms1",
         "avatar": "/media/default/default.jpg", "github": ""}]);
@@ -180,31 +181,31 @@ fn an_answer_of_the_wrong_kind_is_an_internal_error() {
     let Decoded::Request(_, answer) = client.decode(r#"{"action":"list"}"#) else {
         panic!("refused");
     };
-    let said = texts(&respond(answer, Ok(Reply::EventDeleted(1))));
-    assert!(said[0].contains(r#""response_status":500"#));
+    let response = texts(&respond(answer, Ok(Reply::EventDeleted(1))));
+    assert!(response[0].contains(r#""response_status":500"#));
 }
 
 #[test]
 fn an_envelope_goes_round_every_answer() {
     let client = Client::new();
-    let ask = |payload: Value| {
-        let said = client.answer(&json!({"stream": "room", "payload": payload}));
-        assert_eq!(said["stream"], "room");
-        assert_eq!(said.as_object().map(serde_json::Map::len), Some(2));
-        said["payload"].clone()
+    let payload_of = |payload: Value| {
+        let response = client.answer(&json!({"stream": "room", "payload": payload}));
+        assert_eq!(response["stream"], "room");
+        assert_eq!(response.as_object().map(serde_json::Map::len), Some(2));
+        response["payload"].clone()
     };
-    let joined = ask(json!({"action": "join_room", "pk": 4, "request_id": "u"}));
+    let joined = payload_of(json!({"action": "join_room", "pk": 4, "request_id": "u"}));
     assert_eq!(
         joined,
         json!({"errors": [], "data": null, "action": "join_room",
             "response_status": 200, "request_id": "u"})
     );
-    assert_eq!(ask(json!({"action": "foo"}))["response_status"], 405);
-    assert_eq!(ask(json!({}))["response_status"], 405);
-    assert_eq!(ask(json!([]))["response_status"], 400);
-    let said = client.say(r#"{"stream":[1], "x":2}"#);
+    assert_eq!(payload_of(json!({"action": "foo"}))["response_status"], 405);
+    assert_eq!(payload_of(json!({}))["response_status"], 405);
+    assert_eq!(payload_of(json!([]))["response_status"], 400);
+    let response = client.send(r#"{"stream":[1], "x":2}"#);
     assert_eq!(
-        said,
+        response,
         [
             r#"{"stream":[1],"payload":{"errors":[{"payload":["This field is required."]}],"data":null,"action":null,"response_status":400,"request_id":null}}"#
         ]

@@ -18,7 +18,7 @@ fn the_transcript_is_what_happens() {
     }
 }
 
-/// The scene as it goes now.
+/// The scene with the frames that are sent now.
 fn replay(scene: &str) -> String {
     let acks = if scene.contains("# ?ack=1") {
         Acks::Always
@@ -26,7 +26,7 @@ fn replay(scene: &str) -> String {
         Acks::Silent
     };
     let client = Client::with(acks, "Europe/Moscow");
-    // He joins in the scene.
+    // The scene contains the join.
     let rooms = client.rooms();
     rooms.elsewhere(rooms.guest, Command::LeaveChat { chat: ROOM });
     rooms.backend.notices();
@@ -37,10 +37,10 @@ fn replay(scene: &str) -> String {
         if let Some(frame) = line.strip_prefix("> ") {
             sent = request(&client, frame);
         } else {
-            happening(rooms, line);
+            execute_remark(rooms, line);
         }
         for notice in rooms.backend.notices() {
-            sent.extend(client.told(&recorded_notice(&notice)));
+            sent.extend(client.delivered(&recorded_notice(&notice)));
         }
         replayed.extend(sent.iter().map(|frame| format!("< {frame}")));
     }
@@ -57,8 +57,8 @@ fn request(client: &Client, frame: &str) -> Vec<String> {
     })
 }
 
-/// Executes what others do, as the transcript puts it. Any other remark is only a remark.
-fn happening(rooms: &Rooms, remark: &str) {
+/// Executes the actions of others that the transcript describes. Other remarks have no effect.
+fn execute_remark(rooms: &Rooms, remark: &str) {
     let (user, command) = match remark {
         "# djwoms1 joins" => {
             let join = Command::JoinChat {

@@ -1,4 +1,4 @@
-//! What a user begins with: the events and their chats, in which order, and how they are grouped.
+//! The initial data: the events and their chats, their order and their grouping.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::scene::{at, chat, chat_id, enter, entering, event, gleb, message, olg
 use crate::model::{Event, EventChat, EventChatSnapshot, Marketplace, Message, User};
 
 /// A chat about this event with this guest, without messages, last active then.
-fn talk(id: u8, event: &Arc<Event>, guest: &Arc<User>, active: &str) -> EventChatSnapshot {
+fn snapshot(id: u8, event: &Arc<Event>, guest: &Arc<User>, active: &str) -> EventChatSnapshot {
     let chat = EventChat {
         chat: chat_id(id),
         chat_pk: id.into(),
@@ -30,11 +30,11 @@ fn made(pk: i64, owner: &Arc<User>, created: &str) -> Arc<Event> {
     })
 }
 
-fn begins(user: &Arc<User>, own: &[Arc<Event>], talks: Vec<EventChatSnapshot>) -> Value {
+fn begins(user: &Arc<User>, own: &[Arc<Event>], chats: Vec<EventChatSnapshot>) -> Value {
     let own = own.iter().map(|event| (**event).clone()).collect();
-    let mut said = enter(&entering(user), Marketplace { own, chats: talks });
-    assert_eq!(said.len(), 1, "{said:?}");
-    let (name, body) = said.remove(0);
+    let mut events = enter(&entering(user), Marketplace { own, chats });
+    assert_eq!(events.len(), 1, "{events:?}");
+    let (name, body) = events.remove(0);
     assert_eq!(name, "initial_data");
     body
 }
@@ -79,13 +79,13 @@ fn an_event_without_chats_is_there_for_its_owner() {
 fn the_chats_of_an_event_stand_together() {
     let first = made(10, &olga(), "2025-03-01T12:00:00Z");
     let second = made(11, &olga(), "2025-03-01T12:00:00Z");
-    let talks = vec![
-        talk(1, &first, &gleb(), "2025-03-01T18:00:00Z"),
-        talk(2, &second, &gleb(), "2025-03-01T17:00:00Z"),
-        talk(3, &first, &vera(), "2025-03-01T16:00:00Z"),
-        talk(4, &second, &vera(), "2025-03-01T15:00:00Z"),
+    let chats = vec![
+        snapshot(1, &first, &gleb(), "2025-03-01T18:00:00Z"),
+        snapshot(2, &second, &gleb(), "2025-03-01T17:00:00Z"),
+        snapshot(3, &first, &vera(), "2025-03-01T16:00:00Z"),
+        snapshot(4, &second, &vera(), "2025-03-01T15:00:00Z"),
     ];
-    let body = begins(&olga(), &[first, second], talks);
+    let body = begins(&olga(), &[first, second], chats);
     let expected = [
         (10, 14, vec![(id(1), 1), (id(3), 17)]),
         (11, 14, vec![(id(2), 1), (id(4), 17)]),
@@ -100,12 +100,12 @@ fn own_events_and_those_of_others_stand_side_by_side_the_latest_activity_first()
     let older = made(12, &gleb(), "2025-03-01T11:00:00Z");
     let veras = made(13, &vera(), "2025-03-01T12:00:00Z");
     let busy = made(14, &gleb(), "2025-03-01T10:00:00Z");
-    let talks = vec![
-        talk(1, &veras, &gleb(), "2025-03-01T18:00:00Z"),
-        talk(2, &olgas, &gleb(), "2025-03-01T17:00:00Z"),
-        talk(3, &busy, &vera(), "2025-03-01T16:00:00Z"),
+    let chats = vec![
+        snapshot(1, &veras, &gleb(), "2025-03-01T18:00:00Z"),
+        snapshot(2, &olgas, &gleb(), "2025-03-01T17:00:00Z"),
+        snapshot(3, &busy, &vera(), "2025-03-01T16:00:00Z"),
     ];
-    let body = begins(&gleb(), &[quiet, older, busy], talks);
+    let body = begins(&gleb(), &[quiet, older, busy], chats);
     let expected = [
         (13, 17, vec![(id(1), 17)]),
         (11, 1, vec![]),
@@ -120,11 +120,11 @@ fn own_events_and_those_of_others_stand_side_by_side_the_latest_activity_first()
 fn an_event_is_as_active_as_the_latest_of_its_chats() {
     let first = made(10, &olga(), "2025-03-01T12:00:00Z");
     let second = made(11, &olga(), "2025-03-01T17:00:00Z");
-    let talks = vec![
-        talk(1, &first, &gleb(), "2025-03-01T18:00:00Z"),
-        talk(2, &first, &vera(), "2025-03-01T10:00:00Z"),
+    let chats = vec![
+        snapshot(1, &first, &gleb(), "2025-03-01T18:00:00Z"),
+        snapshot(2, &first, &vera(), "2025-03-01T10:00:00Z"),
     ];
-    let body = begins(&olga(), &[first, second], talks);
+    let body = begins(&olga(), &[first, second], chats);
     let expected = [(10, 14, vec![(id(1), 1), (id(2), 17)]), (11, 14, vec![])];
     assert_eq!(outline(&body), expected);
 }
@@ -133,9 +133,9 @@ fn an_event_is_as_active_as_the_latest_of_its_chats() {
 fn of_what_happened_at_the_same_time_the_order_stays() {
     let same = "2025-03-01T12:00:00Z";
     let events = [12, 10, 11].map(|pk| made(pk, &olga(), same));
-    let talks = events.iter().zip(1..);
-    let talks = talks.map(|(event, id)| talk(id, event, &gleb(), same));
-    let body = begins(&gleb(), &[], talks.collect());
+    let chats = events.iter().zip(1..);
+    let chats = chats.map(|(event, id)| snapshot(id, event, &gleb(), same));
+    let body = begins(&gleb(), &[], chats.collect());
     let order: Vec<i64> = outline(&body).iter().map(|entry| entry.0).collect();
     assert_eq!(order, [12, 10, 11]);
 }
@@ -143,17 +143,17 @@ fn of_what_happened_at_the_same_time_the_order_stays() {
 #[test]
 fn each_chat_keeps_its_messages_oldest_first_and_its_counts() {
     let event = made(10, &olga(), "2025-03-01T12:00:00Z");
-    let mut talks = vec![
-        talk(1, &event, &gleb(), "2025-03-01T18:00:00Z"),
-        talk(2, &event, &vera(), "2025-03-01T17:00:00Z"),
+    let mut chats = vec![
+        snapshot(1, &event, &gleb(), "2025-03-01T18:00:00Z"),
+        snapshot(2, &event, &vera(), "2025-03-01T17:00:00Z"),
     ];
-    for (talk, (head, read)) in talks.iter_mut().zip([(3, 1), (2, 2)]) {
-        talk.chat.state = state(head, read, head);
-        let guest = Arc::clone(&talk.chat.guest);
-        let written = |seq| message(&talk.chat, seq, &guest, &format!("by {}", guest.pk));
-        talk.messages = (1..=head).map(written).collect::<Vec<Message>>();
+    for (snapshot, (head, read)) in chats.iter_mut().zip([(3, 1), (2, 2)]) {
+        snapshot.chat.state = state(head, read, head);
+        let guest = Arc::clone(&snapshot.chat.guest);
+        let written = |seq| message(&snapshot.chat, seq, &guest, &format!("by {}", guest.pk));
+        snapshot.messages = (1..=head).map(written).collect::<Vec<Message>>();
     }
-    let body = begins(&olga(), &[], talks);
+    let body = begins(&olga(), &[], chats);
     let seen: Vec<_> = (0..2)
         .map(|index| {
             let chat = &body[0]["chats"][index];

@@ -1,4 +1,4 @@
-//! The frames of the raw WebSocket around the requests, and what no proper client sends.
+//! The frames of the raw WebSocket around the requests, and invalid frames.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::gateway::dialect::{
 use crate::hub::Outgoing;
 use crate::model::{Clock, Command, ConnectionId, Error};
 
-/// What a frame makes of Gleb's connection: a command, or an answer at once.
-fn heard(text: &str) -> Result<Command, Value> {
+/// The result of decoding a frame on Gleb's connection: a command, or an error.
+fn decoded(text: &str) -> Result<Command, Value> {
     match decode(&begin(&gleb()), text) {
         Decoded::Request(command, _) => Ok(command),
         Decoded::Refused(_, frames) => Err(debug_info(&frames)),
@@ -24,14 +24,14 @@ fn heard(text: &str) -> Result<Command, Value> {
 }
 
 fn refused(frame: &str) -> Value {
-    heard(frame).expect_err(frame)
+    decoded(frame).expect_err(frame)
 }
 
 /// The body of the one frame that there is.
 fn debug_info(frames: &[Outgoing]) -> Value {
-    let mut said = read_frames(frames);
-    assert_eq!(said.len(), 1, "{said:?}");
-    let (name, body) = said.remove(0);
+    let mut events = read_frames(frames);
+    assert_eq!(events.len(), 1, "{events:?}");
+    let (name, body) = events.remove(0);
     assert_eq!(name, "debug_info");
     body
 }
@@ -74,7 +74,7 @@ fn a_frame_is_a_name_and_a_body() {
         r#"{"event":"open_chat","data":{"eventId":10}}"#,
         r#" {"data": {"eventId": "10"}, "more": [1], "event": "open_chat"} "#,
     ] {
-        assert_eq!(heard(frame), Ok(expected.clone()));
+        assert_eq!(decoded(frame), Ok(expected.clone()));
     }
 }
 
@@ -104,7 +104,7 @@ fn what_is_no_json_is_answered() {
 fn half_a_character_is_a_replacement() {
     let frame =
         r#"{"\ud800":1,"event":"request_access","data":{"eventId":10,"message":"Hello \ud83d"}}"#;
-    let Ok(Command::RequestAccess { draft, .. }) = heard(frame) else {
+    let Ok(Command::RequestAccess { draft, .. }) = decoded(frame) else {
         panic!("an application");
     };
     assert_eq!(draft.expect("a text").text, "Hello \u{FFFD}");
@@ -182,7 +182,7 @@ fn json_may_be_nested_in_127_levels_and_no_more() {
         let (open, close) = ("[".repeat(levels - 2), "]".repeat(levels - 2));
         format!(r#"{{"event":"open_chat","data":{{"eventId":10,"x":{open}{close}}}}}"#)
     };
-    assert!(heard(&nested(127)).is_ok());
+    assert!(decoded(&nested(127)).is_ok());
     for levels in [129, 100_000] {
         let message = refused(&nested(levels))["message"].to_string();
         assert!(message.contains("recursion limit"), "{message}");
@@ -206,7 +206,7 @@ fn json_inside_json_is_never_unpacked() {
     assert_eq!(refused(&field.to_string()), error(why, "open_chat"));
     let packed = untrusted_json::tests::packed(200);
     let frame = format!(r#"{{"event":"open_chat","data":{{"eventId":10,"x":{packed}}}}}"#);
-    assert!(heard(&frame).is_ok(), "a key like any other");
+    assert!(decoded(&frame).is_ok(), "a key like any other");
 }
 
 /// Any JSON value, not too large.
@@ -232,7 +232,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_text_is_too_odd(text: String) {
-        let _ = heard(&text);
+        let _ = decoded(&text);
     }
 
     #[test]
@@ -250,7 +250,7 @@ proptest! {
         }
         let body = json!(body);
         let frame = json!({"event": name, "data": body}).to_string();
-        prop_assert_eq!(heard(&frame).is_ok(), requests::decode(Event { name, arguments: vec![body] }).is_ok());
+        prop_assert_eq!(decoded(&frame).is_ok(), requests::decode(Event { name, arguments: vec![body] }).is_ok());
     }
 }
 
@@ -258,9 +258,9 @@ proptest! {
 fn an_application_with_an_empty_text_is_refused_in_the_names_of_this_dialect() {
     for blank in ["", " \t\n"] {
         let body = json!({"eventId": 10, "message": blank});
-        let said = refused(&json!({"event": "request_access", "data": body}).to_string());
-        assert_eq!(said["code"], "invalid");
-        let message = said["message"].as_str().expect("a text");
+        let events = refused(&json!({"event": "request_access", "data": body}).to_string());
+        assert_eq!(events["code"], "invalid");
+        let message = events["message"].as_str().expect("a text");
         assert!(message.starts_with("message: "), "{message}");
     }
 }
@@ -280,8 +280,8 @@ fn a_refusal_of_the_service_names_the_fields_of_this_dialect() {
 #[test]
 fn an_error_repeats_no_more_than_the_beginning_of_an_unknown_name() {
     let long = "\u{436}".repeat(10_000);
-    let said = refused(&json!({"event": long, "data": {}}).to_string());
-    assert_eq!(said["event"], "\u{436}".repeat(64));
+    let events = refused(&json!({"event": long, "data": {}}).to_string());
+    assert_eq!(events["event"], "\u{436}".repeat(64));
 }
 
 /// A list of photos as long as a frame can hold is refused for its length, not searched
@@ -290,7 +290,7 @@ fn an_error_repeats_no_more_than_the_beginning_of_an_unknown_name() {
 fn a_very_long_list_of_photos_is_read_once() {
     let photos: Vec<String> = (0..140_000).map(|number| format!("{number:x}")).collect();
     let body = json!({"chatId": chat_id(1), "message": {"photos": photos}});
-    let command = heard(&json!({"event": "send_message", "data": body}).to_string());
+    let command = decoded(&json!({"event": "send_message", "data": body}).to_string());
     let Ok(Command::SendMessage { draft, .. }) = command else {
         panic!("no message: {command:?}");
     };

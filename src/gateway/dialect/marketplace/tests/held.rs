@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::scene::{
-    chat, decided, enter, entering, fresh, gleb, inside, market, message, olga, opened, read,
-    read_frames, sent, state, told,
+    chat, decided, delivered, enter, entering, fresh, gleb, inside, market, message, olga, opened,
+    read, read_frames, sent, state,
 };
 use crate::gateway::dialect::DialectSession;
 use crate::gateway::dialect::fixtures::encode;
@@ -14,11 +14,11 @@ use crate::model::{
     Access, Command, EventChat, EventChatState, Marketplace, MessagePage, Reads, Reply, Seq,
 };
 
-/// With so many notices that wait, what a user begins with is read once more.
+/// With so many queued notices the initial data is read once more.
 const TOO_MANY: usize = 4096;
 
 /// Each name with the numbers of its messages and, if it has some, the two counts.
-fn gist(said: &[(String, Value)]) -> Vec<String> {
+fn gist(events: &[(String, Value)]) -> Vec<String> {
     let line = |(name, body): &(String, Value)| match &**name {
         "chat_updates" => {
             let messages = body["messages"].as_array().expect("a list");
@@ -29,7 +29,7 @@ fn gist(said: &[(String, Value)]) -> Vec<String> {
         "chat_unread" => format!("unread {}", counts(body)),
         name => name.to_owned(),
     };
-    said.iter().map(line).collect()
+    events.iter().map(line).collect()
 }
 
 fn counts(body: &Value) -> String {
@@ -60,9 +60,9 @@ fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
         decided(&unread(2, 1)),
     ];
     for notice in &notices {
-        assert!(told(&session, notice).is_empty(), "it waits");
+        assert!(delivered(&session, notice).is_empty(), "it waits");
     }
-    let said = enter(&session, Marketplace::default());
+    let events = enter(&session, Marketplace::default());
     let expected = [
         "initial_data",
         "messages [1] 1/0",
@@ -72,9 +72,9 @@ fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
         "unread 1/0",
         "messages [] 1/0",
     ];
-    assert_eq!(gist(&said), expected);
-    let said = told(&session, &sent(&unread(3, 1), 3, &olga()));
-    assert_eq!(gist(&said), ["messages [3] 2/0", "unread 2/0"]);
+    assert_eq!(gist(&events), expected);
+    let events = delivered(&session, &sent(&unread(3, 1), 3, &olga()));
+    assert_eq!(gist(&events), ["messages [3] 2/0", "unread 2/0"]);
 }
 
 #[test]
@@ -82,17 +82,17 @@ fn a_message_already_shown_is_not_told_twice_but_its_counts_are() {
     let present = unread(2, 0);
     let shown = [1, 2].map(|seq| message(&present, seq, &olga(), "shown"));
     let session = entering(&gleb());
-    told(&session, &sent(&unread(2, 0), 2, &olga()));
-    told(&session, &sent(&unread(3, 0), 3, &olga()));
-    let said = enter(&session, market(&present, shown.to_vec()));
+    delivered(&session, &sent(&unread(2, 0), 2, &olga()));
+    delivered(&session, &sent(&unread(3, 0), 3, &olga()));
+    let events = enter(&session, market(&present, shown.to_vec()));
     let expected = [
         "initial_data",
         "unread 2/0",
         "messages [3] 3/0",
         "unread 3/0",
     ];
-    assert_eq!(gist(&said), expected);
-    let late = told(&session, &sent(&unread(1, 0), 1, &olga()));
+    assert_eq!(gist(&events), expected);
+    let late = delivered(&session, &sent(&unread(1, 0), 1, &olga()));
     assert_eq!(gist(&late), ["unread 3/0"], "nor when it comes late");
 }
 
@@ -107,11 +107,19 @@ fn what_was_still_under_way_does_not_turn_the_counts_back() {
     ];
     for (notice, expected) in late {
         let before = entering(&gleb());
-        told(&before, &notice);
-        let said = enter(&before, market(&unread(5, 4), Vec::new()));
-        assert_eq!(gist(&said)[1..], expected, "told before initial_data");
+        delivered(&before, &notice);
+        let events = enter(&before, market(&unread(5, 4), Vec::new()));
+        assert_eq!(
+            gist(&events)[1..],
+            expected,
+            "delivered before initial_data"
+        );
         let after = inside(&gleb(), market(&unread(5, 4), Vec::new()));
-        assert_eq!(gist(&told(&after, &notice)), expected, "told after it");
+        assert_eq!(
+            gist(&delivered(&after, &notice)),
+            expected,
+            "delivered after it"
+        );
     }
 }
 
@@ -124,8 +132,8 @@ fn what_was_still_under_way_does_not_take_a_decision_back() {
         (decision(Access::Asked, 3), false),
     ] {
         let session = inside(&gleb(), market(&granted, Vec::new()));
-        let said = told(&session, &decided(&late));
-        assert_eq!(said[0].1["isAccessGranted"], json!(expected));
+        let events = delivered(&session, &decided(&late));
+        assert_eq!(events[0].1["isAccessGranted"], json!(expected));
     }
 }
 
@@ -138,13 +146,13 @@ fn what_is_news_to_one_is_told_to_another_as_it_is() {
         let sessions = if ahead_first {
             [&ahead, &fresh(&gleb())].map(|session| encode(session, &notice, &mut encoded))
         } else {
-            let mut said =
+            let mut events =
                 [&fresh(&gleb()), &ahead].map(|session| encode(session, &notice, &mut encoded));
-            said.reverse();
-            said
+            events.reverse();
+            events
         };
-        let said = sessions.map(|frames| gist(&read_frames(&frames)));
-        assert_eq!(said, [["unread 1/0"], ["unread 2/0"]]);
+        let events = sessions.map(|frames| gist(&read_frames(&frames)));
+        assert_eq!(events, [["unread 1/0"], ["unread 2/0"]]);
     }
 }
 
@@ -166,8 +174,8 @@ fn flooded(count: usize) -> impl DialectSession {
     let session = entering(&gleb());
     for seq in 1..=count {
         let seq = Seq::try_from(seq).expect("a number");
-        let said = told(&session, &sent(&unread(seq, 0), seq, &olga()));
-        assert!(said.is_empty());
+        let events = delivered(&session, &sent(&unread(seq, 0), seq, &olga()));
+        assert!(events.is_empty());
     }
     session
 }
@@ -175,9 +183,9 @@ fn flooded(count: usize) -> impl DialectSession {
 #[test]
 fn as_many_notices_as_may_wait_are_all_told() {
     let session = flooded(TOO_MANY - 1);
-    let said = enter(&session, Marketplace::default());
+    let events = enter(&session, Marketplace::default());
     assert_eq!(session.opening(), None);
-    let numbers = said.iter().filter(|(name, _)| name == "chat_updates");
+    let numbers = events.iter().filter(|(name, _)| name == "chat_updates");
     let numbers = numbers.map(|(_, body)| body["messages"][0]["messageId"].as_u64());
     let expected = (1..TOO_MANY as u64).map(Some);
     assert!(numbers.eq(expected), "each once, in order");
@@ -191,12 +199,12 @@ fn after_too_many_notices_it_asks_again_and_nothing_is_lost_or_doubled() {
     assert_eq!(session.opening(), Some(Command::EnterMarketplace));
     let head = Seq::try_from(TOO_MANY).expect("a number") + 3;
     let shown = message(&unread(head, 0), head, &olga(), "shown");
-    // Told while it is read for the second time.
+    // Delivered while it is read for the second time.
     for seq in [head, head + 1] {
-        let said = told(&session, &sent(&unread(seq, 0), seq, &olga()));
-        assert!(said.is_empty());
+        let events = delivered(&session, &sent(&unread(seq, 0), seq, &olga()));
+        assert!(events.is_empty());
     }
-    let said = enter(&session, market(&unread(head, 0), vec![shown]));
+    let events = enter(&session, market(&unread(head, 0), vec![shown]));
     let later = head + 1;
     let expected = [
         "initial_data".to_owned(),
@@ -204,6 +212,6 @@ fn after_too_many_notices_it_asks_again_and_nothing_is_lost_or_doubled() {
         format!("messages [{later}] {later}/0"),
         format!("unread {later}/0"),
     ];
-    assert_eq!(gist(&said), expected);
+    assert_eq!(gist(&events), expected);
     assert_eq!(session.opening(), None);
 }

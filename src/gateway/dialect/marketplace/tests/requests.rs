@@ -43,7 +43,7 @@ fn decode(name: &str, body: &Value) -> Result<(Command, Question), Error> {
     })
 }
 
-fn asked(name: &str, body: &Value) -> Command {
+fn decoded(name: &str, body: &Value) -> Command {
     match decode(name, body) {
         Ok((command, _)) => command,
         Err(error) => panic!("{name} {body}: {error}"),
@@ -62,9 +62,9 @@ fn invalid(why: &str) -> (&'static str, String) {
     ("invalid", why.to_owned())
 }
 
-/// What a `message` becomes.
+/// The draft of a `message`.
 fn draft(message: &Value) -> Draft {
-    match asked(
+    match decoded(
         "send_message",
         &json!({"chatId": chat(), "message": message}),
     ) {
@@ -132,7 +132,7 @@ fn the_requests_of_the_document_are_their_commands() {
                 user,
                 chat,
                 history,
-                positions: Positions::Untold,
+                positions: Positions::Omitted,
             },
             Question::History(chat_id(7)),
         ),
@@ -179,8 +179,8 @@ fn the_requests_beyond_the_document_are_their_commands() {
         ),
     ];
     for (name, body, command) in cases {
-        let asked = decode(name, &body).expect(name);
-        assert_eq!(asked, (command, Question::Chat), "{body}");
+        let decoded = decode(name, &body).expect(name);
+        assert_eq!(decoded, (command, Question::Chat), "{body}");
     }
 }
 
@@ -191,8 +191,8 @@ fn fields_that_nobody_asked_for_are_ignored() {
         "chatId": chat(), "lastReadedMessageId": 10, "granted": 7, "message": [], "x": {"y": null},
     });
     assert_eq!(
-        asked("read_messages", &more),
-        asked("read_messages", &plain)
+        decoded("read_messages", &more),
+        decoded("read_messages", &plain)
     );
 }
 
@@ -231,9 +231,9 @@ fn a_chat_is_named_by_its_id() {
 fn a_number_may_come_as_text() {
     for (name, key, in_chat) in NUMBERS {
         for whole in [0, 7, 1 << 53, i64::MAX] {
-            let as_number = asked(name, &number(name, key, in_chat, &json!(whole)));
+            let as_number = decoded(name, &number(name, key, in_chat, &json!(whole)));
             let as_text = number(name, key, in_chat, &json!(whole.to_string()));
-            assert_eq!(as_number, asked(name, &as_text), "{key} {whole}");
+            assert_eq!(as_number, decoded(name, &as_text), "{key} {whole}");
         }
     }
 }

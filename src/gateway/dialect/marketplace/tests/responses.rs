@@ -9,8 +9,8 @@ use super::super::MarketplaceSession;
 use super::super::requests::Question;
 use super::super::responses::{acknowledged, refused};
 use super::scene::{
-    at, chat, chat_id, decided, event_body, fresh, gleb, market, message, olga, read, read_frames,
-    respond, sent, state, told,
+    at, chat, chat_id, decided, delivered, event_body, fresh, gleb, market, message, olga, read,
+    read_frames, respond, sent, state,
 };
 use crate::model::{
     Access, Error, EventChat, EventChatState, Fact, Message, MessagePage, Reads, Reply, User,
@@ -85,23 +85,23 @@ fn unread(mine: i64, interlocutors: i64) -> Value {
 
 fn initial_data(user: &Arc<User>, chat: &EventChat, messages: Vec<Message>) -> Value {
     let session = MarketplaceSession::new(user.id);
-    let mut said = super::scene::enter(&session, market(chat, messages));
-    assert_eq!(said.len(), 1, "{said:?}");
-    let (name, body) = said.remove(0);
+    let mut events = super::scene::enter(&session, market(chat, messages));
+    assert_eq!(events.len(), 1, "{events:?}");
+    let (name, body) = events.remove(0);
     assert_eq!(name, "initial_data");
     body
 }
 
-fn named(said: Vec<(&str, Value)>) -> Vec<(String, Value)> {
+fn named(events: Vec<(&str, Value)>) -> Vec<(String, Value)> {
     let owned = |(name, body): (&str, Value)| (name.to_owned(), body);
-    said.into_iter().map(owned).collect()
+    events.into_iter().map(owned).collect()
 }
 
-/// What the body of the one answer is.
+/// The body of the one answer.
 fn answer(user: &Arc<User>, question: Question, reply: &Reply) -> (String, Value) {
-    let mut said = respond(&fresh(user), question, reply);
-    assert_eq!(said.len(), 1, "{said:?}");
-    said.remove(0)
+    let mut events = respond(&fresh(user), question, reply);
+    assert_eq!(events.len(), 1, "{events:?}");
+    events.remove(0)
 }
 
 #[test]
@@ -126,30 +126,30 @@ fn a_message_is_told_as_in_the_document_on_both_sides() {
         ("chat_updates", update(for_olga(&messages))),
         ("chat_unread", unread(10, 20)),
     ]);
-    assert_eq!(told(&fresh(&olga()), &notice), expected);
+    assert_eq!(delivered(&fresh(&olga()), &notice), expected);
     let expected = named(vec![
         ("chat_updates", update(for_gleb(&messages))),
         ("chat_unread", unread(20, 10)),
     ]);
-    assert_eq!(told(&fresh(&gleb()), &notice), expected);
+    assert_eq!(delivered(&fresh(&gleb()), &notice), expected);
 }
 
 #[test]
 fn who_reads_on_is_told_to_both_sides() {
     let notice = read(&seeds_chat());
     let to_olga = named(vec![("chat_unread", unread(10, 20))]);
-    assert_eq!(told(&fresh(&olga()), &notice), to_olga);
+    assert_eq!(delivered(&fresh(&olga()), &notice), to_olga);
     let to_gleb = named(vec![("chat_unread", unread(20, 10))]);
-    assert_eq!(told(&fresh(&gleb()), &notice), to_gleb);
+    assert_eq!(delivered(&fresh(&gleb()), &notice), to_gleb);
 }
 
 #[test]
 fn a_decision_is_told_to_both_sides_without_messages() {
     let notice = decided(&seeds_chat());
     let to_olga = named(vec![("chat_updates", update(for_olga(&json!([]))))]);
-    assert_eq!(told(&fresh(&olga()), &notice), to_olga);
+    assert_eq!(delivered(&fresh(&olga()), &notice), to_olga);
     let to_gleb = named(vec![("chat_updates", update(for_gleb(&json!([]))))]);
-    assert_eq!(told(&fresh(&gleb()), &notice), to_gleb);
+    assert_eq!(delivered(&fresh(&gleb()), &notice), to_gleb);
 }
 
 #[test]
@@ -165,9 +165,9 @@ fn the_two_marks_say_how_far_an_application_is() {
             ..state(0, 0, 0)
         });
         let notices = [decided(&chat), sent(&chat, 1, &gleb())];
-        let told = notices.map(|notice| told(&fresh(&olga()), &notice)[0].1.clone());
+        let delivered = notices.map(|notice| delivered(&fresh(&olga()), &notice)[0].1.clone());
         let first = initial_data(&olga(), &chat, Vec::new())[0]["chats"][0].clone();
-        for body in told.into_iter().chain([first]) {
+        for body in delivered.into_iter().chain([first]) {
             let marks = (&body["isRequestSended"], &body["isAccessGranted"]);
             assert_eq!(marks, (&json!(sended), &json!(granted)));
         }
@@ -190,17 +190,17 @@ fn history_is_as_in_the_document() {
     });
     let expected = json!({"chatId": chat_id(7), "messages": [earlier, message_body()]});
     for user in [olga(), gleb()] {
-        let said = answer(&user, Question::History(chat_id(7)), &reply);
-        assert_eq!(said, ("history".to_owned(), expected.clone()));
+        let events = answer(&user, Question::History(chat_id(7)), &reply);
+        assert_eq!(events, ("history".to_owned(), expected.clone()));
     }
 }
 
 #[test]
 fn history_that_has_no_end_has_no_messages_either() {
     let reply = Reply::Messages(MessagePage::default(), Reads::default());
-    let said = answer(&gleb(), Question::History(chat_id(9)), &reply);
+    let events = answer(&gleb(), Question::History(chat_id(9)), &reply);
     let expected = json!({"chatId": chat_id(9), "messages": []});
-    assert_eq!(said, ("history".to_owned(), expected));
+    assert_eq!(events, ("history".to_owned(), expected));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn the_senders_name_for_a_message_comes_back_if_it_gave_one() {
     let body = initial_data(&gleb(), &chat, vec![named.clone()]);
     assert_eq!(body[0]["chats"][0]["messages"], json!([expected.clone()]));
     let notice = super::scene::notice(Fact::MessageSent(Arc::new(named)));
-    let body = &told(&fresh(&gleb()), &notice)[0].1;
+    let body = &delivered(&fresh(&gleb()), &notice)[0].1;
     assert_eq!(body["messages"], json!([expected]));
 }
 
@@ -239,7 +239,7 @@ fn a_message_goes_to_the_other_side_on_either_side() {
     let chat = seeds_chat();
     for user in [olga(), gleb()] {
         let bodies = [(gleb(), 1, 14), (olga(), 14, 1)].map(|(sender, from, to)| {
-            let body = &told(&fresh(&user), &sent(&chat, 5, &sender))[0].1;
+            let body = &delivered(&fresh(&user), &sent(&chat, 5, &sender))[0].1;
             let message = &body["messages"][0];
             assert_eq!(message["fromUserId"], from);
             assert_eq!(message["toUserId"], to);
@@ -256,7 +256,7 @@ fn a_message_goes_to_the_other_side_on_either_side() {
 
 #[test]
 fn an_error_says_its_code_its_reason_and_its_request() {
-    let said = |error: &Error| read_frames(&[refused("open_chat", error)]);
+    let events = |error: &Error| read_frames(&[refused("open_chat", error)]);
     let invalid = json!({"code": "invalid", "message": "a: is b", "event": "open_chat"});
     let slow = json!({
         "code": "rate_limited", "message": "too many requests at once", "event": "open_chat",
@@ -266,7 +266,7 @@ fn an_error_says_its_code_its_reason_and_its_request() {
         (Error::invalid("a", "is b"), invalid),
         (Error::rate_limited(250), slow),
     ] {
-        assert_eq!(said(&error), named(vec![("debug_info", body.clone())]));
+        assert_eq!(events(&error), named(vec![("debug_info", body.clone())]));
         let acknowledged = acknowledged("open_chat", &error);
         let acknowledged: Value = serde_json::from_str(acknowledged.as_str()).expect("JSON");
         let mut both = body.clone();

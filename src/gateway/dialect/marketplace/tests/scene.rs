@@ -1,6 +1,6 @@
 //! The scene of the tests: Olga, the owner of event 10, and her guests Gleb and Vera, with the
 //! names and numbers of the seed.
-//! Does not judge: the tests do.
+//! Does not check results: the tests do.
 
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ pub fn notice(fact: Fact) -> Notice {
     }
 }
 
-/// The message `seq` was sent in a chat that stands so now.
+/// The message `seq` was sent in a chat that has this state now.
 pub fn sent(chat: &EventChat, seq: Seq, sender: &Arc<User>) -> Notice {
     let message = message(chat, seq, sender, &format!("number {seq}"));
     notice(Fact::MessageSent(Arc::new(message)))
@@ -161,7 +161,7 @@ pub fn read_frames(frames: &[Outgoing]) -> Vec<(String, Value)> {
     let read = |frame: &Outgoing| {
         assert_eq!(
             frame.ack, None,
-            "nobody asked for an acknowledgement: {frame:?}"
+            "no acknowledgement was requested: {frame:?}"
         );
         let body = serde_json::from_str(frame.body.as_str()).expect("JSON");
         (frame.name.expect("a name").to_owned(), body)
@@ -181,12 +181,12 @@ pub fn inside(user: &Arc<User>, market: Marketplace) -> MarketplaceSession {
     session
 }
 
-/// One connection that is inside and took part in nothing when it came.
+/// A connection with initial data without chats.
 pub fn fresh(user: &Arc<User>) -> MarketplaceSession {
     inside(user, Marketplace::default())
 }
 
-/// What is said once the market was read.
+/// The frames once the initial data was read.
 pub fn enter(session: &dyn DialectSession, market: Marketplace) -> Vec<(String, Value)> {
     let mut frames = Vec::new();
     let reply = Reply::Marketplace(market);
@@ -194,7 +194,7 @@ pub fn enter(session: &dyn DialectSession, market: Marketplace) -> Vec<(String, 
     read_frames(&frames)
 }
 
-pub fn told(session: &dyn DialectSession, notice: &Notice) -> Vec<(String, Value)> {
+pub fn delivered(session: &dyn DialectSession, notice: &Notice) -> Vec<(String, Value)> {
     read_frames(&encode(session, notice, &mut SharedEncoding::default()))
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::super::requests::Question;
 use super::scene::{
-    chat, chat_id, decided, enter, entering, fresh, gleb, message, notice, olga, opened, read,
-    read_frames, respond, sent, state, told, vera,
+    chat, chat_id, decided, delivered, enter, entering, fresh, gleb, message, notice, olga, opened,
+    read, read_frames, respond, sent, state, vera,
 };
 use crate::gateway::dialect::RequestRef;
 use crate::gateway::dialect::fixtures::encode;
@@ -18,8 +18,8 @@ use crate::model::{
     Policy, Reads, Reply, Room, Sent, Updated, User,
 };
 
-fn names(said: &[(String, Value)]) -> Vec<&str> {
-    said.iter().map(|(name, _)| &**name).collect()
+fn names(events: &[(String, Value)]) -> Vec<&str> {
+    events.iter().map(|(name, _)| &**name).collect()
 }
 
 fn updated(changed: bool, chat: &EventChat) -> Reply {
@@ -45,7 +45,7 @@ fn stored(new: bool, chat: &EventChat) -> Reply {
     })
 }
 
-/// All that can happen in an event's chat.
+/// Every notice about an event's chat.
 fn happenings(chat: &EventChat) -> [Notice; 4] {
     let head = chat.state.head;
     [
@@ -60,11 +60,11 @@ fn happenings(chat: &EventChat) -> [Notice; 4] {
 fn other_peoples_chats_are_silent() {
     let (inside, before) = (fresh(&vera()), entering(&vera()));
     for notice in happenings(&chat(state(3, 1, 3))) {
-        assert!(told(&inside, &notice).is_empty(), "{notice:?}");
-        assert!(told(&before, &notice).is_empty());
+        assert!(delivered(&inside, &notice).is_empty(), "{notice:?}");
+        assert!(delivered(&before, &notice).is_empty());
     }
-    let said = enter(&before, Marketplace::default());
-    assert_eq!(names(&said), ["initial_data"], "nothing comes afterwards");
+    let events = enter(&before, Marketplace::default());
+    assert_eq!(names(&events), ["initial_data"], "nothing comes afterwards");
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
     let mut veras = chat(state(3, 1, 3));
     (veras.chat, veras.guest) = (chat_id(8), vera());
     for notice in happenings(&veras) {
-        assert!(told(&fresh(&gleb()), &notice).is_empty());
+        assert!(delivered(&fresh(&gleb()), &notice).is_empty());
         assert!(
-            notice == opened(&veras) || !told(&fresh(&olga()), &notice).is_empty(),
-            "the owner is told of all her chats"
+            notice == opened(&veras) || !delivered(&fresh(&olga()), &notice).is_empty(),
+            "the owner receives all her chats"
         );
     }
 }
@@ -83,10 +83,10 @@ fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
 #[test]
 fn that_a_chat_was_opened_is_told_to_its_guest_only() {
     let notice = opened(&chat(state(0, 0, 0)));
-    let said = told(&fresh(&gleb()), &notice);
-    assert_eq!(names(&said), ["chat_updates"]);
-    assert_eq!(said[0].1["messages"], json!([]));
-    assert!(told(&fresh(&olga()), &notice).is_empty());
+    let events = delivered(&fresh(&gleb()), &notice);
+    assert_eq!(names(&events), ["chat_updates"]);
+    assert_eq!(events[0].1["messages"], json!([]));
+    assert!(delivered(&fresh(&olga()), &notice).is_empty());
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn who_sent_a_message_is_told_of_it_like_everybody() {
     let mut notice = sent(&chat, 3, &gleb());
     notice.origin = Some(ConnectionId::from_bytes([1; 16]));
     for user in [gleb(), olga()] {
-        let said = told(&fresh(&user), &notice);
-        assert_eq!(names(&said), ["chat_updates", "chat_unread"]);
+        let events = delivered(&fresh(&user), &notice);
+        assert_eq!(names(&events), ["chat_updates", "chat_unread"]);
     }
 }
 
@@ -133,7 +133,7 @@ fn of_chats_of_no_event_nothing_is_told() {
         Fact::ChatChanged(Arc::new(room)),
         Fact::ChatDeleted { chat, pk },
     ] {
-        assert!(told(&fresh(&gleb()), &notice(fact)).is_empty());
+        assert!(delivered(&fresh(&gleb()), &notice(fact)).is_empty());
     }
 }
 
@@ -152,10 +152,10 @@ fn what_the_hub_tells_is_not_answered_once_more() {
 #[test]
 fn a_message_sent_once_more_is_answered_to_its_sender() {
     let chat = chat(state(3, 1, 3));
-    let said = respond(&fresh(&gleb()), Question::Message, &stored(false, &chat));
-    let told = told(&fresh(&gleb()), &notice(stored_fact(&chat)));
-    assert_eq!(names(&said), ["chat_updates"]);
-    assert_eq!(said[0], told[0], "as everybody was told of it");
+    let events = respond(&fresh(&gleb()), Question::Message, &stored(false, &chat));
+    let delivered = delivered(&fresh(&gleb()), &notice(stored_fact(&chat)));
+    assert_eq!(names(&events), ["chat_updates"]);
+    assert_eq!(events[0], delivered[0], "as it was delivered");
 }
 
 fn stored_fact(chat: &EventChat) -> Fact {
@@ -167,18 +167,18 @@ fn what_changes_nothing_is_answered_to_the_one_who_asked() {
     let chat = chat(state(3, 1, 3));
     for user in [gleb(), olga()] {
         let session = fresh(&user);
-        let said = respond(&session, Question::Read, &marked(false, &chat));
-        assert_eq!(said, told(&session, &read(&chat)));
-        let said = respond(&session, Question::Chat, &updated(false, &chat));
-        assert_eq!(said, told(&session, &decided(&chat)));
+        let events = respond(&session, Question::Read, &marked(false, &chat));
+        assert_eq!(events, delivered(&session, &read(&chat)));
+        let events = respond(&session, Question::Chat, &updated(false, &chat));
+        assert_eq!(events, delivered(&session, &decided(&chat)));
     }
 }
 
 #[test]
 fn history_is_always_answered() {
     let reply = Reply::Messages(MessagePage::default(), Reads::default());
-    let said = respond(&fresh(&gleb()), Question::History(chat_id(7)), &reply);
-    assert_eq!(names(&said), ["history"]);
+    let events = respond(&fresh(&gleb()), Question::History(chat_id(7)), &reply);
+    assert_eq!(names(&events), ["history"]);
 }
 
 #[test]
@@ -210,15 +210,15 @@ fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
 fn an_answer_shows_the_side_of_the_one_who_asked() {
     let chat = chat(state(3, 1, 3));
     for (user, other, mine) in [(gleb(), 14, 0), (olga(), 1, 2)] {
-        let said = respond(&fresh(&user), Question::Chat, &updated(false, &chat));
-        assert_eq!(said[0].1["user"]["id"], other);
-        assert_eq!(said[0].1["myUnreadCount"], mine);
-        let said = respond(&fresh(&user), Question::Read, &marked(false, &chat));
-        assert_eq!(said[0].1["myUnreadCount"], mine);
+        let events = respond(&fresh(&user), Question::Chat, &updated(false, &chat));
+        assert_eq!(events[0].1["user"]["id"], other);
+        assert_eq!(events[0].1["myUnreadCount"], mine);
+        let events = respond(&fresh(&user), Question::Read, &marked(false, &chat));
+        assert_eq!(events[0].1["myUnreadCount"], mine);
     }
 }
 
-/// The frames that sessions of these users make of `notice`, one after the other.
+/// The frames that sessions of these users encode for `notice`, one after the other.
 fn texts(users: &[Arc<User>], notice: &Notice) -> Vec<Vec<Outgoing>> {
     let mut encoded = SharedEncoding::default();
     let sessions = users.iter().map(fresh);
@@ -231,52 +231,52 @@ fn texts(users: &[Arc<User>], notice: &Notice) -> Vec<Vec<Outgoing>> {
 fn a_notice_is_encoded_once_for_each_side() {
     let chat = chat(state(3, 1, 3));
     for notice in [sent(&chat, 3, &gleb()), read(&chat), decided(&chat)] {
-        let said = texts(&[gleb(), olga(), gleb(), olga()], &notice);
+        let events = texts(&[gleb(), olga(), gleb(), olga()], &notice);
         let place = |frame: &Outgoing| Arc::as_ptr(&frame.body);
-        let places: Vec<Vec<_>> = said
+        let places: Vec<Vec<_>> = events
             .iter()
             .map(|frames| frames.iter().map(place).collect())
             .collect();
         assert_eq!(places[0], places[2]);
         assert_eq!(places[1], places[3]);
-        let bodies: Vec<_> = said.iter().map(|frames| read_frames(frames)).collect();
-        assert_eq!(bodies[0], told(&fresh(&gleb()), &notice));
-        assert_eq!(bodies[1], told(&fresh(&olga()), &notice));
+        let bodies: Vec<_> = events.iter().map(|frames| read_frames(frames)).collect();
+        assert_eq!(bodies[0], delivered(&fresh(&gleb()), &notice));
+        assert_eq!(bodies[1], delivered(&fresh(&olga()), &notice));
         assert_ne!(bodies[0], bodies[1]);
     }
 }
 
-/// With many sends under way their replies are ahead of what is delivered.
+/// With many sends under way their replies are ahead of the deliveries.
 #[test]
 fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
     let session = fresh(&gleb());
-    let said = respond(
+    let events = respond(
         &session,
         Question::Message,
         &stored(true, &chat(state(5, 0, 5))),
     );
-    assert!(said.is_empty(), "{said:?}");
-    let said = told(&session, &sent(&chat(state(1, 0, 1)), 1, &gleb()));
-    assert_eq!(said[0].1["interlocutorUnreadCount"], 1);
-    assert_eq!(said[1].1["interlocutorUnreadCount"], 1);
+    assert!(events.is_empty(), "{events:?}");
+    let events = delivered(&session, &sent(&chat(state(1, 0, 1)), 1, &gleb()));
+    assert_eq!(events[0].1["interlocutorUnreadCount"], 1);
+    assert_eq!(events[1].1["interlocutorUnreadCount"], 1);
 }
 
 #[test]
 fn an_answer_does_not_turn_back_what_was_told() {
     let session = fresh(&gleb());
-    told(&session, &sent(&chat(state(2, 0, 2)), 2, &gleb()));
+    delivered(&session, &sent(&chat(state(2, 0, 2)), 2, &gleb()));
     let stale = chat(state(1, 0, 1));
-    let said = respond(&session, Question::Chat, &updated(false, &stale));
-    assert_eq!(said[0].1["interlocutorUnreadCount"], 2);
-    let said = respond(&session, Question::Read, &marked(false, &stale));
-    assert_eq!(said[0].1["interlocutorUnreadCount"], 2);
+    let events = respond(&session, Question::Chat, &updated(false, &stale));
+    assert_eq!(events[0].1["interlocutorUnreadCount"], 2);
+    let events = respond(&session, Question::Read, &marked(false, &stale));
+    assert_eq!(events[0].1["interlocutorUnreadCount"], 2);
 }
 
 #[test]
 fn who_decides_for_another_is_answered_since_nobody_tells_it() {
     let chat = chat(state(3, 1, 3));
     let service = fresh(&vera());
-    assert!(told(&service, &decided(&chat)).is_empty());
-    let said = respond(&service, Question::Chat, &updated(true, &chat));
-    assert_eq!(names(&said), ["chat_updates"]);
+    assert!(delivered(&service, &decided(&chat)).is_empty());
+    let events = respond(&service, Question::Chat, &updated(true, &chat));
+    assert_eq!(names(&events), ["chat_updates"]);
 }

@@ -1,7 +1,7 @@
-//! The conversation in `transcripts/marketplace.txt`, replayed: what a client sends (`>`) goes in,
-//! and what comes out for each of them is what stands there (`<`), to the letter. Connections, hub
-//! and service are those of the server, without transports; what the service publishes reaches the
-//! hub before the response is encoded.
+//! The conversation in `transcripts/marketplace.txt`, replayed: the frames of a client (`>`) go in,
+//! and the frames to each client are those recorded (`<`), to the letter. Connections, hub and
+//! service are those of the server, without transports; the hub receives a notice before the
+//! response is encoded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ struct Replay<'a> {
     clients: BTreeMap<&'a str, Client>,
 }
 
-/// One connection, and what it was sent and was not compared yet.
+/// One connection, and the frames that were sent to it and not compared yet.
 struct Client {
     connection: Connection,
     session: Arc<dyn DialectSession>,
@@ -134,7 +134,7 @@ impl<'a> Replay<'a> {
     fn connect(&mut self, name: &'a str) {
         let mut users = self.users.iter();
         let user = users.find(|user| name.starts_with(&user.name));
-        let user = user.expect("somebody known");
+        let user = user.expect("a known user");
         let session = begin(user);
         let id = ConnectionId::from_bytes([u8::try_from(self.clients.len()).expect("a few"); 16]);
         let connection = Connection::open(
@@ -177,7 +177,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Nothing was sent that does not stand in the transcript.
+    /// Asserts that nothing was sent that the transcript does not have.
     fn all_was_written(&self, number: usize) {
         for (name, client) in &self.clients {
             assert!(
@@ -189,8 +189,8 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// The ids of chats in the transcript, each with the one that the service has made up for it:
-/// they are random.
+/// The ids of chats in the transcript, each with the one that the service has generated: they are
+/// random.
 #[derive(Default)]
 struct ChatIds<'a>(Vec<(&'a str, String)>);
 

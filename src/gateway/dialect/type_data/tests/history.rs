@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::scene::{asked_in, at, error, setting};
+use super::scene::{at, decoded_in, error, setting};
 use crate::gateway::dialect::SessionOptions;
 use crate::model::{Clock, Command, History, Range, Window};
 
@@ -14,7 +14,7 @@ const NOT_RETRIEVED: &str = "An error occurred while retrieving messages. Please
 fn history_in(setting: SessionOptions, mut data: Value) -> Result<History, Value> {
     data["chatId"] = json!(7);
     let frame = json!({"type": "getChatMessages", "data": data}).to_string();
-    match asked_in(setting, &frame)? {
+    match decoded_in(setting, &frame)? {
         Command::ListMessages { history, .. } => Ok(history),
         other => panic!("{other:?}"),
     }
@@ -156,7 +156,7 @@ fn yesterday_depends_on_the_zone() {
 #[test]
 fn last_is_a_positive_whole_number_or_ignored() {
     let window =
-        |last: Value| history_in(setting(), json!({"last": last})).map(|asked| asked.window);
+        |last: Value| history_in(setting(), json!({"last": last})).map(|history| history.window);
     for (last, count) in [(json!(3), 3), (json!("2"), 2), (json!(1e1), 10)] {
         assert_eq!(window(last), Ok(Window::Last(count)));
     }

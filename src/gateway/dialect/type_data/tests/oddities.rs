@@ -1,17 +1,17 @@
-//! What no proper client sends.
+//! Invalid frames.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::scene::{UNEXPECTED, asked, asked_in, begin, error, only, setting};
+use super::scene::{UNEXPECTED, begin, decoded, decoded_in, error, only, setting};
 use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::fixtures::{decode, frame};
 use crate::model::{Clock, Command};
 
 /// The response to a frame without a request.
 fn refused(frame: &str) -> Value {
-    asked_in(setting(), frame).expect_err(frame)
+    decoded_in(setting(), frame).expect_err(frame)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn what_is_no_json_is_answered() {
 #[test]
 fn half_a_character_is_a_replacement() {
     let frame = r#"{"\ud800":1,"type":"newMessage","data":{"\udc00":"\ud83d","chat":7,"text":"Hello \ud83d"}}"#;
-    let Ok(Command::SendMessage { draft, .. }) = asked_in(setting(), frame) else {
+    let Ok(Command::SendMessage { draft, .. }) = decoded_in(setting(), frame) else {
         panic!("a message");
     };
     assert_eq!(draft.text, "Hello \u{FFFD}");
@@ -62,7 +62,7 @@ fn an_unknown_type_is_answered() {
         json!(["getChats"]),
     ] {
         assert_eq!(
-            asked(&json!({"type": kind, "data": {}})),
+            decoded(&json!({"type": kind, "data": {}})),
             Err(unknown.clone())
         );
     }
@@ -73,7 +73,7 @@ fn an_unknown_type_is_answered() {
 #[test]
 fn the_last_of_equal_keys_counts() {
     let frame = r#"{"type":"x","type":"getChats","request_id":1,"request_id":2}"#;
-    assert_eq!(asked_in(setting(), frame), Ok(Command::ListMyRooms));
+    assert_eq!(decoded_in(setting(), frame), Ok(Command::ListMyRooms));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn depth_costs_nothing() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for text in [packed, deep] {
         let frame = format!(r#"{{"type":"newMessage","data":{{"chat":7,"text":{text}}}}}"#);
-        let Ok(Command::SendMessage { draft, .. }) = asked_in(setting(), &frame) else {
+        let Ok(Command::SendMessage { draft, .. }) = decoded_in(setting(), &frame) else {
             panic!("a message");
         };
         assert!(draft.text == text);
@@ -136,6 +136,6 @@ proptest! {
         }
         let clock = Clock::fixed(Timestamp::from_second(now).expect("a time"));
         let frame = json!({"type": kind, "data": data}).to_string();
-        let _ = asked_in(SessionOptions { clock, ..setting() }, &frame);
+        let _ = decoded_in(SessionOptions { clock, ..setting() }, &frame);
     }
 }

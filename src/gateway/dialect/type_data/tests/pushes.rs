@@ -11,7 +11,7 @@ use crate::hub::{Outgoing, SharedEncoding};
 use crate::model::{ConnectionId, Fact, Membership, Notice, pair};
 
 /// The frames for Anna's connection about an action of this connection.
-fn told_in(
+fn delivered_in(
     setting: SessionOptions,
     origin: Option<u8>,
     fact: Fact,
@@ -26,8 +26,8 @@ fn told_in(
     encode(&*begin(setting), &notice, encoded)
 }
 
-fn told(origin: Option<u8>, fact: Fact) -> Vec<Outgoing> {
-    told_in(setting(), origin, fact, &mut SharedEncoding::default())
+fn delivered(origin: Option<u8>, fact: Fact) -> Vec<Outgoing> {
+    delivered_in(setting(), origin, fact, &mut SharedEncoding::default())
 }
 
 fn sent() -> Fact {
@@ -55,9 +55,9 @@ fn a_message_is_told_to_every_connection_but_the_one_it_was_sent_on() {
         "text": "hi", "timestamp": "2025-03-01T12:00:00.000Z", "is_read": true,
     }});
     for other in [None, Some(2)] {
-        assert_eq!(only(&told(other, sent())), expected);
+        assert_eq!(only(&delivered(other, sent())), expected);
     }
-    assert!(told(Some(1), sent()).is_empty());
+    assert!(delivered(Some(1), sent()).is_empty());
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn a_new_participant_is_told_to_the_others() {
     let expected: Value = json!({"type": "chatJoined", "data":
         {"chat": 7, "user": {"id": 2, "username": "boris"}}});
     let joined = Fact::MemberJoined(change());
-    assert_eq!(only(&told(Some(2), joined.clone())), expected);
-    assert!(told(Some(1), joined).is_empty());
+    assert_eq!(only(&delivered(Some(2), joined.clone())), expected);
+    assert!(delivered(Some(1), joined).is_empty());
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn of_other_things_nothing_is_told() {
         Fact::ChatChanged(Arc::new(room)),
         Fact::ChatDeleted { chat, pk },
     ] {
-        assert!(told(None, fact).is_empty());
+        assert!(delivered(None, fact).is_empty());
     }
 }
 
@@ -90,7 +90,7 @@ fn who_wants_answers_only_is_told_nothing() {
             push: Push::Off,
             ..setting()
         };
-        assert!(told_in(quiet, None, fact, &mut SharedEncoding::default()).is_empty());
+        assert!(delivered_in(quiet, None, fact, &mut SharedEncoding::default()).is_empty());
     }
 }
 
@@ -98,8 +98,8 @@ fn who_wants_answers_only_is_told_nothing() {
 fn a_notice_is_encoded_once_for_all_connections() {
     for fact in [sent(), Fact::MemberJoined(change())] {
         let mut encoded = SharedEncoding::default();
-        let first = told_in(setting(), None, fact.clone(), &mut encoded);
-        let second = told_in(setting(), None, fact, &mut encoded);
+        let first = delivered_in(setting(), None, fact.clone(), &mut encoded);
+        let second = delivered_in(setting(), None, fact, &mut encoded);
         assert_eq!(text(&first[0]).as_ptr(), text(&second[0]).as_ptr());
     }
 }

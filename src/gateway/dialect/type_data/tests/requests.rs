@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::DIALECT;
-use super::scene::{NO_CHAT, UNEXPECTED, asked, asked_in, error, request, setting};
+use super::scene::{NO_CHAT, UNEXPECTED, decoded, decoded_in, error, request, setting};
 use crate::model::{ChatRef, Command, Draft, History, Positions, Range, Window, pair};
 
 const NO_CHAT_OR_TEXT: &str = "Invalid data. Chat ID and text are required.";
@@ -49,7 +49,7 @@ fn each_request_is_its_command() {
             range: Range::default(),
             window: Window::Last(10_000),
         },
-        positions: Positions::Told,
+        positions: Positions::Included,
     };
     let message = json!({"chat": 7, "text": "hi", "is_read": true, "client_id": "mine"});
     let cases = [
@@ -68,7 +68,7 @@ fn each_request_is_its_command() {
 #[test]
 fn requests_without_fields_need_no_data() {
     for kind in ["getChats", "createEmptyChat"] {
-        assert!(asked(&json!({"type": kind})).is_ok());
+        assert!(decoded(&json!({"type": kind})).is_ok());
         for data in [json!(null), json!([1]), json!("x")] {
             assert!(request(kind, &data).is_ok(), "{kind} {data}");
         }
@@ -83,7 +83,7 @@ fn requests_with_fields_need_data_that_is_an_object() {
         "newMessage",
         "getChatMessages",
     ] {
-        let missing = asked(&json!({"type": kind}));
+        let missing = decoded(&json!({"type": kind}));
         assert_eq!(missing, Err(error(UNEXPECTED, "invalid")), "{kind}");
         for data in [json!(null), json!([]), json!("x"), json!(7)] {
             let answer = request(kind, &data);
@@ -202,7 +202,7 @@ fn a_text_that_is_no_string_is_stored_as_it_was_written() {
     let texts = ["5", "1.50", "true", r#"["a"]"#, r#"{"b": 1, "a": 2}"#];
     for text in texts {
         let frame = format!(r#"{{"type":"newMessage","data":{{"chat":7,"text": {text} }}}}"#);
-        let Ok(Command::SendMessage { draft, .. }) = asked_in(setting(), &frame) else {
+        let Ok(Command::SendMessage { draft, .. }) = decoded_in(setting(), &frame) else {
             panic!("a message: {text}");
         };
         assert_eq!(draft.text, text);

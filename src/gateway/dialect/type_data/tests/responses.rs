@@ -1,4 +1,4 @@
-//! What is answered.
+//! The responses.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ fn a_chat_was_updated_when_something_last_happened_in_it() {
 
 #[test]
 fn a_join_is_answered_with_what_was_read() {
-    let asked = |data: Value, head| {
+    let response = |data: Value, head| {
         let mut room = room(7, &[anna()]);
         room.chat.head = head;
         let reply = Reply::Joined(joined(room, anna()));
@@ -80,15 +80,15 @@ fn a_join_is_answered_with_what_was_read() {
     };
     let mut expected = json!({"type": "chatJoined", "data":
         {"chat": 7, "user": {"id": 1, "username": "anna"}}});
-    assert_eq!(asked(json!({"chat": "7"}), 0), expected);
+    assert_eq!(response(json!({"chat": "7"}), 0), expected);
     expected["data"]["last_read_message"] = json!(pair(7, 9));
     assert_eq!(
-        asked(json!({"chat": 7, "last_read_message": 0}), 9),
+        response(json!({"chat": 7, "last_read_message": 0}), 9),
         expected
     );
     expected["data"]["last_read_message"] = json!(pair(7, 3));
     let given = json!({"chat": 7, "last_read_message": pair(7, 3)});
-    assert_eq!(asked(given, 9), expected);
+    assert_eq!(response(given, 9), expected);
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn a_second_join_is_told_so() {
         ..joined(room(7, &[anna()]), anna())
     };
     let answer = answered(&request("joinChat"), Ok(Reply::Joined(again)));
-    let told = "You are already a participant in this chat.";
-    assert_eq!(answer, json!({"type": "info", "message": told}));
+    let text = "You are already a participant in this chat.";
+    assert_eq!(answer, json!({"type": "info", "message": text}));
 }
 
 #[test]
@@ -243,18 +243,18 @@ fn a_request_id_comes_back_as_it_was_written() {
 
 #[test]
 fn a_request_id_comes_back_with_whatever_is_answered() {
-    let ask = |kind: &str, data: Value, outcome| {
+    let response = |kind: &str, data: Value, outcome| {
         answered(
             &json!({"type": kind, "data": data, "request_id": 5}),
             outcome,
         )
     };
-    let refused = ask("getChats", json!({}), Err(Error::unavailable("no")));
+    let refused = response("getChats", json!({}), Err(Error::unavailable("no")));
     assert_eq!(refused["request_id"], 5);
     let mut again = joined(room(7, &[anna()]), anna());
     again.fresh = false;
-    let told = ask("joinChat", json!({"chat": 7}), Ok(Reply::Joined(again)));
-    assert_eq!(told["request_id"], 5);
+    let again = response("joinChat", json!({"chat": 7}), Ok(Reply::Joined(again)));
+    assert_eq!(again["request_id"], 5);
     for frame in [
         r#"{"type":"x","request_id":5}"#,
         r#"{"type":"joinChat","request_id":5}"#,

@@ -1,6 +1,5 @@
-//! What the tests talk about: Anna, Boris, their chat 7, a clock that stands, and Anna's
-//! connection.
-//! Does not judge: the tests do.
+//! Fixtures: Anna, Boris, their chat 7, a fixed clock, and Anna's connection.
+//! Does not check results: the tests do.
 
 use std::sync::Arc;
 
@@ -97,21 +96,21 @@ pub fn begin(setting: SessionOptions) -> Arc<dyn DialectSession> {
     (DIALECT.begin)(setting)
 }
 
-/// What a frame makes of Anna's connection: a command, or an answer at once.
-pub fn asked_in(setting: SessionOptions, frame: &str) -> Result<Command, Value> {
+/// The result of decoding a frame on Anna's connection: a command, or an error.
+pub fn decoded_in(setting: SessionOptions, frame: &str) -> Result<Command, Value> {
     match decode(&begin(setting), frame) {
         Decoded::Request(command, _) => Ok(command),
         Decoded::Refused(_, frames) => Err(only(&frames)),
     }
 }
 
-pub fn asked(frame: &Value) -> Result<Command, Value> {
-    asked_in(setting(), &frame.to_string())
+pub fn decoded(frame: &Value) -> Result<Command, Value> {
+    decoded_in(setting(), &frame.to_string())
 }
 
-/// What a request makes of it.
+/// The same for a request.
 pub fn request(kind: &str, data: &Value) -> Result<Command, Value> {
-    asked(&json!({"type": kind, "data": data}))
+    decoded(&json!({"type": kind, "data": data}))
 }
 
 /// An error as the client receives it.
@@ -119,11 +118,11 @@ pub fn error(message: &str, code: &str) -> Value {
     json!({"type": "error", "message": message, "code": code})
 }
 
-/// The answer to a request, once the service has said this.
+/// The answer to a request, once the service has returned this.
 pub fn answered(frame: &Value, outcome: Result<Reply, Error>) -> Value {
     match decode(&begin(setting()), &frame.to_string()) {
         Decoded::Request(_, answer) => only(&respond(answer, outcome)),
-        Decoded::Refused(_, frames) => panic!("asks for nothing: {frames:?}"),
+        Decoded::Refused(_, frames) => panic!("no request: {frames:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
-//! The conversation in `transcripts/type.txt`, replayed: what the client sends (`>`) goes in, and
-//! what comes out is what it is sent there (`<`), to the letter. The service is one over an empty
-//! store, whose clock stands.
+//! The conversation in `transcripts/type.txt`, replayed: the client's frames (`>`) go in, and the
+//! frames sent are those recorded (`<`), to the letter. The service has an empty store and a fixed
+//! clock.
 
 use super::scene::{begin, noon, setting, text};
 use crate::fixtures::{BlockingBackend, identity};

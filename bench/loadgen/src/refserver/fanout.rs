@@ -1,4 +1,4 @@
-//! Owns what members are told, by itself and when they come back, and the faults in that. It refuses to know what was asked.
+//! Owns the deliveries to members, live and after a reconnect, and the faults in them. Does not decode requests.
 
 use super::message::Message;
 use super::{Peer, Ref};
@@ -22,7 +22,7 @@ impl Ref {
                 server_text_frame(&message.event(dialect, &self.ns), &mut frame);
                 frame
             });
-            self.tell(net, c, frame);
+            self.deliver(net, c, frame);
             if self.args.no_batch {
                 net.flush_dirty(self);
             }
@@ -39,7 +39,7 @@ impl Ref {
         self.rooms[message.room].listeners = to;
     }
 
-    fn tell(&mut self, net: &mut Net, c: usize, frame: &[u8]) {
+    fn deliver(&mut self, net: &mut Net, c: usize, frame: &[u8]) {
         if self.hit("drop") {
             return;
         }
@@ -57,7 +57,7 @@ impl Ref {
         }
     }
 
-    /// What one who comes back has missed: up to where messages come by themselves.
+    /// The missed messages of a reconnecting client: up to the first live one.
     pub(super) fn missed(&mut self, c: usize, room: usize, known: u32) -> Vec<Message> {
         let history = self
             .rooms
@@ -69,7 +69,7 @@ impl Ref {
             .get(&c)
             .and_then(|peer| peer.live_after.get(&room).copied())
             .unwrap_or(u32::MAX);
-        let mut told: Vec<Message> = Vec::new();
+        let mut messages: Vec<Message> = Vec::new();
         for message in history
             .into_iter()
             .filter(|each| each.seq > known && each.seq <= live_after)
@@ -78,15 +78,15 @@ impl Ref {
                 continue;
             }
             if self.hit("told:dup") {
-                told.push(message.clone());
+                messages.push(message.clone());
             }
-            told.push(message);
-            if self.hit("told:swap") && told.len() > 1 {
-                let last = told.len() - 1;
-                told.swap(last - 1, last);
+            messages.push(message);
+            if self.hit("told:swap") && messages.len() > 1 {
+                let last = messages.len() - 1;
+                messages.swap(last - 1, last);
             }
         }
-        told
+        messages
     }
 
     /// The answer to a `sync`: everything on one page.

@@ -22,10 +22,10 @@ use crate::relay::Relay;
 use crate::store::{self, Gate, Store};
 use crate::telemetry::Metrics;
 
-/// A house without doors, in which Boris writes.
-pub(super) struct House {
+/// A node without transports, on which Boris writes.
+pub(super) struct Node {
     pub(super) state: GatewayState,
-    /// Can hold back what the store answers.
+    /// Can hold back the answers of the store.
     pub(super) gate: Gate,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
@@ -38,7 +38,7 @@ pub(super) struct House {
     pub(super) heads: BTreeMap<ChatId, Seq>,
 }
 
-impl House {
+impl Node {
     pub(super) async fn open() -> Self {
         let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
         let store = store::open("sqlite::memory:").await.expect("a store");
@@ -76,7 +76,7 @@ impl House {
             metrics,
         };
         tasks.spawn(relay.run());
-        let mut house = Self {
+        let mut node = Self {
             anna,
             boris,
             state,
@@ -89,9 +89,9 @@ impl House {
             heads: BTreeMap::new(),
         };
         for _ in 0..CHATS {
-            house.make_chat().await;
+            node.make_chat().await;
         }
-        house
+        node
     }
 
     pub(super) async fn make_chat(&mut self) {
@@ -109,7 +109,7 @@ impl House {
         }
     }
 
-    pub(super) async fn say(&mut self, chat: usize, count: usize) {
+    pub(super) async fn send(&mut self, chat: usize, count: usize) {
         let chat = self.chats[chat % self.chats.len()];
         let mut begun = Vec::new();
         for _ in 0..count {
@@ -126,7 +126,7 @@ impl House {
         }
     }
 
-    /// Stores messages that this server knows nothing of.
+    /// Stores messages directly, unknown to this server.
     pub(super) async fn leave_messages(&mut self, chat: ChatId, count: usize) {
         let entry = |_| PendingMessage {
             id: MessageId::new(Timestamp::UNIX_EPOCH),

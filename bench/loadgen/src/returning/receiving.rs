@@ -1,8 +1,9 @@
-//! Owns what the crowd hears, and holds it against what was said. It refuses to ask for anything but the next page.
+//! Owns the received messages of all clients, and compares them with the sent ones. Does not send requests, except for
+//! the next page.
 
 use super::{Crowd, Owner, State};
 use crate::client::step;
-use crate::dialect::{Heard, ID_MESSAGE, ID_SUBSCRIBE};
+use crate::dialect::{Decoded, ID_MESSAGE, ID_SUBSCRIBE};
 use crate::missed::{self, Page};
 use crate::net::{App, Net};
 use crate::sio::{self, Tag};
@@ -24,14 +25,14 @@ impl Crowd {
             return self.ask(net, index);
         }
         let client = &mut self.clients[index];
-        client.state = State::Told;
+        client.state = State::Live;
         for tag in std::mem::take(&mut client.waiting) {
             self.deliver(index, tag, t);
         }
         self.look(index, t);
     }
 
-    /// A message that came by itself.
+    /// A live message.
     fn on_message(&mut self, c: usize, body: &[u8], t: u64) {
         let Some(tag) = Tag::find(body).filter(|tag| tag.nonce == self.target.nonce) else {
             return self.faults.errors.add("a message of somebody else");
@@ -74,7 +75,7 @@ impl Crowd {
     /// Counts a client once it has caught up.
     pub(super) fn look(&mut self, index: usize, t: u64) {
         let client = &mut self.clients[index];
-        if client.counted || client.state != State::Told || client.known < client.goal {
+        if client.counted || client.state != State::Live || client.known < client.goal {
             return;
         }
         client.counted = true;
@@ -134,29 +135,29 @@ impl App for Crowd {
 
     fn on_text(&mut self, net: &mut Net, c: usize, text: &[u8], t: u64) {
         let dialect = self.dialect;
-        match (dialect.hear(text), self.owners[c]) {
-            (Heard::Message(body), _) => self.on_message(c, body, t),
+        match (dialect.decode(text), self.owners[c]) {
+            (Decoded::Message(body), _) => self.on_message(c, body, t),
             (
-                Heard::Answer {
+                Decoded::Answer {
                     id: ID_SUBSCRIBE,
                     body,
                 },
                 _,
             ) => self.on_subscribed(c, body),
-            (Heard::Answer { id, body }, Owner::Sender(index)) if id >= ID_MESSAGE => {
+            (Decoded::Answer { id, body }, Owner::Sender(index)) if id >= ID_MESSAGE => {
                 self.on_ack(index, id - ID_MESSAGE, body);
             }
-            (Heard::Answer { body, .. }, Owner::Client(index)) => {
+            (Decoded::Answer { body, .. }, Owner::Client(index)) => {
                 self.on_page(net, index, missed::answered(dialect, body), t);
             }
-            (Heard::Behind(body), Owner::Client(index)) => {
-                self.on_page(net, index, missed::told(body), t);
+            (Decoded::Behind(body), Owner::Client(index)) => {
+                self.on_page(net, index, missed::pushed(body), t);
             }
-            (Heard::Session(packet), owner) => {
+            (Decoded::Session(packet), owner) => {
                 let vars = match owner {
                     Owner::Sender(index) => &self.sender_vars[index],
                     Owner::Client(index) => &self.clients[index].vars,
-                    Owner::Nobody => return,
+                    Owner::Cut => return,
                 };
                 match step(net, c, &self.target, vars, &packet) {
                     Ok(true) => self.joined(net, c, t),
@@ -174,7 +175,7 @@ impl App for Crowd {
         let there = match self.owners[c] {
             Owner::Client(index) => self.clients[index].counted,
             Owner::Sender(_) => self.sent > 0,
-            Owner::Nobody => true,
+            Owner::Cut => true,
         };
         if !there {
             self.fatal
