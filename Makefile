@@ -15,6 +15,8 @@ IN_RUST_CLIENT := --manifest-path $(RUST_CLIENT)/Cargo.toml --target-dir $(RUST_
 PYTHON_CLIENT  := client-tests/clients/python
 AUTOBAHN       := client-tests/autobahn
 PYTHON_STAMP   := target/python/.installed
+# Runs a command and records its duration under a name, for the table at the end of `make test`.
+STEP := @.ci/step
 
 .DEFAULT_GOAL := help
 # The steps share cargo's target directory: sequential, whatever -j is.
@@ -24,12 +26,16 @@ PYTHON_STAMP   := target/python/.installed
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: test
-test: tools lint unit client ## Run lint, unit and client: needs nothing but a bare checkout
+.PHONY: test no-steps
+test: no-steps tools lint unit client ## Run lint, unit and client: needs nothing but a bare checkout
+	@.ci/steps
+
+no-steps:
+	@rm -rf target/steps
 
 .PHONY: build
 build: ## Build the server: target/release/polychat
-	$(CARGO) build --release --locked
+	$(STEP) 'build: the server' $(CARGO) build --release --locked
 
 .PHONY: fmt
 fmt: rustfmt ## Format the code
@@ -38,16 +44,17 @@ fmt: rustfmt ## Format the code
 .PHONY: lint
 lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the formatting, the Rust code with clippy, and the JavaScript with ESLint and tsc
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(LOADGEN)/Cargo.toml
-	$(CARGO) clippy --all-targets --locked $(IN_LOADGEN) -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(RUST_CLIENT)/Cargo.toml
-	$(CARGO) clippy --all-targets --locked $(IN_RUST_CLIENT) -- -D warnings
-	cd client-tests && $(NPM) run lint
+	$(STEP) 'lint: the server' $(CARGO) clippy --all-targets --locked -- -D warnings
+	$(STEP) 'lint: the load generator' $(CARGO) clippy --all-targets --locked $(IN_LOADGEN) -- -D warnings
+	$(STEP) 'lint: the client in Rust' $(CARGO) clippy --all-targets --locked $(IN_RUST_CLIENT) -- -D warnings
+	$(STEP) 'lint: JavaScript' $(NPM) --prefix client-tests run lint
 
 .PHONY: unit
 unit: mongod python ## Run the tests in src/
-	$(CARGO) test --locked
+	$(STEP) 'unit: build' $(CARGO) test --locked --no-run
+	$(STEP) 'unit: run' $(CARGO) test --locked
 
 # `make unit` runs all cases except those with messages of megabytes or by the thousand.
 .PHONY: autobahn
@@ -58,16 +65,17 @@ autobahn: node $(NPM_STAMP) python ## Run all of Autobahn's cases on both kinds 
 .PHONY: mongod
 mongod: ## Fetch a mongod for the tests, unless MONGOD names one
 ifeq ($(MONGOD),)
-	@.ci/fetch-mongod target/mongod
+	$(STEP) 'fetch mongod' .ci/fetch-mongod target/mongod
 endif
 
 # Tests the release binary, so `cargo run --release` shares its build.
 .PHONY: client
+client: export POLYCHAT_BIN = $(BINARY)
 client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
-	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) test
-	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:native
-	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run test:mongodb
-	cd client-tests && $(NPM) run test:oracle
+	$(STEP) 'client: SQLite' $(NPM) --prefix client-tests test
+	$(STEP) 'client: SQLite, native Socket.IO' $(NPM) --prefix client-tests run test:native
+	$(STEP) 'client: MongoDB' $(NPM) --prefix client-tests run test:mongodb
+	$(STEP) 'client: Node as the oracle' $(NPM) --prefix client-tests run test:oracle
 
 .PHONY: options
 options: node build ## Generate the table of options in docs/CONFIGURATION.md from polychat --help
@@ -78,7 +86,7 @@ python: $(PYTHON_STAMP) ## Fetch the packages of the Python programs, for the te
 
 .PHONY: rust-client
 rust-client: openssl ## Build the Rust client
-	$(CARGO) build --locked $(IN_RUST_CLIENT)
+	$(STEP) 'build: the client in Rust' $(CARGO) build --locked $(IN_RUST_CLIENT)
 
 # `make test` runs the short form: all cases on polychat's default side, elsewhere without the long ones.
 .PHONY: conformance
@@ -144,17 +152,17 @@ clean: ## Remove everything built or fetched
 
 # npm writes this file last; a later change of the lock file makes it outdated.
 $(NPM_STAMP): client-tests/package-lock.json
-	cd client-tests && $(NPM) ci --no-audit --no-fund
+	$(STEP) 'fetch npm packages' $(NPM) --prefix client-tests ci --no-audit --no-fund
 	@touch $@
 
 $(PEER_STAMP): bench/peers/node-socketio/package-lock.json
-	cd $(dir $<) && $(NPM) ci --no-audit --no-fund
+	$(STEP) 'fetch npm packages of the Node peer' $(NPM) --prefix $(dir $<) ci --no-audit --no-fund
 	@touch $@
 
 # In a separate folder: needs neither venv nor the permission to install.
 $(PYTHON_STAMP): $(PYTHON_CLIENT)/requirements.txt $(AUTOBAHN)/requirements.txt
 	rm -rf $(@D)
-	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+	$(STEP) 'fetch Python packages' env PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
 		python3 -m pip install --quiet --target $(@D) $(addprefix --requirement ,$^)
 	@touch $@
 
