@@ -1,6 +1,8 @@
 //! The contract of every bus, instantiated for each.
 //! Does not know which bus is under test.
 
+use futures_util::FutureExt;
+
 use super::{Bus, BusError, Local};
 use crate::model::{Chat, Fact, Notice};
 
@@ -42,6 +44,26 @@ async fn what_waits_is_read_together_up_to_a_limit(bus: &dyn Bus) {
     }
 }
 
+async fn publishing_waits_while_the_reader_is_behind(bus: &dyn Bus) {
+    /// More than any bus holds.
+    const MOST: i64 = 1_000_000;
+    let mut queued = 0;
+    let mut waiting = loop {
+        assert!(queued < MOST, "the bus is unbounded");
+        let mut publish = Box::pin(bus.publish(notice(queued)));
+        match publish.as_mut().now_or_never() {
+            Some(published) => published.expect("an open bus"),
+            None => break publish,
+        }
+        queued += 1;
+    };
+    assert_eq!(next_notice(bus).await.map(pk), Some(0));
+    waiting.as_mut().await.expect("an open bus");
+    for expected in 1..=queued {
+        assert_eq!(next_notice(bus).await.map(pk), Some(expected));
+    }
+}
+
 async fn what_was_published_before_closing_is_still_received(bus: &dyn Bus) {
     bus.publish(notice(1)).await.expect("an open bus");
     bus.close();
@@ -78,5 +100,6 @@ contract!(
     Local::default(),
     a_node_receives_its_own_notices_in_order,
     what_waits_is_read_together_up_to_a_limit,
+    publishing_waits_while_the_reader_is_behind,
     what_was_published_before_closing_is_still_received,
 );

@@ -14,7 +14,7 @@ use crate::model::Notice;
 
 pub use local::Local;
 
-/// Carries notices to the relay of every node, this one included, at least once.
+/// Carries notices to the relay of every node, this one included.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Publishes a notice. Returns when the bus has it, not when others have it; waits while

@@ -1,5 +1,5 @@
 //! An event of a marketplace, and the chats between its owner and its guests.
-//! Does not know rights: `service::access` does. `service::access` does.
+//! Does not know rights: `service::access` does.
 
 use std::sync::Arc;
 
