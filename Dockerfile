@@ -3,20 +3,20 @@ WORKDIR /build
 
 # The dependencies first, in a layer that lasts until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --profile dist --locked \
     && rm -r src
 
 # The new files may be older than the build above, and cargo compares times only: hence `touch`.
 COPY src src
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked \
-    && strip target/release/polychat \
+    && cargo build --profile dist --locked \
     && mkdir data lib \
     # The one library that the runtime image below lacks.
-    && cp "$(ldd target/release/polychat | awk '/libgcc_s/ { print $3 }')" lib/
+    && cp "$(ldd target/dist/polychat | awk '/libgcc_s/ { print $3 }')" lib/
 
 
 # The C library, certificates and an unprivileged user; no shell.
@@ -26,7 +26,7 @@ LABEL org.opencontainers.image.title="polychat" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 
 COPY --from=builder /build/lib/ /usr/lib/
-COPY --from=builder /build/target/release/polychat /usr/local/bin/polychat
+COPY --from=builder /build/target/dist/polychat /usr/local/bin/polychat
 # A volume takes over the owner of the directory that it is first mounted on.
 COPY --from=builder --chown=nonroot:nonroot /build/data /data
 
