@@ -4,6 +4,7 @@
 
 mod connecting;
 mod node;
+mod removals;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dispatcher::Dispatcher;
+use waits::Source;
 
 use crate::bus::Bus;
 use crate::hub::{Hub, OutboxLimits};
 use crate::model::{ChatId, Fact, Message, Notice};
-use crate::store::Messages;
+use crate::store::{Chats, Messages};
 use crate::telemetry::Metrics;
 
 /// How many messages are read at a time to catch up.
@@ -47,8 +48,10 @@ pub struct Relay {
     pub bus: Arc<dyn Bus>,
     /// The hub to deliver to.
     pub hub: Arc<Hub>,
-    /// The store to read missing messages from.
-    pub store: Arc<dyn Messages>,
+    /// Where missing messages are read.
+    pub messages: Arc<dyn Messages>,
+    /// Where their chat is read, to compare its members with the subscriptions.
+    pub chats: Arc<dyn Chats>,
     /// The limits of each outbox.
     pub outbox: OutboxLimits,
     /// Counts the messages that were missing.
@@ -61,6 +64,15 @@ impl Relay {
     /// waiting, which closes connections that lag.
     pub async fn run(self) {
         Dispatcher::new(self).run().await;
+    }
+
+    /// Where a page of messages is read, and what it is compared with.
+    fn source(&self) -> Source {
+        Source {
+            messages: Arc::clone(&self.messages),
+            chats: Arc::clone(&self.chats),
+            hub: Arc::clone(&self.hub),
+        }
     }
 
     /// How many of these messages may come to an outbox at once that is half full.

@@ -219,7 +219,8 @@ impl Parts {
         let relay = Relay {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&state.hub),
-            store: Arc::<dyn Store>::clone(&store),
+            messages: Arc::<dyn Store>::clone(&store),
+            chats: Arc::<dyn Store>::clone(&store),
             outbox: state.outbox,
             metrics,
         };

@@ -10,7 +10,7 @@ use crate::fixtures::HOST;
 use crate::model::{Profile, UserId};
 
 /// A connection of this user, with delivery enabled.
-async fn connect(node: &Node, user: UserId) -> Connection {
+pub(super) async fn connect(node: &Node, user: UserId) -> Connection {
     let dialect = Arc::new(TestDialect::default());
     *dialect.delivery.lock() = Delivery::Enabled;
     let identity = Identity {
@@ -28,19 +28,24 @@ async fn host(node: &Node, command: Command) {
     done.expect("the host may");
 }
 
-async fn remove(node: &Node, chat: ChatId, user: UserId) {
+pub(super) async fn remove(node: &Node, chat: ChatId, user: UserId) {
     let chat = ChatRef::Id(chat);
     host(node, Command::RemoveMember { chat, user }).await;
 }
 
-async fn add(node: &Node, chat: ChatId, user: UserId) {
+pub(super) async fn add(node: &Node, chat: ChatId, user: UserId) {
     let (chat, users) = (ChatRef::Id(chat), vec![user]);
     host(node, Command::AddMembers { chat, users }).await;
 }
 
 /// Asserts that these seqs of this chat arrive, and no others before a last message in another
 /// chat.
-async fn assert_received(node: &mut Node, connection: &Connection, chat: ChatId, expected: &[Seq]) {
+pub(super) async fn assert_received(
+    node: &mut Node,
+    connection: &Connection,
+    chat: ChatId,
+    expected: &[Seq],
+) {
     let last = node.chats.len() - 1;
     node.send(last, 1).await;
     let end = format!("{} ", node.chats[last]);
@@ -59,7 +64,7 @@ async fn assert_received(node: &mut Node, connection: &Connection, chat: ChatId,
 }
 
 /// The response to a request for all missed messages, and its last seq.
-async fn synced(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
+pub(super) async fn synced(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
     let sync = Command::Sync {
         user: None,
         chats: vec![(ChatRef::Id(chat), 0)],

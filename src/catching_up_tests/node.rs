@@ -27,12 +27,12 @@ pub(super) struct Node {
     pub(super) state: GatewayState,
     /// Can hold back the answers of the store.
     pub(super) gate: Gate,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     stop: CancellationToken,
     tasks: TaskTracker,
     pub(super) anna: UserId,
-    boris: UserId,
+    pub(super) boris: UserId,
     pub(super) chats: Vec<ChatId>,
     /// How many messages each chat has.
     pub(super) heads: BTreeMap<ChatId, Seq>,
@@ -71,7 +71,8 @@ impl Node {
         let relay = Relay {
             bus: Arc::clone(&bus),
             hub: Arc::clone(&state.hub),
-            store: Arc::<dyn Store>::clone(&store),
+            messages: Arc::<dyn Store>::clone(&store),
+            chats: Arc::<dyn Store>::clone(&store),
             outbox: state.outbox,
             metrics,
         };

@@ -11,10 +11,10 @@ use tracing::debug;
 
 use super::dialect::{DialectSession, Since};
 use super::state::{GatewayState, with_deadline};
-use crate::hub::{Outbox, Outgoing, Subscriber, Subscription};
+use crate::hub::{Entering, Outbox, Outgoing, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
-    ChatId, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, UserId,
+    Chat, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, UserId,
 };
 use crate::service::InFlight;
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
@@ -91,9 +91,14 @@ impl Connection {
         Err(Error::unavailable("too many concurrent changes; try again"))
     }
 
-    /// Notifies the client of changes of this chat, member or not.
-    pub fn watch(&self, chat: ChatId) {
-        self.state.hub.watch(&self.subscription, chat);
+    /// To be taken before a request that may be followed by [`Connection::watch`].
+    pub fn entering(&self) -> Entering {
+        self.subscription.entering()
+    }
+
+    /// Notifies the client of changes of this chat, member or not, which was read for it meanwhile.
+    pub fn watch(&self, entering: &Entering, chat: &Chat) {
+        self.state.hub.watch(entering, chat);
     }
 
     /// The connection in the metrics.
@@ -252,26 +257,20 @@ impl Connection {
 
     /// The user's chats are read after the connection is bound to the user, and the heads of those
     /// without a subscription on this node after the subscriptions are made: so no chat and no
-    /// message is missed in between. If the user has left a chat meanwhile, the chats are no longer
-    /// current and are read again.
+    /// message is missed in between, and none comes from a chat that the user has left meanwhile.
     async fn subscribe(&self, user: UserId) -> Result<(), Error> {
-        let hub = &self.state.hub;
+        let (hub, service) = (&self.state.hub, &self.state.service);
+        let entering = self.subscription.entering();
         hub.bind_user(&self.subscription, user);
-        let service = &self.state.service;
-        for _ in 0..OPENINGS {
-            let current = with_deadline(service.chats_of(user)).await?;
-            let chats = current.chats().iter().copied();
-            let waiting = hub.subscribe_while(&self.subscription, chats, || current.are_current());
-            let Some(waiting) = waiting else { continue };
-            if !waiting.is_empty() {
-                let heads = with_deadline(service.heads_of(&waiting)).await?;
-                for (chat, head) in waiting.into_iter().zip(heads) {
-                    hub.open(chat, head);
-                }
+        let chats = with_deadline(service.chats_of(user)).await?;
+        let waiting = hub.subscribe(&entering, chats.iter().copied());
+        if !waiting.is_empty() {
+            let heads = with_deadline(service.heads_of(&waiting)).await?;
+            for (chat, head) in waiting.into_iter().zip(heads) {
+                hub.open(chat, head);
             }
-            return Ok(());
         }
-        Err(Error::unavailable("too many concurrent changes; try again"))
+        Ok(())
     }
 }
 

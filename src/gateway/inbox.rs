@@ -19,9 +19,9 @@ use tracing::info;
 use super::connection::Connection;
 use super::dialect::{Decoded, DialectSession, Incoming, Respond};
 use super::transport::Handled;
-use crate::hub::Outgoing;
-use crate::model::{Command, Error, Message, Reply};
-use crate::service::InFlight;
+use crate::hub::{Entering, Outgoing};
+use crate::model::{Chat, ChatRef, Command, Error, Message, Reply};
+use crate::service::{InFlight, no_chat};
 use crate::telemetry::CloseReason;
 
 /// How many messages of one connection may be on their way into the store at once.
@@ -79,6 +79,8 @@ struct Finished {
     /// When the request came in.
     read: Instant,
     token: TaskTrackerToken,
+    /// Present if the outcome shows this chat: the connection may watch it then.
+    entering: Option<(Entering, ChatRef)>,
 }
 
 /// A response whose turn has not come.
@@ -217,6 +219,8 @@ impl Inbox {
                 continue;
             }
             let token = self.requests.token();
+            let shown = shows(&command);
+            let entering = shown.map(|chat| (self.connection.entering(), chat));
             // Boxed: this memory is needed only while a request is served.
             let begun = Box::pin(self.begin(command)).await;
             let is_done = matches!(begun, InFlight::Done(_));
@@ -226,6 +230,7 @@ impl Inbox {
                     outcome: begun.await,
                     read,
                     token,
+                    entering,
                 }
             };
             if is_done && unanswered.is_empty() {
@@ -313,15 +318,17 @@ impl Inbox {
     fn respond(&self, finished: Finished) -> Option<Box<PendingResponse>> {
         let Finished {
             respond,
-            outcome,
+            mut outcome,
             read,
             token,
+            entering,
         } = finished;
-        let chat = match &outcome {
-            Ok(Reply::Room(room)) => Some(room.chat.id),
-            Ok(Reply::Joined(joined)) => Some(joined.room.chat.id),
-            _ => None,
-        };
+        let shown = entering.zip(shown(&outcome).cloned());
+        if let Some(((entering, requested), chat)) = &shown
+            && entering.has_lost(chat)
+        {
+            outcome = Err(no_chat(requested));
+        }
         let message = match &outcome {
             Ok(Reply::Sent(sent)) => Some(Arc::clone(sent.message())),
             _ => None,
@@ -349,8 +356,10 @@ impl Inbox {
         if let Some(kind) = refused {
             metrics.refused(kind);
         }
-        if let Some(chat) = chat.filter(|chat| self.session.watches(*chat)) {
-            self.connection.watch(chat);
+        if let Some(((entering, _), chat)) = shown
+            && self.session.watches(chat.id)
+        {
+            self.connection.watch(&entering, &chat);
         }
         None
     }
@@ -360,6 +369,22 @@ impl Inbox {
             // A connection that accepts no more responses is being closed, with a reason recorded.
             let _ = self.connection.outbox().respond(frame);
         }
+    }
+}
+
+/// The chat that the reply to this request shows, to which the client may subscribe by it.
+fn shows(command: &Command) -> Option<ChatRef> {
+    match command {
+        Command::GetRoom { chat, .. } | Command::JoinChat { chat, .. } => Some(*chat),
+        _ => None,
+    }
+}
+
+fn shown(outcome: &Result<Reply, Error>) -> Option<&Chat> {
+    match outcome {
+        Ok(Reply::Room(room)) => Some(&room.chat),
+        Ok(Reply::Joined(joined)) => Some(&joined.room.chat),
+        _ => None,
     }
 }
 

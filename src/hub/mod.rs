@@ -6,6 +6,7 @@ mod answers;
 mod fanout;
 mod interleave;
 mod live_from;
+mod memberships;
 mod outbox;
 mod outgoing;
 mod subscriber;
@@ -18,16 +19,15 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::model::{
-    Chat, ChatId, ConnectionId, EventChatState, Fact, Membership, Notice, Policy, Seq, UserId,
-};
+use crate::model::{ChatId, ConnectionId, EventChatState, Fact, Notice, Seq, UserId};
 
 use fanout::fan_out;
-use live_from::{JoinKind, LiveFrom};
+use live_from::LiveFrom;
+use memberships::SeenMembers;
 pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
 pub use outgoing::{AckId, Body, Outgoing};
 pub use subscriber::{AnswerPlace, SharedEncoding, Subscriber};
-pub use subscription::Subscription;
+pub use subscription::{Entering, Subscription};
 
 /// The subscriptions of this node.
 #[derive(Default)]
@@ -52,6 +52,8 @@ struct Room {
     announced: Seq,
     /// In an event's chat: its state as far as the bus has named it.
     state: Option<EventChatState>,
+    /// Up to which version of its members the subscriptions are right.
+    seen: SeenMembers,
 }
 
 impl Hub {
@@ -64,60 +66,6 @@ impl Hub {
             users
                 .entry(user)
                 .or_default()
-                .insert(subscription.id, Arc::clone(subscription));
-        }
-    }
-
-    /// Subscribes the connection to these chats, of which its user was a member before. Returns
-    /// those that wait for [`Hub::open`]: nothing is delivered there before.
-    ///
-    /// As soon as the user's chats are no longer these, `are_current` has to return false, before
-    /// the hub receives the change. Then no more are subscribed to, and nothing is returned: those
-    /// so far were right, and the hub receives the changes there from then on.
-    pub fn subscribe_while(
-        &self,
-        subscription: &Arc<Subscription>,
-        chats: impl IntoIterator<Item = ChatId>,
-        are_current: impl Fn() -> bool,
-    ) -> Option<Vec<ChatId>> {
-        self.join(subscription, chats, JoinKind::Connecting, are_current)
-    }
-
-    fn join(
-        &self,
-        subscription: &Arc<Subscription>,
-        chats: impl IntoIterator<Item = ChatId>,
-        kind: JoinKind,
-        are_current: impl Fn() -> bool,
-    ) -> Option<Vec<ChatId>> {
-        let mut waiting = Vec::new();
-        for chat in chats {
-            let mut rooms = self.rooms.write();
-            // Under the lock that a user's leaving needs, too.
-            if !are_current() {
-                return None;
-            }
-            if subscription.subscribe(chat, kind) {
-                let room = rooms.entry(chat).or_default();
-                let mut room = room.lock();
-                room.members
-                    .insert(subscription.id, Arc::clone(subscription));
-                match room.delivered {
-                    Some(delivered) => subscription.live_after(chat, delivered),
-                    None => waiting.push(chat),
-                }
-            }
-        }
-        Some(waiting)
-    }
-
-    /// Delivers everything but messages of this chat to the connection, member or not.
-    pub fn watch(&self, subscription: &Arc<Subscription>, chat: ChatId) {
-        let mut rooms = self.rooms.write();
-        if subscription.watch(chat) {
-            let room = rooms.entry(chat).or_default();
-            let mut room = room.lock();
-            room.watchers
                 .insert(subscription.id, Arc::clone(subscription));
         }
     }
@@ -151,7 +99,7 @@ impl Hub {
                 }
             }
         }
-        let watched = left.watched.iter();
+        let watched = left.watched.keys();
         let only_watched = watched.filter(|chat| !left.chats.contains_key(chat));
         for chat in left.chats.keys().chain(only_watched) {
             let mut rooms = self.rooms.write();
@@ -203,53 +151,6 @@ impl Hub {
         self.room(chat)?.lock().delivered
     }
 
-    /// A chat was created: subscribes its members' connections and notifies them.
-    pub fn chat_created(&self, chat: &Chat, notice: &Notice) {
-        let connections = self.connections_of(&chat.members);
-        self.admit(&connections, chat.id, 0);
-        let result = fan_out(connections.iter(), &[Cow::Borrowed(notice)]);
-        self.leave_all(&result.closed);
-    }
-
-    /// A user became a member: subscribes the user's connections and notifies everyone there.
-    pub fn member_joined(&self, membership: &Membership, notice: &Notice) {
-        let connections = self.connections_of(&[membership.user.id]);
-        self.admit(&connections, membership.chat, membership.head);
-        self.broadcast(membership.chat, notice);
-    }
-
-    /// A user is no longer a member: unsubscribes the user's connections and notifies the remaining
-    /// members.
-    pub fn member_left(&self, membership: &Membership, notice: &Notice) {
-        let connections = self.connections_of(&[membership.user.id]);
-        if let Some(room) = self.room(membership.chat) {
-            let mut room = room.lock();
-            for connection in &connections {
-                connection.unsubscribe(membership.chat);
-                room.members.remove(&connection.id);
-                if membership.policy == Policy::Closed {
-                    // The chat no longer exists for them, so it cannot be watched either.
-                    connection.forget(membership.chat);
-                    room.watchers.remove(&connection.id);
-                }
-            }
-        }
-        self.broadcast(membership.chat, notice);
-        self.forget_if_empty(membership.chat);
-    }
-
-    /// A chat was deleted: notifies everyone there and ends their subscriptions.
-    pub fn chat_deleted(&self, chat: ChatId, notice: &Notice) {
-        self.broadcast(chat, notice);
-        let deleted = self.rooms.write().remove(&chat);
-        if let Some(room) = deleted {
-            let room = room.lock();
-            for subscription in room.members.values().chain(room.watchers.values()) {
-                subscription.forget(chat);
-            }
-        }
-    }
-
     /// Those of these chats in which the client still has to catch up, each with the seq up to
     /// which: later messages are delivered live. Chats that are missing in the result have
     /// nothing to catch up on, or are not subscribed to.
@@ -281,28 +182,6 @@ impl Hub {
             fan_out(room.members.values().chain(watchers), &[notice])
         };
         self.leave_all(&result.closed);
-    }
-
-    /// Subscribes connections to a chat that has had messages up to `head`. Members that saw the
-    /// chat in the store may have written since, so a room that was not open is compared with
-    /// the store.
-    fn admit(&self, connections: &[Arc<Subscription>], chat: ChatId, head: Seq) {
-        let mut waiting = false;
-        for connection in connections {
-            let joined = self.join(connection, [chat], JoinKind::Later, || true);
-            waiting |= joined.is_some_and(|waiting| !waiting.is_empty());
-        }
-        if waiting {
-            self.open(chat, head);
-            self.fall_behind(chat);
-        }
-    }
-
-    fn connections_of(&self, users: &[UserId]) -> Vec<Arc<Subscription>> {
-        let known = self.users.lock();
-        let connected = users.iter().filter_map(|user| known.get(user));
-        let connections = connected.flat_map(HashMap::values);
-        connections.map(Arc::clone).collect()
     }
 
     fn forget_if_empty(&self, chat: ChatId) {

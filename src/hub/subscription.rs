@@ -1,15 +1,20 @@
 //! A connection as the hub sees it: its user, its chats, and the outbox for its frames.
 //! Does not know other subscriptions.
 
-use std::collections::{HashMap, HashSet};
+mod memberships;
+
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::interleave::{Interleaver, respond};
-use super::{AnswerPlace, JoinKind, LiveFrom, Outbox, Outgoing, Subscriber};
+use super::{AnswerPlace, LiveFrom, Outbox, Outgoing, Subscriber};
 use crate::model::{ChatId, ConnectionId, Message, Notice, Seq, UserId};
 use crate::telemetry::CloseReason;
+
+pub use memberships::{Entering, Entry};
+use memberships::{Live, Removals, Watch};
 
 /// One connection, as the hub sees it.
 pub struct Subscription {
@@ -29,9 +34,10 @@ pub struct Subscription {
 pub(super) struct State {
     pub(super) user: Option<UserId>,
     /// The chats of its user.
-    pub(super) chats: HashMap<ChatId, LiveFrom>,
-    /// The chats that it watches without being a member.
-    pub(super) watched: HashSet<ChatId>,
+    pub(super) chats: HashMap<ChatId, Live>,
+    /// The chats that it watches, member or not.
+    pub(super) watched: HashMap<ChatId, Watch>,
+    removals: Removals,
 }
 
 impl Subscription {
@@ -114,7 +120,7 @@ impl Subscription {
     pub fn receives(&self, chat: ChatId, seq: Seq) -> bool {
         let state = self.state.lock();
         let live = state.chats.get(&chat);
-        live.is_some_and(|live| live.catch_up_until().is_none_or(|until| seq > until))
+        live.is_some_and(|live| live.from.catch_up_until().is_none_or(|until| seq > until))
     }
 
     /// Whether messages of this chat will be delivered to this connection, though none was yet: it
@@ -133,24 +139,10 @@ impl Subscription {
         self.change(|state| state.user = Some(user))
     }
 
-    /// Adds a chat, with an unknown [`LiveFrom`] if it is new; `false`: the connection has
-    /// ended.
-    pub(super) fn subscribe(&self, chat: ChatId, join: JoinKind) -> bool {
-        let is_open = self.change(|state| {
-            let live = state.chats.entry(chat);
-            let live = live.or_insert(LiveFrom::Unknown(join));
-            if join == JoinKind::Connecting {
-                live.miss();
-            }
-        });
-        self.retry_answer();
-        is_open
-    }
-
     /// Records the seq after which messages of this chat are delivered live, unless it is known.
     pub(super) fn live_after(&self, chat: ChatId, seq: Seq) {
         if let Some(live) = self.state.lock().chats.get_mut(&chat) {
-            live.begin(seq);
+            live.from.begin(seq);
         }
         self.retry_answer();
     }
@@ -158,14 +150,15 @@ impl Subscription {
     /// Records that a message of this chat was not sent.
     pub(super) fn mark_skipped(&self, chat: ChatId, seq: Seq) {
         if let Some(live) = self.state.lock().chats.get_mut(&chat) {
-            *live = LiveFrom::skipped(seq);
+            live.from = LiveFrom::skipped(seq);
         }
     }
 
     /// Up to which seq the client may have missed messages of this chat; `None`: it has caught
     /// up.
     pub(super) fn catch_up_until(&self, chat: ChatId) -> Option<Seq> {
-        self.state.lock().chats.get(&chat)?.catch_up_until()
+        let state = self.state.lock();
+        state.chats.get(&chat)?.from.catch_up_until()
     }
 
     /// The chats of its user.
@@ -180,26 +173,13 @@ impl Subscription {
             return;
         }
         if let Some(live) = self.state.lock().chats.get_mut(&chat)
-            && live.catch_up_until() == Some(until)
+            && live.from.catch_up_until() == Some(until)
         {
-            live.catch_up();
+            live.from.catch_up();
         }
     }
 
-    /// Adds a watched chat; `false`: the connection has ended.
-    pub(super) fn watch(&self, chat: ChatId) -> bool {
-        self.change(|state| {
-            state.watched.insert(chat);
-        })
-    }
-
-    /// Removes a chat; it may still be watched.
-    pub(super) fn unsubscribe(&self, chat: ChatId) {
-        self.state.lock().chats.remove(&chat);
-        self.leave(chat);
-    }
-
-    /// Removes a chat that is gone, or hidden from the user.
+    /// Removes a chat that is gone.
     pub(super) fn forget(&self, chat: ChatId) {
         let mut state = self.state.lock();
         state.chats.remove(&chat);
@@ -210,14 +190,18 @@ impl Subscription {
 
     /// Empties it and returns what was in it.
     pub(super) fn clear(&self) -> State {
-        let state = std::mem::take(&mut *self.state.lock());
-        for chat in state.chats.keys() {
+        let mut state = self.state.lock();
+        let entering = state.removals.entering;
+        let cleared = std::mem::take(&mut *state);
+        state.removals.entering = entering;
+        drop(state);
+        for chat in cleared.chats.keys() {
             if let Some(interleaver) = self.interleaver.get() {
                 interleaver.leave(*chat);
             }
         }
         self.retry_answer();
-        state
+        cleared
     }
 
     /// An answer that is on its way shall not wait for this chat.

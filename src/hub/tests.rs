@@ -2,6 +2,7 @@
 
 mod event_chat_state;
 mod interleaved;
+mod memberships;
 mod missed;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::{Fact, Message, MessageId, Policy, User};
+use crate::model::{Chat, Fact, MembersVersion, Membership, Message, MessageId, Policy, User};
 use crate::telemetry::CloseReason;
 
 /// Encodes a message as its seq, any other fact as a word.
@@ -53,14 +54,16 @@ fn user() -> UserId {
 }
 
 impl Hub {
-    /// [`Hub::subscribe_while`] nothing changes. Returns whether a chat waits for [`Hub::open`].
-    pub fn subscribe(
+    /// [`Hub::subscribe`] as a member of the first version. Returns whether a chat waits for
+    /// [`Hub::open`].
+    pub fn join(
         &self,
         subscription: &Arc<Subscription>,
         chats: impl IntoIterator<Item = ChatId>,
     ) -> bool {
-        let waiting = self.subscribe_while(subscription, chats, || true);
-        waiting.is_some_and(|waiting| !waiting.is_empty())
+        let entering = subscription.entering();
+        let chats = chats.into_iter().map(|chat| (chat, 0));
+        !self.subscribe(&entering, chats).is_empty()
     }
 }
 
@@ -68,7 +71,7 @@ impl Hub {
 fn subscribed(hub: &Hub, user: UserId, chat: ChatId, head: Seq) -> Arc<Subscription> {
     let connection = connection(1000);
     hub.bind_user(&connection, user);
-    if hub.subscribe(&connection, [chat]) {
+    if hub.join(&connection, [chat]) {
         hub.open(chat, head);
     }
     connection
@@ -106,12 +109,17 @@ fn somebody(id: UserId) -> User {
 }
 
 fn membership(chat: ChatId, user: UserId, head: Seq) -> Arc<Membership> {
+    version(chat, user, head, 1)
+}
+
+fn version(chat: ChatId, user: UserId, head: Seq, version: MembersVersion) -> Arc<Membership> {
     Arc::new(Membership {
         chat,
         chat_pk: 1,
         policy: Policy::Closed,
         user: Arc::new(somebody(user)),
         members: Vec::new(),
+        version,
         head,
     })
 }
@@ -122,6 +130,15 @@ fn notice(fact: Fact) -> Notice {
         fact,
         durable: None,
     }
+}
+
+/// The connection watches a chat of which its user is no member.
+fn watch(hub: &Hub, connection: &Arc<Subscription>, chat: ChatId) {
+    let chat = Chat {
+        id: chat,
+        ..Chat::example()
+    };
+    hub.watch(&connection.entering(), &chat);
 }
 
 fn created(members: Vec<UserId>) -> (Chat, Notice) {
@@ -163,7 +180,7 @@ fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = connection(1000);
     hub.bind_user(&anna, user());
-    assert!(hub.subscribe(&anna, [chat]));
+    assert!(hub.join(&anna, [chat]));
     deliver(&hub, chat, [7]);
     assert!(received(&anna).is_empty());
     hub.open(chat, 6);
@@ -179,7 +196,7 @@ fn a_later_connection_does_not_move_an_open_room() {
     deliver(&hub, chat, [1]);
     let boris = connection(1000);
     hub.bind_user(&boris, user());
-    assert!(!hub.subscribe(&boris, [chat]));
+    assert!(!hub.join(&boris, [chat]));
     hub.open(chat, 100);
     deliver(&hub, chat, [2]);
     assert_eq!(received(&anna), ["1", "2"]);
@@ -192,7 +209,7 @@ fn one_that_lags_leaves_every_room_and_costs_the_others_nothing() {
     let anna = subscribed(&hub, user(), chat, 0);
     let slow = connection(2);
     hub.bind_user(&slow, user());
-    hub.subscribe(&slow, [chat, other]);
+    hub.join(&slow, [chat, other]);
     deliver(&hub, chat, 1..=5);
     assert_eq!(received(&anna), ["1", "2", "3", "4", "5"]);
     assert_eq!(slow.outbox.closed(), Some(CloseReason::Lagging));
@@ -207,7 +224,7 @@ fn one_that_has_gone_is_never_subscribed_again() {
     anna.outbox.close(CloseReason::Gone);
     hub.leave(&anna);
     hub.bind_user(&anna, user());
-    hub.subscribe(&anna, [chat]);
+    hub.join(&anna, [chat]);
     assert!(!anna.is_in(chat));
     assert!(hub.room(chat).is_none() && hub.users.lock().is_empty());
 }
@@ -262,7 +279,7 @@ fn one_who_left_a_closed_chat_does_not_watch_it_either() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let _annas = subscribed(&hub, user(), chat, 0);
     let boriss = subscribed(&hub, boris, chat, 0);
-    hub.watch(&boriss, chat);
+    watch(&hub, &boriss, chat);
     let left = membership(chat, boris, 0);
     hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
     hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
@@ -273,7 +290,7 @@ fn one_who_left_a_closed_chat_does_not_watch_it_either() {
 fn one_who_watches_hears_everything_but_messages() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let watching = subscribed(&hub, user(), ChatId::new(NOW), 0);
-    hub.watch(&watching, chat);
+    watch(&hub, &watching, chat);
     let _annas = subscribed(&hub, user(), chat, 0);
     deliver(&hub, chat, [1]);
     let joined = membership(chat, boris, 1);
@@ -287,7 +304,7 @@ fn one_who_watches_hears_everything_but_messages() {
 fn a_member_who_watches_hears_everything_once() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let annas = subscribed(&hub, user(), chat, 0);
-    hub.watch(&annas, chat);
+    watch(&hub, &annas, chat);
     deliver(&hub, chat, [1]);
     hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
     assert_eq!(received(&annas), ["1", "deleted"]);
@@ -298,29 +315,10 @@ fn as_another_user_a_connection_hears_the_other_users_chats_only() {
     let (hub, first, second) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
     let anna = subscribed(&hub, user(), first, 0);
     hub.bind_user(&anna, user());
-    if hub.subscribe(&anna, [second]) {
+    if hub.join(&anna, [second]) {
         hub.open(second, 0);
     }
     deliver(&hub, first, [1]);
     deliver(&hub, second, [1, 2]);
     assert_eq!(received(&anna), ["1", "2"]);
-}
-
-#[test]
-fn who_leaves_while_it_is_subscribed_gets_into_no_chat_more() {
-    let hub = Hub::default();
-    let [first, second, third] = [(); 3].map(|()| ChatId::new(NOW));
-    let anna = connection(10);
-    hub.bind_user(&anna, user());
-    hub.subscribe(&anna, [first]);
-    hub.open(first, 0);
-    // The second is the last one that is checked while the chats are these.
-    let checks = std::cell::Cell::new(0);
-    let are_current = || checks.replace(checks.get() + 1) < 2;
-    let subscribed = hub.subscribe_while(&anna, [first, second, third], are_current);
-    assert_eq!(subscribed, None);
-    assert!(anna.is_in(first) && anna.is_in(second) && !anna.is_in(third));
-    assert_eq!(hub.delivered(third), None);
-    let subscribed = hub.subscribe_while(&anna, [first, second, third], || true);
-    assert_eq!(subscribed, Some(vec![second, third]));
 }

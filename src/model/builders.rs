@@ -63,6 +63,7 @@ impl Chat {
             team: None,
             event: None,
             members: Vec::new(),
+            members_version: 0,
             head: 0,
             created_at: AT,
             modified_at: AT,

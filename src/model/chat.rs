@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, EventPk, IdempotencyKey, Message, Seq, User, UserId, UserPk};
+use super::{
+    ChatId, ChatPk, EventPk, IdempotencyKey, MembersVersion, Message, Seq, User, UserId, UserPk,
+};
 
 /// A conversation of its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Chat {
     pub event: Option<EventPk>,
     /// The members, in the order of joining.
     pub members: Vec<UserId>,
+    /// The version of `members`.
+    pub members_version: MembersVersion,
     /// The number of its latest message, 0 without one.
     pub head: Seq,
     /// When it was made.

@@ -80,6 +80,11 @@ pub type EventPk = i64;
 /// every node. 0 stands before the first.
 pub type Seq = i64;
 
+/// Counts the changes of the members of one chat: 0 when the chat is created. Incremented by the store
+/// in the same step as the change, so of two reads the one with the greater version has the later
+/// members, and a right that was granted by an earlier read is checked against it.
+pub type MembersVersion = i64;
+
 /// The greatest integer that every JSON client can hold; no integer id is greater (PROTOCOL §1.1).
 pub const MAX_ID: i64 = (1 << 53) - 1;
 

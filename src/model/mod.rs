@@ -29,7 +29,9 @@ pub use event::{
     Access, Event, EventChange, EventChat, EventChatSnapshot, EventChatState, EventDetails,
     EventPage, Marketplace, NewEvent, NewEventChat, Side, Updated,
 };
-pub use id::{ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MessageId, Seq, UserId, UserPk};
+pub use id::{
+    ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MembersVersion, MessageId, Seq, UserId, UserPk,
+};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
 pub use message::{

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Chat, ChatId, ChatPk, ConnectionId, EventChat, EventChatState, Message, Policy, Room, Seq, User,
+    Chat, ChatId, ChatPk, ConnectionId, EventChat, EventChatState, MembersVersion, Message, Policy,
+    Room, Seq, User,
 };
 
 /// A [`Fact`], and the connection whose request brought it about.
@@ -108,6 +109,8 @@ pub struct Membership {
     pub user: Arc<User>,
     /// The members after the change, in the order of joining.
     pub members: Vec<Arc<User>>,
+    /// The version of `members`.
+    pub version: MembersVersion,
     /// The number of the latest message at that moment.
     pub head: Seq,
 }

@@ -228,9 +228,9 @@ impl Dispatcher {
             },
             window: Window::First(PAGE),
         };
-        let store = Arc::clone(&self.relay.store);
+        let source = self.relay.source();
         self.waits
-            .read(store, chat, missing, history, Duration::ZERO);
+            .read(source, chat, missing, history, Duration::ZERO);
         true
     }
 
@@ -247,10 +247,14 @@ impl Dispatcher {
             Ok(page) => page,
             Err(error) => {
                 warn!(%chat, %error, "messages could not be read for delivery; trying again");
-                let store = Arc::clone(&self.relay.store);
-                return self.waits.read(store, chat, missing, history, RETRY);
+                let source = self.relay.source();
+                return self.waits.read(source, chat, missing, history, RETRY);
             }
         };
+        if let Some(chat) = page.changed {
+            self.relay.hub.reconcile(&chat);
+        }
+        let page = page.messages;
         self.relay.metrics.filled_holes(page.messages.len());
         if let Some(last) = page.messages.last().filter(|_| page.has_more) {
             missing.after = last.seq;

@@ -58,7 +58,8 @@ impl Scene {
         let relay = Relay {
             bus: Arc::new(Local::default()),
             hub: Arc::new(Hub::default()),
-            store: Arc::<dyn Store>::clone(&store),
+            messages: Arc::<dyn Store>::clone(&store),
+            chats: Arc::<dyn Store>::clone(&store),
             outbox: limits,
             metrics: Metrics::default(),
         };
@@ -168,17 +169,7 @@ pub(super) fn absent_chat() -> Chat {
     let at = Timestamp::UNIX_EPOCH;
     Chat {
         id: ChatId::new(at),
-        pk: 1,
-        name: None,
-        policy: Policy::Closed,
-        owner: None,
-        team: None,
-        event: None,
-        members: Vec::new(),
-        head: 0,
-        created_at: at,
-        modified_at: at,
-        active_at: at,
+        ..Chat::example()
     }
 }
 
@@ -224,10 +215,7 @@ fn numbers(count: usize) -> Vec<String> {
 async fn what_the_bus_lost_shuffled_and_repeated_is_delivered_once_in_order() {
     let scene = Scene::set().await;
     scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
-    scene
-        .relay
-        .hub
-        .subscribe(&scene.connection, [scene.chat.id]);
+    scene.relay.hub.join(&scene.connection, [scene.chat.id]);
     scene.relay.hub.open(scene.chat.id, 0);
     // More than a page, so that filling the hole takes several.
     let messages = scene.store(PAGE * 2 + 7).await;
@@ -242,12 +230,7 @@ async fn what_the_bus_lost_shuffled_and_repeated_is_delivered_once_in_order() {
 async fn what_came_while_a_connection_subscribed_is_delivered() {
     let scene = Scene::set().await;
     scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
-    assert!(
-        scene
-            .relay
-            .hub
-            .subscribe(&scene.connection, [scene.chat.id])
-    );
+    assert!(scene.relay.hub.join(&scene.connection, [scene.chat.id]));
     let messages: Vec<_> = scene.store(3).await.into_iter().map(sent).collect();
     scene.relay.hub.deliver(scene.chat.id, &messages);
     // The head that was read before those three were stored.
@@ -263,10 +246,7 @@ async fn a_burst_fills_no_outbox_that_is_emptied() {
     })
     .await;
     scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
-    scene
-        .relay
-        .hub
-        .subscribe(&scene.connection, [scene.chat.id]);
+    scene.relay.hub.join(&scene.connection, [scene.chat.id]);
     scene.relay.hub.open(scene.chat.id, 0);
     for message in scene.store(300).await {
         scene.publish(&message).await;
@@ -301,7 +281,7 @@ async fn what_is_no_message_keeps_its_place_among_messages() {
     let scene = Scene::set().await;
     let (one, other) = (scene.chat.id, ChatId::new(Timestamp::UNIX_EPOCH));
     scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
-    scene.relay.hub.subscribe(&scene.connection, [one, other]);
+    scene.relay.hub.join(&scene.connection, [one, other]);
     scene.relay.hub.open(one, 0);
     scene.relay.hub.open(other, 0);
     let messages = scene.store(2).await;

@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Missing;
-use crate::hub::Subscription;
-use crate::model::{ChatId, History, MessagePage};
-use crate::store::{Messages, StoreError};
+use crate::hub::{Hub, Subscription};
+use crate::model::{Chat, ChatId, History, MessagePage};
+use crate::store::{Chats, Messages, StoreError};
 
 /// How many chats are read from the store at the same time.
 const READS: usize = 8;
@@ -41,7 +41,21 @@ pub(super) struct Read {
     /// The query.
     pub(super) history: History,
     /// Its result.
-    pub(super) page: Result<MessagePage, StoreError>,
+    pub(super) page: Result<Page, StoreError>,
+}
+
+/// Where pages are read, and what they are compared with.
+pub(super) struct Source {
+    pub(super) messages: Arc<dyn Messages>,
+    pub(super) chats: Arc<dyn Chats>,
+    pub(super) hub: Arc<Hub>,
+}
+
+/// Messages from the store.
+pub(super) struct Page {
+    pub(super) messages: MessagePage,
+    /// The chat, read after the messages, if its members are later than those that the hub has seen.
+    pub(super) changed: Option<Chat>,
 }
 
 impl Default for Waits {
@@ -83,7 +97,7 @@ impl Waits {
     /// [`READS`] times at once.
     pub(super) fn read(
         &mut self,
-        store: Arc<dyn Messages>,
+        source: Source,
         chat: ChatId,
         missing: Missing,
         history: History,
@@ -95,7 +109,7 @@ impl Waits {
                 tokio::time::sleep(delay).await;
             }
             let _turn = reads.acquire().await;
-            let page = store.messages(chat, history).await;
+            let page = source.page(chat, history).await;
             Read {
                 chat,
                 missing,
@@ -113,5 +127,27 @@ impl Waits {
             Some(read) = self.reading.next() => Ended::Read(read),
             else => std::future::pending().await,
         }
+    }
+}
+
+impl Source {
+    /// Reads messages and then the version of the members: a removal before one of the messages is
+    /// counted in it.
+    async fn page(&self, chat: ChatId, history: History) -> Result<Page, StoreError> {
+        let mut messages = self.messages.messages(chat, history).await?;
+        let Some(version) = self.chats.members_version(chat).await? else {
+            // It was deleted: its members are no longer known.
+            messages.messages.clear();
+            messages.has_more = false;
+            return Ok(Page {
+                messages,
+                changed: None,
+            });
+        };
+        let changed = match self.hub.has_seen_members(chat, version) {
+            true => None,
+            false => self.chats.chat(chat).await?,
+        };
+        Ok(Page { messages, changed })
     }
 }

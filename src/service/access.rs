@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use crate::model::{
-    Chat, ChatId, Error, ErrorKind, Event, EventChat, IdempotencyKey, Identity, Policy, Rights,
-    Side, UserId, UserPk,
+    Chat, ChatId, ChatRef, Error, ErrorKind, Event, EventChat, IdempotencyKey, Identity, Policy,
+    Rights, Side, UserId, UserPk,
 };
 
 /// The members of a chat, with the fields that rights depend on.
@@ -262,6 +262,14 @@ pub fn own_key(identity: &Identity, key: IdempotencyKey) -> IdempotencyKey {
 /// The error of a chat that does not exist, or is not visible to the caller.
 pub fn no_chat(id: impl std::fmt::Display) -> Error {
     Error::not_found(format_args!("chat {id}"))
+}
+
+/// The error with the chat as the request names it.
+pub fn as_requested(error: Error, chat: ChatRef) -> Error {
+    match error.kind {
+        ErrorKind::NotFound => no_chat(chat),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

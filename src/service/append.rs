@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::heads::Heads;
+use super::memberships::Memberships;
 use super::store_error;
 use crate::bus::Bus;
-use crate::model::{ChatId, ConnectionId, Error, Fact, Notice, PendingMessage, Sent};
+use crate::model::{ChatId, ChatRef, ConnectionId, Error, Fact, Notice, PendingMessage, Sent};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, Queued};
 
-use super::access::no_chat;
+use super::access::{self, Actor, MemberList, no_chat};
 
 /// How many messages may wait for the batch after this one; then senders wait to get in.
 const QUEUE: usize = 4096;
@@ -33,8 +34,16 @@ pub(super) struct Append {
 
 struct PendingAppend {
     entry: PendingMessage,
+    request: SendRequest,
     answer: oneshot::Sender<Result<Sent, Error>>,
     queued: Queued,
+}
+
+/// For whom a message is sent, and how the request names the chat.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SendRequest {
+    pub(super) actor: Actor,
+    pub(super) chat: ChatRef,
 }
 
 /// Writes the queue, batch after batch.
@@ -43,6 +52,7 @@ pub(super) struct Committer {
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     heads: Arc<Heads>,
+    memberships: Arc<Memberships>,
     metrics: Metrics,
 }
 
@@ -51,6 +61,7 @@ pub(super) fn new(
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     heads: Arc<Heads>,
+    memberships: Arc<Memberships>,
     metrics: Metrics,
 ) -> (Append, Committer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -63,6 +74,7 @@ pub(super) fn new(
         store,
         bus,
         heads,
+        memberships,
         metrics,
     };
     (append, committer)
@@ -77,10 +89,12 @@ impl Append {
     pub(super) async fn enqueue(
         &self,
         entry: PendingMessage,
+        request: SendRequest,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let waiting = PendingAppend {
             entry,
+            request,
             answer,
             queued: self.metrics.queued(),
         };
@@ -118,14 +132,55 @@ impl Committer {
 
     /// Writes a batch; meanwhile publishes the one before.
     async fn commit(&self, batch: Vec<PendingAppend>, before: Option<Written>) -> Written {
+        let publish = async {
+            if let Some(before) = before {
+                self.publish(before).await;
+            }
+        };
+        let append = async {
+            let _steady = self.memberships.steady().await;
+            let (senders, entries) = self.judge(batch).await;
+            let sent = match entries.len() {
+                0 => Ok(Vec::new()),
+                _ => self.store.append(entries).await,
+            };
+            Written {
+                senders,
+                sent,
+                durable: Instant::now(),
+            }
+        };
+        join(append, publish).await.0
+    }
+
+    /// Refuses messages whose senders may no longer write there. Called while no membership can
+    /// change until the others are stored.
+    async fn judge(&self, batch: Vec<PendingAppend>) -> (Vec<Sender>, Vec<PendingMessage>) {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
-        for PendingAppend {
-            entry,
-            answer,
-            queued,
-        } in batch
-        {
+        let mut latest: Option<Arc<MemberList>> = None;
+        for pending in batch {
+            let PendingAppend {
+                entry,
+                request,
+                answer,
+                queued,
+            } = pending;
+            let known = latest.take().filter(|known| known.chat() == entry.chat);
+            let members = match known {
+                Some(members) => Ok(members),
+                None => self.memberships.of(entry.chat).await,
+            };
+            let judged = members.and_then(|members| {
+                access::may_post(request.actor, entry.sender, &members)?;
+                latest = Some(members);
+                Ok(())
+            });
+            if let Err(refusal) = judged {
+                // The sender may have gone.
+                let _ = answer.send(Err(access::as_requested(refusal, request.chat)));
+                continue;
+            }
             senders.push(Sender {
                 chat: entry.chat,
                 origin: entry.origin,
@@ -134,18 +189,7 @@ impl Committer {
             });
             entries.push(entry);
         }
-        let publish = async {
-            if let Some(before) = before {
-                self.publish(before).await;
-            }
-        };
-        let append = async { (self.store.append(entries).await, Instant::now()) };
-        let ((sent, durable), ()) = join(append, publish).await;
-        Written {
-            senders,
-            sent,
-            durable,
-        }
+        (senders, entries)
     }
 
     /// Publishes the stored messages to every node, and answers each sender.

@@ -58,10 +58,21 @@ async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
 
     let heads = Arc::default();
     let metrics = Metrics::default();
-    let (append, committer) = new(Arc::clone(&store), Arc::clone(&bus), heads, metrics);
+    let memberships = Arc::new(Memberships::new(Arc::clone(&store)));
+    let (append, committer) = new(
+        Arc::clone(&store),
+        Arc::clone(&bus),
+        heads,
+        memberships,
+        metrics,
+    );
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let running = tasks.spawn(committer.run(stop.clone()));
-    let answered = append.enqueue(entry(&anna, &chat, "once")).await;
+    let request = SendRequest {
+        actor: Actor::User(anna.id),
+        chat: ChatRef::Id(chat.id),
+    };
+    let answered = append.enqueue(entry(&anna, &chat, "once"), request).await;
     let answer = answered.expect("a place").await.expect("an answer");
     let Ok(Sent::Repeated(again)) = answer else {
         panic!("{answer:?}");

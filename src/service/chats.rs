@@ -7,7 +7,7 @@ use std::sync::Arc;
 use moka::future::Cache;
 
 use super::access::{self, Actor, MemberList};
-use super::user_cache::{CachedChats, UserChats};
+use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
     Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact, IdempotencyKey, Identity,
@@ -21,12 +21,6 @@ const PAGE: usize = 1000;
 /// The longest name of a chat, in bytes.
 const NAME_BYTES: usize = 1024;
 
-/// The members of the chats lately used.
-pub(super) type MemberLists = Cache<ChatId, Arc<MemberList>>;
-
-/// How many members the cached member lists may have in all.
-const MEMBER_LISTS_WEIGHT: u64 = 1_000_000;
-
 /// The chat of each `pk`. A `pk` is never given to another chat, so an entry never expires.
 pub(super) type Numbers = Cache<ChatPk, ChatId>;
 
@@ -35,13 +29,6 @@ const NUMBERS: u64 = 100_000;
 
 pub(super) fn numbers() -> Numbers {
     Cache::new(NUMBERS)
-}
-
-pub(super) fn member_lists() -> MemberLists {
-    Cache::builder()
-        .max_capacity(MEMBER_LISTS_WEIGHT)
-        .weigher(|_, members: &Arc<MemberList>| u32::try_from(members.len()).unwrap_or(u32::MAX))
-        .build()
 }
 
 impl Service {
@@ -84,6 +71,7 @@ impl Service {
             key: key.clone(),
             at,
         };
+        let _before = self.memberships.before_changes(new.id).await;
         let created = self.store.create_chat(new).await;
         drop(changing);
         let chat = match created {
@@ -189,20 +177,21 @@ impl Service {
         Ok(Reply::AllChats(ChatList { chats, next }))
     }
 
-    /// The chats to which the connections of this user are subscribed. A query of the server itself,
-    /// without rights. Reads the store only if they are not known.
+    /// The chats of which this user is a member, each with the version of its members. A query of
+    /// the server itself, without rights. Reads the store only if they are not known.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn chats_of(&self, user: UserId) -> Result<UserChats<'_>, Error> {
+    pub async fn chats_of(&self, user: UserId) -> Result<UserMemberships, Error> {
         self.is_open()?;
         let stamp = match self.user_cache.chats(user) {
-            CachedChats::Hit(chats) => return Ok(chats),
-            CachedChats::Miss(stamp) => stamp,
+            Ok(chats) => return Ok(chats),
+            Err(stamp) => stamp,
         };
         let chats = self.store.memberships_of(user).await.map_err(store_error)?;
-        let chats = chats.into_iter().map(|(chat, _)| chat).collect();
-        Ok(self.user_cache.read_chats(user, chats, stamp))
+        let chats = UserMemberships::from(chats);
+        self.user_cache.read_chats(user, &chats, stamp);
+        Ok(chats)
     }
 
     /// The number of the latest message of each of these chats, in the order given: of all that
@@ -239,23 +228,29 @@ impl Service {
             ChatRef::Id(id) | ChatRef::OfEvent(id) => id,
             ChatRef::Pk(pk) => self.id_of(pk).await?,
         };
-        let fetch = async {
-            // While a membership changes, the state before must not be cached.
-            let _steady = self.membership.read().await;
-            let found = self.store.chat(id).await.map_err(store_error)?;
-            match found {
-                Some(chat) => Ok(Arc::new(MemberList::from(chat))),
-                None => Err(access::no_chat(chat)),
-            }
-        };
-        let members = self.member_lists.try_get_with(id, fetch).await;
-        let members = members.map_err(|error: Arc<Error>| (*error).clone())?;
-        // The error contains the name in the request.
-        access::may_see(actor, &members).map_err(|_| access::no_chat(chat))?;
+        let members = self.memberships.of(id).await;
+        let members = members.map_err(|error| access::as_requested(error, chat))?;
+        access::may_see(actor, &members).map_err(|error| access::as_requested(error, chat))?;
         if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
             return Err(access::no_chat(chat));
         }
         Ok(members)
+    }
+
+    /// What `read` reads of a chat that `actor` may see: now, and when it was read.
+    ///
+    /// # Errors
+    /// Those of `read`; `NotFound`, also if the actor may see the chat no longer.
+    pub(super) async fn judged<T>(
+        &self,
+        actor: Actor,
+        chat: ChatRef,
+        read: impl AsyncFnOnce(ChatId) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let id = self.visible(actor, chat).await?.chat();
+        let found = read(id).await?;
+        self.visible(actor, chat).await?;
+        Ok(found)
     }
 
     async fn id_of(&self, pk: ChatPk) -> Result<ChatId, Error> {

@@ -84,14 +84,16 @@ impl Service {
         event: EventPk,
     ) -> Result<Reply, Error> {
         access::host(identity)?;
-        let _changing = self.membership.write().await;
-        let chats = self.store.delete_event(event).await.map_err(store_error)?;
+        let chats = {
+            let _changing = self.memberships.changing().await;
+            self.store.delete_event(event).await.map_err(store_error)?
+        };
         if chats.as_ref().is_some_and(|chats| !chats.is_empty()) {
             self.user_cache.chats_deleted();
         }
         let chats = chats.ok_or_else(|| no_event(event))?;
         for (chat, pk) in chats {
-            self.member_lists.invalidate(&chat).await;
+            self.memberships.changed(chat).await;
             self.heads.unknown(chat);
             self.publish(identity, Fact::ChatDeleted { chat, pk }).await;
         }

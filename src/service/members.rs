@@ -149,21 +149,21 @@ impl Service {
         user: UserId,
         read: Option<Seq>,
     ) -> Result<(bool, Room, Arc<User>), Error> {
-        let (fresh, room, user) = {
-            let _changing = self.membership.write().await;
+        let id = members.chat();
+        let _in_order = self.memberships.in_order(id).await;
+        let added = {
+            let _changing = self.memberships.changing().await;
+            let _cached = self.user_cache.changing(&[user]);
             let read = read.unwrap_or(0);
-            let added = self
-                .store
-                .add_member(members.chat(), user, read, self.clock.now());
-            let added = {
-                let _changing = self.user_cache.changing(&[user]);
-                added.await.map_err(store_error)?
-            };
-            self.member_lists.invalidate(&members.chat()).await;
-            let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
-            (fresh, self.room(joined, 0).await?, self.user(user).await?)
+            self.store
+                .add_member(id, user, read, self.clock.now())
+                .await
         };
-        let user = Arc::new(user);
+        self.memberships.changed(id).await;
+        let added = added.map_err(store_error)?;
+        let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
+        let room = self.room(joined, 0).await?;
+        let user = Arc::new(self.user(user).await?);
         if fresh {
             let fact = Fact::MemberJoined(Arc::new(membership(&room, &user)));
             self.publish(identity, fact).await;
@@ -179,20 +179,19 @@ impl Service {
         members: &MemberList,
         user: UserId,
     ) -> Result<(), Error> {
-        let (removed, room, user) = {
-            let _changing = self.membership.write().await;
-            let removed = self
-                .store
-                .remove_member(members.chat(), user, self.clock.now());
-            let removed = {
-                let _changing = self.user_cache.changing(&[user]);
-                removed.await.map_err(store_error)?
-            };
-            self.member_lists.invalidate(&members.chat()).await;
-            let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
-            (removed, self.room(left, 0).await?, self.user(user).await?)
+        let id = members.chat();
+        let _in_order = self.memberships.in_order(id).await;
+        let removed = {
+            let _changing = self.memberships.changing().await;
+            let _cached = self.user_cache.changing(&[user]);
+            self.store.remove_member(id, user, self.clock.now()).await
         };
+        self.memberships.changed(id).await;
+        let removed = removed.map_err(store_error)?;
+        let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
         if removed {
+            let room = self.room(left, 0).await?;
+            let user = self.user(user).await?;
             let fact = Fact::MemberLeft(Arc::new(membership(&room, &Arc::new(user))));
             self.publish(identity, fact).await;
         }
@@ -235,6 +234,7 @@ fn membership(room: &Room, user: &Arc<User>) -> Membership {
         policy: room.chat.policy,
         user: Arc::clone(user),
         members: room.members.clone(),
+        version: room.chat.members_version,
         head: room.chat.head,
     }
 }

@@ -4,6 +4,7 @@
 use futures_util::future::try_join;
 use tokio::sync::oneshot;
 
+use super::append::SendRequest;
 use super::{Service, access, store_error};
 use crate::model::{
     ChatRef, Draft, Error, History, Identity, MessageId, PendingMessage, Positions, Reads, Reply,
@@ -39,6 +40,7 @@ impl Service {
         let sender = access::user(identity, named)?;
         let members = self.visible(actor, chat).await?;
         access::may_post(actor, sender, &members)?;
+        let request = SendRequest { actor, chat };
         let chat = members.chat();
         let at = self.clock.now();
         let entry = PendingMessage {
@@ -49,7 +51,7 @@ impl Service {
             draft,
             at,
         };
-        self.append.enqueue(entry).await
+        self.append.enqueue(entry, request).await
     }
 
     pub(super) fn check(&self, draft: &Draft) -> Result<(), Error> {
@@ -85,20 +87,22 @@ impl Service {
         positions: Positions,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, named)?;
-        let chat = self.visible(actor, chat).await?.chat();
         let history = History {
             window: history.window.at_most(PAGE),
             ..history
         };
-        let reads = async {
-            match positions {
-                Positions::Included => self.store.reads(chat).await,
-                Positions::Omitted => Ok(Reads::default()),
-            }
+        let read = async |chat| {
+            let reads = async {
+                match positions {
+                    Positions::Included => self.store.reads(chat).await,
+                    Positions::Omitted => Ok(Reads::default()),
+                }
+            };
+            let both = try_join(self.store.messages(chat, history), reads).await;
+            both.map_err(store_error)
         };
-        let both = try_join(self.store.messages(chat, history), reads).await;
-        both.map(|(page, reads)| Reply::Messages(page, reads))
-            .map_err(store_error)
+        let (page, reads) = self.judged(actor, chat, read).await?;
+        Ok(Reply::Messages(page, reads))
     }
 }
 

@@ -10,6 +10,7 @@ mod heads;
 mod history_cache;
 mod marketplace;
 mod members;
+mod memberships;
 mod messages;
 mod newcomers;
 mod recent;
@@ -27,6 +28,8 @@ use futures_util::future::join;
 use tokio::sync::{RwLock, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
+
+pub use access::no_chat;
 
 use crate::bus::Bus;
 use crate::model::{
@@ -52,13 +55,11 @@ pub struct Service {
     bus: Arc<dyn Bus>,
     clock: Clock,
     limits: Limits,
-    member_lists: chats::MemberLists,
+    memberships: Arc<memberships::Memberships>,
     numbers: chats::Numbers,
     user_cache: Arc<user_cache::UserCache>,
     heads: Arc<heads::Heads>,
     history_cache: history_cache::HistoryCache,
-    /// Held for writing while a membership changes, for reading while one is looked up.
-    membership: RwLock<()>,
     /// Held for reading while the chat of an event is created and published, for writing by a
     /// request that waits for that.
     opening: RwLock<()>,
@@ -109,10 +110,12 @@ impl Service {
         metrics: Metrics,
     ) -> (Self, Committer) {
         let (heads, user_cache) = (Arc::default(), Arc::new(user_cache));
+        let memberships = Arc::new(memberships::Memberships::new(Arc::clone(&store)));
         let (append, messages) = append::new(
             Arc::clone(&store),
             Arc::clone(&bus),
             Arc::clone(&heads),
+            Arc::clone(&memberships),
             metrics,
         );
         let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&user_cache));
@@ -122,11 +125,10 @@ impl Service {
             bus,
             clock,
             limits,
-            member_lists: chats::member_lists(),
+            memberships,
             numbers: chats::numbers(),
             user_cache,
             heads,
-            membership: RwLock::default(),
             opening: RwLock::default(),
             append,
             newcomers,

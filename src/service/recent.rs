@@ -4,8 +4,7 @@
 //! The rule by which nothing outdated is kept or used. A change of the store is followed by
 //! [`Recent::changed`] once the store has answered, and is announced only then. A read of the store
 //! is preceded by a [`Stamp`], and [`Recent::keep`] drops its answer if something was changed, or
-//! forgotten, since that stamp. So a kept answer includes every change that has been announced; and
-//! as long as [`Recent::is_current`] holds for the stamp that came with it, no change of it has been.
+//! forgotten, since that stamp. So a kept answer includes every change that has been announced.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -97,7 +96,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     }
 
     /// Whether nothing of that key was changed since.
-    pub(super) fn is_current(&self, stamp: Stamp) -> bool {
+    fn is_current(&self, stamp: Stamp) -> bool {
         self.counters[stamp.counter].load(Ordering::Acquire) == stamp.changes
     }
 
@@ -148,8 +147,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         self.count_and_remove(&mut part, key, counter);
     }
 
-    /// Forgets everything; values being read at this moment will not be kept. For values that may
-    /// outlive their change: [`Recent::is_current`] does not notice.
+    /// Forgets everything; values being read at this moment will not be kept.
     pub(super) fn forget_all(&self) {
         for part in &self.parts {
             let mut part = part.lock();

@@ -81,10 +81,12 @@ impl Service {
         messages: usize,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
-        let found = self.store.chat(id).await.map_err(store_error)?;
-        let found = found.ok_or_else(|| access::no_chat(chat))?;
-        self.room(found, messages).await.map(Reply::Room)
+        let read = async |id| {
+            let found = self.store.chat(id).await.map_err(store_error)?;
+            let found = found.ok_or_else(|| access::no_chat(chat))?;
+            self.room(found, messages).await
+        };
+        self.judged(actor, chat, read).await.map(Reply::Room)
     }
 
     /// A chat with its members and its latest messages.
@@ -126,6 +128,8 @@ impl Service {
         let room = self.room(changed, NOTICE_HISTORY).await?;
         let fact = Fact::ChatChanged(Arc::new(room.clone()));
         self.publish(identity, fact).await;
+        // The messages in it may be later than a removal of the caller.
+        self.visible(actor, chat).await?;
         Ok(Reply::Room(room))
     }
 
@@ -142,15 +146,17 @@ impl Service {
         };
         access::may_delete(actor, pk, &members)?;
         let id = members.chat();
-        let _changing = self.membership.write().await;
+        let _in_order = self.memberships.in_order(id).await;
         let found = self.store.chat(id).await.map_err(store_error)?;
         let Chat { pk, members, .. } = found.ok_or_else(|| access::no_chat(chat))?;
         let deleted = {
-            let _changing = self.user_cache.changing(&members);
-            self.store.delete_chat(id).await.map_err(store_error)?
+            let _changing = self.memberships.changing().await;
+            let _cached = self.user_cache.changing(&members);
+            self.store.delete_chat(id).await
         };
-        self.member_lists.invalidate(&id).await;
+        self.memberships.changed(id).await;
         self.heads.unknown(id);
+        let deleted = deleted.map_err(store_error)?;
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };
             self.publish(identity, fact).await;

@@ -43,11 +43,7 @@ impl Service {
             return Err(Error::too_large("chats", format_args!("{CHATS} of them")));
         }
         let actor = access::actor(identity, user)?;
-        let looks: Vec<_> = chats
-            .iter()
-            .map(|(chat, _)| self.seen(actor, *chat))
-            .collect();
-        let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+        let seen = self.seen(actor, &chats).await?;
         let heads = self.heads(&seen, until).await?;
         let gaps = heads.iter().zip(&chats).map(|(head, (_, after))| {
             head.map(|(chat, head)| Gap {
@@ -56,12 +52,27 @@ impl Service {
                 head,
             })
         });
-        let missed = self.fill(gaps.collect(), budget).await?;
+        let mut missed = self.fill(gaps.collect(), budget).await?;
+        // A removal may have come before the messages were read.
+        for (missed, seen) in missed.iter_mut().zip(self.seen(actor, &chats).await?) {
+            *missed = missed.take().filter(|_| seen.is_some());
+        }
         Ok(Reply::Synced(missed))
     }
 
+    /// Those of these chats that the actor may look at.
+    async fn seen(
+        &self,
+        actor: Actor,
+        chats: &[(ChatRef, Seq)],
+    ) -> Result<Vec<Option<ChatId>>, Error> {
+        let looks = chats.iter().map(|(chat, _)| self.sees(actor, *chat));
+        let looks: Vec<_> = looks.collect();
+        stream::iter(looks).buffered(AT_ONCE).try_collect().await
+    }
+
     /// The chat, if the actor may look at it.
-    async fn seen(&self, actor: Actor, chat: ChatRef) -> Result<Option<ChatId>, Error> {
+    async fn sees(&self, actor: Actor, chat: ChatRef) -> Result<Option<ChatId>, Error> {
         match self.visible(actor, chat).await {
             Ok(members) => Ok(Some(members.chat())),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),

@@ -4,14 +4,14 @@
 //! The cache is correct because this service makes every change. Each method that changes a
 //! membership, a chat or a user records that here ([`Changing`], [`UserCache::profile_changed`])
 //! before the change is announced, and `recent.rs` keeps older answers out afterwards. That holds,
-//! as it does for the member lists of `chats.rs` and for `heads.rs`, while one server alone writes
+//! as it does for the member lists of `memberships.rs` and for `heads.rs`, while one server alone writes
 //! into the store. The lock on SQLite's file ensures it. The changes of a second server on the same
 //! MongoDB would not be seen here until an entry is forgotten; that is not supported.
 
 use std::sync::Arc;
 
 use super::recent::{Recent, Stamp};
-use crate::model::{ChatId, Profile, User, UserId};
+use crate::model::{ChatId, MembersVersion, Profile, User, UserId};
 
 /// How much is remembered of users, and of their chats, in bytes each.
 const BYTES: usize = 32 * 1024 * 1024;
@@ -19,7 +19,7 @@ const BYTES: usize = 32 * 1024 * 1024;
 /// Users by their external ids, and the chats of users.
 pub(super) struct UserCache {
     users: Recent<Box<str>, Arc<Remembered>>,
-    chats: Recent<UserId, Arc<[ChatId]>>,
+    chats: Recent<UserId, UserMemberships>,
 }
 
 impl Default for UserCache {
@@ -28,33 +28,8 @@ impl Default for UserCache {
     }
 }
 
-/// The chats of a user, and whether they still are.
-pub struct UserChats<'a> {
-    cache: &'a UserCache,
-    chats: Arc<[ChatId]>,
-    stamp: Stamp,
-}
-
-impl UserChats<'_> {
-    /// Each chat of which the user is a member.
-    pub fn chats(&self) -> &[ChatId] {
-        &self.chats
-    }
-
-    /// Whether no change of them has been announced. Called under the lock that the hub needs to
-    /// remove a member, it keeps out members that were removed already.
-    pub fn are_current(&self) -> bool {
-        self.cache.chats.is_current(self.stamp)
-    }
-}
-
-/// A lookup of the chats of a user.
-pub(super) enum CachedChats<'a> {
-    /// They are cached.
-    Hit(UserChats<'a>),
-    /// They have to be read from the store after this stamp.
-    Miss(Stamp),
-}
+/// The chats of a user, each with the version of its members.
+pub type UserMemberships = Arc<[(ChatId, MembersVersion)]>;
 
 /// A change of these users' chats that is under way. Dropped after the store has answered, whatever
 /// it did, and before anything is announced: from then on their chats are not cached.
@@ -131,23 +106,15 @@ impl UserCache {
         self.users.changed(external_id);
     }
 
-    /// The chats of this user.
-    pub(super) fn chats(&self, user: UserId) -> CachedChats<'_> {
-        match self.chats.look(&user) {
-            (Some(chats), stamp) => CachedChats::Hit(self.user_chats(chats, stamp)),
-            (None, stamp) => CachedChats::Miss(stamp),
-        }
+    /// The chats of this user, or the stamp before a read of the store.
+    pub(super) fn chats(&self, user: UserId) -> Result<UserMemberships, Stamp> {
+        let (chats, stamp) = self.chats.look(&user);
+        chats.ok_or(stamp)
     }
 
-    /// The chats of this user as the store had them when it was read after `stamp`.
-    pub(super) fn read_chats(
-        &self,
-        user: UserId,
-        chats: Arc<[ChatId]>,
-        stamp: Stamp,
-    ) -> UserChats<'_> {
-        self.chats.keep(user, Arc::clone(&chats), stamp);
-        self.user_chats(chats, stamp)
+    /// The store was read since `stamp`, and had these chats of the user.
+    pub(super) fn read_chats(&self, user: UserId, chats: &UserMemberships, stamp: Stamp) {
+        self.chats.keep(user, Arc::clone(chats), stamp);
     }
 
     /// Before the store changes the chats of these users.
@@ -162,14 +129,6 @@ impl UserCache {
     /// twice, so a subscription to one that was deleted meanwhile receives nothing.
     pub(super) fn chats_deleted(&self) {
         self.chats.forget_all();
-    }
-
-    fn user_chats(&self, chats: Arc<[ChatId]>, stamp: Stamp) -> UserChats<'_> {
-        UserChats {
-            cache: self,
-            chats,
-            stamp,
-        }
     }
 }
 

@@ -11,8 +11,8 @@ use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer};
 use super::{Chats, Events, Members, Messages, Store, StoreError, Users};
 use crate::model::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
-    EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
-    PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    EventPk, Fingerprint, History, MembersVersion, Message, MessagePage, NewChat, NewEvent,
+    NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 use crate::telemetry::Metrics;
 
@@ -194,7 +194,8 @@ instrumented! {
     change_chat(id: ChatId, change: ChatChange, at: Timestamp) -> Option<Chat>;
     delete_chat(id: ChatId) -> bool;
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
-    memberships_of(user: UserId) -> Vec<(ChatId, Seq)>;
+    memberships_of(user: UserId) -> Vec<(ChatId, MembersVersion)>;
+    members_version(chat: ChatId) -> Option<MembersVersion>;
     users_in_many_chats(users: &[UserId], chats: usize) -> Vec<UserId>;
     heads(chats: &[ChatId]) -> Vec<Seq>;
 }

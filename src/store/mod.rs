@@ -19,8 +19,8 @@ use jiff::Timestamp;
 
 use crate::model::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
-    EventPk, Fingerprint, History, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
-    PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    EventPk, Fingerprint, History, MembersVersion, Message, MessagePage, NewChat, NewEvent,
+    NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
 pub use instrumented::instrumented;
@@ -137,8 +137,15 @@ pub trait Chats: Send + Sync {
         limit: usize,
     ) -> Result<ChatPage, StoreError>;
 
-    /// Every chat of this user with the number of its latest message, 0 without one.
-    async fn memberships_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError>;
+    /// Every chat of this user, with the version of its members.
+    async fn memberships_of(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(ChatId, MembersVersion)>, StoreError>;
+
+    /// The version of the members of this chat, not older than at the call; `None`: there is no such
+    /// chat.
+    async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError>;
 
     /// Those of `users` that are members of so many chats at least, in the order given. One that
     /// does not exist is a member of none.
@@ -153,7 +160,8 @@ pub trait Chats: Send + Sync {
     async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError>;
 }
 
-/// Memberships and read positions.
+/// Memberships and read positions. Each change of the members of a chat increments
+/// [`Chat::members_version`] in the same step; nothing else changes it.
 #[async_trait]
 pub trait Members: Send + Sync {
     /// Makes the user the last of the chat's members, unless it is one already, and moves its

@@ -94,7 +94,7 @@ fn scene() -> (Hub, ChatId, Arc<Subscription>) {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let connection = connection_of(Arc::new(States), 1000);
     hub.bind_user(&connection, user());
-    if hub.subscribe(&connection, [chat]) {
+    if hub.join(&connection, [chat]) {
         hub.open(chat, 0);
     }
     (hub, chat, connection)
@@ -200,7 +200,7 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
         let hub = Hub::default();
         let connection = connection_of(Arc::new(States), 1000);
         hub.bind_user(&connection, user());
-        hub.subscribe(&connection, [chat]);
+        hub.join(&connection, [chat]);
         for index in picked {
             hub.broadcast(chat, &notices[index]);
         }
@@ -218,7 +218,7 @@ fn in_any_order_the_last_one_told_tells_the_truth() {
 fn chats_stand_each_by_itself() {
     let (hub, chat, connection) = scene();
     let other = ChatId::new(NOW);
-    hub.subscribe(&connection, [other]);
+    hub.join(&connection, [other]);
     hub.broadcast(chat, &read(chat, state(5, 5, 5)));
     hub.broadcast(other, &read(other, state(2, 1, 0)));
     let expected = ["read: 5 5 5 Unasked 0", "read: 2 1 0 Unasked 0"];

@@ -48,7 +48,7 @@ impl Scene {
         let outbox = Outbox::new(limits);
         let sender = Arc::new(Subscription::new(id, subscriber(id), outbox));
         hub.bind_user(&sender, user);
-        hub.subscribe(&sender, [chat]);
+        hub.join(&sender, [chat]);
         hub.open(chat, 0);
         Self {
             hub,
@@ -207,7 +207,7 @@ fn an_answer_stands_apart_until_its_chat_is_subscribed_to() {
 
     let second = ChatId::new(NOW);
     let scene = Scene::of(1000, |id| Arc::new(Half(id, second)));
-    scene.hub.subscribe(&scene.sender, [second]);
+    scene.hub.join(&scene.sender, [second]);
     scene.hub.open(second, 0);
     assert!(scene.answer(1));
     let scene = Scene {
@@ -228,7 +228,7 @@ fn an_answer_stands_apart_until_its_chat_is_subscribed_to() {
 fn chats_do_not_wait_for_each_other() {
     let scene = Scene::new();
     let other = ChatId::new(NOW);
-    scene.hub.subscribe(&scene.sender, [other]);
+    scene.hub.join(&scene.sender, [other]);
     scene.hub.open(other, 0);
     scene.deliver_own(1);
     scene.deliver_foreign([2]);
@@ -274,7 +274,7 @@ fn one_that_comes_back_into_a_chat_waits_for_nothing_from_before() {
     scene
         .hub
         .member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
-    let joined = membership(scene.chat, scene.user, 9);
+    let joined = version(scene.chat, scene.user, 9, 2);
     scene
         .hub
         .member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));

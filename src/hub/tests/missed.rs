@@ -64,7 +64,7 @@ fn all_who_wait_for_a_chat_have_missed_the_same() {
     let connections = [connection(10), connection(10)];
     for connection in &connections {
         hub.bind_user(connection, user());
-        assert!(hub.subscribe(connection, [chat]));
+        assert!(hub.join(connection, [chat]));
         assert_eq!(until(&hub, connection, chat), None);
     }
     hub.open(chat, 4);
@@ -79,7 +79,7 @@ fn one_who_joins_has_missed_nothing() {
     let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
     let connection = connection(10);
     hub.bind_user(&connection, anna);
-    hub.admit(&[Arc::clone(&connection)], chat, 3);
+    hub.admit(&[Arc::clone(&connection)], chat, 1, 3);
     deliver(&hub, chat, [4]);
     assert_eq!(until(&hub, &connection, chat), None);
     assert_eq!(received(&connection), ["4"]);
@@ -90,9 +90,9 @@ fn one_who_joins_while_connecting_has_missed_what_was_before() {
     let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
     let connection = connection(10);
     hub.bind_user(&connection, anna);
-    hub.admit(&[Arc::clone(&connection)], chat, 3);
+    hub.admit(&[Arc::clone(&connection)], chat, 1, 3);
     deliver(&hub, chat, [4, 5]);
-    hub.subscribe(&connection, [chat]);
+    hub.join(&connection, [chat]);
     assert_eq!(until(&hub, &connection, chat), Some(3));
     assert_eq!(received(&connection), ["4", "5"]);
 }
@@ -103,7 +103,7 @@ fn what_is_not_passed_on_is_missed() {
     let sleeper = Arc::new(Sleeper::default());
     let connection = connection_of(Arc::clone(&sleeper) as _, 10);
     hub.bind_user(&connection, user());
-    hub.subscribe(&connection, [chat]);
+    hub.join(&connection, [chat]);
     hub.open(chat, 1);
     deliver(&hub, chat, 2..=5);
     assert_eq!(
@@ -135,13 +135,13 @@ fn what_was_missed_and_what_is_heard_meet_under_load() {
     // A connection with a large outbox keeps the chat open.
     let first = connection(10_000);
     hub.bind_user(&first, user());
-    hub.subscribe(&first, [chat]);
+    hub.join(&first, [chat]);
     hub.open(chat, 0);
     let come = |hub: &Hub| {
         let sleeper = Arc::new(Sleeper::default());
         let connection = connection_of(Arc::clone(&sleeper) as _, 10_000);
         hub.bind_user(&connection, user());
-        hub.subscribe(&connection, [chat]);
+        hub.join(&connection, [chat]);
         std::thread::yield_now();
         sleeper.0.store(true, Ordering::SeqCst);
         let missed = until(hub, &connection, chat).expect("a connection");

@@ -92,7 +92,8 @@ impl Fixture {
         let relay = Relay {
             bus: Arc::<Local>::clone(&bus),
             hub: Arc::clone(&hub),
-            store: Arc::<Unreliable>::clone(&unreliable),
+            messages: Arc::<Unreliable>::clone(&unreliable),
+            chats: Arc::<dyn Store>::clone(&store),
             outbox: SMALL,
             metrics: Metrics::default(),
         };
@@ -120,7 +121,7 @@ impl Fixture {
         let connection = new_connection(limits);
         self.hub.bind_user(&connection, user.id);
         for chat in chats {
-            self.hub.subscribe(&connection, [chat.id]);
+            self.hub.join(&connection, [chat.id]);
             self.hub.open(chat.id, 0);
         }
         connection
@@ -146,6 +147,7 @@ impl Fixture {
             policy: chat.policy,
             user: Arc::new(user.clone()),
             members: vec![Arc::new(self.anna.clone())],
+            version: 1,
             head: 0,
         })))
     }

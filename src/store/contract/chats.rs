@@ -101,7 +101,7 @@ pub async fn a_user_in_no_chat_has_an_empty_page(store: Subject) {
     assert_eq!(nobody.expect("a page"), empty);
 }
 
-pub async fn memberships_have_every_chat_and_its_latest_number(store: Subject) {
+pub async fn memberships_have_every_chat_and_the_version_of_its_members(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let quiet = chat(&store, &[&anna], 1).await;
     let busy = chat(&store, &[&anna, &boris], 2).await;
@@ -109,7 +109,12 @@ pub async fn memberships_have_every_chat_and_its_latest_number(store: Subject) {
     store.append(batch.collect()).await.expect("stored");
     let mut memberships = store.memberships_of(anna.id).await.expect("memberships");
     memberships.sort();
-    assert_eq!(memberships, [(quiet.id, 0), (busy.id, 3)]);
+    assert_eq!(memberships, [(quiet.id, 0), (busy.id, 0)]);
+    let left = store.remove_member(busy.id, boris.id, at(9)).await;
+    left.expect("an answer").expect("a chat");
+    let mut memberships = store.memberships_of(anna.id).await.expect("memberships");
+    memberships.sort();
+    assert_eq!(memberships, [(quiet.id, 0), (busy.id, 1)]);
     assert_eq!(
         store
             .memberships_of(UserId::new(at(9)))

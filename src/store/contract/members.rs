@@ -1,8 +1,10 @@
 //! The promises of `Members`.
 //! Does not know which store is under test.
 
+use futures_util::future::join_all;
+
 use super::*;
-use crate::model::Seq;
+use crate::model::{ChatChange, Seq};
 use crate::store::StoreError;
 
 async fn join(store: &Subject, chat: &Chat, user: &User, read: Seq, now: i64) -> (bool, Chat) {
@@ -69,6 +71,71 @@ pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
     let (fresh, after) = join(&store, &before, &boris, 0, 8).await;
     assert_eq!((fresh, after.members), (true, vec![anna.id, boris.id]));
     assert_eq!(position(&store, &before, &boris).await, 0);
+}
+
+pub async fn each_change_of_the_members_has_the_next_version(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let made = chat(&store, &[&anna], 1).await;
+    let version = async || {
+        let chat = store
+            .chat(made.id)
+            .await
+            .expect("an answer")
+            .expect("a chat");
+        let version = store.members_version(made.id).await.expect("an answer");
+        assert_eq!(version, Some(chat.members_version));
+        chat.members_version
+    };
+    assert_eq!(version().await, 0);
+    // Twice each: the second call changes nothing.
+    for expected in [true, false] {
+        let (fresh, after) = join(&store, &made, &boris, 0, 2).await;
+        assert_eq!((fresh, after.members_version), (expected, 1));
+        assert_eq!(version().await, 1);
+    }
+    for expected in [true, false] {
+        let left = store.remove_member(made.id, boris.id, at(3)).await;
+        let (removed, after) = left.expect("an answer").expect("a chat");
+        assert_eq!((removed, after.members_version), (expected, 2));
+        assert_eq!(version().await, 2);
+    }
+    send(&store, &made, &anna, 4).await;
+    let change = ChatChange {
+        name: Some("new".into()),
+        team: None,
+    };
+    let changed = store.change_chat(made.id, change, at(5)).await;
+    assert_eq!(
+        changed.expect("an answer").expect("a chat").members_version,
+        2
+    );
+    assert!(store.delete_chat(made.id).await.expect("an answer"));
+    assert_eq!(
+        store.members_version(made.id).await.expect("an answer"),
+        None
+    );
+}
+
+pub async fn many_changes_at_once_are_all_counted(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let made = chat(&store, &[&anna], 1).await;
+    let mut others = Vec::new();
+    for name in ["boris", "clara", "dora", "emil"] {
+        others.push(user(&store, name).await);
+    }
+    let joins = others.iter().map(|other| join(&store, &made, other, 0, 2));
+    let versions: Vec<_> = join_all(joins)
+        .await
+        .into_iter()
+        .map(|(fresh, after)| (fresh, after.members_version))
+        .collect();
+    assert!(
+        versions
+            .iter()
+            .all(|(fresh, version)| *fresh && *version <= 4)
+    );
+    let version = store.members_version(made.id).await.expect("an answer");
+    assert_eq!(version, Some(4));
 }
 
 pub async fn sending_marks_as_read(store: Subject) {

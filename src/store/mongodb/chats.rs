@@ -15,8 +15,8 @@ use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::sweep::Sweep;
 use super::transaction::Transactional;
 use crate::model::{
-    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, NewChat, Seq, UserId,
-    UserPk,
+    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MembersVersion, NewChat,
+    Seq, UserId, UserPk,
 };
 use crate::store::{Chats, StoreError};
 
@@ -105,8 +105,18 @@ impl Chats for Mongo {
         retry_until_deadline(|| self.page_of(user, before, limit)).await
     }
 
-    async fn memberships_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+    async fn memberships_of(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(ChatId, MembersVersion)>, StoreError> {
         retry_until_deadline(|| self.memberships(user)).await
+    }
+
+    async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError> {
+        let found =
+            retry_until_deadline(|| self.database.one::<ChatDocument>(doc! { "_id": chat }))
+                .await?;
+        Ok(found.map(|found| found.chat.members_version))
     }
 
     async fn users_in_many_chats(
@@ -199,6 +209,7 @@ impl Transactional for CreateChatTx {
             owner: self.owner,
             team: new.team,
             places: 0,
+            members_version: 0,
             created_at: at,
             modified_at: at,
             active_at: at,

@@ -7,7 +7,9 @@ use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
 use serde::{Deserialize, Serialize};
 
 use super::fields::{AccessField, PolicyField, Readable, date, time};
-use crate::model::{Chat, ChatId, ChatPk, EventPk, Fingerprint, IdempotencyKey, Seq, User, UserPk};
+use crate::model::{
+    Chat, ChatId, ChatPk, EventPk, Fingerprint, IdempotencyKey, MembersVersion, Seq, User, UserPk,
+};
 use crate::store::StoreError;
 
 pub(super) const USERS: &str = "users";
@@ -87,6 +89,9 @@ pub(super) struct ChatDocument {
     pub(super) team: Option<i64>,
     /// How many members have ever joined: the `place` of the next one.
     pub(super) places: i64,
+    /// The version of the members; absent while it is 0 in a chat of an older polychat.
+    #[serde(default)]
+    pub(super) members_version: MembersVersion,
     pub(super) created_at: DateTime,
     pub(super) modified_at: DateTime,
     /// The latest activity other than messages.
@@ -111,6 +116,7 @@ impl Readable for ChatDocument {
                 team: self.team,
                 event: self.event.as_ref().map(|event_chat| event_chat.pk),
                 members: Vec::new(),
+                members_version: self.members_version,
                 head: 0,
                 created_at: time(self.created_at)?,
                 modified_at: time(self.modified_at)?,

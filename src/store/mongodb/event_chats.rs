@@ -183,6 +183,7 @@ impl Transactional for OpenEventChatTx {
             owner: user.map(|user| user.pk),
             team: None,
             places: 0,
+            members_version: 0,
             created_at: date(new.at),
             modified_at: date(new.at),
             active_at: date(new.at),

@@ -9,7 +9,7 @@ use mongodb::bson::{Document, Uuid, doc};
 use super::Mongo;
 use super::database::Query;
 use super::documents::{BusyDocument, ChatDocument, FoundChat, MemberDocument};
-use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, Seq, UserId};
+use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Seq, UserId};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 impl Mongo {
@@ -71,15 +71,19 @@ impl Mongo {
         Ok(ChatPage { chats, next })
     }
 
-    pub(super) async fn memberships(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+    /// A version is read after the memberships. If the user has been removed in between it counts that
+    /// removal, and the chat is left out: a second look at the members decides.
+    pub(super) async fn memberships(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(ChatId, MembersVersion)>, StoreError> {
         let ids = self.ids_of(user).await?;
-        let found = self
-            .found_all(Query::all(doc! { "_id": { "$in": ids } }))
-            .await?;
-        let memberships = found
-            .into_iter()
-            .map(|found| (found.chat.id, found.chat.head));
-        Ok(memberships.collect())
+        let query = Query::all(doc! { "_id": { "$in": ids } });
+        let found = self.database.readable::<ChatDocument>(query).await?;
+        let members: HashSet<_> = self.ids_of(user).await?.into_iter().collect();
+        let chats = found.into_iter().map(|found| found.chat);
+        let chats = chats.filter(|chat| members.contains(&Uuid::from(chat.id)));
+        Ok(chats.map(|chat| (chat.id, chat.members_version)).collect())
     }
 
     /// The `seq` of each chat's latest message, 0 without one.

@@ -259,7 +259,8 @@ impl Transactional for AddMemberTx {
         session: &mut ClientSession,
     ) -> Result<bool, StoreError> {
         let chats = database.raw(CHATS);
-        let update = doc! { "$inc": { "places": 1_i64 }, "$max": touched(self.at) };
+        let counted = doc! { "places": 1_i64, "members_version": 1_i64 };
+        let update = doc! { "$inc": counted, "$max": touched(self.at) };
         let chat = chats.find_one_and_update(doc! { "_id": self.chat }, update);
         let Some(before) = chat.session(&mut *session).await? else {
             return Ok(false);
@@ -310,7 +311,7 @@ impl Transactional for RemoveMemberTx {
             return Ok(false);
         }
         let chats = database.raw(CHATS);
-        let touch = doc! { "$max": touched(self.at) };
+        let touch = doc! { "$inc": { "members_version": 1_i64 }, "$max": touched(self.at) };
         let chat = chats.update_one(doc! { "_id": self.chat }, touch);
         chat.session(session).await?;
         Ok(true)

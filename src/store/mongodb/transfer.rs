@@ -251,6 +251,7 @@ impl Mongo {
             owner: chat.owner,
             team: chat.team,
             places: members.last().map_or(0, |member| member.place + 1),
+            members_version: chat.members_version,
             created_at: date(chat.created_at),
             modified_at: date(chat.modified_at),
             active_at: date(chat.active_at),

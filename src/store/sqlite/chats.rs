@@ -8,12 +8,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::Sqlite;
 use super::rows::{Millisecond, taken};
 use crate::model::{
-    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, NewChat, Seq, UserId,
+    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MembersVersion, NewChat,
+    Seq, UserId,
 };
 use crate::store::{Chats, PAGE_MEMBERS, StoreError};
 
 const COLUMNS: &str = "chats.id, chats.pk, chats.name, policy, owner, team, head, \
-                       chats.created_at, chats.modified_at, active_at, event";
+                       chats.created_at, chats.modified_at, active_at, event, members_version";
 
 #[async_trait]
 impl Chats for Sqlite {
@@ -100,15 +101,27 @@ impl Chats for Sqlite {
             .await
     }
 
-    async fn memberships_of(&self, user: UserId) -> Result<Vec<(ChatId, Seq)>, StoreError> {
+    async fn memberships_of(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(ChatId, MembersVersion)>, StoreError> {
         self.read(move |transaction| {
             let mut statement = transaction.prepare_cached(
-                "SELECT chats.id, head FROM users
+                "SELECT chats.id, members_version FROM users
                  JOIN members ON members.user = users.pk JOIN chats ON chats.pk = members.chat
                  WHERE users.id = ?1",
             )?;
             let memberships = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(memberships.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError> {
+        self.read(move |transaction| {
+            let mut statement =
+                transaction.prepare_cached("SELECT members_version FROM chats WHERE id = ?1")?;
+            Ok(statement.query_row([chat], |row| row.get(0)).optional()?)
         })
         .await
     }
@@ -297,6 +310,7 @@ fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
         modified_at: row.get::<_, Millisecond>(8)?.0,
         active_at: row.get::<_, Millisecond>(9)?.0,
         event: row.get(10)?,
+        members_version: row.get(11)?,
     })
 }
 

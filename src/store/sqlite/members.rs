@@ -115,6 +115,10 @@ fn afterwards(
 ) -> Result<Option<(bool, Chat)>, StoreError> {
     if changed {
         touch(transaction, chat, at)?;
+        let mut statement = transaction.prepare_cached(
+            "UPDATE chats SET members_version = members_version + 1 WHERE id = ?1",
+        )?;
+        statement.execute([chat])?;
     }
     let chat = by_id(transaction, chat)?;
     Ok(chat.map(|chat| (changed, chat)))

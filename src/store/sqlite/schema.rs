@@ -8,7 +8,11 @@ use crate::store::StoreError;
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
-const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// Brings the database to the newest version: each step as a whole or not at all.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

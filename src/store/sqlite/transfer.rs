@@ -234,9 +234,9 @@ fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), S
     let mut statement = transaction.prepare_cached(
         "INSERT INTO chats (pk, id, name, policy, owner, team, latest_at, created_at, modified_at,
                             active_at, event, guest, access, access_version, key_name,
-                            key_content)
+                            key_content, members_version)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-                 (SELECT pk FROM users WHERE id = ?12), ?13, ?14, ?15, ?16)",
+                 (SELECT pk FROM users WHERE id = ?12), ?13, ?14, ?15, ?16, ?17)",
     )?;
     taken(statement.execute(params![
         chat.pk,
@@ -255,6 +255,7 @@ fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), S
         part.map_or(0, |part| part.access_version),
         key.as_ref().map(|key| &key.name),
         key.as_ref().map(|key| key.content),
+        chat.members_version,
     ]))?;
     let mut statement = transaction.prepare_cached(
         "INSERT INTO members (chat, place, user, last_read)

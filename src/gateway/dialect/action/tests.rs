@@ -174,6 +174,7 @@ fn membership(pk: ChatPk, members: Vec<Arc<User>>) -> Arc<Membership> {
         policy: Policy::Open,
         user: guest(),
         members,
+        version: 1,
         head: 1,
     })
 }

@@ -24,7 +24,7 @@ async fn one_whose_user_has_just_become_a_member_waits_until_the_hub_knows() {
     let scene = Scene::new();
     let chat = ChatId::new(NOW);
     assert!(!scene.answer_in(chat, 2));
-    scene.hub.subscribe(&scene.sender, [chat]);
+    scene.hub.join(&scene.sender, [chat]);
     scene.sender.turn().await;
     assert!(!scene.answer_in(chat, 2), "not open yet");
     scene.hub.open(chat, 0);

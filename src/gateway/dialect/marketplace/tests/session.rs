@@ -117,6 +117,7 @@ fn of_chats_of_no_event_nothing_is_told() {
         policy: Policy::Closed,
         user: gleb(),
         members: vec![gleb(), olga()],
+        version: 1,
         head: 1,
     });
     let room = Room {

@@ -44,6 +44,7 @@ fn change() -> Arc<Membership> {
         policy: crate::model::Policy::Open,
         user: boris(),
         members: room.members,
+        version: 1,
         head: 9,
     })
 }

@@ -1,0 +1,164 @@
+//! Removals that overtake a read of the store, in every order: the removed user receives nothing,
+//! and no member is left out.
+
+use super::*;
+
+/// What happens to Boris's membership while the store is being read for a connection of his.
+fn left(hub: &Hub, chat: ChatId, boris: UserId, to: MembersVersion) {
+    let left = version(chat, boris, 0, to);
+    hub.member_left(&left, &notice(Fact::MemberLeft(Arc::clone(&left))));
+}
+
+fn joined(hub: &Hub, chat: ChatId, boris: UserId, to: MembersVersion) {
+    let joined = version(chat, boris, 0, to);
+    hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
+}
+
+/// A connection of this user that is in no chat.
+fn bound(hub: &Hub, user: UserId) -> Arc<Subscription> {
+    let connection = connection(100);
+    hub.bind_user(&connection, user);
+    connection
+}
+
+/// The chat as it was read with these members.
+fn read(chat: ChatId, members: &[UserId], members_version: MembersVersion) -> Chat {
+    Chat {
+        id: chat,
+        members: members.to_vec(),
+        members_version,
+        ..Chat::example()
+    }
+}
+
+#[test]
+fn a_removal_that_overtakes_a_subscription_prevents_it() {
+    for room_exists in [false, true] {
+        let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+        let _annas = room_exists.then(|| subscribed(&hub, user(), chat, 0));
+        let boriss = bound(&hub, boris);
+        let entering = boriss.entering();
+        left(&hub, chat, boris, 5);
+        assert_eq!(hub.subscribe(&entering, [(chat, 4)]), []);
+        assert!(!boriss.is_in(chat));
+        // The read knew of it: the user is a member again.
+        hub.subscribe(&entering, [(chat, 6)]);
+        assert!(boriss.is_in(chat));
+    }
+}
+
+#[test]
+fn a_removal_after_the_subscription_ends_it() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let boriss = bound(&hub, boris);
+    let entering = boriss.entering();
+    hub.subscribe(&entering, [(chat, 4)]);
+    hub.open(chat, 0);
+    left(&hub, chat, boris, 5);
+    deliver(&hub, chat, [1]);
+    assert!(received(&boriss).is_empty());
+    assert!(hub.room(chat).is_none());
+}
+
+#[test]
+fn a_removal_before_the_user_came_back_changes_nothing() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let boriss = bound(&hub, boris);
+    joined(&hub, chat, boris, 7);
+    left(&hub, chat, boris, 6);
+    deliver(&hub, chat, [1]);
+    assert_eq!(received(&boriss), ["joined", "left", "1"]);
+}
+
+#[test]
+fn removals_are_kept_only_while_the_store_is_read_and_only_of_this_user() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let boriss = bound(&hub, boris);
+    let (first, second) = (boriss.entering(), boriss.entering());
+    left(&hub, chat, boris, 5);
+    drop(first);
+    hub.subscribe(&second, [(chat, 4)]);
+    assert!(!boriss.is_in(chat), "one read is still under way");
+    // Another user on the same connection was not removed.
+    hub.bind_user(&boriss, user());
+    hub.subscribe(&second, [(chat, 4)]);
+    assert!(boriss.is_in(chat));
+}
+
+#[test]
+fn a_removal_that_overtakes_a_watch_of_a_closed_chat_prevents_it() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let boriss = bound(&hub, boris);
+    let entering = boriss.entering();
+    left(&hub, chat, boris, 5);
+    let closed = read(chat, &[boris], 4);
+    assert!(entering.has_lost(&closed));
+    hub.watch(&entering, &closed);
+    let open = Chat {
+        policy: Policy::Open,
+        ..read(chat, &[boris], 4)
+    };
+    assert!(!entering.has_lost(&open));
+    hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    assert!(received(&boriss).is_empty());
+    hub.watch(&entering, &open);
+    hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    assert_eq!(received(&boriss), ["deleted"]);
+}
+
+#[test]
+fn a_room_is_reconciled_only_with_later_members() {
+    let (hub, chat, anna, boris) = (Hub::default(), ChatId::new(NOW), user(), user());
+    let annas = subscribed(&hub, anna, chat, 0);
+    let boriss = subscribed(&hub, boris, chat, 0);
+    assert!(hub.has_seen_members(chat, 0) && !hub.has_seen_members(chat, 1));
+    hub.reconcile(&read(chat, &[], 0));
+    assert!(annas.is_in(chat) && boriss.is_in(chat));
+    hub.reconcile(&read(chat, &[anna], 1));
+    assert!(hub.has_seen_members(chat, 1));
+    deliver(&hub, chat, [1]);
+    assert_eq!(received(&annas), ["1"]);
+    assert!(received(&boriss).is_empty() && !boriss.is_in(chat));
+    // The notice that the read of the store has overtaken.
+    left(&hub, chat, boris, 1);
+    assert_eq!(received(&annas), ["left"]);
+}
+
+#[test]
+fn notices_that_a_read_of_the_store_has_overtaken_change_no_subscription() {
+    let (hub, chat, anna, boris) = (Hub::default(), ChatId::new(NOW), user(), user());
+    let annas = subscribed(&hub, anna, chat, 0);
+    let (boriss, entering) = (bound(&hub, boris), bound(&hub, boris));
+    // Boris joined (1), was removed (2), and Anna left and came back (3, 4).
+    hub.reconcile(&read(chat, &[anna], 4));
+    hub.subscribe(&entering.entering(), [(chat, 1)]);
+    joined(&hub, chat, boris, 1);
+    assert!(!boriss.is_in(chat) && !entering.is_in(chat));
+    left(&hub, chat, boris, 2);
+    left(&hub, chat, anna, 3);
+    assert!(annas.is_in(chat));
+    joined(&hub, chat, anna, 4);
+    deliver(&hub, chat, [1]);
+    assert_eq!(
+        received(&annas),
+        ["joined", "left", "left", "joined", "1"],
+        "every member is notified"
+    );
+    joined(&hub, chat, boris, 5);
+    deliver(&hub, chat, [2]);
+    assert_eq!(received(&boriss), ["joined", "2"]);
+}
+
+#[test]
+fn a_room_that_is_reconciled_is_not_watched_by_former_members() {
+    let (hub, chat, anna, boris) = (Hub::default(), ChatId::new(NOW), user(), user());
+    let _annas = subscribed(&hub, anna, chat, 0);
+    let (boriss, services) = (bound(&hub, boris), bound(&hub, user()));
+    let before = read(chat, &[anna, boris], 0);
+    hub.watch(&boriss.entering(), &before);
+    hub.watch(&services.entering(), &before);
+    hub.reconcile(&read(chat, &[anna], 1));
+    hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk: 1 }));
+    assert!(received(&boriss).is_empty());
+    assert_eq!(received(&services), ["deleted"]);
+}

@@ -1,0 +1,128 @@
+//! The members of the chats lately used, and the order of their changes.
+//! Does not check rights: `access` does.
+//!
+//! A request is judged by a member list that may be cached, and a removal may overtake it. So a read
+//! is judged again once it is done ([`Service::judged`]), and a message while no membership can
+//! change, right before it is stored (`append.rs`). A removal is acknowledged after the store has
+//! it and the cached list is gone: nothing that is stored later is shown to the removed user.
+//!
+//! [`Service::judged`]: super::Service::judged
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use moka::future::Cache;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::access::{MemberList, no_chat};
+use super::store_error;
+use crate::model::{ChatId, Error};
+use crate::store::Store;
+
+/// How many members the cached member lists may have in all.
+const WEIGHT: u64 = 1_000_000;
+
+/// Into how many parts the chats are divided whose changes happen one after the other.
+const PARTS: usize = 64;
+
+/// How many counters of changes there are.
+const COUNTERS: usize = 4096;
+
+/// How often a list that is outdated at once is fetched for the cache.
+const FETCHES: usize = 3;
+
+/// The member lists.
+pub(super) struct Memberships {
+    store: Arc<dyn Store>,
+    lists: Cache<ChatId, Listed>,
+    hasher: RandomState,
+    /// Count the changes of the members of the chats that share one.
+    changes: Box<[AtomicU64]>,
+    /// Held for writing while the store changes a membership, for reading while messages are judged
+    /// and stored.
+    steady: RwLock<()>,
+    /// Held for writing from a change of the members of a chat until it is published, for reading
+    /// from its creation on: so notices about one chat come in the order of the changes.
+    order: Box<[RwLock<()>]>,
+}
+
+/// A member list, and how many changes there had been before it was read.
+#[derive(Clone)]
+struct Listed {
+    members: Arc<MemberList>,
+    changes: u64,
+}
+
+impl Memberships {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        let weight = |listed: &Listed| u32::try_from(listed.members.len()).unwrap_or(u32::MAX);
+        Self {
+            store,
+            lists: Cache::builder()
+                .max_capacity(WEIGHT)
+                .weigher(move |_, listed| weight(listed))
+                .build(),
+            hasher: RandomState::new(),
+            changes: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
+            steady: RwLock::default(),
+            order: (0..PARTS).map(|_| RwLock::default()).collect(),
+        }
+    }
+
+    /// The member list of this chat: with each change that was acknowledged before the call.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub(super) async fn of(&self, chat: ChatId) -> Result<Arc<MemberList>, Error> {
+        let changes = &self.changes[self.part(chat, COUNTERS)];
+        let fetch = async || {
+            let changes = changes.load(Ordering::Acquire);
+            let found = self.store.chat(chat).await.map_err(store_error)?;
+            let members = Arc::new(MemberList::from(found.ok_or_else(|| no_chat(chat))?));
+            Ok(Listed { members, changes })
+        };
+        for _ in 0..FETCHES {
+            let listed = self.lists.try_get_with(chat, fetch()).await;
+            let listed = listed.map_err(|error: Arc<Error>| (*error).clone())?;
+            if listed.changes == changes.load(Ordering::Acquire) {
+                return Ok(listed.members);
+            }
+            // It may have been read before the latest change, whenever it was cached.
+            self.lists.invalidate(&chat).await;
+        }
+        fetch().await.map(|listed| listed.members)
+    }
+
+    /// Lets no membership change until the guard is dropped.
+    pub(super) async fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.steady.read().await
+    }
+
+    /// To be held while the store changes memberships. No messages are stored meanwhile.
+    pub(super) async fn changing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.steady.write().await
+    }
+
+    /// The store has changed the members of this chat, or has deleted it.
+    pub(super) async fn changed(&self, chat: ChatId) {
+        self.changes[self.part(chat, COUNTERS)].fetch_add(1, Ordering::AcqRel);
+        self.lists.invalidate(&chat).await;
+    }
+
+    /// To be held from a change of the members of this chat until it was published.
+    pub(super) async fn in_order(&self, chat: ChatId) -> RwLockWriteGuard<'_, ()> {
+        self.order[self.part(chat, PARTS)].write().await
+    }
+
+    /// To be held from the creation of this chat until it was published.
+    pub(super) async fn before_changes(&self, chat: ChatId) -> RwLockReadGuard<'_, ()> {
+        self.order[self.part(chat, PARTS)].read().await
+    }
+
+    /// Which one of so many parts has this chat.
+    fn part(&self, chat: ChatId, parts: usize) -> usize {
+        let hash = self.hasher.hash_one(chat) % (parts as u64);
+        usize::try_from(hash).unwrap_or(0)
+    }
+}
