@@ -195,7 +195,7 @@ impl Service {
     /// # Errors
     /// `Unavailable`.
     pub async fn chats_of(&self, user: UserId) -> Result<UserChats<'_>, Error> {
-        self.is_open()?;
+        self.serves().await?;
         let stamp = match self.user_cache.chats(user) {
             CachedChats::Hit(chats) => return Ok(chats),
             CachedChats::Miss(stamp) => stamp,
