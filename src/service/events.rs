@@ -85,7 +85,16 @@ impl Service {
     ) -> Result<Reply, Error> {
         access::host(identity)?;
         let _changing = self.membership.write().await;
-        let chats = self.store.delete_event(event).await.map_err(store_error)?;
+        let chats = self.store.delete_event(event).await;
+        let chats = match chats {
+            Ok(chats) => chats,
+            Err(error) => {
+                // It may be deleted all the same, with chats that are not known.
+                self.user_cache.chats_deleted();
+                self.member_lists.invalidate_all();
+                return Err(store_error(error));
+            }
+        };
         if chats.as_ref().is_some_and(|chats| !chats.is_empty()) {
             self.user_cache.chats_deleted();
         }

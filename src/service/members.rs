@@ -157,9 +157,11 @@ impl Service {
                 .add_member(members.chat(), user, read, self.clock.now());
             let added = {
                 let _changing = self.user_cache.changing(&[user]);
-                added.await.map_err(store_error)?
+                added.await
             };
+            // Even on an error: it may be stored all the same.
             self.member_lists.invalidate(&members.chat()).await;
+            let added = added.map_err(store_error)?;
             let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
             (fresh, self.room(joined, 0).await?, self.user(user).await?)
         };
@@ -186,9 +188,11 @@ impl Service {
                 .remove_member(members.chat(), user, self.clock.now());
             let removed = {
                 let _changing = self.user_cache.changing(&[user]);
-                removed.await.map_err(store_error)?
+                removed.await
             };
+            // Even on an error: it may be stored all the same.
             self.member_lists.invalidate(&members.chat()).await;
+            let removed = removed.map_err(store_error)?;
             let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
             (removed, self.room(left, 0).await?, self.user(user).await?)
         };

@@ -8,6 +8,8 @@ mod chats;
 mod events;
 mod heads;
 mod history_cache;
+#[cfg(test)]
+mod lease_tests;
 mod marketplace;
 mod members;
 mod messages;

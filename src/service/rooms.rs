@@ -147,11 +147,12 @@ impl Service {
         let Chat { pk, members, .. } = found.ok_or_else(|| access::no_chat(chat))?;
         let deleted = {
             let _changing = self.user_cache.changing(&members);
-            self.store.delete_chat(id).await.map_err(store_error)?
+            self.store.delete_chat(id).await
         };
+        // Even on an error: it may be deleted all the same.
         self.member_lists.invalidate(&id).await;
         self.heads.unknown(id);
-        if deleted {
+        if deleted.map_err(store_error)? {
             let fact = Fact::ChatDeleted { chat: id, pk };
             self.publish(identity, fact).await;
         }
