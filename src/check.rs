@@ -11,27 +11,42 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::store::{self, OpenError, StoreError};
+use crate::lease::{Lease, LeaseError};
+use crate::store::{self, OpenError, Store, StoreError};
 
 /// The time limit of a readiness request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Opens the store, brings it up to date as a start would, and closes it. Returns a line for each
-/// check.
+/// Connects to the store, brings it up to date as a start would, and closes it. Returns a line for
+/// each check. A store that another process uses is checked as it is.
 ///
 /// # Errors
 /// Why it cannot be used, in one sentence.
 pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
-    let store = store::open(url).await?;
+    let store = store::connect(url).await?;
     let mut lines = vec![format!("store    ok: {}", store.describe())];
+    match Lease::try_take(&store, "check").await? {
+        Ok(lease) => {
+            let migrated = store.migrate().await;
+            lease.release().await;
+            migrated?;
+        }
+        Err(holder) => lines.push(format!("schema   not migrated: in use by {holder}")),
+    }
+    let checked = look(&*store).await;
+    store.close().await?;
+    lines.push(checked?);
+    Ok(lines)
+}
+
+/// Queries the store, and compares its indexes.
+async fn look(store: &dyn Store) -> Result<String, CheckError> {
     store.ping().await?;
     let missing = store.missing_indexes().await?;
     if !missing.is_empty() {
         return Err(CheckError::Indexes(missing.join(", ")));
     }
-    lines.push("indexes  ok".to_owned());
-    store.close().await?;
-    Ok(lines)
+    Ok("indexes  ok".to_owned())
 }
 
 /// Why a store cannot be used.
@@ -40,6 +55,9 @@ pub enum CheckError {
     /// It cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Its lease cannot be taken.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// It failed.
     #[error(transparent)]
     Store(#[from] StoreError),

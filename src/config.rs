@@ -50,6 +50,7 @@ pub enum Command {
     /// Print a token for development, signed with the shared secret
     Token(TokenOptions),
     /// Check the options and open the store, printing a line for each; runs pending migrations
+    /// unless a server uses the store
     Check(Box<Config>),
     /// Query the readiness of the server with these options: for a container's health check
     Health(Box<Config>),

@@ -16,6 +16,7 @@ mod fixtures;
 pub mod fuzz;
 mod gateway;
 mod hub;
+mod lease;
 mod limits;
 pub mod model;
 mod relay;

@@ -2,60 +2,67 @@
 //! and takes it all down in order.
 //! Does not implement behaviour that a client could observe.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::SocketAddr;
+mod banner;
+mod listeners;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use futures_util::future::join_all;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use self::listeners::{Listeners, Sockets};
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
 use crate::config::{AuthMode, Config, CopyOptions, SocketIo};
 use crate::copy::{self, Copied, Target};
 use crate::gateway::state::GatewayState;
-use crate::gateway::tcp::{GuardedListener, TcpHandle};
-use crate::gateway::{self, Gateway, MetricsAddress};
+use crate::gateway::{self, Gateway};
 use crate::hub::{Hub, OutboxLimits};
+use crate::lease::{Lease, LeaseError};
 use crate::limits;
 use crate::model::Clock;
 use crate::relay::Relay;
 use crate::service::{Limits, Service};
 use crate::store::{self, Store};
-use crate::telemetry::{LogFormat, Metrics};
+use crate::telemetry::Metrics;
 
 /// How long requests that are under way may still take once no message waits for the store.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The backlog of the listener: after a restart all clients connect at once, and a SYN without room
-/// is repeated after a second. The kernel's `net.core.somaxconn` bounds it.
-const BACKLOG: u32 = 4096;
-
 /// How long clients may take to read their queued frames at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves until a signal to stop.
+/// Serves until a signal to stop, or until another process has taken the lease on the store.
 ///
 /// # Errors
-/// Why it could not start, in one sentence.
+/// Why it could not start or had to end, in one sentence.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mode = config.auth_mode()?;
     let origins = config.origins(mode)?;
     let authenticator = authenticator(&config, mode)?;
     let warnings = authenticator.warnings();
     let mut signals = Signals::listen()?;
-    let listeners = Listeners::bind(&config)?;
-    let store = store::open(&config.store).await?;
+    let sockets = Sockets::bind(&config)?;
+    let store = store::connect(&config.store).await?;
+    let lease = tokio::select! {
+        lease = Lease::take(&store, "serve") => lease?,
+        () = signals.next() => return Ok(()),
+    };
+    let listeners = match open(&*store, sockets).await {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            lease.release().await;
+            return Err(error);
+        }
+    };
 
-    let parts = Parts::assemble(&config, store, authenticator);
+    let mut parts = Parts::assemble(&config, store, lease, authenticator);
     let settings = gateway::Settings {
         zone: config.timezone.clone(),
         frame_bytes: config.max_frame_bytes,
@@ -69,32 +76,30 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     for warning in warnings {
         warn!("{warning}");
     }
-    announce(&config, mode, &listeners, &parts.store.describe())?;
+    let Listeners { clients, metrics } = &listeners;
+    let described = parts.store.describe();
+    banner::announce(&config, mode, clients, metrics.as_ref(), &described)?;
     let serving = listeners.serve(&parts, &gateway);
 
-    signals.next().await;
-    info!("shutting down");
+    let lost = parts.until(&mut signals).await;
     let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
-    tokio::select! {
+    let ended = tokio::select! {
         ended = ended => match ended {
-            Ok(closed) => closed.context("the store did not close")?,
-            Err(_) => bail!("not everything ended within {:?}", config.shutdown_timeout),
+            Ok(closed) => closed.context("the store did not close"),
+            Err(_) => Err(anyhow!("not everything ended within {:?}", config.shutdown_timeout)),
         },
-        () = signals.next() => bail!("a second signal: ended at once"),
+        () = signals.next() => Err(anyhow!("a second signal: ended at once")),
+    };
+    match lost {
+        Some(lost) => Err(lost.into()),
+        None => ended.inspect(|()| info!("stopped")),
     }
-    info!("stopped");
-    Ok(())
 }
 
-/// Listens, with a large backlog.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+/// Migrates the store, and listens.
+async fn open(store: &dyn Store, sockets: Sockets) -> anyhow::Result<Listeners> {
+    store.migrate().await?;
+    sockets.listen()
 }
 
 /// Checks the combination of options, without using the store.
@@ -116,58 +121,52 @@ pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
     if options.from == options.to {
         bail!("--from and --to are the same store");
     }
-    let from = store::open(&options.from).await.context("--from")?;
-    let to = store::open(&options.to).await.context("--to")?;
     let target = if options.resume {
         Target::Resumed
     } else {
         Target::Empty
     };
-    let copied = copy::copy(&*from, &*to, target).await?;
+    let mut from = Side::open(&options.from).await.context("--from")?;
+    let to = Side::open(&options.to).await.context("--to");
+    let mut to = match to {
+        Ok(to) => to,
+        Err(error) => {
+            from.close().await?;
+            return Err(error);
+        }
+    };
+    let copied = tokio::select! {
+        copied = copy::copy(&*from.store, &*to.store, target) => copied.map_err(Into::into),
+        lost = from.lease.lost() => Err(anyhow!(lost)),
+        lost = to.lease.lost() => Err(anyhow!(lost)),
+    };
     to.close().await?;
     from.close().await?;
-    Ok(copied)
+    copied
 }
 
-/// Where the server can be reached.
-struct Listeners {
-    clients: TcpListener,
-    /// For the metrics, if they have an address of their own.
-    metrics: Option<TcpListener>,
+/// A store that is copied from or to, which no server may use meanwhile.
+struct Side {
+    store: Arc<dyn Store>,
+    lease: Lease,
 }
 
-impl Listeners {
-    fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = |address| listen(address).with_context(|| format!("cannot listen on {address}"));
-        Ok(Self {
-            clients: bind(config.listen)?,
-            metrics: config.metrics_listen.map(bind).transpose()?,
-        })
+impl Side {
+    async fn open(url: &str) -> anyhow::Result<Self> {
+        let store = store::connect(url).await?;
+        let lease = Lease::take(&store, "copy").await?;
+        if let Err(error) = store.migrate().await {
+            lease.release().await;
+            return Err(error.into());
+        }
+        // No call of it succeeds without the lease; its metrics are not read.
+        let store = store::instrumented(store, Metrics::default());
+        Ok(Self { store, lease })
     }
 
-    fn metrics_address(&self) -> MetricsAddress {
-        match self.metrics {
-            Some(_) => MetricsAddress::Own,
-            None => MetricsAddress::Shared,
-        }
-    }
-
-    /// Serves until the server stops accepting requests.
-    fn serve(self, parts: &Parts, gateway: &Gateway) -> Vec<JoinHandle<std::io::Result<()>>> {
-        let router = gateway.router.clone();
-        let router = router.into_make_service_with_connect_info::<TcpHandle>();
-        let (limits, metrics) = (&parts.state.limits, &parts.state.metrics);
-        let clients = GuardedListener::new(self.clients, Arc::clone(limits), metrics.clone());
-        let clients = axum::serve(clients, router)
-            .with_graceful_shutdown(parts.stop_accepting.clone().cancelled_owned());
-        let mut serving = vec![parts.tasks.spawn(clients.into_future())];
-        if let Some(listener) = self.metrics {
-            let router = Gateway::metrics_router(parts.state.metrics.clone());
-            let serving_metrics = axum::serve(listener, router)
-                .with_graceful_shutdown(parts.stop_accepting.clone().cancelled_owned());
-            serving.push(parts.tasks.spawn(serving_metrics.into_future()));
-        }
-        serving
+    async fn close(self) -> Result<(), store::StoreError> {
+        self.lease.release().await;
+        self.store.close().await
     }
 }
 
@@ -175,6 +174,7 @@ impl Listeners {
 struct Parts {
     state: GatewayState,
     store: Arc<dyn Store>,
+    lease: Lease,
     bus: Arc<dyn Bus>,
     tasks: TaskTracker,
     committing: JoinHandle<()>,
@@ -186,7 +186,12 @@ struct Parts {
 }
 
 impl Parts {
-    fn assemble(config: &Config, store: Arc<dyn Store>, authenticator: Authenticator) -> Self {
+    fn assemble(
+        config: &Config,
+        store: Arc<dyn Store>,
+        lease: Lease,
+        authenticator: Authenticator,
+    ) -> Self {
         let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
         let store = store::instrumented(store, metrics.clone());
         let bus: Arc<dyn Bus> = Arc::new(Local::default());
@@ -231,6 +236,7 @@ impl Parts {
             relaying: tasks.spawn(relay.run()),
             state,
             store,
+            lease,
             bus,
             tasks,
             stop_committing,
@@ -238,8 +244,22 @@ impl Parts {
         }
     }
 
+    /// Returns at a signal to stop, or with the reason once the lease is lost.
+    async fn until(&mut self, signals: &mut Signals) -> Option<LeaseError> {
+        tokio::select! {
+            () = signals.next() => {
+                info!("shutting down");
+                None
+            }
+            lost = self.lease.lost() => {
+                error!("shutting down: {lost}");
+                Some(lost)
+            }
+        }
+    }
+
     /// Stops in this order: readiness, new connections, pending requests and their notices, the
-    /// connections, the store.
+    /// connections, the lease, the store.
     async fn end(
         self,
         gateway: &Gateway,
@@ -257,6 +277,7 @@ impl Parts {
         gateway.close();
         self.stop_accepting.cancel();
         let _ = tokio::time::timeout(DRAIN, join_all(serving)).await;
+        self.lease.release().await;
         self.store.close().await
     }
 }
@@ -284,62 +305,6 @@ fn authenticator(config: &Config, mode: AuthMode) -> anyhow::Result<Authenticato
     }
 }
 
-/// Prints the address of the server and first steps: for people as text, for machines as a log
-/// line.
-fn announce(
-    config: &Config,
-    mode: AuthMode,
-    listeners: &Listeners,
-    store: &str,
-) -> anyhow::Result<()> {
-    let address = listeners.clients.local_addr()?;
-    let metrics = listeners.metrics.as_ref().map(TcpListener::local_addr);
-    let metrics = metrics.transpose()?;
-    let metrics = metrics.map(|address| format!("http://{address}/metrics"));
-    let auth = match mode {
-        AuthMode::Open => "open",
-        AuthMode::Jwt => "jwt",
-    };
-    if config.log_format == LogFormat::Json {
-        info!(%address, store, auth, metrics, "listening on http://{address}");
-        if mode == AuthMode::Open {
-            warn!("open authentication: anyone who can connect may act as any user");
-        }
-        return Ok(());
-    }
-    let version = env!("CARGO_PKG_VERSION");
-    let mut text = format!(
-        "polychat {version} listening on http://{address}\n  store  {store}\n  auth   {auth}\n"
-    );
-    if let Some(metrics) = metrics {
-        let _ = writeln!(text, "  metrics {metrics}");
-    }
-    if mode == AuthMode::Open {
-        text.push_str(
-            "  WARNING: anyone who can connect may act as any user; for production: --auth jwt\n",
-        );
-    }
-    text.push_str(match mode {
-        AuthMode::Open => "Try it:  npm install socket.io-client, then\n",
-        AuthMode::Jwt => {
-            "Try it:  polychat token --user anna --jwt-secret ... prints a token for \
-             auth: {token}\n"
-        }
-    });
-    if mode == AuthMode::Open {
-        let port = address.port();
-        let _ = writeln!(
-            text,
-            "  node -e 'const s = require(\"socket.io-client\")(\"http://127.0.0.1:{port}\"); \
-             s.emit(\"create-user\", {{user: {{externalUserId: \"anna\"}}}}, console.log)'"
-        );
-    }
-    text.push_str("Stop with Ctrl-C. Every option: polychat --help\n");
-    // Standard output may be closed.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
-}
-
 /// The signals that stop the server.
 struct Signals {
     terminate: Signal,
@@ -360,23 +325,5 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::future::try_join_all;
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_crowd_that_comes_at_once_finds_room_while_nobody_is_taken() {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let crowd = try_join_all((0..400).map(|_| TcpStream::connect(address)));
-        let crowd = tokio::time::timeout(Duration::from_secs(20), crowd).await;
-        // Not a matter of speed: a connection beyond the backlog waits until one is accepted.
-        assert_eq!(crowd.expect("room").expect("connections").len(), 400);
     }
 }

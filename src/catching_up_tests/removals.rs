@@ -82,7 +82,7 @@ async fn a_read_that_a_removal_overtakes_is_refused() {
                     .execute(&HOST, message(Some(node.boris), chat));
                 sent.await.expect("stored");
             };
-            let begun = overtaken(&node, operation, request, overtaking).await;
+            let begun = Box::pin(overtaken(&node, operation, request, overtaking)).await;
             let refused = begun.await.expect_err("the caller is no member");
             assert_eq!(refused.kind, ErrorKind::NotFound, "{operation} {index}");
             assert!(refused.to_string().contains(&chat.to_string()), "{refused}");
@@ -100,7 +100,7 @@ async fn a_sync_that_a_removal_overtakes_leaves_the_chat_out() {
     let connection = connect(&node, anna).await;
     let request = synced(&connection, chat);
     let overtaking = remove(&node, chat, anna);
-    let answer = overtaken(&node, "messages", request, overtaking).await;
+    let answer = Box::pin(overtaken(&node, "messages", request, overtaking)).await;
     assert_eq!(answer, None);
     drop(connection);
     node.close().await;
@@ -127,7 +127,7 @@ async fn a_message_that_a_removal_overtakes_is_not_stored() {
         sent.expect("stored");
         annas
     };
-    let annas = overtaken(&node, "append", begun, tokio::task::yield_now()).await;
+    let annas = Box::pin(overtaken(&node, "append", begun, tokio::task::yield_now())).await;
     *node.heads.get_mut(&chat).expect("a chat") += 1;
     if let Ok(stored) = &annas {
         // Then it was stored before the removal, and is the last of hers.

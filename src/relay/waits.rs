@@ -55,7 +55,7 @@ pub(super) struct Source {
 pub(super) struct Page {
     pub(super) messages: MessagePage,
     /// The chat, read after the messages, if its members are later than those that the hub has seen.
-    pub(super) changed: Option<Chat>,
+    pub(super) changed: Option<Box<Chat>>,
 }
 
 impl Default for Waits {
@@ -144,9 +144,10 @@ impl Source {
                 changed: None,
             });
         };
-        let changed = match self.hub.has_seen_members(chat, version) {
-            true => None,
-            false => self.chats.chat(chat).await?,
+        let changed = if self.hub.has_seen_members(chat, version) {
+            None
+        } else {
+            self.chats.chat(chat).await?.map(Box::new)
         };
         Ok(Page { messages, changed })
     }

@@ -183,7 +183,7 @@ impl Service {
     /// # Errors
     /// `Unavailable`.
     pub async fn chats_of(&self, user: UserId) -> Result<UserMemberships, Error> {
-        self.is_open()?;
+        self.serves().await?;
         let stamp = match self.user_cache.chats(user) {
             Ok(chats) => return Ok(chats),
             Err(stamp) => stamp,

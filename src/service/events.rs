@@ -86,7 +86,16 @@ impl Service {
         access::host(identity)?;
         let chats = {
             let _changing = self.memberships.changing().await;
-            self.store.delete_event(event).await.map_err(store_error)?
+            self.store.delete_event(event).await
+        };
+        let chats = match chats {
+            Ok(chats) => chats,
+            Err(error) => {
+                // It may be deleted all the same, with chats that are not known.
+                self.user_cache.chats_deleted();
+                self.memberships.all_changed();
+                return Err(store_error(error));
+            }
         };
         if chats.as_ref().is_some_and(|chats| !chats.is_empty()) {
             self.user_cache.chats_deleted();

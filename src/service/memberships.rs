@@ -110,6 +110,14 @@ impl Memberships {
         self.lists.invalidate(&chat).await;
     }
 
+    /// The store may have changed the members of any chat.
+    pub(super) fn all_changed(&self) {
+        for changes in &self.changes {
+            changes.fetch_add(1, Ordering::AcqRel);
+        }
+        self.lists.invalidate_all();
+    }
+
     /// To be held from a change of the members of this chat until it was published.
     pub(super) async fn in_order(&self, chat: ChatId) -> RwLockWriteGuard<'_, ()> {
         self.order[self.part(chat, PARTS)].write().await

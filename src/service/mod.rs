@@ -8,6 +8,8 @@ mod chats;
 mod events;
 mod heads;
 mod history_cache;
+#[cfg(test)]
+mod lease_tests;
 mod marketplace;
 mod members;
 mod memberships;
@@ -150,7 +152,7 @@ impl Service {
     /// order, and the returned value is the other half. So a connection begins one command after
     /// another, and its messages keep their order while several of them wait for the same write.
     pub async fn begin(&self, identity: &Identity, command: Command) -> InFlight {
-        if let Err(error) = self.is_open() {
+        if let Err(error) = self.serves().await {
             return InFlight::from(Err(error));
         }
         self.perform(identity, command).await
@@ -246,6 +248,8 @@ impl Service {
     /// `Unavailable`, with the reason.
     pub async fn ready(&self) -> Result<(), Error> {
         self.is_open()?;
+        let lease = self.store.check_lease();
+        lease.map_err(|error| no_lease(&error))?;
         self.store.ping().await.map_err(store_error)
     }
 
@@ -259,6 +263,17 @@ impl Service {
             return Err(Error::unavailable("the server is shutting down"));
         }
         Ok(())
+    }
+
+    /// Returns once a command may be served: not without the lease, since another process may
+    /// change the store then. One that has lapsed is waited for, as is any answer of the store.
+    async fn serves(&self) -> Result<(), Error> {
+        self.is_open()?;
+        if self.store.check_lease().is_ok() {
+            return Ok(());
+        }
+        let lease = self.store.await_lease().await;
+        lease.map_err(|error| no_lease(&error))
     }
 
     /// Publishes to every node. The store has the change already: a failure here delays others, it
@@ -315,6 +330,11 @@ fn store_error(error: StoreError) -> Error {
         }
         StoreError::Duplicate | StoreError::Corrupt(_) => internal(error),
     }
+}
+
+/// The error of a command while the lease is not held.
+fn no_lease(error: &StoreError) -> Error {
+    Error::unavailable(error.to_string())
 }
 
 /// A request under the name of another one.

@@ -5,8 +5,7 @@
 //! membership, a chat or a user records that here ([`Changing`], [`UserCache::profile_changed`])
 //! before the change is announced, and `recent.rs` keeps older answers out afterwards. That holds,
 //! as it does for the member lists of `memberships.rs` and for `heads.rs`, while one server alone writes
-//! into the store. The lock on SQLite's file ensures it. The changes of a second server on the same
-//! MongoDB would not be seen here until an entry is forgotten; that is not supported.
+//! into the store. The store's lease ensures it: without it no command is served.
 
 use std::sync::Arc;
 

@@ -28,6 +28,7 @@ impl Service {
         caller: Option<Caller>,
         rights: Rights,
     ) -> Result<(Rights, Option<UserId>), Error> {
+        self.serves().await?;
         let Some(caller) = caller else {
             return Ok((rights, None));
         };

@@ -1,5 +1,6 @@
-//! A decorator that records metrics of every call to a store.
-//! Does not change arguments, results or errors.
+//! A decorator that records metrics of every call to a store, and lets none succeed while the lease
+//! that this process has taken may have lapsed.
+//! Does not change arguments, results or errors otherwise.
 
 use std::sync::Arc;
 
@@ -7,8 +8,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::lease::{LeaseState, Leasing, Process};
 use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer};
-use super::{Chats, Events, Members, Messages, Store, StoreError, Users};
+use super::{Chats, Events, Members, Messages, OpenError, Store, StoreError, Users};
 use crate::model::{
     Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
     EventPk, Fingerprint, History, MembersVersion, Message, MessagePage, NewChat, NewEvent,
@@ -57,9 +59,14 @@ impl Instrumented {
             begun: Instant::now(),
             failure: Some("abandoned"),
         };
-        let outcome = call.await;
+        let outcome = match self.store.check_lease() {
+            Ok(()) => call.await,
+            Err(lapsed) => Err(lapsed),
+        };
         #[cfg(test)]
         self.gate.pass(operation).await;
+        // A process that was stopped while it waited must not go on as if no time had passed.
+        let outcome = outcome.and_then(|answer| self.store.check_lease().map(|()| answer));
         timing.failure = outcome.as_ref().err().map(kind);
         outcome
     }
@@ -154,6 +161,10 @@ impl HeldCall {
 
 #[async_trait]
 impl Store for Instrumented {
+    async fn migrate(&self) -> Result<(), OpenError> {
+        self.store.migrate().await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.call("ping", self.store.ping()).await
     }
@@ -168,6 +179,29 @@ impl Store for Instrumented {
 
     fn describe(&self) -> String {
         self.store.describe()
+    }
+}
+
+#[async_trait]
+impl Leasing for Instrumented {
+    async fn take_lease(&self, process: &Process) -> Result<LeaseState, StoreError> {
+        self.store.take_lease(process).await
+    }
+
+    async fn renew_lease(&self) -> Result<LeaseState, StoreError> {
+        self.store.renew_lease().await
+    }
+
+    async fn release_lease(&self) -> Result<(), StoreError> {
+        self.store.release_lease().await
+    }
+
+    fn check_lease(&self) -> Result<(), StoreError> {
+        self.store.check_lease()
+    }
+
+    async fn await_lease(&self) -> Result<(), StoreError> {
+        self.store.await_lease().await
     }
 }
 

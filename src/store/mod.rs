@@ -5,6 +5,7 @@
 //! every store.
 
 mod instrumented;
+pub mod lease;
 mod mongodb;
 mod sqlite;
 pub mod transfer;
@@ -23,6 +24,8 @@ use crate::model::{
     NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
 };
 
+#[cfg(test)]
+pub(crate) use self::mongodb::replica_set::Scratch;
 pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
@@ -30,7 +33,13 @@ pub use instrumented::{Gate, gated};
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
 /// Unreadable data is `Corrupt`; in a list it is logged and left out.
 #[async_trait]
-pub trait Store: Users + Chats + Members + Messages + Events + transfer::Transfer {
+pub trait Store:
+    Users + Chats + Members + Messages + Events + transfer::Transfer + lease::Leasing
+{
+    /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
+    /// was called before. Does nothing to a store of that version.
+    async fn migrate(&self) -> Result<(), OpenError>;
+
     /// Checks one real read path and one real write path.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -332,16 +341,16 @@ pub fn kind(url: &str) -> &str {
     url.split([':', '+']).next().unwrap_or_default()
 }
 
-/// Opens the store that `url` names: `sqlite:PATH`, `sqlite::memory:` or
-/// `mongodb://HOST/DATABASE`.
+/// Connects to the store that `url` names: `sqlite:PATH`, `sqlite::memory:` or
+/// `mongodb://HOST/DATABASE`. It is used once its lease is taken and it is migrated.
 ///
 /// # Errors
 /// A sentence about the invalid URL or the unusable store.
-pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+pub async fn connect(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     match url.split_once(':') {
         Some(("sqlite", place)) => Ok(Arc::new(sqlite::Sqlite::open(place).await?)),
         Some(("mongodb" | "mongodb+srv", _)) => {
-            Ok(Arc::new(self::mongodb::Mongo::open(url).await?))
+            Ok(Arc::new(self::mongodb::Mongo::connect(url).await?))
         }
         _ => Err(OpenError(format!(
             "the store \"{}\" is of no known kind; write sqlite:PATH, sqlite::memory: or \
@@ -350,4 +359,15 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
             url.split_once(':').map_or(url, |(scheme, _)| scheme)
         ))),
     }
+}
+
+/// Connects to a store and migrates it, without its lease.
+///
+/// # Errors
+/// As [`connect`] and [`Store::migrate`].
+#[cfg(any(test, fuzzing))]
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    let store = connect(url).await?;
+    store.migrate().await?;
+    Ok(store)
 }

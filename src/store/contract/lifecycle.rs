@@ -28,3 +28,11 @@ pub async fn an_open_store_lacks_no_index(store: Subject) {
     let missing = store.missing_indexes().await.expect("an answer");
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+pub async fn a_migration_again_changes_nothing(store: Subject) {
+    let anna = user(&store, "anna").await;
+    store.migrate().await.expect("of the newest version");
+    let found = store.user(anna.id).await.expect("an answer");
+    assert_eq!(found, Some(anna));
+    an_open_store_lacks_no_index(store).await;
+}

@@ -5,6 +5,7 @@
 mod chats;
 mod events;
 mod keys;
+pub(in crate::store) mod lease;
 mod lifecycle;
 mod members;
 mod messages;
@@ -193,6 +194,12 @@ macro_rules! every_promise {
                 an_open_store_answers_a_ping,
                 a_closed_store_is_unavailable,
                 an_open_store_lacks_no_index,
+                a_migration_again_changes_nothing,
+            ],
+            lease: [
+                a_free_lease_is_taken_and_renewed,
+                its_holder_takes_a_lease_again,
+                a_released_lease_is_free,
             ],
         );
     };

@@ -21,6 +21,8 @@ pub(super) const EVENTS: &str = "events";
 pub(super) const COUNTERS: &str = "counters";
 /// Deleted chats whose members and messages may still be there.
 pub(super) const DELETED: &str = "deleted";
+/// The lease on the database.
+pub(super) const LEASES: &str = "leases";
 /// The schema version.
 pub(super) const SCHEMA: &str = "schema";
 

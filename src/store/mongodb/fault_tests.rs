@@ -12,7 +12,12 @@ use crate::store::StoreError;
 use crate::store::contract::{Subject, chat, entry, user};
 
 /// Lets the server do this to the commands of the node of this name.
-async fn fail(scratch: &Scratch, name: &str, mode: impl Into<mongodb::bson::Bson>, data: Document) {
+pub(super) async fn fail(
+    scratch: &Scratch,
+    name: &str,
+    mode: impl Into<mongodb::bson::Bson>,
+    data: Document,
+) {
     let mut data = data;
     data.insert("appName", name);
     let database = scratch.database().await;
@@ -25,7 +30,7 @@ async fn fail(scratch: &Scratch, name: &str, mode: impl Into<mongodb::bson::Bson
 }
 
 /// A failpoint applies to the whole server: a test that sets it holds this lock.
-static FAILPOINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(super) static FAILPOINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn scene(scratch: &Scratch, name: &str) -> (Subject, User, ChatId) {
     let store = scratch.node_called(name).await;

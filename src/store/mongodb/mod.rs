@@ -19,6 +19,7 @@ mod failure;
 mod fields;
 mod heads;
 mod latest;
+mod lease;
 mod lists;
 mod members;
 mod message_document;
@@ -41,6 +42,8 @@ mod fault_tests;
 #[cfg(test)]
 mod heads_tests;
 #[cfg(test)]
+mod lease_tests;
+#[cfg(test)]
 pub(in crate::store) mod replica_set;
 
 use async_trait::async_trait;
@@ -48,6 +51,7 @@ use async_trait::async_trait;
 use self::connection::{connect, refuse};
 use self::database::Database;
 use self::heads::Heads;
+use self::lease::OwnLease;
 use self::retry::retry_until_deadline;
 use self::sweep::Sweep;
 use self::users::KnownUsers;
@@ -60,31 +64,41 @@ pub struct Mongo {
     heads: Heads,
     /// Ids of users that exist.
     known_users: KnownUsers,
+    /// The lease on the database.
+    lease: OwnLease,
 }
 
 impl Mongo {
-    /// Connects to the database that `url` names and creates its indexes.
+    /// Connects to the database that `url` names.
     ///
     /// # Errors
     /// One sentence: the URL cannot be parsed, no server answers, the credentials are wrong, it is
     /// no replica set, or it was written by a newer version.
-    pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
+    pub(super) async fn connect(url: &str) -> Result<Self, OpenError> {
         let database = connect(url).await?;
-        if let Err(OpenError(why)) = schema::prepare(database.driver()).await {
+        if let Err(OpenError(why)) = schema::version(database.driver()).await {
             return Err(refuse(database.place(), &why));
         }
-        // Data that another run has not swept; it is unreachable already.
-        database.sweep_or_leave(Sweep::All).await;
         Ok(Self {
             database,
             heads: Heads::default(),
             known_users: KnownUsers::default(),
+            lease: OwnLease::default(),
         })
     }
 }
 
 #[async_trait]
 impl Store for Mongo {
+    async fn migrate(&self) -> Result<(), OpenError> {
+        if let Err(OpenError(why)) = schema::migrate(self.database.driver()).await {
+            return Err(refuse(self.database.place(), &why));
+        }
+        // Data that another run has not swept; it is unreachable already.
+        self.database.sweep_or_leave(Sweep::All).await;
+        Ok(())
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         retry_until_deadline(|| async {
             self.database.check_write().await?;

@@ -38,13 +38,13 @@ struct ReplicaSet {
 }
 
 /// A database for one test; dropped with this.
-pub(in crate::store) struct Scratch {
+pub(crate) struct Scratch {
     name: String,
 }
 
 impl Scratch {
     /// A name that no other test has.
-    pub(in crate::store) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
@@ -54,7 +54,7 @@ impl Scratch {
     }
 
     /// The URL of the database.
-    pub(in crate::store) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let (server, options) = &replica_set().url;
         format!("{server}/{}?{options}", self.name)
     }

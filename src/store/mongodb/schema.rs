@@ -17,29 +17,44 @@ const VERSION: i64 = 2;
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;
 
-/// Brings an empty database to the newest version, and one of that version to all its indexes.
-pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
+/// The version of the database; `None`: it is empty.
+///
+/// # Errors
+/// One sentence: it cannot be read by this program.
+pub(super) async fn version(database: &Database) -> Result<Option<i64>, OpenError> {
     let refuse = |error: Error| OpenError(sentence(&error));
     let schema = database.collection::<Document>(SCHEMA);
     let found = schema.find_one(doc! { "_id": "version" }).await;
-    let found = found.map_err(refuse)?;
-    if let Some(found) = &found {
-        let version = found.get_i64("version");
-        let version = version.map_err(|error| OpenError(format!("its schema version: {error}")))?;
-        if version > VERSION {
-            return Err(OpenError(format!(
-                "it has schema version {version}, written by a newer polychat; \
-                 this one knows up to {VERSION}"
-            )));
-        }
-        if version < OLDEST {
-            return Err(OpenError(format!(
-                "it has schema version {version} of a polychat that was never released; copy it \
-                 to a SQLite file with that one (polychat copy), and from there into a new \
-                 database with this one"
-            )));
-        }
+    let Some(found) = found.map_err(refuse)? else {
+        return Ok(None);
+    };
+    let version = found.get_i64("version");
+    let version = version.map_err(|error| OpenError(format!("its schema version: {error}")))?;
+    if version > VERSION {
+        return Err(OpenError(format!(
+            "it has schema version {version}, written by a newer polychat; \
+             this one knows up to {VERSION}"
+        )));
     }
+    if version < OLDEST {
+        return Err(OpenError(format!(
+            "it has schema version {version} of a polychat that was never released; copy it \
+             to a SQLite file with that one (polychat copy), and from there into a new \
+             database with this one"
+        )));
+    }
+    Ok(Some(version))
+}
+
+/// The server's error codes for a collection that does not exist, and for one that does.
+const NAMESPACE_NOT_FOUND: i32 = 26;
+const NAMESPACE_EXISTS: i32 = 48;
+
+/// Brings an empty database to the newest version, and one of that version to all its indexes.
+pub(super) async fn migrate(database: &Database) -> Result<(), OpenError> {
+    let refuse = |error: Error| OpenError(sentence(&error));
+    let schema = database.collection::<Document>(SCHEMA);
+    let found = version(database).await?;
     let made = indexes().into_iter().map(|(name, indexes)| async move {
         let collection = database.collection::<Document>(name);
         collection.create_indexes(indexes).await
@@ -52,7 +67,7 @@ pub(super) async fn prepare(database: &Database) -> Result<(), OpenError> {
     // A transaction must find its collections.
     for name in [COUNTERS, DELETED] {
         if let Err(error) = database.create_collection(name).await
-            && !exists_already(&error)
+            && !has_code(&error, NAMESPACE_EXISTS)
         {
             return Err(refuse(error));
         }
@@ -74,7 +89,10 @@ pub(super) async fn missing_indexes(database: &Database) -> Result<Vec<String>, 
     let mut missing = Vec::new();
     for (name, indexes) in indexes() {
         let collection = database.collection::<Document>(name);
-        let there = collection.list_index_names().await?;
+        let there = match collection.list_index_names().await {
+            Err(error) if has_code(&error, NAMESPACE_NOT_FOUND) => Vec::new(),
+            there => there?,
+        };
         let names = indexes.into_iter().filter_map(|index| index.options?.name);
         let lacking = names.filter(|index| !there.contains(index));
         missing.extend(lacking.map(|index| format!("{name}.{index}")));
@@ -82,9 +100,8 @@ pub(super) async fn missing_indexes(database: &Database) -> Result<Vec<String>, 
     Ok(missing)
 }
 
-fn exists_already(error: &Error) -> bool {
-    const NAMESPACE_EXISTS: i32 = 48;
-    matches!(&*error.kind, ErrorKind::Command(command) if command.code == NAMESPACE_EXISTS)
+fn has_code(error: &Error, code: i32) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == code)
 }
 
 /// Every index that is not on an `_id`, by collection.

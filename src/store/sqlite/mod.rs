@@ -4,6 +4,7 @@
 mod chats;
 mod disk;
 mod events;
+mod lease;
 mod members;
 mod messages;
 mod rows;
@@ -11,6 +12,7 @@ mod schema;
 mod transfer;
 mod users;
 
+use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,14 +55,13 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or creates the database at `place` and brings its schema up to date.
+    /// Locks and opens the database at `place`, or creates it.
     ///
     /// # Errors
-    /// One sentence: the file cannot be used, another process uses it, or it was written by a
-    /// newer version.
+    /// One sentence: the file cannot be used, or another process uses it.
     pub(super) async fn open(place: &str) -> Result<Self, OpenError> {
         if place == MEMORY {
-            let writer = connect(place, prepare_memory).await?;
+            let writer = connect(place, prepare_reader).await?;
             return Ok(Self::over(place, writer, Vec::new(), None));
         }
         if place.is_empty() {
@@ -128,6 +129,10 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
+    async fn migrate(&self) -> Result<(), OpenError> {
+        prepare(&self.place, &self.writer, schema::migrate).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         // Without waiting: repeated readiness requests must not delay writes.
         let disk = Arc::clone(&self.disk);
@@ -207,24 +212,33 @@ async fn close(thread: &Thread) -> Result<(), StoreError> {
     closed.map_err(|error| StoreError::Unavailable(Box::new(error)))
 }
 
-/// Starts a thread with a connection to `place` that `prepare` has set up.
+/// Starts a thread with a connection to `place` that `work` has set up.
 async fn connect(
     place: &str,
-    prepare: fn(&mut Connection) -> Result<(), OpenError>,
+    work: fn(&mut Connection) -> Result<(), OpenError>,
 ) -> Result<Thread, OpenError> {
-    let refuse = |why: String| OpenError(format!("the store sqlite:{place} cannot be used: {why}"));
     let thread = Thread::open(place)
         .await
-        .map_err(|error| refuse(error.to_string()))?;
-    match thread.call(prepare).await {
-        Ok(()) => Ok(thread),
-        Err(tokio_rusqlite::Error::Error(OpenError(why))) => Err(refuse(why)),
-        Err(error) => Err(refuse(error.to_string())),
-    }
+        .map_err(|error| refuse(place, &error))?;
+    prepare(place, &thread, work).await?;
+    Ok(thread)
 }
 
-fn prepare_memory(connection: &mut Connection) -> Result<(), OpenError> {
-    schema::migrate(connection)
+/// Runs `work` on a thread before the store is used.
+async fn prepare(
+    place: &str,
+    thread: &Thread,
+    work: fn(&mut Connection) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    thread.call(work).await.map_err(|error| match error {
+        tokio_rusqlite::Error::Error(OpenError(why)) => refuse(place, &why),
+        error => refuse(place, &error),
+    })
+}
+
+/// The error of a store that cannot be opened, in one sentence.
+fn refuse(place: &str, why: &dyn Display) -> OpenError {
+    OpenError(format!("the store sqlite:{place} cannot be used: {why}"))
 }
 
 fn prepare_writer(connection: &mut Connection) -> Result<(), OpenError> {
@@ -232,7 +246,7 @@ fn prepare_writer(connection: &mut Connection) -> Result<(), OpenError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    schema::migrate(connection)
+    Ok(())
 }
 
 fn prepare_reader(connection: &mut Connection) -> Result<(), OpenError> {
@@ -251,12 +265,8 @@ impl From<rusqlite::Error> for OpenError {
 /// Takes the lock beside the database, so that no second server opens it: each would assign seqs
 /// without delivering to the other's clients.
 fn lock(place: &Path) -> Result<File, OpenError> {
-    let refuse = |why: &dyn std::fmt::Display| {
-        OpenError(format!(
-            "the store sqlite:{} cannot be used: {why}",
-            place.display()
-        ))
-    };
+    let called = place.display().to_string();
+    let refuse = |why: &dyn Display| refuse(&called, why);
     if let Some(folder) = place
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
