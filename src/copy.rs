@@ -6,11 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::model::{Chat, ChatId, History, Message, MessagePage, Range, Seq, Window};
+use crate::model::{
+    AuditFilter, AuditId, AuditRecord, Chat, ChatId, History, Message, MessagePage, Range, Seq,
+    Window,
+};
 use crate::store::transfer::{self, ChatRecord, Greatest};
 use crate::store::{OpenError, Store, StoreError};
 
-/// How many users, events and chats are carried at a time.
+/// How many users, events, chats and records of the audit log are carried at a time.
 const RECORDS: usize = 500;
 
 /// How many messages are carried at a time.
@@ -77,6 +80,7 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, target: Target) -> Result<Co
     copy_events(from, to, there).await?;
     let total = copy_chats(from, to, there).await?;
     copy_messages(from, to, progress("copying", total)).await?;
+    copy_audit(from, to).await?;
     to.take_greatest(from.greatest().await?).await?;
     compare(from, to, progress("comparing", total)).await
 }
@@ -163,6 +167,18 @@ async fn copy_chat(
     Ok(())
 }
 
+async fn copy_audit(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> {
+    let mut after = to.latest_audit().await?;
+    loop {
+        let records = audit(from, after).await?;
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
+        after = Some(last.id);
+        to.take_audit(records).await?;
+    }
+}
+
 /// Counts and compares everything, messages by a checksum per chat.
 async fn compare(
     from: &dyn Store,
@@ -212,7 +228,22 @@ async fn compare(
         }
     }
     progress.finish();
+    compare_audit(from, to).await?;
     Ok(copied)
+}
+
+async fn compare_audit(from: &dyn Store, to: &dyn Store) -> Result<(), CopyError> {
+    let mut after = None;
+    loop {
+        let records = audit(from, after).await?;
+        if records != audit(to, after).await? {
+            return Err(CopyError::Differs("the audit log".into()));
+        }
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
+        after = Some(last.id);
+    }
 }
 
 /// A checksum of all messages of a chat, and their number.
@@ -251,6 +282,11 @@ fn hash(message: &Message, hasher: &mut DefaultHasher) {
     } = message;
     (id, chat, chat_pk, seq, sender.pk, kind, text, photos).hash(hasher);
     (client_id, sent_as_read, created_at, modified_at).hash(hasher);
+}
+
+async fn audit(store: &dyn Store, after: Option<AuditId>) -> Result<Vec<AuditRecord>, StoreError> {
+    let all = AuditFilter::default();
+    store.audit_records(all, after, RECORDS).await
 }
 
 async fn page(store: &dyn Store, chat: ChatId, after: Seq) -> Result<MessagePage, StoreError> {

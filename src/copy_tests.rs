@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Draft, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage,
-    Policy, Profile, User, UserId,
+    AuditAct, Draft, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser,
+    PendingMessage, Policy, Profile, User, UserId,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -40,7 +40,27 @@ async fn send(store: &dyn Store, chat: ChatId, sender: &User, texts: &[String]) 
     store.append(batch).await.expect("stored");
 }
 
-/// A store with two users, an event, a chat about it, and a chat of 2,500 messages.
+/// So many records of the audit log.
+fn records(number: i64) -> Vec<AuditRecord> {
+    let record = |millisecond| {
+        let at = Timestamp::from_millisecond(millisecond).expect("a time");
+        AuditRecord {
+            id: AuditId::new(at),
+            at,
+            actor: None,
+            act: AuditAct::SetRole,
+            chat: None,
+            user: None,
+            detail: [("number".to_owned(), millisecond.into())]
+                .into_iter()
+                .collect(),
+        }
+    };
+    (0..number).map(record).collect()
+}
+
+/// A store with two users, an event, a chat about it, a chat of 2,500 messages, and an audit log of
+/// 1,200 records.
 async fn filled() -> Arc<dyn Store> {
     let store = empty().await;
     let (anna, boris) = (user(&*store, "anna").await, user(&*store, "boris").await);
@@ -73,6 +93,7 @@ async fn filled() -> Arc<dyn Store> {
     let texts: Vec<_> = (0..2500).map(|number| number.to_string()).collect();
     send(&*store, chat.id, &anna, &texts).await;
     send(&*store, private.chat, &boris, &texts[..3]).await;
+    store.take_audit(records(1200)).await.expect("taken");
     store
 }
 
@@ -110,11 +131,19 @@ async fn a_target_that_is_not_empty_is_refused() {
     assert!(resumed.is_err(), "Vera is nobody in the source");
 }
 
+async fn audit_log(store: &dyn Store) -> Vec<AuditRecord> {
+    let all = AuditFilter::default();
+    let log = store.audit_records(all, None, 9999).await;
+    log.expect("records")
+}
+
 #[tokio::test]
 async fn an_interrupted_copy_goes_on_wherever_it_ended() {
     let from = filled().await;
     let chats = from.chat_records(0, 9).await.expect("chats");
-    for messages in [0, 1, 1000, 1700, 2500] {
+    let log = audit_log(&*from).await;
+    assert_eq!(log.len(), 1200);
+    for (messages, recorded) in [(0, 0), (1, 0), (1000, 0), (1700, 0), (2500, 0), (2500, 700)] {
         let to = empty().await;
         let users = from.users_after(0, 9).await.expect("users");
         to.take_users(users).await.expect("taken");
@@ -128,8 +157,11 @@ async fn an_interrupted_copy_goes_on_wherever_it_ended() {
         taken.messages.extend(last.messages);
         taken.messages.truncate(messages);
         to.take_messages(taken.messages).await.expect("taken");
+        let begun = log[..recorded].to_vec();
+        to.take_audit(begun).await.expect("taken");
         let copied = copy(&*from, &*to, Target::Resumed).await;
         assert_eq!(copied.expect("the rest"), ALL, "after {messages}");
+        assert_eq!(audit_log(&*to).await, log, "after {recorded}");
     }
 }
 
@@ -159,6 +191,15 @@ async fn a_target_with_more_messages_is_found_out() {
     let chat = &to.chat_records(0, 1).await.expect("chats")[0].chat;
     let anna = to.user_by_pk(1).await.expect("an answer").expect("a user");
     send(&*to, chat.id, &anna, &["one more".to_owned()]).await;
+    let again = copy(&*from, &*to, Target::Resumed).await;
+    assert!(matches!(again, Err(CopyError::Differs(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_target_with_another_audit_log_is_found_out() {
+    let (from, to) = (filled().await, empty().await);
+    copy(&*from, &*to, Target::Empty).await.expect("a copy");
+    to.take_audit(records(1)).await.expect("taken");
     let again = copy(&*from, &*to, Target::Resumed).await;
     assert!(matches!(again, Err(CopyError::Differs(_))), "{again:?}");
 }

@@ -150,7 +150,7 @@ async fn messages_read_for_delivery_after_a_removal_are_not_delivered() {
     let others = connect(&node, node.boris).await;
     node.leave_messages(chat, 2).await;
     node.store
-        .remove_member(chat, anna, node.state.clock.now())
+        .remove_member(chat, anna, node.state.clock.now(), None)
         .await
         .expect("removed");
     node.leave_messages(chat, 3).await;

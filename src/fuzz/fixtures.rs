@@ -162,7 +162,9 @@ async fn seed_events(store: &dyn Store) {
         };
         store.open_event_chat(new).await.expect("a chat");
         let from = [Access::Unasked];
-        let applied = store.change_access(id, &from, Access::Asked, AT).await;
+        let applied = store
+            .change_access(id, &from, Access::Asked, AT, None)
+            .await;
         applied.expect("an application");
     }
 }

@@ -28,7 +28,7 @@ pub struct Chat {
     pub event: Option<EventPk>,
     /// The members, in the order of joining.
     pub members: Vec<UserId>,
-    /// The version of `members`.
+    /// The version of `members`, their roles and mutes, and the bans.
     pub members_version: MembersVersion,
     /// The number of its latest message, 0 without one.
     pub head: Seq,

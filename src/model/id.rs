@@ -63,6 +63,10 @@ uuid_id! {
     MessageId
 }
 uuid_id! {
+    /// A record of the audit log.
+    AuditId
+}
+uuid_id! {
     /// One live connection of one client, unique across all nodes.
     ConnectionId
 }
@@ -80,7 +84,7 @@ pub type EventPk = i64;
 /// every node. 0 stands before the first.
 pub type Seq = i64;
 
-/// Counts the changes of the members of one chat: 0 when the chat is created. Incremented by the store
+/// Counts the changes of the members of one chat, their roles and mutes, and its bans: 0 when the chat is created. Incremented by the store
 /// in the same step as the change, so of two reads the one with the greater version has the later
 /// members, and a right that was granted by an earlier read is checked against it.
 pub type MembersVersion = i64;

@@ -1,6 +1,7 @@
 //! The types that every other module uses: nouns, [`Command`], [`Reply`], [`Notice`],
 //! [`Error`]. Plain data: does not know any transport, store or clock.
 
+mod audit;
 #[cfg(any(test, fuzzing))]
 mod builders;
 mod chat;
@@ -17,8 +18,10 @@ mod message;
 mod notice;
 mod pair;
 mod read;
+mod sanction;
 mod user;
 
+pub use audit::{AuditAct, AuditFilter, AuditRecord};
 pub use chat::{
     Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, NewChat, Policy, Room,
 };
@@ -30,7 +33,8 @@ pub use event::{
     EventPage, Marketplace, NewEvent, NewEventChat, Side, Updated,
 };
 pub use id::{
-    ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MembersVersion, MessageId, Seq, UserId, UserPk,
+    AuditId, ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MembersVersion, MessageId, Seq, UserId,
+    UserPk,
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Rights, Role};
@@ -40,4 +44,5 @@ pub use message::{
 pub use notice::{Fact, Membership, Notice};
 pub use pair::{pair, unpair};
 pub use read::{MarkedRead, Positions, Reads};
+pub use sanction::{Ban, ChatRights, MemberRights, MemberRole, Sanction};
 pub use user::{NewUser, Profile, User, UserPage, UserRef};

@@ -31,6 +31,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the profile last changed.
     pub modified_at: Timestamp,
+    /// Tokens that were issued earlier are not valid; `None`: none was revoked.
+    pub revoked_before: Option<Timestamp>,
 }
 
 /// How a request names a user.
@@ -103,6 +105,7 @@ impl NewUser {
             image_uuid: self.profile.image_uuid,
             created_at: self.at,
             modified_at: self.at,
+            revoked_before: None,
         }
     }
 }

@@ -86,7 +86,7 @@ impl Service {
         access::host(identity)?;
         let chats = {
             let _changing = self.memberships.changing().await;
-            self.store.delete_event(event).await
+            self.store.delete_event(event, None).await
         };
         let chats = match chats {
             Ok(chats) => chats,

@@ -58,6 +58,7 @@ impl Service {
             &[Access::Unasked],
             Access::Asked,
             self.clock.now(),
+            None,
         );
         let changed = changed.await.map_err(store_error)?;
         let updated = self.publish_access(identity, chat.chat, changed).await?;
@@ -98,6 +99,7 @@ impl Service {
             &[Access::Asked, Access::Granted],
             access,
             self.clock.now(),
+            None,
         );
         let decided = decided.await.map_err(store_error)?;
         let updated = self.publish_access(identity, id, decided).await?;

@@ -156,7 +156,7 @@ impl Service {
             let _cached = self.user_cache.changing(&[user]);
             let read = read.unwrap_or(0);
             self.store
-                .add_member(id, user, read, self.clock.now())
+                .add_member(id, user, read, self.clock.now(), None)
                 .await
         };
         self.memberships.changed(id).await;
@@ -184,7 +184,9 @@ impl Service {
         let removed = {
             let _changing = self.memberships.changing().await;
             let _cached = self.user_cache.changing(&[user]);
-            self.store.remove_member(id, user, self.clock.now()).await
+            self.store
+                .remove_member(id, user, self.clock.now(), None)
+                .await
         };
         self.memberships.changed(id).await;
         let removed = removed.map_err(store_error)?;

@@ -52,7 +52,7 @@ impl Service {
 
     pub(super) async fn list_rooms(&self, identity: &Identity) -> Result<Reply, Error> {
         let user = access::user(identity, None)?;
-        let chats = self.store.visible_chats(user, PAGE).await;
+        let chats = self.store.visible_chats(user, self.clock.now(), PAGE).await;
         self.rooms(chats.map_err(store_error)?).await
     }
 
@@ -122,7 +122,7 @@ impl Service {
         access::may_change(actor, &members)?;
         let changed = self
             .store
-            .change_chat(members.chat(), change, self.clock.now());
+            .change_chat(members.chat(), change, self.clock.now(), None);
         let changed = changed.await.map_err(store_error)?;
         let changed = changed.ok_or_else(|| access::no_chat(chat))?;
         let room = self.room(changed, NOTICE_HISTORY).await?;
@@ -152,7 +152,7 @@ impl Service {
         let deleted = {
             let _changing = self.memberships.changing().await;
             let _cached = self.user_cache.changing(&members);
-            self.store.delete_chat(id).await
+            self.store.delete_chat(id, None).await
         };
         self.memberships.changed(id).await;
         self.heads.unknown(id);

@@ -10,11 +10,15 @@ use tokio::time::Instant;
 
 use super::lease::{LeaseState, Leasing, Process};
 use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer};
-use super::{Chats, Events, Members, Messages, OpenError, Store, StoreError, Users};
+use super::{
+    Audit, BanOutcome, Chats, Events, Members, Messages, OpenError, Sanctions, Store, StoreError,
+    Users,
+};
 use crate::model::{
-    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
-    EventPk, Fingerprint, History, MembersVersion, Message, MessagePage, NewChat, NewEvent,
-    NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage,
+    ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History, MemberRole,
+    MembersVersion, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage,
+    Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk,
 };
 use crate::telemetry::Metrics;
 
@@ -212,6 +216,7 @@ instrumented! {
     user(id: UserId) -> Option<User>;
     user_by_pk(pk: UserPk) -> Option<User>;
     update_user(id: UserId, profile: Profile, at: Timestamp) -> Option<User>;
+    revoke_tokens(id: UserId, before: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, User)>;
     users_after(after: UserPk, limit: usize) -> Vec<User>;
     users(ids: &[UserId]) -> Vec<Arc<User>>;
     unknown_users(ids: &[UserId]) -> Vec<UserId>;
@@ -224,9 +229,9 @@ instrumented! {
     chat(id: ChatId) -> Option<Chat>;
     chat_id(pk: ChatPk) -> Option<ChatId>;
     chats_after(after: ChatPk, limit: usize) -> Vec<Chat>;
-    visible_chats(user: UserId, limit: usize) -> Vec<Chat>;
-    change_chat(id: ChatId, change: ChatChange, at: Timestamp) -> Option<Chat>;
-    delete_chat(id: ChatId) -> bool;
+    visible_chats(user: UserId, at: Timestamp, limit: usize) -> Vec<Chat>;
+    change_chat(id: ChatId, change: ChatChange, at: Timestamp, audit: Option<AuditRecord>) -> Option<Chat>;
+    delete_chat(id: ChatId, audit: Option<AuditRecord>) -> bool;
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
     memberships_of(user: UserId) -> Vec<(ChatId, MembersVersion)>;
     members_version(chat: ChatId) -> Option<MembersVersion>;
@@ -236,10 +241,23 @@ instrumented! {
 
 instrumented! {
     Members:
-    add_member(chat: ChatId, user: UserId, read: Seq, at: Timestamp) -> Option<(bool, Chat)>;
-    remove_member(chat: ChatId, user: UserId, at: Timestamp) -> Option<(bool, Chat)>;
+    add_member(chat: ChatId, user: UserId, read: Seq, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
+    remove_member(chat: ChatId, user: UserId, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     advance_read(chat: ChatId, user: UserId, read: Seq) -> Option<bool>;
     reads(chat: ChatId) -> Reads;
+}
+
+instrumented! {
+    Sanctions:
+    chat_rights(chat: ChatId) -> Option<ChatRights>;
+    set_role(chat: ChatId, user: UserId, role: MemberRole, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
+    set_mute(chat: ChatId, user: UserId, mute: Option<Sanction>, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
+    set_ban(chat: ChatId, user: UserId, ban: Option<Sanction>, at: Timestamp, audit: Option<AuditRecord>) -> Option<BanOutcome>;
+}
+
+instrumented! {
+    Audit:
+    audit_records(filter: AuditFilter, after: Option<AuditId>, limit: usize) -> Vec<AuditRecord>;
 }
 
 instrumented! {
@@ -255,9 +273,9 @@ instrumented! {
     event_by_key(name: &str) -> Option<(Event, Fingerprint)>;
     events_after(owner: Option<UserId>, after: EventPk, limit: usize) -> Vec<Event>;
     change_event(pk: EventPk, change: EventChange, at: Timestamp) -> Option<Event>;
-    delete_event(pk: EventPk) -> Option<Vec<(ChatId, ChatPk)>>;
+    delete_event(pk: EventPk, audit: Option<AuditRecord>) -> Option<Vec<(ChatId, ChatPk)>>;
     open_event_chat(chat: NewEventChat) -> Option<(bool, EventChat)>;
-    change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp) -> Option<(bool, EventChat)>;
+    change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, EventChat)>;
     event_chat(chat: ChatId) -> Option<EventChat>;
     event_chats_of(user: UserId, limit: usize) -> Vec<EventChat>;
     latest_in(chat: &EventChat, limit: usize) -> Vec<Message>;
@@ -273,6 +291,8 @@ instrumented! {
     take_events(events: Vec<EventRecord>) -> ();
     take_chats(chats: Vec<ChatRecord>) -> ();
     take_messages(messages: Vec<Message>) -> ();
+    latest_audit() -> Option<AuditId>;
+    take_audit(records: Vec<AuditRecord>) -> ();
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod instrumented;
 pub mod lease;
 mod mongodb;
+mod sanctions;
 mod sqlite;
 pub mod transfer;
 
@@ -19,9 +20,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Access, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event, EventChange, EventChat,
-    EventPk, Fingerprint, History, MembersVersion, Message, MessagePage, NewChat, NewEvent,
-    NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User, UserId, UserPk,
+    Access, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event,
+    EventChange, EventChat, EventPk, Fingerprint, History, MembersVersion, Message, MessagePage,
+    NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User,
+    UserId, UserPk,
 };
 
 #[cfg(test)]
@@ -29,12 +31,24 @@ pub(crate) use self::mongodb::replica_set::Scratch;
 pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
+pub use sanctions::{Audit, BanOutcome, Sanctions};
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
 /// Unreadable data is `Corrupt`; in a list it is logged and left out.
+///
+/// A method that takes an [`AuditRecord`] stores it in the same step as the change, and only if
+/// there is a change.
 #[async_trait]
 pub trait Store:
-    Users + Chats + Members + Messages + Events + transfer::Transfer + lease::Leasing
+    Users
+    + Chats
+    + Members
+    + Sanctions
+    + Audit
+    + Messages
+    + Events
+    + transfer::Transfer
+    + lease::Leasing
 {
     /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
     /// was called before. Does nothing to a store of that version.
@@ -80,6 +94,15 @@ pub trait Users: Send + Sync {
         at: Timestamp,
     ) -> Result<Option<User>, StoreError>;
 
+    /// Moves the user's `revoked_before` to `before`, unless it is later; nothing else of the user
+    /// changes. Returns whether it moved, and the user afterwards; `None`: there is none.
+    async fn revoke_tokens(
+        &self,
+        id: UserId,
+        before: Timestamp,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, User)>, StoreError>;
+
     /// At most `limit` users with a greater `pk` than `after`, by `pk`.
     async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError>;
 
@@ -119,21 +142,29 @@ pub trait Chats: Send + Sync {
     /// [`Chats::chats_of`].
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError>;
 
-    /// At most `limit` chats that are open or that this user is a member of, by `pk`; fewer
-    /// where the members add up to more than [`PAGE_MEMBERS`], as in [`Chats::chats_of`].
-    async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError>;
+    /// At most `limit` chats that this user is a member of, or that are open and have no ban of it
+    /// that applies at `at`, by `pk`; fewer where the members add up to more than [`PAGE_MEMBERS`],
+    /// as in [`Chats::chats_of`].
+    async fn visible_chats(
+        &self,
+        user: UserId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Chat>, StoreError>;
 
-    /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later.
-    /// Returns the chat afterwards; `None`: there is none.
+    /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later, which
+    /// counts as a change. Returns the chat afterwards; `None`: there is none.
     async fn change_chat(
         &self,
         id: ChatId,
         change: ChatChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Chat>, StoreError>;
 
-    /// Deletes a chat with its members and messages, in one step; `false`: there was none.
-    async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError>;
+    /// Deletes a chat with its members, bans and messages, in one step; `false`: there was none.
+    async fn delete_chat(&self, id: ChatId, audit: Option<AuditRecord>)
+    -> Result<bool, StoreError>;
 
     /// At most `limit` chats of this user, the most recently active first, those after
     /// `before` in that order. It may take fewer where the members add up to more than
@@ -170,12 +201,13 @@ pub trait Chats: Send + Sync {
 }
 
 /// Memberships and read positions. Each change of the members of a chat increments
-/// [`Chat::members_version`] in the same step; nothing else changes it.
+/// [`Chat::members_version`] in the same step; beside it only [`Sanctions`] does.
 #[async_trait]
 pub trait Members: Send + Sync {
     /// Makes the user the last of the chat's members, unless it is one already, and moves its
-    /// read position to `read` if that is further on, but never past the latest message.
-    /// With a new member the chat's `modified_at` and `active_at` move as in
+    /// read position to `read` if that is further on, but never past the latest message. A new
+    /// member has the role `Member` and no mute, whatever it had in an earlier
+    /// membership. With a new member the chat's `modified_at` and `active_at` move as in
     /// [`Chats::change_chat`]. Atomic. Returns whether the member is new, and the chat
     /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
     async fn add_member(
@@ -184,6 +216,7 @@ pub trait Members: Send + Sync {
         user: UserId,
         read: Seq,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
     /// Ends a membership; the times move as with a new one. Returns whether there was one,
@@ -193,6 +226,7 @@ pub trait Members: Send + Sync {
         chat: ChatId,
         user: UserId,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
     /// Moves a member's read position to `read` if that is further on, but never past the
@@ -270,7 +304,11 @@ pub trait Events: Send + Sync {
 
     /// Deletes an event with its chats, their members and messages, in one step. Returns the
     /// chats; `None`: there was no such event.
-    async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError>;
+    async fn delete_event(
+        &self,
+        pk: EventPk,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError>;
 
     /// The closed chat of this event's owner and this guest, made with the next `pk` and both
     /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
@@ -291,6 +329,7 @@ pub trait Events: Send + Sync {
         from: &[Access],
         to: Access,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, EventChat)>, StoreError>;
 
     /// A chat as one of an event's; `None`: there is no such chat, or it is no event's.

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError};
 use crate::model::{
-    Access, Chat, ChatPk, Event, EventPk, IdempotencyKey, Message, Seq, User, UserId, UserPk,
+    Access, AuditId, AuditRecord, Ban, Chat, ChatPk, Event, EventPk, IdempotencyKey, MemberRole,
+    Message, Sanction, Seq, User, UserId, UserPk,
 };
 
 /// Export and import of all records of a store. Requires exclusive access to both stores.
 ///
 /// Users are exported by [`super::Users::users_after`], messages by
-/// [`super::Messages::messages`]. Imported records keep their ids, `pk`s, `seq`s and times. They
+/// [`super::Messages::messages`], the audit log by [`super::Audit::audit_records`]. Imported records keep their ids, `pk`s, `seq`s and times. They
 /// are imported in the order given: after an error the first of them are stored, each as a whole,
-/// and [`Transfer::greatest`] covers those.
+/// and [`Transfer::greatest`] and [`Transfer::latest_audit`] cover those.
 #[async_trait]
 pub trait Transfer {
     /// The greatest `pk`s ever assigned, including those of deleted records.
@@ -44,13 +45,19 @@ pub trait Transfer {
     /// Imports events whose owners exist. `Duplicate`: one of the events exists.
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError>;
 
-    /// Imports chats whose members and events exist, with read positions but without messages:
+    /// Imports chats whose members, banned users and events exist, with read positions but without messages:
     /// `head` is 0 afterwards. `Duplicate`: one of the chats exists.
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError>;
 
     /// Imports messages of one chat whose `seq`s continue the stored ones. Moves the chat's
     /// `head`, but neither its activity nor read positions. `Corrupt`: the `seq`s do not continue.
     async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError>;
+
+    /// The greatest id in the audit log; `None`: it is empty.
+    async fn latest_audit(&self) -> Result<Option<AuditId>, StoreError>;
+
+    /// Imports records of the audit log. `Duplicate`: one of them exists.
+    async fn take_audit(&self, records: Vec<AuditRecord>) -> Result<(), StoreError>;
 }
 
 /// The greatest `pk`s ever assigned; 0: none was.
@@ -86,6 +93,8 @@ pub struct ChatRecord {
     pub of_event: Option<EventPart>,
     /// The members in the order of joining.
     pub members: Vec<MemberRecord>,
+    /// The bans, by the user's id.
+    pub bans: Vec<Ban>,
 }
 
 /// The additional state of an event's chat.
@@ -108,6 +117,10 @@ pub struct MemberRecord {
     pub place: i64,
     /// The member's read position.
     pub last_read: Seq,
+    /// The member's role.
+    pub role: MemberRole,
+    /// The member's mute.
+    pub mute: Option<Sanction>,
 }
 
 /// Whether no record was ever created in a store.

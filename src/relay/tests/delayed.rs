@@ -241,7 +241,13 @@ async fn what_is_missing_in_a_chat_that_was_deleted_is_not_waited_for() {
     let chat = fixture.chats[0].clone();
     let connection = fixture.connection(&fixture.anna, &fixture.chats, LARGE);
     let messages = fixture.append(&chat, 3).await;
-    assert!(fixture.store.delete_chat(chat.id).await.expect("an answer"));
+    assert!(
+        fixture
+            .store
+            .delete_chat(chat.id, None)
+            .await
+            .expect("an answer")
+    );
     fixture
         .publish([&messages[0], &messages[2], &deleted(&chat)])
         .await;

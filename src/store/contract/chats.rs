@@ -110,7 +110,7 @@ pub async fn memberships_have_every_chat_and_the_version_of_its_members(store: S
     let mut memberships = store.memberships_of(anna.id).await.expect("memberships");
     memberships.sort();
     assert_eq!(memberships, [(quiet.id, 0), (busy.id, 0)]);
-    let left = store.remove_member(busy.id, boris.id, at(9)).await;
+    let left = store.remove_member(busy.id, boris.id, at(9), None).await;
     left.expect("an answer").expect("a chat");
     let mut memberships = store.memberships_of(anna.id).await.expect("memberships");
     memberships.sort();
@@ -151,7 +151,7 @@ pub async fn those_in_many_chats_are_told_in_order(store: Subject) {
         .expect("a page")
         .chats;
     let left = left.remove(0);
-    let removed = store.remove_member(left.id, boris.id, at(5)).await;
+    let removed = store.remove_member(left.id, boris.id, at(5), None).await;
     assert!(removed.expect("an answer").expect("a chat").0);
     let actual = store.users_in_many_chats(&all, 3).await;
     assert_eq!(actual.expect("an answer"), []);
@@ -188,9 +188,12 @@ pub async fn open_chats_and_own_ones_are_visible(store: Subject) {
     assert_eq!((open.owner, open.team), (Some(boris.pk), Some(7)));
     let own = chat(&store, &[&anna], 2).await;
     chat(&store, &[&boris], 3).await;
-    let visible = store.visible_chats(anna.id, 10).await.expect("chats");
+    let visible = store
+        .visible_chats(anna.id, at(0), 10)
+        .await
+        .expect("chats");
     assert_eq!(visible, [open.clone(), own]);
-    let first = store.visible_chats(anna.id, 1).await.expect("chats");
+    let first = store.visible_chats(anna.id, at(0), 1).await.expect("chats");
     assert_eq!(first, [open]);
 }
 
@@ -207,7 +210,7 @@ pub async fn a_change_keeps_what_it_does_not_name_and_moves_the_times(store: Sub
         (change(None, Some(None)), 9, "new", None, 9),
     ];
     for (change, now, name, team, moved) in steps {
-        let changed = store.change_chat(before.id, change, at(now)).await;
+        let changed = store.change_chat(before.id, change, at(now), None).await;
         let changed = changed.expect("an answer").expect("a chat");
         assert_eq!((changed.name.as_deref(), changed.team), (Some(name), team));
         assert_eq!(
@@ -217,7 +220,7 @@ pub async fn a_change_keeps_what_it_does_not_name_and_moves_the_times(store: Sub
         assert_eq!(changed.members, before.members);
     }
     let nowhere = store
-        .change_chat(ChatId::new(at(9)), change(None, None), at(9))
+        .change_chat(ChatId::new(at(9)), change(None, None), at(9), None)
         .await;
     assert_eq!(nowhere.expect("an answer"), None);
 }
@@ -230,8 +233,8 @@ pub async fn a_deleted_chat_is_gone_with_everything_in_it(store: Subject) {
     );
     let batch = [gone.id, kept.id].map(|chat| entry(chat, &anna, "hello", 3));
     store.append(batch.to_vec()).await.expect("stored");
-    assert!(store.delete_chat(gone.id).await.expect("an answer"));
-    assert!(!store.delete_chat(gone.id).await.expect("an answer"));
+    assert!(store.delete_chat(gone.id, None).await.expect("an answer"));
+    assert!(!store.delete_chat(gone.id, None).await.expect("an answer"));
     assert_eq!(store.chat(gone.id).await.expect("an answer"), None);
     assert_eq!(ids(&page(&store, &anna, 10).await), [kept.id]);
     let history = History {

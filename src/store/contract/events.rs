@@ -77,7 +77,7 @@ pub async fn an_unknown_event_is_none(store: Subject) {
         let change = EventChange::default();
         let changed = store.change_event(pk, change, at(1)).await;
         assert_eq!(changed.expect("an answer"), None);
-        assert_eq!(store.delete_event(pk).await.expect("an answer"), None);
+        assert_eq!(store.delete_event(pk, None).await.expect("an answer"), None);
     }
 }
 
@@ -128,7 +128,7 @@ pub async fn a_deleted_event_takes_its_chats_along(store: Subject) {
     let (_, kept) = open(&store, &other, &boris, 2).await;
     let batch = vec![entry(event_chat.chat, &boris, "hello", 3)];
     store.append(batch).await.expect("stored");
-    let deleted = store.delete_event(made.pk).await.expect("an answer");
+    let deleted = store.delete_event(made.pk, None).await.expect("an answer");
     assert_eq!(deleted, Some(vec![(event_chat.chat, event_chat.chat_pk)]));
     assert_eq!(store.event(made.pk).await.expect("an answer"), None);
     assert_eq!(store.chat(event_chat.chat).await.expect("an answer"), None);
@@ -212,7 +212,9 @@ pub async fn access_changes_from_one_state_to_another_and_is_counted(store: Subj
         (&[Asked, Granted], Granted, true, Granted, 2),
         (&[Asked, Granted], Asked, true, Asked, 3),
     ] {
-        let answer = store.change_access(event_chat.chat, from, to, at(5)).await;
+        let answer = store
+            .change_access(event_chat.chat, from, to, at(5), None)
+            .await;
         let (did, chat) = answer.expect("an answer").expect("a chat");
         let state = chat.state;
         assert_eq!(
@@ -229,7 +231,7 @@ pub async fn a_chat_of_no_event_is_none(store: Subject) {
     let plain = chat(&store, &[&anna], 1).await;
     for chat in [plain.id, ChatId::new(at(9))] {
         assert_eq!(store.event_chat(chat).await.expect("an answer"), None);
-        let changed = store.change_access(chat, &[Access::Unasked], Access::Asked, at(1));
+        let changed = store.change_access(chat, &[Access::Unasked], Access::Asked, at(1), None);
         assert_eq!(changed.await.expect("an answer"), None);
     }
     store

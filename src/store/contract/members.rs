@@ -8,7 +8,9 @@ use crate::model::{ChatChange, Seq};
 use crate::store::StoreError;
 
 async fn join(store: &Subject, chat: &Chat, user: &User, read: Seq, now: i64) -> (bool, Chat) {
-    let joined = store.add_member(chat.id, user.id, read, at(now)).await;
+    let joined = store
+        .add_member(chat.id, user.id, read, at(now), None)
+        .await;
     joined.expect("an answer").expect("a chat")
 }
 
@@ -29,7 +31,7 @@ pub async fn a_new_member_is_the_last_one(store: Subject) {
     assert_eq!(after.members, [boris.id, anna.id]);
     assert_eq!((after.modified_at, after.active_at), (at(5), at(5)));
     let nobody = store
-        .add_member(before.id, UserId::new(at(9)), 0, at(6))
+        .add_member(before.id, UserId::new(at(9)), 0, at(6), None)
         .await;
     assert!(matches!(nobody, Err(StoreError::Corrupt(_))), "{nobody:?}");
 }
@@ -59,7 +61,7 @@ pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
     send(&store, &before, &anna, 1).await;
     join(&store, &before, &boris, 1, 2).await;
     for expected in [true, false] {
-        let left = store.remove_member(before.id, boris.id, at(7)).await;
+        let left = store.remove_member(before.id, boris.id, at(7), None).await;
         let (removed, after) = left.expect("an answer").expect("a chat");
         assert_eq!(removed, expected);
         assert_eq!((after.members, after.modified_at), (vec![anna.id], at(7)));
@@ -94,7 +96,7 @@ pub async fn each_change_of_the_members_has_the_next_version(store: Subject) {
         assert_eq!(version().await, 1);
     }
     for expected in [true, false] {
-        let left = store.remove_member(made.id, boris.id, at(3)).await;
+        let left = store.remove_member(made.id, boris.id, at(3), None).await;
         let (removed, after) = left.expect("an answer").expect("a chat");
         assert_eq!((removed, after.members_version), (expected, 2));
         assert_eq!(version().await, 2);
@@ -104,12 +106,12 @@ pub async fn each_change_of_the_members_has_the_next_version(store: Subject) {
         name: Some("new".into()),
         team: None,
     };
-    let changed = store.change_chat(made.id, change, at(5)).await;
+    let changed = store.change_chat(made.id, change, at(5), None).await;
     assert_eq!(
         changed.expect("an answer").expect("a chat").members_version,
         2
     );
-    assert!(store.delete_chat(made.id).await.expect("an answer"));
+    assert!(store.delete_chat(made.id, None).await.expect("an answer"));
     assert_eq!(
         store.members_version(made.id).await.expect("an answer"),
         None
@@ -150,9 +152,9 @@ pub async fn sending_marks_as_read(store: Subject) {
 pub async fn in_a_chat_that_does_not_exist_nobody_takes_part(store: Subject) {
     let anna = user(&store, "anna").await;
     let nowhere = ChatId::new(at(9));
-    let joined = store.add_member(nowhere, anna.id, 0, at(1)).await;
+    let joined = store.add_member(nowhere, anna.id, 0, at(1), None).await;
     assert_eq!(joined.expect("an answer"), None);
-    let left = store.remove_member(nowhere, anna.id, at(1)).await;
+    let left = store.remove_member(nowhere, anna.id, at(1), None).await;
     assert_eq!(left.expect("an answer"), None);
     assert_eq!(
         store.reads(nowhere).await.expect("positions").of(anna.id),

@@ -2,6 +2,8 @@
 //! each store.
 //! Does not know which store is under test.
 
+mod audit;
+mod bans;
 mod chats;
 mod events;
 mod keys;
@@ -9,6 +11,7 @@ pub(in crate::store) mod lease;
 mod lifecycle;
 mod members;
 mod messages;
+mod sanctions;
 mod transfer;
 mod users;
 
@@ -111,6 +114,8 @@ macro_rules! every_promise {
                 a_user_is_found_by_its_pk,
                 an_update_changes_what_it_names,
                 users_come_in_pages_by_their_numbers,
+                tokens_are_revoked_from_a_time_on,
+                a_revocation_and_a_profile_at_once_both_stand,
             ],
             chats: [
                 a_new_chat_gets_the_next_pk_and_keeps_the_order_of_its_members,
@@ -140,6 +145,36 @@ macro_rules! every_promise {
                 reading_on_moves_forward_only_and_not_past_the_end,
                 who_is_no_member_has_no_position,
                 in_a_chat_that_does_not_exist_nobody_takes_part,
+            ],
+            sanctions: [
+                members_begin_with_the_default_role,
+                the_creator_of_an_events_chat_is_its_owner,
+                a_role_is_changed_and_counted,
+                a_mute_is_replaced_and_lifted,
+                ends_are_kept_in_whole_milliseconds,
+                a_role_and_a_mute_end_with_the_membership,
+                without_a_membership_there_is_no_role_and_no_mute,
+                changes_at_once_are_all_counted,
+            ],
+            bans: [
+                a_ban_ends_a_membership,
+                a_ban_of_a_stranger_is_replaced_and_lifted,
+                bans_come_by_the_ids_of_their_users,
+                a_ban_outlives_a_membership_and_ends_with_the_chat,
+                a_ban_needs_a_user_and_a_chat,
+                an_open_chat_is_not_visible_while_a_ban_applies,
+                of_two_equal_bans_at_once_one_counts,
+                a_ban_and_a_new_membership_at_once_both_count,
+                rights_are_those_of_one_moment,
+            ],
+            audit: [
+                every_act_is_recorded_with_its_change,
+                a_change_of_a_chat_is_recorded_each_time,
+                without_a_chat_or_a_user_nothing_is_recorded,
+                of_two_equal_acts_at_once_one_is_recorded,
+                a_record_comes_back_as_it_was_given,
+                every_act_has_a_place_in_the_log,
+                records_come_in_pages_by_their_ids,
             ],
             messages: [
                 numbers_begin_at_one_and_have_no_holes,

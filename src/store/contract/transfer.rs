@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::model::{
-    Access, EventDetails, Fingerprint, History, IdempotencyKey, Message, NewEvent, NewEventChat,
-    Range, Window,
+    Access, AuditAct, AuditFilter, AuditId, AuditRecord, EventDetails, Fingerprint, History,
+    IdempotencyKey, MemberRole, Message, NewEvent, NewEventChat, Range, Sanction, Window,
 };
 use crate::store::StoreError;
 use crate::store::transfer::{ChatRecord, EventRecord, Greatest};
@@ -28,11 +28,11 @@ async fn fill(store: &Subject) {
     let keyed_chat = store.create_chat(keyed).await.expect("a chat");
     // A hole in the places, and a number that is free again.
     store
-        .remove_member(keyed_chat.id, boris.id, at(2))
+        .remove_member(keyed_chat.id, boris.id, at(2), None)
         .await
         .expect("left");
     let gone = chat(store, &[&anna], 3).await;
-    store.delete_chat(gone.id).await.expect("deleted");
+    store.delete_chat(gone.id, None).await.expect("deleted");
     let event = store.create_event(NewEvent {
         owner: anna.id,
         details: EventDetails {
@@ -51,7 +51,7 @@ async fn fill(store: &Subject) {
         at: at(5),
     });
     let (_, private) = opened.await.expect("an answer").expect("an event");
-    let applied = store.change_access(private.chat, &[Access::Unasked], Access::Asked, at(6));
+    let applied = store.change_access(private.chat, &[Access::Unasked], Access::Asked, at(6), None);
     applied.await.expect("an answer");
     let mut batch = vec![
         entry(keyed_chat.id, &anna, "one", 7),
@@ -71,6 +71,41 @@ async fn fill(store: &Subject) {
         .advance_read(keyed_chat.id, anna.id, 2)
         .await
         .expect("an answer");
+    sanction(store, keyed_chat.id, [&anna, &boris, &vera]).await;
+}
+
+/// A role, mutes, bans and revoked tokens, each with its record.
+async fn sanction(store: &Subject, talk: ChatId, [anna, boris, vera]: [&User; 3]) {
+    let audit = |now| {
+        Some(AuditRecord {
+            id: AuditId::new(at(now)),
+            at: at(now),
+            actor: Some(anna.id),
+            act: AuditAct::BanUser,
+            chat: Some(talk),
+            user: Some(boris.id),
+            detail: [("number".into(), now.into())].into_iter().collect(),
+        })
+    };
+    let given = store.set_role(talk, vera.id, MemberRole::Moderator, audit(11));
+    given.await.expect("an answer");
+    for (user, mute, now) in [(vera, Some(at(40)), 12), (anna, None, 13)] {
+        let mute = Some(Sanction { until: mute });
+        let muted = store.set_mute(talk, user.id, mute, audit(now)).await;
+        muted.expect("an answer");
+    }
+    for (user, until, now) in [(boris, Some(at(50)), 15), (anna, None, 14)] {
+        let ban = Some(Sanction { until });
+        let banned = store.set_ban(talk, user.id, ban, at(9), audit(now)).await;
+        banned.expect("an answer");
+    }
+    // Anna is a member all the same.
+    let joined = store.add_member(talk, anna.id, 2, at(9), audit(16)).await;
+    joined.expect("an answer");
+    let muted = store.set_mute(talk, anna.id, Some(Sanction { until: None }), audit(17));
+    muted.await.expect("an answer");
+    let revoked = store.revoke_tokens(boris.id, at(60), audit(18)).await;
+    revoked.expect("an answer");
 }
 
 async fn messages(store: &Subject, chat: &ChatRecord) -> Vec<Message> {
@@ -92,6 +127,7 @@ type Everything = (
     Vec<EventRecord>,
     Vec<ChatRecord>,
     Vec<Message>,
+    Vec<AuditRecord>,
 );
 
 async fn everything(store: &Subject) -> Everything {
@@ -106,6 +142,10 @@ async fn everything(store: &Subject) -> Everything {
         store.event_records(0, 99).await.expect("events"),
         chats,
         all,
+        store
+            .audit_records(AuditFilter::default(), None, 99)
+            .await
+            .expect("records"),
     )
 }
 
@@ -115,7 +155,8 @@ async fn copied(store: Subject) -> (Everything, Subject) {
         .await
         .expect("a store");
     fill(&source).await;
-    let (greatest, users, events, chats, messages) = everything(&source).await;
+    let (greatest, users, events, chats, messages, audit) = everything(&source).await;
+    assert_eq!(store.latest_audit().await.expect("an answer"), None);
     store.take_users(users.clone()).await.expect("users");
     store.take_events(events.clone()).await.expect("events");
     store.take_chats(chats.clone()).await.expect("chats");
@@ -126,20 +167,28 @@ async fn copied(store: Subject) -> (Everything, Subject) {
         let of_chat = of_chat.cloned().collect();
         store.take_messages(of_chat).await.expect("messages");
     }
+    let (first, others) = audit.split_at(2);
+    for part in [first, others, &[]] {
+        store.take_audit(part.to_vec()).await.expect("records");
+        let latest = store.latest_audit().await.expect("an answer");
+        let last = part.last().or(audit.last()).map(|record| record.id);
+        assert_eq!(latest, last);
+    }
     store.take_greatest(greatest).await.expect("numbers");
-    ((greatest, users, events, chats, messages), store)
+    ((greatest, users, events, chats, messages, audit), store)
 }
 
 pub async fn what_goes_out_comes_in_as_it_was(store: Subject) {
     let (before, store) = copied(store).await;
     assert_eq!(before.3.len(), 2);
     assert_eq!(before.4.len(), 3);
+    assert_eq!(before.5.len(), 8);
     assert_eq!(everything(&store).await, before);
 }
 
 pub async fn a_filled_store_tells_all_of_it(store: Subject) {
     fill(&store).await;
-    let (greatest, users, events, chats, messages) = everything(&store).await;
+    let (greatest, users, events, chats, messages, audit) = everything(&store).await;
     let expected = Greatest {
         user: 3,
         chat: 3,
@@ -157,7 +206,24 @@ pub async fn a_filled_store_tells_all_of_it(store: Subject) {
     );
     let places: Vec<_> = chats[0].members.iter().map(|member| member.place).collect();
     assert!(places.len() == 2 && places[0] < places[1], "{places:?}");
-    assert_eq!(chats[0].members[0].last_read, 2);
+    let by_user = |id| chats[0].members.iter().find(|member| member.user == id);
+    let (anna, boris, vera) = (users[0].id, users[1].id, users[2].id);
+    let for_ever = Sanction { until: None };
+    let until = |now| Sanction {
+        until: Some(at(now)),
+    };
+    let member = by_user(anna).expect("a member");
+    assert_eq!((member.last_read, member.role), (2, MemberRole::Member));
+    assert_eq!(member.mute, Some(for_ever));
+    let member = by_user(vera).expect("a member");
+    assert_eq!((member.last_read, member.role), (2, MemberRole::Moderator));
+    assert_eq!(member.mute, Some(until(40)));
+    let mut bans = vec![(anna, for_ever), (boris, until(50))];
+    bans.sort_by_key(|(user, _)| *user);
+    let found = chats[0].bans.iter().map(|ban| (ban.user, ban.sanction));
+    assert!(found.eq(bans), "{:?}", chats[0].bans);
+    assert_eq!(users[1].revoked_before, Some(at(60)));
+    assert_eq!(audit.len(), 8);
     let part = chats[1].of_event.expect("an event's chat");
     assert_eq!((part.access, part.access_version), (Access::Asked, 1));
     let second = store
@@ -193,12 +259,13 @@ pub async fn numbers_go_on_after_a_copy(store: Subject) {
 }
 
 pub async fn what_is_there_is_not_taken_twice(store: Subject) {
-    let ((_, users, events, chats, messages), store) = copied(store).await;
+    let ((_, users, events, chats, messages, audit), store) = copied(store).await;
     let before = everything(&store).await;
     let duplicate = |taken: Result<(), StoreError>| matches!(taken, Err(StoreError::Duplicate));
     assert!(duplicate(store.take_users(users).await));
     assert!(duplicate(store.take_events(events).await));
     assert!(duplicate(store.take_chats(chats).await));
+    assert!(duplicate(store.take_audit(audit).await));
     let again = store.take_messages(messages[..1].to_vec()).await;
     assert!(matches!(again, Err(StoreError::Corrupt(_))), "{again:?}");
     assert_eq!(everything(&store).await, before);
@@ -209,7 +276,7 @@ pub async fn a_hole_in_a_chat_is_refused(store: Subject) {
         .await
         .expect("a store");
     fill(&source).await;
-    let (_, users, events, chats, messages) = everything(&source).await;
+    let (_, users, events, chats, messages, _) = everything(&source).await;
     store.take_users(users).await.expect("users");
     store.take_events(events).await.expect("events");
     store.take_chats(chats).await.expect("chats");

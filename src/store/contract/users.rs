@@ -176,3 +176,62 @@ pub async fn users_come_in_pages_by_their_numbers(store: Subject) {
     assert_eq!(second, std::slice::from_ref(&vera));
     assert_eq!(store.users_after(vera.pk, 2).await.expect("users"), []);
 }
+
+pub async fn tokens_are_revoked_from_a_time_on(store: Subject) {
+    let anna = user(&store, "anna").await;
+    assert_eq!(anna.revoked_before, None);
+    for (before, moved, expected) in [(5, true, 5), (5, false, 5), (3, false, 5), (9, true, 9)] {
+        let revoked = store.revoke_tokens(anna.id, at(before), None).await;
+        let after = User {
+            revoked_before: Some(at(expected)),
+            ..anna.clone()
+        };
+        assert_eq!(revoked.expect("an answer"), Some((moved, after.clone())));
+        let found = [
+            user(&store, "anna").await,
+            store
+                .user(anna.id)
+                .await
+                .expect("an answer")
+                .expect("a user"),
+        ];
+        assert_eq!(found, [after.clone(), after]);
+    }
+    let profile = Profile {
+        name: Some("Anna".into()),
+        ..Profile::default()
+    };
+    let updated = store.update_user(anna.id, profile, at(7)).await;
+    let updated = updated.expect("an answer").expect("a user");
+    assert_eq!(
+        (&*updated.name, updated.revoked_before),
+        ("Anna", Some(at(9)))
+    );
+    let nobody = store.revoke_tokens(UserId::new(at(9)), at(1), None).await;
+    assert_eq!(nobody.expect("an answer"), None);
+}
+
+pub async fn a_revocation_and_a_profile_at_once_both_stand(store: Subject) {
+    let anna = user(&store, "anna").await;
+    for now in 1..5 {
+        let profile = Profile {
+            name: Some(format!("Anna {now}")),
+            ..Profile::default()
+        };
+        let (revoked, other, updated) = tokio::join!(
+            store.revoke_tokens(anna.id, at(now), None),
+            store.revoke_tokens(anna.id, at(now), None),
+            store.update_user(anna.id, profile, at(now)),
+        );
+        let moved = [revoked, other].map(|revoked| revoked.expect("an answer").expect("a user").0);
+        assert_ne!(moved[0], moved[1]);
+        updated.expect("an answer").expect("a user");
+        let found = store
+            .user(anna.id)
+            .await
+            .expect("an answer")
+            .expect("a user");
+        assert_eq!(found.name, format!("Anna {now}"));
+        assert_eq!(found.revoked_before, Some(at(now)));
+    }
+}

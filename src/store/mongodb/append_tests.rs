@@ -218,7 +218,7 @@ async fn a_chat_that_another_node_has_deleted_takes_no_message() {
             .to_vec()
     };
     one.append(batch()).await.expect("stored");
-    assert!(two.delete_chat(gone).await.expect("an answer"));
+    assert!(two.delete_chat(gone, None).await.expect("an answer"));
     let sent = one.append(batch()).await.expect("stored");
     assert_eq!(sent[0], None);
     assert!(sent[1].is_some());
@@ -277,7 +277,7 @@ async fn what_lands_after_the_sweep_is_swept_at_a_later_start() {
     let of = |name| database.collection::<Document>(name);
     let landing = of(MESSAGES).find_one(all_of(gone)).await;
     let landing = landing.expect("an answer").expect("the message");
-    assert!(store.delete_chat(gone).await.expect("an answer"));
+    assert!(store.delete_chat(gone, None).await.expect("an answer"));
     of(MESSAGES).insert_one(landing).await.expect("stored");
     assert!(all(&store, gone).await.is_empty());
 

@@ -13,10 +13,10 @@ use super::failure::corrupt;
 use super::fields::date;
 use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::sweep::Sweep;
-use super::transaction::Transactional;
+use super::transaction::{Transactional, UpdateTx};
 use crate::model::{
-    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MembersVersion, NewChat,
-    Seq, UserId, UserPk,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
+    MembersVersion, NewChat, Seq, UserId, UserPk,
 };
 use crate::store::{Chats, StoreError};
 
@@ -58,8 +58,13 @@ impl Chats for Mongo {
         retry_until_deadline(|| self.list_after(after, limit)).await
     }
 
-    async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError> {
-        retry_until_deadline(|| self.list_visible(user, limit)).await
+    async fn visible_chats(
+        &self,
+        user: UserId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Chat>, StoreError> {
+        retry_until_deadline(|| self.list_visible(user, at, limit)).await
     }
 
     async fn change_chat(
@@ -67,6 +72,7 @@ impl Chats for Mongo {
         id: ChatId,
         change: ChatChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Chat>, StoreError> {
         let mut set = Document::new();
         if let Some(name) = change.name {
@@ -79,16 +85,24 @@ impl Chats for Mongo {
         if !set.is_empty() {
             update.insert("$set", set);
         }
-        retry_until_deadline(|| async {
-            let chats = self.database.raw(CHATS);
-            chats.update_one(doc! { "_id": id }, update.clone()).await?;
-            self.chat_now(doc! { "_id": id }).await
-        })
-        .await
+        let change = UpdateTx {
+            collection: CHATS,
+            due: doc! { "_id": id },
+            update,
+            audit,
+        };
+        if !self.database.transaction(change).await? {
+            return Ok(None);
+        }
+        self.chat_afterwards(id).await
     }
 
-    async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
-        let deleted = self.database.transaction(DeleteChatTx(id)).await?;
+    async fn delete_chat(
+        &self,
+        id: ChatId,
+        audit: Option<AuditRecord>,
+    ) -> Result<bool, StoreError> {
+        let deleted = self.database.transaction(DeleteChatTx(id, audit)).await?;
         if deleted {
             self.heads.forget(id).await;
             self.database.sweep_or_leave(Sweep::These(&[id])).await;
@@ -242,6 +256,8 @@ impl Database {
                 place,
                 since: 0,
                 last_read: 0,
+                role: None,
+                mute: None,
                 own: Vec::new(),
             })
             .collect();
@@ -256,8 +272,8 @@ impl Database {
     }
 }
 
-/// Deletes a chat. Its members and messages are unreachable without it, and are swept later.
-struct DeleteChatTx(ChatId);
+/// Deletes a chat. Its members, bans and messages are unreachable without it, and are swept later.
+struct DeleteChatTx(ChatId, Option<AuditRecord>);
 
 #[async_trait]
 impl Transactional for DeleteChatTx {
@@ -273,6 +289,7 @@ impl Transactional for DeleteChatTx {
         let deleted = delete.session(&mut *session).await?.deleted_count > 0;
         if deleted {
             database.mark_deleted(&[self.0], session).await?;
+            database.record(self.1.as_ref(), session).await?;
         }
         Ok(deleted)
     }

@@ -6,9 +6,11 @@ use std::ops::RangeInclusive;
 use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
 use serde::{Deserialize, Serialize};
 
-use super::fields::{AccessField, PolicyField, Readable, date, time};
+use super::fields::{AccessField, PolicyField, Readable, RoleField, date, time};
+use super::sanction_documents::MuteDocument;
 use crate::model::{
-    Chat, ChatId, ChatPk, EventPk, Fingerprint, IdempotencyKey, MembersVersion, Seq, User, UserPk,
+    Chat, ChatId, ChatPk, EventPk, Fingerprint, IdempotencyKey, MemberRights, MemberRole,
+    MembersVersion, Seq, User, UserPk,
 };
 use crate::store::StoreError;
 
@@ -19,7 +21,7 @@ pub(super) const MESSAGES: &str = "messages";
 pub(super) const EVENTS: &str = "events";
 /// The last assigned `pk` of each noun.
 pub(super) const COUNTERS: &str = "counters";
-/// Deleted chats whose members and messages may still be there.
+/// Deleted chats whose members, bans and messages may still be there.
 pub(super) const DELETED: &str = "deleted";
 /// The lease on the database.
 pub(super) const LEASES: &str = "leases";
@@ -40,6 +42,8 @@ pub(super) struct UserDocument {
     image_uuid: Option<String>,
     created_at: DateTime,
     modified_at: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked_before: Option<DateTime>,
 }
 
 impl From<User> for UserDocument {
@@ -55,6 +59,7 @@ impl From<User> for UserDocument {
             image_uuid: user.image_uuid,
             created_at: date(user.created_at),
             modified_at: date(user.modified_at),
+            revoked_before: user.revoked_before.map(date),
         }
     }
 }
@@ -75,6 +80,7 @@ impl Readable for UserDocument {
             image_uuid: self.image_uuid,
             created_at: time(self.created_at)?,
             modified_at: time(self.modified_at)?,
+            revoked_before: self.revoked_before.map(time).transpose()?,
         })
     }
 }
@@ -243,12 +249,25 @@ pub(super) struct MemberDocument {
     pub(super) since: Seq,
     /// The stored read position.
     pub(super) last_read: Seq,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<RoleField>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mute: Option<MuteDocument>,
     /// The `seq` of the member's latest own message, which a query adds; never stored.
     #[serde(default, skip_serializing)]
     pub(super) own: Vec<OwnDocument>,
 }
 
 impl MemberDocument {
+    /// The role and the mute.
+    pub(super) fn rights(&self) -> Result<MemberRights, StoreError> {
+        Ok(MemberRights {
+            user: self.user.into(),
+            role: self.role.map(MemberRole::from).unwrap_or_default(),
+            mute: self.mute.map(MuteDocument::sanction).transpose()?,
+        })
+    }
+
     /// The read position: the stored one or its own latest message, whichever is greater.
     pub(super) fn position(&self) -> Seq {
         self.position_with(self.own.first().map_or(0, |own| own.seq))

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Uuid, doc};
 use tracing::error;
@@ -17,8 +18,10 @@ use super::documents::{
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{AccessField, PolicyField, date};
-use super::transaction::Transactional;
-use crate::model::{Access, ChatId, EventChat, EventChatState, NewEventChat, User, UserId};
+use super::transaction::{Transactional, UpdateTx};
+use crate::model::{
+    Access, AuditRecord, ChatId, EventChat, EventChatState, NewEventChat, User, UserId,
+};
 use crate::store::StoreError;
 
 /// The parts of events' chats, read together for several of them.
@@ -203,24 +206,24 @@ impl Transactional for OpenEventChatTx {
     }
 }
 
-impl Mongo {
-    /// Changes the access of an event's chat. Returns whether it did.
-    pub(super) async fn change_access_of(
-        &self,
-        chat: ChatId,
-        from: &[Access],
-        to: Access,
-        at: jiff::Timestamp,
-    ) -> Result<bool, StoreError> {
-        let from = from.iter().filter(|access| **access != to);
-        let from: Vec<Bson> = from.map(|access| (*access).into()).collect();
-        let due = doc! { "_id": chat, "event.access": { "$in": from } };
-        let change = doc! {
+/// Changes the access of an event's chat, if it is one of `from` and not yet `to`.
+pub(super) fn access_change(
+    chat: ChatId,
+    from: &[Access],
+    to: Access,
+    at: Timestamp,
+    audit: Option<AuditRecord>,
+) -> UpdateTx {
+    let from = from.iter().filter(|access| **access != to);
+    let from: Vec<Bson> = from.map(|access| (*access).into()).collect();
+    UpdateTx {
+        collection: CHATS,
+        due: doc! { "_id": chat, "event.access": { "$in": from } },
+        update: doc! {
             "$set": { "event.access": to },
             "$inc": { "event.version": 1_i64 },
             "$max": touched(at),
-        };
-        let changed = self.database.raw(CHATS).update_one(due, change).await?;
-        Ok(changed.modified_count > 0)
+        },
+        audit,
     }
 }

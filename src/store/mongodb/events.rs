@@ -11,7 +11,7 @@ use mongodb::bson::{Document, doc};
 use super::Mongo;
 use super::database::{Database, Query};
 use super::documents::{CHATS, ChatDocument, EVENTS, KeyDocument};
-use super::event_chats::OpenEventChatTx;
+use super::event_chats::{OpenEventChatTx, access_change};
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::date;
@@ -19,8 +19,8 @@ use super::retry::retry_until_deadline;
 use super::sweep::Sweep;
 use super::transaction::Transactional;
 use crate::model::{
-    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint, Message, NewEvent,
-    NewEventChat, User, UserId,
+    Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint,
+    Message, NewEvent, NewEventChat, User, UserId,
 };
 use crate::store::{Events, StoreError};
 
@@ -96,8 +96,12 @@ impl Events for Mongo {
         Ok(changed.await?.map(|(event, _)| event))
     }
 
-    async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
-        let deleted = self.database.transaction(DeleteEventTx(pk)).await?;
+    async fn delete_event(
+        &self,
+        pk: EventPk,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
+        let deleted = self.database.transaction(DeleteEventTx(pk, audit)).await?;
         if let Some(chats) = &deleted {
             let chats: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
             for chat in &chats {
@@ -144,8 +148,10 @@ impl Events for Mongo {
         from: &[Access],
         to: Access,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
-        let changed = retry_until_deadline(|| self.change_access_of(chat, from, to, at)).await?;
+        let change = access_change(chat, from, to, at, audit);
+        let changed = self.database.transaction(change).await?;
         let event_chat = retry_until_deadline(|| self.read_event_chat(chat)).await?;
         Ok(event_chat.map(|event_chat| (changed, event_chat)))
     }
@@ -246,9 +252,9 @@ impl Transactional for CreateEventTx {
     }
 }
 
-/// Deletes an event and its chats. Their members and messages are unreachable without them, and
+/// Deletes an event and its chats. Their members, bans and messages are unreachable without them, and
 /// are swept later.
-struct DeleteEventTx(EventPk);
+struct DeleteEventTx(EventPk, Option<AuditRecord>);
 
 #[async_trait]
 impl Transactional for DeleteEventTx {
@@ -277,6 +283,7 @@ impl Transactional for DeleteEventTx {
         chats.delete_many(of_event).session(&mut *session).await?;
         let ids: Vec<_> = deleted.iter().map(|(id, _)| *id).collect();
         database.mark_deleted(&ids, session).await?;
+        database.record(self.1.as_ref(), session).await?;
         Ok(Some(deleted))
     }
 }

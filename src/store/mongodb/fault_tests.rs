@@ -32,7 +32,7 @@ pub(super) async fn fail(
 /// A failpoint applies to the whole server: a test that sets it holds this lock.
 pub(super) static FAILPOINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-async fn scene(scratch: &Scratch, name: &str) -> (Subject, User, ChatId) {
+pub(super) async fn scene(scratch: &Scratch, name: &str) -> (Subject, User, ChatId) {
     let store = scratch.node_called(name).await;
     let anna = user(&store, "anna").await;
     let chat = chat(&store, &[&anna], 0).await.id;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::corrupt;
-use crate::model::{Access, ChatId, MessageId, Policy, UserId};
+use crate::model::{Access, AuditId, ChatId, MemberRole, MessageId, Policy, UserId};
 use crate::store::StoreError;
 
 /// An id as the UUID that a document has, and back.
@@ -34,6 +34,7 @@ macro_rules! id_field {
 id_field!(UserId);
 id_field!(ChatId);
 id_field!(MessageId);
+id_field!(AuditId);
 
 /// [`Policy`] as a document has it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -58,6 +59,45 @@ impl From<PolicyField> for Policy {
             PolicyField::Closed => Self::Closed,
             PolicyField::Open => Self::Open,
         }
+    }
+}
+
+/// [`MemberRole`] as a document has it; without the field it is the default one.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RoleField {
+    Reader,
+    Member,
+    Moderator,
+    Owner,
+}
+
+impl RoleField {
+    /// The field of a member of this role, if it needs one.
+    pub(super) fn of(role: MemberRole) -> Option<Self> {
+        match role {
+            MemberRole::Reader => Some(Self::Reader),
+            MemberRole::Member => None,
+            MemberRole::Moderator => Some(Self::Moderator),
+            MemberRole::Owner => Some(Self::Owner),
+        }
+    }
+}
+
+impl From<RoleField> for MemberRole {
+    fn from(role: RoleField) -> Self {
+        match role {
+            RoleField::Reader => Self::Reader,
+            RoleField::Member => Self::Member,
+            RoleField::Moderator => Self::Moderator,
+            RoleField::Owner => Self::Owner,
+        }
+    }
+}
+
+impl From<RoleField> for Bson {
+    fn from(role: RoleField) -> Self {
+        MemberRole::from(role).name().into()
     }
 }
 

@@ -155,7 +155,7 @@ async fn a_chat_that_another_node_has_deleted_ends_nowhere() {
         send(&one, chat, &anna, 2).await;
     }
     assert_eq!(heads(&two, &[gone, kept]).await, [2, 2]);
-    assert!(one.delete_chat(gone).await.expect("an answer"));
+    assert!(one.delete_chat(gone, None).await.expect("an answer"));
     for node in [&one, &two] {
         assert_eq!(heads(node, &[gone, kept]).await, [0, 2]);
         assert_eq!(

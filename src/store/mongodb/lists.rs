@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
@@ -27,6 +28,7 @@ impl Mongo {
     pub(super) async fn list_visible(
         &self,
         user: UserId,
+        at: Timestamp,
         limit: usize,
     ) -> Result<Vec<Chat>, StoreError> {
         let own = async {
@@ -35,9 +37,13 @@ impl Mongo {
                 .readable::<ChatDocument>(by_pk(own, limit))
                 .await
         };
-        let open = self
-            .database
-            .readable::<ChatDocument>(by_pk(doc! { "policy": "open" }, limit));
+        let open = async {
+            let banned = self.chats_banned_from(user, at).await?;
+            let open = doc! { "policy": "open", "_id": { "$nin": banned } };
+            self.database
+                .readable::<ChatDocument>(by_pk(open, limit))
+                .await
+        };
         let (mut found, own) = tokio::try_join!(open, own)?;
         found.extend(own);
         found.sort_by_key(|found| found.chat.pk);

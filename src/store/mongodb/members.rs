@@ -22,7 +22,7 @@ use super::fields::decode;
 use super::heads::Own;
 use super::retry::retry_until_deadline;
 use super::transaction::Transactional;
-use crate::model::{Chat, ChatId, Reads, Seq, UserId};
+use crate::model::{AuditRecord, Chat, ChatId, Reads, Seq, UserId};
 use crate::store::{Members, StoreError};
 
 #[async_trait]
@@ -33,6 +33,7 @@ impl Members for Mongo {
         user: UserId,
         read: Seq,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         let Some(before) = self.chat_afterwards(chat).await? else {
             return Ok(None);
@@ -46,6 +47,7 @@ impl Members for Mongo {
             user,
             read,
             at,
+            audit,
         };
         let fresh = if before.members.contains(&user) {
             false
@@ -68,11 +70,15 @@ impl Members for Mongo {
         chat: ChatId,
         user: UserId,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
-        let removed = self
-            .database
-            .transaction(RemoveMemberTx { chat, user, at })
-            .await?;
+        let removal = RemoveMemberTx {
+            chat,
+            user,
+            at,
+            audit,
+        };
+        let removed = self.database.transaction(removal).await?;
         let after = self.chat_afterwards(chat).await?;
         Ok(after.map(|chat| (removed, chat)))
     }
@@ -247,6 +253,7 @@ struct AddMemberTx {
     user: UserId,
     read: Seq,
     at: Timestamp,
+    audit: Option<AuditRecord>,
 }
 
 #[async_trait]
@@ -282,9 +289,12 @@ impl Transactional for AddMemberTx {
             place,
             since: head,
             last_read: self.read.clamp(0, head),
+            role: None,
+            mute: None,
             own: Vec::new(),
         };
-        members.insert_one(member).session(session).await?;
+        members.insert_one(member).session(&mut *session).await?;
+        database.record(self.audit.as_ref(), session).await?;
         Ok(true)
     }
 }
@@ -294,6 +304,7 @@ struct RemoveMemberTx {
     chat: ChatId,
     user: UserId,
     at: Timestamp,
+    audit: Option<AuditRecord>,
 }
 
 #[async_trait]
@@ -310,10 +321,11 @@ impl Transactional for RemoveMemberTx {
         if member.session(&mut *session).await?.deleted_count == 0 {
             return Ok(false);
         }
-        let chats = database.raw(CHATS);
-        let touch = doc! { "$inc": { "members_version": 1_i64 }, "$max": touched(self.at) };
-        let chat = chats.update_one(doc! { "_id": self.chat }, touch);
-        chat.session(session).await?;
-        Ok(true)
+        let times = touched(self.at);
+        let counted = database.count_change(self.chat, times, session).await?;
+        if counted {
+            database.record(self.audit.as_ref(), session).await?;
+        }
+        Ok(counted)
     }
 }

@@ -7,6 +7,7 @@
 //! Does not cache anything that another node may change, except as a hint.
 
 mod append;
+mod audit;
 mod batch;
 mod chats;
 mod connection;
@@ -18,6 +19,7 @@ mod events;
 mod failure;
 mod fields;
 mod heads;
+mod import;
 mod latest;
 mod lease;
 mod lists;
@@ -25,6 +27,8 @@ mod members;
 mod message_document;
 mod messages;
 mod retry;
+mod sanction_documents;
+mod sanctions;
 mod schema;
 mod sweep;
 mod transaction;
@@ -45,6 +49,8 @@ mod heads_tests;
 mod lease_tests;
 #[cfg(test)]
 pub(in crate::store) mod replica_set;
+#[cfg(test)]
+mod sanctions_tests;
 
 use async_trait::async_trait;
 

@@ -9,10 +9,12 @@ use mongodb::{Database, IndexModel};
 
 use super::connection::sentence;
 use super::documents::{CHATS, COUNTERS, DELETED, EVENTS, MEMBERS, MESSAGES, SCHEMA, USERS};
+use super::sanction_documents::{AUDIT, BANS};
 use crate::store::{OpenError, StoreError};
 
-/// The newest version.
-const VERSION: i64 = 2;
+/// The newest version. Version 3 has roles, mutes, bans and revoked tokens, which an older polychat
+/// would not apply; a document of version 2 is one of version 3 without any.
+const VERSION: i64 = 3;
 
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;
@@ -50,18 +52,21 @@ pub(super) async fn version(database: &Database) -> Result<Option<i64>, OpenErro
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 
-/// Brings an empty database to the newest version, and one of that version to all its indexes.
+/// Brings a database to the newest version and to all its indexes.
 pub(super) async fn migrate(database: &Database) -> Result<(), OpenError> {
     let refuse = |error: Error| OpenError(sentence(&error));
     let schema = database.collection::<Document>(SCHEMA);
     let found = version(database).await?;
-    let made = indexes().into_iter().map(|(name, indexes)| async move {
+    let made = indexes().map(|(name, indexes)| async move {
         let collection = database.collection::<Document>(name);
         collection.create_indexes(indexes).await
     });
     try_join_all(made).await.map_err(refuse)?;
     // The version is written last.
     if found.is_some() {
+        let older = doc! { "_id": "version", "version": { "$lt": VERSION } };
+        let newest = doc! { "$set": { "version": VERSION } };
+        schema.update_one(older, newest).await.map_err(refuse)?;
         return Ok(());
     }
     // A transaction must find its collections.
@@ -105,7 +110,12 @@ fn has_code(error: &Error, code: i32) -> bool {
 }
 
 /// Every index that is not on an `_id`, by collection.
-fn indexes() -> [(&'static str, Vec<IndexModel>); 5] {
+fn indexes() -> impl Iterator<Item = (&'static str, Vec<IndexModel>)> {
+    chat_indexes().into_iter().chain(sanction_indexes())
+}
+
+/// Those of users, chats and events.
+fn chat_indexes() -> [(&'static str, Vec<IndexModel>); 5] {
     [
         (
             USERS,
@@ -152,6 +162,26 @@ fn indexes() -> [(&'static str, Vec<IndexModel>); 5] {
             vec![
                 plain("owner_pk", doc! { "owner": 1, "_id": 1 }),
                 partial("key", doc! { "key.name": 1 }, "key.name"),
+            ],
+        ),
+    ]
+}
+
+/// Those of bans and the audit log.
+fn sanction_indexes() -> [(&'static str, Vec<IndexModel>); 2] {
+    [
+        (
+            BANS,
+            vec![
+                unique("chat_user", doc! { "chat": 1, "user": 1 }),
+                plain("user", doc! { "user": 1 }),
+            ],
+        ),
+        (
+            AUDIT,
+            vec![
+                plain("chat", doc! { "chat": 1, "_id": 1 }),
+                plain("user", doc! { "user": 1, "_id": 1 }),
             ],
         ),
     ]

@@ -12,6 +12,7 @@ use super::database::Database;
 use super::documents::COUNTERS;
 use super::failure::{corrupt, is_transient};
 use super::retry::{Backoff, with_deadline};
+use crate::model::AuditRecord;
 use crate::store::StoreError;
 
 /// The body of a transaction.
@@ -107,6 +108,34 @@ impl Database {
             .as_ref()
             .and_then(|counted| counted.get_i64("value").ok());
         value.ok_or_else(|| corrupt(format!("the document {noun} in {COUNTERS} has no value")))
+    }
+}
+
+/// Updates one document, and records the act. Returns whether there is such a document.
+pub(super) struct UpdateTx {
+    pub(super) collection: &'static str,
+    /// Matches the document.
+    pub(super) due: Document,
+    pub(super) update: Document,
+    pub(super) audit: Option<AuditRecord>,
+}
+
+#[async_trait]
+impl Transactional for UpdateTx {
+    type Output = bool;
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let documents = database.raw(self.collection);
+        let update = documents.update_one(self.due.clone(), self.update.clone());
+        if update.session(&mut *session).await?.matched_count == 0 {
+            return Ok(false);
+        }
+        database.record(self.audit.as_ref(), session).await?;
+        Ok(true)
     }
 }
 

@@ -9,23 +9,26 @@ use mongodb::bson::{Document, doc};
 use super::Mongo;
 use super::database::{Database, Query};
 use super::documents::{
-    CHATS, COUNTERS, ChatDocument, EVENTS, EventPartDocument, FoundChat, KeyDocument, MEMBERS,
-    MESSAGES, MemberDocument, USERS, UserDocument,
+    CHATS, COUNTERS, ChatDocument, EVENTS, EventPartDocument, FoundChat, KeyDocument, MESSAGES,
+    MemberDocument, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
-use super::fields::{date, time};
+use super::fields::{RoleField, date, time};
+use super::import::{ImportTx, ImportedChat};
 use super::lists::by_pk;
 use super::message_document::MessageDocument;
 use super::retry::retry_until_deadline;
-use super::transaction::Transactional;
-use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
+use super::sanction_documents::{AuditDocument, BanDocument, MuteDocument};
+use crate::model::{
+    AuditId, AuditRecord, ChatPk, EventPk, IdempotencyKey, MemberRights, Message, User, UserId,
+};
 use crate::store::transfer::{
     ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
-/// How many members go into one transaction, which must be short.
+/// How many members and bans go into one transaction, which must be short.
 const MEMBERS_AT_A_TIME: usize = 5_000;
 
 #[async_trait]
@@ -103,20 +106,24 @@ impl Transfer for Mongo {
     }
 
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
-        let ids = chats.iter().flat_map(|record| &record.members);
-        let ids: Vec<_> = ids.map(|member| member.user).collect();
+        let ids = chats.iter().flat_map(|record| {
+            let members = record.members.iter().map(|member| member.user);
+            members.chain(record.bans.iter().map(|ban| ban.user))
+        });
+        let ids: Vec<_> = ids.collect();
         let known = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
         if let Some(id) = ids.iter().find(|id| !known.contains_key(id)) {
             return Err(corrupt(format!("no user {id} to take part")));
         }
         let (mut some, mut members) = (Vec::new(), 0);
         for record in chats {
-            if members + record.members.len() > MEMBERS_AT_A_TIME && !some.is_empty() {
+            let more = record.members.len() + record.bans.len();
+            if members + more > MEMBERS_AT_A_TIME && !some.is_empty() {
                 let full = std::mem::take(&mut some);
                 self.database.transaction(ImportTx::Chats(full)).await?;
                 members = 0;
             }
-            members += record.members.len();
+            members += more;
             some.push(self.taken(record).await?);
         }
         if some.is_empty() {
@@ -145,6 +152,20 @@ impl Transfer for Mongo {
         // In order, so that after a failure the beginning is stored.
         collection.insert_many(documents).ordered(true).await?;
         Ok(())
+    }
+
+    async fn latest_audit(&self) -> Result<Option<AuditId>, StoreError> {
+        retry_until_deadline(|| self.database.latest_audit()).await
+    }
+
+    async fn take_audit(&self, records: Vec<AuditRecord>) -> Result<(), StoreError> {
+        let documents = records.iter().map(AuditDocument::new);
+        let documents: Vec<_> = documents.collect::<Result<_, _>>()?;
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let import = ImportTx::Audit(documents);
+        self.database.transaction(import).await
     }
 }
 
@@ -184,16 +205,22 @@ impl Mongo {
             sort: doc! { "place": 1 },
             ..Query::all(doc! { "chat": chat.id })
         };
-        let (members, own) = tokio::try_join!(
+        let (members, own, bans) = tokio::try_join!(
             self.database.all::<MemberDocument>(query),
-            self.own_latest(chat.id)
+            self.own_latest(chat.id),
+            self.bans_of(chat.id)
         )?;
-        let member = |member: &MemberDocument| MemberRecord {
-            user: member.user.into(),
-            place: member.place,
-            last_read: member.position_with(own.get(&member.user).copied().unwrap_or(0)),
+        let member = |member: &MemberDocument| {
+            let MemberRights { user, role, mute } = member.rights()?;
+            Ok::<_, StoreError>(MemberRecord {
+                user,
+                place: member.place,
+                last_read: member.position_with(own.get(&member.user).copied().unwrap_or(0)),
+                role,
+                mute,
+            })
         };
-        let members: Vec<_> = members.iter().map(member).collect();
+        let members: Vec<_> = members.iter().map(member).collect::<Result<_, _>>()?;
         chat.members = members.iter().map(|member| member.user).collect();
         Ok(ChatRecord {
             latest_at: match chat.head {
@@ -207,15 +234,13 @@ impl Mongo {
                 access_version: event_chat.version,
             }),
             members,
+            bans,
             chat,
         })
     }
 
-    /// The documents of a chat and its members.
-    async fn taken(
-        &self,
-        record: ChatRecord,
-    ) -> Result<(ChatDocument, Vec<MemberDocument>), StoreError> {
+    /// The documents of a chat, its members and its bans.
+    async fn taken(&self, record: ChatRecord) -> Result<ImportedChat, StoreError> {
         let chat = record.chat;
         let event = match (record.of_event, chat.event) {
             (Some(part), Some(pk)) => {
@@ -240,9 +265,16 @@ impl Mongo {
             // The position is known, whatever the member has sent before it.
             since: chat.head,
             last_read: member.last_read,
+            role: RoleField::of(member.role),
+            mute: member.mute.map(MuteDocument::from),
             own: Vec::new(),
         });
         let members: Vec<_> = members.collect();
+        let bans = record
+            .bans
+            .iter()
+            .map(|ban| BanDocument::new(chat.id, *ban));
+        let bans = bans.collect();
         let document = ChatDocument {
             id: chat.id.into(),
             pk: chat.pk,
@@ -258,7 +290,11 @@ impl Mongo {
             key: record.key.map(KeyDocument::from),
             event,
         };
-        Ok((document, members))
+        Ok(ImportedChat {
+            chat: document,
+            members,
+            bans,
+        })
     }
 }
 
@@ -270,7 +306,7 @@ impl Database {
     }
 
     /// Raises the counter of this noun to `number` at least.
-    async fn count_up(
+    pub(super) async fn count_up(
         &self,
         noun: &str,
         number: i64,
@@ -286,54 +322,5 @@ impl Database {
             None => update.await?,
         };
         Ok(())
-    }
-}
-
-/// Imports records, and raises the counter to the greatest of their `pk`s.
-enum ImportTx {
-    Users(Vec<UserDocument>, i64),
-    Events(Vec<EventDocument>, i64),
-    Chats(Vec<(ChatDocument, Vec<MemberDocument>)>),
-}
-
-#[async_trait]
-impl Transactional for ImportTx {
-    type Output = ();
-
-    async fn run(
-        &self,
-        database: &Database,
-        session: &mut ClientSession,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Users(users, greatest) => {
-                let collection = database.collection::<UserDocument>(USERS);
-                collection.insert_many(users).session(&mut *session).await?;
-                database.count_up(USERS, *greatest, Some(session)).await
-            }
-            Self::Events(events, greatest) => {
-                let collection = database.collection::<EventDocument>(EVENTS);
-                collection
-                    .insert_many(events)
-                    .session(&mut *session)
-                    .await?;
-                database.count_up(EVENTS, *greatest, Some(session)).await
-            }
-            Self::Chats(chats) => {
-                let collection = database.collection::<ChatDocument>(CHATS);
-                let documents = chats.iter().map(|(chat, _)| chat);
-                let documents = collection.insert_many(documents);
-                documents.session(&mut *session).await?;
-                let members: Vec<_> = chats.iter().flat_map(|(_, members)| members).collect();
-                if !members.is_empty() {
-                    let collection = database.collection::<MemberDocument>(MEMBERS);
-                    let members = collection.insert_many(members);
-                    members.session(&mut *session).await?;
-                }
-                let greatest = chats.iter().map(|(chat, _)| chat.pk).max();
-                let greatest = greatest.unwrap_or(0);
-                database.count_up(CHATS, greatest, Some(session)).await
-            }
-        }
     }
 }

@@ -16,8 +16,8 @@ use super::documents::{USERS, UserDocument};
 use super::failure::corrupt;
 use super::fields::date;
 use super::retry::retry_until_deadline;
-use super::transaction::{Transactional, pks};
-use crate::model::{NewUser, Profile, User, UserId, UserPk};
+use super::transaction::{Transactional, UpdateTx, pks};
+use crate::model::{AuditRecord, NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
 /// The capacity of [`KnownUsers`].
@@ -90,6 +90,29 @@ impl Users for Mongo {
         at: Timestamp,
     ) -> Result<Option<User>, StoreError> {
         self.update(id, profile, at).await
+    }
+
+    async fn revoke_tokens(
+        &self,
+        id: UserId,
+        before: Timestamp,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, User)>, StoreError> {
+        let before = date(before);
+        // `null` matches a user without the field as well.
+        let earlier = [
+            doc! { "revoked_before": null },
+            doc! { "revoked_before": { "$lt": before } },
+        ];
+        let revocation = UpdateTx {
+            collection: USERS,
+            due: doc! { "_id": id, "$or": earlier },
+            update: doc! { "$set": { "revoked_before": before } },
+            audit,
+        };
+        let moved = self.database.transaction(revocation).await?;
+        let after = self.user(id).await?;
+        Ok(after.map(|user| (moved, user)))
     }
 
     async fn users_after(&self, after: UserPk, limit: usize) -> Result<Vec<User>, StoreError> {
@@ -212,13 +235,14 @@ impl Mongo {
     async fn replace(&self, before: &User, user: &User) -> Result<bool, StoreError> {
         let mut still = what_changes(before);
         still.insert("_id", before.id);
+        still.insert("revoked_before", before.revoked_before.map(date));
         let users = self.database.raw(USERS);
         let set = doc! { "$set": what_changes(user) };
         Ok(users.update_one(still, set).await?.matched_count > 0)
     }
 }
 
-/// All of a user that ever changes.
+/// All of a user that a profile changes.
 fn what_changes(user: &User) -> Document {
     doc! {
         "username": &user.username,

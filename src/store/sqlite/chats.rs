@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::Sqlite;
 use super::rows::{Millisecond, taken};
+use super::{Sqlite, audit};
 use crate::model::{
-    Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MembersVersion, NewChat,
-    Seq, UserId,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
+    MembersVersion, NewChat, Seq, UserId,
 };
 use crate::store::{Chats, PAGE_MEMBERS, StoreError};
 
@@ -61,8 +61,13 @@ impl Chats for Sqlite {
         .await
     }
 
-    async fn visible_chats(&self, user: UserId, limit: usize) -> Result<Vec<Chat>, StoreError> {
-        self.read(move |transaction| visible(transaction, user, limit))
+    async fn visible_chats(
+        &self,
+        user: UserId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Chat>, StoreError> {
+        self.read(move |transaction| visible(transaction, user, at, limit))
             .await
     }
 
@@ -71,6 +76,7 @@ impl Chats for Sqlite {
         id: ChatId,
         change: ChatChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Chat>, StoreError> {
         self.write(move |transaction| {
             let mut statement = transaction.prepare_cached(
@@ -79,16 +85,29 @@ impl Chats for Sqlite {
             )?;
             let ChatChange { name, team } = change;
             let (changes_team, team) = (team.is_some(), team.flatten());
-            statement.execute(params![id, name, changes_team, team])?;
+            if statement.execute(params![id, name, changes_team, team])? == 0 {
+                return Ok(None);
+            }
             touch(transaction, id, at)?;
+            audit::record(transaction, audit.as_ref())?;
             by_id(transaction, id)
         })
         .await
     }
 
-    async fn delete_chat(&self, id: ChatId) -> Result<bool, StoreError> {
-        self.write(move |transaction| Ok(delete(transaction, id)?))
-            .await
+    async fn delete_chat(
+        &self,
+        id: ChatId,
+        audit: Option<AuditRecord>,
+    ) -> Result<bool, StoreError> {
+        self.write(move |transaction| {
+            let deleted = delete(transaction, id)?;
+            if deleted {
+                audit::record(transaction, audit.as_ref())?;
+            }
+            Ok(deleted)
+        })
+        .await
     }
 
     async fn chats_of(
@@ -166,9 +185,9 @@ impl Chats for Sqlite {
     }
 }
 
-/// Deletes a chat with its members and messages; `false`: there was none.
+/// Deletes a chat with its members, bans and messages; `false`: there was none.
 pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Result<bool> {
-    for part in ["messages", "members"] {
+    for part in ["messages", "members", "bans"] {
         let delete =
             format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
         transaction.prepare_cached(&delete)?.execute([id])?;
@@ -234,18 +253,22 @@ pub(super) fn touch(
 fn visible(
     transaction: &Transaction<'_>,
     user: UserId,
+    at: Timestamp,
     limit: usize,
 ) -> Result<Vec<Chat>, StoreError> {
     let select = format!(
         "SELECT {COLUMNS} FROM chats
-         WHERE policy = 'open' OR pk IN (SELECT chat FROM members JOIN users ON users.pk = user
-                                         WHERE users.id = ?1)
+         WHERE policy = 'open' AND NOT EXISTS (
+                   SELECT 1 FROM bans
+                   WHERE chat = chats.pk AND user = (SELECT pk FROM users WHERE id = ?1)
+                     AND coalesce(until > ?3, true))
+            OR pk IN (SELECT chat FROM members JOIN users ON users.pk = user WHERE users.id = ?1)
          ORDER BY pk LIMIT ?2"
     );
     let mut statement = transaction.prepare_cached(&select)?;
     collect(
         transaction,
-        statement.query_map(params![user, limit], chat)?,
+        statement.query_map(params![user, limit, Millisecond(at)], chat)?,
     )
 }
 

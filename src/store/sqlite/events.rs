@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::Sqlite;
 use super::chats::{self, touch};
 use super::rows::{Millisecond, Texts, taken};
-use super::users;
+use super::{Sqlite, audit, users};
 use crate::model::{
-    Access, ChatId, ChatPk, Event, EventChange, EventChat, EventChatState, EventDetails, EventPk,
-    Fingerprint, History, Message, NewEvent, NewEventChat, Range, UserId, UserPk, Window,
+    Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventChatState,
+    EventDetails, EventPk, Fingerprint, History, Message, NewEvent, NewEventChat, Range, UserId,
+    UserPk, Window,
 };
 use crate::store::{Events, Messages, StoreError};
 
@@ -84,7 +84,11 @@ impl Events for Sqlite {
         .await
     }
 
-    async fn delete_event(&self, pk: EventPk) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
+    async fn delete_event(
+        &self,
+        pk: EventPk,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
         self.write(move |transaction| {
             let mut statement =
                 transaction.prepare_cached("SELECT id, pk FROM chats WHERE event = ?1")?;
@@ -94,7 +98,11 @@ impl Events for Sqlite {
                 chats::delete(transaction, *chat)?;
             }
             let mut statement = transaction.prepare_cached("DELETE FROM events WHERE pk = ?1")?;
-            Ok((statement.execute([pk])? > 0).then_some(chats))
+            if statement.execute([pk])? == 0 {
+                return Ok(None);
+            }
+            audit::record(transaction, audit.as_ref())?;
+            Ok(Some(chats))
         })
         .await
     }
@@ -112,6 +120,7 @@ impl Events for Sqlite {
         from: &[Access],
         to: Access,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
         let from = from.to_vec();
         self.write(move |transaction| {
@@ -127,6 +136,7 @@ impl Events for Sqlite {
             )?;
             statement.execute(params![chat, to])?;
             touch(transaction, chat, at)?;
+            audit::record(transaction, audit.as_ref())?;
             Ok(of_chat(transaction, chat)?.map(|chat| (true, chat)))
         })
         .await

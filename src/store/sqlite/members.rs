@@ -5,10 +5,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::Sqlite;
 use super::chats::{by_id, touch};
-use super::users;
-use crate::model::{Chat, ChatId, ChatPk, Reads, Seq, UserId, UserPk};
+use super::{Sqlite, audit, users};
+use crate::model::{AuditRecord, Chat, ChatId, ChatPk, Reads, Seq, UserId, UserPk};
 use crate::store::{Members, StoreError};
 
 #[async_trait]
@@ -19,6 +18,7 @@ impl Members for Sqlite {
         user: UserId,
         read: Seq,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         self.write(move |transaction| {
             let Some(found) = by_id(transaction, chat)? else {
@@ -34,7 +34,7 @@ impl Members for Sqlite {
             )?;
             let fresh = statement.execute([found.pk, member.pk])? > 0;
             advance(transaction, found.pk, member.pk, read.min(found.head))?;
-            afterwards(transaction, chat, fresh, at)
+            afterwards(transaction, chat, fresh, at, audit.as_ref())
         })
         .await
     }
@@ -44,14 +44,11 @@ impl Members for Sqlite {
         chat: ChatId,
         user: UserId,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         self.write(move |transaction| {
-            let mut statement = transaction.prepare_cached(
-                "DELETE FROM members WHERE chat = (SELECT pk FROM chats WHERE id = ?1)
-                                       AND user = (SELECT pk FROM users WHERE id = ?2)",
-            )?;
-            let removed = statement.execute(params![chat, user])? > 0;
-            afterwards(transaction, chat, removed, at)
+            let removed = remove(transaction, chat, user)?;
+            afterwards(transaction, chat, removed, at, audit.as_ref())
         })
         .await
     }
@@ -106,19 +103,39 @@ pub(super) fn advance(
     Ok(statement.execute([chat, user, read])? > 0)
 }
 
+/// Ends a membership. Returns whether there was one.
+pub(super) fn remove(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+    user: UserId,
+) -> rusqlite::Result<bool> {
+    let mut statement = transaction.prepare_cached(
+        "DELETE FROM members WHERE chat = (SELECT pk FROM chats WHERE id = ?1)
+                               AND user = (SELECT pk FROM users WHERE id = ?2)",
+    )?;
+    Ok(statement.execute(params![chat, user])? > 0)
+}
+
+/// Counts a change of the members of a chat, or of their rights.
+pub(super) fn count_change(transaction: &Transaction<'_>, chat: ChatId) -> rusqlite::Result<()> {
+    let mut statement = transaction
+        .prepare_cached("UPDATE chats SET members_version = members_version + 1 WHERE id = ?1")?;
+    statement.execute([chat])?;
+    Ok(())
+}
+
 /// The chat after a membership may have changed.
 fn afterwards(
     transaction: &Transaction<'_>,
     chat: ChatId,
     changed: bool,
     at: Timestamp,
+    audit: Option<&AuditRecord>,
 ) -> Result<Option<(bool, Chat)>, StoreError> {
     if changed {
         touch(transaction, chat, at)?;
-        let mut statement = transaction.prepare_cached(
-            "UPDATE chats SET members_version = members_version + 1 WHERE id = ?1",
-        )?;
-        statement.execute([chat])?;
+        count_change(transaction, chat)?;
+        audit::record(transaction, audit)?;
     }
     let chat = by_id(transaction, chat)?;
     Ok(chat.map(|chat| (changed, chat)))

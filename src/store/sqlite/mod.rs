@@ -1,6 +1,7 @@
 //! The store for one machine: a SQLite file in WAL mode, synced at every commit.
 //! Does not know any other process: while it is open the file is its own.
 
+mod audit;
 mod chats;
 mod disk;
 mod events;
@@ -8,6 +9,7 @@ mod lease;
 mod members;
 mod messages;
 mod rows;
+mod sanctions;
 mod schema;
 mod transfer;
 mod users;

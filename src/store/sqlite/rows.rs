@@ -4,8 +4,11 @@
 use jiff::Timestamp;
 use rusqlite::ErrorCode;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde_json::{Map, Value};
 
-use crate::model::{Access, ChatId, Fingerprint, MessageId, Policy, UserId};
+use crate::model::{
+    Access, AuditAct, AuditId, ChatId, Fingerprint, MemberRole, MessageId, Policy, UserId,
+};
 use crate::store::StoreError;
 
 /// An id as the 16 bytes of its UUID.
@@ -28,6 +31,7 @@ id_column!(UserId);
 id_column!(ChatId);
 id_column!(MessageId);
 id_column!(Fingerprint);
+id_column!(AuditId);
 
 /// A time as milliseconds since 1970.
 pub(super) struct Millisecond(pub Timestamp);
@@ -60,6 +64,56 @@ impl FromSql for Texts {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let texts = serde_json::from_str(value.as_str()?);
         texts.map(Self).map_err(FromSqlError::other)
+    }
+}
+
+/// The particulars of an act as a JSON object.
+pub(super) struct Details(pub Map<String, Value>);
+
+impl ToSql for Details {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(&self.0);
+        let json = json.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        Ok(json.into())
+    }
+}
+
+impl FromSql for Details {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let details = serde_json::from_str(value.as_str()?);
+        details.map(Self).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for AuditAct {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.name().into())
+    }
+}
+
+impl FromSql for AuditAct {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::of_name(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// By rank, from 0 on.
+impl ToSql for MemberRole {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let rank = Self::ALL.iter().take_while(|role| *role < self).count();
+        let rank = i64::try_from(rank);
+        let rank = rank.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        Ok(rank.into())
+    }
+}
+
+impl FromSql for MemberRole {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let rank = value.as_i64()?;
+        let role = usize::try_from(rank)
+            .ok()
+            .and_then(|rank| Self::ALL.get(rank));
+        role.copied().ok_or(FromSqlError::OutOfRange(rank))
     }
 }
 

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, Texts, taken};
-use super::{Sqlite, chats, events, messages};
-use crate::model::{ChatPk, EventPk, IdempotencyKey, Message, User, UserId};
+use super::{Sqlite, audit, chats, events, messages, sanctions};
+use crate::model::{
+    AuditId, AuditRecord, Ban, ChatPk, EventPk, IdempotencyKey, Message, User, UserId,
+};
 use crate::store::transfer::{
     ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
 };
@@ -119,6 +121,19 @@ impl Transfer for Sqlite {
         })
         .await
     }
+
+    async fn latest_audit(&self) -> Result<Option<AuditId>, StoreError> {
+        self.read(|transaction| Ok(audit::latest(transaction)?))
+            .await
+    }
+
+    async fn take_audit(&self, records: Vec<AuditRecord>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            let mut take = |record| audit::record(transaction, Some(record));
+            records.iter().try_for_each(&mut take)
+        })
+        .await
+    }
 }
 
 /// The greatest number that a table has ever given.
@@ -165,7 +180,7 @@ fn record(transaction: &Transaction<'_>, pk: ChatPk) -> Result<ChatRecord, Store
     let chat = chats::by_id(transaction, id)?;
     let chat = chat.ok_or_else(|| StoreError::Corrupt(format!("no chat {id}")))?;
     let mut statement = transaction.prepare_cached(
-        "SELECT users.id, place, last_read FROM members JOIN users ON users.pk = user
+        "SELECT users.id, place, last_read, role, muted, muted_until FROM members JOIN users ON users.pk = user
          WHERE chat = ?1 ORDER BY place",
     )?;
     let members = statement.query_map([pk], |row| {
@@ -173,10 +188,13 @@ fn record(transaction: &Transaction<'_>, pk: ChatPk) -> Result<ChatRecord, Store
             user: row.get(0)?,
             place: row.get(1)?,
             last_read: row.get(2)?,
+            role: row.get(3)?,
+            mute: sanctions::mute(row, 4)?,
         })
     })?;
     Ok(ChatRecord {
         members: members.collect::<Result<_, _>>()?,
+        bans: sanctions::bans(transaction, pk)?,
         chat,
         latest_at,
         key,
@@ -187,8 +205,8 @@ fn record(transaction: &Transaction<'_>, pk: ChatPk) -> Result<ChatRecord, Store
 fn take_user(transaction: &Transaction<'_>, user: &User) -> Result<(), StoreError> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO users (pk, id, external_id, username, name, avatar, github, image_uuid,
-                            created_at, modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                            created_at, modified_at, revoked_before)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     taken(statement.execute(params![
         user.pk,
@@ -201,6 +219,7 @@ fn take_user(transaction: &Transaction<'_>, user: &User) -> Result<(), StoreErro
         user.image_uuid,
         Millisecond(user.created_at),
         Millisecond(user.modified_at),
+        user.revoked_before.map(Millisecond),
     ]))?;
     Ok(())
 }
@@ -257,18 +276,36 @@ fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), S
         key.as_ref().map(|key| key.content),
         chat.members_version,
     ]))?;
+    take_members(transaction, record)
+}
+
+fn take_members(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), StoreError> {
+    let chat = record.chat.pk;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO members (chat, place, user, last_read)
-         SELECT ?1, ?2, pk, ?4 FROM users WHERE id = ?3",
+        "INSERT INTO members (chat, place, user, last_read, role, muted, muted_until)
+         SELECT ?1, ?2, pk, ?4, ?5, ?6, ?7 FROM users WHERE id = ?3",
     )?;
     for member in &record.members {
         let MemberRecord {
             user,
             place,
             last_read,
+            role,
+            mute,
         } = member;
-        if statement.execute(params![chat.pk, place, user, last_read])? != 1 {
+        let until = mute.and_then(|mute| mute.until).map(Millisecond);
+        let muted = mute.is_some();
+        if statement.execute(params![chat, place, user, last_read, role, muted, until])? != 1 {
             return Err(StoreError::Corrupt(format!("no user {user} to take part")));
+        }
+    }
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO bans (chat, user, until) SELECT ?1, pk, ?3 FROM users WHERE id = ?2",
+    )?;
+    for Ban { user, sanction } in &record.bans {
+        let until = sanction.until.map(Millisecond);
+        if statement.execute(params![chat, user, until])? != 1 {
+            return Err(StoreError::Corrupt(format!("no user {user} to be banned")));
         }
     }
     Ok(())

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::Sqlite;
 use super::rows::Millisecond;
-use crate::model::{NewUser, Profile, User, UserId, UserPk};
+use super::{Sqlite, audit};
+use crate::model::{AuditRecord, NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
-const COLUMNS: &str =
-    "id, pk, external_id, username, name, avatar, github, image_uuid, created_at, modified_at";
+const COLUMNS: &str = "id, pk, external_id, username, name, avatar, github, image_uuid, created_at, modified_at, \
+     revoked_before";
 
 #[async_trait]
 impl Users for Sqlite {
@@ -55,6 +55,26 @@ impl Users for Sqlite {
                 update(transaction, user)?;
             }
             Ok(found)
+        })
+        .await
+    }
+
+    async fn revoke_tokens(
+        &self,
+        id: UserId,
+        before: Timestamp,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, User)>, StoreError> {
+        self.write(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "UPDATE users SET revoked_before = ?2
+                 WHERE id = ?1 AND coalesce(revoked_before < ?2, true)",
+            )?;
+            let moved = statement.execute(params![id, Millisecond(before)])? > 0;
+            if moved {
+                audit::record(transaction, audit.as_ref())?;
+            }
+            Ok(by_id(transaction, id)?.map(|user| (moved, user)))
         })
         .await
     }
@@ -183,5 +203,8 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         image_uuid: row.get(7)?,
         created_at: row.get::<_, Millisecond>(8)?.0,
         modified_at: row.get::<_, Millisecond>(9)?.0,
+        revoked_before: row
+            .get::<_, Option<Millisecond>>(10)?
+            .map(|before| before.0),
     })
 }

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::model::{Access, EventPk, Policy, Seq};
+use crate::model::{Access, EventPk, MemberRole, Policy, Seq};
 
 /// A call of both stores. Numbers choose among the ids there are by then.
 #[derive(Debug, Clone)]
@@ -71,6 +71,26 @@ pub(super) enum Act {
         guest: usize,
         now: i64,
     },
+    Role {
+        chat: usize,
+        user: usize,
+        role: MemberRole,
+    },
+    Mute {
+        chat: usize,
+        user: usize,
+        until: Lift,
+    },
+    Ban {
+        chat: usize,
+        user: usize,
+        until: Lift,
+        now: i64,
+    },
+    Revoke {
+        user: usize,
+        before: i64,
+    },
     Decide {
         chat: usize,
         from: Vec<Access>,
@@ -79,12 +99,19 @@ pub(super) enum Act {
     },
 }
 
+/// The end of a mute or a ban; `None`: it is lifted.
+pub(super) type Lift = Option<Option<i64>>;
+
 fn access() -> impl Strategy<Value = Access> {
     prop_oneof![
         Just(Access::Unasked),
         Just(Access::Asked),
         Just(Access::Granted)
     ]
+}
+
+fn role() -> impl Strategy<Value = MemberRole> {
+    proptest::sample::select(&MemberRole::ALL[..])
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -110,6 +137,13 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(chat, user, now)| Act::Leave { chat, user, now }),
         2 => (one.clone(), one.clone(), -1..9_i64)
             .prop_map(|(chat, user, read)| Act::Read { chat, user, read }),
+        2 => (one.clone(), one.clone(), role())
+            .prop_map(|(chat, user, role)| Act::Role { chat, user, role }),
+        2 => (one.clone(), one.clone(), option::of(option::of(0..9_i64)))
+            .prop_map(|(chat, user, until)| Act::Mute { chat, user, until }),
+        3 => (one.clone(), one.clone(), option::of(option::of(20..40_i64)), now.clone())
+            .prop_map(|(chat, user, until, now)| Act::Ban { chat, user, until, now }),
+        1 => (one.clone(), now.clone()).prop_map(|(user, before)| Act::Revoke { user, before }),
         6 => vec(entry, 1..6).prop_map(|entries| Act::Send { entries }),
         2 => (one.clone(), option::of(0..2_u8), now.clone())
             .prop_map(|(owner, key, now)| Act::MakeEvent { owner, key, now }),

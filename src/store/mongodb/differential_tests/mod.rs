@@ -2,6 +2,7 @@
 //! Does not define which of the two is right: the contract does.
 
 mod acts;
+mod sanctions;
 
 use std::fmt::Debug;
 use std::mem::swap;
@@ -10,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use self::acts::{Act, act};
+use self::sanctions::{answers_about_rights, record, rights};
 use super::replica_set::Scratch;
 use crate::model::{
     ChatChange, ChatId, Draft, EventChange, EventDetails, Fingerprint, History, IdempotencyKey,
@@ -77,6 +79,7 @@ macro_rules! both {
         (one, comparable($question.await))
     }};
 }
+use both;
 
 /// The answers of both stores to an act; new ids are chosen once for both.
 async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> (String, String) {
@@ -118,11 +121,15 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
                 // A team of 0 takes it away.
                 team: team.map(|team| (team > 0).then_some(team)),
             };
-            both!(stores, store => store.change_chat(chat, change.clone(), at(now)))
+            let audit = Some(record(now, Some(chat), None));
+            both!(stores, store => {
+                store.change_chat(chat, change.clone(), at(now), audit.clone())
+            })
         }
         Act::DeleteChat { chat } => {
             let chat = ids.chat(chat);
-            both!(stores, store => store.delete_chat(chat))
+            let audit = Some(record(3, Some(chat), None));
+            both!(stores, store => store.delete_chat(chat, audit.clone()))
         }
         of_chats => answers_about_chats(stores, of_chats, ids).await,
     }
@@ -141,13 +148,15 @@ async fn answers_about_chats(
             now,
         } => {
             let (chat, user) = (ids.chat(chat), ids.user(user));
-            both!(stores, store => store.add_member(chat, user, read, at(now)))
+            let audit = Some(record(now, Some(chat), Some(user)));
+            both!(stores, store => store.add_member(chat, user, read, at(now), audit.clone()))
         }
         // The two of an event's chat stay in it.
         Act::Leave { chat, .. } if ids.event_chats.contains(&ids.chat(chat)) => Default::default(),
         Act::Leave { chat, user, now } => {
             let (chat, user) = (ids.chat(chat), ids.user(user));
-            both!(stores, store => store.remove_member(chat, user, at(now)))
+            let audit = Some(record(now, Some(chat), Some(user)));
+            both!(stores, store => store.remove_member(chat, user, at(now), audit.clone()))
         }
         Act::Read { chat, user, read } => {
             let (chat, user) = (ids.chat(chat), ids.user(user));
@@ -187,7 +196,10 @@ async fn answers_about_events(
             };
             both!(stores, store => store.change_event(event, change.clone(), at(now)))
         }
-        Act::DeleteEvent { event } => both!(stores, store => store.delete_event(event)),
+        Act::DeleteEvent { event } => {
+            let audit = Some(record(4, None, None));
+            both!(stores, store => store.delete_event(event, audit.clone()))
+        }
         Act::Open { event, guest, now } => {
             let (id, guest) = (ChatId::new(at(now)), ids.user(guest));
             // No user writes to itself.
@@ -212,9 +224,12 @@ async fn answers_about_events(
             now,
         } => {
             let chat = ids.chat(chat);
-            both!(stores, store => store.change_access(chat, &from, to, at(now)))
+            let audit = Some(record(now, Some(chat), None));
+            both!(stores, store => {
+                store.change_access(chat, &from, to, at(now), audit.clone())
+            })
         }
-        other => panic!("{other:?} is not about events"),
+        of_rights => answers_about_rights(stores, of_rights, ids).await,
     }
 }
 
@@ -283,7 +298,7 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
             })),
             comparable(page),
             comparable(store.chats_of(*user, before, 9).await),
-            comparable(store.visible_chats(*user, 3).await),
+            comparable(store.visible_chats(*user, at(30), 3).await),
             comparable(store.events_after(Some(*user), 1, 9).await),
             comparable(store.event_chats_of(*user, 2).await),
         ]);
@@ -316,6 +331,7 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         all.push(comparable(store.event_chat(*chat).await));
         all.push(comparable(store.reads(*chat).await));
     }
+    all.extend(rights(store, ids).await);
     all
 }
 

@@ -1,0 +1,110 @@
+//! The audit log: acts on other users' rights, memberships and chats.
+//! Does not know rights: `service::access` does.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{AuditId, ChatId, UserId};
+
+/// One act, as the audit log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its id: the log is ordered by it.
+    pub id: AuditId,
+    /// When it was done.
+    pub at: Timestamp,
+    /// The acting user; `None`: the host application.
+    pub actor: Option<UserId>,
+    /// The act.
+    pub act: AuditAct,
+    /// The chat, if it concerns one; it may have been deleted since.
+    pub chat: Option<ChatId>,
+    /// The user concerned, if there is one.
+    pub user: Option<UserId>,
+    /// The particulars, by name: a role, an end.
+    pub detail: Map<String, Value>,
+}
+
+/// An act that is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuditAct {
+    /// A member was added.
+    AddMember,
+    /// A member was removed.
+    RemoveMember,
+    /// A member was given a role.
+    SetRole,
+    /// A member was muted, or the mute was lifted.
+    MuteUser,
+    /// A user was banned, or the ban was lifted.
+    BanUser,
+    /// A chat's name or team was changed.
+    ChangeChat,
+    /// A chat was deleted.
+    DeleteChat,
+    /// The access of a guest to an event was granted or withdrawn.
+    GrantAccess,
+    /// The tokens of a user were revoked.
+    RevokeTokens,
+    /// An event was deleted.
+    DeleteEvent,
+}
+
+impl AuditAct {
+    /// Every act.
+    pub const ALL: [Self; 10] = [
+        Self::AddMember,
+        Self::RemoveMember,
+        Self::SetRole,
+        Self::MuteUser,
+        Self::BanUser,
+        Self::ChangeChat,
+        Self::DeleteChat,
+        Self::GrantAccess,
+        Self::RevokeTokens,
+        Self::DeleteEvent,
+    ];
+
+    /// The act as responses and documents name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AddMember => "add-member",
+            Self::RemoveMember => "remove-member",
+            Self::SetRole => "set-role",
+            Self::MuteUser => "mute-user",
+            Self::BanUser => "ban-user",
+            Self::ChangeChat => "change-chat",
+            Self::DeleteChat => "delete-chat",
+            Self::GrantAccess => "grant-access",
+            Self::RevokeTokens => "revoke-tokens",
+            Self::DeleteEvent => "delete-event",
+        }
+    }
+
+    /// The act of this name; `None`: there is none.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.name() == name)
+    }
+}
+
+/// Which records of the audit log to list: those that match every given field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// The chat.
+    pub chat: Option<ChatId>,
+    /// The user concerned.
+    pub user: Option<UserId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acts_are_found_by_name() {
+        for act in AuditAct::ALL {
+            assert_eq!(AuditAct::of_name(act.name()), Some(act));
+        }
+        assert_eq!(AuditAct::of_name("SetRole"), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! [`Sanctions`] on MongoDB.
+//! Does not know anything about roles, mutes and bans beyond the contract in `store`.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, Document, Uuid, doc};
+
+use super::Mongo;
+use super::chats::touched;
+use super::database::{Database, Query};
+use super::documents::{CHATS, ChatDocument, MEMBERS, MemberDocument, UserDocument};
+use super::failure::corrupt;
+use super::fields::{RoleField, date, decode};
+use super::retry::retry_until_deadline;
+use super::sanction_documents::{BANS, BanDocument, MuteDocument};
+use super::transaction::Transactional;
+use crate::model::{
+    AuditRecord, Ban, Chat, ChatId, ChatRights, MemberRole, Sanction, UserId, UserPk,
+};
+use crate::store::{BanOutcome, Sanctions, StoreError};
+
+#[async_trait]
+impl Sanctions for Mongo {
+    async fn chat_rights(&self, chat: ChatId) -> Result<Option<ChatRights>, StoreError> {
+        retry_until_deadline(|| async {
+            loop {
+                let Some(found) = self
+                    .database
+                    .one::<ChatDocument>(doc! { "_id": chat })
+                    .await?
+                else {
+                    return Ok(None);
+                };
+                let rights = self.rights_in(&found.chat).await?;
+                // Each change of them counts: with the same version afterwards, there was none.
+                let after = self
+                    .database
+                    .one::<ChatDocument>(doc! { "_id": chat })
+                    .await?;
+                match after {
+                    None => return Ok(None),
+                    Some(after) if after.chat.members_version == rights.version => {
+                        return Ok(Some(rights));
+                    }
+                    Some(_) => {}
+                }
+            }
+        })
+        .await
+    }
+
+    async fn set_role(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        role: MemberRole,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        let field = replacement("role", RoleField::of(role).map(Bson::from));
+        self.change_rights(chat, user, field, audit).await
+    }
+
+    async fn set_mute(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        mute: Option<Sanction>,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        let mute = mute.map(|mute| Bson::from(MuteDocument::from(mute)));
+        let field = replacement("mute", mute);
+        self.change_rights(chat, user, field, audit).await
+    }
+
+    async fn set_ban(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        ban: Option<Sanction>,
+        at: Timestamp,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<BanOutcome>, StoreError> {
+        if self.chat_afterwards(chat).await?.is_none() {
+            return Ok(None);
+        }
+        let known = retry_until_deadline(|| self.users_by_id(std::iter::once(user))).await?;
+        if known.is_empty() {
+            return Err(corrupt(format!("no user {user} to ban")));
+        }
+        let ban = BanTx {
+            chat,
+            user,
+            ban,
+            at,
+            audit,
+        };
+        let (changed, removed) = self.database.transaction(ban).await?;
+        let after = self.chat_afterwards(chat).await?;
+        Ok(after.map(|chat| BanOutcome {
+            changed,
+            removed,
+            chat,
+        }))
+    }
+}
+
+impl Mongo {
+    /// The rights in a chat that was found a moment ago, with that version.
+    async fn rights_in(&self, chat: &Chat) -> Result<ChatRights, StoreError> {
+        let members = self.database.readable::<MemberDocument>(Query {
+            sort: doc! { "place": 1 },
+            ..Query::all(doc! { "chat": chat.id })
+        });
+        let (creator, members, bans) =
+            tokio::try_join!(self.creator(chat.owner), members, self.bans_of(chat.id))?;
+        let rights = members.iter().map(MemberDocument::rights);
+        Ok(ChatRights {
+            chat: chat.id,
+            pk: chat.pk,
+            policy: chat.policy,
+            creator,
+            event: chat.event,
+            version: chat.members_version,
+            members: rights.collect::<Result<_, _>>()?,
+            bans,
+        })
+    }
+
+    async fn creator(&self, pk: Option<UserPk>) -> Result<Option<UserId>, StoreError> {
+        let Some(pk) = pk else {
+            return Ok(None);
+        };
+        let found = self.database.one::<UserDocument>(doc! { "pk": pk }).await?;
+        Ok(found.map(|user| user.id))
+    }
+
+    /// The bans of a chat, by the user's id. None is left out: its user would be let in.
+    pub(super) async fn bans_of(&self, chat: ChatId) -> Result<Vec<Ban>, StoreError> {
+        let query = Query {
+            sort: doc! { "user": 1 },
+            ..Query::all(doc! { "chat": chat })
+        };
+        self.database.all::<BanDocument>(query).await
+    }
+
+    /// The chats with a ban of this user that applies at this time.
+    pub(super) async fn chats_banned_from(
+        &self,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let applies = [
+            doc! { "until": null },
+            doc! { "until": { "$gt": date(at) } },
+        ];
+        let mine = doc! { "user": user, "$or": applies };
+        let bans = self.database.collection::<BanDocument>(BANS);
+        let mut found = bans.find(mine).await?;
+        let mut chats = Vec::new();
+        while found.advance().await? {
+            chats.push(found.deserialize_current()?.chat);
+        }
+        Ok(chats)
+    }
+
+    /// Updates a member that meets this condition.
+    async fn change_rights(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        (mut due, update): (Document, Document),
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        due.insert("chat", chat);
+        due.insert("user", user);
+        let change = RightsTx {
+            chat,
+            due,
+            update,
+            audit,
+        };
+        let changed = self.database.transaction(change).await?;
+        let after = self.chat_afterwards(chat).await?;
+        Ok(after.map(|chat| (changed, chat)))
+    }
+}
+
+/// The condition under which a field of a member differs from `value`, and the update that sets it;
+/// `None` stands for a member without the field.
+fn replacement(field: &str, value: Option<Bson>) -> (Document, Document) {
+    match value {
+        Some(value) => (
+            doc! { field: { "$ne": value.clone() } },
+            doc! { "$set": { field: value } },
+        ),
+        None => (
+            doc! { field: { "$exists": true } },
+            doc! { "$unset": { field: true } },
+        ),
+    }
+}
+
+/// Changes the rights of a member that is due for it. Returns whether there was one.
+struct RightsTx {
+    chat: ChatId,
+    due: Document,
+    update: Document,
+    audit: Option<AuditRecord>,
+}
+
+#[async_trait]
+impl Transactional for RightsTx {
+    type Output = bool;
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let members = database.raw(MEMBERS);
+        let due = members.find_one(self.due.clone());
+        if due.session(&mut *session).await?.is_none() {
+            return Ok(false);
+        }
+        let counted = database.count_change(self.chat, doc! {}, session).await?;
+        if counted {
+            let change = members.update_one(self.due.clone(), self.update.clone());
+            change.session(&mut *session).await?;
+            database.record(self.audit.as_ref(), session).await?;
+        }
+        Ok(counted)
+    }
+}
+
+/// Replaces a ban, and ends a membership. Returns whether that changed anything, and whether there
+/// was a membership.
+struct BanTx {
+    chat: ChatId,
+    user: UserId,
+    ban: Option<Sanction>,
+    at: Timestamp,
+    audit: Option<AuditRecord>,
+}
+
+#[async_trait]
+impl Transactional for BanTx {
+    type Output = (bool, bool);
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(bool, bool), StoreError> {
+        let place = doc! { "chat": self.chat, "user": self.user };
+        let (bans, members) = (database.raw(BANS), database.raw(MEMBERS));
+        let before = bans.find_one(place.clone()).session(&mut *session).await?;
+        let before = before.map(|ban| decode::<BanDocument>(&ban)).transpose()?;
+        let member = members.find_one(place.clone());
+        let member = member.session(&mut *session).await?.is_some();
+        let removed = member && self.ban.is_some();
+        let user = self.user;
+        let ban = self.ban.map(|sanction| Ban { user, sanction });
+        let document = ban.map(|ban| BanDocument::new(self.chat, ban));
+        let before = before.map(|ban| BanDocument::new(self.chat, ban));
+        let until = |ban: &Option<BanDocument>| ban.as_ref().map(|ban| ban.until);
+        let replaced = until(&before) != until(&document);
+        if !replaced && !removed {
+            return Ok((false, false));
+        }
+        let times = if removed {
+            touched(self.at)
+        } else {
+            doc! {}
+        };
+        // First, so that a concurrent change of the same chat conflicts here.
+        if !database.count_change(self.chat, times, session).await? {
+            return Ok((false, false));
+        }
+        if replaced {
+            bans.delete_many(place.clone())
+                .session(&mut *session)
+                .await?;
+        }
+        if let Some(document) = document.filter(|_| replaced) {
+            let bans = database.collection::<BanDocument>(BANS);
+            bans.insert_one(document).session(&mut *session).await?;
+        }
+        if removed {
+            members.delete_one(place).session(&mut *session).await?;
+        }
+        database.record(self.audit.as_ref(), session).await?;
+        Ok((true, removed))
+    }
+}
+
+impl Database {
+    /// Counts a change of the members of a chat, or of their rights, and moves its times to at least
+    /// these. `false`: there is no such chat.
+    pub(super) async fn count_change(
+        &self,
+        chat: ChatId,
+        times: Document,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let mut update = doc! { "$inc": { "members_version": 1_i64 } };
+        if !times.is_empty() {
+            update.insert("$max", times);
+        }
+        let chats = self.raw(CHATS);
+        let counted = chats.update_one(doc! { "_id": chat }, update);
+        Ok(counted.session(session).await?.matched_count > 0)
+    }
+}

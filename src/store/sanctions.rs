@@ -1,0 +1,77 @@
+//! The traits of roles, mutes and bans, and of the audit log.
+//! Does not know which of them are allowed, nor when a sanction ends.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::model::{
+    AuditFilter, AuditId, AuditRecord, Chat, ChatId, ChatRights, MemberRole, Sanction, UserId,
+};
+
+/// Roles, mutes and bans. Each change increments [`Chat::members_version`] in the same step, once;
+/// a call that changes nothing does not. Ends are stored in whole milliseconds.
+#[async_trait]
+pub trait Sanctions: Send + Sync {
+    /// The rights in this chat, not older than at the call, all of one moment; `None`: there is no
+    /// such chat. `Corrupt`: a ban cannot be read.
+    async fn chat_rights(&self, chat: ChatId) -> Result<Option<ChatRights>, StoreError>;
+
+    /// Sets the role of a member. Returns whether it has changed, and the chat afterwards; `None`:
+    /// there is no such chat. A user that is no member has none to change.
+    async fn set_role(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        role: MemberRole,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError>;
+
+    /// Replaces the mute of a member; `None` lifts it. It ends with the membership. Returns whether
+    /// it has changed, and the chat afterwards; `None`: there is no such chat. A user that is no
+    /// member has none to change.
+    async fn set_mute(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        mute: Option<Sanction>,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError>;
+
+    /// Replaces the ban of a user, member or not; `None` lifts it. A ban ends a membership in the
+    /// same step, and then the chat's times move to `at` as in [`super::Members::remove_member`]. It
+    /// is deleted with the chat only. `None`: there is no such chat. `Corrupt`: there is no such
+    /// user.
+    async fn set_ban(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        ban: Option<Sanction>,
+        at: Timestamp,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<BanOutcome>, StoreError>;
+}
+
+/// The outcome of [`Sanctions::set_ban`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanOutcome {
+    /// Whether the ban has changed, or a membership has ended.
+    pub changed: bool,
+    /// Whether a membership has ended.
+    pub removed: bool,
+    /// The chat afterwards.
+    pub chat: Chat,
+}
+
+/// The audit log. A record stays when its chat is deleted.
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// At most `limit` records that match, with greater ids than `after` (`None`: from the first
+    /// on), by id.
+    async fn audit_records(
+        &self,
+        filter: AuditFilter,
+        after: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
+}
