@@ -81,6 +81,10 @@ client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run t
 options: node build ## Generate the table of options in docs/CONFIGURATION.md from polychat --help
 	POLYCHAT_BIN='$(BINARY)' node client-tests/tests/documents.options.mjs
 
+.PHONY: rights
+rights: ## Write docs/RIGHTS.md anew, from the test of the rights
+	WRITE_RIGHTS=1 $(CARGO) test --locked --lib the_document_has_the_tested_rights
+
 .PHONY: python
 python: $(PYTHON_STAMP) ## Fetch the packages of the Python programs, for the tests only
 

@@ -99,6 +99,10 @@ impl Relay {
             Fact::EventChatOpened(chat) | Fact::AccessChanged(chat) | Fact::ReadMoved(chat) => {
                 self.hub.broadcast(chat.chat, notice);
             }
+            Fact::RoleSet(change) => self.hub.rights_changed(change.chat, change.version, notice),
+            Fact::Muted(change) => self.hub.rights_changed(change.chat, change.version, notice),
+            Fact::Banned(change) => self.hub.user_banned(change, notice),
+            Fact::TokensRevoked { user, before } => self.hub.tokens_revoked(*user, *before),
             Fact::ChatDeleted { chat, .. } => self.hub.chat_deleted(*chat, notice),
         }
     }

@@ -222,7 +222,7 @@ describe('an address', () => {
     /** @type {[string, string, string[]][]} */
     const cases = [
       ['DELETE', '/users', ['GET', 'POST']], ['PUT', `/users/${anna.id}`, ['GET', 'PATCH']],
-      ['POST', `/chats/${chat.id}`, ['GET', 'PATCH', 'DELETE']], ['GET', `/chats/${chat.id}/members`, ['POST']],
+      ['POST', `/chats/${chat.id}`, ['GET', 'PATCH', 'DELETE']], ['PUT', `/chats/${chat.id}/members`, ['GET', 'POST']],
       ['DELETE', '/tokens', ['POST']], ['GET', `/events/${event.id}/chats`, ['POST']], ['FOO', '/users', []],
     ];
     for (const [method, path, allowed] of cases) {

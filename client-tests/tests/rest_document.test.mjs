@@ -10,7 +10,7 @@ import { Backend } from '../clients/rest.mjs';
 import { seededRandom } from '../harness/random.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
-import { SECRET, token } from '../harness/tokens.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
 import { Description, filled } from './rest_document.openapi.mjs';
 import { generateValue } from './rest_document.schema-fuzzer.mjs';
 
@@ -23,7 +23,8 @@ let host;
 let described;
 before(async () => {
   server = await startServer(scope, ['--auth', 'jwt', '--jwt-secret', SECRET]);
-  host = new Backend(server, await token({ sub: 'backend', role: 'service' }));
+  // Issued in the future: among the made-up requests are revocations of its own tokens.
+  host = new Backend(server, await token({ sub: 'backend', role: 'service', iat: now() + 3600 }));
   described = await Description.of(server);
 });
 
@@ -63,6 +64,15 @@ const CALLS = {
   deleteChat: ({ chat }) => ({ values: { chat: chat.id }, status: 204 }),
   addMembers: ({ chat, other }) => ({ values: { chat: chat.id }, body: { users: [other.pk] }, status: 200 }),
   removeMember: ({ chat, guest }) => ({ values: { chat: chat.id, user: guest.id }, status: 200 }),
+  listMembers: ({ chat }) => ({ values: { chat: chat.id }, status: 200 }),
+  setRole: ({ chat, guest }) => ({ values: { chat: chat.id, user: guest.pk }, body: { role: 'moderator' }, status: 200 }),
+  muteUser: ({ chat, guest }) => ({ values: { chat: chat.pk, user: guest.id }, body: { seconds: 60 }, status: 200 }),
+  unmuteUser: ({ chat, guest }) => ({ values: { chat: chat.id, user: guest.id }, status: 204 }),
+  banUser: ({ chat, other }) => ({ values: { chat: chat.id, user: other.id }, body: { seconds: null }, status: 200 }),
+  unbanUser: ({ chat, other }) => ({ values: { chat: chat.id, user: other.id }, status: 204 }),
+  listBans: ({ chat }) => ({ values: { chat: chat.id }, status: 200 }),
+  revokeTokens: ({ other }) => ({ values: { user: other.id }, body: { before: '2025-03-01T14:51:53Z' }, status: 200 }),
+  listAudit: ({ chat, guest }) => ({ query: { chat: chat.id, user: guest.pk, limit: 2 }, status: 200 }),
   sendMessage: ({ chat, owner }) => ({
     values: { chat: chat.id }, body: { userId: owner.pk, text: 'hi', photos: ['p-1'], client_id: 'c-9' }, status: 201,
   }),
@@ -138,6 +148,8 @@ test('everything that the issue asks for has an operation', () => {
     )),
     'DELETE /chats/{}', 'DELETE /events/{}', 'POST /chats/{}/members', 'DELETE /chats/{}/members/{}',
     'POST /chats/{}/messages', 'GET /chats/{}/messages', 'POST /events/{}/chats', 'POST /tokens',
+    'GET /chats/{}/members', 'PUT /chats/{}/members/{}/role', 'PUT /chats/{}/mutes/{}', 'DELETE /chats/{}/mutes/{}', 'PUT /chats/{}/bans/{}',
+    'DELETE /chats/{}/bans/{}', 'GET /chats/{}/bans', 'POST /users/{}/revoke', 'GET /audit',
   ];
   for (const operation of asked) assert.ok(there.has(operation), operation);
 });

@@ -132,7 +132,8 @@ impl Authenticator {
     ///
     /// `None` is an anonymous caller, in open mode only. A JWT must have been signed by a fitting
     /// key, name its `sub`, and be past its `nbf` and before its `exp`, both without leeway;
-    /// `Caller::expires_at` is that `exp`. `iss` and `aud` are not looked at.
+    /// `Caller::expires_at` is that `exp`, `Caller::issued_at` its `iat`. `iss` and `aud` are not
+    /// looked at.
     ///
     /// # Errors
     ///
@@ -149,6 +150,7 @@ impl Authenticator {
                 external_id: external_id(token)?,
                 role: Role::User,
                 profile: Profile::default(),
+                issued_at: None,
                 expires_at: None,
             })),
             (Self::Jwt(_), None) => Err(Refusal::Missing),
@@ -269,6 +271,8 @@ fn caller(claims: &Claims, now: Timestamp) -> Result<Caller, Refusal> {
             github: text(claims, "github")?,
             image_uuid: text(claims, "imageUUID")?,
         },
+        // Revocation alone depends on it: an unreadable one is none.
+        issued_at: instant(claims, "iat").ok().flatten(),
         expires_at: Some(expires_at),
     })
 }

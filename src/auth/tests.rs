@@ -1,5 +1,4 @@
-//! The promises of `authenticate` and `mint`. Does not know keys except as files that sign and
-//! verify.
+//! The promises of `authenticate` and `mint`. Does not know keys except as files.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proptest::prelude::*;
@@ -83,6 +82,7 @@ fn an_open_token_is_the_user_id_itself() {
         external_id: " Ada.L-1 ".into(),
         role: Role::User,
         profile: Profile::default(),
+        issued_at: None,
         expires_at: None,
     };
     let caller = Authenticator::open().authenticate(Some(" Ada.L-1 "), now());
@@ -346,6 +346,7 @@ fn a_minted_token_is_accepted_until_it_ends() {
         external_id: "ada".into(),
         role: Role::User,
         profile: Profile::default(),
+        issued_at: Some(now()),
         expires_at: Some(now() + SignedDuration::from_secs(61)),
     };
     let caller = with_secret().authenticate(Some(&token), start);

@@ -226,6 +226,7 @@ async fn a_new_profile_is_seen_at_once() {
             external_id: "anna".into(),
             role: crate::model::Role::User,
             profile: name(profile_name),
+            issued_at: None,
             expires_at: None,
         };
         for _ in 0..2 {

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::model::{ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Profile, weight};
+use crate::model::{
+    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Profile, SanctionTerm, Seq, weight,
+};
 
 /// The greatest integer that every JSON client can hold (PROTOCOL §1.1).
 const GREATEST: i64 = (1 << 53) - 1;
@@ -57,8 +59,7 @@ pub fn hold_command(command: &Command, read: usize) {
             profile,
         } => hold_profile(external_id.as_deref(), profile, read),
         Command::CreateChat { name, members, .. } => {
-            assert!(name.as_ref().is_none_or(|name| name.len() <= read));
-            assert!(members.len() <= read);
+            assert!(name.as_ref().is_none_or(|name| name.len() <= read) && members.len() <= read);
         }
         Command::CreateRoom { name, team } => hold_room(name.as_deref(), *team),
         Command::ChangeChat { change, .. } => {
@@ -69,7 +70,9 @@ pub fn hold_command(command: &Command, read: usize) {
         Command::JoinChat { read, .. } => {
             assert!(read.is_none_or(|seq| (1..=GREATEST).contains(&seq)));
         }
-        Command::MarkRead { seq, .. } => assert!(*seq >= 0),
+        Command::MarkRead { seq: least, .. } | Command::OpenEventChat { event: least, .. } => {
+            assert!(*least >= 0);
+        }
         Command::SendMessage { draft, .. } => hold_draft(draft, read),
         Command::RequestAccess { event, draft, .. } => {
             assert!(*event >= 0);
@@ -77,33 +80,46 @@ pub fn hold_command(command: &Command, read: usize) {
                 hold_draft(draft, read);
             }
         }
-        Command::OpenEventChat { event, .. } => assert!(*event >= 0),
         Command::GetUser { .. }
         | Command::ListMyRooms
         | Command::ListRooms
         | Command::GetRoom { .. }
         | Command::DeleteChat { .. }
         | Command::LeaveChat { .. }
+        | Command::SetRole { .. }
         | Command::GrantAccess { .. } => {}
+        Command::MuteUser { term, .. } | Command::BanUser { term, .. } => hold_term(*term),
         Command::Sync { chats, until, .. } => {
             assert!(chats.len() <= read && until.is_empty());
-            for (chat, seq) in chats {
-                let in_range = |pk: &ChatPk| (1..=GREATEST).contains(pk);
-                assert!(!matches!(chat, ChatRef::Pk(pk) if !in_range(pk)), "{chat}");
-                assert!(*seq >= 0, "{seq}");
-            }
+            hold_positions(chats);
         }
         Command::UpdateUser { .. }
         | Command::ListUsers { .. }
         | Command::ListAllChats { .. }
         | Command::AddMembers { .. }
         | Command::RemoveMember { .. }
+        | Command::ListMembers { .. }
+        | Command::ListBans { .. }
+        | Command::RevokeTokens { .. }
+        | Command::ListAudit { .. }
         | Command::CreateEvent { .. }
         | Command::GetEvent { .. }
         | Command::ChangeEvent { .. }
         | Command::DeleteEvent { .. }
         | Command::ListEvents { .. }
         | Command::EnterMarketplace => panic!("no frame has this command: {command:?}"),
+    }
+}
+
+fn hold_term(term: SanctionTerm) {
+    assert!(!matches!(term, SanctionTerm::Seconds(seconds) if seconds < 1));
+}
+
+fn hold_positions(chats: &[(ChatRef, Seq)]) {
+    for (chat, seq) in chats {
+        let in_range = |pk: &ChatPk| (1..=GREATEST).contains(pk);
+        assert!(!matches!(chat, ChatRef::Pk(pk) if !in_range(pk)), "{chat}");
+        assert!(*seq >= 0, "{seq}");
     }
 }
 

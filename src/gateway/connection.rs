@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::dialect::{DialectSession, Since};
-use super::state::{GatewayState, with_deadline};
+use super::state::{Admitted, GatewayState, with_deadline};
 use crate::hub::{Entering, Outbox, Outgoing, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
-    Chat, ChatRef, Command, ConnectionId, Error, Identity, Message, PageBudget, Reply, UserId,
+    Chat, ChatRef, Command, ConnectionId, Error, ErrorKind, Identity, Message, PageBudget, Reply,
+    UserId,
 };
-use crate::service::InFlight;
+use crate::service::{InFlight, Revocations};
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
 
 /// How often the opening of a session is tried while too much happens meanwhile.
@@ -28,6 +29,8 @@ pub struct Connection {
     session: Arc<dyn DialectSession>,
     subscription: Arc<Subscription>,
     identity: Mutex<Identity>,
+    /// How many revocations there were before its token was checked.
+    revocations: Option<Revocations>,
     /// One of the connections that its user may have.
     slot: Mutex<Option<Slot<UserId>>>,
     gauges: Gauges,
@@ -39,14 +42,17 @@ impl Connection {
     /// subscribed to the chats of its user.
     ///
     /// # Errors
-    /// `Unavailable`: the chats could not be read.
+    /// `Unauthenticated`: the token was revoked meanwhile. `Unavailable`: the chats could not be read.
     pub async fn open(
         state: GatewayState,
-        identity: Identity,
+        caller: impl Into<Admitted>,
         slot: Option<Slot<UserId>>,
         session: Arc<dyn DialectSession>,
         transport: Transport,
     ) -> Result<Self, Error> {
+        let Admitted {
+            identity, token, ..
+        } = caller.into();
         let id = identity.connection;
         let id = id.unwrap_or_else(|| ConnectionId::new(state.clock.now()));
         let outbox = Outbox::new(state.outbox).counted_in(state.metrics.outboxes());
@@ -54,8 +60,11 @@ impl Connection {
         let subscriber = Arc::clone(&session) as Arc<dyn Subscriber>;
         let connection = Self {
             session,
-            subscription: Arc::new(Subscription::new(id, subscriber, outbox)),
+            subscription: Arc::new(
+                Subscription::new(id, subscriber, outbox).with_issue(token.map(|(issue, _)| issue)),
+            ),
             identity: Mutex::new(identity),
+            revocations: token.map(|(_, revocations)| revocations),
             slot: Mutex::new(slot),
             gauges: state.limits.gauges(),
             metrics: Arc::new(metrics),
@@ -143,7 +152,8 @@ impl Connection {
     ///
     /// # Errors
     /// `RateLimited`: the user has as many connections as it may. `Unavailable`: the chats
-    /// could not be read. In either case the connection acts as before.
+    /// could not be read. In either case the connection acts as before. `Unauthenticated`: its token
+    /// was revoked, and it ends.
     pub async fn act_as(&self, user: UserId) -> Result<(), Error> {
         if self.identity.lock().user != Some(user) {
             let slot = self.state.reserve_connection(Some(user))?;
@@ -262,6 +272,17 @@ impl Connection {
         let (hub, service) = (&self.state.hub, &self.state.service);
         let entering = self.subscription.entering();
         hub.bind_user(&self.subscription, user);
+        if let Some((issue, since)) = self.subscription.issue.zip(self.revocations) {
+            // A revocation from now on finds the connection.
+            let confirmed = with_deadline(service.confirm(issue, since)).await;
+            if confirmed
+                .as_ref()
+                .is_err_and(|error| error.kind == ErrorKind::Unauthenticated)
+            {
+                self.end(CloseReason::Expired);
+            }
+            confirmed?;
+        }
         let chats = with_deadline(service.chats_of(user)).await?;
         let waiting = hub.subscribe(&entering, chats.iter().copied());
         if !waiting.is_empty() {

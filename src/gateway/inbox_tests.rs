@@ -62,7 +62,7 @@ impl Server {
         self.tasks.spawn(async move {
             loop {
                 for notice in bus.next(8).await {
-                    hub.deliver(notice.fact.chat(), &[notice]);
+                    hub.deliver(notice.fact.chat().expect("a chat"), &[notice]);
                 }
             }
         });

@@ -12,6 +12,8 @@ mod origins;
 mod raw;
 mod request_guard;
 mod rest;
+#[cfg(test)]
+mod rights_tests;
 mod socketio;
 pub mod state;
 pub mod tcp;

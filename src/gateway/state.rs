@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Authenticator;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::{Limits, Slot};
-use crate::model::{Clock, Command, ConnectionId, Error, ErrorKind, Identity, Rights, UserId};
-use crate::service::{InFlight, Service};
+use crate::model::{
+    Clock, Command, ConnectionId, Error, ErrorKind, Identity, Issue, Rights, UserId,
+};
+use crate::service::{InFlight, Revocations, Service};
 use crate::telemetry::Metrics;
 
 /// How long a request may take that only reads. One that stores something waits for its outcome,
@@ -39,11 +41,25 @@ pub struct GatewayState {
 }
 
 /// A caller whose token is valid.
+#[derive(Clone, Copy)]
 pub struct Admitted {
     /// Its identity, on a connection of its own.
     pub identity: Identity,
     /// How long the token is still valid; `None`: for ever.
     pub lifetime: Option<Duration>,
+    /// The token, if it may be revoked, and how many revocations there were before it was checked.
+    pub token: Option<(Issue, Revocations)>,
+}
+
+/// Without a token.
+impl From<Identity> for Admitted {
+    fn from(identity: Identity) -> Self {
+        Self {
+            identity,
+            lifetime: None,
+            token: None,
+        }
+    }
 }
 
 impl GatewayState {
@@ -62,6 +78,9 @@ impl GatewayState {
         };
         let expires_at = caller.as_ref().and_then(|caller| caller.expires_at);
         let lifetime = expires_at.map(|at| Duration::try_from(at - now).unwrap_or_default());
+        let issued_at = caller.as_ref().and_then(|caller| caller.issued_at);
+        let revocations = self.service.revocations();
+        let is_token = rights == Rights::Own;
         let (rights, user) = with_deadline(self.service.identify(caller, rights)).await?;
         Ok(Admitted {
             identity: Identity {
@@ -70,6 +89,10 @@ impl GatewayState {
                 connection: Some(ConnectionId::new(now)),
             },
             lifetime,
+            token: user.filter(|_| is_token).map(|user| {
+                let at = issued_at;
+                (Issue { user, at }, revocations)
+            }),
         })
     }
 

@@ -86,7 +86,9 @@ impl<'a> Delivery<'a> {
         interleaver: &Interleaver,
         message: Option<&Message>,
     ) -> Result<Pressure, CloseReason> {
-        let chat = self.notice.fact.chat();
+        let Some(chat) = self.notice.fact.chat() else {
+            return Ok(Pressure::Normal);
+        };
         let (outbox, mut news) = (&subscription.outbox, Vec::new());
         let mut put = |frame, durable| news.push((frame, durable));
         let Some(message) = message else {

@@ -20,7 +20,9 @@ use super::fanout::fan_out;
 use super::live_from::JoinKind;
 use super::subscription::Entry;
 use super::{Entering, Hub, Room, Subscription};
-use crate::model::{Chat, ChatId, MembersVersion, Membership, Notice, Policy, Seq, UserId};
+use crate::model::{
+    Chat, ChatId, Fact, MembersVersion, Membership, Notice, Policy, SanctionChange, Seq, UserId,
+};
 
 /// Up to which version of the members the subscriptions of a room are right.
 #[derive(Debug, Default)]
@@ -130,6 +132,44 @@ impl Hub {
         }
         self.notice(chat, membership.version);
         self.broadcast(chat, notice);
+        self.forget_if_empty(chat);
+    }
+
+    /// A role, or a mute, has changed: notifies everyone in the chat.
+    pub fn rights_changed(&self, chat: ChatId, version: MembersVersion, notice: &Notice) {
+        self.notice(chat, version);
+        self.broadcast(chat, notice);
+    }
+
+    /// A user was banned, or the ban was lifted: ends that the user's connections watch the chat, then
+    /// the membership, and notifies everyone there and these connections.
+    pub fn user_banned(&self, change: &SanctionChange, notice: &Notice) {
+        let chat = change.chat;
+        let connections = self.connections_of(&[change.user.id]);
+        if change.sanction.is_some() {
+            // So that no connection begins to watch meanwhile.
+            let rooms = self.rooms.write();
+            let room = rooms.get(&chat);
+            for connection in &connections {
+                let ended = connection.ban(chat, change.version);
+                if let Some(mut room) = room.filter(|_| ended).map(|room| room.lock()) {
+                    room.watchers.remove(&connection.id);
+                }
+            }
+        }
+        if let Some(left) = &change.left {
+            let fact = Fact::MemberLeft(Arc::clone(left));
+            let left_notice = Notice {
+                fact,
+                ..notice.clone()
+            };
+            self.member_left(left, &left_notice);
+        }
+        self.rights_changed(chat, change.version, notice);
+        let outside = connections.iter();
+        let outside = outside.filter(|it| change.to_user && !it.is_there(chat));
+        let result = fan_out(outside, &[Cow::Borrowed(notice)]);
+        self.leave_all(&result.closed);
         self.forget_if_empty(chat);
     }
 

@@ -16,10 +16,12 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::model::{ChatId, ConnectionId, EventChatState, Fact, Notice, Seq, UserId};
+use crate::model::{ChatId, ConnectionId, EventChatState, Fact, Issue, Notice, Seq, UserId};
+use crate::telemetry::CloseReason;
 
 use fanout::fan_out;
 use live_from::LiveFrom;
@@ -182,6 +184,21 @@ impl Hub {
             fan_out(room.members.values().chain(watchers), &[notice])
         };
         self.leave_all(&result.closed);
+    }
+
+    /// The tokens of this user that were issued before this time were revoked: ends the connections
+    /// that were opened with one.
+    pub fn tokens_revoked(&self, user: UserId, before: Timestamp) {
+        let users = self.users.lock();
+        let connections = users.values().flat_map(HashMap::values);
+        let is_revoked = |issue: Issue| issue.user == user && issue.is_revoked(before);
+        let revoked = connections.filter(|connection| connection.issue.is_some_and(is_revoked));
+        let revoked: Vec<_> = revoked.map(Arc::clone).collect();
+        drop(users);
+        for connection in &revoked {
+            connection.outbox.close(CloseReason::Expired);
+        }
+        self.leave_all(&revoked);
     }
 
     fn forget_if_empty(&self, chat: ChatId) {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::interleave::{Interleaver, respond};
 use super::{AnswerPlace, LiveFrom, Outbox, Outgoing, Subscriber};
-use crate::model::{ChatId, ConnectionId, Message, Notice, Seq, UserId};
+use crate::model::{ChatId, ConnectionId, Issue, Message, Notice, Seq, UserId};
 use crate::telemetry::CloseReason;
 
 pub use memberships::{Entering, Entry};
@@ -24,6 +24,8 @@ pub struct Subscription {
     pub subscriber: Arc<dyn Subscriber>,
     /// The frames queued for its client.
     pub outbox: Outbox,
+    /// The token that it was opened with, if that may be revoked.
+    pub issue: Option<Issue>,
     state: Mutex<State>,
     /// Made when the connection first sends a message whose answer has a place in its chat.
     interleaver: OnceLock<Box<Interleaver>>,
@@ -47,9 +49,16 @@ impl Subscription {
             id,
             subscriber,
             outbox,
+            issue: None,
             state: Mutex::default(),
             interleaver: OnceLock::new(),
         }
+    }
+
+    /// The same with this token.
+    #[must_use]
+    pub fn with_issue(self, issue: Option<Issue>) -> Self {
+        Self { issue, ..self }
     }
 
     /// The state that keeps the order of this notice with the answers to the connection's own

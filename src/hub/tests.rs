@@ -1,5 +1,6 @@
 //! The promises of the hub to connections: each message once, in order, and no skipping in silence.
 
+mod banned;
 mod event_chat_state;
 mod interleaved;
 mod memberships;
@@ -28,6 +29,10 @@ impl Subscriber for Numbers {
             Fact::EventChatOpened(_) | Fact::AccessChanged(_) | Fact::ReadMoved(_) => {
                 "event chat".into()
             }
+            Fact::RoleSet(_) => "role".into(),
+            Fact::Muted(_) => "muted".into(),
+            Fact::Banned(_) => "banned".into(),
+            Fact::TokensRevoked { .. } => "revoked".into(),
         };
         let body = shared.body("numbers", || Body::from_json(word));
         sink(Outgoing::bare(body));

@@ -25,6 +25,15 @@ pub struct AuditRecord {
     pub detail: Map<String, Value>,
 }
 
+/// Some records of the audit log, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The records.
+    pub records: Vec<AuditRecord>,
+    /// After which record the next page begins, if there is one.
+    pub next: Option<AuditId>,
+}
+
 /// An act that is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuditAct {

@@ -1,13 +1,14 @@
-//! The commands of clients, and the replies.
-//! Does not know how a dialect spells either.
+//! The commands of clients.
+//! Does not know how a dialect spells them.
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use super::{
-    Access, Chat, ChatChange, ChatCursor, ChatId, ChatList, ChatPage, ChatPk, ChatRef, Draft,
-    Event, EventChange, EventDetails, EventPage, EventPk, History, IdempotencyKey, Joined,
-    MarkedRead, Marketplace, MessagePage, Missed, Positions, Profile, Reads, Room, Sent, Seq,
-    Updated, User, UserId, UserPage, UserPk, UserRef,
+    Access, AuditFilter, AuditId, ChatChange, ChatCursor, ChatId, ChatPk, ChatRef, Draft,
+    EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, Positions, Profile,
+    SanctionTerm, Seq, UserId, UserPk, UserRef,
 };
 
 /// The command of a client. `user` is the one that the request names, if it names one. Converted to
@@ -123,6 +124,59 @@ pub enum Command {
         /// The user.
         user: UserId,
     },
+    /// The members of a chat, with their roles and mutes.
+    ListMembers {
+        /// The chat.
+        chat: ChatRef,
+    },
+    /// Set the role of a member.
+    SetRole {
+        /// The chat.
+        chat: ChatRef,
+        /// The member.
+        user: UserId,
+        /// The role.
+        role: MemberRole,
+    },
+    /// Mute a member, or lift the mute.
+    MuteUser {
+        /// The chat.
+        chat: ChatRef,
+        /// The member.
+        user: UserId,
+        /// For how long.
+        term: SanctionTerm,
+    },
+    /// Ban a user from a chat, or lift the ban.
+    BanUser {
+        /// The chat.
+        chat: ChatRef,
+        /// The user, member or not.
+        user: UserId,
+        /// For how long.
+        term: SanctionTerm,
+    },
+    /// The bans in force in a chat.
+    ListBans {
+        /// The chat.
+        chat: ChatRef,
+    },
+    /// Revoke the tokens of a user that were issued before a time.
+    RevokeTokens {
+        /// The user.
+        user: UserRef,
+        /// The time; `None`: now.
+        before: Option<Timestamp>,
+    },
+    /// The audit log, the oldest records first.
+    ListAudit {
+        /// Which records.
+        filter: AuditFilter,
+        /// Only those after this one.
+        after: Option<AuditId>,
+        /// How many at most; `None`: as many as a page holds.
+        limit: Option<usize>,
+    },
     /// A part of a chat's history.
     ListMessages {
         /// The acting user.
@@ -237,6 +291,9 @@ impl Command {
             | Self::ListMyRooms
             | Self::ListRooms
             | Self::GetRoom { .. }
+            | Self::ListMembers { .. }
+            | Self::ListBans { .. }
+            | Self::ListAudit { .. }
             | Self::ListMessages { .. }
             | Self::Sync { .. }
             | Self::GetEvent { .. }
@@ -252,6 +309,10 @@ impl Command {
             | Self::LeaveChat { .. }
             | Self::AddMembers { .. }
             | Self::RemoveMember { .. }
+            | Self::SetRole { .. }
+            | Self::MuteUser { .. }
+            | Self::BanUser { .. }
+            | Self::RevokeTokens { .. }
             | Self::SendMessage { .. }
             | Self::MarkRead { .. }
             | Self::CreateEvent { .. }
@@ -302,47 +363,4 @@ impl PageBudget {
         messages: 1000,
         bytes: 1024 * 1024,
     };
-}
-
-/// The answer to one [`Command`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// To `CreateUser`, `GetUser` and `UpdateUser`.
-    User(User),
-    /// To `ListUsers`.
-    Users(UserPage),
-    /// To `CreateChat`.
-    Chat(Chat),
-    /// To `CreateRoom`, `GetRoom`, `ChangeChat`, `AddMembers` and `RemoveMember`.
-    Room(Room),
-    /// To `ListChats`.
-    Chats(ChatPage),
-    /// To `ListAllChats`.
-    AllChats(ChatList),
-    /// To `ListMyRooms` and `ListRooms`.
-    Rooms(Vec<Room>),
-    /// To `DeleteChat`: the id that is free now.
-    Deleted(ChatId),
-    /// To `JoinChat`.
-    Joined(Joined),
-    /// To `LeaveChat`: which chat it was.
-    Left(ChatId),
-    /// To `ListMessages`: with the read positions of its members, if requested.
-    Messages(MessagePage, Reads),
-    /// To `Sync`, in the order of the request; `None`: no such chat, or not visible to the caller.
-    Synced(Vec<Option<Missed>>),
-    /// To `SendMessage`.
-    Sent(Sent),
-    /// To `MarkRead`.
-    Read(MarkedRead),
-    /// To `CreateEvent`, `GetEvent` and `ChangeEvent`.
-    Event(Event),
-    /// To `ListEvents`.
-    Events(EventPage),
-    /// To `DeleteEvent`: the number that is free now.
-    EventDeleted(EventPk),
-    /// To `OpenEventChat`, `RequestAccess` and `GrantAccess`.
-    EventChat(Updated),
-    /// To `EnterMarketplace`.
-    Marketplace(Marketplace),
 }

@@ -11,7 +11,8 @@ pub struct Error {
     pub kind: ErrorKind,
     /// For people: which field, which limit, which id.
     pub message: String,
-    /// With [`ErrorKind::RateLimited`]: how long to wait, in milliseconds.
+    /// With [`ErrorKind::RateLimited`], and with [`ErrorKind::Forbidden`] where that ends: how long to
+    /// wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
     /// For the log only.
     #[source]

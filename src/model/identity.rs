@@ -14,8 +14,26 @@ pub struct Caller {
     pub role: Role,
     /// The profile claims of the token.
     pub profile: Profile,
+    /// When the token was issued, as far as it says so.
+    pub issued_at: Option<Timestamp>,
     /// When the token expires, which closes the connection.
     pub expires_at: Option<Timestamp>,
+}
+
+/// The issue of a token, by which it may be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issue {
+    /// The user of the token.
+    pub user: UserId,
+    /// When it was issued, as far as it says so.
+    pub at: Option<Timestamp>,
+}
+
+impl Issue {
+    /// Whether the token is not valid once those that were issued before this time were revoked.
+    pub fn is_revoked(self, before: Timestamp) -> bool {
+        self.at.is_none_or(|at| at < before)
+    }
 }
 
 /// The roles of a token (PROTOCOL §1.3).

@@ -18,15 +18,16 @@ mod message;
 mod notice;
 mod pair;
 mod read;
+mod reply;
 mod sanction;
 mod user;
 
-pub use audit::{AuditAct, AuditFilter, AuditRecord};
+pub use audit::{AuditAct, AuditFilter, AuditPage, AuditRecord};
 pub use chat::{
     Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, NewChat, Policy, Room,
 };
 pub use clock::Clock;
-pub use command::{Command, PageBudget, Reply};
+pub use command::{Command, PageBudget};
 pub use error::{Error, ErrorKind};
 pub use event::{
     Access, Event, EventChange, EventChat, EventChatSnapshot, EventChatState, EventDetails,
@@ -37,12 +38,13 @@ pub use id::{
     UserPk,
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use identity::{Caller, Identity, Rights, Role};
+pub use identity::{Caller, Identity, Issue, Rights, Role};
 pub use message::{
     Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
 };
-pub use notice::{Fact, Membership, Notice};
+pub use notice::{Fact, Membership, Notice, RoleChange, SanctionChange};
 pub use pair::{pair, unpair};
 pub use read::{MarkedRead, Positions, Reads};
-pub use sanction::{Ban, ChatRights, MemberRights, MemberRole, Sanction};
+pub use reply::Reply;
+pub use sanction::{Ban, ChatRights, MemberRights, MemberRole, Sanction, SanctionTerm};
 pub use user::{NewUser, Profile, User, UserPage, UserRef};

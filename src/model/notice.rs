@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    Chat, ChatId, ChatPk, ConnectionId, EventChat, EventChatState, MembersVersion, Message, Policy,
-    Room, Seq, User,
+    Chat, ChatId, ChatPk, ConnectionId, EventChat, EventChatState, MemberRole, MembersVersion,
+    Message, Policy, Room, Sanction, Seq, User, UserId,
 };
 
 /// A [`Fact`], and the connection whose request brought it about.
@@ -67,12 +68,27 @@ pub enum Fact {
     AccessChanged(Arc<EventChat>),
     /// One of the two of an event's chat has read on: it concerns both.
     ReadMoved(Arc<EventChat>),
+    /// A member has another role: sent to all members and watchers.
+    RoleSet(Arc<RoleChange>),
+    /// A member was muted, or its mute was lifted: sent to all members and watchers.
+    Muted(Arc<SanctionChange>),
+    /// A user was banned, or its ban was lifted: sent to all members, watchers and the user, unless
+    /// the chat is hidden from it. A membership ends with it.
+    Banned(Arc<SanctionChange>),
+    /// The tokens of a user that were issued before a time were revoked: the connections that were
+    /// opened with one end.
+    TokensRevoked {
+        /// The user.
+        user: UserId,
+        /// The time.
+        before: Timestamp,
+    },
 }
 
 impl Fact {
-    /// The chat that it is about.
-    pub fn chat(&self) -> ChatId {
-        match self {
+    /// The chat that it is about; `None`: it is about a user.
+    pub fn chat(&self) -> Option<ChatId> {
+        Some(match self {
             Self::MessageSent(message) => message.chat,
             Self::ChatCreated(chat) => chat.id,
             Self::MemberJoined(membership) | Self::MemberLeft(membership) => membership.chat,
@@ -81,7 +97,10 @@ impl Fact {
             Self::EventChatOpened(chat) | Self::AccessChanged(chat) | Self::ReadMoved(chat) => {
                 chat.chat
             }
-        }
+            Self::RoleSet(change) => change.chat,
+            Self::Muted(change) | Self::Banned(change) => change.chat,
+            Self::TokensRevoked { .. } => return None,
+        })
     }
 
     /// The event's chat in which it happened, if it happened in one.
@@ -113,4 +132,34 @@ pub struct Membership {
     pub version: MembersVersion,
     /// The number of the latest message at that moment.
     pub head: Seq,
+}
+
+/// A change of a member's role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleChange {
+    /// The chat.
+    pub chat: ChatId,
+    /// The member.
+    pub user: Arc<User>,
+    /// The role after the change.
+    pub role: MemberRole,
+    /// The version of the members after the change.
+    pub version: MembersVersion,
+}
+
+/// A change of a mute or a ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SanctionChange {
+    /// The chat.
+    pub chat: ChatId,
+    /// The user concerned.
+    pub user: Arc<User>,
+    /// The mute or the ban after the change; `None`: it was lifted.
+    pub sanction: Option<Sanction>,
+    /// The membership that a ban has ended.
+    pub left: Option<Arc<Membership>>,
+    /// Whether the user concerned is notified, too: not if the chat is hidden from it.
+    pub to_user: bool,
+    /// The version of the members after the change.
+    pub version: MembersVersion,
 }

@@ -53,6 +53,28 @@ impl Sanction {
     }
 }
 
+/// For how long a mute or a ban is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SanctionTerm {
+    /// It is lifted.
+    Lifted,
+    /// From now on for so many seconds.
+    Seconds(i64),
+    /// Without end.
+    Endless,
+}
+
+impl SanctionTerm {
+    /// The term of a request: 0 lifts the sanction, without a number it has no end.
+    pub const fn of(seconds: Option<i64>) -> Self {
+        match seconds {
+            None => Self::Endless,
+            Some(0) => Self::Lifted,
+            Some(seconds) => Self::Seconds(seconds),
+        }
+    }
+}
+
 /// The rights in a chat: what every decision about them depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatRights {

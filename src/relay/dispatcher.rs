@@ -96,7 +96,10 @@ impl Dispatcher {
             // Those of one chat stay in their order.
             run.sort_by_key(chat_of);
             for notices in run.chunk_by(|one, next| chat_of(one) == chat_of(next)) {
-                let chat = notices[0].fact.chat();
+                let Some(chat) = notices[0].fact.chat() else {
+                    self.relay.pass_on(&notices[0]);
+                    continue;
+                };
                 if self.backlogs.contains(chat) {
                     self.queue(chat, notices);
                 } else if chat_of(&notices[0]).is_some() {

@@ -1,56 +1,18 @@
 //! All rights: acting for users, and acting in a chat (PROTOCOL §1.3, §1.4).
 //! Does not read the store: rights depend on their arguments only.
 
-use std::collections::HashSet;
+mod member_list;
+mod moderation;
+
+use jiff::Timestamp;
 
 use crate::model::{
-    Chat, ChatId, ChatRef, Error, ErrorKind, Event, EventChat, IdempotencyKey, Identity, Policy,
-    Rights, Side, UserId, UserPk,
+    ChatRef, Error, ErrorKind, Event, EventChat, IdempotencyKey, Identity, MemberRole, Rights,
+    Sanction, Side, UserId,
 };
 
-/// The members of a chat, with the fields that rights depend on.
-#[derive(Debug, Clone)]
-pub struct MemberList {
-    chat: ChatId,
-    policy: Policy,
-    owner: Option<UserPk>,
-    of_event: bool,
-    members: HashSet<UserId>,
-}
-
-impl MemberList {
-    /// The chat.
-    pub fn chat(&self) -> ChatId {
-        self.chat
-    }
-
-    /// Whether this user is a member.
-    pub fn has(&self, user: UserId) -> bool {
-        self.members.contains(&user)
-    }
-
-    /// Whether it is an event's chat: its two members are fixed.
-    pub fn is_of_event(&self) -> bool {
-        self.of_event
-    }
-
-    /// The number of members.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-}
-
-impl From<Chat> for MemberList {
-    fn from(chat: Chat) -> Self {
-        Self {
-            chat: chat.id,
-            policy: chat.policy,
-            owner: chat.owner,
-            of_event: chat.event.is_some(),
-            members: chat.members.into_iter().collect(),
-        }
-    }
-}
+pub use member_list::{MemberList, with_ranks};
+pub use moderation::{may_add, may_invite, may_remove, may_sanction, may_see_bans, may_set_role};
 
 /// The acting party of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,71 +78,70 @@ pub fn external_id(
 /// Whether the actor may look at the chat; if not, it does not exist for it.
 ///
 /// # Errors
-/// `NotFound`, the same as for an id that was never given out.
-pub fn may_see(actor: Actor, chat: &MemberList) -> Result<(), Error> {
-    let visible = match actor {
-        Actor::Service => true,
-        Actor::User(user) => chat.policy == Policy::Open || chat.members.contains(&user),
+/// `NotFound`, the same as for an id that was never given out. `Forbidden`: it is open, and the user
+/// is banned.
+pub fn may_see(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
+    let Actor::User(user) = actor else {
+        return Ok(());
     };
-    if visible {
-        Ok(())
-    } else {
-        Err(no_chat(chat.chat))
+    match chat.ban(user, at) {
+        Some(ban) if chat.is_open() => Err(forbidden_until("room: you are banned there", ban, at)),
+        None if chat.is_open() || chat.has(user) => Ok(()),
+        _ => Err(no_chat(chat.chat())),
     }
 }
 
 /// Whether `user` may write into the chat, on the request of `actor`.
 ///
 /// # Errors
-/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
-pub fn may_post(actor: Actor, user: UserId, chat: &MemberList) -> Result<(), Error> {
-    may_see(actor, chat)?;
-    if chat.members.contains(&user) {
-        Ok(())
-    } else {
-        Err(Error::forbidden("room: only members may write there"))
+/// As [`may_see`]; `Forbidden`: seen, but not a member, a reader, or muted.
+pub fn may_post(actor: Actor, user: UserId, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
+    may_see(actor, chat, at)?;
+    if let Some(ban) = chat.ban(user, at) {
+        return Err(forbidden_until("room: the user is banned there", ban, at));
+    }
+    if !chat.has(user) {
+        return Err(Error::forbidden("room: only members may write there"));
+    }
+    if chat.rank(user) < Some(MemberRole::Member) {
+        return Err(Error::forbidden("room: readers may not write there"));
+    }
+    match chat.mute(user, at) {
+        Some(mute) => Err(forbidden_until("room: the user is muted there", mute, at)),
+        None => Ok(()),
     }
 }
 
 /// Whether the actor may change the chat's name and team.
 ///
 /// # Errors
-/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
-pub fn may_change(actor: Actor, chat: &MemberList) -> Result<(), Error> {
-    may_see(actor, chat)?;
+/// As [`may_see`]; `Forbidden`: seen, but not a member, or a reader.
+pub fn may_change(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
+    may_see(actor, chat, at)?;
     match actor {
         Actor::User(user) if !chat.has(user) => {
             Err(Error::forbidden("only members may change a chat"))
         }
+        Actor::User(user) if chat.rank(user) < Some(MemberRole::Member) => {
+            Err(Error::forbidden("readers may not change a chat"))
+        }
         _ => Ok(()),
     }
 }
 
-/// Whether the actor, with this `pk` as a user, may delete the chat.
+/// Whether the actor may delete the chat.
 ///
 /// # Errors
-/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not the owner.
-pub fn may_delete(actor: Actor, pk: Option<UserPk>, chat: &MemberList) -> Result<(), Error> {
-    may_see(actor, chat)?;
+/// As [`may_see`]; `Forbidden`: seen, but not an owner.
+pub fn may_delete(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
+    may_see(actor, chat, at)?;
     match actor {
-        Actor::User(_) if pk.is_none() || pk != chat.owner => {
+        Actor::User(user)
+            if !chat.is_creator(user) && chat.rank(user) < Some(MemberRole::Owner) =>
+        {
             Err(Error::forbidden("only its owner may delete a chat"))
         }
         _ => Ok(()),
-    }
-}
-
-/// Whether the actor may add and remove other members.
-///
-/// # Errors
-/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member, or an event's chat.
-pub fn may_invite(actor: Actor, chat: &MemberList) -> Result<(), Error> {
-    may_see(actor, chat)?;
-    match actor {
-        Actor::User(user) if !chat.has(user) => {
-            Err(Error::forbidden("only members may add or remove others"))
-        }
-        _ => may_come_and_go(chat),
     }
 }
 
@@ -189,7 +150,7 @@ pub fn may_invite(actor: Actor, chat: &MemberList) -> Result<(), Error> {
 /// # Errors
 /// `Forbidden`: it is an event's.
 pub fn may_come_and_go(chat: &MemberList) -> Result<(), Error> {
-    if chat.of_event {
+    if chat.is_of_event() {
         return Err(Error::forbidden(
             "the chat of an event belongs to its owner and one guest",
         ));
@@ -200,9 +161,14 @@ pub fn may_come_and_go(chat: &MemberList) -> Result<(), Error> {
 /// Whether `user` has a read position in the chat to move, on the request of `actor`.
 ///
 /// # Errors
-/// `NotFound` as in [`may_see`]; `Forbidden`: seen, but not a member.
-pub fn may_read_on(actor: Actor, user: UserId, chat: &MemberList) -> Result<(), Error> {
-    may_see(actor, chat)?;
+/// As [`may_see`]; `Forbidden`: seen, but not a member.
+pub fn may_read_on(
+    actor: Actor,
+    user: UserId,
+    chat: &MemberList,
+    at: Timestamp,
+) -> Result<(), Error> {
+    may_see(actor, chat, at)?;
     if chat.has(user) {
         Ok(())
     } else {
@@ -248,6 +214,32 @@ pub fn host(identity: &Identity) -> Result<(), Error> {
         Rights::Own => Err(Error::forbidden("this needs a service token")),
         Rights::Open | Rights::Service => Ok(()),
     }
+}
+
+/// Whether the caller acts as the host application itself, for no user.
+///
+/// # Errors
+/// `Forbidden`: it acts as a user.
+pub fn service(identity: &Identity) -> Result<(), Error> {
+    match actor(identity, None)? {
+        Actor::Service => Ok(()),
+        Actor::User(_) => Err(Error::forbidden("this needs a service token")),
+    }
+}
+
+/// The error of what a mute or a ban forbids at this time, with the time to its end.
+fn forbidden_until(why: &str, sanction: Sanction, at: Timestamp) -> Error {
+    let left = |until: Timestamp| until.as_millisecond() - at.as_millisecond();
+    let left = sanction.until.map(left);
+    Error {
+        retry_after_ms: left.and_then(|left| u64::try_from(left).ok()),
+        ..Error::forbidden(why)
+    }
+}
+
+/// The error of a token that was revoked.
+pub fn revoked() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "no valid token")
 }
 
 /// The key with the caller in its name: the names of different callers do not collide.

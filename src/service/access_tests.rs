@@ -7,8 +7,11 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Access, ChatPk, EventChatState, EventDetails, Fingerprint, NewUser, Profile, User,
+    Access, Ban, ChatId, ChatPk, ChatRights, EventChatState, EventDetails, Fingerprint,
+    MemberRights, NewUser, Policy, Profile, User, UserPk,
 };
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn identity(rights: Rights, user: Option<UserId>) -> Identity {
     Identity {
@@ -22,14 +25,26 @@ fn somebody() -> UserId {
     UserId::new(Timestamp::UNIX_EPOCH)
 }
 
-fn member_list(policy: Policy, members: &[UserId]) -> MemberList {
-    MemberList {
-        chat: ChatId::new(Timestamp::UNIX_EPOCH),
+fn rights(policy: Policy, members: &[UserId]) -> ChatRights {
+    let member = |user: &UserId| MemberRights {
+        user: *user,
+        role: MemberRole::default(),
+        mute: None,
+    };
+    ChatRights {
+        chat: ChatId::new(NOW),
+        pk: 7,
         policy,
-        owner: None,
-        of_event: false,
-        members: members.iter().copied().collect(),
+        creator: None,
+        event: None,
+        version: 0,
+        members: members.iter().map(member).collect(),
+        bans: Vec::new(),
     }
+}
+
+fn member_list(policy: Policy, members: &[UserId]) -> MemberList {
+    rights(policy, members).into()
 }
 
 fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
@@ -83,11 +98,11 @@ fn a_verified_user_is_created_under_its_own_external_id_only() {
 fn a_closed_chat_does_not_exist_for_others() {
     let (member, other) = (somebody(), somebody());
     let chat = member_list(Policy::Closed, &[member]);
-    assert!(may_see(Actor::User(member), &chat).is_ok());
-    assert!(may_see(Actor::Service, &chat).is_ok());
-    let seen = may_see(Actor::User(other), &chat);
+    assert!(may_see(Actor::User(member), &chat, NOW).is_ok());
+    assert!(may_see(Actor::Service, &chat, NOW).is_ok());
+    let seen = may_see(Actor::User(other), &chat, NOW);
     assert_eq!(kind(seen), Some(ErrorKind::NotFound));
-    let posted = may_post(Actor::User(other), other, &chat);
+    let posted = may_post(Actor::User(other), other, &chat, NOW);
     assert_eq!(kind(posted), Some(ErrorKind::NotFound));
 }
 
@@ -95,11 +110,11 @@ fn a_closed_chat_does_not_exist_for_others() {
 fn an_open_chat_is_seen_by_all_and_written_by_its_members() {
     let (member, other) = (somebody(), somebody());
     let chat = member_list(Policy::Open, &[member]);
-    assert!(may_see(Actor::User(other), &chat).is_ok());
-    assert!(may_post(Actor::User(member), member, &chat).is_ok());
-    let posted = may_post(Actor::User(other), other, &chat);
+    assert!(may_see(Actor::User(other), &chat, NOW).is_ok());
+    assert!(may_post(Actor::User(member), member, &chat, NOW).is_ok());
+    let posted = may_post(Actor::User(other), other, &chat, NOW);
     assert_eq!(kind(posted), Some(ErrorKind::Forbidden));
-    let for_other = may_post(Actor::Service, other, &chat);
+    let for_other = may_post(Actor::Service, other, &chat, NOW);
     assert_eq!(kind(for_other), Some(ErrorKind::Forbidden));
 }
 
@@ -139,33 +154,30 @@ fn event_chat(owner: UserId, guest: UserId) -> EventChat {
 }
 
 fn of_event(members: &[UserId]) -> MemberList {
-    MemberList {
-        of_event: true,
-        ..member_list(Policy::Closed, members)
-    }
+    let rights = ChatRights {
+        event: Some(10),
+        ..rights(Policy::Closed, members)
+    };
+    rights.into()
 }
 
 #[test]
 fn a_member_list_is_of_an_event_if_its_chat_is() {
-    let chat = |event| Chat {
-        event,
-        ..Chat::example()
-    };
-    assert!(MemberList::from(chat(Some(10))).is_of_event());
-    assert!(!MemberList::from(chat(None)).is_of_event());
+    assert!(of_event(&[]).is_of_event());
+    assert!(!member_list(Policy::Closed, &[]).is_of_event());
 }
 
 #[test]
 fn members_and_services_say_who_else_takes_part() {
     let (member, other) = (somebody(), somebody());
     let closed = member_list(Policy::Closed, &[member]);
-    assert!(may_invite(Actor::User(member), &closed).is_ok());
-    assert!(may_invite(Actor::Service, &closed).is_ok());
-    let stranger = may_invite(Actor::User(other), &closed);
+    assert!(may_invite(Actor::User(member), &closed, NOW).is_ok());
+    assert!(may_invite(Actor::Service, &closed, NOW).is_ok());
+    let stranger = may_invite(Actor::User(other), &closed, NOW);
     assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
     let open = member_list(Policy::Open, &[member]);
-    assert!(may_invite(Actor::User(member), &open).is_ok());
-    let visitor = may_invite(Actor::User(other), &open);
+    assert!(may_invite(Actor::User(member), &open, NOW).is_ok());
+    let visitor = may_invite(Actor::User(other), &open, NOW);
     assert_eq!(kind(visitor), Some(ErrorKind::Forbidden));
 }
 
@@ -174,9 +186,12 @@ fn the_two_of_an_events_chat_are_fixed() {
     let (owner, guest, other) = (somebody(), somebody(), somebody());
     let chat = of_event(&[owner, guest]);
     for actor in [Actor::User(owner), Actor::User(guest), Actor::Service] {
-        assert_eq!(kind(may_invite(actor, &chat)), Some(ErrorKind::Forbidden));
+        assert_eq!(
+            kind(may_invite(actor, &chat, NOW)),
+            Some(ErrorKind::Forbidden)
+        );
     }
-    let stranger = may_invite(Actor::User(other), &chat);
+    let stranger = may_invite(Actor::User(other), &chat, NOW);
     assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
     assert_eq!(kind(may_come_and_go(&chat)), Some(ErrorKind::Forbidden));
     for policy in [Policy::Closed, Policy::Open] {
@@ -188,14 +203,14 @@ fn the_two_of_an_events_chat_are_fixed() {
 fn only_members_have_a_read_position() {
     let (member, other) = (somebody(), somebody());
     let closed = member_list(Policy::Closed, &[member]);
-    assert!(may_read_on(Actor::User(member), member, &closed).is_ok());
-    assert!(may_read_on(Actor::Service, member, &closed).is_ok());
-    let stranger = may_read_on(Actor::User(other), other, &closed);
+    assert!(may_read_on(Actor::User(member), member, &closed, NOW).is_ok());
+    assert!(may_read_on(Actor::Service, member, &closed, NOW).is_ok());
+    let stranger = may_read_on(Actor::User(other), other, &closed, NOW);
     assert_eq!(kind(stranger), Some(ErrorKind::NotFound));
     let open = member_list(Policy::Open, &[member]);
-    let visitor = may_read_on(Actor::User(other), other, &open);
+    let visitor = may_read_on(Actor::User(other), other, &open, NOW);
     assert_eq!(kind(visitor), Some(ErrorKind::Forbidden));
-    let for_visitor = may_read_on(Actor::Service, other, &closed);
+    let for_visitor = may_read_on(Actor::Service, other, &closed, NOW);
     assert_eq!(kind(for_visitor), Some(ErrorKind::Forbidden));
 }
 
@@ -246,4 +261,81 @@ fn the_same_name_of_two_callers_is_two_keys() {
     let changed = own(anna, "b");
     assert_eq!(changed.name, own(anna, "a").name);
     assert_eq!(changed.content, Fingerprint::of("b"), "the content stays");
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+/// An open chat of this creator, which is no member, with a member of each role, from the reader up.
+fn of_every_role(creator: UserId) -> ([UserId; 4], ChatRights) {
+    let users = [somebody(), somebody(), somebody(), somebody()];
+    let mut rights = rights(Policy::Open, &users);
+    for (member, role) in rights.members.iter_mut().zip(MemberRole::ALL) {
+        member.role = role;
+    }
+    rights.creator = Some(creator);
+    (users, rights)
+}
+
+#[test]
+fn a_mute_ends_at_its_end() {
+    let creator = somebody();
+    let ([_, member, ..], mut rights) = of_every_role(creator);
+    rights.members[1].mute = Some(Sanction { until: Some(at(9)) });
+    let chat = MemberList::from(rights);
+    let post = |now| may_post(Actor::User(member), member, &chat, now);
+    let muted = post(at(7)).expect_err("muted");
+    assert_eq!(muted.kind, ErrorKind::Forbidden);
+    assert_eq!(muted.retry_after_ms, Some(2000));
+    assert!(post(at(9)).is_ok());
+    assert!(may_see(Actor::User(member), &chat, at(7)).is_ok());
+}
+
+#[test]
+fn a_banned_user_does_not_see_an_open_chat_until_the_ban_ends() {
+    let (creator, banned) = (somebody(), somebody());
+    let (_, mut rights) = of_every_role(creator);
+    let sanction = Sanction { until: Some(at(9)) };
+    rights.bans = vec![Ban {
+        user: banned,
+        sanction,
+    }];
+    let chat = MemberList::from(rights.clone());
+    let refused = may_add(Actor::User(banned), banned, &chat, at(8)).expect_err("banned");
+    assert_eq!(
+        (refused.kind, refused.retry_after_ms),
+        (ErrorKind::Forbidden, Some(1000))
+    );
+    assert_eq!(
+        kind(may_add(Actor::Service, banned, &chat, at(8))),
+        Some(ErrorKind::Forbidden)
+    );
+    assert_eq!(chat.bans(at(8)).len(), 1);
+    assert!(may_add(Actor::User(banned), banned, &chat, at(9)).is_ok());
+    assert!(chat.bans(at(9)).is_empty());
+    rights.policy = Policy::Closed;
+    let closed = MemberList::from(rights);
+    let hidden = may_see(Actor::User(banned), &closed, at(8));
+    assert_eq!(kind(hidden), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn the_creator_has_the_rank_of_an_owner_without_being_a_member() {
+    let creator = somebody();
+    let ([reader, _, moderator, owner], rights) = of_every_role(creator);
+    let chat = MemberList::from(rights);
+    let acting = Actor::User(creator);
+    assert!(may_delete(acting, &chat, NOW).is_ok());
+    assert!(may_sanction(acting, moderator, &chat, NOW).is_ok());
+    let equal = may_sanction(acting, owner, &chat, NOW);
+    assert_eq!(kind(equal), Some(ErrorKind::Forbidden));
+    assert!(may_set_role(acting, owner, MemberRole::Reader, &chat, NOW).is_ok());
+    let posted = may_post(acting, creator, &chat, NOW);
+    assert_eq!(kind(posted), Some(ErrorKind::Forbidden));
+    let own = may_set_role(acting, creator, MemberRole::Reader, &chat, NOW);
+    assert_eq!(kind(own), Some(ErrorKind::Forbidden));
+    assert_eq!(chat.rank(reader), Some(MemberRole::Reader));
+    // The own membership may end whatever the rank.
+    assert!(may_remove(Actor::User(reader), reader, &chat, NOW).is_ok());
 }

@@ -153,8 +153,8 @@ impl Committer {
         join(append, publish).await.0
     }
 
-    /// Refuses messages whose senders may no longer write there. Called while no membership can
-    /// change until the others are stored.
+    /// Refuses messages whose senders may no longer write there, each judged by its own time. Called
+    /// while no membership can change until the others are stored.
     async fn judge(&self, batch: Vec<PendingAppend>) -> (Vec<Sender>, Vec<PendingMessage>) {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
@@ -172,7 +172,7 @@ impl Committer {
                 None => self.memberships.of(entry.chat).await,
             };
             let judged = members.and_then(|members| {
-                access::may_post(request.actor, entry.sender, &members)?;
+                access::may_post(request.actor, entry.sender, &members, entry.at)?;
                 latest = Some(members);
                 Ok(())
             });

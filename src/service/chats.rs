@@ -230,7 +230,8 @@ impl Service {
         };
         let members = self.memberships.of(id).await;
         let members = members.map_err(|error| access::as_requested(error, chat))?;
-        access::may_see(actor, &members).map_err(|error| access::as_requested(error, chat))?;
+        let seen = access::may_see(actor, &members, self.clock.now());
+        seen.map_err(|error| access::as_requested(error, chat))?;
         if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
             return Err(access::no_chat(chat));
         }
@@ -240,7 +241,7 @@ impl Service {
     /// What `read` reads of a chat that `actor` may see: now, and when it was read.
     ///
     /// # Errors
-    /// Those of `read`; `NotFound`, also if the actor may see the chat no longer.
+    /// Those of `read`; `NotFound` and `Forbidden`, also if the actor may see the chat no longer.
     pub(super) async fn judged<T>(
         &self,
         actor: Actor,

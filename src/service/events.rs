@@ -1,10 +1,11 @@
 //! Events of the host application.
 //! Does not know the chats of an event: `marketplace` does.
 
+use super::audit::Act;
 use super::{Service, access, other_content, store_error};
 use crate::model::{
-    Error, Event, EventChange, EventDetails, EventPage, EventPk, Fact, IdempotencyKey, Identity,
-    NewEvent, Reply, UserId,
+    AuditAct, Error, Event, EventChange, EventDetails, EventPage, EventPk, Fact, IdempotencyKey,
+    Identity, NewEvent, Reply, UserId,
 };
 use crate::store::StoreError;
 
@@ -84,9 +85,11 @@ impl Service {
         event: EventPk,
     ) -> Result<Reply, Error> {
         access::host(identity)?;
+        let act = Act::new(AuditAct::DeleteEvent).with([("event", event.into())]);
+        let audit = self.audit(access::actor(identity, None)?, act);
         let chats = {
             let _changing = self.memberships.changing().await;
-            self.store.delete_event(event, None).await
+            self.store.delete_event(event, audit).await
         };
         let chats = match chats {
             Ok(chats) => chats,

@@ -17,7 +17,7 @@ use crate::telemetry::Metrics;
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// A service on a database of its own whose lease is taken, and three users of it.
-struct House {
+struct Fixture {
     backend: Backend,
     gate: Gate,
     users: [UserId; 3],
@@ -25,7 +25,7 @@ struct House {
     _scratch: Scratch,
 }
 
-impl House {
+impl Fixture {
     async fn open() -> Self {
         let scratch = Scratch::new();
         let store = open(&scratch.url()).await.expect("a database");
@@ -38,15 +38,15 @@ impl House {
         for (user, name) in users.iter_mut().zip(["anna", "boris", "vera"]) {
             *user = backend.user(name, Profile::default()).await.id;
         }
-        let house = Self {
+        let fixture = Self {
             backend,
             gate,
             users,
             stop,
             _scratch: scratch,
         };
-        house.take().await;
-        house
+        fixture.take().await;
+        fixture
     }
 
     async fn take(&self) {
@@ -113,7 +113,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -126,23 +126,29 @@ fn assert_unavailable<T: std::fmt::Debug>(reply: Result<T, Error>) {
 
 #[tokio::test]
 async fn without_the_lease_nothing_is_served_and_the_reason_is_given() {
-    let house = House::open().await;
-    let service = &house.backend.service;
+    let fixture = Fixture::open().await;
+    let service = &fixture.backend.service;
     let caller = || Caller {
         external_id: "anna".into(),
         profile: Profile::default(),
         role: Role::User,
         expires_at: None,
+        issued_at: None,
     };
     // Known from now on, so that the store is not needed.
     let known = service.identify(Some(caller()), Rights::Own).await;
     known.expect("an identity");
-    house.backend.store.release_lease().await.expect("released");
+    fixture
+        .backend
+        .store
+        .release_lease()
+        .await
+        .expect("released");
     assert_unavailable(service.identify(Some(caller()), Rights::Own).await);
-    assert_unavailable(house.host(Command::ListRooms).await);
+    assert_unavailable(fixture.host(Command::ListRooms).await);
     let error = service.ready().await.expect_err("not ready");
     assert!(error.message.contains("lease"), "{error:?}");
-    house.take().await;
+    fixture.take().await;
     service.ready().await.expect("ready");
     let known = service.identify(Some(caller()), Rights::Own).await;
     known.expect("an identity");
@@ -150,34 +156,34 @@ async fn without_the_lease_nothing_is_served_and_the_reason_is_given() {
 
 #[tokio::test]
 async fn a_change_of_members_without_an_answer_is_not_forgotten() {
-    let house = House::open().await;
-    let [anna, boris, vera] = house.users;
-    let chat = house.chat(&[anna, boris]).await;
+    let fixture = Fixture::open().await;
+    let [anna, boris, vera] = fixture.users;
+    let chat = fixture.chat(&[anna, boris]).await;
     let remove = Command::RemoveMember {
         chat: ChatRef::Id(chat),
         user: boris,
     };
-    house.loses_the_answer("remove_member", remove).await;
-    assert!(!house.sees(boris, chat).await);
+    fixture.loses_the_answer("remove_member", remove).await;
+    assert!(!fixture.sees(boris, chat).await);
     let add = Command::AddMembers {
         chat: ChatRef::Id(chat),
         users: vec![vera],
     };
-    house.loses_the_answer("add_member", add).await;
-    assert!(house.sees(vera, chat).await);
-    assert!(house.sees(anna, chat).await);
+    fixture.loses_the_answer("add_member", add).await;
+    assert!(fixture.sees(vera, chat).await);
+    assert!(fixture.sees(anna, chat).await);
 }
 
 #[tokio::test]
 async fn a_deletion_without_an_answer_is_not_forgotten() {
-    let house = House::open().await;
-    let [anna, boris, _] = house.users;
-    let chat = house.chat(&[anna, boris]).await;
+    let fixture = Fixture::open().await;
+    let [anna, boris, _] = fixture.users;
+    let chat = fixture.chat(&[anna, boris]).await;
     let delete = Command::DeleteChat {
         chat: ChatRef::Id(chat),
     };
-    house.loses_the_answer("delete_chat", delete).await;
-    assert!(!house.sees(anna, chat).await);
+    fixture.loses_the_answer("delete_chat", delete).await;
+    assert!(!fixture.sees(anna, chat).await);
 
     let create = Command::CreateEvent {
         owner: anna,
@@ -187,7 +193,7 @@ async fn a_deletion_without_an_answer_is_not_forgotten() {
         },
         key: None,
     };
-    let event = match house.host(create).await {
+    let event = match fixture.host(create).await {
         Ok(Reply::Event(event)) => event.pk,
         other => panic!("{other:?}"),
     };
@@ -195,13 +201,13 @@ async fn a_deletion_without_an_answer_is_not_forgotten() {
         user: Some(boris),
         event,
     };
-    let chat = match house.host(open).await {
+    let chat = match fixture.host(open).await {
         Ok(Reply::EventChat(opened)) => opened.chat.chat,
         other => panic!("{other:?}"),
     };
-    assert!(house.sees(boris, chat).await);
-    house
+    assert!(fixture.sees(boris, chat).await);
+    fixture
         .loses_the_answer("delete_event", Command::DeleteEvent { event })
         .await;
-    assert!(!house.sees(boris, chat).await);
+    assert!(!fixture.sees(boris, chat).await);
 }

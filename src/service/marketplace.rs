@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::audit::Act;
 use super::{InFlight, Service, access, store_error};
 use crate::model::{
-    Access, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot, EventPk, Fact, Identity,
-    Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
+    Access, AuditAct, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot, EventPk, Fact,
+    Identity, Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
 };
 use crate::store::PAGE_BYTES;
 
@@ -94,12 +95,14 @@ impl Service {
         if found.state.access == Access::Unasked {
             return Err(access::not_requested());
         }
+        let act = Act::of_user(AuditAct::GrantAccess, id, found.guest.id);
+        let act = act.with([("granted", (access == Access::Granted).into())]);
         let decided = self.store.change_access(
             id,
             &[Access::Asked, Access::Granted],
             access,
             self.clock.now(),
-            None,
+            self.audit(actor, act),
         );
         let decided = decided.await.map_err(store_error)?;
         let updated = self.publish_access(identity, id, decided).await?;

@@ -4,11 +4,22 @@
 use std::sync::Arc;
 
 use super::access::{self, Actor, MemberList};
+use super::audit::Act;
 use super::{Service, store_error};
 use crate::model::{
-    Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply, Room, Seq,
-    User, UserId,
+    AuditAct, Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply,
+    Room, Seq, User, UserId,
 };
+
+/// A change of one membership.
+struct Change<'a> {
+    identity: &'a Identity,
+    actor: Actor,
+    /// As the request names it.
+    requested: ChatRef,
+    chat: ChatId,
+    user: UserId,
+}
 
 impl Service {
     pub(super) async fn join_chat(
@@ -23,9 +34,14 @@ impl Service {
             self.has_room(&members, 1)?;
             self.may_join_more(identity, &[user]).await?;
         }
-        let (fresh, room, user) = self
-            .add_and_publish(identity, chat, &members, user, read)
-            .await?;
+        let change = Change {
+            identity,
+            actor: Actor::User(user),
+            requested: chat,
+            chat: members.chat(),
+            user,
+        };
+        let (fresh, room, user) = self.add_and_publish(&change, read).await?;
         if members.is_of_event() && read.is_some() {
             self.publish_reads(identity, members.chat()).await?;
         }
@@ -38,9 +54,14 @@ impl Service {
         chat: ChatRef,
     ) -> Result<Reply, Error> {
         let (members, user) = self.taking_part(identity, chat).await?;
-        access::may_come_and_go(&members)?;
-        self.remove_and_publish(identity, chat, &members, user)
-            .await?;
+        let change = Change {
+            identity,
+            actor: Actor::User(user),
+            requested: chat,
+            chat: members.chat(),
+            user,
+        };
+        self.remove_and_publish(&change).await?;
         Ok(Reply::Left(members.chat()))
     }
 
@@ -52,7 +73,11 @@ impl Service {
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
         let members = self.visible(actor, chat).await?;
-        access::may_invite(actor, &members)?;
+        let at = self.clock.now();
+        access::may_invite(actor, &members, at)?;
+        for user in &users {
+            access::may_add(actor, *user, &members, at)?;
+        }
         let new = users.iter().copied().filter(|user| !members.has(*user));
         let new: Vec<UserId> = new.collect();
         self.has_room(&members, new.len())?;
@@ -66,8 +91,14 @@ impl Service {
         }
         self.may_join_more(identity, &new).await?;
         for user in users {
-            self.add_and_publish(identity, chat, &members, user, None)
-                .await?;
+            let change = Change {
+                identity,
+                actor,
+                requested: chat,
+                chat: members.chat(),
+                user,
+            };
+            self.add_and_publish(&change, None).await?;
         }
         self.current(chat, members.chat()).await
     }
@@ -80,13 +111,33 @@ impl Service {
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
         let members = self.visible(actor, chat).await?;
-        access::may_invite(actor, &members)?;
+        access::may_remove(actor, user, &members, self.clock.now())?;
         if !members.has(user) {
-            return Err(Error::not_found(format_args!("member {user}")));
+            return Err(no_member(user));
         }
-        self.remove_and_publish(identity, chat, &members, user)
-            .await?;
+        let change = Change {
+            identity,
+            actor,
+            requested: chat,
+            chat: members.chat(),
+            user,
+        };
+        self.remove_and_publish(&change).await?;
         self.current(chat, members.chat()).await
+    }
+
+    pub(super) async fn list_members(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let read = async |id| {
+            let found = self.store.chat_rights(id).await.map_err(store_error)?;
+            let found = found.ok_or_else(|| access::no_chat(chat))?;
+            Ok(access::with_ranks(found))
+        };
+        self.judged(actor, chat, read).await.map(Reply::Members)
     }
 
     pub(super) async fn mark_read(
@@ -99,7 +150,7 @@ impl Service {
         let actor = access::actor(identity, named)?;
         let user = access::user(identity, named)?;
         let members = self.visible(actor, chat).await?;
-        access::may_read_on(actor, user, &members)?;
+        access::may_read_on(actor, user, &members, self.clock.now())?;
         let id = members.chat();
         let moved = self.store.advance_read(id, user, seq).await;
         let moved = moved.map_err(store_error)?;
@@ -140,28 +191,34 @@ impl Service {
         Ok(found)
     }
 
-    /// Adds the user, if it is no member yet, and publishes that.
+    /// Adds the user, if it is no member yet, and publishes that. The right to it is judged again where
+    /// no other change comes between.
     async fn add_and_publish(
         &self,
-        identity: &Identity,
-        chat: ChatRef,
-        members: &MemberList,
-        user: UserId,
+        change: &Change<'_>,
         read: Option<Seq>,
     ) -> Result<(bool, Room, Arc<User>), Error> {
-        let id = members.chat();
-        let _in_order = self.memberships.in_order(id).await;
+        let Change {
+            identity,
+            actor,
+            requested,
+            chat,
+            user,
+        } = *change;
+        let _in_order = self.memberships.in_order(chat).await;
+        let members = self.visible(actor, requested).await?;
+        access::may_add(actor, user, &members, self.clock.now())?;
+        let act = Act::of_user(AuditAct::AddMember, chat, user);
+        let audit = self.audit(actor, act);
         let added = {
             let _changing = self.memberships.changing().await;
             let _cached = self.user_cache.changing(&[user]);
-            let read = read.unwrap_or(0);
-            self.store
-                .add_member(id, user, read, self.clock.now(), None)
-                .await
+            let (read, at) = (read.unwrap_or(0), self.clock.now());
+            self.store.add_member(chat, user, read, at, audit).await
         };
-        self.memberships.changed(id).await;
+        self.memberships.changed(chat).await;
         let added = added.map_err(store_error)?;
-        let (fresh, joined) = added.ok_or_else(|| access::no_chat(chat))?;
+        let (fresh, joined) = added.ok_or_else(|| access::no_chat(requested))?;
         let room = self.room(joined, 0).await?;
         let user = Arc::new(self.user(user).await?);
         if fresh {
@@ -171,33 +228,46 @@ impl Service {
         Ok((fresh, room, user))
     }
 
-    /// Removes the user, if it is a member, and publishes that.
-    async fn remove_and_publish(
-        &self,
-        identity: &Identity,
-        chat: ChatRef,
-        members: &MemberList,
-        user: UserId,
-    ) -> Result<(), Error> {
-        let id = members.chat();
-        let _in_order = self.memberships.in_order(id).await;
+    /// Removes the user, if it is a member, and publishes that. The right to it is judged again as in
+    /// [`Service::add_and_publish`].
+    async fn remove_and_publish(&self, change: &Change<'_>) -> Result<(), Error> {
+        let Change {
+            identity,
+            actor,
+            requested,
+            chat,
+            user,
+        } = *change;
+        let _in_order = self.memberships.in_order(chat).await;
+        let members = self.visible(actor, requested).await?;
+        access::may_remove(actor, user, &members, self.clock.now())?;
+        let act = Act::of_user(AuditAct::RemoveMember, chat, user);
+        let audit = self.audit(actor, act);
         let removed = {
             let _changing = self.memberships.changing().await;
             let _cached = self.user_cache.changing(&[user]);
-            self.store
-                .remove_member(id, user, self.clock.now(), None)
-                .await
+            let at = self.clock.now();
+            self.store.remove_member(chat, user, at, audit).await
         };
-        self.memberships.changed(id).await;
+        self.memberships.changed(chat).await;
         let removed = removed.map_err(store_error)?;
-        let (removed, left) = removed.ok_or_else(|| access::no_chat(chat))?;
+        let (removed, left) = removed.ok_or_else(|| access::no_chat(requested))?;
         if removed {
-            let room = self.room(left, 0).await?;
-            let user = self.user(user).await?;
-            let fact = Fact::MemberLeft(Arc::new(membership(&room, &Arc::new(user))));
-            self.publish(identity, fact).await;
+            let user = Arc::new(self.user(user).await?);
+            let left = self.membership(left, &user).await?;
+            self.publish(identity, Fact::MemberLeft(left)).await;
         }
         Ok(())
+    }
+
+    /// The membership of this user in the chat after it has changed.
+    pub(super) async fn membership(
+        &self,
+        chat: Chat,
+        user: &Arc<User>,
+    ) -> Result<Arc<Membership>, Error> {
+        let room = self.room(chat, 0).await?;
+        Ok(Arc::new(membership(&room, user)))
     }
 
     /// Whether so many more may become members.
@@ -227,6 +297,11 @@ impl Service {
         let members = self.visible(Actor::User(user), chat).await?;
         Ok((members, user))
     }
+}
+
+/// The error of a request about the membership of a user that has none.
+pub(super) fn no_member(user: UserId) -> Error {
+    Error::not_found(format_args!("member {user}"))
 }
 
 fn membership(room: &Room, user: &Arc<User>) -> Membership {

@@ -1,4 +1,4 @@
-//! The members of the chats lately used, and the order of their changes.
+//! The members of the chats lately used, with roles, mutes and bans, and the order of their changes.
 //! Does not check rights: `access` does.
 //!
 //! A request is judged by a member list that may be cached, and a removal may overtake it. So a read
@@ -20,7 +20,7 @@ use super::store_error;
 use crate::model::{ChatId, Error};
 use crate::store::Store;
 
-/// How many members the cached member lists may have in all.
+/// How many entries the cached member lists may have in all.
 const WEIGHT: u64 = 1_000_000;
 
 /// Into how many parts the chats are divided whose changes happen one after the other.
@@ -56,7 +56,7 @@ struct Listed {
 
 impl Memberships {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        let weight = |listed: &Listed| u32::try_from(listed.members.len()).unwrap_or(u32::MAX);
+        let weight = |listed: &Listed| u32::try_from(listed.members.weight()).unwrap_or(u32::MAX);
         Self {
             store,
             lists: Cache::builder()
@@ -78,7 +78,7 @@ impl Memberships {
         let changes = &self.changes[self.part(chat, COUNTERS)];
         let fetch = async || {
             let changes = changes.load(Ordering::Acquire);
-            let found = self.store.chat(chat).await.map_err(store_error)?;
+            let found = self.store.chat_rights(chat).await.map_err(store_error)?;
             let members = Arc::new(MemberList::from(found.ok_or_else(|| no_chat(chat))?));
             Ok(Listed { members, changes })
         };
@@ -94,17 +94,17 @@ impl Memberships {
         fetch().await.map(|listed| listed.members)
     }
 
-    /// Lets no membership change until the guard is dropped.
+    /// Lets no membership, role, mute or ban change until the guard is dropped.
     pub(super) async fn steady(&self) -> RwLockReadGuard<'_, ()> {
         self.steady.read().await
     }
 
-    /// To be held while the store changes memberships. No messages are stored meanwhile.
+    /// To be held while the store changes any of these. No messages are stored meanwhile.
     pub(super) async fn changing(&self) -> RwLockWriteGuard<'_, ()> {
         self.steady.write().await
     }
 
-    /// The store has changed the members of this chat, or has deleted it.
+    /// The store has changed any of these in this chat, or has deleted it.
     pub(super) async fn changed(&self, chat: ChatId) {
         self.changes[self.part(chat, COUNTERS)].fetch_add(1, Ordering::AcqRel);
         self.lists.invalidate(&chat).await;

@@ -39,10 +39,10 @@ impl Service {
         let actor = access::actor(identity, named)?;
         let sender = access::user(identity, named)?;
         let members = self.visible(actor, chat).await?;
-        access::may_post(actor, sender, &members)?;
+        let at = self.clock.now();
+        access::may_post(actor, sender, &members, at)?;
         let request = SendRequest { actor, chat };
         let chat = members.chat();
-        let at = self.clock.now();
         let entry = PendingMessage {
             id: MessageId::new(at),
             chat,

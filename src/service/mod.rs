@@ -4,6 +4,7 @@
 
 mod access;
 mod append;
+mod audit;
 mod chats;
 mod events;
 mod heads;
@@ -14,8 +15,10 @@ mod marketplace;
 mod members;
 mod memberships;
 mod messages;
+mod moderation;
 mod newcomers;
 mod recent;
+mod revocation;
 mod rooms;
 mod sync;
 mod user_cache;
@@ -23,7 +26,7 @@ mod users;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::future::join;
@@ -32,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 pub use access::no_chat;
+pub use revocation::Revocations;
 
 use crate::bus::Bus;
 use crate::model::{
@@ -67,6 +71,8 @@ pub struct Service {
     opening: RwLock<()>,
     append: append::Append,
     newcomers: newcomers::Newcomers,
+    /// Counts the revocations of tokens.
+    revocations: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -134,6 +140,7 @@ impl Service {
             opening: RwLock::default(),
             append,
             newcomers,
+            revocations: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         };
         (service, Committer { messages, users })
@@ -194,6 +201,17 @@ impl Service {
             C::LeaveChat { chat } => self.leave_chat(identity, chat).await,
             C::AddMembers { chat, users } => self.add_members(identity, chat, users).await,
             C::RemoveMember { chat, user } => self.remove_member(identity, chat, user).await,
+            C::ListMembers { chat } => self.list_members(identity, chat).await,
+            C::SetRole { chat, user, role } => self.set_role(identity, chat, user, role).await,
+            C::MuteUser { chat, user, term } => self.mute_user(identity, chat, user, term).await,
+            C::BanUser { chat, user, term } => self.ban_user(identity, chat, user, term).await,
+            C::ListBans { chat } => self.list_bans(identity, chat).await,
+            C::RevokeTokens { user, before } => self.revoke_tokens(identity, user, before).await,
+            C::ListAudit {
+                filter,
+                after,
+                limit,
+            } => self.list_audit(identity, filter, after, limit).await,
             C::ListMessages {
                 user,
                 chat,

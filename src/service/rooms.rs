@@ -4,12 +4,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::access;
+use super::audit::Act;
 use super::chats::check_name;
 use super::{Service, store_error};
 use crate::model::{
-    Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, NewChat, Policy, Range,
-    Reply, Room, UserId, Window,
+    AuditAct, Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, NewChat, Policy,
+    Range, Reply, Room, UserId, Window,
 };
 
 /// How many chats a list of rooms holds at most.
@@ -118,18 +121,19 @@ impl Service {
     ) -> Result<Reply, Error> {
         check_name(change.name.as_deref())?;
         let actor = access::actor(identity, None)?;
+        let id = self.visible(actor, chat).await?.chat();
+        // So the notice, which has the latest messages, does not overtake that of a removal.
+        let _in_order = self.memberships.in_order(id).await;
         let members = self.visible(actor, chat).await?;
-        access::may_change(actor, &members)?;
-        let changed = self
-            .store
-            .change_chat(members.chat(), change, self.clock.now(), None);
+        access::may_change(actor, &members, self.clock.now())?;
+        let act = Act::of_chat(AuditAct::ChangeChat, id).with(detail_of(&change));
+        let audit = self.audit(actor, act);
+        let changed = self.store.change_chat(id, change, self.clock.now(), audit);
         let changed = changed.await.map_err(store_error)?;
         let changed = changed.ok_or_else(|| access::no_chat(chat))?;
         let room = self.room(changed, NOTICE_HISTORY).await?;
         let fact = Fact::ChatChanged(Arc::new(room.clone()));
         self.publish(identity, fact).await;
-        // The messages in it may be later than a removal of the caller.
-        self.visible(actor, chat).await?;
         Ok(Reply::Room(room))
     }
 
@@ -139,20 +143,20 @@ impl Service {
         chat: ChatRef,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let members = self.visible(actor, chat).await?;
-        let pk = match identity.user {
-            Some(user) => Some(self.user(user).await?.pk),
-            None => None,
-        };
-        access::may_delete(actor, pk, &members)?;
-        let id = members.chat();
+        let id = self.visible(actor, chat).await?.chat();
         let _in_order = self.memberships.in_order(id).await;
+        let members = self.visible(actor, chat).await?;
+        access::may_delete(actor, &members, self.clock.now())?;
         let found = self.store.chat(id).await.map_err(store_error)?;
-        let Chat { pk, members, .. } = found.ok_or_else(|| access::no_chat(chat))?;
+        let Chat {
+            pk, members, name, ..
+        } = found.ok_or_else(|| access::no_chat(chat))?;
+        let act = Act::of_chat(AuditAct::DeleteChat, id).with([("name", name.into())]);
+        let audit = self.audit(actor, act);
         let deleted = {
             let _changing = self.memberships.changing().await;
             let _cached = self.user_cache.changing(&members);
-            self.store.delete_chat(id, None).await
+            self.store.delete_chat(id, audit).await
         };
         self.memberships.changed(id).await;
         self.heads.unknown(id);
@@ -163,6 +167,13 @@ impl Service {
         }
         Ok(Reply::Deleted(id))
     }
+}
+
+/// The fields that a change gives.
+fn detail_of(change: &ChatChange) -> Vec<(&'static str, Value)> {
+    let name = change.name.as_deref().map(|name| ("name", name.into()));
+    let team = change.team.map(|team| ("team", team.into()));
+    name.into_iter().chain(team).collect()
 }
 
 #[cfg(test)]

@@ -75,7 +75,10 @@ impl Service {
     async fn sees(&self, actor: Actor, chat: ChatRef) -> Result<Option<ChatId>, Error> {
         match self.visible(actor, chat).await {
             Ok(members) => Ok(Some(members.chat())),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            // One chat from which the user is banned must not hide the others.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forbidden) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

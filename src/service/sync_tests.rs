@@ -349,7 +349,7 @@ async fn a_crowd_that_comes_back_reads_the_store_once() {
         assert_eq!(numbers(&missed), (client + 1..=until).collect::<Vec<_>>());
     }
     let reads = reads(&scene);
-    assert_eq!(reads, calls([("chat", 1), ("messages", 4)]));
+    assert_eq!(reads, calls([("chat_rights", 1), ("messages", 4)]));
 }
 
 #[tokio::test]
@@ -363,7 +363,7 @@ async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none(
     for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
-    let expected = calls([("chat", 300), ("heads", 1), ("messages", 300)]);
+    let expected = calls([("chat_rights", 300), ("heads", 1), ("messages", 300)]);
     assert_eq!(reads(&scene), expected);
     for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
@@ -378,7 +378,7 @@ async fn who_has_missed_nothing_costs_no_message() {
     reads(&scene);
     let missed = scene.ask_one(chat, 10).await;
     assert_eq!((numbers(&missed), missed.has_more), (vec![], false));
-    assert_eq!(reads(&scene), calls([("chat", 1), ("heads", 1)]));
+    assert_eq!(reads(&scene), calls([("chat_rights", 1), ("heads", 1)]));
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::recent::{Recent, Stamp};
 use crate::model::{ChatId, MembersVersion, Profile, User, UserId};
 
@@ -62,12 +64,17 @@ impl UserCache {
         }
     }
 
-    /// The user of this external id, if its profile in the store has the fields claimed here.
-    /// Otherwise the stamp before a read of the store.
-    pub(super) fn user(&self, external_id: &str, profile: &Profile) -> Result<UserId, Stamp> {
+    /// The user of this external id, if its profile in the store has the fields claimed here, and
+    /// its [`User::revoked_before`]. Otherwise the stamp before a read of the store.
+    pub(super) fn user(
+        &self,
+        external_id: &str,
+        profile: &Profile,
+    ) -> Result<(UserId, Option<Timestamp>), Stamp> {
         let (found, stamp) = self.users.look(external_id);
         let found = found.filter(|found| found.matches(profile));
-        found.map(|found| found.id).ok_or(stamp)
+        let known = found.map(|found| (found.id, found.revoked_before));
+        known.ok_or(stamp)
     }
 
     /// The store was read since `stamp`, and had this user.
@@ -100,7 +107,7 @@ impl UserCache {
         }
     }
 
-    /// The store has, or may have, another profile of this user.
+    /// The store has, or may have, another profile of this user, or other tokens are revoked.
     pub(super) fn profile_changed(&self, external_id: &str) {
         self.users.changed(external_id);
     }
@@ -141,6 +148,7 @@ struct Remembered {
     ends: [u16; FIELDS],
     /// Whether there is a picture's id, of whatever length.
     has_image: bool,
+    revoked_before: Option<Timestamp>,
 }
 
 /// How many fields a profile has.
@@ -168,6 +176,7 @@ impl Remembered {
             texts: texts.into(),
             ends,
             has_image: image.is_some(),
+            revoked_before: user.revoked_before,
         })
     }
 

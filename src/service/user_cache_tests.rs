@@ -39,6 +39,7 @@ fn caller(user: usize, profile: Profile) -> Caller {
         external_id: format!("user {user}"),
         profile,
         role: Role::User,
+        issued_at: None,
         expires_at: None,
     }
 }

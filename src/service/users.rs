@@ -1,9 +1,11 @@
 //! Finding, creating and fetching users.
 //! Does not know tokens: the identity is an argument.
 
+use jiff::Timestamp;
+
 use super::{Service, access, store_error};
 use crate::model::{
-    Caller, Error, ErrorKind, Identity, NewUser, Profile, Reply, Rights, Role, User, UserId,
+    Caller, Error, ErrorKind, Identity, Issue, NewUser, Profile, Reply, Rights, Role, User, UserId,
     UserPage, UserPk, UserRef,
 };
 
@@ -22,7 +24,7 @@ impl Service {
     /// a person's token.
     ///
     /// # Errors
-    /// `Invalid`, `TooLarge`: the claims. `Unavailable`.
+    /// `Unauthenticated`: the token was revoked. `Invalid`, `TooLarge`: the claims. `Unavailable`.
     pub async fn identify(
         &self,
         caller: Option<Caller>,
@@ -32,11 +34,24 @@ impl Service {
         let Some(caller) = caller else {
             return Ok((rights, None));
         };
+        // In open mode there are no tokens to revoke.
+        let (is_token, issued_at) = (rights == Rights::Own, caller.issued_at);
+        let admits = |user: UserId, revoked_before: Option<Timestamp>| {
+            let issue = Issue {
+                user,
+                at: issued_at,
+            };
+            match revoked_before {
+                Some(before) if is_token && issue.is_revoked(before) => Err(access::revoked()),
+                _ => Ok(()),
+            }
+        };
         let known = self.user_cache.user(&caller.external_id, &caller.profile);
-        let user = if let Ok(user) = known {
+        let user = if let Ok((user, revoked_before)) = known {
+            admits(user, revoked_before)?;
             user
         } else {
-            let found = self.find_or_create(caller.external_id, caller.profile);
+            let found = self.find_or_create(caller.external_id, caller.profile, admits);
             found.await?.id
         };
         let rights = match caller.role {
@@ -57,7 +72,8 @@ impl Service {
             _ => None,
         };
         let external_id = access::external_id(identity, own, external_id)?;
-        let user = self.find_or_create(external_id, profile).await?;
+        let admits = |_, _| Ok(());
+        let user = self.find_or_create(external_id, profile, admits).await?;
         Ok(Reply::User(user))
     }
 
@@ -108,7 +124,7 @@ impl Service {
         Ok(Reply::Users(UserPage { users, next }))
     }
 
-    async fn found(&self, user: UserRef) -> Result<User, Error> {
+    pub(super) async fn found(&self, user: UserRef) -> Result<User, Error> {
         let found = match user {
             UserRef::Id(id) => self.store.user(id).await,
             UserRef::Pk(pk) => self.store.user_by_pk(pk).await,
@@ -120,17 +136,25 @@ impl Service {
         self.found(UserRef::Id(id)).await
     }
 
-    async fn find_or_create(&self, external_id: String, profile: Profile) -> Result<User, Error> {
+    /// `admits` judges a user that is there by its [`User::revoked_before`], before its profile is
+    /// updated.
+    async fn find_or_create(
+        &self,
+        external_id: String,
+        profile: Profile,
+        admits: impl Fn(UserId, Option<Timestamp>) -> Result<(), Error>,
+    ) -> Result<User, Error> {
         check_external_id(&external_id)?;
         check_profile(&profile)?;
         // Mostly the user is there as it should be, and a read waits for no write.
         if let Err(stamp) = self.user_cache.user(&external_id, &profile) {
             let found = self.store.user_by_external_id(&external_id).await;
-            if let Some(user) = found.map_err(store_error)?
-                && user.has(&profile)
-            {
-                self.user_cache.read(&user, stamp);
-                return Ok(user);
+            if let Some(user) = found.map_err(store_error)? {
+                admits(user.id, user.revoked_before)?;
+                if user.has(&profile) {
+                    self.user_cache.read(&user, stamp);
+                    return Ok(user);
+                }
             }
         }
         let at = self.clock.now();
@@ -140,11 +164,13 @@ impl Service {
             profile,
             at,
         };
-        self.newcomers.write(new).await
+        let written = self.newcomers.write(new).await?;
+        admits(written.id, written.revoked_before)?;
+        Ok(written)
     }
 }
 
-fn no_user(user: UserRef) -> Error {
+pub(super) fn no_user(user: UserRef) -> Error {
     Error::not_found(format_args!("user {user}"))
 }
 

@@ -4,6 +4,7 @@
 //! The doc comment of each method is its contract; `contract/` tests every sentence of it on
 //! every store.
 
+mod error;
 mod instrumented;
 pub mod lease;
 mod mongodb;
@@ -28,6 +29,7 @@ use crate::model::{
 
 #[cfg(test)]
 pub(crate) use self::mongodb::replica_set::Scratch;
+pub use error::{OpenError, StoreError};
 pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
@@ -355,25 +357,6 @@ pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page of chats ends early once they have more members than this, for the same reason.
 pub const PAGE_MEMBERS: usize = 200_000;
-
-/// Why a call of a store failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It exists already.
-    #[error("it exists already")]
-    Duplicate,
-    /// The stored data contradicts itself or the request.
-    #[error("the stored data is corrupt: {0}")]
-    Corrupt(String),
-    /// The store does not answer, or could not write.
-    #[error("the store does not answer: {0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Why a store could not be opened, in one sentence for the operator.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct OpenError(String);
 
 /// The kind of store that `url` names, in a word.
 pub fn kind(url: &str) -> &str {

@@ -76,6 +76,18 @@ pub fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(&format_args!("{at:.3}"))
 }
 
+/// The same, or null.
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+pub fn optional_time<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// The days at the ends of time have instants that no timestamp can hold.
 fn utc(moment: DateTime, beyond: Timestamp) -> Timestamp {
     let zoned = TimeZone::UTC.to_timestamp(moment);

@@ -123,7 +123,10 @@ impl RawServer {
         dialect: Option<&'static Dialect>,
     ) -> Result<Arc<RawSession>, Error> {
         let (uri, headers) = (&request.uri, &request.headers);
-        let Admitted { identity, lifetime } = self.admit(uri, headers).await?;
+        let admitted = self.admit(uri, headers).await?;
+        let Admitted {
+            identity, lifetime, ..
+        } = admitted;
         let (Some(user), Some(connection)) = (identity.user, identity.connection) else {
             return Err(unauthenticated());
         };
@@ -138,7 +141,7 @@ impl RawServer {
         };
         debug!(%connection, dialect = session.label().name(), "raw WebSocket");
         let (state, dialect) = (self.state.clone(), Arc::clone(&session));
-        let opened = HubConnection::open(state, identity, slot, dialect, Transport::Raw);
+        let opened = HubConnection::open(state, admitted, slot, dialect, Transport::Raw);
         let inbox = Inbox::new(opened.await?, session, self.tasks.requests.clone());
         Ok(RawSession::new(inbox, lifetime, address))
     }

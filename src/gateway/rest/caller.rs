@@ -16,7 +16,7 @@ use crate::gateway::credentials;
 use crate::gateway::state::GatewayState;
 use crate::gateway::tcp::TcpHandle;
 use crate::limits::Payer;
-use crate::model::{Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
+use crate::model::{ChatId, ChatRef, Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
 use crate::telemetry::DialectLabel;
 
 /// The parts of the server that every request uses.
@@ -76,6 +76,23 @@ impl ServiceCaller {
             };
         };
         Ok(id)
+    }
+
+    /// The id of this chat.
+    ///
+    /// # Errors
+    /// `NotFound`: there is none with this number. An unknown id is returned as it is.
+    pub async fn chat_id(&self, chat: ChatRef) -> Result<ChatId, Error> {
+        match chat {
+            ChatRef::Id(id) | ChatRef::OfEvent(id) => Ok(id),
+            ChatRef::Pk(_) => {
+                let get = Command::GetRoom { chat, messages: 0 };
+                match self.execute(get).await? {
+                    Reply::Room(room) => Ok(room.chat.id),
+                    _ => Err(wrong_reply()),
+                }
+            }
+        }
     }
 
     /// The ids of these users, each once, in the order given.

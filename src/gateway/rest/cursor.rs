@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::names::pk;
 use crate::gateway::dialect::cursors::CursorText;
-use crate::model::{ChatCursor, Error, Seq};
+use crate::model::{AuditId, ChatCursor, Error, Seq};
 
 /// The lists that have pages. A cursor is valid only for the list that returned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum List {
     Earlier,
     /// Messages, towards the last one.
     Later,
+    /// The audit log.
+    Audit,
 }
 
 impl List {
@@ -34,6 +36,7 @@ impl List {
             Self::Events => 'e',
             Self::Earlier => 'b',
             Self::Later => 'f',
+            Self::Audit => 'l',
         }
     }
 
@@ -81,6 +84,16 @@ pub fn message(cursor: Option<&str>) -> Result<Option<(List, Seq)>, Error> {
         Some((list, seq))
     });
     place.map(Some).ok_or_else(wrong)
+}
+
+/// After which record a page of the audit log begins.
+///
+/// # Errors
+/// `Invalid`: it was not given out for this list.
+pub fn record(cursor: Option<&str>) -> Result<Option<AuditId>, Error> {
+    let read = |text| List::Audit.place(text)?.parse().ok();
+    let place = cursor.map(|cursor| read(cursor).ok_or_else(wrong));
+    place.transpose()
 }
 
 fn wrong() -> Error {

@@ -14,7 +14,9 @@ use super::key;
 use super::names::{ChatName, EventName, UserName};
 use super::numbers;
 use super::query::{self, FromQuery};
-use super::{chats, event_chats, events, members, messages, tokens, users};
+use super::{
+    audit, chats, event_chats, events, members, messages, moderation, revocation, tokens, users,
+};
 use crate::fuzz::Target;
 use crate::fuzz::invariants::{hold_error, hold_history};
 use crate::gateway::credentials;
@@ -35,6 +37,7 @@ const QUERY: Target = Target {
         parsed::<users::Users>(&uri);
         parsed::<chats::Chats>(&uri);
         parsed::<events::Events>(&uri);
+        parsed::<audit::AuditLog>(&uri);
         if let Some(messages) = parsed::<messages::Messages>(&uri) {
             match messages.history() {
                 Ok((history, _)) => hold_history(&history),
@@ -58,6 +61,9 @@ const BODY: Target = Target {
         given::<event_chats::NewEventChat>(input);
         given::<event_chats::Decision>(input);
         given::<tokens::NewToken>(input);
+        given::<moderation::NewRole>(input);
+        given::<moderation::Term>(input);
+        given::<revocation::Revocation>(input);
     },
 };
 
@@ -74,6 +80,10 @@ const PAGE: Target = Target {
         }
         if let Some(Some((list, seq))) = held(cursor::message(Some(text))) {
             assert_eq!(cursor::write(list, seq), text);
+        }
+        if let Some(Some(id)) = held(cursor::record(Some(text))) {
+            let written = cursor::write(List::Audit, id);
+            assert_eq!(held(cursor::record(Some(&written))), Some(Some(id)));
         }
         if let Some(Some(place)) = held(cursor::before(Some(text))) {
             let written = cursor::write(List::ActiveChats, CursorText(place));

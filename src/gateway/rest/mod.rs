@@ -3,6 +3,7 @@
 //! Does not know the store, nor rights.
 
 mod answers;
+mod audit;
 mod body;
 mod caller;
 mod chats;
@@ -17,10 +18,12 @@ mod key;
 mod media;
 mod members;
 mod messages;
+mod moderation;
 mod names;
 mod numbers;
 mod problem;
 mod query;
+mod revocation;
 mod schemas;
 mod tokens;
 mod users;
@@ -110,19 +113,25 @@ fn api(server: Arc<Server>) -> (Router, OpenApi) {
 }
 
 fn operations(blank: OpenApi) -> (Router<Arc<Server>>, OpenApi) {
-    let operations: [UtoipaMethodRouter<Arc<Server>>; 12] = [
+    let operations: [UtoipaMethodRouter<Arc<Server>>; 18] = [
         routes!(users::create, users::list),
         routes!(users::get, users::change),
         routes!(chats::create, chats::list),
         routes!(chats::get, chats::change, chats::delete),
-        routes!(members::add),
+        routes!(members::add, moderation::list_members),
         routes!(members::remove),
+        routes!(moderation::set_role),
+        routes!(moderation::mute, moderation::unmute),
+        routes!(moderation::ban, moderation::unban),
+        routes!(moderation::list_bans),
         routes!(messages::send, messages::list),
         routes!(events::create, events::list),
         routes!(events::get, events::change, events::delete),
         routes!(event_chats::open),
         routes!(event_chats::grant),
         routes!(tokens::create),
+        routes!(revocation::revoke),
+        routes!(audit::list),
     ];
     let mut router = OpenApiRouter::with_openapi(blank);
     for operation in operations {
@@ -180,7 +189,7 @@ mod tests {
     fn every_operation_says_how_it_may_be_refused() {
         let document = description();
         let all = all(&document);
-        assert_eq!(all.len(), 21);
+        assert_eq!(all.len(), 30);
         for (name, operation) in all {
             assert!(operation["operationId"].is_string(), "{name}");
             assert!(operation["tags"][0].is_string(), "{name}");

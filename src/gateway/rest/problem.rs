@@ -102,7 +102,8 @@ pub struct ProblemBody<'a> {
     /// The error, for people: which field, which limit, which id.
     detail: &'a str,
     code: Code,
-    /// With `rate_limited`: how long to wait, in milliseconds.
+    /// With `rate_limited`, and with `forbidden` where a mute or a ban ends: how long to wait, in
+    /// milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_ms: Option<u64>,

@@ -84,10 +84,9 @@ impl Namespace {
         dialect.handshake(&credentials::query(&opening.query));
         dialect.handshake(auth);
         let since = dialect.since(auth)?;
-        let identity = admitted.identity;
-        let slot = state.reserve_connection(identity.user)?;
+        let slot = state.reserve_connection(admitted.identity.user)?;
         let session = Arc::clone(&dialect);
-        let opened = Connection::open(state.clone(), identity, slot, session, transport);
+        let opened = Connection::open(state.clone(), admitted, slot, session, transport);
         let connection = opened.await?;
         if let Some(since) = since {
             connection.begin_after(since).await?;

@@ -38,6 +38,8 @@ pub(in crate::hub) struct Removals {
     /// How many such reads are under way.
     pub(super) entering: usize,
     chats: Vec<(ChatId, MembersVersion)>,
+    /// The chats from which the user was banned.
+    banned: Vec<(ChatId, MembersVersion)>,
 }
 
 impl Removals {
@@ -45,6 +47,12 @@ impl Removals {
         if self.entering > 0 {
             self.chats.push((chat, version));
         }
+    }
+
+    /// Whether the user was banned after this version, so that it may not see an open chat either.
+    fn has_later_ban(&self, chat: ChatId, version: MembersVersion) -> bool {
+        let mut of_chat = self.banned.iter().filter(|(banned, _)| *banned == chat);
+        of_chat.any(|(_, banned)| *banned > version)
     }
 
     /// Whether the user was removed after it was a member by this version.
@@ -78,6 +86,7 @@ impl Drop for Entering {
         removals.entering -= 1;
         if removals.entering == 0 {
             removals.chats = Vec::new();
+            removals.banned = Vec::new();
         }
     }
 }
@@ -145,6 +154,26 @@ impl Subscription {
         true
     }
 
+    /// Ends that the chat is watched since before this ban. Returns whether it was.
+    pub(in crate::hub) fn ban(&self, chat: ChatId, version: MembersVersion) -> bool {
+        let mut state = self.state.lock();
+        if state.removals.entering > 0 {
+            state.removals.banned.push((chat, version));
+        }
+        let watch = state.watched.get(&chat);
+        let ends = watch.is_some_and(|watch| watch.version < version);
+        if ends {
+            state.watched.remove(&chat);
+        }
+        ends
+    }
+
+    /// Whether everything but messages of this chat is delivered to it.
+    pub(in crate::hub) fn is_there(&self, chat: ChatId) -> bool {
+        let state = self.state.lock();
+        state.chats.contains_key(&chat) || state.watched.contains_key(&chat)
+    }
+
     /// Ends what its user was entered for earlier unless it is one of these members of the chat.
     /// Returns whether it goes on.
     pub(in crate::hub) fn confirm(&self, chat: &Chat, members: &HashSet<UserId>) -> bool {
@@ -169,8 +198,12 @@ impl Subscription {
         let Some(watch) = state.watched.get_mut(&chat.id) else {
             return false;
         };
+        if chat.policy == Policy::Open && !is_member {
+            // Only a ban ends it, by a version that is later than the watch.
+            return true;
+        }
         let is_later = watch.version >= chat.members_version;
-        if is_member || is_later || !watch.as_member || chat.policy == Policy::Open {
+        if is_member || is_later || !watch.as_member {
             watch.version = watch.version.max(chat.members_version);
             return true;
         }
@@ -184,7 +217,9 @@ impl Subscription {
         let version = chat.members_version;
         let mut watched = false;
         let is_open = self.change(|state| {
-            if chat.policy == Policy::Closed && state.removals.has_later(chat.id, version) {
+            let removals = &state.removals;
+            let is_lost = chat.policy == Policy::Closed && removals.has_later(chat.id, version);
+            if is_lost || removals.has_later_ban(chat.id, version) {
                 return;
             }
             let as_member = state.user.is_some_and(|user| chat.members.contains(&user));

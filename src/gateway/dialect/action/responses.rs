@@ -197,8 +197,14 @@ impl From<&Error> for Refusal {
         let status = match error.kind {
             ErrorKind::NotFound => return Self::not_found(),
             ErrorKind::Forbidden => {
-                let why = "You do not have permission to perform this action.";
-                return Self::text(403, why);
+                let why = "You do not have permission to perform this action";
+                return Self::text(
+                    403,
+                    match error.retry_after_ms {
+                        Some(wait) => format!("{why}; retry_after_ms: {wait}"),
+                        None => format!("{why}."),
+                    },
+                );
             }
             ErrorKind::Invalid => 400,
             ErrorKind::Unauthenticated => 401,

@@ -75,7 +75,11 @@ impl Subscriber for ActionSession {
             Fact::ChatCreated(_)
             | Fact::EventChatOpened(_)
             | Fact::AccessChanged(_)
-            | Fact::ReadMoved(_) => {}
+            | Fact::ReadMoved(_)
+            | Fact::RoleSet(_)
+            | Fact::Muted(_)
+            | Fact::Banned(_)
+            | Fact::TokensRevoked { .. } => {}
         }
     }
 

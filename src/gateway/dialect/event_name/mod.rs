@@ -1,13 +1,17 @@
-//! The event-name dialect (PROTOCOL §2): its JSON in `requests` and `responses`, one connection in
-//! `session`.
+//! The event-name dialect (PROTOCOL §2): its JSON in `requests`, `responses` and `moderation`, one
+//! connection in `session`.
 //! Does not know transports.
 
+mod moderation;
+mod names;
 mod requests;
 mod responses;
 mod session;
 
 pub use session::EventNameSession;
 
+#[cfg(test)]
+mod moderation_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]

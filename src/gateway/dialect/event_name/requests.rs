@@ -1,12 +1,14 @@
 //! From an event to a command.
 //! Does not check rights: the service does.
 
-use std::str::FromStr;
-
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::responses::{CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, NEW_MESSAGE};
+use super::moderation;
+use super::names::{Named, named, one_chat};
+use super::responses::{
+    BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE, SET_ROLE,
+};
 use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
 use crate::gateway::dialect::incoming::{Event, or_empty};
@@ -132,14 +134,6 @@ struct Sync<'a> {
     user: Field<Object<Named<'a>>>,
 }
 
-/// A user or a chat, named by its id.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Named<'a> {
-    #[serde(borrow)]
-    id: Field<Text<'a>>,
-}
-
 /// The command that an event stands for.
 ///
 /// # Errors
@@ -155,6 +149,9 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
         CREATE_CHAT => create_chat(&decode(&body)?),
         LIST_CHATS => list_chats(&decode(&body)?),
         LIST_MESSAGES => list_messages(&decode(&body)?),
+        SET_ROLE => moderation::set_role(&decode(&body)?),
+        MUTE_USER => moderation::mute_user(&decode(&body)?),
+        BAN_USER => moderation::ban_user(&decode(&body)?),
         unknown => {
             let shown: String = unknown.chars().take(64).collect();
             Err(Error::invalid("event", &format!("there is no \"{shown}\"")))
@@ -268,13 +265,7 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
         Some(room) => Some(&**room),
         None => request.room.get("room")?.map(|Text(room)| *room),
     };
-    let room = room.map(|room| id(room, "chat")).transpose()?;
-    let chat: ChatId = match (room, named(&request.chat, "chat")?) {
-        (Some(room), Some(chat)) if room != chat => {
-            return Err(Error::invalid("room", "is another chat than chat.id"));
-        }
-        (room, chat) => room.or(chat).ok_or_else(|| missing("room"))?,
-    };
+    let chat = one_chat(room, &request.chat)?;
     let message = request.message.get("message")?;
     let message = message.map(|Object(message)| message);
     let mut text = request.msg.get("msg")?;
@@ -298,15 +289,6 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
         chat: chat.into(),
         draft,
     })
-}
-
-/// The id in the object `noun`, which has to have one if it is there.
-fn named<T: FromStr>(object: &Field<Object<Named<'_>>>, noun: &str) -> Result<Option<T>, Error> {
-    let Some(Object(named)) = object.get(noun)? else {
-        return Ok(None);
-    };
-    let Text(text) = named.id.required(&format!("{noun}.id"))?;
-    id(text, noun).map(Some)
 }
 
 fn size(limit: &Field<Whole<1>>, path: &str) -> Result<Option<usize>, Error> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::moderation;
 use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::sync::{SyncRequest, SyncResponse, SyncedChat};
 use crate::gateway::dialect::timestamps::time;
@@ -25,6 +26,12 @@ pub(super) const LIST_CHATS: &str = "list-chats";
 pub(super) const LIST_MESSAGES: &str = "list-messages";
 /// Sends a message; also delivers it to everyone in the chat.
 pub(super) const NEW_MESSAGE: &str = "new-message";
+/// Sets the role of a member; also notifies the others.
+pub(super) const SET_ROLE: &str = "set-role";
+/// Mutes a member, or lifts that; also notifies the others.
+pub(super) const MUTE_USER: &str = "mute-user";
+/// Bans a user, or lifts that; also notifies the others.
+pub(super) const BAN_USER: &str = "ban-user";
 /// The missed messages of chats; also lists the chats for which a connecting client has to `sync`.
 pub(super) const SYNC: &str = "sync";
 /// Names an error where no acknowledgement was requested.
@@ -54,6 +61,9 @@ pub(super) fn response(reply: &Reply) -> Option<(&'static str, Arc<Body>)> {
         Reply::Chats(page) => (LIST_CHATS, Body::of(&ChatsAnswer::of(page))),
         Reply::Messages(page, _) => (LIST_MESSAGES, Body::of(&MessagesAnswer::of(page))),
         Reply::Sent(sent) => (NEW_MESSAGE, message(sent.message())),
+        Reply::RoleSet(change) => (SET_ROLE, moderation::role_set(change)),
+        Reply::Muted(change) => (MUTE_USER, moderation::muted(change)),
+        Reply::Banned(change) => (BAN_USER, moderation::banned(change)),
         _ => return None,
     })
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::responses::{CREATE_CHAT, NEW_MESSAGE, SYNC};
-use super::{requests, responses};
+use super::responses::{BAN_USER, CREATE_CHAT, MUTE_USER, NEW_MESSAGE, SET_ROLE, SYNC};
+use super::{moderation, requests, responses};
 use crate::gateway::dialect::incoming::{Incoming, RequestRef};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::{Decoded, DialectSession, Respond, Since};
@@ -46,13 +46,27 @@ impl Subscriber for EventNameSession {
                 let body = shared.body("event-name", || responses::message(message));
                 (NEW_MESSAGE, body)
             }
-            // Its creator has the chat in the response already.
-            Fact::ChatCreated(_) if notice.origin.is_some() && notice.origin == self.connection => {
+            // It has the same in the response already.
+            Fact::ChatCreated(_) | Fact::RoleSet(_) | Fact::Muted(_) | Fact::Banned(_)
+                if notice.origin.is_some() && notice.origin == self.connection =>
+            {
                 return;
             }
             Fact::ChatCreated(chat) => {
                 let body = shared.body("event-name", || responses::chat(chat));
                 (CREATE_CHAT, body)
+            }
+            Fact::RoleSet(change) => {
+                let body = shared.body("event-name", || moderation::role_set(change));
+                (SET_ROLE, body)
+            }
+            Fact::Muted(change) => {
+                let body = shared.body("event-name", || moderation::muted(change));
+                (MUTE_USER, body)
+            }
+            Fact::Banned(change) => {
+                let body = shared.body("event-name", || moderation::banned(change));
+                (BAN_USER, body)
             }
             _ => return,
         };

@@ -16,6 +16,9 @@ const BODIES: Words = Words {
         r#"{"userId":"2","message":"Let me in"}"#,
         r#"{"granted":true}"#,
         r#"{"externalUserId":"anna","ttl_s":3600}"#,
+        r#"{"role":"moderator"}"#,
+        r#"{"seconds":600}"#,
+        r#"{"before":"2025-03-01T14:51:53Z"}"#,
     ],
     keys: &[
         "externalUserId",
@@ -37,6 +40,9 @@ const BODIES: Words = Words {
         "dateToS",
         "granted",
         "ttl_s",
+        "role",
+        "seconds",
+        "before",
     ],
     texts: &["anna", "1", "01a20107-7bba-7000-8000-000000000001", "text"],
 };
@@ -47,6 +53,7 @@ fn queries() {
         "limit=7&cursor=b20",
         "from=2025-03-01&to=2025-03-01T10:00:00Z&after_seq=1&before_seq=9",
         "user=1&cursor=a1740836400123.3",
+        "chat=1&user=2&cursor=l01a20107-7bba-7000-8000-000000000001",
         "owner=01a20107-7bba-7000-8000-000000000001&limit=1001",
         "token=a%20b&limit=%37",
         "limit=9223372036854775808&after_seq=18446744073709551616",

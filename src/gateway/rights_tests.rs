@@ -1,0 +1,68 @@
+//! The rights, in every dialect and over REST: each operation is tried by a user of each role in a
+//! closed chat, in an open one and in that of an event, and docs/RIGHTS.md is what was found.
+//! Does not test transports.
+
+mod document;
+mod event_chat;
+mod matrix;
+mod requests;
+mod scene;
+mod tries;
+
+use self::matrix::{CLOSED, Cell, OPEN, ROLES, Role, Row};
+use self::requests::Via;
+use self::scene::{Kind, Scene, World};
+
+/// Tries each operation as each role, in every way there is.
+async fn check(world: &World, kind: Kind, rows: &[Row]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for row in rows {
+        for (role, expected) in ROLES.into_iter().zip(row.cells()) {
+            let actors = match role {
+                // The creator has the rights of an owner, but over itself.
+                Role::Owner if !row.operation.concerns_creator() => {
+                    vec![world.of(role), world.creator]
+                }
+                _ => vec![world.of(role)],
+            };
+            for actor in actors {
+                let mut scene = None;
+                for via in Via::ALL {
+                    let there = match scene.take() {
+                        Some(there) => there,
+                        None => Scene::set(world, kind).await,
+                    };
+                    let found = tries::attempt(world, &there, row.operation, role, actor, via);
+                    let found = found.await;
+                    if let Some(found) = found.filter(|found| *found != expected) {
+                        wrong.push(format!(
+                            "{kind:?} chat, {}, {role:?}, {via:?}: {found:?}, not {expected:?}",
+                            row.name
+                        ));
+                    }
+                    // What was refused has changed nothing.
+                    if found != Some(Cell::Yes) || !row.operation.changes() {
+                        scene = Some(there);
+                    }
+                }
+            }
+        }
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn every_role_may_the_same_in_every_dialect_in_a_closed_chat() {
+    let world = World::open().await;
+    let wrong = check(&world, Kind::Closed, &CLOSED).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn every_role_may_the_same_in_every_dialect_in_an_open_chat() {
+    let world = World::open().await;
+    let wrong = check(&world, Kind::Open, &OPEN).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    world.close().await;
+}

@@ -1,0 +1,67 @@
+//! The replies to commands.
+//! Does not know how a dialect spells them.
+
+use std::sync::Arc;
+
+use super::{
+    AuditPage, Ban, Chat, ChatId, ChatList, ChatPage, Event, EventPage, EventPk, Joined,
+    MarkedRead, Marketplace, MemberRights, MessagePage, Missed, Reads, RoleChange, Room,
+    SanctionChange, Sent, Updated, User, UserPage,
+};
+
+/// The answer to one [`Command`](super::Command).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// To `CreateUser`, `GetUser` and `UpdateUser`.
+    User(User),
+    /// To `ListUsers`.
+    Users(UserPage),
+    /// To `CreateChat`.
+    Chat(Chat),
+    /// To `CreateRoom`, `GetRoom`, `ChangeChat`, `AddMembers` and `RemoveMember`.
+    Room(Room),
+    /// To `ListChats`.
+    Chats(ChatPage),
+    /// To `ListAllChats`.
+    AllChats(ChatList),
+    /// To `ListMyRooms` and `ListRooms`.
+    Rooms(Vec<Room>),
+    /// To `DeleteChat`: the id that is free now.
+    Deleted(ChatId),
+    /// To `JoinChat`.
+    Joined(Joined),
+    /// To `LeaveChat`: which chat it was.
+    Left(ChatId),
+    /// To `ListMembers`, in the order of joining.
+    Members(Vec<MemberRights>),
+    /// To `SetRole`.
+    RoleSet(Arc<RoleChange>),
+    /// To `MuteUser`.
+    Muted(Arc<SanctionChange>),
+    /// To `BanUser`.
+    Banned(Arc<SanctionChange>),
+    /// To `ListBans`, by the user's id.
+    Bans(Vec<Ban>),
+    /// To `RevokeTokens`: the user afterwards.
+    Revoked(User),
+    /// To `ListAudit`.
+    Audit(AuditPage),
+    /// To `ListMessages`: with the read positions of its members, if requested.
+    Messages(MessagePage, Reads),
+    /// To `Sync`, in the order of the request; `None`: no such chat, or not visible to the caller.
+    Synced(Vec<Option<Missed>>),
+    /// To `SendMessage`.
+    Sent(Sent),
+    /// To `MarkRead`.
+    Read(MarkedRead),
+    /// To `CreateEvent`, `GetEvent` and `ChangeEvent`.
+    Event(Event),
+    /// To `ListEvents`.
+    Events(EventPage),
+    /// To `DeleteEvent`: the number that is free now.
+    EventDeleted(EventPk),
+    /// To `OpenEventChat`, `RequestAccess` and `GrantAccess`.
+    EventChat(Updated),
+    /// To `EnterMarketplace`.
+    Marketplace(Marketplace),
+}

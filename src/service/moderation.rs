@@ -1,0 +1,198 @@
+//! Roles, mutes and bans.
+//! Does not check rights: `access` does.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::access::{self, Actor};
+use super::audit::Act;
+use super::members::no_member;
+use super::{Service, store_error};
+use crate::model::{
+    AuditAct, ChatId, ChatRef, Error, Fact, Identity, MemberRole, Reply, RoleChange, Sanction,
+    SanctionChange, SanctionTerm, User, UserId,
+};
+
+impl Service {
+    pub(super) async fn set_role(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        user: UserId,
+        role: MemberRole,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let id = self.visible(actor, chat).await?.chat();
+        let _in_order = self.memberships.in_order(id).await;
+        let members = self.visible(actor, chat).await?;
+        access::may_set_role(actor, user, role, &members, self.clock.now())?;
+        if !members.has(user) {
+            return Err(no_member(user));
+        }
+        let concerned = Arc::new(self.user(user).await?);
+        let act = Act::of_user(AuditAct::SetRole, id, user);
+        let audit = self.audit(actor, act.with([("role", role.name().into())]));
+        let set = {
+            let _changing = self.memberships.changing().await;
+            self.store.set_role(id, user, role, audit).await
+        };
+        self.memberships.changed(id).await;
+        let (changed, chat) = set
+            .map_err(store_error)?
+            .ok_or_else(|| access::no_chat(chat))?;
+        let change = Arc::new(RoleChange {
+            chat: id,
+            user: concerned,
+            role,
+            version: chat.members_version,
+        });
+        if changed {
+            self.publish(identity, Fact::RoleSet(Arc::clone(&change)))
+                .await;
+        }
+        Ok(Reply::RoleSet(change))
+    }
+
+    pub(super) async fn mute_user(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        user: UserId,
+        term: SanctionTerm,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let id = self.visible(actor, chat).await?.chat();
+        let _in_order = self.memberships.in_order(id).await;
+        let members = self.visible(actor, chat).await?;
+        let at = self.clock.now();
+        access::may_sanction(actor, user, &members, at)?;
+        if !members.has(user) {
+            return Err(no_member(user));
+        }
+        let mute = sanction(term, at)?;
+        let concerned = Arc::new(self.user(user).await?);
+        let audit = self.audit(actor, sanctioned(AuditAct::MuteUser, id, user, mute));
+        let set = {
+            let _changing = self.memberships.changing().await;
+            self.store.set_mute(id, user, mute, audit).await
+        };
+        self.memberships.changed(id).await;
+        let (changed, chat) = set
+            .map_err(store_error)?
+            .ok_or_else(|| access::no_chat(chat))?;
+        let change = Arc::new(SanctionChange {
+            chat: id,
+            user: concerned,
+            sanction: mute,
+            left: None,
+            to_user: true,
+            version: chat.members_version,
+        });
+        if changed {
+            self.publish(identity, Fact::Muted(Arc::clone(&change)))
+                .await;
+        }
+        Ok(Reply::Muted(change))
+    }
+
+    pub(super) async fn ban_user(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+        user: UserId,
+        term: SanctionTerm,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let id = self.visible(actor, chat).await?.chat();
+        let _in_order = self.memberships.in_order(id).await;
+        let members = self.visible(actor, chat).await?;
+        let at = self.clock.now();
+        access::may_sanction(actor, user, &members, at)?;
+        let ban = sanction(term, at)?;
+        let concerned = Arc::new(self.user(user).await?);
+        let is_open = members.is_open();
+        let change = self
+            .ban(identity, actor, (id, is_open), concerned, ban)
+            .await?;
+        let change = change.ok_or_else(|| access::no_chat(chat))?;
+        Ok(Reply::Banned(change))
+    }
+
+    /// Bans a user, or lifts the ban, and publishes that. `None`: there is no such chat.
+    async fn ban(
+        &self,
+        identity: &Identity,
+        actor: Actor,
+        (chat, is_open): (ChatId, bool),
+        concerned: Arc<User>,
+        ban: Option<Sanction>,
+    ) -> Result<Option<Arc<SanctionChange>>, Error> {
+        let user = concerned.id;
+        let audit = self.audit(actor, sanctioned(AuditAct::BanUser, chat, user, ban));
+        let set = {
+            let _changing = self.memberships.changing().await;
+            let _cached = self.user_cache.changing(&[user]);
+            let at = self.clock.now();
+            self.store.set_ban(chat, user, ban, at, audit).await
+        };
+        self.memberships.changed(chat).await;
+        let Some(outcome) = set.map_err(store_error)? else {
+            return Ok(None);
+        };
+        let version = outcome.chat.members_version;
+        let left = if outcome.removed {
+            Some(self.membership(outcome.chat, &concerned).await?)
+        } else {
+            None
+        };
+        let change = Arc::new(SanctionChange {
+            chat,
+            user: concerned,
+            sanction: ban,
+            to_user: is_open || left.is_some(),
+            left,
+            version,
+        });
+        if outcome.changed {
+            self.publish(identity, Fact::Banned(Arc::clone(&change)))
+                .await;
+        }
+        Ok(Some(change))
+    }
+
+    pub(super) async fn list_bans(
+        &self,
+        identity: &Identity,
+        chat: ChatRef,
+    ) -> Result<Reply, Error> {
+        let actor = access::actor(identity, None)?;
+        let members = self.visible(actor, chat).await?;
+        let at = self.clock.now();
+        access::may_see_bans(actor, &members, at)?;
+        Ok(Reply::Bans(members.bans(at)))
+    }
+}
+
+/// The sanction for this term from now on; `None`: it is lifted.
+fn sanction(term: SanctionTerm, now: Timestamp) -> Result<Option<Sanction>, Error> {
+    let until = match term {
+        SanctionTerm::Lifted => return Ok(None),
+        SanctionTerm::Endless => None,
+        SanctionTerm::Seconds(seconds) => {
+            let end = now.checked_add(SignedDuration::from_secs(seconds));
+            let late = |_| Error::invalid("seconds", "ends beyond the year 9999");
+            Some(end.map_err(late)?)
+        }
+    };
+    Ok(Some(Sanction { until }))
+}
+
+fn sanctioned(act: AuditAct, chat: ChatId, user: UserId, sanction: Option<Sanction>) -> Act {
+    let applies = ("applies", Value::from(sanction.is_some()));
+    let until = sanction.and_then(|sanction| sanction.until);
+    let until = until.map(|until| ("until", format!("{until:.3}").into()));
+    let detail = [applies].into_iter().chain(until);
+    Act::of_user(act, chat, user).with(detail)
+}

@@ -1,0 +1,79 @@
+//! The revocation of tokens.
+//! Does not know connections: the hub ends those that were opened with a revoked token.
+//!
+//! A token is checked when its caller is identified, and its connection is found by a revocation once
+//! it is bound to its user. A revocation in between is found by [`Service::confirm`], which is called
+//! after the binding: revocations are counted after the store has them and before they are published,
+//! so either the count has changed since, or the publication finds the connection.
+
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+
+use super::audit::Act;
+use super::users::no_user;
+use super::{Service, access, store_error};
+use crate::model::{AuditAct, Error, Fact, Identity, Issue, Reply, UserRef};
+
+/// How many revocations there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocations(u64);
+
+impl Service {
+    pub(super) async fn revoke_tokens(
+        &self,
+        identity: &Identity,
+        user: UserRef,
+        before: Option<Timestamp>,
+    ) -> Result<Reply, Error> {
+        access::service(identity)?;
+        let now = self.clock.now();
+        let before = before.unwrap_or(now);
+        if before > now {
+            return Err(Error::invalid("before", "lies in the future"));
+        }
+        // As it is stored.
+        let before = Timestamp::from_millisecond(before.as_millisecond()).unwrap_or(now);
+        let found = self.found(user).await?;
+        let act = Act::new(AuditAct::RevokeTokens).about(found.id);
+        let act = act.with([("before", format!("{before:.3}").into())]);
+        let audit = self.audit(access::actor(identity, None)?, act);
+        let revoked = self.store.revoke_tokens(found.id, before, audit).await;
+        self.user_cache.profile_changed(&found.external_id);
+        self.revocations.fetch_add(1, Ordering::AcqRel);
+        let (_, user) = revoked.map_err(store_error)?.ok_or_else(|| no_user(user))?;
+        // Without a change as well: the connections may not have been ended the first time.
+        let fact = Fact::TokensRevoked {
+            user: user.id,
+            before,
+        };
+        self.publish(identity, fact).await;
+        Ok(Reply::Revoked(user))
+    }
+
+    /// How many revocations there were: to be read before [`Service::identify`].
+    pub fn revocations(&self) -> Revocations {
+        Revocations(self.revocations.load(Ordering::Acquire))
+    }
+
+    /// Whether the token of a caller, which was identified since there were so many revocations, is
+    /// still valid. Called once the hub knows the connection. Reads the store only if there was a
+    /// revocation since.
+    ///
+    /// # Errors
+    /// `Unauthenticated`: it was revoked. `Unavailable`.
+    pub async fn confirm(&self, issue: Issue, since: Revocations) -> Result<(), Error> {
+        if self.revocations() == since {
+            return Ok(());
+        }
+        let user = self.user(issue.user).await?;
+        match user.revoked_before {
+            Some(before) if issue.is_revoked(before) => Err(access::revoked()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "revocation_tests.rs"]
+mod tests;
