@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
-import { chatOf, connectUser, connectUsers, fullHistory, say, sayMany } from '../clients/fixtures.mjs';
+import { chatOf, connectUser, connectUsers, fullHistory, sendMessage, sendMany } from '../clients/fixtures.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { probe } from '../harness/http.mjs';
 import { startMongod } from '../harness/mongod.mjs';
@@ -102,7 +102,7 @@ describe('a server that was stopped for longer than its lease', () => {
     const first = await serve(t, store);
     const [anna, boris] = [await connectUser(t, first, 'anna'), await connectUser(t, first, 'boris')];
     const chat = await chatOf(anna, boris);
-    await say(anna, chat, 'before');
+    await sendMessage(anna, chat, 'before');
     signal(first, 'SIGSTOP');
     const second = await serve(t, store);
     const host = new Backend(second);
@@ -140,7 +140,7 @@ test('without its store a server says why it is not ready, and goes on when nobo
   const server = await serve(t, database());
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
-  await say(anna, chat, 'before');
+  await sendMessage(anna, chat, 'before');
   mongod.signal('SIGSTOP');
   try {
     await eventually(async () => {
@@ -151,7 +151,7 @@ test('without its store a server says why it is not ready, and goes on when nobo
     mongod.signal('SIGCONT');
   }
   await eventually(async () => (await probe(`${server.url}/readyz`)).status === 200, 'it is ready again', PATIENCE_MS);
-  await say(boris, chat, 'after');
+  await sendMessage(boris, chat, 'after');
   assert.deepEqual((await fullHistory(anna, chat)).map(({ msg }) => msg), ['before', 'after']);
 });
 
@@ -197,7 +197,7 @@ describe('polychat copy', () => {
     const { store } = await storeFile(t);
     const source = await serve(t, store);
     const [anna, boris] = await connectUsers(t, source, 'anna', 'boris');
-    await sayMany(anna, await chatOf(anna, boris), MESSAGES, (index) => `number ${index}`);
+    await sendMany(anna, await chatOf(anna, boris), MESSAGES, (index) => `number ${index}`);
     await source.stop();
 
     const target = database();
