@@ -27,7 +27,10 @@ impl Hub {
             // While this is held nothing is delivered there.
             let room = room.as_ref().map(|room| room.lock());
             let delivered = room.as_ref().and_then(|room| room.delivered);
-            if let Some(delivered) = delivered.filter(|_| subscription.is_in(chat)) {
+            if place == AnswerPlace::NotYet {
+                // So that its delivery does not wait for the answer if it is beside it by then.
+                interleaver.begin(chat, delivered.unwrap_or(0));
+            } else if let Some(delivered) = delivered.filter(|_| subscription.is_in(chat)) {
                 interleaver.begin(chat, delivered);
                 answered = interleaver.answer(sent, place, frames, outbox);
             } else if subscription.is_joining(chat, message.sender.id) {

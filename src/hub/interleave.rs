@@ -147,7 +147,7 @@ impl Interleaver {
             return Answered::Unknown;
         };
         let reached = match stands {
-            AnswerPlace::Apart => return Answered::Unknown,
+            AnswerPlace::Apart | AnswerPlace::NotYet => return Answered::Unknown,
             AnswerPlace::Instead => progress.delivered.max(progress.answered),
             AnswerPlace::Beside => progress.delivered,
         };

@@ -32,6 +32,9 @@ pub trait Subscriber: Send + Sync {
 pub enum AnswerPlace {
     /// Anywhere: it is no part of the stream of messages.
     Apart,
+    /// Anywhere as yet: the client may subscribe to the messages of the chat before this one is
+    /// delivered.
+    NotYet,
     /// In place of the message, which is not delivered where it came from.
     Instead,
     /// Beside the message, which is delivered where it came from, too.

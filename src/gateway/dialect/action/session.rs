@@ -92,8 +92,9 @@ impl Subscriber for ActionSession {
         let acknowledges = self.options.acks == Acks::Always;
         match listening {
             Some(envelope) if acknowledges || envelope.is_stream() => AnswerPlace::Beside,
-            // It receives no messages, or no responses to its own.
-            _ => AnswerPlace::Apart,
+            // It receives no responses to its own messages.
+            Some(_) => AnswerPlace::Apart,
+            None => AnswerPlace::NotYet,
         }
     }
 }
