@@ -66,7 +66,16 @@ impl Backend {
 
     /// The same over this store.
     pub fn over(store: Arc<dyn Store>, metrics: Metrics, clock: Clock) -> (Self, Committer) {
-        let bus: Arc<dyn Bus> = Arc::new(Local::default());
+        Self::on(Arc::new(Local::default()), store, metrics, clock)
+    }
+
+    /// The same on this bus.
+    pub fn on(
+        bus: Arc<dyn Bus>,
+        store: Arc<dyn Store>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> (Self, Committer) {
         let (service, committer) = Service::new(
             Arc::clone(&store),
             Arc::clone(&bus),

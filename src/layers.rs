@@ -34,11 +34,12 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
 ];
 
 /// Modules that may name every other: the wiring, and tests of the whole crate.
-const EVERYTHING: [&str; 6] = [
+const EVERYTHING: [&str; 7] = [
     "server",
     "main",
     "layers",
     "catching_up_tests",
+    "membership_tests",
     FIXTURES,
     FUZZ,
 ];

@@ -29,3 +29,5 @@ pub mod telemetry;
 mod catching_up_tests;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod membership_tests;

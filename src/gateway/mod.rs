@@ -6,7 +6,7 @@ pub mod connection;
 mod credentials;
 pub mod dialect;
 pub mod engineio;
-mod inbox;
+pub mod inbox;
 mod metrics;
 mod origins;
 mod raw;

@@ -2,6 +2,9 @@
 //! that this process has taken may have lapsed.
 //! Does not change arguments, results or errors otherwise.
 
+#[cfg(test)]
+mod gate;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,6 +24,9 @@ use crate::model::{
     Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk,
 };
 use crate::telemetry::Metrics;
+
+#[cfg(test)]
+pub use gate::Gate;
 
 /// Wraps `store`: each call is counted and timed in `metrics` under the name of its method.
 pub fn instrumented(store: Arc<dyn Store>, metrics: Metrics) -> Arc<dyn Store> {
@@ -63,6 +69,8 @@ impl Instrumented {
             begun: Instant::now(),
             failure: Some("abandoned"),
         };
+        #[cfg(test)]
+        self.gate.linger(operation).await;
         let outcome = match self.store.check_lease() {
             Ok(()) => call.await,
             Err(lapsed) => Err(lapsed),
@@ -118,49 +126,6 @@ macro_rules! instrumented {
             )+
         }
     };
-}
-
-/// Holds back a result of the store, so that other calls overtake it.
-#[cfg(test)]
-#[derive(Clone, Default)]
-pub struct Gate(Arc<parking_lot::Mutex<Option<(&'static str, HeldCall)>>>);
-
-/// A call whose result is held back.
-#[cfg(test)]
-#[derive(Clone)]
-pub struct HeldCall(Arc<(tokio::sync::Semaphore, tokio::sync::Semaphore)>);
-
-#[cfg(test)]
-impl Gate {
-    /// Holds back the next answer to this operation.
-    pub fn hold(&self, operation: &'static str) -> HeldCall {
-        let closed = || tokio::sync::Semaphore::new(0);
-        let held = HeldCall(Arc::new((closed(), closed())));
-        *self.0.lock() = Some((operation, held.clone()));
-        held
-    }
-
-    async fn pass(&self, operation: &'static str) {
-        let held = self.0.lock().take_if(|(held, _)| *held == operation);
-        if let Some((_, held)) = held {
-            let (answered, released) = &*held.0;
-            answered.add_permits(1);
-            released.acquire().await.expect("never closed").forget();
-        }
-    }
-}
-
-#[cfg(test)]
-impl HeldCall {
-    /// Returns when the store has answered.
-    pub async fn answered(&self) {
-        self.0.0.acquire().await.expect("never closed").forget();
-    }
-
-    /// Lets the answer go.
-    pub fn release(&self) {
-        self.0.1.add_permits(1);
-    }
 }
 
 #[async_trait]
