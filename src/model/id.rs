@@ -66,6 +66,18 @@ uuid_id! {
     /// A record of the audit log.
     AuditId
 }
+impl AuditId {
+    /// A new id that sorts by `at`, and after the latest one even if both are of one instant.
+    pub fn after(latest: Option<Self>, at: Timestamp) -> Self {
+        let new = Self::new(at);
+        match latest {
+            Some(latest) if new <= latest => {
+                Self(Uuid::from_u128(latest.0.as_u128().saturating_add(1)))
+            }
+            _ => new,
+        }
+    }
+}
 uuid_id! {
     /// One live connection of one client, unique across all nodes.
     ConnectionId
@@ -107,6 +119,19 @@ mod tests {
         let earlier = UserId::new(Timestamp::UNIX_EPOCH);
         let later = UserId::new(Timestamp::MAX);
         assert!(earlier < later);
+    }
+
+    #[test]
+    fn records_of_one_instant_sort_in_their_order() {
+        let (mut ids, mut latest) = (Vec::new(), None);
+        // The clock may also be set back.
+        for at in [Timestamp::MAX, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
+            for _ in 0..50 {
+                latest = Some(AuditId::after(latest, at));
+                ids.extend(latest);
+            }
+        }
+        assert!(ids.is_sorted_by(|one, next| one < next));
     }
 
     #[test]

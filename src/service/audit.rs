@@ -84,8 +84,11 @@ impl Service {
             return None;
         }
         let at = self.clock.now();
+        let mut latest = self.latest_audit.lock();
+        let id = AuditId::after(*latest, at);
+        *latest = Some(id);
         Some(AuditRecord {
-            id: AuditId::new(at),
+            id,
             at,
             actor,
             act: kind,

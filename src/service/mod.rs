@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::future::join;
+use parking_lot::Mutex;
 use tokio::sync::{RwLock, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -39,7 +40,7 @@ pub use revocation::Revocations;
 
 use crate::bus::Bus;
 use crate::model::{
-    Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Notice, Reply, Sent,
+    AuditId, Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Notice, Reply, Sent,
 };
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -74,6 +75,8 @@ pub struct Service {
     /// Counts the revocations of tokens.
     revocations: AtomicU64,
     closed: AtomicBool,
+    /// The id of the latest record of the audit log: they are in the order of the acts.
+    latest_audit: Mutex<Option<AuditId>>,
 }
 
 /// Writes the queued messages and new users.
@@ -142,6 +145,7 @@ impl Service {
             newcomers,
             revocations: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            latest_audit: Mutex::default(),
         };
         (service, Committer { messages, users })
     }
