@@ -29,10 +29,13 @@ async function someone(t, base) {
   return { ...user, socket };
 }
 
-/** A chat of these users, the first of whom is an owner; its creator is the backend, which is no member. */
+/** A chat of these connected users, the first of whom is an owner; its creator is the backend, which is no member. */
 async function chatOf(owner, ...others) {
   const chat = await host.chat(owner, ...others);
+  const told = [owner, ...others].map(({ socket }) => nextEvent(socket, 'set-role'));
   await host.ok(200, 'PUT', `/chats/${chat.id}/members/${owner.id}/role`, { role: 'owner' });
+  // The backend's answer and the users' notices are on connections of their own: either may come first.
+  await Promise.all(told);
   return chat;
 }
 
