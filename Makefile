@@ -100,11 +100,6 @@ conformance: conformance-cases autobahn ## Check both sides of Socket.IO, and No
 conformance-cases: node build $(NPM_STAMP) $(PEER_STAMP)
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run conformance
 
-# Not in `make test`: a minute or more.
-.PHONY: memberships
-memberships: mongod ## Compare random changes of members under load with a record of who was a member when, on both stores
-	$(CARGO) test --locked --lib membership_tests -- --ignored
-
 # Not in `make test`: the proxies are system packages.
 .PHONY: proxies
 proxies: node build $(NPM_STAMP) ## Test the server behind nginx, HAProxy and Caddy as configured in docs/proxies

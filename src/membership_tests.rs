@@ -111,13 +111,11 @@ fn run_all<S: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> S + Sync) {
 }
 
 #[test]
-#[ignore = "make memberships"]
 fn a_removed_member_receives_nothing_and_a_member_everything_on_sqlite() {
     run_all(|| async { store::open("sqlite::memory:").await.expect("a store") });
 }
 
 #[test]
-#[ignore = "make memberships"]
 fn a_removed_member_receives_nothing_and_a_member_everything_on_mongodb() {
     let databases = Mutex::new(Vec::new());
     run_all(|| {

@@ -26,7 +26,8 @@ impl Hub {
             let room = self.room(chat);
             // While this is held nothing is delivered there.
             let room = room.as_ref().map(|room| room.lock());
-            let delivered = room.as_ref().and_then(|room| room.delivered);
+            let delivered = room.as_ref();
+            let delivered = delivered.and_then(|room| room.delivered_to(subscription.id));
             if place == AnswerPlace::NotYet {
                 // So that its delivery does not wait for the answer if it is beside it by then.
                 interleaver.begin(chat, delivered.unwrap_or(0));

@@ -21,6 +21,14 @@ pub(super) struct FanoutResult {
     pub(super) crowded: Vec<Arc<Subscription>>,
 }
 
+impl FanoutResult {
+    /// Adds the outcome of another delivery.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.closed.extend(other.closed);
+        self.crowded.extend(other.crowded);
+    }
+}
+
 /// Queues these notices, encoded for each subscription, in its outbox. One subscription after
 /// another: its client gets them in one write, and its state is in the CPU's cache.
 pub(super) fn fan_out<'a>(

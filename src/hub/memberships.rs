@@ -17,7 +17,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::fanout::fan_out;
-use super::live_from::JoinKind;
 use super::subscription::Entry;
 use super::{Entering, Hub, Room, Subscription};
 use crate::model::{
@@ -33,13 +32,23 @@ pub(super) struct SeenMembers {
     noticed: Option<MembersVersion>,
     /// The members with which the room was reconciled, until the notices have come that far.
     reconciled: Option<(MembersVersion, HashSet<UserId>)>,
+    /// Whether there may have been a change without a notice.
+    uncertain: bool,
 }
 
 impl SeenMembers {
-    /// The version; `None`: nothing has been seen.
-    fn version(&self) -> Option<MembersVersion> {
+    /// Whether each change up to this version has been seen.
+    fn has(&self, version: MembersVersion) -> bool {
         let reconciled = self.reconciled.as_ref().map(|(version, _)| *version);
-        self.granted.max(self.noticed).max(reconciled)
+        !self.uncertain && self.granted.max(self.noticed).max(reconciled) >= Some(version)
+    }
+
+    /// The members were compared with the subscriptions.
+    fn reconcile(&mut self, version: MembersVersion, members: HashSet<UserId>) {
+        self.uncertain = false;
+        if self.noticed < Some(version) {
+            self.reconciled = Some((version, members));
+        }
     }
 
     /// Whether a user that is a member by this version may be entered.
@@ -71,8 +80,8 @@ impl Hub {
     ) -> Vec<ChatId> {
         let waits = |&(chat, version): &_| {
             let entry = Entry {
-                join: JoinKind::Connecting,
                 version,
+                joined: None,
             };
             self.enter(entering.subscription(), chat, entry)
         };
@@ -189,7 +198,7 @@ impl Hub {
     /// up to this version.
     pub fn has_seen_members(&self, chat: ChatId, version: MembersVersion) -> bool {
         let room = self.room(chat);
-        room.is_none_or(|room| room.lock().seen.version() >= Some(version))
+        room.is_none_or(|room| room.lock().seen.has(version))
     }
 
     /// Ends the subscriptions of all that are no members of this chat, which was read from the store,
@@ -206,18 +215,41 @@ impl Hub {
             seen,
             ..
         } = &mut *room.lock();
-        if seen.version() >= Some(version) {
+        if seen.has(version) {
             return;
         }
         let members: HashSet<UserId> = chat.members.iter().copied().collect();
         connections.retain(|_, connection| connection.confirm(chat, &members));
         watchers.retain(|_, watcher| watcher.confirm_watch(chat, &members));
-        seen.reconciled = Some((version, members));
+        seen.reconcile(version, members);
     }
 
-    /// Subscribes connections to a chat that has had messages up to `head`. Members that saw the
-    /// chat in the store may have written since, so a room that was not open is compared with
-    /// the store.
+    /// The members of a chat were read from the store after a request that has not changed them: ends
+    /// the subscriptions of all others, and subscribes the members' connections.
+    pub fn members_confirmed(&self, chat: &Chat) {
+        self.doubt(chat.id);
+        self.reconcile(chat);
+        let connections = self.connections_of(&chat.members);
+        self.admit(&connections, chat.id, chat.members_version, chat.head);
+        self.notice(chat.id, chat.members_version);
+    }
+
+    /// There may have been a change of the members without a notice: the relay compares them with the
+    /// store.
+    pub fn members_uncertain(&self, chat: ChatId) {
+        self.doubt(chat);
+        self.fall_behind(chat);
+    }
+
+    fn doubt(&self, chat: ChatId) {
+        if let Some(room) = self.room(chat) {
+            room.lock().seen.uncertain = true;
+        }
+    }
+
+    /// Subscribes connections to a chat that had messages up to `head` when their users became members.
+    /// Members that saw the chat in the store may have written since, so a room that was not open is
+    /// compared with the store.
     pub(super) fn admit(
         &self,
         connections: &[Arc<Subscription>],
@@ -227,11 +259,8 @@ impl Hub {
     ) {
         let mut waiting = false;
         for connection in connections {
-            let entry = Entry {
-                join: JoinKind::Later,
-                version,
-            };
-            waiting |= self.enter(connection, chat, entry);
+            let joined = Some(head);
+            waiting |= self.enter(connection, chat, Entry { version, joined });
         }
         if waiting {
             self.open(chat, head);
@@ -252,14 +281,17 @@ impl Hub {
         }
         let mut room = rooms.entry(chat).or_default().lock();
         room.seen.grant(entry.version);
-        room.members.insert(connection.id, Arc::clone(connection));
-        match room.delivered {
-            Some(delivered) => {
-                connection.live_after(chat, delivered);
-                false
-            }
-            None => true,
+        let delivered = room.add(connection, entry.joined);
+        if let Some(delivered) = delivered {
+            connection.live_after(chat, delivered);
         }
+        let is_late = room.has_latecomers();
+        drop(room);
+        drop(rooms);
+        if is_late {
+            self.fall_behind(chat);
+        }
+        delivered.is_none()
     }
 
     /// Records the version of a notice in the room, if there is one.

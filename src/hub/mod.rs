@@ -9,10 +9,10 @@ mod live_from;
 mod memberships;
 mod outbox;
 mod outgoing;
+mod room;
 mod subscriber;
 mod subscription;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::model::{ChatId, ConnectionId, EventChatState, Fact, Issue, Notice, Seq, UserId};
+use crate::model::{ChatId, ConnectionId, Issue, Notice, Seq, UserId};
 use crate::telemetry::CloseReason;
 
-use fanout::fan_out;
+use fanout::{FanoutResult, fan_out};
 use live_from::LiveFrom;
-use memberships::SeenMembers;
 pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
 pub use outgoing::{AckId, Body, Outgoing};
+use room::Room;
 pub use subscriber::{AnswerPlace, SharedEncoding, Subscriber};
 pub use subscription::{Entering, Subscription};
 
@@ -39,23 +39,6 @@ pub struct Hub {
     /// The rooms for which the store has more than was delivered.
     behind: Mutex<HashSet<ChatId>>,
     fell_behind: Notify,
-}
-
-/// The subscriptions of one chat, and how far messages were delivered to them.
-#[derive(Default)]
-struct Room {
-    members: HashMap<ConnectionId, Arc<Subscription>>,
-    /// Connections that watch without being members: they receive everything but messages.
-    watchers: HashMap<ConnectionId, Arc<Subscription>>,
-    /// The seq of the latest message delivered here; `None`: the first seq to deliver is not yet
-    /// known.
-    delivered: Option<Seq>,
-    /// The greatest seq that the bus has named.
-    announced: Seq,
-    /// In an event's chat: its state as far as the bus has named it.
-    state: Option<EventChatState>,
-    /// Up to which version of its members the subscriptions are right.
-    seen: SeenMembers,
 }
 
 impl Hub {
@@ -77,12 +60,11 @@ impl Hub {
     pub fn open(&self, chat: ChatId, head: Seq) {
         let Some(room) = self.room(chat) else { return };
         let mut room = room.lock();
-        if room.delivered.is_none() {
-            room.delivered = Some(head);
+        if room.open(head) {
             for member in room.members.values() {
                 member.live_after(chat, head);
             }
-            if room.announced > head {
+            if room.announced() > head {
                 drop(room);
                 self.fall_behind(chat);
             }
@@ -126,10 +108,14 @@ impl Hub {
             return Vec::new();
         };
         let mut room = room.lock();
-        let (due, missing) = room.advance(messages);
-        let result = fan_out(room.members.values(), &due);
+        let due = room.advance(messages);
+        let mut result = FanoutResult::default();
+        for (members, notice) in due.late {
+            result.extend(fan_out(members.iter(), &[notice]));
+        }
+        result.extend(fan_out(room.members.values(), &due.all));
         drop(room);
-        if missing {
+        if due.missing {
             self.fall_behind(chat);
         }
         self.leave_all(&result.closed);
@@ -147,10 +133,10 @@ impl Hub {
         crowded.map(Arc::clone).collect()
     }
 
-    /// The seq of the latest message delivered in this chat; `None`: no connection is subscribed to
-    /// it, or the first seq to deliver is not yet known.
-    pub fn delivered(&self, chat: ChatId) -> Option<Seq> {
-        self.room(chat)?.lock().delivered
+    /// The seq after which the next message is to be delivered in this chat; `None`: no connection is
+    /// subscribed to it, or the first seq to deliver is not yet known.
+    pub fn next_after(&self, chat: ChatId) -> Option<Seq> {
+        self.room(chat)?.lock().next_after()
     }
 
     /// Those of these chats in which the client still has to catch up, each with the seq up to
@@ -213,12 +199,11 @@ impl Hub {
         self.fell_behind.notified().await;
     }
 
-    /// The chats that have fallen behind, with the seq of the latest message delivered in each;
-    /// they count as caught up from now on.
-    pub fn take_behind(&self) -> Vec<(ChatId, Seq)> {
+    /// The chats that have fallen behind; they count as caught up from now on.
+    pub fn take_behind(&self) -> Vec<ChatId> {
         let behind = std::mem::take(&mut *self.behind.lock());
-        let after = |chat| Some((chat, self.room(chat)?.lock().delivered?));
-        behind.into_iter().filter_map(after).collect()
+        let is_open = |chat: &ChatId| self.next_after(*chat).is_some();
+        behind.into_iter().filter(is_open).collect()
     }
 
     /// Marks that the store may have more of this chat than was delivered.
@@ -235,48 +220,6 @@ impl Hub {
         for subscription in subscriptions {
             self.leave(subscription);
         }
-    }
-}
-
-impl Room {
-    fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.watchers.is_empty()
-    }
-
-    /// Those of these messages that are to be delivered now, which from now on they are, and
-    /// whether some are missing before others.
-    fn advance<'a>(&mut self, messages: &'a [Arc<Notice>]) -> (Vec<Cow<'a, Notice>>, bool) {
-        let mut due = Vec::with_capacity(messages.len());
-        let mut missing = false;
-        for notice in messages {
-            let Fact::MessageSent(message) = &notice.fact else {
-                continue;
-            };
-            self.announced = self.announced.max(message.seq);
-            match self.delivered {
-                Some(delivered) if message.seq == delivered + 1 => {
-                    self.delivered = Some(message.seq);
-                    due.push(self.refresh(notice));
-                }
-                Some(delivered) => missing |= message.seq > delivered,
-                None => {}
-            }
-        }
-        (due, missing)
-    }
-
-    /// The notice with the latest state of an event's chat: notices of sends and of reads
-    /// overtake each other, and the last one delivered has to be right.
-    fn refresh<'a>(&mut self, notice: &'a Notice) -> Cow<'a, Notice> {
-        let Some(chat) = notice.fact.event_chat() else {
-            return Cow::Borrowed(notice);
-        };
-        let state = self.state.get_or_insert(chat.state);
-        state.merge(chat.state);
-        if *state == chat.state {
-            return Cow::Borrowed(notice);
-        }
-        Cow::Owned(notice.with_state(*state))
     }
 }
 

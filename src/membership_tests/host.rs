@@ -41,6 +41,9 @@ impl World {
         let chats: Vec<_> = match event {
             Some(event) => {
                 let events = self.events.lock();
+                if events.values().all(|of| *of == event) {
+                    return;
+                }
                 let chats = events.iter().filter(|(_, of)| **of == event);
                 chats.map(|(chat, _)| *chat).collect()
             }
@@ -222,6 +225,7 @@ impl World {
             Ok(Reply::Event(event)) => event.pk,
             other => panic!("{other:?}"),
         };
+        let mut opened = Vec::new();
         for guest in [(owner + 1) % USERS, (owner + 2) % USERS] {
             let (chat, op) = self.new_chat(Policy::Closed, true, vec![owner, guest]);
             let open = Command::OpenEventChat {
@@ -229,13 +233,17 @@ impl World {
                 event,
             };
             match self.node.host(open).await {
-                Ok(Reply::EventChat(opened)) => {
-                    let opened = &opened.chat;
-                    self.ledger.created(chat, opened.chat, opened.chat_pk);
+                Ok(Reply::EventChat(found)) => {
+                    let found = &found.chat;
+                    self.ledger.created(chat, found.chat, found.chat_pk);
                 }
                 other => panic!("{other:?}"),
             }
             self.ledger.finish(op, Outcome::Done, None);
+            opened.push(chat);
+        }
+        // Not before: the event of a chat that is known may be deleted.
+        for chat in opened {
             self.events.lock().insert(chat, event);
             self.places.lock().push(chat);
         }

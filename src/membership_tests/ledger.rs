@@ -133,6 +133,7 @@ impl Ledger {
             dialect,
             begun,
             bound: begun,
+            switches: Vec::new(),
             opened: None,
             closed: false,
             user,
@@ -326,6 +327,7 @@ impl State {
                 record.switching.remove(0);
                 record.user = *user;
                 record.bound = *begun;
+                record.switches.push((*user, *begun));
                 record.opened = Some(tick);
                 record.since.clear();
             }

@@ -94,6 +94,8 @@ pub(super) struct ConnectionRecord {
     pub(super) begun: Tick,
     /// When it began to be bound to its user.
     pub(super) bound: Tick,
+    /// The users as which it acted later than the first one, with the instant when that began.
+    pub(super) switches: Vec<(UserNo, Tick)>,
     /// Since when it is open as its user.
     pub(super) opened: Option<Tick>,
     pub(super) closed: bool,
@@ -161,8 +163,6 @@ pub(super) struct State {
     pub(super) ids: HashMap<String, ChatNo>,
     pub(super) published: HashMap<NoticeKey, Tick>,
     pub(super) step: usize,
-    /// When everything that had begun was over and delivered.
-    pub(super) settled: Vec<Tick>,
     /// What was wrong at once.
     pub(super) wrong: Vec<String>,
 }

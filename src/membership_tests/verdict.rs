@@ -73,14 +73,6 @@ impl State {
         certain.filter_map(|op| op.done).min()
     }
 
-    /// When the hub certainly knows of a join, so that no message overtakes the notice of it: one
-    /// that the relay reads from the store may, and so does the head with which another connection
-    /// opens the chat.
-    fn known_since(&self, joined: Tick) -> Option<Tick> {
-        let mut settled = self.settled.iter().copied();
-        settled.find(|settled| *settled > joined)
-    }
-
     fn is_deleted(&self, chat: ChatNo, at: Tick) -> bool {
         let deleted = |op: &Op| op.act == Act::Delete && op.is_done() && op.is_over(at);
         self.changes(&self.chats[chat]).any(deleted)
@@ -109,7 +101,6 @@ impl State {
         if let Some(Missing(violation)) = self.missing(now) {
             return Err(violation);
         }
-        self.settled.push(now);
         Ok(())
     }
 
@@ -232,14 +223,22 @@ impl State {
     }
 
     /// No message is delivered twice to a connection, except where its user joined meanwhile: what
-    /// was missed there is sent up to the latest message (docs/RECONNECTING.md).
+    /// was missed there is sent up to the latest message (docs/RECONNECTING.md). The same if it acts
+    /// as another user, to which the messages since its join are delivered, too.
     fn judge_order(&self, now: Tick) -> Result<(), Violation> {
         let open = self.connections.iter().enumerate();
         for (number, connection) in open.filter(|(_, connection)| !connection.closed) {
             for (chat, live) in &connection.live {
                 let member = self.present_since(*chat, connection.first_user, now);
                 let is_member = member.is_some_and(|since| since < connection.begun);
-                if connection.replayed.contains(chat) && !is_member {
+                let mut switches = connection.switches.iter();
+                let joined_meanwhile = |(user, at): &(UserNo, Tick)| {
+                    let member = self.present_since(*chat, *user, now);
+                    member.is_none_or(|since| since > *at)
+                };
+                if connection.replayed.contains(chat) && !is_member
+                    || switches.any(joined_meanwhile)
+                {
                     continue;
                 }
                 let mut seqs = live.clone();
@@ -287,12 +286,7 @@ impl State {
                 let first = if let Some(since) = missed.filter(|_| member < connection.begun) {
                     since + 1
                 } else {
-                        let joined = if member > connection.bound {
-                            self.known_since(member)?
-                        } else {
-                            member
-                        };
-                        let from = opened.max(listens).max(joined);
+                        let from = opened.max(listens).max(member);
                         let begun = |(_, op): &(&Seq, &OpNo)| self.ops[**op].begun > from;
                         *messages.iter().find(begun)?.0
                 };

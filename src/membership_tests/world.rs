@@ -134,7 +134,7 @@ impl World {
             (id, live.collect::<Vec<_>>())
         };
         // Not under the lock of the record: the hub records what it delivers.
-        let delivered = id.and_then(|(id, _)| self.node.state.hub.delivered(id));
+        let delivered = id.and_then(|(id, _)| self.node.state.hub.next_after(id));
         format!("; delivered up to {delivered:?}, to open connections up to {live:?}")
     }
 

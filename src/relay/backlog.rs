@@ -72,11 +72,9 @@ pub(super) enum NextDelivery {
     Missing(Missing),
 }
 
-/// A range of messages that only the store has.
+/// A range of messages that only the store has. It begins after the latest delivered one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// It begins behind this seq, and behind the latest delivered one.
-    pub(super) after: Seq,
     /// It ends with this message; `None`: with the latest one in the store.
     pub(super) last: Option<Arc<Notice>>,
 }
@@ -223,7 +221,6 @@ impl Backlogs {
 impl Missing {
     fn up_to(last: &Arc<Notice>) -> Self {
         Self {
-            after: 0,
             last: Some(Arc::clone(last)),
         }
     }

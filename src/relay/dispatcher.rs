@@ -154,10 +154,9 @@ impl Dispatcher {
 
     /// Delays the chats in which the hub misses messages, to read those.
     fn fetch_missing(&mut self) {
-        for (chat, after) in self.relay.hub.take_behind() {
+        for chat in self.relay.hub.take_behind() {
             let direct = !self.backlogs.contains(chat);
-            let missing = Missing { after, last: None };
-            self.backlogs.put_back_missing(chat, missing);
+            self.backlogs.put_back_missing(chat, Missing::default());
             if direct {
                 self.advance(chat);
             }
@@ -210,7 +209,7 @@ impl Dispatcher {
     /// Begins to read missing messages of a delayed chat. Returns whether the chat waits for them:
     /// not if there are none.
     fn read(&mut self, chat: ChatId, missing: Missing) -> bool {
-        let Some(delivered) = self.relay.hub.delivered(chat) else {
+        let Some(after) = self.relay.hub.next_after(chat) else {
             // Without subscriptions, or not open yet. In the latter case the hub compares this seq with
             // the head when it opens the chat.
             if let Some(last) = missing.last {
@@ -218,7 +217,6 @@ impl Dispatcher {
             }
             return false;
         };
-        let after = missing.after.max(delivered);
         let until = missing.until();
         if until.is_some_and(|until| until <= after) {
             return false;
@@ -242,7 +240,7 @@ impl Dispatcher {
     fn take_page(&mut self, read: Read) {
         let Read {
             chat,
-            mut missing,
+            missing,
             history,
             page,
         } = read;
@@ -259,8 +257,7 @@ impl Dispatcher {
         }
         let page = page.messages;
         self.relay.metrics.filled_holes(page.messages.len());
-        if let Some(last) = page.messages.last().filter(|_| page.has_more) {
-            missing.after = last.seq;
+        if page.has_more {
             self.backlogs.put_back_missing(chat, missing);
         }
         let messages = page.messages.into_iter().map(Arc::new).map(sent);

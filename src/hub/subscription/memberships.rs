@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::live_from::{JoinKind, LiveFrom};
 use super::Subscription;
-use crate::model::{Chat, ChatId, MembersVersion, Membership, Policy, UserId};
+use crate::model::{Chat, ChatId, MembersVersion, Membership, Policy, Seq, UserId};
 
 /// A chat of its user.
 #[derive(Debug)]
@@ -27,9 +27,11 @@ pub(in crate::hub) struct Watch {
 /// How a connection comes into a chat.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    pub(in crate::hub) join: JoinKind,
     /// The version of the members of which its user is one.
     pub(in crate::hub) version: MembersVersion,
+    /// The seq of the latest message when its user became a member, later than the connection was
+    /// made; `None`: it was one before.
+    pub(in crate::hub) joined: Option<Seq>,
 }
 
 /// The chats from which the user was removed while the store is being read for [`Entering`].
@@ -106,7 +108,11 @@ impl Subscription {
     /// Adds a chat, with an unknown [`LiveFrom`] if it is new; `false`: the connection has
     /// ended, or its user was removed after that version.
     pub(in crate::hub) fn enter(&self, chat: ChatId, entry: Entry) -> bool {
-        let Entry { join, version } = entry;
+        let Entry { version, joined } = entry;
+        let join = match joined {
+            Some(_) => JoinKind::Later,
+            None => JoinKind::Connecting,
+        };
         let mut entered = false;
         let is_open = self.change(|state| {
             if state.removals.has_later(chat, version) {

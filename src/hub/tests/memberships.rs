@@ -70,6 +70,53 @@ fn a_removal_before_the_user_came_back_changes_nothing() {
     assert_eq!(received(&boriss), ["joined", "left", "1"]);
 }
 
+/// Boris becomes a member when the latest message is `head`.
+fn joined_at(hub: &Hub, chat: ChatId, boris: UserId, head: Seq) {
+    let joined = membership(chat, boris, head);
+    hub.member_joined(&joined, &notice(Fact::MemberJoined(Arc::clone(&joined))));
+}
+
+#[test]
+fn a_member_whose_join_was_overtaken_receives_the_messages_since_then() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let (boris, clara) = (user(), user());
+    let annas = subscribed(&hub, user(), chat, 4);
+    let (boriss, claras) = (bound(&hub, boris), bound(&hub, clara));
+    deliver(&hub, chat, 5..=8);
+    joined_at(&hub, chat, boris, 6);
+    assert_eq!(
+        (hub.take_behind(), hub.next_after(chat)),
+        (vec![chat], Some(6))
+    );
+    deliver(&hub, chat, [7]);
+    joined_at(&hub, chat, clara, 5);
+    // A connection that is made meanwhile requests what it missed, up to the latest message.
+    let doras = subscribed(&hub, user(), chat, 8);
+    deliver(&hub, chat, 6..=7);
+    deliver(&hub, chat, [9]);
+    assert_eq!(received(&doras), [""; 0]);
+    deliver(&hub, chat, 8..=9);
+    let notices = ["joined", "joined"];
+    assert_eq!(
+        received(&annas),
+        [&["5", "6", "7", "8"][..], &notices, &["9"]].concat()
+    );
+    assert_eq!(received(&boriss), ["joined", "7", "joined", "8", "9"]);
+    assert_eq!(received(&claras), ["joined", "6", "7", "8", "9"]);
+    assert_eq!(received(&doras), ["9"]);
+}
+
+#[test]
+fn a_member_whose_join_was_overtaken_by_the_opening_of_its_room_misses_nothing() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let boriss = bound(&hub, boris);
+    let annas = subscribed(&hub, user(), chat, 3);
+    joined_at(&hub, chat, boris, 1);
+    deliver(&hub, chat, 2..=4);
+    assert_eq!(received(&boriss), ["joined", "2", "3", "4"]);
+    assert_eq!(received(&annas), ["joined", "4"]);
+}
+
 #[test]
 fn removals_are_kept_only_while_the_store_is_read_and_only_of_this_user() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
@@ -144,7 +191,9 @@ fn notices_that_a_read_of_the_store_has_overtaken_change_no_subscription() {
         ["joined", "left", "left", "joined", "1"],
         "every member is notified"
     );
-    joined(&hub, chat, boris, 5);
+    let boris_joined = version(chat, boris, 1, 5);
+    let joined = Fact::MemberJoined(Arc::clone(&boris_joined));
+    hub.member_joined(&boris_joined, &notice(joined));
     deliver(&hub, chat, [2]);
     assert_eq!(received(&boriss), ["joined", "2"]);
 }

@@ -232,7 +232,7 @@ async fn a_chat_that_is_deleted_while_it_is_delayed_is_delivered_to_its_end() {
     assert!(!slow.is_in(chat.id));
     let hub = Arc::clone(&fixture.hub);
     fixture.end().await;
-    assert_eq!(hub.delivered(chat.id), None);
+    assert_eq!(hub.next_after(chat.id), None);
 }
 
 #[tokio::test]
