@@ -102,6 +102,8 @@ impl Relay {
             Fact::RoleSet(change) => self.hub.rights_changed(change.chat, change.version, notice),
             Fact::Muted(change) => self.hub.rights_changed(change.chat, change.version, notice),
             Fact::Banned(change) => self.hub.user_banned(change, notice),
+            Fact::MembersConfirmed(chat) => self.hub.members_confirmed(chat),
+            Fact::MembersUncertain(chat) => self.hub.members_uncertain(*chat),
             Fact::TokensRevoked { user, before } => self.hub.tokens_revoked(*user, *before),
             Fact::ChatDeleted { chat, .. } => self.hub.chat_deleted(*chat, notice),
         }

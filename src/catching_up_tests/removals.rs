@@ -8,7 +8,10 @@ use super::connecting::{add, assert_received, connect, remove, synced};
 use super::node::Node;
 use super::*;
 use crate::fixtures::HOST;
-use crate::model::{Draft, ErrorKind, History, Positions, Range, UserId, Window};
+use crate::model::{
+    Draft, ErrorKind, Fingerprint, History, IdempotencyKey, MemberRole, Positions, Range, UserId,
+    Window,
+};
 
 /// What Anna may request of a closed chat, each of which reads what was stored. A change of the chat
 /// is in order with removals.
@@ -148,6 +151,90 @@ async fn messages_read_for_delivery_after_a_removal_are_not_delivered() {
     assert_received(&mut node, &others, chat, &[1, 2, 3, 4, 5]).await;
     assert_received(&mut node, &connection, chat, &[]).await;
     drop((connection, others));
+    node.close().await;
+}
+
+/// Runs a request of the host whose answer from the store is lost.
+async fn answer_lost(node: &Node, operation: &'static str, request: Command) {
+    node.gate.lose(operation);
+    let lost = node.state.service.execute(&HOST, request).await;
+    let error = lost.expect_err("the answer was lost");
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_removal_whose_answer_was_lost_ends_the_deliveries() {
+    // The first is the change itself, the others are read for its notice.
+    for operation in ["remove_member", "user", "users"] {
+        let mut node = Node::open().await;
+        let (anna, chat) = (node.anna, node.chats[0]);
+        let connection = connect(&node, anna).await;
+        let named = ChatRef::Id(chat);
+        let removal = Command::RemoveMember {
+            chat: named,
+            user: anna,
+        };
+        answer_lost(&node, operation, removal).await;
+        // The notice of a later change does not conceal it.
+        let (user, role) = (node.boris, MemberRole::Moderator);
+        let later = Command::SetRole {
+            chat: named,
+            user,
+            role,
+        };
+        node.state.service.execute(&HOST, later).await.expect("set");
+        let version = node.store.members_version(chat).await.expect("read");
+        let version = version.expect("a chat");
+        let compared = async {
+            while !node.state.hub.has_seen_members(chat, version) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let most = std::time::Duration::from_secs(10);
+        tokio::time::timeout(most, compared)
+            .await
+            .expect("compared");
+        node.send(0, 1).await;
+        assert_received(&mut node, &connection, chat, &[]).await;
+        drop(connection);
+        node.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_because_its_answer_was_lost_subscribes_the_members() {
+    let mut node = Node::open().await;
+    let (anna, chat) = (node.anna, node.chats[0]);
+    remove(&node, chat, anna).await;
+    let connection = connect(&node, anna).await;
+    let addition = Command::AddMembers {
+        chat: ChatRef::Id(chat),
+        users: vec![anna],
+    };
+    answer_lost(&node, "add_member", addition).await;
+    node.send(0, 1).await;
+    add(&node, chat, anna).await;
+    node.send(0, 1).await;
+    assert_received(&mut node, &connection, chat, &[2]).await;
+
+    let creation = || Command::CreateChat {
+        name: None,
+        members: vec![anna, node.boris],
+        key: Some(IdempotencyKey {
+            name: "once".to_owned(),
+            content: Fingerprint::of("a chat"),
+        }),
+    };
+    answer_lost(&node, "create_chat", creation()).await;
+    let made = node.state.service.execute(&HOST, creation()).await;
+    let Ok(Reply::Chat(made)) = made else {
+        panic!("{made:?}")
+    };
+    node.chats.insert(0, made.id);
+    node.heads.insert(made.id, 0);
+    node.send(0, 1).await;
+    assert_received(&mut node, &connection, made.id, &[1]).await;
+    drop(connection);
     node.close().await;
 }
 

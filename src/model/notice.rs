@@ -75,6 +75,12 @@ pub enum Fact {
     /// A user was banned, or its ban was lifted: sent to all members, watchers and the user, unless
     /// the chat is hidden from it. A membership ends with it.
     Banned(Arc<SanctionChange>),
+    /// The members of a chat are these: its subscriptions are compared with them, and nobody is notified.
+    /// Follows a request that changed nothing, because an earlier one did whose answer was lost.
+    MembersConfirmed(Chat),
+    /// The store may have changed the members of a chat, or not: its subscriptions are compared with
+    /// the store.
+    MembersUncertain(ChatId),
     /// The tokens of a user that were issued before a time were revoked: the connections that were
     /// opened with one end.
     TokensRevoked {
@@ -90,10 +96,10 @@ impl Fact {
     pub fn chat(&self) -> Option<ChatId> {
         Some(match self {
             Self::MessageSent(message) => message.chat,
-            Self::ChatCreated(chat) => chat.id,
+            Self::ChatCreated(chat) | Self::MembersConfirmed(chat) => chat.id,
             Self::MemberJoined(membership) | Self::MemberLeft(membership) => membership.chat,
             Self::ChatChanged(room) => room.chat.id,
-            Self::ChatDeleted { chat, .. } => *chat,
+            Self::ChatDeleted { chat, .. } | Self::MembersUncertain(chat) => *chat,
             Self::EventChatOpened(chat) | Self::AccessChanged(chat) | Self::ReadMoved(chat) => {
                 chat.chat
             }

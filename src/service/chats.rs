@@ -47,7 +47,7 @@ impl Service {
         }
         let members = self.members(identity, members)?;
         let key = key.map(|key| access::own_key(identity, key));
-        if let Some(chat) = self.made_before(key.as_ref()).await? {
+        if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
             return Ok(Reply::Chat(chat));
         }
         let unknown = self
@@ -71,13 +71,14 @@ impl Service {
             key: key.clone(),
             at,
         };
-        let _before = self.memberships.before_changes(new.id).await;
+        let before = self.memberships.before_changes(new.id).await;
         let created = self.store.create_chat(new).await;
         drop(changing);
         let chat = match created {
             // Another request of this name was faster.
             Err(StoreError::Duplicate) if key.is_some() => {
-                let made = self.made_before(key.as_ref()).await?;
+                drop(before);
+                let made = self.made_before(identity, key.as_ref()).await?;
                 return made.map(Reply::Chat).ok_or_else(other_content);
             }
             created => created.map_err(store_error)?,
@@ -114,14 +115,27 @@ impl Service {
         }
     }
 
-    /// The chat that a request of this name has made.
-    async fn made_before(&self, key: Option<&IdempotencyKey>) -> Result<Option<Chat>, Error> {
+    /// The chat that a request of this name has made. Subscribes its members' connections in case the
+    /// store's answer to that request was lost.
+    async fn made_before(
+        &self,
+        identity: &Identity,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<Chat>, Error> {
         let Some(key) = key else { return Ok(None) };
         let made = self.store.chat_by_key(&key.name).await;
-        match made.map_err(store_error)? {
-            Some((_, content)) if content != key.content => Err(other_content()),
-            made => Ok(made.map(|(chat, _)| chat)),
+        let chat = match made.map_err(store_error)? {
+            Some((_, content)) if content != key.content => return Err(other_content()),
+            Some((chat, _)) => chat,
+            None => return Ok(None),
+        };
+        let _in_order = self.memberships.in_order(chat.id).await;
+        let current = self.store.chat(chat.id).await.map_err(store_error)?;
+        if let Some(current) = current {
+            self.publish(identity, Fact::MembersConfirmed(current))
+                .await;
         }
+        Ok(Some(chat))
     }
 
     /// The named users, each once, in the order given; a verified user is always one.

@@ -210,21 +210,25 @@ impl Service {
         access::may_add(actor, user, &members, self.clock.now())?;
         let act = Act::of_user(AuditAct::AddMember, chat, user);
         let audit = self.audit(actor, act);
-        let added = {
-            let _changing = self.memberships.changing().await;
-            let _cached = self.user_cache.changing(&[user]);
+        let added = async {
             let (read, at) = (read.unwrap_or(0), self.clock.now());
             self.store.add_member(chat, user, read, at, audit).await
         };
-        self.memberships.changed(chat).await;
-        let added = added.map_err(store_error)?;
+        let added = self
+            .changing_members(identity, chat, &[user], added)
+            .await?;
         let (fresh, joined) = added.ok_or_else(|| access::no_chat(requested))?;
-        let room = self.room(joined, 0).await?;
-        let user = Arc::new(self.user(user).await?);
-        if fresh {
-            let fact = Fact::MemberJoined(Arc::new(membership(&room, &user)));
-            self.publish(identity, fact).await;
-        }
+        let notice = async {
+            let room = self.room(joined, 0).await?;
+            let user = Arc::new(self.user(user).await?);
+            let fact = if fresh {
+                Fact::MemberJoined(Arc::new(membership(&room, &user)))
+            } else {
+                Fact::MembersConfirmed(room.chat.clone())
+            };
+            Ok(((room, user), fact))
+        };
+        let (room, user) = self.publish_members(identity, chat, notice).await?;
         Ok((fresh, room, user))
     }
 
@@ -243,21 +247,23 @@ impl Service {
         access::may_remove(actor, user, &members, self.clock.now())?;
         let act = Act::of_user(AuditAct::RemoveMember, chat, user);
         let audit = self.audit(actor, act);
-        let removed = {
-            let _changing = self.memberships.changing().await;
-            let _cached = self.user_cache.changing(&[user]);
+        let removed = async {
             let at = self.clock.now();
             self.store.remove_member(chat, user, at, audit).await
         };
-        self.memberships.changed(chat).await;
-        let removed = removed.map_err(store_error)?;
+        let removed = self
+            .changing_members(identity, chat, &[user], removed)
+            .await?;
         let (removed, left) = removed.ok_or_else(|| access::no_chat(requested))?;
-        if removed {
+        let notice = async {
+            if !removed {
+                return Ok(((), Fact::MembersConfirmed(left)));
+            }
             let user = Arc::new(self.user(user).await?);
             let left = self.membership(left, &user).await?;
-            self.publish(identity, Fact::MemberLeft(left)).await;
-        }
-        Ok(())
+            Ok(((), Fact::MemberLeft(left)))
+        };
+        self.publish_members(identity, chat, notice).await
     }
 
     /// The membership of this user in the chat after it has changed.

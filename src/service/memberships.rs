@@ -16,9 +16,9 @@ use moka::future::Cache;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::access::{MemberList, no_chat};
-use super::store_error;
-use crate::model::{ChatId, Error};
-use crate::store::Store;
+use super::{Service, store_error};
+use crate::model::{ChatId, Error, Fact, Identity, UserId};
+use crate::store::{Store, StoreError};
 
 /// How many entries the cached member lists may have in all.
 const WEIGHT: u64 = 1_000_000;
@@ -99,7 +99,8 @@ impl Memberships {
         self.steady.read().await
     }
 
-    /// To be held while the store changes any of these. No messages are stored meanwhile.
+    /// To be held while the store changes any of these. No messages are stored meanwhile. For one chat:
+    /// [`Service::changing_members`].
     pub(super) async fn changing(&self) -> RwLockWriteGuard<'_, ()> {
         self.steady.write().await
     }
@@ -132,5 +133,52 @@ impl Memberships {
     fn part(&self, chat: ChatId, parts: usize) -> usize {
         let hash = self.hasher.hash_one(chat) % (parts as u64);
         usize::try_from(hash).unwrap_or(0)
+    }
+}
+
+impl Service {
+    /// Runs a change of a chat in the store: of a membership, role, mute or ban, which these users have,
+    /// or its deletion. No message is stored meanwhile, and nothing that is cached of them
+    /// outlives it, whatever the store answers. The caller holds [`Memberships::in_order`].
+    ///
+    /// # Errors
+    /// Those of the store: the change may have been made all the same, so the subscriptions are compared
+    /// with the store.
+    pub(super) async fn changing_members<T>(
+        &self,
+        identity: &Identity,
+        chat: ChatId,
+        users: &[UserId],
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Error> {
+        let changed = {
+            let _changing = self.memberships.changing().await;
+            let _cached = self.user_cache.changing(users);
+            change.await
+        };
+        self.memberships.changed(chat).await;
+        if changed.is_err() {
+            self.publish(identity, Fact::MembersUncertain(chat)).await;
+        }
+        changed.map_err(store_error)
+    }
+
+    /// Publishes the notice of such a change, which is made with further reads, and returns what they
+    /// returned.
+    ///
+    /// # Errors
+    /// Those of the reads; the subscriptions are compared with the store then.
+    pub(super) async fn publish_members<T>(
+        &self,
+        identity: &Identity,
+        chat: ChatId,
+        notice: impl Future<Output = Result<(T, Fact), Error>>,
+    ) -> Result<T, Error> {
+        let (result, fact) = match notice.await {
+            Ok((read, fact)) => (Ok(read), fact),
+            Err(error) => (Err(error), Fact::MembersUncertain(chat)),
+        };
+        self.publish(identity, fact).await;
+        result
     }
 }

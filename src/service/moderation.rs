@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::Service;
 use super::access::{self, Actor};
 use super::audit::Act;
 use super::members::no_member;
-use super::{Service, store_error};
 use crate::model::{
     AuditAct, ChatId, ChatRef, Error, Fact, Identity, MemberRole, Reply, RoleChange, Sanction,
     SanctionChange, SanctionTerm, User, UserId,
@@ -34,14 +34,9 @@ impl Service {
         let concerned = Arc::new(self.user(user).await?);
         let act = Act::of_user(AuditAct::SetRole, id, user);
         let audit = self.audit(actor, act.with([("role", role.name().into())]));
-        let set = {
-            let _changing = self.memberships.changing().await;
-            self.store.set_role(id, user, role, audit).await
-        };
-        self.memberships.changed(id).await;
-        let (changed, chat) = set
-            .map_err(store_error)?
-            .ok_or_else(|| access::no_chat(chat))?;
+        let set = self.store.set_role(id, user, role, audit);
+        let set = self.changing_members(identity, id, &[], set).await?;
+        let (changed, chat) = set.ok_or_else(|| access::no_chat(chat))?;
         let change = Arc::new(RoleChange {
             chat: id,
             user: concerned,
@@ -74,14 +69,9 @@ impl Service {
         let mute = sanction(term, at)?;
         let concerned = Arc::new(self.user(user).await?);
         let audit = self.audit(actor, sanctioned(AuditAct::MuteUser, id, user, mute));
-        let set = {
-            let _changing = self.memberships.changing().await;
-            self.store.set_mute(id, user, mute, audit).await
-        };
-        self.memberships.changed(id).await;
-        let (changed, chat) = set
-            .map_err(store_error)?
-            .ok_or_else(|| access::no_chat(chat))?;
+        let set = self.store.set_mute(id, user, mute, audit);
+        let set = self.changing_members(identity, id, &[], set).await?;
+        let (changed, chat) = set.ok_or_else(|| access::no_chat(chat))?;
         let change = Arc::new(SanctionChange {
             chat: id,
             user: concerned,
@@ -131,35 +121,38 @@ impl Service {
     ) -> Result<Option<Arc<SanctionChange>>, Error> {
         let user = concerned.id;
         let audit = self.audit(actor, sanctioned(AuditAct::BanUser, chat, user, ban));
-        let set = {
-            let _changing = self.memberships.changing().await;
-            let _cached = self.user_cache.changing(&[user]);
+        let set = async {
             let at = self.clock.now();
             self.store.set_ban(chat, user, ban, at, audit).await
         };
-        self.memberships.changed(chat).await;
-        let Some(outcome) = set.map_err(store_error)? else {
+        let set = self.changing_members(identity, chat, &[user], set).await?;
+        let Some(outcome) = set else {
             return Ok(None);
         };
-        let version = outcome.chat.members_version;
-        let left = if outcome.removed {
-            Some(self.membership(outcome.chat, &concerned).await?)
-        } else {
-            None
+        let (changed, version) = (outcome.changed, outcome.chat.members_version);
+        let notice = async {
+            let left = if outcome.removed {
+                Some(self.membership(outcome.chat.clone(), &concerned).await?)
+            } else {
+                None
+            };
+            let change = Arc::new(SanctionChange {
+                chat,
+                user: concerned,
+                sanction: ban,
+                to_user: is_open || left.is_some(),
+                left,
+                version,
+            });
+            let fact = if changed {
+                Fact::Banned(Arc::clone(&change))
+            } else {
+                Fact::MembersConfirmed(outcome.chat)
+            };
+            Ok((change, fact))
         };
-        let change = Arc::new(SanctionChange {
-            chat,
-            user: concerned,
-            sanction: ban,
-            to_user: is_open || left.is_some(),
-            left,
-            version,
-        });
-        if outcome.changed {
-            self.publish(identity, Fact::Banned(Arc::clone(&change)))
-                .await;
-        }
-        Ok(Some(change))
+        let change = self.publish_members(identity, chat, notice).await;
+        change.map(Some)
     }
 
     pub(super) async fn list_bans(

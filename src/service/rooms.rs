@@ -153,14 +153,10 @@ impl Service {
         } = found.ok_or_else(|| access::no_chat(chat))?;
         let act = Act::of_chat(AuditAct::DeleteChat, id).with([("name", name.into())]);
         let audit = self.audit(actor, act);
-        let deleted = {
-            let _changing = self.memberships.changing().await;
-            let _cached = self.user_cache.changing(&members);
-            self.store.delete_chat(id, audit).await
-        };
-        self.memberships.changed(id).await;
+        let deleted = self.store.delete_chat(id, audit);
+        let deleted = self.changing_members(identity, id, &members, deleted).await;
         self.heads.unknown(id);
-        let deleted = deleted.map_err(store_error)?;
+        let deleted = deleted?;
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };
             self.publish(identity, fact).await;

@@ -26,6 +26,8 @@ use crate::model::{
 use crate::telemetry::Metrics;
 
 #[cfg(test)]
+use gate::Answer;
+#[cfg(test)]
 pub use gate::Gate;
 
 /// Wraps `store`: each call is counted and timed in `metrics` under the name of its method.
@@ -76,7 +78,10 @@ impl Instrumented {
             Err(lapsed) => Err(lapsed),
         };
         #[cfg(test)]
-        self.gate.pass(operation).await;
+        let outcome = match self.gate.pass(operation).await {
+            Answer::Passes => outcome,
+            Answer::Lost => Err(StoreError::Unavailable("the answer was lost".into())),
+        };
         // A process that was stopped while it waited must not go on as if no time had passed.
         let outcome = outcome.and_then(|answer| self.store.check_lease().map(|()| answer));
         timing.failure = outcome.as_ref().err().map(kind);

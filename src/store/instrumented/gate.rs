@@ -1,5 +1,5 @@
 //! Holds back or delays calls of the store in tests, so that other calls overtake them.
-//! Does not change arguments, results or errors.
+//! Does not change arguments and results, except that an answer can be lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,21 @@ pub struct Gate(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     held: Option<(&'static str, HeldCall)>,
+    lost: Option<&'static str>,
     delays: Option<Box<dyn FnMut(&'static str) -> Duration + Send>>,
 }
 
 /// A call whose result is held back.
 #[derive(Clone)]
 pub struct HeldCall(Arc<(Semaphore, Semaphore)>);
+
+/// What becomes of an answer.
+pub(super) enum Answer {
+    /// It is returned.
+    Passes,
+    /// It is lost.
+    Lost,
+}
 
 impl Gate {
     /// Holds back the next answer to this operation.
@@ -28,6 +37,11 @@ impl Gate {
         let held = HeldCall(Arc::new((closed(), closed())));
         self.0.lock().held = Some((operation, held.clone()));
         held
+    }
+
+    /// The next answer to this operation is an error, though it was done.
+    pub fn lose(&self, operation: &'static str) {
+        self.0.lock().lost = Some(operation);
     }
 
     /// From now on each call of an operation, and each answer, is delayed by what `delays` returns.
@@ -48,7 +62,7 @@ impl Gate {
     }
 
     /// After a call, before its result is returned.
-    pub(super) async fn pass(&self, operation: &'static str) {
+    pub(super) async fn pass(&self, operation: &'static str) -> Answer {
         let held = {
             let mut state = self.0.lock();
             state.held.take_if(|(held, _)| *held == operation)
@@ -59,6 +73,8 @@ impl Gate {
             released.acquire().await.expect("never closed").forget();
         }
         self.linger(operation).await;
+        let lost = self.0.lock().lost.take_if(|lost| *lost == operation);
+        lost.map_or(Answer::Passes, |_| Answer::Lost)
     }
 }
 

@@ -79,6 +79,8 @@ impl Subscriber for ActionSession {
             | Fact::RoleSet(_)
             | Fact::Muted(_)
             | Fact::Banned(_)
+            | Fact::MembersConfirmed(_)
+            | Fact::MembersUncertain(_)
             | Fact::TokensRevoked { .. } => {}
         }
     }
