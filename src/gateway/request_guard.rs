@@ -81,15 +81,10 @@ pub async fn guard(
     response
 }
 
-/// Whether the request has what RFC 9112 §3.2 demands of HTTP/1.1, and RFC 9113 §8.3.1 of HTTP/2.
+/// Whether the request has what RFC 9112 §3.2 demands of HTTP/1.1.
 fn names_one_host(request: &Request) -> bool {
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    let may_lack = match request.version() {
-        Version::HTTP_11 => false,
-        Version::HTTP_2 => request.uri().authority().is_some(),
-        _ => true,
-    };
-    hosts == 1 || (hosts == 0 && may_lack)
+    hosts == 1 || (hosts == 0 && request.version() != Version::HTTP_11)
 }
 
 /// A body that has to arrive in time: within the handshake timeout, and a second more for each
