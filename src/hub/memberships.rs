@@ -13,7 +13,7 @@
 //! then the version in the store is greater, and [`Hub::reconcile`] comes first.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::fanout::fan_out;
@@ -304,7 +304,7 @@ impl Hub {
     fn connections_of(&self, users: &[UserId]) -> Vec<Arc<Subscription>> {
         let known = self.users.lock();
         let connected = users.iter().filter_map(|user| known.get(user));
-        let connections = connected.flat_map(HashMap::values);
+        let connections = connected.flat_map(|user| user.all.values());
         connections.map(Arc::clone).collect()
     }
 }

@@ -25,6 +25,7 @@ use crate::telemetry::CloseReason;
 
 use fanout::{FanoutResult, fan_out};
 use live_from::LiveFrom;
+use outbox::UserTotal;
 pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
 pub use outgoing::{AckId, Body, Outgoing};
 use room::Room;
@@ -35,10 +36,18 @@ pub use subscription::{Entering, Subscription};
 #[derive(Default)]
 pub struct Hub {
     rooms: RwLock<HashMap<ChatId, Arc<Mutex<Room>>>>,
-    users: Mutex<HashMap<UserId, HashMap<ConnectionId, Arc<Subscription>>>>,
+    users: Mutex<HashMap<UserId, UserConnections>>,
     /// The rooms for which the store has more than was delivered.
     behind: Mutex<HashSet<ChatId>>,
     fell_behind: Notify,
+}
+
+/// The connections of one user.
+#[derive(Default)]
+struct UserConnections {
+    all: HashMap<ConnectionId, Arc<Subscription>>,
+    /// The bytes that wait for them.
+    waiting: Arc<UserTotal>,
 }
 
 impl Hub {
@@ -48,10 +57,11 @@ impl Hub {
         self.leave(subscription);
         let mut users = self.users.lock();
         if subscription.bind_user(user) {
-            users
-                .entry(user)
-                .or_default()
-                .insert(subscription.id, Arc::clone(subscription));
+            let connections = users.entry(user).or_default();
+            let waiting = Arc::clone(&connections.waiting);
+            subscription.outbox.count_for(Some(waiting));
+            let connection = Arc::clone(subscription);
+            connections.all.insert(subscription.id, connection);
         }
     }
 
@@ -77,8 +87,8 @@ impl Hub {
         if let Some(user) = left.user {
             let mut users = self.users.lock();
             if let Some(connections) = users.get_mut(&user) {
-                connections.remove(&subscription.id);
-                if connections.is_empty() {
+                connections.all.remove(&subscription.id);
+                if connections.all.is_empty() {
                     users.remove(&user);
                 }
             }
@@ -176,7 +186,7 @@ impl Hub {
     /// that were opened with one.
     pub fn tokens_revoked(&self, user: UserId, before: Timestamp) {
         let users = self.users.lock();
-        let connections = users.values().flat_map(HashMap::values);
+        let connections = users.values().flat_map(|user| user.all.values());
         let is_revoked = |issue: Issue| issue.user == user && issue.is_revoked(before);
         let revoked = connections.filter(|connection| connection.issue.is_some_and(is_revoked));
         let revoked: Vec<_> = revoked.map(Arc::clone).collect();

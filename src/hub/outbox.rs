@@ -2,15 +2,18 @@
 //! Does not know sockets: a writer takes the frames out and sends them.
 
 mod state;
+mod totals;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::state::{Purpose, State, weight};
+use self::state::{Purpose, State};
+pub use self::totals::UserTotal;
 use super::Outgoing;
 use crate::telemetry::{CloseReason, Gauge, Taken};
 
@@ -23,14 +26,18 @@ pub struct OutboxLimits {
     pub bytes: usize,
 }
 
-/// The most bytes of responses that may wait while further requests are still begun.
-const RESPONSES_BEFORE_WAIT: usize = 1024 * 1024;
+/// Which part of the bytes of an outbox may wait in responses while further requests are still begun.
+const RESPONSES_BEFORE_WAIT: usize = 4;
+
+/// How many full outboxes may wait for all connections of one user.
+const OF_USER: usize = 4;
+
+/// Which part of an outbox may wait in any case, however much waits for the user's other
+/// connections.
+const SPARED: usize = 16;
 
 /// For how many frames an outbox keeps memory while nothing waits.
 const FEW: usize = 4;
-
-/// The most bytes of responses that may wait at all, not counting the latest one.
-const RESPONSES_LIMIT: usize = 16 * RESPONSES_BEFORE_WAIT;
 
 /// The frames that wait for one connection, in order.
 ///
@@ -39,8 +46,6 @@ const RESPONSES_LIMIT: usize = 16 * RESPONSES_BEFORE_WAIT;
 /// requests instead: a client may well request more than a queue should hold.
 pub struct Outbox {
     limits: OutboxLimits,
-    /// The bytes that wait in all outboxes.
-    waiting: Gauge,
     state: Mutex<State>,
     /// Wakes the inbox, which begins requests.
     emptied: Notify,
@@ -75,7 +80,6 @@ impl Outbox {
     pub fn new(limits: OutboxLimits) -> Self {
         Self {
             limits,
-            waiting: Gauge::default(),
             state: Mutex::default(),
             emptied: Notify::new(),
             eased: Notify::new(),
@@ -85,8 +89,18 @@ impl Outbox {
     /// The same, with its bytes counted in this gauge.
     #[must_use]
     pub fn counted_in(mut self, waiting: Gauge) -> Self {
-        self.waiting = waiting;
+        self.state.get_mut().totals.all = waiting;
         self
+    }
+
+    /// Counts its bytes in this total from now on; `None`: in none. With too many for one user it
+    /// closes as [`CloseReason::Lagging`], unless there are few in it.
+    pub fn count_for(&self, user: Option<Arc<UserTotal>>) {
+        let mut state = self.state.lock();
+        let bytes = state.bytes();
+        state.totals.remove(bytes);
+        state.totals.user = user;
+        state.totals.add(bytes);
     }
 
     /// How much news may wait in it.
@@ -115,10 +129,8 @@ impl Outbox {
     /// # Errors
     /// Why it accepts nothing more.
     pub fn respond(&self, frame: Outgoing) -> Result<(), CloseReason> {
-        self.put(Purpose::Response, frame, |state, _| {
-            state.responses.bytes > RESPONSES_LIMIT
-        })
-        .map(drop)
+        self.put(Purpose::Response, frame, is_full_of_responses)
+            .map(drop)
     }
 
     /// Queues responses to the client's first requests, before all queued frames. For an outbox of
@@ -129,8 +141,7 @@ impl Outbox {
             return;
         }
         for frame in frames.into_iter().rev() {
-            state.responses.add(&frame);
-            self.waiting.inc_by(weight(&frame));
+            state.add(Purpose::Response, &frame);
             state.frames.push_front((Purpose::Response, frame));
         }
         let writer = state.writer.take();
@@ -158,8 +169,7 @@ impl Outbox {
                 break Drained::Empty;
             };
             took = true;
-            state.load(purpose).remove(&frame);
-            self.waiting.dec_by(weight(&frame));
+            state.remove(purpose, &frame);
             if let Purpose::Message(durable) = purpose {
                 state.take(durable);
             }
@@ -231,7 +241,8 @@ impl Outbox {
 
     fn delays_requests(&self) -> bool {
         let state = self.state.lock();
-        let much = state.responses.bytes > RESPONSES_BEFORE_WAIT || self.is_half_full(&state);
+        let most = self.limits.bytes / RESPONSES_BEFORE_WAIT;
+        let much = state.responses.bytes > most || self.is_half_full(&state);
         state.closed.is_none() && much
     }
 
@@ -243,9 +254,7 @@ impl Outbox {
     /// Closes it for this reason, unless it is closed already. Returns whether it was open.
     pub fn close(&self, why: CloseReason) -> bool {
         let mut state = self.state.lock();
-        let before = state.bytes();
         let first = state.close(why);
-        self.waiting.dec_by(before - state.bytes());
         let writer = state.writer.take();
         drop(state);
         wake(writer);
@@ -274,13 +283,12 @@ impl Outbox {
         if let Some(why) = state.closed {
             return Err(why);
         }
-        if overflows(&state, &self.limits) {
+        if overflows(&state, &self.limits) || is_too_much_of_user(&state, &self.limits) {
             drop(state);
             self.close(CloseReason::Lagging);
             return Err(CloseReason::Lagging);
         }
-        state.load(purpose).add(&frame);
-        self.waiting.inc_by(weight(&frame));
+        state.add(purpose, &frame);
         state.frames.push_back((purpose, frame));
         let pressure = self.pressure(&state);
         let writer = if state.awaits_client {
@@ -329,7 +337,8 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.waiting.dec_by(self.state.get_mut().bytes());
+        let state = self.state.get_mut();
+        state.totals.remove(state.bytes());
     }
 }
 
@@ -347,6 +356,16 @@ fn drops_frames(why: CloseReason) -> bool {
 
 fn is_full_of_news(state: &State, limits: &OutboxLimits) -> bool {
     state.news.frames >= limits.frames || state.news.bytes > limits.bytes
+}
+
+/// The latest response is not counted: it may be a page that is larger than the limit.
+fn is_full_of_responses(state: &State, limits: &OutboxLimits) -> bool {
+    state.responses.bytes > limits.bytes
+}
+
+fn is_too_much_of_user(state: &State, limits: &OutboxLimits) -> bool {
+    state.totals.of_user() > limits.bytes.saturating_mul(OF_USER)
+        && state.bytes() > limits.bytes / SPARED
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The promises of an outbox to its producers and its writer.
 
 use futures_util::future::join;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
 
 use super::*;
 use crate::hub::Body;
@@ -170,7 +173,7 @@ async fn all_who_wait_for_it_to_be_emptied_go_on() {
 #[tokio::test]
 async fn answers_hold_up_requests_and_not_news() {
     let outbox = outbox(10, 10_000);
-    let large = Outgoing::bare(Body::from_json("x".repeat(RESPONSES_BEFORE_WAIT)));
+    let large = Outgoing::bare(Body::from_json("x".repeat(10_000 / RESPONSES_BEFORE_WAIT)));
     outbox.respond(large).expect("room");
     outbox.push(frame(1)).expect("answers leave room for news");
     assert!(outbox.delays_requests());
@@ -201,7 +204,7 @@ fn counted(frames: usize) -> (Outbox, Gauge) {
 #[test]
 fn what_waits_is_counted_until_it_is_taken_or_dropped() {
     let (outbox, waiting) = counted(10);
-    let one = weight(&frame(1));
+    let one = i64::try_from(frame(1).weight()).expect("few");
     outbox.push(frame(1)).expect("room");
     outbox.respond(frame(2)).expect("room");
     outbox.respond_first(vec![frame(0)]);
@@ -216,6 +219,99 @@ fn what_waits_is_counted_until_it_is_taken_or_dropped() {
     assert_eq!(waiting.get(), 0);
     drop(outbox);
     assert_eq!(waiting.get(), 0);
+}
+
+#[test]
+fn too_much_for_all_connections_of_a_user_closes_those_that_hold_much() {
+    let page = || Outgoing::bare(Body::from_json("x".repeat(1000)));
+    let user = std::sync::Arc::new(UserTotal::default());
+    let outboxes: Vec<_> = (0..12).map(|_| outbox(100, page().weight() * 2)).collect();
+    for outbox in &outboxes {
+        outbox.count_for(Some(std::sync::Arc::clone(&user)));
+    }
+    let (few, much) = outboxes.split_at(1);
+    few[0].push(frame(1)).expect("room");
+    let results = much
+        .iter()
+        .map(|outbox| (outbox.respond(page()), outbox.respond(page())));
+    let results: Vec<_> = results.collect();
+    // Of four full outboxes there is room for the last response of one, and for one each.
+    let refused = results.iter().filter(|(_, second)| second.is_err()).count();
+    assert!(results.iter().all(|(first, _)| first.is_ok()));
+    assert!((6..=8).contains(&refused), "{refused}");
+    few[0].push(frame(2)).expect("it holds little");
+    assert!(much.last().expect("one").closed().is_some());
+    // What is taken, or dropped, makes room.
+    drop(outboxes);
+    let late = outbox(100, page().weight() * 2);
+    late.count_for(Some(user));
+    for _ in 0..3 {
+        late.respond(page()).expect("room");
+    }
+}
+
+/// A step of the history of some outboxes, by the number of one of them.
+#[derive(Debug, Clone)]
+enum Step {
+    Push(usize, usize),
+    Respond(usize, usize),
+    RespondFirst(usize, usize),
+    Take(usize),
+    Close(usize, CloseReason),
+    CountFor(usize, Option<usize>),
+    Replace(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let why = prop_oneof![Just(CloseReason::Gone), Just(CloseReason::ShuttingDown)];
+    let (one, size) = (0..4_usize, 0..300_usize);
+    prop_oneof![
+        4 => (one.clone(), size.clone()).prop_map(|(one, size)| Step::Push(one, size)),
+        4 => (one.clone(), size.clone()).prop_map(|(one, size)| Step::Respond(one, size)),
+        1 => (one.clone(), size).prop_map(|(one, size)| Step::RespondFirst(one, size)),
+        4 => one.clone().prop_map(Step::Take),
+        1 => (one.clone(), why).prop_map(|(one, why)| Step::Close(one, why)),
+        1 => (one.clone(), option::of(0..2_usize)).prop_map(|(one, user)| Step::CountFor(one, user)),
+        1 => one.prop_map(Step::Replace),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_counted_is_what_waits(steps in vec(step(), 0..60)) {
+        let all = Gauge::default();
+        let users = [UserTotal::default(), UserTotal::default()].map(std::sync::Arc::new);
+        let new = || outbox(4, 1000).counted_in(all.clone());
+        let mut outboxes: Vec<_> = (0..4).map(|_| (new(), None)).collect();
+        let sized = |size| Outgoing::bare(Body::from_json("x".repeat(size)));
+        for step in steps {
+            // An outbox that is full, or closed, accepts nothing.
+            match step {
+                Step::Push(one, size) => drop(outboxes[one].0.push(sized(size))),
+                Step::Respond(one, size) => drop(outboxes[one].0.respond(sized(size))),
+                Step::RespondFirst(one, size) => outboxes[one].0.respond_first(vec![sized(size)]),
+                Step::Take(one) => drop(outboxes[one].0.try_next()),
+                Step::Close(one, why) => drop(outboxes[one].0.close(why)),
+                Step::CountFor(one, user) => {
+                    let total = user.map(|user| std::sync::Arc::clone(&users[user]));
+                    outboxes[one].0.count_for(total);
+                    outboxes[one].1 = user;
+                }
+                Step::Replace(one) => outboxes[one] = (new(), None),
+            }
+            let waits = |outbox: &Outbox| {
+                let frames = &outbox.state.lock().frames;
+                frames.iter().map(|(_, frame)| frame.weight()).sum::<usize>()
+            };
+            let sum: usize = outboxes.iter().map(|(outbox, _)| waits(outbox)).sum();
+            prop_assert_eq!(all.get(), i64::try_from(sum).expect("few"));
+            for (user, total) in users.iter().enumerate() {
+                let own = outboxes.iter().filter(|(_, of)| *of == Some(user));
+                let sum: usize = own.map(|(outbox, _)| waits(outbox)).sum();
+                prop_assert_eq!(total.bytes(), sum);
+            }
+        }
+    }
 }
 
 #[test]

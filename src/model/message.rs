@@ -50,9 +50,9 @@ impl Message {
         }
     }
 
-    /// The bytes of its content: the text and the ids of the photos. This bounds the pages that a
-    /// store reads and the portions that a client is sent. Every other field is small and
-    /// limited; [`Message::kept_bytes`] counts those in.
+    /// The bytes of its content as JSON has it: the text and the ids of the photos. This bounds the
+    /// pages that a store reads and the portions that a client is sent. Every other field is small
+    /// and limited; [`Message::kept_bytes`] counts those in.
     pub fn weight(&self) -> usize {
         weight(&self.text, &self.photos)
     }
@@ -63,18 +63,42 @@ impl Message {
         ENVELOPE + self.weight()
     }
 
-    /// The most bytes that a dialect encodes it in: JSON escapes a byte as six at worst, plus the
-    /// users and the ids. This bounds what is put into an outbox at once.
+    /// The most bytes that a dialect encodes it in, with the users and the ids. This bounds what is
+    /// put into an outbox at once.
     pub fn most_encoded_bytes(&self) -> usize {
         const ENVELOPE: usize = 4096;
-        const ESCAPED: usize = 6;
-        ENVELOPE + ESCAPED * self.weight()
+        ENVELOPE + self.weight()
     }
 }
 
 /// See [`Message::weight`]; for content that is no [`Message`] yet.
 pub fn weight(text: &str, photos: &[String]) -> usize {
-    text.len() + photos.iter().map(String::len).sum::<usize>()
+    json_bytes(text) + photos.iter().map(|photo| json_bytes(photo)).sum::<usize>()
+}
+
+/// The bytes that this text takes in JSON, without its quotes.
+fn json_bytes(text: &str) -> usize {
+    let extra = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
+        0x00..=0x1f => 5,
+        _ => 0,
+    };
+    text.len() + text.bytes().map(extra).sum::<usize>()
+}
+
+#[cfg(test)]
+#[test]
+fn content_is_as_long_as_its_json() {
+    let every = (0..=0x100)
+        .filter_map(char::from_u32)
+        .chain("Я\u{1F600}\u{2028}".chars());
+    for text in every
+        .map(String::from)
+        .chain([String::new(), "a\n\"b\"".to_owned()])
+    {
+        let json = serde_json::to_string(&text).expect("a text");
+        assert_eq!(weight(&text, &[]), json.len() - 2, "{json}");
+    }
 }
 
 /// The fields of a message that its sender sets.

@@ -353,7 +353,7 @@ pub trait Events: Send + Sync {
 
 /// A page of history ends early once its texts are longer than this, in bytes: a response has to
 /// fit into memory and into the outbox of the client.
-pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
+pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// A page of chats ends early once they have more members than this, for the same reason.
 pub const PAGE_MEMBERS: usize = 200_000;

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::drops_frames;
+use super::totals::Totals;
 use crate::hub::Outgoing;
 use crate::telemetry::{CloseReason, Taken};
 
@@ -15,6 +16,7 @@ pub(super) struct State {
     pub(super) frames: VecDeque<(Purpose, Outgoing)>,
     pub(super) news: Load,
     pub(super) responses: Load,
+    pub(super) totals: Totals,
     /// Wakes the writer.
     pub(super) writer: Option<Waker>,
     /// Whether the client has to read before the writer takes more.
@@ -47,7 +49,23 @@ impl State {
         }
     }
 
-    pub(super) fn load(&mut self, purpose: Purpose) -> &mut Load {
+    /// Counts a frame that is queued.
+    pub(super) fn add(&mut self, purpose: Purpose, frame: &Outgoing) {
+        let load = self.load(purpose);
+        load.frames += 1;
+        load.bytes += frame.weight();
+        self.totals.add(frame.weight());
+    }
+
+    /// Counts a frame no longer.
+    pub(super) fn remove(&mut self, purpose: Purpose, frame: &Outgoing) {
+        let load = self.load(purpose);
+        load.frames -= 1;
+        load.bytes -= frame.weight();
+        self.totals.remove(frame.weight());
+    }
+
+    fn load(&mut self, purpose: Purpose) -> &mut Load {
         match purpose {
             Purpose::News | Purpose::Message(_) => &mut self.news,
             Purpose::Response => &mut self.responses,
@@ -62,14 +80,15 @@ impl State {
             self.closed = Some(why);
         }
         if drops_frames(why) {
+            self.totals.remove(self.bytes());
             self.frames = VecDeque::new();
             (self.news, self.responses) = Default::default();
         }
         first
     }
 
-    pub(super) fn bytes(&self) -> i64 {
-        i64::try_from(self.news.bytes + self.responses.bytes).unwrap_or(i64::MAX)
+    pub(super) fn bytes(&self) -> usize {
+        self.news.bytes + self.responses.bytes
     }
 
     pub(super) fn take(&mut self, durable: Instant) {
@@ -80,20 +99,4 @@ impl State {
         taken.oldest = taken.oldest.min(durable);
         taken.messages += 1;
     }
-}
-
-impl Load {
-    pub(super) fn add(&mut self, frame: &Outgoing) {
-        self.frames += 1;
-        self.bytes += frame.weight();
-    }
-
-    pub(super) fn remove(&mut self, frame: &Outgoing) {
-        self.frames -= 1;
-        self.bytes -= frame.weight();
-    }
-}
-
-pub(super) fn weight(frame: &Outgoing) -> i64 {
-    i64::try_from(frame.weight()).unwrap_or(i64::MAX)
 }
