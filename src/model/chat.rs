@@ -40,7 +40,7 @@ pub struct Chat {
     pub active_at: Timestamp,
 }
 
-/// The visibility of a chat (PROTOCOL §1.4).
+/// The visibility of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Its members only; to other users it does not exist.

@@ -36,7 +36,7 @@ impl Issue {
     }
 }
 
-/// The roles of a token (PROTOCOL §1.3).
+/// The roles of a token (docs/AUTHENTICATION.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// One person.
@@ -56,7 +56,7 @@ pub struct Identity {
     pub connection: Option<ConnectionId>,
 }
 
-/// The right to act for users (PROTOCOL §1.3).
+/// The right to act for users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// A verified user: for itself only.

@@ -1,4 +1,4 @@
-//! A user, and the profile (PROTOCOL §1.2).
+//! A user, and the profile.
 //! Does not know tokens, rights and field names of any dialect.
 
 use jiff::Timestamp;

@@ -21,7 +21,7 @@ use crate::model::{
     UserId, Window,
 };
 
-/// The longest `client_id`, in characters (PROTOCOL §1.6).
+/// The longest `client_id`, in characters.
 const CLIENT_ID_CHARS: usize = 64;
 
 /// A message.

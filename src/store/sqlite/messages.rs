@@ -225,7 +225,7 @@ fn by_client_id(
 }
 
 /// The first and the last number of a range. Times become numbers here, since inside a chat
-/// both grow together (PROTOCOL §1.5).
+/// both grow together.
 fn bounds(
     transaction: &Transaction<'_>,
     head: &ChatHead,
