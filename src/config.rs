@@ -225,7 +225,7 @@ pub struct CopyOptions {
     #[arg(long, value_name = "URL")]
     pub to: String,
 
-    /// Go on with a copy that was interrupted
+    /// Continue a copy that was interrupted
     #[arg(long)]
     pub resume: bool,
 }

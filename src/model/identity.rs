@@ -14,7 +14,7 @@ pub struct Caller {
     pub role: Role,
     /// The profile claims of the token.
     pub profile: Profile,
-    /// When the token was issued, as far as it says so.
+    /// When the token was issued, if it has `iat`.
     pub issued_at: Option<Timestamp>,
     /// When the token expires, which closes the connection.
     pub expires_at: Option<Timestamp>,
@@ -25,7 +25,7 @@ pub struct Caller {
 pub struct Issue {
     /// The user of the token.
     pub user: UserId,
-    /// When it was issued, as far as it says so.
+    /// When it was issued, if it has `iat`.
     pub at: Option<Timestamp>,
 }
 

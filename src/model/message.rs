@@ -194,7 +194,7 @@ impl Window {
 pub struct Missed {
     /// The chat.
     pub chat: ChatId,
-    /// The messages right after the requested seq, without a hole.
+    /// The messages right after the requested seq, without a gap.
     pub messages: Vec<Arc<Message>>,
     /// The end of this range: messages with a greater seq are delivered live to a connection that
     /// is catching up; for other callers it is the latest message.

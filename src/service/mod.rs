@@ -275,7 +275,7 @@ impl Service {
         self.store.ping().await.map_err(store_error)
     }
 
-    /// From now on every command is refused as `Unavailable`; those that have begun go on.
+    /// From now on every command is refused as `Unavailable`; those that have begun continue.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
