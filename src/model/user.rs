@@ -53,7 +53,7 @@ impl std::fmt::Display for UserRef {
     }
 }
 
-/// Some users, by their numbers.
+/// Some users, by their integer ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPage {
     /// The users.
