@@ -65,7 +65,7 @@ const ROWS = {
   ],
 };
 
-// A figure of one server, and the least or the most that it may be: times the same of another server, or as it stands.
+// A metric of one server, and the least or the most that it may be: times the same of another server, or as it stands.
 /**
  * @typedef {{ what: string, server: string, scenario: string, key: string, times?: string, least?: number, most?: number }} Target
  * @type {Target[]}
@@ -99,7 +99,7 @@ if (values.help) {
 
 const peerScenario = (scenario) => scenario.replace(/-(action|type)$/, '');
 
-/** Of each verified run one figure: the others show nothing. */
+/** One metric of each verified run; runs that are not verified do not count. */
 function figures(results, server, scenario, key) {
   const runs = results.find(({ name }) => name === server)?.scenarios[scenario] ?? [];
   return runs.filter(({ verify }) => verify?.ok ?? true).map((run) => at(run, key)).filter((each) => typeof each === 'number');

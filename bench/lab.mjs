@@ -80,7 +80,7 @@ export async function freePort() {
   return port;
 }
 
-/** A new folder on a disk. In memory an fsync costs nothing, and the figures would mean nothing. */
+/** A new folder on a disk. In memory an fsync costs nothing, and the metrics would mean nothing. */
 export function newFolder() {
   fs.mkdirSync(DATA, { recursive: true });
   if (fs.statfsSync(DATA).type === TMPFS) throw new Error(`${DATA} is in memory, not on a disk`);

@@ -76,7 +76,7 @@ fn word(message: &Message) -> Outgoing {
 #[derive(Default)]
 struct Client {
     connection: Option<(Connection, Arc<TestDialect>)>,
-    /// Up to which number each chat is known without a hole.
+    /// Up to which seq each chat is known without a gap.
     known: BTreeMap<ChatId, Seq>,
     /// The messages delivered live on this connection, in order.
     live: BTreeMap<ChatId, Vec<Seq>>,
@@ -128,7 +128,7 @@ impl Client {
         (ChatRef::Id(chat), known)
     }
 
-    /// The connection is closed; messages beyond a hole are forgotten.
+    /// The connection is closed; messages beyond a gap are forgotten.
     fn disconnect(&mut self) -> TestCaseResult {
         self.read(usize::MAX)?;
         self.connection = None;

@@ -17,7 +17,7 @@ use crate::store::{self, OpenError, Store, StoreError};
 /// The time limit of a readiness request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Connects to the store, brings it up to date as a start would, and closes it. Returns a line for
+/// Connects to the store, runs pending migrations as a start does, and closes it. Returns a line for
 /// each check. A store that another process uses is checked as it is.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use crate::telemetry::LogFormat;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 
-/// One chat server for four existing chat protocols: what is acknowledged is never lost.
+/// One chat server for four existing chat protocols: an acknowledged message is never lost.
 #[derive(Debug, Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
 #[command(
@@ -225,7 +225,7 @@ pub struct CopyOptions {
     #[arg(long, value_name = "URL")]
     pub to: String,
 
-    /// Go on with a copy that was interrupted
+    /// Continue a copy that was interrupted
     #[arg(long)]
     pub resume: bool,
 }

@@ -22,7 +22,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long after one attempt to take the lease the next one begins.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How long a lease that is not renewed may stay in the way: a little longer than it lasts.
+/// How long a lease that is not renewed may delay a start: a little longer than it lasts.
 const PATIENCE: Duration = LIFETIME.saturating_add(Duration::from_secs(3));
 
 /// How long the release may take; after that the lease lapses.

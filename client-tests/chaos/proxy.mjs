@@ -43,7 +43,7 @@ class ProxiedConnection {
   reset() { for (const socket of this.sockets) socket.resetAndDestroy(); }
 }
 
-/** What can happen to a connection, and how it goes on afterwards. */
+/** The faults of a connection, and how each ends. */
 const FAULTS = {
   reset: { begin: (connection) => connection.reset() },
   'half-close towards the server': {

@@ -67,7 +67,7 @@ function launch(program, args, env) {
 }
 
 /**
- * Runs the binary until it ends by itself.
+ * Runs the binary until it exits.
  * @param {string[]} args
  * @param {{ env?: Record<string, string> }} options
  * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
@@ -149,7 +149,7 @@ class Server {
 
 /**
  * A listening server that ends with its owner: a test's `t`, or a suite's scope.
- * Unless `args` say otherwise it has a free port, a store of its own and no rate limit; `bare` leaves these defaults out.
+ * By default it has a free port, a store of its own and no rate limit; `bare` leaves these defaults out.
  * @param {import('./scope.mjs').Owner} owner
  * @param {string[]} args
  * @param {{ env?: Record<string, string>, bare?: boolean }} options

@@ -1,6 +1,6 @@
 // @ts-check
 // Owns the promise that malformed frames, hundreds on one connection, have one answer each, an error, in every dialect,
-// and that the connection goes on.
+// and that the connection continues.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connectAction, newRoom } from '../clients/action.mjs';

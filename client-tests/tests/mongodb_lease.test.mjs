@@ -46,7 +46,7 @@ async function assertRefused(running, why) {
   assert.doesNotMatch(stdout, /listening on/);
 }
 
-/** The sentence that names the server in the way. */
+/** The sentence that names the server that holds the lease. */
 const inUse = ({ pid }) => new RegExp(
   `the store mongodb://127\\.0\\.0\\.1:${mongod.port}/lease-\\d+ cannot be used: another polychat is using it `
   + `\\(polychat serve on \\S+, process ${pid}, version \\d+\\.\\d+\\.\\d+, since 20\\S+Z\\), and several servers on one store `

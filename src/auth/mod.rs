@@ -17,7 +17,7 @@ mod keys;
 
 pub use keys::{KeyError, KeyFault, KeyRing};
 
-/// How callers authenticate (PROTOCOL §1.3).
+/// How callers authenticate (docs/AUTHENTICATION.md).
 #[derive(Debug, Clone)]
 pub enum Authenticator {
     /// The token is the external user id itself, unchecked.
@@ -96,13 +96,13 @@ const MAX_ID_CHARACTERS: usize = 256;
 const MAX_TOKEN_BYTES: usize = 8192;
 
 impl Authenticator {
-    /// Accepts every caller: for development (PROTOCOL §1.3, `--auth open`).
+    /// Accepts every caller: for development (`--auth open`).
     #[must_use]
     pub fn open() -> Self {
         Self::Open
     }
 
-    /// Accepts JWTs that one of the keys signed (PROTOCOL §1.3, `--auth jwt`).
+    /// Accepts JWTs that one of the keys signed (`--auth jwt`).
     ///
     /// The secret verifies HS256. A key file is the text of a PEM file with one or more public
     /// keys, or of a JWKS document, whose keys for encryption are passed over. An RSA key verifies
@@ -128,7 +128,7 @@ impl Authenticator {
         }
     }
 
-    /// Authenticates the caller at the moment `now`, without I/O (PROTOCOL §1.3).
+    /// Authenticates the caller at the moment `now`, without I/O.
     ///
     /// `None` is an anonymous caller, in open mode only. A JWT must have been signed by a fitting
     /// key, name its `sub`, and be past its `nbf` and before its `exp`, both without leeway;
@@ -179,7 +179,7 @@ impl Authenticator {
     }
 }
 
-/// Makes an HS256 token for `external_id`, as `polychat token` prints it (PROTOCOL §1.3).
+/// Makes an HS256 token for `external_id`, as `polychat token` prints it.
 ///
 /// It is valid from `now` for the time `ttl`, rounded up to a whole second.
 ///

@@ -7,10 +7,10 @@ use crate::model::{
     ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Profile, SanctionTerm, Seq, weight,
 };
 
-/// The greatest integer that every JSON client can hold (PROTOCOL §1.1).
+/// The greatest integer that every JSON client can hold.
 const GREATEST: i64 = (1 << 53) - 1;
 
-/// The longest name of a room, in characters (ORIGINALS A9).
+/// The longest name of a room, in characters.
 const NAME_CHARS: usize = 255;
 
 /// The longest message of an error, in bytes: it repeats at most 255 characters of its input.

@@ -63,7 +63,7 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
     }
 }
 
-/// Where generated inputs are kept, for an engine that goes on from them.
+/// Where generated inputs are kept, for an engine that starts from them.
 struct Seeds {
     folder: PathBuf,
     kept: Cell<usize>,

@@ -1,4 +1,4 @@
-//! Extracts the token of a request (PROTOCOL §1.3), and the other parameters of its query.
+//! Extracts the token of a request (docs/AUTHENTICATION.md), and the other parameters of its query.
 //! Does not check a token: `auth` does.
 
 use axum::http::{HeaderMap, Uri, header};

@@ -301,8 +301,7 @@ impl Inbox {
         }
     }
 
-    /// Begins a command. A client that finds or creates a user acts as this user from then on
-    /// (PROTOCOL §1.3).
+    /// Begins a command. A client that finds or creates a user acts as this user from then on.
     async fn begin(&self, command: Command) -> InFlight {
         let begun = self.connection.begin(command).await;
         if let InFlight::Done(Some(reply)) = &begun

@@ -125,7 +125,7 @@ impl GatewayState {
     }
 }
 
-/// The error of every invalid token (PROTOCOL §1.3).
+/// The error of every invalid token.
 pub fn unauthenticated() -> Error {
     Error::new(ErrorKind::Unauthenticated, "no valid token")
 }

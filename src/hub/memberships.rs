@@ -2,7 +2,7 @@
 //! of changes come in: nothing is delivered to a user that was removed, nor kept from a member.
 //! Does not deliver messages.
 //!
-//! A connection is entered for a chat because a read of the store said that its user is a member.
+//! A connection is entered for a chat because a read of the store returned its user as a member.
 //! That read has a version ([`MembersVersion`]), and the removal that overtakes it has a greater one.
 //! [`Entering`] begins before the read; from then on the connection records each removal of its user,
 //! and [`Hub::subscribe`] and [`Hub::watch`] leave out a chat with a later one. A removal before that

@@ -154,7 +154,7 @@ impl Limits {
         frames.map_or(Ok(()), |pace| pace.take(payer, gauge))
     }
 
-    /// A place for one more connection of this user, if they are counted.
+    /// A slot for one more connection of this user, if they are counted.
     ///
     /// # Errors
     /// `RateLimited`: it has as many as it may.
@@ -166,7 +166,7 @@ impl Limits {
         users.take(user).map(Some).ok_or_else(why)
     }
 
-    /// A place for one more TCP connection from this address, if they are counted: those of
+    /// A slot for one more TCP connection from this address, if they are counted: those of
     /// loopback addresses are not.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ impl Limits {
         self.connections.address(address)
     }
 
-    /// The places of a TCP connection that begins. A trusted proxy carries connections of other
+    /// The slots of a TCP connection that begins. A trusted proxy carries connections of other
     /// addresses, which are counted at the request with the forwarded address.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Limits {
         })
     }
 
-    /// A place for one more client at this address: a raw WebSocket, or a session of Engine.IO.
+    /// A slot for one more client at this address: a raw WebSocket, or a session of Engine.IO.
     /// Clients are counted beside TCP connections, to which the same limits apply: a session
     /// that polls takes memory between its requests.
     ///

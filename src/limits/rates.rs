@@ -14,8 +14,8 @@ use governor::{NotUntil, Quota, RateLimiter};
 
 use crate::model::UserId;
 
-/// How many bursts of refused requests a connection may go on with before it is closed
-/// (PROTOCOL §1.7).
+/// How many bursts of refused requests a connection may send before it is closed
+/// (docs/CONFIGURATION.md).
 const BURSTS_OVER: u32 = 10;
 
 /// The greatest number in a [`Rate`].

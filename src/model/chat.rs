@@ -40,7 +40,7 @@ pub struct Chat {
     pub active_at: Timestamp,
 }
 
-/// The visibility of a chat (PROTOCOL §1.4).
+/// The visibility of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Its members only; to other users it does not exist.
@@ -114,7 +114,7 @@ impl std::fmt::Display for ChatRef {
     }
 }
 
-/// Some chats, by their numbers.
+/// Some chats, by their integer ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatList {
     /// The chats.
@@ -139,7 +139,7 @@ pub struct Room {
 pub struct ChatChange {
     /// The name.
     pub name: Option<String>,
-    /// The team; `Some(None)` takes it away.
+    /// The team; `Some(None)` removes it.
     pub team: Option<Option<i64>>,
 }
 

@@ -32,7 +32,7 @@ impl Clock {
         }
     }
 
-    /// Now, in whole milliseconds: the stored time equals the answered one (PROTOCOL §1.5).
+    /// Now, in whole milliseconds: the stored time equals the answered one.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Timestamp {
         let millisecond = match &self.hand {

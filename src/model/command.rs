@@ -36,7 +36,7 @@ pub enum Command {
         /// The fields to set.
         profile: Profile,
     },
-    /// All users, by their numbers.
+    /// All users, by their integer ids.
     ListUsers {
         /// Only those with a greater number.
         after: UserPk,
@@ -68,7 +68,7 @@ pub enum Command {
         /// Where the page before ended.
         before: Option<ChatCursor>,
     },
-    /// All chats, by their numbers.
+    /// All chats, by their integer ids.
     ListAllChats {
         /// Only those with a greater number.
         after: ChatPk,
@@ -244,7 +244,7 @@ pub enum Command {
         /// Which one.
         event: EventPk,
     },
-    /// Events, by their numbers.
+    /// Events, by their integer ids.
     ListEvents {
         /// Only those of this user.
         owner: Option<UserId>,

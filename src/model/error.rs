@@ -1,4 +1,4 @@
-//! Why a request was refused, in the kinds that a client can act on (PROTOCOL §1.7).
+//! Why a request was refused, in the kinds that a client can act on.
 //! Does not know the encoding of an error.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Error {
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The codes of PROTOCOL §1.7. A new one only if a client would act differently.
+/// The codes of docs/protocols/README.md. A new one only if a client would act differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The request is malformed; the message names the field and the reason.

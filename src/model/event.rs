@@ -78,7 +78,7 @@ impl EventChange {
     }
 }
 
-/// Some events, by their numbers.
+/// Some events, by their integer ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
     /// The events.

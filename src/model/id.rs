@@ -83,10 +83,10 @@ uuid_id! {
     ConnectionId
 }
 
-/// The small integer of a user: 1, 2, 3 … in order of creation (PROTOCOL §1.1).
+/// The small integer of a user: 1, 2, 3 … in order of creation.
 pub type UserPk = i64;
 
-/// The small integer of a chat: 1, 2, 3 … in order of creation (PROTOCOL §1.1).
+/// The small integer of a chat: 1, 2, 3 … in order of creation.
 pub type ChatPk = i64;
 
 /// The small integer of an event: 1, 2, 3 … in order of creation.
@@ -101,7 +101,7 @@ pub type Seq = i64;
 /// members, and a right that was granted by an earlier read is checked against it.
 pub type MembersVersion = i64;
 
-/// The greatest integer that every JSON client can hold; no integer id is greater (PROTOCOL §1.1).
+/// The greatest integer that every JSON client can hold; no integer id is greater.
 pub const MAX_ID: i64 = (1 << 53) - 1;
 
 fn uuid_at(at: Timestamp) -> Uuid {

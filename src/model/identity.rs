@@ -14,7 +14,7 @@ pub struct Caller {
     pub role: Role,
     /// The profile claims of the token.
     pub profile: Profile,
-    /// When the token was issued, as far as it says so.
+    /// When the token was issued, if it has `iat`.
     pub issued_at: Option<Timestamp>,
     /// When the token expires, which closes the connection.
     pub expires_at: Option<Timestamp>,
@@ -25,7 +25,7 @@ pub struct Caller {
 pub struct Issue {
     /// The user of the token.
     pub user: UserId,
-    /// When it was issued, as far as it says so.
+    /// When it was issued, if it has `iat`.
     pub at: Option<Timestamp>,
 }
 
@@ -36,7 +36,7 @@ impl Issue {
     }
 }
 
-/// The roles of a token (PROTOCOL §1.3).
+/// The roles of a token (docs/AUTHENTICATION.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// One person.
@@ -56,7 +56,7 @@ pub struct Identity {
     pub connection: Option<ConnectionId>,
 }
 
-/// The right to act for users (PROTOCOL §1.3).
+/// The right to act for users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// A verified user: for itself only.

@@ -26,7 +26,7 @@ pub struct Message {
     pub text: String,
     /// The ids of the pictures that go with it, in the host application.
     pub photos: Vec<String>,
-    /// The sender's own name for it, which makes a repeated send harmless.
+    /// The id that its sender gave it, which makes a repetition harmless.
     pub client_id: Option<String>,
     /// Whether its sender marked it as read when sending it.
     pub sent_as_read: bool,
@@ -176,9 +176,9 @@ pub struct History {
 /// Bounds on messages; each is optional and all apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Range {
-    /// Only messages with a greater number.
+    /// Only messages with a greater seq.
     pub after: Option<Seq>,
-    /// Only messages with a smaller number.
+    /// Only messages with a smaller seq.
     pub before: Option<Seq>,
     /// Only messages stored then or later.
     pub from: Option<Timestamp>,
@@ -218,7 +218,7 @@ impl Window {
 pub struct Missed {
     /// The chat.
     pub chat: ChatId,
-    /// The messages right after the requested seq, without a hole.
+    /// The messages right after the requested seq, without a gap.
     pub messages: Vec<Arc<Message>>,
     /// The end of this range: messages with a greater seq are delivered live to a connection that
     /// is catching up; for other callers it is the latest message.

@@ -1,4 +1,4 @@
-//! One integer for two: the integer ids of messages (PROTOCOL §1.1).
+//! One integer for two: the integer ids of messages (docs/protocols/README.md).
 //! Does not know the meaning of the two values.
 
 use super::MAX_ID;

@@ -32,7 +32,7 @@ impl Reads {
     }
 
     /// Whether every member but its sender has read the message `seq`; without any other member it
-    /// is unread (PROTOCOL §4).
+    /// is unread.
     pub fn all_but(&self, sender: UserId, seq: Seq) -> bool {
         // The lowest position decides, unless it is that of the sender.
         let least = self.positions.iter().find(|(_, user)| *user != sender);

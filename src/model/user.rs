@@ -1,4 +1,4 @@
-//! A user, and the profile (PROTOCOL §1.2).
+//! A user, and the profile.
 //! Does not know tokens, rights and field names of any dialect.
 
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ impl std::fmt::Display for UserRef {
     }
 }
 
-/// Some users, by their numbers.
+/// Some users, by their integer ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPage {
     /// The users.

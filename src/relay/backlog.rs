@@ -1,6 +1,6 @@
 //! The notices of chats that cannot be delivered to at once, in the order of the bus and within
 //! bounds. Messages beyond them are dropped and marked as missing: the store has them.
-//! Does not know why a chat is delayed and when it goes on.
+//! Does not know why a chat is delayed and when it continues.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -12,7 +12,7 @@
 //!          │           messages missing  page   the page crowded an outbox
 //!          │                          ▼  │      │
 //!          └───────────────────────► reading ───┘          tried again after RETRY
-//!             the hub found a hole
+//!             the hub found a gap
 //! ```
 //!
 //! Nothing here waits for one chat alone. When a backlog is full of messages, further ones are
@@ -163,7 +163,7 @@ impl Dispatcher {
         }
     }
 
-    /// Goes on with the chat whose wait has ended.
+    /// Continues the chat whose wait has ended.
     fn resume(&mut self, ended: Ended) {
         match ended {
             Ended::Eased(chat) => self.advance(chat),
@@ -197,7 +197,7 @@ impl Dispatcher {
             match step {
                 NextDelivery::Messages(messages) => drop(hub.deliver(chat, &messages)),
                 NextDelivery::Other(notice) => self.relay.pass_on(&notice),
-                // The hub marks the hole before it.
+                // The hub marks the gap before it.
                 NextDelivery::Missing(Missing {
                     last: Some(last), ..
                 }) => drop(hub.deliver(chat, &[last])),

@@ -1,4 +1,4 @@
-//! All rights: acting for users, and acting in a chat (PROTOCOL §1.3, §1.4).
+//! All rights: acting for users, and acting in a chat (docs/RIGHTS.md).
 //! Does not read the store: rights depend on their arguments only.
 
 mod member_list;
@@ -205,7 +205,7 @@ pub fn not_requested() -> Error {
     Error::new(ErrorKind::Conflict, "the guest has not asked for access")
 }
 
-/// Whether the caller is the host application's backend, or trusted like it (PROTOCOL §6).
+/// Whether the caller is the host application's backend, or trusted like it.
 ///
 /// # Errors
 /// `Forbidden`: a user's token.

@@ -31,7 +31,7 @@ pub(super) struct HistoryCache {
 
 /// The messages of a block when it was read.
 struct Block {
-    /// From the first seq of the block on, without a hole.
+    /// From the first seq of the block on, without a gap.
     messages: Vec<Arc<Message>>,
     /// The sum of [`Message::kept_bytes`].
     weight: usize,
@@ -66,7 +66,7 @@ impl HistoryCache {
         Self { store, known }
     }
 
-    /// The messages of a chat after `after`, up to `until`, without a hole; fewer where their
+    /// The messages of a chat after `after`, up to `until`, without a gap; fewer where their
     /// texts exceed `bytes`, but then at least one.
     pub(super) async fn run(
         &self,

@@ -17,10 +17,10 @@ use crate::store::PAGE_BYTES;
 /// The most chats, and the most own events, in the initial data.
 const PAGE: usize = 1000;
 
-/// The least messages of a chat in the initial data (PROTOCOL §5).
+/// The least messages of a chat in the initial data.
 const LEAST: usize = 20;
 
-/// The most messages of a chat in the initial data (PROTOCOL §5).
+/// The most messages of a chat in the initial data.
 const MOST: usize = 200;
 
 /// How many chats' messages are read at a time.

@@ -14,16 +14,16 @@ use crate::model::{
 /// How many messages of history one answer holds at most.
 const PAGE: usize = 10_000;
 
-/// The longest `client_id`, in characters (PROTOCOL §1.6).
+/// The longest `client_id`, in characters.
 const CLIENT_ID_CHARS: usize = 64;
 
-/// The most photos of one message (PROTOCOL §5).
+/// The most photos of one message.
 const PHOTOS: usize = 20;
 
 /// The longest id of a photo, in bytes.
 const PHOTO_BYTES: usize = 256;
 
-/// The longest kind of a message, in characters (PROTOCOL §2).
+/// The longest kind of a message, in characters.
 const KIND_CHARS: usize = 32;
 
 impl Service {

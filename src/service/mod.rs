@@ -153,7 +153,7 @@ impl Service {
     /// Executes a command, if the caller has the right. The content of the reply is durable.
     ///
     /// # Errors
-    /// Every kind of PROTOCOL §1.7 but `Unauthenticated` for a bad token. After
+    /// Every kind; a token that is not valid has been refused by `auth` before. After
     /// `Unavailable` nothing was stored.
     pub async fn execute(&self, identity: &Identity, command: Command) -> Result<Reply, Error> {
         self.begin(identity, command).await.await
@@ -275,7 +275,7 @@ impl Service {
         self.store.ping().await.map_err(store_error)
     }
 
-    /// From now on every command is refused as `Unavailable`; those that have begun go on.
+    /// From now on every command is refused as `Unavailable`; those that have begun continue.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }

@@ -111,7 +111,7 @@ impl Service {
             .collect())
     }
 
-    /// Shares the budget out among the gaps, first come, first served. Seqs have no holes, so the
+    /// Shares the budget out among the gaps, first come, first served. Seqs have no gaps, so the
     /// number of messages is known before any is read.
     async fn fill(
         &self,

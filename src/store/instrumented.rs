@@ -82,7 +82,7 @@ impl Instrumented {
             Answer::Passes => outcome,
             Answer::Lost => Err(StoreError::Unavailable("the answer was lost".into())),
         };
-        // A process that was stopped while it waited must not go on as if no time had passed.
+        // A process that was stopped while it waited must not continue as if no time had passed.
         let outcome = outcome.and_then(|answer| self.store.check_lease().map(|()| answer));
         timing.failure = outcome.as_ref().err().map(kind);
         outcome

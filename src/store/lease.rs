@@ -13,7 +13,7 @@ use super::StoreError;
 /// How long a lease lasts after it was taken or renewed, by the clock of the database server.
 pub const LIFETIME: Duration = Duration::from_secs(6);
 
-/// How long its holder relies on it, by a clock of its machine that is never set and goes on while
+/// How long its holder relies on it, by a clock of its machine that is never set and runs on while
 /// the machine is suspended, from the moment at which it began to take or renew it: as long as any
 /// call of a store may take. It ends earlier than the lease, so that clocks of the database's
 /// servers which differ by less than a second do no harm.

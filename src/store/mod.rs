@@ -251,7 +251,7 @@ pub trait Messages: Send + Sync {
     /// Numbers, deduplicates and stores a batch, in the order given. Each message is atomic;
     /// another node's may stand between those of a batch.
     ///
-    /// - Each chat's numbers go on without a hole from its latest message.
+    /// - Each message gets the next `seq` of its chat, without a gap.
     /// - `created_at` is the entry's time, or the predecessor's where that is later.
     /// - An entry whose sender has stored its `client_id` in that chat before, in this batch
     ///   or earlier, stores nothing and answers the first message.

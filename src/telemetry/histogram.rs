@@ -28,8 +28,8 @@ const MESSAGES: [f64; 11] = [
 
 /// How often values fell between which bounds; clones count into the same.
 ///
-/// A scrape reads one number after another while others go on counting: the sum may be ahead
-/// of the buckets by what happened meanwhile. The count is always that of the buckets.
+/// A scrape reads one number after another while other threads count: the sum may include
+/// values that the buckets do not have yet. The count is always that of the buckets.
 #[derive(Debug, Clone)]
 pub struct Histogram(Arc<Inner>);
 

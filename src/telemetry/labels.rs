@@ -51,7 +51,7 @@ pub enum CloseReason {
     Silent,
     /// The client did not keep up.
     Lagging,
-    /// The client went on after it was refused for being too fast.
+    /// The client continued after it was refused for being too fast.
     RateLimited,
     /// The server was shutting down.
     ShuttingDown,

@@ -1,5 +1,5 @@
-//! A session on the path that all dialects share: the first valid frame decides its dialect, for
-//! good (PROTOCOL, table of addresses).
+//! A session on the path that all dialects share: the first valid frame selects its dialect
+//! (docs/protocols/README.md).
 //! Does not know the frames after the first.
 
 use std::sync::{Arc, OnceLock};

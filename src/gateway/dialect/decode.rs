@@ -94,7 +94,7 @@ pub fn missing(path: &str) -> Error {
 }
 
 /// The id of a `noun`, as a text. A text that is no id at all is the id of nothing: it was never
-/// given out (PROTOCOL §1.4).
+/// given out.
 ///
 /// # Errors
 /// `NotFound`: it is no id.
@@ -263,7 +263,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// A whole number of at least `LEAST`, in whatever spelling: other languages write `2.0`, and front
-/// ends send back as a text what they read from an address (PROTOCOL §1.1).
+/// ends send back as a text what they read from an address.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole<const LEAST: i64>(pub i64);
 

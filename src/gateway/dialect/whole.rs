@@ -1,4 +1,4 @@
-//! Whole numbers in every spelling that clients use (PROTOCOL §1.1): `2`, `2.0`, `2e0`, `"2"`.
+//! Whole numbers in every spelling that clients use: `2`, `2.0`, `2e0`, `"2"`.
 //! Does not know the unit of a number, nor its bounds.
 
 use serde_json::{Number, Value};

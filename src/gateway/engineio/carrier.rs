@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// The client has given up the pending poll. The session ends: the next response would be lost.
-    /// With a WebSocket it goes on.
+    /// With a WebSocket it continues.
     pub(super) fn abandon_poll(&self) {
         let waiting = matches!(
             self.state.lock().carrier,
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// A probe has failed: the session goes on as it is.
+    /// A probe has failed: the session continues unchanged.
     pub(super) fn end_probe(&self) {
         if let Carrier::Polling {
             probed, release, ..

@@ -32,7 +32,7 @@ const NOOP: &[u8] = b"6";
 const CLOSE: &[u8] = b"1";
 
 /// Runs `abandon` if it is dropped before its time: a poll or a body that the client gives up is
-/// not sent again, so the session would go on with a gap.
+/// not sent again, so the session would continue with a gap.
 struct Guard<'a> {
     session: &'a Session,
     abandon: Option<fn(&Session)>,

@@ -182,7 +182,7 @@ impl RawServer {
     }
 }
 
-/// The response never contains the reason why a token is invalid (PROTOCOL §1.3).
+/// The response never contains the reason why a token is invalid.
 pub(in crate::gateway) fn refusal(error: &Error) -> Response {
     let status = match error.kind {
         ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,

@@ -45,7 +45,7 @@ pub struct AuditView {
     /// The user concerned, if there is one.
     #[schema(value_type = Option<String>, format = "uuid")]
     user: Option<UserId>,
-    /// The particulars: a role, an end.
+    /// The details: a role, an end.
     #[schema(value_type = Object)]
     detail: Map<String, Value>,
 }
@@ -92,7 +92,7 @@ pub struct AuditLog {
     /// Only acts that concern this user.
     #[param(value_type = Option<UserInPath>, inline, nullable = false)]
     user: Option<UserName>,
-    /// How many at most. More than 1000 are never given.
+    /// How many at most; a greater value counts as 1000.
     #[param(value_type = Option<Limit>, inline, nullable = false)]
     limit: usize,
     /// The `next` of the page before, of a list with the same `chat` and `user`.

@@ -119,7 +119,7 @@ pub struct Change {
     /// The name. At most 1024 bytes.
     #[schema(max_length = 1024)]
     name: Option<String>,
-    /// The number of a team in the host application; null takes it away.
+    /// The number of a team in the host application; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     #[expect(clippy::option_option, reason = "as in ChatChange")]
@@ -144,7 +144,7 @@ pub struct Chats {
     /// Only this user's chats, the most recently active first.
     #[param(value_type = Option<UserInPath>, inline, nullable = false)]
     user: Option<UserName>,
-    /// How many at most. More than 1000 are never given.
+    /// How many at most; a greater value counts as 1000.
     #[param(value_type = Option<Limit>, inline, nullable = false)]
     limit: usize,
     /// The `next` of the page before, of a list with the same `user`.
@@ -168,7 +168,7 @@ impl FromQuery for Chats {
 /// Create a chat
 ///
 /// A closed chat: only its members see it. With an `Idempotency-Key` the same request again
-/// answers with the chat that was made first; another request under that key is a conflict.
+/// is answered with the chat created first; another request under that key is a conflict.
 #[utoipa::path(
     post, path = "/chats", operation_id = "createChat", tag = "chats",
     params((
@@ -267,7 +267,7 @@ pub async fn delete(
 
 /// List chats
 ///
-/// All chats by their numbers, or those of one user, the most recently active first.
+/// All chats by `pk`, or those of one user, the most recently active first.
 #[utoipa::path(
     get, path = "/chats", operation_id = "listChats", tag = "chats",
     params(Chats),

@@ -75,7 +75,7 @@ impl From<&Event> for EventView {
     }
 }
 
-/// Some events, by their numbers.
+/// Some events, by id.
 #[derive(Serialize, ToSchema)]
 pub struct EventList {
     /// The events.
@@ -147,7 +147,7 @@ pub struct Events {
     /// Only this user's events.
     #[param(value_type = Option<UserInPath>, inline, nullable = false)]
     owner: Option<UserName>,
-    /// How many at most. More than 1000 are never given.
+    /// How many at most; a greater value counts as 1000.
     #[param(value_type = Option<Limit>, inline, nullable = false)]
     limit: usize,
     /// The `next` of the page before, of a list with the same `owner`.
@@ -167,7 +167,7 @@ impl FromQuery for Events {
 
 /// Create an event
 ///
-/// With an `Idempotency-Key` the same request again answers with the event that was made first;
+/// With an `Idempotency-Key` the same request again is answered with the event created first;
 /// another request under that key is a conflict.
 #[utoipa::path(
     post, path = "/events", operation_id = "createEvent", tag = "events",
@@ -276,7 +276,7 @@ pub async fn delete(
 
 /// List events
 ///
-/// By their numbers, the first one first.
+/// By id, the lowest first.
 #[utoipa::path(
     get, path = "/events", operation_id = "listEvents", tag = "events",
     params(Events),

@@ -1,4 +1,4 @@
-//! The default avatar (PROTOCOL §1.2).
+//! The default avatar.
 //! Does not serve other files: the host application stores the avatars.
 
 use axum::http::{HeaderName, header};

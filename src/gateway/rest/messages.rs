@@ -21,7 +21,7 @@ use crate::model::{
     UserId, Window,
 };
 
-/// The longest `client_id`, in characters (PROTOCOL §1.6).
+/// The longest `client_id`, in characters.
 const CLIENT_ID_CHARS: usize = 64;
 
 /// A message.
@@ -60,7 +60,7 @@ pub struct MessageView {
     #[serde(serialize_with = "time")]
     #[schema(value_type = String, format = DateTime)]
     modified_at: Timestamp,
-    /// The sender's own name for it, if it has one.
+    /// The `client_id` that its sender gave, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
 }
@@ -110,8 +110,8 @@ pub struct NewMessage {
     /// The ids of the pictures that go with it, in the host application.
     #[schema(schema_with = photos)]
     photos: Option<Vec<String>>,
-    /// Your own name for the message: sending again under the same name stores nothing, and
-    /// answers with the message that was stored first.
+    /// An id of your own, which makes a retry safe: sending again with the same one stores
+    /// nothing, and the answer is the message stored first.
     #[schema(min_length = 1, max_length = 64)]
     client_id: Option<String>,
 }
@@ -128,13 +128,13 @@ pub struct Messages {
     /// in UTC.
     #[param(value_type = Option<MomentInQuery>, inline, nullable = false)]
     to: Option<Timestamp>,
-    /// Only messages with a greater number; with it the first ones are taken, not the last.
+    /// Only messages with a greater `seq`; with it the first ones are taken, not the last.
     #[param(value_type = Option<SeqInQuery>, inline, nullable = false)]
     after_seq: Option<Seq>,
-    /// Only messages with a smaller number.
+    /// Only messages with a smaller `seq`.
     #[param(value_type = Option<SeqInQuery>, inline, nullable = false)]
     before_seq: Option<Seq>,
-    /// How many at most. More than 1000 are never given.
+    /// How many at most; a greater value counts as 1000.
     #[param(value_type = Option<Limit>, inline, nullable = false)]
     limit: usize,
     /// The `next` of the page before, of a list with otherwise the same parameters.

@@ -16,7 +16,7 @@ pub const PAGE: usize = 100;
 /// The maximum length of a page.
 const LONGEST_PAGE: usize = 1000;
 
-/// Where tokens may stand (PROTOCOL §1.3); not a parameter of any list.
+/// Where tokens may stand (docs/AUTHENTICATION.md); not a parameter of any list.
 const TOKEN: &str = "token";
 
 /// A query that decodes to a `T`.

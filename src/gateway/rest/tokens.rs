@@ -57,7 +57,7 @@ pub struct NewToken {
         pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
     )]
     external_user_id: Option<String>,
-    /// How long it is good, in seconds.
+    /// How long it is valid, in seconds.
     #[serde(default, deserialize_with = "numbers::optional")]
     #[schema(minimum = 1, maximum = 2_592_000, default = 3600)]
     ttl_s: Option<i64>,
@@ -65,8 +65,8 @@ pub struct NewToken {
 
 /// Make a token for a user
 ///
-/// For a service token only, on a server with a shared secret. What is made is a plain user's
-/// token, never a service's.
+/// For a service token only, on a server with a shared secret. The result is always a
+/// user's token, never a service token.
 #[utoipa::path(
     post, path = "/tokens", operation_id = "createToken", tag = "tokens",
     request_body = NewToken,

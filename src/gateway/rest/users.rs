@@ -72,7 +72,7 @@ impl From<User> for UserView {
     }
 }
 
-/// Some users, by their numbers.
+/// Some users, by `pk`.
 #[derive(Serialize, ToSchema)]
 pub struct UserList {
     /// The users.
@@ -90,7 +90,7 @@ impl From<UserPage> for UserList {
     }
 }
 
-/// A user to find by the external id, or to create. What is given replaces what is there.
+/// A user to find by the external id, or to create. Fields in the request replace the stored ones.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"externalUserId": "anna", "name": "Anna"})))]
@@ -148,7 +148,7 @@ pub struct UserChange {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Users {
-    /// How many at most. More than 1000 are never given.
+    /// How many at most; a greater value counts as 1000.
     #[param(value_type = Option<Limit>, inline, nullable = false)]
     limit: usize,
     /// The `next` of the page before.
@@ -167,8 +167,8 @@ impl FromQuery for Users {
 
 /// Find or create a user
 ///
-/// A user of this external id is found, or created. Profile fields that are given replace those
-/// that are there; `modified_at` moves only if that changes something.
+/// Finds the user with this external id, or creates it. Profile fields in the request replace the
+/// stored ones; `modified_at` moves only if that changes something.
 #[utoipa::path(
     post, path = "/users", operation_id = "createUser", tag = "users",
     request_body = NewUser,
@@ -239,7 +239,7 @@ pub async fn change(
 
 /// List all users
 ///
-/// By their numbers, the first one first.
+/// By `pk`, the lowest first.
 #[utoipa::path(
     get, path = "/users", operation_id = "listUsers", tag = "users",
     params(Users),

@@ -176,7 +176,7 @@ fn hold_body(error: &Value) {
     );
 }
 
-/// PROTOCOL §2: `{"error"}` to the callback, else the event `exception`, which names its request.
+/// In event-name: `{"error"}` to the callback, else the event `exception`, which names its request.
 fn hold_exception(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
     let [exception] = events else {
         panic!("not one frame: {events:?}");
@@ -192,7 +192,7 @@ fn hold_exception(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
     hold_body(&parse(&ack.body)["error"]);
 }
 
-/// PROTOCOL §5: `debug_info`, and the same to the callback as well.
+/// In marketplace: `debug_info`, and the same to the callback as well.
 fn hold_debug_info(name: &str, events: &[Outgoing], acknowledged: &[Outgoing]) {
     let [debug_info] = events else {
         panic!("not one frame: {events:?}");

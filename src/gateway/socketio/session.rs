@@ -217,7 +217,7 @@ impl Shared {
 }
 
 /// Why a session ends whose client may connect later: official clients do not reconnect after
-/// `CONNECT_ERROR`, but they do when the transport ends (PROTOCOL §1.7).
+/// `CONNECT_ERROR`, but they do when the transport ends.
 fn passing(error: &Error) -> Option<CloseReason> {
     match error.kind {
         ErrorKind::RateLimited => Some(CloseReason::RateLimited),

@@ -27,7 +27,7 @@ pub enum Message {
     Close(Option<u16>),
 }
 
-/// Why a connection cannot go on.
+/// Why a connection has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
     /// A frame that the protocol does not allow.
@@ -99,7 +99,7 @@ impl Decoder {
     /// message come first.
     ///
     /// # Errors
-    /// The connection cannot go on. Nothing more is decoded.
+    /// The connection has to end. Nothing more is decoded.
     pub fn next(&mut self) -> Result<Option<Message>, Violation> {
         loop {
             let Some(head) = self.head()? else {

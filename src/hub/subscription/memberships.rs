@@ -181,7 +181,7 @@ impl Subscription {
     }
 
     /// Ends what its user was entered for earlier unless it is one of these members of the chat.
-    /// Returns whether it goes on.
+    /// Returns whether the subscription to the chat stays.
     pub(in crate::hub) fn confirm(&self, chat: &Chat, members: &HashSet<UserId>) -> bool {
         let mut state = self.state.lock();
         let is_member = state.user.is_some_and(|user| members.contains(&user));

@@ -146,7 +146,7 @@ impl Mongo {
         }
     }
 
-    /// Lets the first pending message, which has violated a unique index, go on: it gets another
+    /// Resolves the first pending message, which has violated a unique index: it gets another
     /// `seq`, or is the repetition of a stored one. Returns whether the head of its chat has moved.
     ///
     /// The driver does not report the index, so the values are queried. Mostly the head has reached

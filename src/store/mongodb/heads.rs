@@ -252,7 +252,7 @@ impl LockedHeads {
     }
 
     /// Moves the head of a chat to this message unless it is further on: since `seq`s have no
-    /// holes, the head is at least there.
+    /// gaps, the head is at least there.
     pub(super) fn advance(&mut self, latest: Latest) {
         let head = self.get_mut(latest.chat);
         if let Some(head) = head.filter(|head| head.seq < latest.seq) {

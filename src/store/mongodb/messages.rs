@@ -185,7 +185,7 @@ impl Mongo {
     }
 
     /// The first and the last `seq` of a range. Times are converted into `seq`s, since both ascend
-    /// together within a chat (PROTOCOL §1.5).
+    /// together within a chat.
     async fn bounds(&self, found: &FoundChat, range: Range) -> Result<(Seq, Seq), StoreError> {
         let (first, last) = seqs(range);
         let from = async {

@@ -224,8 +224,8 @@ fn by_client_id(
     Ok(found.optional()?)
 }
 
-/// The first and the last number of a range. Times become numbers here, since inside a chat
-/// both grow together (PROTOCOL §1.5).
+/// The first and the last seq of a range. Times become seqs here, since inside a chat
+/// both grow together.
 fn bounds(
     transaction: &Transaction<'_>,
     head: &ChatHead,
@@ -292,7 +292,7 @@ fn page(
     if matches!(window, Window::Last(_)) {
         messages.reverse();
     }
-    // Seqs have no holes, so their difference is the number of messages.
+    // Seqs have no gaps, so their difference is the number of messages.
     let has_more = taken < last - first + 1;
     Ok(MessagePage { messages, has_more })
 }

@@ -14,7 +14,7 @@ const STEPS: [&str; 3] = [
     include_str!("schema_3.sql"),
 ];
 
-/// Brings the database to the newest version: each step as a whole or not at all.
+/// Migrates the database to the newest version, in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;

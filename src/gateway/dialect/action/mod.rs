@@ -1,5 +1,6 @@
-//! The action dialect (PROTOCOL §3, ORIGINALS part A): its JSON in `requests` and `responses`, one
-//! connection in `session`, its subscriptions in `subscriptions`.
+//! The action dialect (docs/protocols/action.md): its JSON in `requests` and `responses`, one
+//! connection in `session`, its subscriptions in `subscriptions`. "The original server" is the
+//! Django application whose frames the clients of this dialect expect.
 //! Does not know transports.
 
 mod requests;

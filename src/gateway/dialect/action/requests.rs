@@ -1,4 +1,4 @@
-//! From the text of a frame to a command (ORIGINALS A4, A7, A9).
+//! From the text of a frame to a command.
 //! Does not know the caller, nor the outcome of earlier requests, except for the current room.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::gateway::dialect::sync::{SyncRequest, by_pk};
 use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::model::{ChatPk, ChatRef, Command};
 
-/// How many messages a room is shown with, the latest ones (PROTOCOL §3).
+/// How many messages `retrieve` returns: the latest ones.
 const HISTORY: usize = 1000;
 
 /// How long a `stream`, and the `request_id` of a subscription, may be in bytes: they are
@@ -91,7 +91,7 @@ struct Sync<'a> {
     chats: Option<&'a RawValue>,
 }
 
-/// A `pk` in any form; an invalid one names no room (ORIGINALS A7).
+/// A `pk` in any form; an invalid one names no room.
 #[derive(Default)]
 struct Pk(Option<ChatPk>);
 

@@ -1,5 +1,5 @@
-//! The frames that go out, in their three kinds (ORIGINALS A2, A3), and the envelope around
-//! them.
+//! The frames to the client, in their three kinds (a response, a notification, an event of a
+//! room), and the envelope around them.
 //! Does not know the receivers, nor when a frame is sent.
 
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ pub(super) fn members(change: &Membership) -> Arc<Body> {
     })
 }
 
-/// The error of a request, with the text of the original.
+/// The error of a request, with the text of the original server.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: u16,
@@ -314,7 +314,7 @@ struct Gone {
     pk: ChatPk,
 }
 
-/// `<room>` of ORIGINALS A2.
+/// A room.
 #[derive(Serialize)]
 pub(super) struct RoomBody<'a> {
     pk: ChatPk,
@@ -325,7 +325,7 @@ pub(super) struct RoomBody<'a> {
     member: Vec<UserBody<'a>>,
 }
 
-/// `<msg>` of ORIGINALS A2, or `<msg+>` if it has both dates.
+/// A message; in `retrieve` it has both dates.
 #[derive(Serialize)]
 pub(super) struct MessageBody<'a> {
     id: i64,

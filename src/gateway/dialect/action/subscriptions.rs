@@ -34,7 +34,7 @@ impl RoomSubscriptions {
 }
 
 impl Subscriptions {
-    /// The room that was joined last: messages go there (ORIGINALS A6).
+    /// The room that was joined last: messages without a `pk` go there.
     pub(super) fn current(&self) -> Option<ChatPk> {
         self.current
     }
@@ -45,7 +45,7 @@ impl Subscriptions {
         self.rooms.entry(chat.id).or_default().joined = Some(envelope);
     }
 
-    /// Left. Like in the original it stays the current room, and subscriptions stay.
+    /// Left. As on the original server it stays the current room, and subscriptions stay.
     pub(super) fn leave(&mut self, chat: ChatId) {
         self.change(chat, |room| room.joined = None);
     }

@@ -1,4 +1,4 @@
-//! Validates the fields of a request, with the error texts of the original (ORIGINALS A7, A9).
+//! Validates the fields of a request, with the error texts of the original server.
 //! Does not know actions and frames.
 
 use serde::Deserialize;

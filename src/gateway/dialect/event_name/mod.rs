@@ -1,5 +1,5 @@
-//! The event-name dialect (PROTOCOL §2): its JSON in `requests`, `responses` and `moderation`, one
-//! connection in `session`.
+//! The event-name dialect (docs/protocols/event-name.md): its JSON in `requests`, `responses` and
+//! `moderation`, one connection in `session`.
 //! Does not know transports.
 
 mod moderation;

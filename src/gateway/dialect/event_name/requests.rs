@@ -97,7 +97,7 @@ struct Query {
     after_seq: Field<Whole<0>>,
 }
 
-/// `new-message`, in all four forms of PROTOCOL §2.
+/// `new-message`, in all four forms of docs/protocols/event-name.md.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NewMessage<'a> {

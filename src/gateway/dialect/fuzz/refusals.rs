@@ -51,7 +51,7 @@ pub fn code(refused: &str) -> String {
     code.to_owned()
 }
 
-/// ORIGINALS A3, A7: the five keys, with the action and the id of the request as they came.
+/// In action: the five keys, with the action and the id of the request as they came.
 pub fn hold_action(request: &str, refused: &str) {
     let whole = object(request);
     let enveloped = whole
@@ -92,7 +92,7 @@ pub fn hold_action(request: &str, refused: &str) {
     }
 }
 
-/// PROTOCOL §4: `{"type": "error", "message", "code"}`, with the id of the request as it came.
+/// In type: `{"type": "error", "message", "code"}`, with the id of the request as it came.
 pub fn hold_type(request: &str, refused: &str) {
     let answer = object(refused).expect("an object");
     assert_eq!(answer["type"].get(), r#""error""#);
@@ -107,7 +107,7 @@ pub fn hold_type(request: &str, refused: &str) {
     );
 }
 
-/// PROTOCOL §5: `debug_info`, with the beginning of the request's name.
+/// In marketplace: `debug_info`, with the beginning of the request's name.
 pub fn hold_marketplace(request: &str, refused: &str) {
     let answer = object(refused).expect("an object");
     assert_eq!(answer["event"].get(), r#""debug_info""#);

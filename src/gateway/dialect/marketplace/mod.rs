@@ -1,5 +1,6 @@
-//! The marketplace dialect (PROTOCOL §5), on Socket.IO and on the raw WebSocket with the same
-//! bodies: `requests` decodes them, `responses` encodes them, `session` is one connection.
+//! The marketplace dialect (docs/protocols/marketplace.md), on Socket.IO and on the raw WebSocket
+//! with the same bodies: `requests` decodes them, `responses` encodes them, `session` is one
+//! connection.
 //! Does not know transports, nor rights.
 
 mod requests;

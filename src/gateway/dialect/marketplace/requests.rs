@@ -13,7 +13,7 @@ use crate::model::{
     Access, ChatId, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
 };
 
-/// How many messages of history a response holds (PROTOCOL §5).
+/// How many messages of history a response holds.
 const HISTORY: usize = 50;
 
 /// The kind of the request, with the parts that the response depends on.
@@ -220,8 +220,7 @@ fn grant_access(request: &GrantAccess<'_>) -> Result<(Command, Question), Error>
     ))
 }
 
-/// The photos are those that came with the message and then those attached to it, each once
-/// (PROTOCOL §5).
+/// The photos are those that came with the message and then those attached to it, each once.
 fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
     let (mut photos, mut seen) = (Vec::new(), HashSet::new());
     let fields = [

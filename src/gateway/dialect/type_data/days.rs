@@ -1,4 +1,4 @@
-//! The calendar days by which a client filters messages (PROTOCOL §4, ORIGINALS B4).
+//! The calendar days by which a client filters messages.
 //! Does not know which fields name them.
 
 use std::ops::RangeInclusive;

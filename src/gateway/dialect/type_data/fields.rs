@@ -1,5 +1,4 @@
-//! The values of request fields, and their interpretation by the original server (ORIGINALS part
-//! B).
+//! The values of request fields, and their interpretation by the original server.
 //! Does not know any request.
 
 use serde::{Deserialize, Deserializer};
@@ -62,7 +61,7 @@ pub(super) enum Given {
 }
 
 impl Given {
-    /// Whether the original took it for missing: values that are false in Python.
+    /// Whether the original server treated it as missing: values that are false in Python.
     pub(super) fn is_nothing(&self) -> bool {
         match self {
             Self::Null | Self::Bool(false) | Self::Empty => true,
@@ -72,8 +71,8 @@ impl Given {
         }
     }
 
-    /// The integer that it stands for, as the original converted it (ORIGINALS B3); one beyond
-    /// every id stays so.
+    /// The integer that it stands for, as the original server converted it; one beyond every id
+    /// stays so.
     pub(super) fn integer(&self) -> Option<i64> {
         match self {
             Self::Bool(value) => Some(i64::from(*value)),
@@ -99,7 +98,7 @@ impl Given {
         }
     }
 
-    /// A number of messages; anything else is ignored (ORIGINALS B4).
+    /// A number of messages; anything else is ignored.
     pub(super) fn count(&self) -> Option<usize> {
         let count = match self {
             Self::Number(number) => match number.as_f64() {

@@ -1,6 +1,7 @@
-//! The type dialect (PROTOCOL §4): `{"type", "data"}` both ways. Its JSON comes in through
-//! `requests`, with the days that a client names in `days`, and goes out through `responses`;
-//! `session` is one connection.
+//! The type dialect (docs/protocols/type.md): `{"type", "data"}` in both directions. `requests`
+//! decodes, `days` has the days that a client names, `responses` encodes; `session` is one
+//! connection. "The original server" is the Python application whose frames the clients of this
+//! dialect expect.
 //! Does not know transports.
 
 mod days;

@@ -19,7 +19,7 @@ use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str
 use crate::gateway::dialect::whole;
 use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Window, unpair};
 
-/// How many messages an answer holds at most (PROTOCOL §4).
+/// How many messages an answer holds at most.
 const PAGE: usize = 10_000;
 
 /// The kind of the request, with the parts that the response depends on.
@@ -49,7 +49,7 @@ pub(super) enum Question {
 pub(super) enum Order {
     /// As they were sent.
     OldestFirst,
-    /// The meaning of `last` (ORIGINALS B4).
+    /// The meaning of `last`.
     NewestFirst,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Envelope<'a> {
     /// The request in it.
     ///
     /// # Errors
-    /// `Invalid`, with the text of ORIGINALS B3; `NotFound`: an id that was never given out.
+    /// `Invalid`, with the text of the original server; `NotFound`: an id that was never given out.
     pub(super) fn request(&self, options: &SessionOptions) -> Result<(Command, Question), Error> {
         let kind = self.field("type");
         let kind = kind.and_then(|kind| from_str::<String>(kind.get()).ok());
@@ -208,8 +208,8 @@ fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
     let chat = chat.chat()?;
     let text = match text {
         Given::Text(text) => text,
-        // The original stored Python's spelling of it; as in the action dialect (PROTOCOL §3)
-        // it is stored as its JSON text.
+        // The original server stored Python's spelling of it; as in the action dialect it is
+        // stored as its JSON text.
         _ => data.text.written().to_owned(),
     };
     // Refused by the service, too, but with a text of another dialect.
@@ -235,7 +235,7 @@ fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
     ))
 }
 
-/// Whether a message is sent as read, in the spellings of ORIGINALS B2.
+/// Whether a message is sent as read, in the spellings that the original server accepted.
 fn is_read(field: &RawField<'_>) -> Result<bool, Error> {
     if field.is_missing() {
         return Ok(false);

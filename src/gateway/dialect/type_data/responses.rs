@@ -17,7 +17,7 @@ use crate::model::{
     UserPk, pair,
 };
 
-/// The error of a second join (PROTOCOL §4).
+/// The error of a second join.
 const ALREADY_IN: &str = "You are already a participant in this chat.";
 
 impl Question {
@@ -60,7 +60,7 @@ impl Question {
         }
     }
 
-    /// The error in the words of ORIGINALS B3, where they have any for it.
+    /// The error in the words of the original server, where it had any for it.
     fn excuse(&self, error: Error) -> Error {
         let text = match (error.kind, self) {
             (ErrorKind::NotFound, Self::Chats | Self::EmptyChat | Self::Sync(_)) => return error,
@@ -165,7 +165,7 @@ struct Success<'a, Data> {
     request_id: Option<&'a RawValue>,
 }
 
-/// An error or a piece of information: it has a `message` and no `data` (ORIGINALS B2).
+/// An error or a piece of information: it has a `message` and no `data`.
 #[derive(Serialize)]
 struct Remark<'a> {
     #[serde(rename = "type")]
@@ -226,7 +226,7 @@ struct JoinedBody<'a> {
 
 impl<'a> JoinedBody<'a> {
     /// Names the message that the client has `given`, else the newest; only a given one moves
-    /// the read position (PROTOCOL §4).
+    /// the read position.
     fn of(joined: &'a Joined, given: Option<i64>) -> Self {
         let chat = &joined.room.chat;
         let newest = || match chat.head {
@@ -261,7 +261,7 @@ struct MessageBody<'a> {
 impl<'a> MessageBody<'a> {
     fn of(message: &'a Message, is_read: bool) -> Self {
         Self {
-            // A message without an integer id was refused before it was stored (PROTOCOL §1.1).
+            // A message without an integer id was refused before it was stored.
             id: pair(message.chat_pk, message.seq),
             chat: message.chat_pk,
             sender: Person::of(&message.sender),

@@ -23,8 +23,8 @@ impl TypeSession {
 }
 
 impl Subscriber for TypeSession {
-    /// The original server sent no notices (ORIGINALS B1); PROTOCOL §4 lists what polychat
-    /// sends. The effect of this connection's own request is in its response.
+    /// The original server sent no notices; docs/protocols/type.md lists those of polychat. The
+    /// effect of this connection's own request is in its response.
     fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         if self.options.push == Push::Off || notice.origin == Some(self.options.connection) {
             return;

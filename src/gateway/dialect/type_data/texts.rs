@@ -1,4 +1,4 @@
-//! The error texts of the original server (ORIGINALS B3), which clients may compare.
+//! The error texts of the original server, which clients may compare.
 
 use crate::model::{Error, ErrorKind};
 

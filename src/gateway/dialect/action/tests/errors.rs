@@ -1,4 +1,4 @@
-//! Refusals and their texts (ORIGINALS A7, A9).
+//! Refusals and their texts.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The receivers and the frames of each notice (ORIGINALS A3 to A5, PROTOCOL §3).
+//! The receivers and the frames of each notice.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The commands of requests, and the replies (ORIGINALS A2 to A4, A9).
+//! The commands of requests, and the replies.
 
 use super::*;
 
