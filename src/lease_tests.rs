@@ -109,3 +109,20 @@ async fn a_lease_in_the_way_is_refused_once_it_is_renewed_or_does_not_lapse() {
     sleep(PATIENCE).await;
     assert!(waiting.is_over(&holder(6)));
 }
+
+#[tokio::test]
+async fn a_file_is_one_store_by_whatever_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    let url = |name: &str| format!("sqlite:{}", file(name).display());
+    let one = connect(&url("a.db")).await.expect("a store");
+    std::os::unix::fs::symlink(file("a.db"), file("b.db")).expect("a link");
+    std::fs::hard_link(file("a.db"), file("c.db")).expect("a link");
+    for name in ["a.db", "b.db", "c.db"] {
+        let refused = connect(&url(name)).await.err().expect("a refusal");
+        assert!(refused.to_string().contains("another polychat is using it"));
+    }
+    one.close().await.expect("closed");
+    drop(one);
+    connect(&url("b.db")).await.expect("a store");
+}

@@ -129,13 +129,16 @@ impl Service {
             Some((chat, _)) => chat,
             None => return Ok(None),
         };
-        let _in_order = self.memberships.in_order(chat.id).await;
-        let current = self.store.chat(chat.id).await.map_err(store_error)?;
-        if let Some(current) = current {
-            self.publish(identity, Fact::MembersConfirmed(current))
-                .await;
-        }
-        Ok(Some(chat))
+        let id = chat.id;
+        let _in_order = self.memberships.in_order(id).await;
+        // A caller that was removed since is answered like a stranger.
+        let actor = access::actor(identity, None)?;
+        self.visible(actor, ChatRef::Id(id)).await?;
+        let current = self.store.chat(id).await.map_err(store_error)?;
+        let current = current.ok_or_else(|| access::no_chat(ChatRef::Id(id)))?;
+        self.publish(identity, Fact::MembersConfirmed(current.clone()))
+            .await;
+        Ok(Some(current))
     }
 
     /// The named users, each once, in the order given; a verified user is always one.

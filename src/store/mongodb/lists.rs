@@ -10,7 +10,9 @@ use mongodb::bson::{Document, Uuid, doc};
 use super::Mongo;
 use super::database::Query;
 use super::documents::{BusyDocument, ChatDocument, FoundChat, MemberDocument};
-use crate::model::{Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Seq, UserId};
+use crate::model::{
+    Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Policy, Seq, UserId,
+};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 impl Mongo {
@@ -45,13 +47,22 @@ impl Mongo {
                 .await
         };
         let (mut found, own) = tokio::try_join!(open, own)?;
+        // A removal or ban since then may precede what was read: a second look decides.
+        let banned: HashSet<_> = self
+            .chats_banned_from(user, at)
+            .await?
+            .into_iter()
+            .collect();
+        found.retain(|found| !banned.contains(&Uuid::from(found.chat.id)));
         found.extend(own);
         found.sort_by_key(|found| found.chat.pk);
         found.dedup_by_key(|found| found.chat.pk);
         found.truncate(limit);
         let found = self.with_heads(found).await?;
-        self.with_members(found.into_iter().map(|found| found.chat))
-            .await
+        let chats = found.into_iter().map(|found| found.chat);
+        let mut chats = self.with_members(chats).await?;
+        chats.retain(|chat| chat.policy == Policy::Open || chat.members.contains(&user));
+        Ok(chats)
     }
 
     pub(super) async fn page_of(
@@ -68,12 +79,14 @@ impl Mongo {
         // One more than requested shows whether there is a next page.
         found.truncate(limit.saturating_add(1));
         let asked_for = found.iter().take(limit).map(|found| found.chat.clone());
-        let chats = self.with_members(asked_for).await?;
+        let mut chats = self.with_members(asked_for).await?;
         let more = chats.len() < found.len();
         let next = chats.last().filter(|_| more).map(|chat| ChatCursor {
             active_at: chat.active_at,
             pk: chat.pk,
         });
+        // The members were read after everything else: who was removed since then is not shown it.
+        chats.retain(|chat| chat.members.contains(&user));
         Ok(ChatPage { chats, next })
     }
 

@@ -16,7 +16,7 @@ mod users;
 
 use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -264,8 +264,9 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// Takes the lock beside the database, so that no second server opens it: each would assign seqs
-/// without delivering to the other's clients.
+/// Locks the database, whatever its name, so that no second server opens it: each would assign seqs
+/// without delivering to the other's clients. SQLite's own locks are of another kind, which the
+/// process loses when it closes any handle of the file: this one is closed last.
 fn lock(place: &Path) -> Result<File, OpenError> {
     let called = place.display().to_string();
     let refuse = |why: &dyn Display| refuse(&called, why);
@@ -276,13 +277,11 @@ fn lock(place: &Path) -> Result<File, OpenError> {
         let found = fs::metadata(folder);
         found.map_err(|error| refuse(&format_args!("{}: {error}", folder.display())))?;
     }
-    let mut beside = PathBuf::from(place).into_os_string();
-    beside.push(".lock");
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&beside)
+        .open(place)
         .map_err(|error| refuse(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
