@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use self::listeners::{Listeners, Sockets};
 use crate::auth::{Authenticator, KeyError};
@@ -46,7 +46,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mode = config.auth_mode()?;
     let origins = config.origins(mode)?;
     let authenticator = authenticator(&config, mode)?;
-    let warnings = authenticator.warnings();
     let mut signals = Signals::listen()?;
     let sockets = Sockets::bind(&config)?;
     let store = store::connect(&config.store).await?;
@@ -73,9 +72,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         metrics: listeners.metrics_address(),
     };
     let gateway = Gateway::new(&parts.state, &origins, settings);
-    for warning in warnings {
-        warn!("{warning}");
-    }
     let Listeners { clients, metrics } = &listeners;
     let described = parts.store.describe();
     banner::announce(&config, mode, clients, metrics.as_ref(), &described)?;
@@ -299,7 +295,7 @@ fn authenticator(config: &Config, mode: AuthMode) -> anyhow::Result<Authenticato
                     let path = path.map(|path| path.display().to_string());
                     anyhow!("--jwt-keys {} {fault}", path.unwrap_or_default())
                 }
-                KeyError::EmptySecret => anyhow!(error),
+                KeyError::EmptySecret | KeyError::ShortSecret => anyhow!(error),
             })
         }
     }

@@ -22,8 +22,14 @@ pub enum KeyError {
     #[error("no key was given: JWT authentication needs a secret or a public key")]
     NoKey,
     /// A blank secret.
-    #[error("the JWT secret is empty")]
+    #[error("the JWT secret is empty; make one with: openssl rand -hex 32")]
     EmptySecret,
+    /// A secret of fewer bytes than HS256 puts out: one token is enough to search for it.
+    #[error(
+        "the JWT secret is shorter than {MIN_SECRET_BYTES} bytes, and may be guessed; make one \
+         with: openssl rand -hex 32"
+    )]
+    ShortSecret,
     /// A key file that cannot be used; the first one has the number 1.
     #[error("key file {number} {fault}")]
     File {
@@ -54,6 +60,7 @@ pub enum KeyFault {
     NoSigningKey,
 }
 
+/// As many as RFC 7518 §3.2 demands for HS256.
 const MIN_SECRET_BYTES: usize = 32;
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
 
@@ -90,11 +97,6 @@ impl KeyRing {
         let secret = keys.find(|key| key.algorithm == Algorithm::HS256)?;
         let bytes = secret.key.try_get_as_bytes().ok()?;
         Some(EncodingKey::from_secret(bytes))
-    }
-
-    /// Whether one of the keys is a secret of fewer bytes than its algorithm puts out.
-    pub(super) fn has_short_secret(&self) -> bool {
-        self.keys.iter().any(VerifyingKey::is_short_secret)
     }
 }
 
@@ -160,11 +162,6 @@ impl VerifyingKey {
         };
         same_id && self.algorithm == header.alg
     }
-
-    fn is_short_secret(&self) -> bool {
-        self.algorithm == Algorithm::HS256
-            && matches!(self.key.try_get_as_bytes(), Ok(secret) if secret.len() < MIN_SECRET_BYTES)
-    }
 }
 
 /// The algorithm of a public key of which nothing else is known. Every length is checked here:
@@ -198,13 +195,15 @@ fn natural_algorithm(key: &DecodingKey) -> Result<Algorithm, KeyFault> {
 ///
 /// # Errors
 ///
-/// [`KeyError::EmptySecret`] when it is blank.
+/// [`KeyError::EmptySecret`] when it is blank, [`KeyError::ShortSecret`] when it has fewer than
+/// [`MIN_SECRET_BYTES`] without the white space around it.
 pub(super) fn secret_bytes(secret: &SecretString) -> Result<&[u8], KeyError> {
     let secret = secret.expose_secret();
-    if secret.trim().is_empty() {
-        return Err(KeyError::EmptySecret);
+    match secret.trim().len() {
+        0 => Err(KeyError::EmptySecret),
+        1..MIN_SECRET_BYTES => Err(KeyError::ShortSecret),
+        _ => Ok(secret.as_bytes()),
     }
-    Ok(secret.as_bytes())
 }
 
 fn read_key_file(text: &str) -> Result<Vec<VerifyingKey>, KeyFault> {

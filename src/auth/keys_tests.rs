@@ -55,13 +55,24 @@ fn a_blank_secret_is_refused() {
 }
 
 #[test]
-fn a_short_secret_is_taken_with_a_warning() {
-    let warnings = |secret: &str| {
-        let authenticator = crate::auth::Authenticator::jwt(Some(&secret.into()), &[RSA.into()]);
-        authenticator.unwrap().warnings()
-    };
-    assert_eq!(warnings(&"x".repeat(31)).len(), 1);
-    assert!(warnings(&"x".repeat(32)).is_empty());
+fn a_secret_of_fewer_than_32_bytes_is_refused_also_beside_other_keys() {
+    let ring = |secret: &str| KeyRing::new(Some(&secret.into()), &[RSA.into()]);
+    let padded = format!(" {}\n", "x".repeat(31));
+    for secret in ["x", "\u{2603}", &"x".repeat(31), &padded] {
+        assert_eq!(ring(secret).unwrap_err(), KeyError::ShortSecret, "{secret}");
+    }
+    // Bytes, not characters.
+    for secret in ["x".repeat(32), "\u{2603}".repeat(11)] {
+        assert!(ring(&secret).is_ok(), "{secret}");
+    }
+}
+
+#[test]
+fn the_error_about_a_secret_has_the_command_that_makes_one() {
+    for error in [KeyError::EmptySecret, KeyError::ShortSecret] {
+        let sentence = error.to_string();
+        assert!(sentence.ends_with("make one with: openssl rand -hex 32"));
+    }
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn an_error_is_one_sentence_that_names_the_file() {
 
 #[test]
 fn a_ring_does_not_show_its_secret() {
-    let secret = "hush".into();
+    let secret = "hush".repeat(8).into();
     let shown = format!("{:?}", KeyRing::new(Some(&secret), &[]).unwrap());
     assert!(!shown.contains("hush") && !shown.contains("104, 117"));
 }

@@ -110,22 +110,11 @@ impl Authenticator {
     ///
     /// # Errors
     ///
-    /// When there is no key at all, when the secret is blank, and when a file is unreadable, holds
-    /// a private or an unsupported key, or none. One bad key fails all: the operator gets the error
-    /// at the start, not from locked-out users.
+    /// When there is no key at all, when the secret is blank or has fewer than 32 bytes, and when a
+    /// file is unreadable, holds a private or an unsupported key, or none. One bad key fails all:
+    /// the operator gets the error at the start, not from locked-out users.
     pub fn jwt(secret: Option<&SecretString>, key_files: &[String]) -> Result<Self, KeyError> {
         KeyRing::new(secret, key_files).map(Self::Jwt)
-    }
-
-    /// Warnings about these keys for the log at the start, a sentence each.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<&'static str> {
-        match self {
-            Self::Jwt(ring) if ring.has_short_secret() => {
-                vec!["the JWT secret is shorter than 32 bytes and may be guessed"]
-            }
-            Self::Open | Self::Jwt(_) => Vec::new(),
-        }
     }
 
     /// Authenticates the caller at the moment `now`, without I/O.

@@ -11,7 +11,7 @@ use super::ConfigError;
 /// The keys that check tokens.
 #[derive(Debug, Clone, Args)]
 pub struct KeyOptions {
-    /// The shared secret of HS256 tokens
+    /// The shared secret of HS256 tokens, of 32 bytes or more
     #[arg(
         long,
         env = "POLYCHAT_JWT_SECRET",
