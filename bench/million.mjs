@@ -58,7 +58,7 @@ async function locked(work) {
 // One request on a connection of its own; false until there is a 200.
 function answers(port, target) {
   return new Promise((resolve) => {
-    const socket = tcp(port, '127.0.0.1', () => socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`));
+    const socket = tcp(port, '127.0.0.1', () => socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`));
     socket.once('data', (head) => { socket.destroy(); resolve(head.toString('latin1').startsWith('HTTP/1.1 200')); });
     socket.on('error', () => resolve(false));
     socket.on('close', () => resolve(false));

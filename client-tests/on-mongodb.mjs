@@ -11,7 +11,7 @@ const ELSEWHERE = [
   'backup', 'commands', 'connect_trouble', 'documents', 'marketplace_trouble', 'mongodb_lease', 'mongodb_trouble', 'raw_days',
   'startup', 'store_trouble',
 ];
-const TRANSPORTS = ['ends', 'engineio', 'engineio_requests', 'networks', 'restarts', 'socketio_connect', 'strangers'];
+const TRANSPORTS = ['ends', 'engineio', 'engineio_requests', 'hosts', 'networks', 'restarts', 'socketio_connect', 'strangers'];
 const FAULTS = ['clock', 'dropped'];
 
 const here = fileURLToPath(new URL('.', import.meta.url));

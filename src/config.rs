@@ -6,23 +6,23 @@ mod file;
 pub mod fuzz;
 mod keys;
 mod limits;
+mod web;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
-use crate::limits::Origins;
 use crate::telemetry::LogFormat;
 
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
+pub use web::WebOptions;
 
 /// One chat server for four existing chat protocols: an acknowledged message is never lost.
 #[derive(Debug, Parser)]
@@ -104,15 +104,9 @@ pub struct Config {
     #[command(flatten)]
     pub keys: KeyOptions,
 
-    /// Origins of web pages that may connect, separated by commas; * for any [default: any with
-    /// --auth open, else none but the server's own]
-    #[arg(
-        long,
-        env = "POLYCHAT_ALLOWED_ORIGINS",
-        value_delimiter = ',',
-        value_name = "ORIGINS"
-    )]
-    pub allowed_origins: Vec<String>,
+    /// The web pages that may use the server.
+    #[command(flatten)]
+    pub web: WebOptions,
 
     /// The time zone, by its IANA name, in which some dialects print times and count days
     #[arg(long, env = "POLYCHAT_TIMEZONE", default_value = "UTC", value_parser = time_zone, value_name = "ZONE")]
@@ -340,28 +334,6 @@ impl Config {
             None if loopback => Ok(AuthMode::Open),
             None => Ok(AuthMode::Jwt),
         }
-    }
-
-    /// Which web pages may connect.
-    ///
-    /// # Errors
-    /// Something that is no origin.
-    pub fn origins(&self, mode: AuthMode) -> Result<Origins, ConfigError> {
-        if self.allowed_origins.is_empty() && mode == AuthMode::Open
-            || self.allowed_origins.iter().any(|origin| origin == "*")
-        {
-            return Ok(Origins::Any);
-        }
-        let parse = |origin: &String| {
-            let value = origin.trim_end_matches('/').parse::<HeaderValue>().ok();
-            value.filter(|_| origin.contains("://")).ok_or_else(|| {
-                ConfigError::Wrong(format!(
-                    "--allowed-origins: \"{origin}\" is no origin; write https://chat.example"
-                ))
-            })
-        };
-        let listed = self.allowed_origins.iter().map(parse);
-        Ok(Origins::Listed(listed.collect::<Result<_, _>>()?))
     }
 }
 

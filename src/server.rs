@@ -25,7 +25,7 @@ use crate::gateway::state::GatewayState;
 use crate::gateway::{self, Gateway};
 use crate::hub::{Hub, OutboxLimits};
 use crate::lease::{Lease, LeaseError};
-use crate::limits;
+use crate::limits::{self, Hosts, Origins};
 use crate::model::Clock;
 use crate::relay::Relay;
 use crate::service::{Limits, Service};
@@ -43,9 +43,13 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why it could not start or had to end, in one sentence.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let mode = config.auth_mode()?;
-    let origins = config.origins(mode)?;
-    let authenticator = authenticator(&config, mode)?;
+    let Admission {
+        mode,
+        authenticator,
+        origins,
+        hosts,
+        metrics_hosts,
+    } = Admission::of(&config)?;
     let mut signals = Signals::listen()?;
     let sockets = Sockets::bind(&config)?;
     let store = store::connect(&config.store).await?;
@@ -63,6 +67,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let mut parts = Parts::assemble(&config, store, lease, authenticator);
     let settings = gateway::Settings {
+        hosts,
         zone: config.timezone.clone(),
         frame_bytes: config.max_frame_bytes,
         socketio: match config.socketio {
@@ -75,7 +80,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let Listeners { clients, metrics } = &listeners;
     let described = parts.store.describe();
     banner::announce(&config, mode, clients, metrics.as_ref(), &described)?;
-    let serving = listeners.serve(&parts, &gateway);
+    let serving = listeners.serve(&parts, &gateway, metrics_hosts);
 
     let lost = parts.until(&mut signals).await;
     let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
@@ -103,10 +108,31 @@ async fn open(store: &dyn Store, sockets: Sockets) -> anyhow::Result<Listeners> 
 /// # Errors
 /// The error, in one sentence.
 pub fn check(config: &Config) -> anyhow::Result<()> {
-    let mode = config.auth_mode()?;
-    config.origins(mode)?;
-    authenticator(config, mode)?;
-    Ok(())
+    Admission::of(config).map(drop)
+}
+
+/// Which requests are served, by the options.
+struct Admission {
+    mode: AuthMode,
+    authenticator: Authenticator,
+    origins: Origins,
+    hosts: Hosts,
+    /// On the address of the metrics, which need no token there in any mode.
+    metrics_hosts: Hosts,
+}
+
+impl Admission {
+    fn of(config: &Config) -> anyhow::Result<Self> {
+        let mode = config.auth_mode()?;
+        let metrics = config.metrics_listen.unwrap_or(config.listen);
+        Ok(Self {
+            mode,
+            origins: config.web.origins(mode)?,
+            hosts: config.web.hosts(config.listen, mode)?,
+            metrics_hosts: config.web.hosts(metrics, AuthMode::Open)?,
+            authenticator: authenticator(config, mode)?,
+        })
+    }
 }
 
 /// Copies one store into another.

@@ -22,6 +22,7 @@ export const isNode = subject === NODE;
  * @typedef {{ strict?: boolean, handshakeSecs?: number }} SubjectOptions
  */
 const optionsOf = (/** @type {SubjectOptions} */ { strict, handshakeSecs }) => [
+  '--allowed-hosts', 'chat.example',
   ...(strict ? ['--auth', 'jwt', '--jwt-secret', SECRET] : []),
   ...(handshakeSecs === undefined ? [] : ['--handshake-timeout', `${handshakeSecs}s`]),
 ];

@@ -164,14 +164,14 @@ describe('connections of nobody', () => {
 
     test('when a head dribbles in', async (t) => {
       const line = await silent(t, server);
-      line.socket.write('GET /livez HTTP/1.1\r\nhost: a\r\nx: ');
+      line.socket.write('GET /livez HTTP/1.1\r\nhost: localhost\r\nx: ');
       slowly(line, Array.from({ length: 300 }, () => 'x'), 50);
       await line.ended();
     });
 
     test('when a WebSocket of Socket.IO says nothing', async (t) => {
       const line = await silent(t, server);
-      line.socket.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n'
+      line.socket.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n'
         + 'upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
       await line.ended();
       assert.match(line.received, /^HTTP\/1.1 101 /);
@@ -182,7 +182,7 @@ describe('connections of nobody', () => {
       const bob = await connectUser(t, server, 'bob');
       const polling = await connectUser(t, server, 'carol', { transports: ['polling'] });
       const line = await silent(t, server);
-      const asking = 'GET /livez HTTP/1.1\r\nhost: a\r\n\r\n';
+      const asking = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n';
       line.socket.write(asking);
       await sleep(2500);
       line.socket.write(asking);
@@ -199,7 +199,7 @@ describe('the body of a request', () => {
   before(async () => { server = await startServer(scope, ['--handshake-timeout', '1s']); });
 
   const head = (path, contentType, length) => (
-    `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: ${contentType}\r\ncontent-length: ${length}\r\n\r\n`
+    `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${contentType}\r\ncontent-length: ${length}\r\n\r\n`
   );
 
   test('that trickles is given up', async (t) => {

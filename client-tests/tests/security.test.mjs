@@ -258,8 +258,8 @@ describe('HTTP', () => {
   let server;
   before(async () => { server = await startServer(scope); });
 
-  const post = (headers, body) => `POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${headers}\r\n\r\n${body}`;
-  const SECOND = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n';
+  const post = (headers, body) => `POST /api/v1/users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${headers}\r\n\r\n${body}`;
+  const SECOND = 'GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
   test('with two lengths has one end: nothing behind it is taken for a request', async () => {
     const both = 'Content-Length: 4\r\nTransfer-Encoding: chunked';
@@ -282,7 +282,7 @@ describe('HTTP', () => {
   test('with headers beyond measure is 431', async () => {
     const many = Array.from({ length: 200 }, (_, index) => `X-${index}: y`).join('\r\n');
     for (const headers of [`X-Long: ${'y'.repeat(900_000)}`, many]) {
-      assert.deepEqual(answers(await responseTo(server, `GET /livez HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`)), ['HTTP/1.1 431']);
+      assert.deepEqual(answers(await responseTo(server, `GET /livez HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n\r\n`)), ['HTTP/1.1 431']);
     }
   });
 
@@ -293,14 +293,14 @@ describe('HTTP', () => {
       '/docs/%0d%0aX-Injected:%20yes', '/%0d%0aX-Injected:%20yes',
     ];
     for (const path of climbs) {
-      const answer = await responseTo(server, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      const answer = await responseTo(server, `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
       assert.deepEqual(answers(answer), ['HTTP/1.1 404'], path);
       assert.doesNotMatch(answer, /x-injected|root:|\[package\]/i, path);
     }
   });
 
   test('unpacks nothing: no compression is agreed on, so that nothing small becomes large', async () => {
-    const upgrade = 'GET /ws/chats/?token=a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+    const upgrade = 'GET /ws/chats/?token=a HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
       + 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
       + 'Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n';
     const answer = await responseTo(server, upgrade, (all) => all.includes('\r\n\r\n'));

@@ -42,7 +42,10 @@ fn hold(command: clap::Command, arguments: &[String]) {
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
             for mode in [AuthMode::Open, AuthMode::Jwt] {
-                if let Err(error) = cli.config.origins(mode) {
+                if let Err(error) = cli.config.web.origins(mode) {
+                    hold_error(&error);
+                }
+                if let Err(error) = cli.config.web.hosts(cli.config.listen, mode) {
                     hold_error(&error);
                 }
             }
@@ -84,6 +87,7 @@ mod tests {
         let inputs = text(&[
             "--listen=127.0.0.1:0\n--auth=jwt",
             "--listen=[::1]:3000\n--allowed-origins=https://a.example,http://b/",
+            "--allowed-hosts=chat.example,[::1],10.0.0.1,*\n--allowed-hosts=a.example:80",
             "serve\n--timezone=Europe/Moscow\n--shutdown-timeout=1h 2m",
             "token\n--user=anna\n--ttl=5m\n--role=service",
             "--max-message-bytes=18446744073709551616\n--insecure-open-auth=yes",

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
+use axum::http::HeaderValue;
+
 use super::*;
+use crate::limits::{Hosts, Origins};
 
 fn read(arguments: &[&str]) -> Result<Config, ConfigError> {
     let all = std::iter::once("polychat").chain(arguments.iter().copied());
@@ -34,7 +37,7 @@ fn a_value_of_the_file_stands_where_no_flag_does() {
     );
     let config = config.expect("a good file");
     assert_eq!(config.max_members, 7);
-    assert_eq!(config.allowed_origins, ["http://a", "http://b"]);
+    assert_eq!(config.web.allowed_origins, ["http://a", "http://b"]);
     let config = with_file("max-members = 7", &["--max-members", "8"]).expect("a good file");
     assert_eq!(config.max_members, 8);
 }
@@ -73,23 +76,56 @@ fn open_mode_is_for_loopback_addresses() {
 #[test]
 fn any_page_may_connect_in_open_mode_only() {
     let config = read(&[]).expect("defaults");
-    assert_eq!(config.origins(AuthMode::Open).ok(), Some(Origins::Any));
+    assert_eq!(config.web.origins(AuthMode::Open).ok(), Some(Origins::Any));
     assert_eq!(
-        config.origins(AuthMode::Jwt).ok(),
+        config.web.origins(AuthMode::Jwt).ok(),
         Some(Origins::Listed(Vec::new()))
     );
     let listed = read(&["--allowed-origins", "https://a.example/"]).expect("an origin");
     let origin = HeaderValue::from_static("https://a.example");
     assert_eq!(
-        listed.origins(AuthMode::Open).ok(),
+        listed.web.origins(AuthMode::Open).ok(),
         Some(Origins::Listed(vec![origin]))
     );
     assert!(
         read(&["--allowed-origins", "nonsense"])
             .expect("a text")
+            .web
             .origins(AuthMode::Jwt)
             .is_err()
     );
+}
+
+#[test]
+fn names_of_hosts_are_checked_in_open_mode_on_loopback_or_where_they_are_listed() {
+    let hosts = |arguments: &[&str], address: &str, mode| {
+        let config = read(arguments).expect("options");
+        config.web.hosts(address.parse().expect("an address"), mode)
+    };
+    let (local, six, public) = ("127.0.0.1:3000", "[::1]:0", "0.0.0.0:3000");
+    let none = Hosts::Listed(Vec::new());
+    for (address, mode, expected) in [
+        (local, AuthMode::Open, none.clone()),
+        (six, AuthMode::Open, none),
+        (local, AuthMode::Jwt, Hosts::Any),
+        (public, AuthMode::Open, Hosts::Any),
+        (public, AuthMode::Jwt, Hosts::Any),
+    ] {
+        assert_eq!(hosts(&[], address, mode).ok(), Some(expected), "{address}");
+    }
+    let names = ["chat.example", "10.0.0.1"].map(|name| name.parse().expect("a name"));
+    for (address, mode) in [(local, AuthMode::Open), (public, AuthMode::Jwt)] {
+        let listed = hosts(&["--allowed-hosts", "chat.example,10.0.0.1"], address, mode);
+        assert_eq!(listed.ok(), Some(Hosts::Listed(names.to_vec())));
+        let any = hosts(&["--allowed-hosts", "chat.example,*"], address, mode);
+        assert_eq!(any.ok(), Some(Hosts::Any));
+        let wrong = hosts(&["--allowed-hosts", "https://chat.example"], address, mode);
+        let why = wrong.expect_err("a scheme").to_string();
+        assert!(
+            why.starts_with("--allowed-hosts: \"https://chat.example\""),
+            "{why}"
+        );
+    }
 }
 
 #[test]

@@ -6,9 +6,11 @@ pub mod connection;
 mod credentials;
 pub mod dialect;
 pub mod engineio;
+mod hosts;
 pub mod inbox;
 mod metrics;
 mod origins;
+mod paths;
 mod raw;
 mod request_guard;
 mod rest;
@@ -32,10 +34,11 @@ use jiff::tz::TimeZone;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
+use self::paths::{SOCKET_IO, is_socketio, is_websocket};
 use self::raw::RawServer;
 pub use self::socketio::SocketIo;
 use self::state::GatewayState;
-use crate::limits::Origins;
+use crate::limits::{Hosts, Origins};
 use crate::model::{Error, ErrorKind};
 use crate::telemetry::{DialectLabel, Metrics};
 
@@ -51,9 +54,6 @@ pub fn targets() -> Vec<&'static crate::fuzz::Target> {
     ];
     targets.into_iter().flatten().collect()
 }
-
-/// Where Socket.IO is served.
-const SOCKET_IO: &str = "/socket.io/";
 
 /// The address that serves the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,8 @@ struct Tasks {
 
 /// The settings of the gateway.
 pub struct Settings {
+    /// The names by which clients may address the server.
+    pub hosts: Hosts,
     /// The time zone of days.
     pub zone: TimeZone,
     /// The longest request, in bytes.
@@ -105,6 +107,7 @@ impl Gateway {
     /// The gateways over this state.
     pub fn new(state: &GatewayState, origins: &Origins, settings: Settings) -> Self {
         let Settings {
+            hosts,
             zone,
             frame_bytes,
             socketio: choice,
@@ -132,6 +135,10 @@ impl Gateway {
             origins: origins.clone(),
             metrics: state.metrics.clone(),
         };
+        let host_guard = hosts::Guard {
+            hosts,
+            metrics: state.metrics.clone(),
+        };
         let gate_keeping = Gate {
             closing: Arc::clone(&closing),
             metrics: state.metrics.clone(),
@@ -139,6 +146,7 @@ impl Gateway {
         // From the outside in, as one layer: a router boxes each, and clones all for each request.
         let layers = ServiceBuilder::new()
             .layer(from_fn_with_state(request_guard, request_guard::guard))
+            .layer(from_fn_with_state(host_guard, hosts::guard))
             .layer(origins::cors(origins))
             .layer(from_fn_with_state(origin_guard, origins::guard))
             .layer(from_fn_with_state(gate_keeping, gate));
@@ -154,9 +162,14 @@ impl Gateway {
         }
     }
 
-    /// The routes of the metrics on an address of their own.
-    pub fn metrics_router(metrics: Metrics) -> Router {
-        metrics::open(metrics)
+    /// The routes of the metrics on an address of their own, and the names by which clients may
+    /// address that.
+    pub fn metrics_router(metrics: Metrics, hosts: Hosts) -> Router {
+        let guard = hosts::Guard {
+            hosts,
+            metrics: metrics.clone(),
+        };
+        metrics::open(metrics).layer(from_fn_with_state(guard, hosts::guard))
     }
 
     /// Refuses new connections from now on; existing ones continue.
@@ -187,7 +200,8 @@ impl Gateway {
 /// While the server shuts down only health and the sessions that exist are served.
 async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let path = request.uri().path().trim_end_matches('/');
-    let served = ["/livez", "/readyz", "/healthz", metrics::PATH].contains(&path)
+    let served = rest::is_health(path)
+        || path == metrics::PATH
         || request
             .uri()
             .query()
@@ -202,11 +216,10 @@ async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Respons
             .refused(DialectLabel::Rest, ErrorKind::Unavailable);
         return (headers, rest::refusal(Error::unavailable(why))).into_response();
     }
-    let is_socketio = path == SOCKET_IO.trim_end_matches('/');
-    if path == "/ws" || path.starts_with("/ws/") || is_socketio {
+    if is_websocket(path) || is_socketio(path) {
         gate.metrics.turned_away("shutting_down");
     }
-    if is_socketio {
+    if is_socketio(path) {
         return (headers, engineio::unavailable()).into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -2,6 +2,7 @@
 //! Does not know frames and sockets, nor the format of a refusal.
 
 mod counts;
+mod hosts;
 mod origins;
 mod proxies;
 mod rates;
@@ -18,6 +19,7 @@ use self::counts::Counts;
 use crate::model::{Command, Error, ErrorKind, Identity, Rights, UserId};
 
 pub use counts::Slot;
+pub use hosts::Hosts;
 pub use origins::Origins;
 pub use proxies::Proxies;
 pub use rates::{Gauge, Over, Payer, Rate, Verdict};

@@ -13,6 +13,7 @@ use super::Parts;
 use crate::config::Config;
 use crate::gateway::tcp::{GuardedListener, TcpHandle};
 use crate::gateway::{Gateway, MetricsAddress};
+use crate::limits::Hosts;
 
 /// The backlog of the listener: after a restart all clients connect at once, and a SYN without room
 /// is repeated after a second. The kernel's `net.core.somaxconn` bounds it.
@@ -87,6 +88,7 @@ impl Listeners {
         self,
         parts: &Parts,
         gateway: &Gateway,
+        metrics_hosts: Hosts,
     ) -> Vec<JoinHandle<std::io::Result<()>>> {
         let router = gateway.router.clone();
         let router = router.into_make_service_with_connect_info::<TcpHandle>();
@@ -96,7 +98,7 @@ impl Listeners {
             .with_graceful_shutdown(parts.stop_accepting.clone().cancelled_owned());
         let mut serving = vec![parts.tasks.spawn(clients.into_future())];
         if let Some(listener) = self.metrics {
-            let router = Gateway::metrics_router(parts.state.metrics.clone());
+            let router = Gateway::metrics_router(parts.state.metrics.clone(), metrics_hosts);
             let serving_metrics = axum::serve(listener, router)
                 .with_graceful_shutdown(parts.stop_accepting.clone().cancelled_owned());
             serving.push(parts.tasks.spawn(serving_metrics.into_future()));

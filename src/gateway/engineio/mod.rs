@@ -21,7 +21,7 @@ mod server;
 mod session;
 mod state;
 
-pub use refusal::unavailable;
+pub use refusal::{forbidden, unavailable};
 pub use server::Server;
 pub use session::{Handler, Opening, Session};
 pub use state::Settings;

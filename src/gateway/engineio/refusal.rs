@@ -14,6 +14,11 @@ pub fn unavailable() -> Response {
     Refusal::Unavailable.into_response()
 }
 
+/// The response to a request that may not be made, with the reason, which JSON need not escape.
+pub fn forbidden(why: &'static str) -> Response {
+    Refusal::Forbidden(why).into_response()
+}
+
 /// The `Retry-After` of a refusal that may succeed later, in seconds.
 const RETRY_AFTER: &str = "1";
 
@@ -34,6 +39,8 @@ pub(super) enum Refusal {
     TooMany,
     /// A body is longer than allowed.
     TooLarge,
+    /// A request may not be made, for this reason.
+    Forbidden(&'static str),
     /// A WebSocket cannot be opened.
     Handshake(BadHandshake),
     /// The server shuts down, or the store does not answer.
@@ -50,6 +57,7 @@ impl IntoResponse for Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Bad request"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, 4, "Forbidden"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 4, "Forbidden"),
+            Self::Forbidden(why) => (StatusCode::FORBIDDEN, 4, why),
             Self::Handshake(bad) => return bad.into_response(),
             Self::Version => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
         };

@@ -84,6 +84,11 @@ pub fn is_api(path: &str) -> bool {
     below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
+/// Whether this is the path of a health check.
+pub fn is_health(path: &str) -> bool {
+    ["/livez", "/readyz", "/healthz"].contains(&path.trim_end_matches('/'))
+}
+
 /// An error in the format of the API.
 pub fn refusal(error: Error) -> Response {
     Problem::from(error).into_response()
