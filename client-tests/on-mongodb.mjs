@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { startMongod } from './harness/mongod.mjs';
 
 const ELSEWHERE = [
-  'backup', 'commands', 'connect_trouble', 'documents', 'marketplace_trouble', 'mongodb_lease', 'mongodb_trouble', 'raw_days',
-  'startup', 'store_trouble',
+  'backup', 'commands', 'connect_trouble', 'documents', 'marketplace_trouble', 'mongodb_lease', 'mongodb_trouble',
+  'moved_store', 'raw_days', 'startup', 'store_trouble',
 ];
 const TRANSPORTS = ['ends', 'engineio', 'engineio_requests', 'hosts', 'networks', 'restarts', 'socketio_connect', 'strangers'];
 const FAULTS = ['clock', 'dropped'];

@@ -270,9 +270,12 @@ impl Service {
     /// `Unavailable`, with the reason.
     pub async fn ready(&self) -> Result<(), Error> {
         self.is_open()?;
-        let lease = self.store.check_lease();
-        lease.map_err(|error| no_lease(&error))?;
-        self.store.ping().await.map_err(store_error)
+        let lease = || self.store.check_lease();
+        lease().map_err(|error| no_lease(&error))?;
+        let answer = self.store.ping().await;
+        // It may have found that the files of the store were moved.
+        lease().map_err(|error| no_lease(&error))?;
+        answer.map_err(store_error)
     }
 
     /// From now on every command is refused as `Unavailable`; those that have begun continue.

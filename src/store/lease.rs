@@ -22,7 +22,8 @@ pub const RELIANCE: Duration = Duration::from_secs(5);
 /// Takes, renews and releases the lease.
 ///
 /// SQLite locks its file when it is opened, and the kernel releases that lock with the process: the
-/// process has the lease as long as it has the store open.
+/// process has the lease as long as it has the store open, and the files are where it opened them. A
+/// process that opens that place later would find other files, and lock those.
 #[async_trait]
 pub trait Leasing: Send + Sync {
     /// Takes the lease for this process if no other holds it: it was never taken, was released, or
@@ -38,11 +39,14 @@ pub trait Leasing: Send + Sync {
     async fn release_lease(&self) -> Result<(), StoreError>;
 
     /// `Unavailable` with the reason if this process has taken the lease and may not hold it any
-    /// more: it was not renewed for [`RELIANCE`], is another's, or was released. Queries nothing.
+    /// more: it was not renewed for [`RELIANCE`], is another's, or was released; of a file: the
+    /// latest renewal, write or ping has found one of its files moved, deleted or replaced. Queries
+    /// nothing.
     fn check_lease(&self) -> Result<(), StoreError>;
 
     /// Returns as soon as [`Leasing::check_lease`] succeeds. With its error at once if the lease is
-    /// another's or was released; after [`RELIANCE`] if it was not renewed until then.
+    /// another's or was released, or a file is gone; after [`RELIANCE`] if it was not renewed until
+    /// then.
     async fn await_lease(&self) -> Result<(), StoreError>;
 }
 

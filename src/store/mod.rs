@@ -261,8 +261,8 @@ pub trait Messages: Send + Sync {
     ///   later.
     /// - The answers stand in the order of the entries; `None`: there is no such chat (the
     ///   others are stored all the same).
-    /// - Answered messages are durable. On an error SQLite has stored nothing of the batch; MongoDB
-    ///   may have stored some of it, each entry at most once: so sending it again with the same
+    /// - Answered messages are durable. On an error SQLite has stored nothing of the batch, unless its
+    ///   files were moved during the commit; MongoDB may have stored some of it, each entry at most once: so sending it again with the same
     ///   `client_id` is safe.
     async fn append(&self, batch: Vec<PendingMessage>) -> Result<Vec<Option<Sent>>, StoreError>;
 

@@ -1,4 +1,4 @@
-//! The lease on a file is its lock, taken before the file is opened.
+//! The lease on a file is its lock, taken before the file is opened, as long as its files are in place.
 //! Does not store anything: a lock that the kernel holds is never out of date.
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ impl Leasing for Sqlite {
     }
 
     async fn renew_lease(&self) -> Result<LeaseState, StoreError> {
-        Ok(LeaseState::Own)
+        self.check_files().await.map(|()| LeaseState::Own)
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {
@@ -22,10 +22,10 @@ impl Leasing for Sqlite {
     }
 
     fn check_lease(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.files.as_ref().map_or(Ok(()), |files| files.verdict())
     }
 
     async fn await_lease(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.check_lease()
     }
 }

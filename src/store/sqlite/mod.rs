@@ -5,6 +5,7 @@ mod audit;
 mod chats;
 mod disk;
 mod events;
+mod files;
 mod lease;
 mod members;
 mod messages;
@@ -16,7 +17,7 @@ mod users;
 
 use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use rusqlite::{Connection, Transaction};
 use tokio_rusqlite::Connection as Thread;
 
 use self::disk::{Disk, outlive_file_limits};
+use self::files::Files;
 use super::{OpenError, Store, StoreError};
 
 /// How many threads read at a time, beside the one that writes.
@@ -51,6 +53,8 @@ pub struct Sqlite {
     readers: Vec<Thread>,
     next_reader: AtomicUsize,
     disk: Arc<Disk>,
+    /// A database in memory has none.
+    files: Option<Arc<Files>>,
     /// Held while the store is open; the system lets go of it when the process ends, however
     /// it ends.
     _lock: Option<File>,
@@ -64,7 +68,15 @@ impl Sqlite {
     pub(super) async fn open(place: &str) -> Result<Self, OpenError> {
         if place == MEMORY {
             let writer = connect(place, prepare_reader).await?;
-            return Ok(Self::over(place, writer, Vec::new(), None));
+            return Ok(Self {
+                place: place.to_owned(),
+                writer,
+                readers: Vec::new(),
+                next_reader: AtomicUsize::new(0),
+                disk: Arc::default(),
+                files: None,
+                _lock: None,
+            });
         }
         if place.is_empty() {
             return Err(OpenError(
@@ -74,42 +86,58 @@ impl Sqlite {
         outlive_file_limits().map_err(|error| OpenError(error.to_string()))?;
         let lock = lock(Path::new(place))?;
         let writer = connect(place, prepare_writer).await?;
+        let at = PathBuf::from(place);
+        let opened = move |writer: &mut Connection| Files::opened(writer, &at);
+        let files = prepare(place, &writer, opened).await?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             readers.push(connect(place, prepare_reader).await?);
         }
-        Ok(Self::over(place, writer, readers, Some(lock)))
-    }
-
-    fn over(place: &str, writer: Thread, readers: Vec<Thread>, lock: Option<File>) -> Self {
-        Self {
+        Ok(Self {
             place: place.to_owned(),
             writer,
             readers,
             next_reader: AtomicUsize::new(0),
             disk: Arc::default(),
-            _lock: lock,
-        }
+            files: Some(Arc::new(files)),
+            _lock: Some(lock),
+        })
     }
 
     /// Runs `work` in a transaction of its own on the writing thread: all of it, or on an
     /// error nothing. It answers within [`QUEUE_TIMEOUT`] and [`BUSY_TIMEOUT`] together, beside
-    /// the time that the disk takes.
+    /// the time that the disk takes. It commits only if the files are in place, and succeeds only
+    /// if they still are afterwards: a commit may take seconds.
     async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let queued_at = Instant::now();
-        let disk = Arc::clone(&self.disk);
+        let (disk, files) = (Arc::clone(&self.disk), self.files.clone());
         let done = self.writer.call(move |connection| {
             if queued_at.elapsed() > QUEUE_TIMEOUT {
                 return Err(StoreError::Unavailable("others were waiting, too".into()));
             }
-            let answer = in_transaction(connection, work);
+            let answer = in_transaction(connection, |transaction| {
+                let answer = work(transaction)?;
+                check(files.as_deref(), transaction)?;
+                Ok(answer)
+            });
             disk.note(&answer);
-            answer
+            let answer = answer?;
+            check(files.as_deref(), connection)?;
+            Ok(answer)
         });
+        done.await.map_err(settle)
+    }
+
+    /// Checks that the files are in place.
+    async fn check_files(&self) -> Result<(), StoreError> {
+        let Some(files) = self.files.clone() else {
+            return Ok(());
+        };
+        let done = self.writer.call(move |connection| files.check(connection));
         done.await.map_err(settle)
     }
 
@@ -137,13 +165,14 @@ impl Store for Sqlite {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // Without waiting: repeated readiness requests must not delay writes.
-        let disk = Arc::clone(&self.disk);
+        let (disk, files) = (Arc::clone(&self.disk), self.files.clone());
         let writing = self.writer.call(move |connection| {
             connection.busy_timeout(Duration::ZERO)?;
             let begun = connection.transaction_with_behavior(Immediate);
             let answer = begun
                 .map_err(StoreError::from)
                 .and_then(|begun| read_row(&begun))
+                .and_then(|()| check(files.as_deref(), connection))
                 .and_then(|()| disk.try_again(connection));
             connection.busy_timeout(BUSY_TIMEOUT)?;
             answer
@@ -178,6 +207,11 @@ fn in_transaction<T>(
     let answer = work(&transaction)?;
     transaction.commit()?;
     Ok(answer)
+}
+
+/// Checks that the files are in place, if there are any.
+fn check(files: Option<&Files>, connection: &Connection) -> Result<(), StoreError> {
+    files.map_or(Ok(()), |files| files.check(connection))
 }
 
 /// Reads a stored row.
@@ -227,11 +261,11 @@ async fn connect(
 }
 
 /// Runs `work` on a thread before the store is used.
-async fn prepare(
+async fn prepare<T: Send + 'static>(
     place: &str,
     thread: &Thread,
-    work: fn(&mut Connection) -> Result<(), OpenError>,
-) -> Result<(), OpenError> {
+    work: impl FnOnce(&mut Connection) -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
     thread.call(work).await.map_err(|error| match error {
         tokio_rusqlite::Error::Error(OpenError(why)) => refuse(place, &why),
         error => refuse(place, &error),
