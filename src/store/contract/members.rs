@@ -1,13 +1,13 @@
 //! The promises of `Members`.
 //! Does not know which store is under test.
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 
 use super::*;
 use crate::model::{ChatChange, Seq};
 use crate::store::StoreError;
 
-async fn joined(store: &Subject, chat: &Chat, user: &User, read: Seq, now: i64) -> (bool, Chat) {
+async fn join(store: &Subject, chat: &Chat, user: &User, read: Seq, now: i64) -> (bool, Chat) {
     let joined = store
         .add_member(chat.id, user.id, read, at(now), None)
         .await;
@@ -26,7 +26,7 @@ async fn send(store: &Subject, chat: &Chat, user: &User, times: usize) {
 pub async fn a_new_member_is_the_last_one(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let before = chat(&store, &[&boris], 1).await;
-    let (fresh, after) = joined(&store, &before, &anna, 0, 5).await;
+    let (fresh, after) = join(&store, &before, &anna, 0, 5).await;
     assert!(fresh);
     assert_eq!(after.members, [boris.id, anna.id]);
     assert_eq!((after.modified_at, after.active_at), (at(5), at(5)));
@@ -39,7 +39,7 @@ pub async fn a_new_member_is_the_last_one(store: Subject) {
 pub async fn a_member_joins_once(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let before = chat(&store, &[&anna, &boris], 1).await;
-    let (fresh, after) = joined(&store, &before, &anna, 0, 5).await;
+    let (fresh, after) = join(&store, &before, &anna, 0, 5).await;
     assert!(!fresh);
     assert_eq!(after, before);
 }
@@ -50,7 +50,7 @@ pub async fn a_position_moves_forward_only_and_not_past_the_end(store: Subject) 
     send(&store, &chat, &anna, 5).await;
     assert_eq!(position(&store, &chat, &boris).await, 0);
     for (read, expected) in [(3, 3), (2, 3), (0, 3), (99, 5)] {
-        joined(&store, &chat, &boris, read, 2).await;
+        join(&store, &chat, &boris, read, 2).await;
         assert_eq!(position(&store, &chat, &boris).await, expected);
     }
 }
@@ -59,7 +59,7 @@ pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let before = chat(&store, &[&anna, &boris], 1).await;
     send(&store, &before, &anna, 1).await;
-    joined(&store, &before, &boris, 1, 2).await;
+    join(&store, &before, &boris, 1, 2).await;
     for expected in [true, false] {
         let left = store.remove_member(before.id, boris.id, at(7), None).await;
         let (removed, after) = left.expect("an answer").expect("a chat");
@@ -70,7 +70,7 @@ pub async fn one_who_leaves_is_no_member_and_begins_anew(store: Subject) {
         store.memberships_of(boris.id).await.expect("memberships"),
         []
     );
-    let (fresh, after) = joined(&store, &before, &boris, 0, 8).await;
+    let (fresh, after) = join(&store, &before, &boris, 0, 8).await;
     assert_eq!((fresh, after.members), (true, vec![anna.id, boris.id]));
     assert_eq!(position(&store, &before, &boris).await, 0);
 }
@@ -91,7 +91,7 @@ pub async fn each_change_of_the_members_has_the_next_version(store: Subject) {
     assert_eq!(version().await, 0);
     // Twice each: the second call changes nothing.
     for expected in [true, false] {
-        let (fresh, after) = joined(&store, &made, &boris, 0, 2).await;
+        let (fresh, after) = join(&store, &made, &boris, 0, 2).await;
         assert_eq!((fresh, after.members_version), (expected, 1));
         assert_eq!(version().await, 1);
     }
@@ -125,9 +125,7 @@ pub async fn many_changes_at_once_are_all_counted(store: Subject) {
     for name in ["boris", "clara", "dora", "emil"] {
         others.push(user(&store, name).await);
     }
-    let joins = others
-        .iter()
-        .map(|other| joined(&store, &made, other, 0, 2));
+    let joins = others.iter().map(|other| join(&store, &made, other, 0, 2));
     let versions: Vec<_> = join_all(joins)
         .await
         .into_iter()
@@ -140,34 +138,6 @@ pub async fn many_changes_at_once_are_all_counted(store: Subject) {
     );
     let version = store.members_version(made.id).await.expect("an answer");
     assert_eq!(version, Some(4));
-}
-
-pub async fn a_list_shows_a_removed_member_nothing_that_is_newer(store: Subject) {
-    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
-    for round in 0..40 {
-        let shared = chat(&store, &[&anna, &boris], round).await;
-        let listing = async {
-            let mut listed = Vec::new();
-            for _ in 0..6 {
-                let page = store.chats_of(boris.id, None, 100).await.expect("a page");
-                let visible = store.visible_chats(boris.id, at(round), 100).await;
-                listed.extend(page.chats);
-                listed.extend(visible.expect("chats"));
-            }
-            listed
-        };
-        let removal = async {
-            let removed = store.remove_member(shared.id, boris.id, at(round), None);
-            assert!(removed.await.expect("an answer").expect("a chat").0);
-            let name = Some("newer".to_owned());
-            let change = ChatChange { name, team: None };
-            let changed = store.change_chat(shared.id, change, at(round), None);
-            changed.await.expect("an answer").expect("a chat");
-        };
-        let (listed, ()) = join(listing, removal).await;
-        let newer = |chat: &Chat| chat.name.as_deref() == Some("newer");
-        assert!(!listed.iter().any(newer), "round {round}");
-    }
 }
 
 pub async fn sending_marks_as_read(store: Subject) {

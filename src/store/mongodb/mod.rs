@@ -48,6 +48,8 @@ mod heads_tests;
 #[cfg(test)]
 mod lease_tests;
 #[cfg(test)]
+mod lists_tests;
+#[cfg(test)]
 pub(in crate::store) mod replica_set;
 #[cfg(test)]
 mod sanctions_tests;
