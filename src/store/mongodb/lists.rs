@@ -53,8 +53,8 @@ impl Mongo {
             .await?
             .into_iter()
             .collect();
-        found.retain(|found| !banned.contains(&Uuid::from(found.chat.id)));
         found.extend(own);
+        found.retain(|found| !banned.contains(&Uuid::from(found.chat.id)));
         found.sort_by_key(|found| found.chat.pk);
         found.dedup_by_key(|found| found.chat.pk);
         found.truncate(limit);

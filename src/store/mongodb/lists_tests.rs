@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use super::fault_tests::{FAILPOINT, fail};
 use super::replica_set::Scratch;
 use crate::model::{Chat, ChatChange, ChatId, NewChat, Policy, Sanction, User};
-use crate::store::contract::{Subject, at, chat, new_chat, user};
+use crate::store::contract::{Subject, at, new_chat, user};
 
 /// How long a query waits that comes after the first ones.
 const WAIT: Duration = Duration::from_millis(150);
