@@ -82,6 +82,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let serving = listeners.serve(&parts, &gateway);
 
     let lost = parts.until(&mut signals).await;
+    let limits = Arc::clone(&parts.state.limits);
     let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
     let ended = tokio::select! {
         ended = ended => match ended {
@@ -90,6 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         () = signals.next() => Err(anyhow!("a second signal: ended at once")),
     };
+    limits.sum_up_refusals();
     match lost {
         Some(lost) => Err(lost.into()),
         None => ended.inspect(|()| info!("stopped")),

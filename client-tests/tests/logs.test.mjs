@@ -1,14 +1,16 @@
 // @ts-check
-// Owns the promises about the log under hostile clients: what they send forges no line.
+// Owns the promises about the log under hostile clients: what they send forges no line, and refusals take few lines.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { WebSocket } from 'ws';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession } from '../clients/engineio-session.mjs';
 import { Backend } from '../clients/rest.mjs';
-import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import { ask, connect, connectRefused, open, refusal } from '../clients/socketio.mjs';
 import { dial, refusedWith } from '../clients/websocket.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
+import { eventually, within } from '../harness/wait.mjs';
 
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 const FORGED = 'x\n2026-11-26T00:00:00Z ERROR polychat: FAKED \u001b[31m';
@@ -77,4 +79,67 @@ describe('what clients send forges no line of the log and carries no control cha
       assert.ok(events.some(({ error }) => error?.includes(FORGED)), 'the characters are escaped, not removed');
     });
   }
+});
+
+/** The lines about refusals, and the sums of those that have none. */
+function refusals(server) {
+  const lines = server.logs().split('\n').filter((line) => line.includes('refused'));
+  const sums = lines.map((line) => /refused (\d+) more in \d+ s address=(\S*)/.exec(line));
+  const summed = sums.flatMap((sum) => (sum ? [{ count: Number(sum[1]), address: sum[2] }] : []));
+  return { lines, logged: lines.length - summed.length, summed };
+}
+
+describe('refusals', () => {
+  test('of one address take a handful of lines, and the others are summed up at the end', async (t) => {
+    const server = await startServer(t, [...JWT, '--trusted-proxies', '127.0.0.1']);
+    const from = (address) => ({ 'x-forwarded-for': address });
+    const EACH = 150;
+    const began = Date.now();
+    for (let count = 0; count < EACH; count++) {
+      const answer = await fetch(`${server.url}/api/v1/users`, { headers: from('192.0.2.1') });
+      assert.equal(answer.status, 401);
+      assert.equal(await refusedWith(t, server, '/ws', { headers: from('2001:db8::1') }), 401);
+      const other = await fetch(`${server.url}/api/v1/users`, { headers: from('2001:db8::2:1') });
+      assert.equal(other.status, 401);
+    }
+    await connectRefused(t, server.url, { auth: { token: 'x' }, extraHeaders: from('192.0.2.1') });
+    await connectRefused(t, server.url, { auth: { token: 'x' }, extraHeaders: from('192.0.2.3') });
+    const metrics = new Backend(server, await token({ sub: 'backend', role: 'service' }));
+    const { text } = await metrics.raw('GET', '/../../metrics', undefined);
+    await server.stop();
+    const { logged, summed, lines } = refusals(server);
+    const refilled = Math.ceil((Date.now() - began) / 6000);
+    assert.ok(logged >= 21 && logged <= 21 + 2 * refilled, lines.join('\n'));
+    assert.deepEqual(summed.map(({ address }) => address).sort(), ['192.0.2.1', '2001:db8::'], lines.join('\n'));
+    assert.equal(summed.reduce((sum, { count }) => sum + count, logged), 3 * EACH + 2);
+    assert.ok(lines.some((line) => line.includes('address=192.0.2.3')), lines.join('\n'));
+    assert.match(text, new RegExp(`polychat_connections_refused_total\\{reason="unauthenticated"\\} ${EACH + 2}\n`));
+  });
+
+  test('of 60,000 CONNECTs on one WebSocket take a handful of lines, and the session ends', async (t) => {
+    const server = await startServer(t, JWT);
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+    t.after(() => socket.terminate());
+    const closed = new Promise((resolve) => { socket.once('close', (code, reason) => resolve([code, `${reason}`])); });
+    socket.on('error', () => {});
+    await within(new Promise((resolve) => { socket.once('open', resolve); }), () => 'a WebSocket');
+    for (let count = 0; count < 60_000; count++) socket.send('40{"token":"x"}', () => {});
+    const end = await within(closed, () => 'the end of the session');
+    assert.ok([1006, 1008].includes(end[0]), JSON.stringify(end));
+    await server.stop();
+    const { lines } = refusals(server);
+    assert.ok(lines.length > 0 && lines.length <= 12, `${lines.length} lines`);
+  });
+
+  test('do not keep an official client from connecting with a valid token, however often it was refused', async (t) => {
+    const server = await startServer(t, JWT);
+    const good = await token({ sub: 'anna' });
+    let tries = 0;
+    const auth = (send) => send({ token: ++tries > 12 ? good : 'x' });
+    const socket = open(t, server.url, { auth });
+    socket.on('connect_error', () => socket.connect());
+    await eventually(() => socket.connected, 'the client is connected');
+    assert.equal(tries, 13);
+    assert.equal((await ask(socket, 'create-user', { user: {} })).user.externalUserId, 'anna');
+  });
 });

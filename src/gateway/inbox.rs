@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::info;
 
 use super::connection::Connection;
 use super::dialect::{Decoded, DialectSession, Incoming, Respond};
@@ -22,7 +21,6 @@ use super::transport::Handled;
 use crate::hub::{Entering, Outgoing};
 use crate::model::{Chat, ChatRef, Command, Error, Message, Reply};
 use crate::service::{InFlight, no_chat};
-use crate::telemetry::CloseReason;
 
 /// How many messages of one connection may be on their way into the store at once.
 const STORING: usize = 256;
@@ -198,8 +196,7 @@ impl Inbox {
             // On the shared path this request may have decided the dialect.
             self.connection.metrics().set_dialect(self.session.label());
             if let Err(error) = self.connection.greet().await {
-                info!(%error, "a session could not be opened");
-                self.connection.end(CloseReason::Unavailable);
+                self.connection.end_unopened(&error);
                 continue;
             }
             if !matches!(decoded, Decoded::Request(Command::SendMessage { .. }, _)) {
@@ -301,8 +298,7 @@ impl Inbox {
         }
     }
 
-    /// Begins a command. A client that finds or creates a user acts as this user from then on
-    /// (PROTOCOL §1.3).
+    /// Begins a command. A client that finds or creates a user acts as this user from then on.
     async fn begin(&self, command: Command) -> InFlight {
         let begun = self.connection.begin(command).await;
         if let InFlight::Done(Some(reply)) = &begun
