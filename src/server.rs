@@ -222,6 +222,7 @@ impl Parts {
             limits: Arc::new(limits::Limits::new(config.limits.settings())),
             closing: CancellationToken::new(),
             metrics: metrics.clone(),
+            log_requests: config.log_requests,
         };
         let relay = Relay {
             bus: Arc::clone(&bus),

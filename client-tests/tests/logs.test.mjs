@@ -1,12 +1,17 @@
 // @ts-check
-// Owns the promises about the log under hostile clients: what they send forges no line, and refusals take few lines.
+// Owns the promises about the log under hostile clients: what they send forges no line, refusals take few lines, and
+// --log-requests has a line for each request without its content.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
+import * as action from '../clients/action.mjs';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession } from '../clients/engineio-session.mjs';
+import { chatOf, connectUser, sendMessage } from '../clients/fixtures.mjs';
+import { connectSocketIo, connectWebSocket } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { ask, connect, connectRefused, open, refusal } from '../clients/socketio.mjs';
+import * as type from '../clients/type-data.mjs';
 import { dial, refusedWith } from '../clients/websocket.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
@@ -45,7 +50,7 @@ async function attack(t, server) {
 }
 
 test('the id of a session is not in the log, whatever its level', async (t) => {
-  const server = await startServer(t, ['--log-level', 'trace']);
+  const server = await startServer(t, ['--log-level', 'trace', '--log-requests']);
   const session = await PollingSession.open(t, server, { token: 'anna' });
   await session.post(PACKET.connect);
   await session.packet(PACKET.connect);
@@ -60,7 +65,7 @@ test('the id of a session is not in the log, whatever its level', async (t) => {
 describe('what clients send forges no line of the log and carries no control character into it', () => {
   for (const level of ['info', 'trace']) {
     test(`as text, at level ${level}`, async (t) => {
-      const server = await startServer(t, [...JWT, '--log-level', level]);
+      const server = await startServer(t, [...JWT, '--log-level', level, '--log-requests']);
       await attack(t, server);
       await server.stop();
       const [, log] = server.logs().split('Every option: polychat --help\n');
@@ -70,7 +75,7 @@ describe('what clients send forges no line of the log and carries no control cha
     });
 
     test(`as JSON, at level ${level}`, async (t) => {
-      const server = await startServer(t, [...JWT, '--log-format', 'json', '--log-level', level]);
+      const server = await startServer(t, [...JWT, '--log-format', 'json', '--log-level', level, '--log-requests']);
       await attack(t, server);
       await server.stop();
       const log = server.logs();
@@ -141,5 +146,155 @@ describe('refusals', () => {
     await eventually(() => socket.connected, 'the client is connected');
     assert.equal(tries, 13);
     assert.equal((await ask(socket, 'create-user', { user: {} })).user.externalUserId, 'anna');
+  });
+});
+
+const SECRETS = { text: 'a-text-for-members-only', name: 'a-name-of-nothing', query: 'a-query-of-nothing' };
+
+/** The requests that were logged, in their order. */
+function requests(server) {
+  const lines = server.logs().split('\n').filter((line) => line.includes('"message":"request"'));
+  return lines.map((line) => JSON.parse(line));
+}
+
+describe('--log-requests', () => {
+  /** A server that logs requests. */
+  const start = (t, args = []) => startServer(t, ['--log-format', 'json', '--log-requests', ...args]);
+
+  /** What was logged in this dialect: `name code` for each, all with this user. */
+  async function assertLogged(server, dialect, user, expected) {
+    const logged = () => requests(server).filter((line) => line.dialect === dialect);
+    await eventually(() => logged().length >= expected.length, `${expected.length} lines of ${dialect}`);
+    const lines = logged();
+    assert.deepEqual(lines.map(({ name, code }) => `${name} ${code}`), expected);
+    for (const line of lines) {
+      assert.ok(user.includes(line.user), JSON.stringify(line));
+      assert.ok(typeof line.ms === 'number' && line.ms >= 0 && line.ms < 60_000, JSON.stringify(line));
+      assert.deepEqual(Object.keys(line).sort(), ['code', 'dialect', 'level', 'message', 'ms', 'name', 'target', 'timestamp', 'user']);
+      assert.equal(line.level, 'INFO');
+    }
+    for (const secret of Object.values(SECRETS)) assert.ok(!server.logs().includes(secret), secret);
+  }
+
+  test('is off by default', async (t) => {
+    const server = await startServer(t, ['--log-format', 'json']);
+    await connectUser(t, server, 'anna');
+    await new Backend(server).get('/users');
+    await server.stop();
+    assert.deepEqual(requests(server), []);
+  });
+
+  test('has a line for each request of the event-name dialect', async (t) => {
+    const server = await start(t, ['--frame-limit', '1:12']);
+    const anna = await connectUser(t, server, 'anna');
+    const chat = await chatOf(anna);
+    await sendMessage(anna, chat, SECRETS.text);
+    await ask(anna.socket, 'list-chats', {});
+    await ask(anna.socket, 'list-messages', { chat: { id: chat.id } });
+    await ask(anna.socket, 'sync', { chats: { [chat.id]: 0 } });
+    const room = { room: chat.id, user: { id: anna.id } };
+    await refusal(anna.socket, 'set-role', { ...room, role: SECRETS.text });
+    await refusal(anna.socket, 'mute-user', room);
+    await refusal(anna.socket, 'ban-user', room);
+    await refusal(anna.socket, SECRETS.name, { text: SECRETS.text });
+    await refusal(anna.socket, 'new-message', { room: SECRETS.name, msg: SECRETS.text });
+    await refusal(anna.socket, 'list-chats', Buffer.from(SECRETS.text));
+    const over = await Promise.all([1, 2, 3].map(() => refusal(anna.socket, 'list-chats', { before: SECRETS.text })));
+    assert.ok(over.some(({ code }) => code === 'rate_limited'), JSON.stringify(over));
+    await assertLogged(server, 'event-name', [anna.id], [
+      'create-user ok', 'create-chat ok', 'new-message ok', 'list-chats ok', 'list-messages ok', 'sync ok', 'set-role invalid',
+      'mute-user forbidden', 'ban-user forbidden', 'unknown invalid', 'new-message not_found', 'list-chats invalid',
+      ...over.map(({ code }) => `list-chats ${code}`),
+    ]);
+  });
+
+  test('has a line for each request of the action dialect', async (t) => {
+    const server = await start(t);
+    const anna = await action.connectAction(t, server, 'anna', { acks: true });
+    const { pk } = await action.ask(anna, 'create', { data: { name: SECRETS.text } }, 201);
+    const asked = {
+      join_room: { pk }, retrieve: { pk }, subscribe_to_messages_in_room: { pk }, subscribe_instance: { pk },
+      unsubscribe_instance: { pk }, create_message: { pk, message: SECRETS.text }, list: {}, sync: { chats: { [pk]: 0 } },
+      patch: { pk, data: { name: SECRETS.text } }, update: { pk, data: {} }, leave_room: { pk }, delete: { pk },
+    };
+    const replies = [];
+    for (const [name, fields] of Object.entries(asked)) replies.push(await anna.wire.ask({ action: name, ...fields }));
+    replies.push(await anna.wire.ask({ action: 'retrieve', pk }), await anna.wire.ask({ action: SECRETS.name }));
+    const code = { 400: 'invalid', 404: 'not_found', 405: 'invalid' };
+    const codes = replies.map(({ response_status }) => code[response_status] ?? 'ok');
+    assert.deepEqual(codes.slice(-2), ['not_found', 'invalid']);
+    const users = await new Backend(server).get('/users');
+    const names = ['create', ...Object.keys(asked), 'retrieve', 'unknown'];
+    await assertLogged(server, 'action', [users.users[0].id], names.map((name, at) => `${name} ${at === 0 ? 'ok' : codes[at - 1]}`));
+  });
+
+  for (const path of ['/ws/chats/', '/ws']) {
+    test(`has a line for each request of the type dialect on ${path}`, async (t) => {
+      const server = await start(t);
+      const anna = await type.connectType(t, server, 'anna', { path });
+      const chat = await type.newChat(anna);
+      await type.join(anna, chat);
+      await type.details(anna, chat);
+      await type.sendMessage(anna, chat, SECRETS.text);
+      await type.messages(anna, chat);
+      await type.chats(anna);
+      await type.ask(anna, 'sync', { chats: { [chat]: 0 } }, 'sync');
+      await type.refusal(anna, 'joinChat', { chat: 99 });
+      await type.refusal(anna, SECRETS.name, { text: SECRETS.text });
+      anna.wire.sendText(SECRETS.text);
+      const { users } = await new Backend(server).get('/users');
+      await assertLogged(server, 'type', [users[0].id], [
+        'createEmptyChat ok', 'joinChat ok', 'getChatDetails ok', 'newMessage ok', 'getChatMessages ok', 'getChats ok', 'sync ok',
+        'joinChat not_found', 'unknown invalid', 'unknown invalid',
+      ]);
+    });
+  }
+
+  for (const [transport, enter] of Object.entries({ 'Socket.IO': connectSocketIo, 'a raw WebSocket': connectWebSocket })) {
+    test(`has a line for each request of the marketplace dialect over ${transport}`, async (t) => {
+      const server = await start(t);
+      const backend = new Backend(server);
+      const [owner, guest] = [await backend.user('owner'), await backend.user('guest')];
+      const event = await backend.event(owner);
+      const market = await enter(t, server, { token: guest.externalUserId });
+      await market.next('initial_data');
+      const { chatId } = await backend.eventChat(event, guest);
+      market.send('open_chat', { eventId: event.id });
+      market.send('request_access', { eventId: event.id, message: SECRETS.text });
+      market.send('read_messages', { chatId, lastReadedMessageId: 0 });
+      market.send('load_history', { chatId, lastMessageId: 5 });
+      market.send('send_message', { chatId: SECRETS.name, message: { text: SECRETS.text } });
+      market.send('grant_access', { chatId, granted: true });
+      market.send(SECRETS.name, { text: SECRETS.text });
+      await assertLogged(server, 'marketplace', [guest.id], [
+        'open_chat ok', 'request_access ok', 'read_messages ok', 'load_history ok', 'send_message not_found', 'grant_access forbidden',
+        'unknown invalid',
+      ]);
+    });
+  }
+
+  test('has a line for each call of REST, under the pattern of its address', async (t) => {
+    const server = await start(t, JWT);
+    const backend = new Backend(server, await token({ sub: 'backend', role: 'service' }));
+    const { id } = await backend.user(SECRETS.text, { name: SECRETS.text });
+    await backend.call('GET', `/users/${id}/?x=${SECRETS.query}`);
+    await backend.call('GET', `/users/${id}`);
+    await backend.call('GET', `/chats/${SECRETS.name}/messages`);
+    await backend.call('POST', '/chats', { name: SECRETS.text, [SECRETS.name]: 1 });
+    await backend.call('GET', `/${SECRETS.name}`);
+    await backend.call('DELETE', '/users');
+    await backend.call('SECRET', '/users');
+    assert.equal((await fetch(`${server.url}/api/v1/users?token=${SECRETS.query}`)).status, 401);
+    const lines = () => requests(server).filter(({ dialect }) => dialect === 'rest');
+    await eventually(() => lines().length >= 9, 'nine lines');
+    await assertLogged(server, 'rest', [...new Set(lines().map(({ user }) => user))], [
+      'POST /api/v1/users ok', 'GET /api/v1/users/{user} invalid', 'GET /api/v1/users/{user} ok',
+      'GET /api/v1/chats/{chat}/messages not_found', 'POST /api/v1/chats invalid', 'unknown not_found',
+      'DELETE /api/v1/users invalid', 'unknown invalid', 'GET /api/v1/users unauthenticated',
+    ]);
+    const users = lines().map(({ user }) => user);
+    assert.equal(users.at(-1), 'none');
+    assert.match(users[0], /^[\da-f-]{36}$/);
+    assert.ok(users.slice(0, 5).every((user) => user === users[0]), users.join(' '));
   });
 });

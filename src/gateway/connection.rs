@@ -115,6 +115,16 @@ impl Connection {
         self.end(CloseReason::Unavailable);
     }
 
+    /// The user that it acts as now.
+    pub fn user(&self) -> Option<UserId> {
+        self.identity.lock().user
+    }
+
+    /// Whether requests are logged.
+    pub fn logs_requests(&self) -> bool {
+        self.state.log_requests
+    }
+
     /// To be taken before a request that may be followed by [`Connection::watch`].
     pub fn entering(&self) -> Entering {
         self.subscription.entering()

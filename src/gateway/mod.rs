@@ -11,6 +11,7 @@ mod metrics;
 mod origins;
 mod raw;
 mod request_guard;
+pub mod request_log;
 mod rest;
 #[cfg(test)]
 mod rights_tests;

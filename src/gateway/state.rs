@@ -40,6 +40,8 @@ pub struct GatewayState {
     pub closing: CancellationToken,
     /// The metrics.
     pub metrics: Metrics,
+    /// Whether each request is logged.
+    pub log_requests: bool,
 }
 
 /// A caller whose token is valid.

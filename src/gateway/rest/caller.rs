@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::names::UserName;
 use super::problem::Problem;
+use super::request_log::CallerCell;
 use crate::gateway::credentials;
 use crate::gateway::state::GatewayState;
 use crate::gateway::tcp::TcpHandle;
@@ -149,6 +150,11 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
             connection: None,
             ..admitted.identity
         };
+        let logged = parts.extensions.get::<CallerCell>();
+        if let Some((CallerCell(logged), user)) = logged.zip(identity.user) {
+            // It is empty: each request has its own, and one caller.
+            let _ = logged.set(user);
+        }
         // A caller without a user is counted by the address.
         let payer = identity.user.map(Payer::User);
         let payer = payer.or(client.map(Payer::Address));

@@ -61,6 +61,7 @@ impl World {
             limits: Arc::new(Limits::off()),
             closing: CancellationToken::new(),
             metrics: backend.metrics.clone(),
+            log_requests: false,
         };
         let environment = Arc::new(Environment {
             state,
