@@ -63,6 +63,10 @@ impl DialectSession for TestDialect {
         unreachable!("no frame is sent")
     }
 
+    fn request_name(&self, _: &Incoming) -> &'static str {
+        unreachable!("no frame is sent")
+    }
+
     fn refuse(&self, _: &Incoming, _: &Error) -> Vec<Outgoing> {
         unreachable!("no frame is sent")
     }

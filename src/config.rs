@@ -182,6 +182,10 @@ pub struct Config {
     /// The variable `RUST_LOG` has the same effect
     #[arg(long, env = "POLYCHAT_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// Log each request in a line: dialect, name, user, code and time, never a text or a token
+    #[arg(long, env = "POLYCHAT_LOG_REQUESTS", value_parser = BoolishValueParser::new())]
+    pub log_requests: bool,
 }
 
 /// The user of a token to mint.

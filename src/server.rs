@@ -83,6 +83,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let serving = listeners.serve(&parts, &gateway, metrics_hosts);
 
     let lost = parts.until(&mut signals).await;
+    let limits = Arc::clone(&parts.state.limits);
     let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
     let ended = tokio::select! {
         ended = ended => match ended {
@@ -91,6 +92,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         () = signals.next() => Err(anyhow!("a second signal: ended at once")),
     };
+    limits.sum_up_refusals();
     match lost {
         Some(lost) => Err(lost.into()),
         None => ended.inspect(|()| info!("stopped")),
@@ -242,6 +244,7 @@ impl Parts {
             limits: Arc::new(limits::Limits::new(config.limits.settings())),
             closing: CancellationToken::new(),
             metrics: metrics.clone(),
+            log_requests: config.log_requests,
         };
         let relay = Relay {
             bus: Arc::clone(&bus),

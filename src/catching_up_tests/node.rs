@@ -67,6 +67,7 @@ impl Node {
             limits: Arc::new(limits::Limits::off()),
             closing: CancellationToken::new(),
             metrics: metrics.clone(),
+            log_requests: false,
         };
         let relay = Relay {
             bus: Arc::clone(&bus),

@@ -3,11 +3,12 @@
 //! Does not know transports, nor the content of frames.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::dialect::{DialectSession, Since};
 use super::state::{Admitted, GatewayState, with_deadline};
@@ -35,6 +36,8 @@ pub struct Connection {
     slot: Mutex<Option<Slot<UserId>>>,
     gauges: Gauges,
     metrics: Arc<ConnectionMetrics>,
+    /// The address of the client, if it is known.
+    client: Option<IpAddr>,
 }
 
 impl Connection {
@@ -51,7 +54,10 @@ impl Connection {
         transport: Transport,
     ) -> Result<Self, Error> {
         let Admitted {
-            identity, token, ..
+            identity,
+            token,
+            client,
+            ..
         } = caller.into();
         let id = identity.connection;
         let id = id.unwrap_or_else(|| ConnectionId::new(state.clock.now()));
@@ -68,6 +74,7 @@ impl Connection {
             slot: Mutex::new(slot),
             gauges: state.limits.gauges(),
             metrics: Arc::new(metrics),
+            client,
             state,
         };
         if let Some(user) = identity.user {
@@ -98,6 +105,24 @@ impl Connection {
             });
         }
         Err(Error::unavailable("too many concurrent changes; try again"))
+    }
+
+    /// Ends a connection that cannot be sent its initial data.
+    pub fn end_unopened(&self, error: &Error) {
+        if self.state.limits.logs_refusal(self.client) {
+            info!(address = self.client.map(tracing::field::display), %error, "a session could not be opened");
+        }
+        self.end(CloseReason::Unavailable);
+    }
+
+    /// The user that it acts as now.
+    pub fn user(&self) -> Option<UserId> {
+        self.identity.lock().user
+    }
+
+    /// Whether requests are logged.
+    pub fn logs_requests(&self) -> bool {
+        self.state.log_requests
     }
 
     /// To be taken before a request that may be followed by [`Connection::watch`].

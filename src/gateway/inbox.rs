@@ -3,7 +3,8 @@
 //! Does not know transports and dialects: a transport pushes requests, a [`DialectSession`]
 //! decodes them, responses go into the outbox.
 
-use std::collections::VecDeque;
+mod queue;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,27 +15,18 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::info;
 
+use self::queue::Queue;
 use super::connection::Connection;
 use super::dialect::{Decoded, DialectSession, Incoming, Respond};
+use super::request_log;
 use super::transport::Handled;
 use crate::hub::{Entering, Outgoing};
-use crate::model::{Chat, ChatRef, Command, Error, Message, Reply};
+use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply};
 use crate::service::{InFlight, no_chat};
-use crate::telemetry::CloseReason;
 
 /// How many messages of one connection may be on their way into the store at once.
 const STORING: usize = 256;
-
-/// How many requests may wait before the client is not read from.
-const FULL_AT: usize = 256;
-
-/// The same in bytes.
-const FULL_AT_BYTES: usize = 1024 * 1024;
-
-/// How many requests must be left before it is read from again.
-const ROOM_AT: usize = 64;
 
 /// How long the answer to a message waits at most for the messages before it to be delivered: as
 /// long as the relay waits for the crowded outboxes of a chat, and for the store.
@@ -54,30 +46,20 @@ pub struct Inbox {
     room: Notify,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Incoming>,
-    bytes: usize,
-    /// Whether a task serves it.
-    served: bool,
-    /// Whether the transport waits for room.
-    full: bool,
-}
-
-impl Queue {
-    fn pop(&mut self) -> Option<Incoming> {
-        let incoming = self.waiting.pop_front()?;
-        self.bytes -= incoming.text.len();
-        Some(incoming)
-    }
+/// What the log line of a request needs.
+#[derive(Clone, Copy)]
+struct Logged {
+    /// The request's name; `None`: it is not logged.
+    name: Option<&'static str>,
+    /// When it came in.
+    read: Instant,
 }
 
 /// A request that was served.
 struct Finished {
     respond: Respond,
     outcome: Result<Reply, Error>,
-    /// When the request came in.
-    read: Instant,
+    logged: Logged,
     token: TaskTrackerToken,
     /// Present if the outcome shows this chat: the connection may watch it then.
     entering: Option<(Entering, ChatRef)>,
@@ -88,7 +70,7 @@ struct PendingResponse {
     message: Arc<Message>,
     frames: Vec<Outgoing>,
     latest: Instant,
-    read: Instant,
+    logged: Logged,
     _token: TaskTrackerToken,
 }
 
@@ -141,11 +123,7 @@ impl Inbox {
     /// Queues a request; a task serves it, and ends when there are no more.
     pub fn push(self: &Arc<Self>, incoming: Incoming) {
         let mut queue = self.queue.lock();
-        queue.bytes += incoming.text.len();
-        queue.waiting.push_back(incoming);
-        if queue.waiting.len() >= FULL_AT || queue.bytes >= FULL_AT_BYTES {
-            queue.full = true;
-        }
+        queue.push(incoming);
         let served = std::mem::replace(&mut queue.served, true);
         drop(queue);
         if served {
@@ -193,13 +171,9 @@ impl Inbox {
             };
             let Some(incoming) = incoming else { return };
             self.connection.outbox().has_room().await;
-            let read = incoming.read;
-            let decoded = self.decode(&incoming);
-            // On the shared path this request may have decided the dialect.
-            self.connection.metrics().set_dialect(self.session.label());
+            let (decoded, logged) = self.decode(&incoming);
             if let Err(error) = self.connection.greet().await {
-                info!(%error, "a session could not be opened");
-                self.connection.end(CloseReason::Unavailable);
+                self.connection.end_unopened(&error);
                 continue;
             }
             if !matches!(decoded, Decoded::Request(Command::SendMessage { .. }, _)) {
@@ -212,6 +186,7 @@ impl Inbox {
                 Decoded::Refused(kind, frames) => {
                     self.put(frames);
                     self.connection.metrics().refused(kind);
+                    self.log(logged, Some(kind));
                     continue;
                 }
             };
@@ -228,7 +203,7 @@ impl Inbox {
                 Finished {
                     respond,
                     outcome: begun.await,
-                    read,
+                    logged,
                     token,
                     entering,
                 }
@@ -248,18 +223,17 @@ impl Inbox {
             {
                 let mut queue = self.queue.lock();
                 if self.connection.refuses() {
-                    (queue.waiting, queue.bytes) = (VecDeque::new(), 0);
+                    queue.clear();
                 }
                 let next = queue.pop();
-                if queue.full && queue.waiting.len() <= ROOM_AT {
-                    queue.full = false;
+                if queue.has_room_again() {
                     self.room.notify_one();
                 }
                 if next.is_some() {
                     return next;
                 }
                 if idle {
-                    queue.waiting = VecDeque::new();
+                    queue.clear();
                     queue.served = false;
                     return None;
                 }
@@ -282,12 +256,25 @@ impl Inbox {
                 .connection
                 .answer_in_turn(message, frames, waiting.latest);
             answered.await;
-            self.connection.metrics().acknowledged(waiting.read);
+            self.connection.metrics().acknowledged(waiting.logged.read);
+            self.log(waiting.logged, None);
             unanswered.waiting = None;
         }
     }
 
-    fn decode(&self, incoming: &Incoming) -> Decoded {
+    fn decode(&self, incoming: &Incoming) -> (Decoded, Logged) {
+        let decoded = self.decoded(incoming);
+        // On the shared path this request may have decided the dialect.
+        self.connection.metrics().set_dialect(self.session.label());
+        let is_logged = self.connection.logs_requests();
+        let logged = Logged {
+            name: is_logged.then(|| self.session.request_name(incoming)),
+            read: incoming.read,
+        };
+        (decoded, logged)
+    }
+
+    fn decoded(&self, incoming: &Incoming) -> Decoded {
         let refused = |error: &Error| {
             let frames = self.session.refuse(incoming, error);
             Decoded::Refused(error.kind, frames)
@@ -318,7 +305,7 @@ impl Inbox {
         let Finished {
             respond,
             mut outcome,
-            read,
+            logged,
             token,
             entering,
         } = finished;
@@ -343,11 +330,11 @@ impl Inbox {
                     message,
                     frames,
                     latest: Instant::now() + TURN,
-                    read,
+                    logged,
                     _token: token,
                 }));
             }
-            metrics.acknowledged(read);
+            metrics.acknowledged(logged.read);
         } else {
             self.put(frames);
         }
@@ -355,12 +342,21 @@ impl Inbox {
         if let Some(kind) = refused {
             metrics.refused(kind);
         }
+        self.log(logged, refused);
         if let Some(((entering, _), chat)) = shown
             && self.session.watches(chat.id)
         {
             self.connection.watch(&entering, &chat);
         }
         None
+    }
+
+    /// Logs a request that is answered now, if requests are logged.
+    fn log(&self, Logged { name, read }: Logged, refused: Option<ErrorKind>) {
+        if let Some(name) = name {
+            let (dialect, user) = (self.session.label(), self.connection.user());
+            request_log::log(dialect, name, user, refused, read);
+        }
     }
 
     fn put(&self, frames: Vec<Outgoing>) {

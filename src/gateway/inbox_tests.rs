@@ -46,6 +46,7 @@ impl Server {
             limits: Arc::new(Limits::off()),
             closing: CancellationToken::new(),
             metrics: backend.metrics.clone(),
+            log_requests: false,
         };
         let tasks = TaskTracker::new();
         tasks.spawn(committer.run(CancellationToken::new()));

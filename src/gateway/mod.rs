@@ -13,6 +13,7 @@ mod origins;
 mod paths;
 mod raw;
 mod request_guard;
+pub mod request_log;
 mod rest;
 #[cfg(test)]
 mod rights_tests;

@@ -1,10 +1,12 @@
 //! The parts of the server that every connection uses, and the authentication of callers.
 //! Does not know transports and dialects.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::auth::Authenticator;
 use crate::hub::{Hub, OutboxLimits};
@@ -38,6 +40,8 @@ pub struct GatewayState {
     pub closing: CancellationToken,
     /// The metrics.
     pub metrics: Metrics,
+    /// Whether each request is logged.
+    pub log_requests: bool,
 }
 
 /// A caller whose token is valid.
@@ -49,6 +53,8 @@ pub struct Admitted {
     pub lifetime: Option<Duration>,
     /// The token, if it may be revoked, and how many revocations there were before it was checked.
     pub token: Option<(Issue, Revocations)>,
+    /// Its address, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// Without a token.
@@ -58,17 +64,22 @@ impl From<Identity> for Admitted {
             identity,
             lifetime: None,
             token: None,
+            client: None,
         }
     }
 }
 
 impl GatewayState {
-    /// Checks a token, and finds or creates the user that it names.
+    /// Checks the token of a client at this address, and finds or creates the user that it names.
     ///
     /// # Errors
     /// `Unauthenticated`: the token is not valid; the reason is the source, for the log.
     /// Otherwise as [`Service::identify`].
-    pub async fn admit(&self, token: Option<&str>) -> Result<Admitted, Error> {
+    pub async fn admit(
+        &self,
+        token: Option<&str>,
+        client: Option<IpAddr>,
+    ) -> Result<Admitted, Error> {
         let now = self.clock.now();
         let caller = self.authenticator.authenticate(token, now);
         let caller = caller.map_err(|reason| unauthenticated().because(reason))?;
@@ -93,7 +104,23 @@ impl GatewayState {
                 let at = issued_at;
                 (Issue { user, at }, revocations)
             }),
+            client,
         })
+    }
+
+    /// Logs that a client was refused, within the budget of its address; `namespace`: of Socket.IO.
+    pub(super) fn log_refusal(
+        &self,
+        client: Option<IpAddr>,
+        transport: &'static str,
+        namespace: Option<&'static str>,
+        error: &Error,
+    ) {
+        if self.limits.logs_refusal(client) {
+            let address = client.map(tracing::field::display);
+            let reason = error.source.as_ref().map(ToString::to_string);
+            info!(address, transport, namespace, %error, reason, "refused");
+        }
     }
 
     /// Takes one of the connections that this user may have. Without a user there is no limit.

@@ -1,4 +1,5 @@
-//! The limits of one client: the rate of its requests, and the number of its connections.
+//! The limits of one client: the rate of its requests, the number of its connections, and the log
+//! lines about its refusals.
 //! Does not know frames and sockets, nor the format of a refusal.
 
 mod counts;
@@ -6,6 +7,7 @@ mod hosts;
 mod origins;
 mod proxies;
 mod rates;
+mod refusals;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -14,8 +16,10 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use governor::clock::MonotonicClock;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use self::counts::Counts;
+use self::refusals::{LeftOut, RefusalBudgets};
 use crate::model::{Command, Error, ErrorKind, Identity, Rights, UserId};
 
 pub use counts::Slot;
@@ -26,8 +30,11 @@ pub use rates::{Gauge, Over, Payer, Rate, Verdict};
 
 type Pace = rates::Pace<MonotonicClock>;
 
-/// How often the buckets of idle clients are removed.
-const SWEEP: Duration = Duration::from_mins(1);
+/// How often it is checked whether refusals are to be summed up.
+const CHECK: Duration = Duration::from_secs(10);
+
+/// With how many such checks the buckets of idle clients are removed once.
+const CHECKS: u64 = 6;
 
 /// The retry delay of a client with too many connections, in milliseconds. The end of one of them
 /// cannot be predicted.
@@ -61,6 +68,7 @@ pub struct Limits {
     clients: BySource,
     proxies: Proxies,
     handshake: Duration,
+    refusals: RefusalBudgets,
 }
 
 /// The number of connections, by source address.
@@ -96,6 +104,7 @@ impl Limits {
             clients: BySource::new(&settings),
             proxies: settings.proxies,
             handshake: settings.handshake,
+            refusals: RefusalBudgets::new(MonotonicClock),
         }
     }
 
@@ -221,22 +230,54 @@ impl Limits {
         self.proxies.client_of(peer, headers)
     }
 
+    /// The address of the client: the forwarded one, or that of the peer.
+    pub fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.forwarded(peer, headers).unwrap_or(peer)
+    }
+
+    /// Whether a refusal of the client at this address is to be logged: each address has a budget
+    /// of lines. A refusal that is not is counted, and summed up within a minute.
+    pub fn logs_refusal(&self, client: Option<IpAddr>) -> bool {
+        self.refusals.take(client)
+    }
+
+    /// Logs how many refusals were not logged, at the end of the server.
+    pub fn sum_up_refusals(&self) {
+        log_left_out(&self.refusals.all());
+    }
+
     /// The time limit for the authentication of a connection.
     pub fn handshake(&self) -> Duration {
         self.handshake
     }
 
-    /// Removes the buckets of idle clients, until `ended`.
+    /// Sums up refusals that were not logged, and removes the buckets of idle clients, until
+    /// `ended`.
     pub async fn keep_clean(self: Arc<Self>, ended: CancellationToken) {
-        let sweep = async {
-            loop {
-                tokio::time::sleep(SWEEP).await;
-                for pace in self.messages.iter().chain(&self.frames) {
-                    pace.sweep();
+        let check = async {
+            for check in 1_u64.. {
+                tokio::time::sleep(CHECK).await;
+                log_left_out(&self.refusals.due());
+                if check % CHECKS == 0 {
+                    let paces = self.messages.iter().chain(&self.frames);
+                    paces.for_each(Pace::sweep);
                 }
             }
         };
-        ended.run_until_cancelled(sweep).await;
+        ended.run_until_cancelled(check).await;
+    }
+}
+
+fn log_left_out(sums: &[LeftOut]) {
+    for LeftOut {
+        address,
+        count,
+        time,
+    } in sums
+    {
+        let address = address.map_or_else(|| "others".to_owned(), |address| address.to_string());
+        let seconds = time.as_secs();
+        info!(%address, "refused {count} more in {seconds} s");
     }
 }
 

@@ -79,7 +79,8 @@ pub enum Verdict {
 }
 
 type UntrustedJson<C> = NoOpMiddleware<<C as Clock>::Instant>;
-type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, UntrustedJson<C>>;
+/// One bucket.
+pub(super) type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, UntrustedJson<C>>;
 type Buckets<C> = RateLimiter<Payer, DashMapStateStore<Payer>, C, UntrustedJson<C>>;
 
 /// One rate, kept for every payer and for every connection.

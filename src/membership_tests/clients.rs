@@ -60,6 +60,10 @@ impl DialectSession for Witness {
         Arc::clone(&self.session).decode(incoming)
     }
 
+    fn request_name(&self, incoming: &Incoming) -> &'static str {
+        self.session.request_name(incoming)
+    }
+
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {
         self.session.refuse(incoming, error)
     }

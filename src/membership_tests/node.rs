@@ -23,6 +23,12 @@ use crate::relay::Relay;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 
+/// Room for everything that the clients are sent.
+const OUTBOX: OutboxLimits = OutboxLimits {
+    frames: 100_000,
+    bytes: 1 << 26,
+};
+
 /// Operations during which others wait for a lock: a delay there lets nothing overtake.
 const EXCLUSIVE: [&str; 5] = [
     "append",
@@ -72,13 +78,11 @@ impl Node {
             hub: Arc::new(Hub::default()),
             authenticator: Arc::new(Authenticator::open()),
             clock,
-            outbox: OutboxLimits {
-                frames: 100_000,
-                bytes: 1 << 26,
-            },
+            outbox: OUTBOX,
             limits: Arc::new(limits::Limits::off()),
             closing: CancellationToken::new(),
             metrics: backend.metrics.clone(),
+            log_requests: false,
         };
         let relay = Relay {
             bus: Arc::clone(&bus),

@@ -2,6 +2,7 @@
 //! Does not measure: it defines names and units, and other modules report values.
 
 mod connection;
+mod escape;
 mod histogram;
 mod labels;
 mod log;

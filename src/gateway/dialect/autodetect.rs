@@ -71,6 +71,10 @@ impl DialectSession for Autodetect {
         Arc::clone(self.current()).decode(incoming)
     }
 
+    fn request_name(&self, incoming: &Incoming) -> &'static str {
+        self.current().request_name(incoming)
+    }
+
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {
         self.current().refuse(incoming, error)
     }

@@ -44,6 +44,12 @@ pub trait DialectSession: Subscriber {
     /// Decodes a request.
     fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded;
 
+    /// The name of a request for the log, or [`UNKNOWN`]: never a text of the client. It is decoded
+    /// once more for that.
+    ///
+    /// [`UNKNOWN`]: super::request_log::UNKNOWN
+    fn request_name(&self, incoming: &Incoming) -> &'static str;
+
     /// Encodes an error that applies whatever the content of the request. Decodes only the part
     /// that the client needs to match the response.
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing>;

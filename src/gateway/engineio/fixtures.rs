@@ -307,8 +307,9 @@ impl Fixture {
         let opening = Opening {
             query: String::new(),
             token: None,
+            client: CLIENT,
         };
-        let session = self.server.begin(CLIENT, protocol, opening, carrier);
+        let session = self.server.begin(protocol, opening, carrier);
         (session.expect("a place"), self.latest())
     }
 

@@ -124,23 +124,22 @@ fn open(
     protocol: ProtocolVersion,
     is_websocket: bool,
 ) -> Result<Response, Refusal> {
-    let peer = handle.peer();
-    let client = server.limits.forwarded(peer, request.headers());
-    let client = client.unwrap_or(peer);
+    let client = server.limits.client_of(handle.peer(), request.headers());
     let opening = Opening {
         token: credentials::of_request(request.uri(), request.headers()),
         query: query.to_owned(),
+        client,
     };
     let too_many = |_| Refusal::TooMany;
     if !is_websocket {
-        let session = server.begin(client, protocol, opening, Carrier::POLLING);
+        let session = server.begin(protocol, opening, Carrier::POLLING);
         let session = session.map_err(too_many)?;
         server.watch(&session);
         server.run_first(&session, session.handler.opened(&session));
         return Ok(polling::response(&session, &[server.open_packet(&session)]));
     }
     let upgrade = Upgrade::of(&mut request.into_parts().0)?;
-    let session = server.begin(client, protocol, opening, Carrier::WebSocket);
+    let session = server.begin(protocol, opening, Carrier::WebSocket);
     let session = session.map_err(too_many)?;
     // The session has its own time and its own place from now on.
     handle.admit();

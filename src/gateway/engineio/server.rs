@@ -1,7 +1,6 @@
 //! All sessions, and how they begin and end.
 //! Does not know the content of packets.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use engineioxide_core::{OpenPacket, Packet, ProtocolVersion, TransportType};
@@ -56,18 +55,17 @@ impl Server {
         })
     }
 
-    /// Begins a session of the client at this address.
+    /// Begins a session.
     ///
     /// # Errors
     /// `RateLimited`: there are as many as may be.
     pub(super) fn begin(
         self: &Arc<Self>,
-        client: IpAddr,
         protocol: ProtocolVersion,
         opening: Opening,
         carrier: Carrier,
     ) -> Result<Arc<Session>, Error> {
-        let slots = self.limits.session(client);
+        let slots = self.limits.session(opening.client);
         let slots = slots.inspect_err(|error| self.metrics.turned_away(error.kind.code()))?;
         let (settings, sessions) = (&self.settings, &self.sessions);
         let handler = (self.begin)(opening);

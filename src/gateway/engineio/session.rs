@@ -2,6 +2,7 @@
 //! happen here and in `carrier`, under one lock.
 //! Does not read or write.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::task::Context;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Opening {
     pub query: String,
     /// The token in the query, or in the header `Authorization`.
     pub token: Option<String>,
+    /// The address of the client.
+    pub client: IpAddr,
 }
 
 /// The handler of one session. Its methods do not block.

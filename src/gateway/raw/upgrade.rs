@@ -2,6 +2,7 @@
 //! plain HTTP response.
 //! Does not know frames.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::session::RawSession;
 use crate::gateway::connection::Connection as HubConnection;
@@ -89,11 +90,14 @@ impl RawServer {
             Ok(upgrade) => upgrade,
             Err(bad) => return bad.into_response(),
         };
-        let session = match self.open(handle, &request, dialect).await {
+        let limits = &self.state.limits;
+        let client = limits.client_of(handle.peer(), &request.headers);
+        let session = match self.open(client, &request, dialect).await {
             Ok(session) => session,
             Err(error) => {
-                let reason = error.source.as_ref().map(ToString::to_string);
-                info!(%error, reason, "refused");
+                let transport = Transport::Raw.into();
+                self.state
+                    .log_refusal(Some(client), transport, None, &error);
                 self.state.metrics.turned_away(error.kind.code());
                 return refusal(&error);
             }
@@ -115,15 +119,15 @@ impl RawServer {
         response
     }
 
-    /// Opens the connection of an admitted caller.
+    /// Opens the connection of an admitted caller at this address.
     async fn open(
         &self,
-        handle: &TcpHandle,
+        client: IpAddr,
         request: &Parts,
         dialect: Option<&'static Dialect>,
     ) -> Result<Arc<RawSession>, Error> {
-        let (uri, headers) = (&request.uri, &request.headers);
-        let admitted = self.admit(uri, headers).await?;
+        let uri = &request.uri;
+        let admitted = self.admit(client, uri, &request.headers).await?;
         let Admitted {
             identity, lifetime, ..
         } = admitted;
@@ -131,9 +135,7 @@ impl RawServer {
             return Err(unauthenticated());
         };
         let slot = self.state.reserve_connection(Some(user))?;
-        let forwarded = self.state.limits.forwarded(handle.peer(), headers);
-        let address = forwarded.unwrap_or(handle.peer());
-        let address = self.state.limits.client(address)?;
+        let address = self.state.limits.client(client)?;
         let options = self.options(uri, connection, user);
         let session: Arc<dyn DialectSession> = match dialect {
             Some(dialect) => (dialect.begin)(options),
@@ -172,9 +174,14 @@ impl RawServer {
     }
 
     /// A token is needed in open mode, too: these dialects have no other way to identify the user.
-    async fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Error> {
+    async fn admit(
+        &self,
+        client: IpAddr,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Admitted, Error> {
         let token = credentials::of_request(uri, headers);
-        let admitted = self.state.admit(token.as_deref()).await?;
+        let admitted = self.state.admit(token.as_deref(), Some(client)).await?;
         match admitted.identity.user {
             Some(_) => Ok(admitted),
             None => Err(unauthenticated()),

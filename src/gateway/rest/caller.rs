@@ -8,10 +8,11 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::error;
 
 use super::names::UserName;
 use super::problem::Problem;
+use super::request_log::CallerCell;
 use crate::gateway::credentials;
 use crate::gateway::state::GatewayState;
 use crate::gateway::tcp::TcpHandle;
@@ -130,10 +131,14 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
     ) -> Result<Self, Self::Rejection> {
         let read = Instant::now();
         let token = credentials::of_request(&parts.uri, &parts.headers);
-        let admitted = server.state.admit(token.as_deref()).await;
+        let handle = parts.extensions.get::<ConnectInfo<TcpHandle>>();
+        let limits = &server.state.limits;
+        let client =
+            handle.map(|ConnectInfo(handle)| limits.client_of(handle.peer(), &parts.headers));
+        let admitted = server.state.admit(token.as_deref(), client).await;
         let admitted = admitted.map_err(|error| {
-            let reason = error.source.as_ref().map(ToString::to_string);
-            info!(%error, reason, "refused");
+            let transport = DialectLabel::Rest.name();
+            server.state.log_refusal(client, transport, None, &error);
             match error.kind {
                 // The error `TooLarge` is about a claim in the token.
                 ErrorKind::TooLarge => Error::new(ErrorKind::Invalid, error.message),
@@ -145,15 +150,15 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
             connection: None,
             ..admitted.identity
         };
+        let logged = parts.extensions.get::<CallerCell>();
+        if let Some((CallerCell(logged), user)) = logged.zip(identity.user) {
+            // It is empty: each request has its own, and one caller.
+            let _ = logged.set(user);
+        }
         // A caller without a user is counted by the address.
-        let handle = parts.extensions.get::<ConnectInfo<TcpHandle>>();
-        let address = handle.map(|ConnectInfo(handle)| {
-            let forwarded = server.state.limits.forwarded(handle.peer(), &parts.headers);
-            forwarded.unwrap_or(handle.peer())
-        });
         let payer = identity.user.map(Payer::User);
-        let payer = payer.or(address.map(Payer::Address));
-        let counted = server.state.limits.frame(payer, None);
+        let payer = payer.or(client.map(Payer::Address));
+        let counted = limits.frame(payer, None);
         counted.map_err(|over| Error::rate_limited(over.retry_after_ms))?;
         server.state.service.host(&identity)?;
         Ok(Self {

@@ -23,6 +23,7 @@ mod names;
 mod numbers;
 mod problem;
 mod query;
+mod request_log;
 mod revocation;
 mod schemas;
 mod tokens;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::map_response_with_state;
+use axum::middleware::{from_fn, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
@@ -65,6 +66,11 @@ pub fn router(state: &GatewayState, requests: TaskTracker, body_bytes: usize) ->
         .fallback(async || Problem::from(Error::not_found("address")))
         .method_not_allowed_fallback(async || wrong_method())
         .layer(map_response_with_state(state.metrics.clone(), count));
+    let api = if state.log_requests {
+        api.layer(from_fn(request_log::log))
+    } else {
+        api
+    };
     plain(Arc::clone(&state.service))
         .nest_service(ROOT, api)
         .merge(document::page())

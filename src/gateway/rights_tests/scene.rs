@@ -164,6 +164,7 @@ fn state(backend: &Backend, clock: &Clock, authenticator: Authenticator) -> Gate
         limits: Arc::new(Limits::off()),
         closing: CancellationToken::new(),
         metrics: backend.metrics.clone(),
+        log_requests: false,
     }
 }
 

@@ -74,7 +74,7 @@ impl Namespace {
             Some(Value::String(token)) => Some(token.as_str()),
             Some(_) => return Err(unauthenticated()),
         };
-        let admitted = state.admit(token).await?;
+        let admitted = state.admit(token, Some(opening.client)).await?;
         if again {
             let payer = admitted.identity.user.map(Payer::User);
             let counted = state.limits.frame(payer, None);

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use engineioxide_core::ProtocolVersion;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tracing::info;
 use tungstenite::Utf8Bytes;
 
 use super::namespace::Namespace;
@@ -155,8 +154,8 @@ impl Shared {
         let admission = match admitted.await {
             Ok(admission) => admission,
             Err(error) => {
-                let reason = error.source.as_ref().map(ToString::to_string);
-                info!(namespace = namespace.path, %error, reason, "refused");
+                let client = Some(self.opening.client);
+                state.log_refusal(client, transport.into(), Some(namespace.path), &error);
                 state.metrics.turned_away(error.kind.code());
                 if let Some(why) = passing(&error) {
                     return Err(why);

@@ -2,6 +2,7 @@
 //! the responses.
 //! Does not know transports.
 
+use std::net::Ipv4Addr;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ impl World {
             limits: Arc::new(Limits::off()),
             closing: CancellationToken::new(),
             metrics: backend.metrics.clone(),
+            log_requests: false,
         };
         let environment = Arc::new(Environment {
             state,
@@ -69,6 +71,7 @@ impl World {
         let opening = Opening {
             query: String::new(),
             token: None,
+            client: Ipv4Addr::LOCALHOST.into(),
         };
         let (session, application) = Fixture::new(None).websocket(protocol);
         let committing = spawn(async move {

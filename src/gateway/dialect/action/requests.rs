@@ -13,6 +13,7 @@ use super::validation;
 use crate::gateway::dialect::decode::even_null;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
 use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
+use crate::gateway::request_log::known;
 use crate::model::{ChatPk, ChatRef, Command};
 
 /// How many messages `retrieve` returns: the latest ones.
@@ -24,6 +25,23 @@ const KEPT: usize = 256;
 
 /// How much of an unknown action an error repeats, in characters.
 const SHOWN: usize = 255;
+
+/// Every action.
+const ACTIONS: [&str; 13] = [
+    "join_room",
+    "leave_room",
+    "retrieve",
+    "subscribe_to_messages_in_room",
+    "subscribe_instance",
+    "unsubscribe_instance",
+    "create_message",
+    "list",
+    "create",
+    "update",
+    "patch",
+    "sync",
+    "delete",
+];
 
 /// The purpose of a request: the action after success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +142,13 @@ pub(super) fn echo(text: &str) -> Echo {
     // The error does not matter here.
     let _ = open(text, &mut echo);
     echo
+}
+
+/// The action of a request, for the log.
+pub(super) fn name(text: &str) -> &'static str {
+    let action = echo(text).action;
+    let action = action.and_then(|action| from_str::<String>(action.get()).ok());
+    known(&ACTIONS, &action.unwrap_or_default())
 }
 
 /// The action and the fields of a request, out of its envelope if it came in one.

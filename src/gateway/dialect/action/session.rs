@@ -42,6 +42,10 @@ impl DialectSession for ActionSession {
         }
     }
 
+    fn request_name(&self, incoming: &Incoming) -> &'static str {
+        requests::name(&incoming.text)
+    }
+
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {
         let echo = requests::echo(&incoming.text);
         vec![echo.refuse(&Refusal::from(error))]

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::moderation;
 use super::names::{Named, named, one_chat};
 use super::responses::{
-    BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE, SET_ROLE,
+    BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE,
+    SET_ROLE, SYNC,
 };
 use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
@@ -17,6 +18,19 @@ use crate::gateway::dialect::timestamps::Moment;
 use crate::model::{
     ChatId, Command, Draft, Error, History, Positions, Profile, Range, UserRef, Window,
 };
+
+/// Every event that is a request.
+pub(super) const EVENTS: [&str; 9] = [
+    CREATE_USER,
+    CREATE_CHAT,
+    LIST_CHATS,
+    LIST_MESSAGES,
+    NEW_MESSAGE,
+    SET_ROLE,
+    MUTE_USER,
+    BAN_USER,
+    SYNC,
+];
 
 /// `create-user`
 #[derive(Default, Deserialize)]

@@ -11,6 +11,7 @@ use super::{moderation, requests, responses};
 use crate::gateway::dialect::incoming::{Incoming, RequestRef};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::{Decoded, DialectSession, Respond, Since};
+use crate::gateway::request_log::known;
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{Command, ConnectionId, Error, Fact, Message, Notice, Reply, Sent};
 use crate::telemetry::DialectLabel;
@@ -84,6 +85,10 @@ impl DialectSession for EventNameSession {
             Ok((command, respond)) => Decoded::Request(command, respond),
             Err(error) => Decoded::Refused(error.kind, self.refuse(incoming, &error)),
         }
+    }
+
+    fn request_name(&self, incoming: &Incoming) -> &'static str {
+        known(&requests::EVENTS, &incoming.request_ref().name)
     }
 
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {

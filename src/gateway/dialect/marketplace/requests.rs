@@ -16,6 +16,16 @@ use crate::model::{
 /// How many messages of history a response holds.
 const HISTORY: usize = 50;
 
+/// Every event that is a request.
+pub(super) const EVENTS: [&str; 6] = [
+    "send_message",
+    "read_messages",
+    "load_history",
+    "open_chat",
+    "request_access",
+    "grant_access",
+];
+
 /// The kind of the request, with the parts that the response depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {

@@ -11,6 +11,7 @@ use super::requests::Question;
 use super::responses::{CHAT_UNREAD, CHAT_UPDATES, INITIAL_DATA};
 use super::{requests, responses};
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, RequestRef};
+use crate::gateway::request_log::known;
 use crate::hub::{Outgoing, SharedEncoding, Subscriber};
 use crate::model::{
     ChatId, Command, Error, EventChat, EventChatSnapshot, EventChatState, Fact, Marketplace,
@@ -251,6 +252,10 @@ impl DialectSession for MarketplaceSession {
             ),
             Err(error) => Decoded::Refused(error.kind, self.refuse(incoming, &error)),
         }
+    }
+
+    fn request_name(&self, incoming: &Incoming) -> &'static str {
+        known(&requests::EVENTS, &incoming.request_ref().name)
     }
 
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {

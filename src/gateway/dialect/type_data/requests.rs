@@ -17,10 +17,22 @@ use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
 use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::gateway::dialect::whole;
+use crate::gateway::request_log::known;
 use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Window, unpair};
 
 /// How many messages an answer holds at most.
 const PAGE: usize = 10_000;
+
+/// Every type.
+const TYPES: [&str; 7] = [
+    "getChats",
+    "createEmptyChat",
+    "joinChat",
+    "getChatDetails",
+    "newMessage",
+    "getChatMessages",
+    "sync",
+];
 
 /// The kind of the request, with the parts that the response depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,9 +140,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `Invalid`, with the text of the original server; `NotFound`: an id that was never given out.
     pub(super) fn request(&self, options: &SessionOptions) -> Result<(Command, Question), Error> {
-        let kind = self.field("type");
-        let kind = kind.and_then(|kind| from_str::<String>(kind.get()).ok());
-        match kind.as_deref() {
+        match self.kind().as_deref() {
             Some("getChats") => Ok((Command::ListMyRooms, Question::Chats)),
             Some("createEmptyChat") => Ok((
                 Command::CreateRoom {
@@ -146,6 +156,16 @@ impl<'a> Envelope<'a> {
             Some("sync") => sync(&self.data()?),
             _ => Err(invalid(UNKNOWN_TYPE)),
         }
+    }
+
+    /// The type of the request, for the log.
+    pub(super) fn name(&self) -> &'static str {
+        known(&TYPES, &self.kind().unwrap_or_default())
+    }
+
+    fn kind(&self) -> Option<String> {
+        let kind = self.field("type")?;
+        from_str(kind.get()).ok()
     }
 
     fn field(&self, name: &str) -> Option<&'a RawValue> {

@@ -7,6 +7,7 @@ use super::requests::Envelope;
 use super::responses;
 use super::texts::{NOT_JSON, invalid};
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Push, Respond, SessionOptions};
+use crate::gateway::request_log::UNKNOWN;
 use crate::hub::{AnswerPlace, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{ChatId, Error, Fact, Notice};
 use crate::telemetry::DialectLabel;
@@ -75,6 +76,11 @@ impl DialectSession for TypeSession {
             }
             Err(error) => refused(error),
         }
+    }
+
+    fn request_name(&self, incoming: &Incoming) -> &'static str {
+        let envelope = Envelope::open(&incoming.text).ok();
+        envelope.map_or(UNKNOWN, |envelope| envelope.name())
     }
 
     fn refuse(&self, incoming: &Incoming, error: &Error) -> Vec<Outgoing> {

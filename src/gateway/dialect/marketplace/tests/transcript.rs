@@ -98,6 +98,7 @@ impl<'a> Replay<'a> {
             limits: Arc::new(Limits::off()),
             closing: CancellationToken::new(),
             metrics: Metrics::default(),
+            log_requests: false,
         };
         Self {
             backend,
