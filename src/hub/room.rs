@@ -90,6 +90,10 @@ impl Room {
     /// connection was made. Returns the seq after which messages are delivered to it, if that is known.
     pub(super) fn add(&mut self, member: &Arc<Subscription>, joined: Option<Seq>) -> Option<Seq> {
         let known = self.members.insert(member.id, Arc::clone(member));
+        if let Some(late) = self.late.as_mut().filter(|_| known.is_none()) {
+            // It may have been one before it left.
+            late.after.remove(&member.id);
+        }
         let delivered = self.delivered?;
         let overtaken = joined.filter(|joined| known.is_none() && *joined < delivered);
         if let Some(joined) = overtaken {

@@ -224,7 +224,8 @@ impl State {
 
     /// No message is delivered twice to a connection, except where its user joined meanwhile: what
     /// was missed there is sent up to the latest message (docs/RECONNECTING.md). The same if it acts
-    /// as another user, to which the messages since its join are delivered, too.
+    /// as another user, to which the messages since its join are delivered, too, or since a repeated
+    /// request to add it.
     fn judge_order(&self, now: Tick) -> Result<(), Violation> {
         let open = self.connections.iter().enumerate();
         for (number, connection) in open.filter(|(_, connection)| !connection.closed) {
@@ -233,8 +234,8 @@ impl State {
                 let is_member = member.is_some_and(|since| since < connection.begun);
                 let mut switches = connection.switches.iter();
                 let joined_meanwhile = |(user, at): &(UserNo, Tick)| {
-                    let member = self.present_since(*chat, *user, now);
-                    member.is_none_or(|since| since > *at)
+                    let mut adds = self.changes(&self.chats[*chat]).filter(|op| op.adds(*user));
+                    adds.any(|op| !op.is_over(*at))
                 };
                 if connection.replayed.contains(chat) && !is_member
                     || switches.any(joined_meanwhile)

@@ -107,6 +107,19 @@ fn a_member_whose_join_was_overtaken_receives_the_messages_since_then() {
 }
 
 #[test]
+fn a_connection_that_has_left_misses_nothing_of_the_time_before() {
+    let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
+    let boriss = bound(&hub, boris);
+    let _annas = subscribed(&hub, user(), chat, 3);
+    joined_at(&hub, chat, boris, 1);
+    // It acts as another member, who requests what it missed, up to the latest message.
+    hub.bind_user(&boriss, user());
+    assert!(!hub.join(&boriss, [chat]));
+    deliver(&hub, chat, 2..=4);
+    assert_eq!(received(&boriss), ["joined", "4"]);
+}
+
+#[test]
 fn a_member_whose_join_was_overtaken_by_the_opening_of_its_room_misses_nothing() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let boriss = bound(&hub, boris);
