@@ -130,7 +130,7 @@ impl World {
             (state.chats[chat].id, removes)
         };
         let Some((id, _)) = id else {
-            return self.ledger.finish(op, Outcome::Refused, None);
+            return self.ledger.finish(op, Outcome::Refused(None), None);
         };
         let command = command(ChatRef::Id(id));
         let world = Arc::clone(self);

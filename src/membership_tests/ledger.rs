@@ -13,7 +13,7 @@ use super::record::{
     State, Tick, UserNo, Witnessed,
 };
 use crate::hub::Outgoing;
-use crate::model::{ChatId, Error, Fact, Notice, Policy, Reply, Seq};
+use crate::model::{ChatId, Error, ErrorKind, Fact, Notice, Policy, Reply, Seq};
 use crate::telemetry::DialectLabel;
 
 /// The record, shared by all tasks.
@@ -103,7 +103,9 @@ impl Ledger {
         };
         let outcome = match reply {
             Ok(_) => Outcome::Done,
-            Err(_) => Outcome::Refused,
+            // The store has not answered in time: it may have done it.
+            Err(error) if error.kind == ErrorKind::Unavailable => Outcome::Lost,
+            Err(error) => Outcome::Refused(Some(error.kind)),
         };
         self.finish(op, outcome, seq);
     }
@@ -315,7 +317,7 @@ impl State {
         let outcome = if succeeded {
             Outcome::Done
         } else {
-            Outcome::Refused
+            Outcome::Refused(None)
         };
         self.finish(op, outcome, tick);
         let Op {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::model::{ChatId, Policy, Seq};
+use crate::model::{ChatId, ErrorKind, Policy, Seq};
 use crate::telemetry::DialectLabel;
 
 /// An instant: a number that grows.
@@ -50,8 +50,9 @@ pub(super) enum Act {
 pub(super) enum Outcome {
     Pending,
     Done,
-    Refused,
-    /// The connection ended before the answer: it may have been done.
+    /// With this error, if the host application requested it.
+    Refused(Option<ErrorKind>),
+    /// The connection ended before the answer, or the store did not answer: it may have been done.
     Lost,
 }
 

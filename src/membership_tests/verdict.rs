@@ -203,7 +203,7 @@ impl State {
                 connection: op.connection,
             })
         };
-        if op.outcome == Outcome::Refused {
+        if matches!(op.outcome, Outcome::Refused(_)) {
             let since = self.present_since(chat, user, done);
             let is_member = since.is_some_and(|since| since < op.begun);
             if is_member && !self.may_be_deleted(chat) {
