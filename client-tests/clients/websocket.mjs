@@ -162,9 +162,10 @@ export async function dial(owner, server, path, { opened: seen, ...options } = {
  * @param {{ url: string }} server
  * @param {string} path
  * @param {DialOptions} options
+ * @param {number} [ms]
  * @returns {Promise<{ status: number, headers: import('node:http').IncomingHttpHeaders, body: string }>}
  */
-export function refusal(owner, server, path, options = {}) {
+export function refusal(owner, server, path, options = {}, ms) {
   const socket = open(owner, server, path, options);
   const answered = new Promise((resolve, reject) => {
     socket.once('unexpected-response', async (request, response) => {
@@ -174,7 +175,7 @@ export function refusal(owner, server, path, options = {}) {
     });
     socket.once('open', () => reject(new Error(`${path} was not refused`)));
   });
-  return within(answered, () => `a refusal of ${path}`);
+  return within(answered, () => `a refusal of ${path}`, ms);
 }
 
 /**

@@ -105,8 +105,9 @@ describe('while the store does not answer', { concurrency: true }, () => {
     for (const open of [SESSIONS['a WebSocket'], SESSIONS.polling]) {
       sessions.push({ what: 'protocol 3', session: await open(t, server, { eio: 3, token: uniqueName('new') }) });
     }
+    // A new user waits for the write before, and for the lock: up to five seconds each.
     const raw = RAW_PATHS.map(async (address) => assertRetryAfter(
-      await refusal(t, server, address, { token: uniqueName('new') }), 503, address,
+      await refusal(t, server, address, { token: uniqueName('new') }, PATIENCE_MS), 503, address,
     ));
     await Promise.all([...raw, ...sessions.map(({ session, what }) => assertEndsWithoutRefusal(session, what))]);
   });
