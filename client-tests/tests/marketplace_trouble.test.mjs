@@ -151,7 +151,7 @@ test('a store that does not answer is unavailable, over REST too, and nothing is
 describe('much to begin with', () => {
   const LENGTH = 200;
   const CHATS = 3;
-  const text = 'x'.repeat(15_000);
+  const text = 'x'.repeat(10_000);
 
   for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     test(`comes whole over ${transport}, and the connection goes on`, async (t) => {

@@ -12,7 +12,6 @@ use crate::model::{
     Access, AuditAct, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot, EventPk, Fact,
     Identity, Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
 };
-use crate::store::PAGE_BYTES;
 
 /// The most chats, and the most own events, in the initial data.
 const PAGE: usize = 1000;
@@ -22,6 +21,9 @@ const LEAST: usize = 20;
 
 /// The most messages of a chat in the initial data.
 const MOST: usize = 200;
+
+/// How many bytes of messages the initial data has at most, beside those of its last chat with any.
+const BYTES: usize = 8 * 1024 * 1024;
 
 /// How many chats' messages are read at a time.
 const READING: usize = 4;
@@ -121,7 +123,7 @@ impl Service {
         while let Some(mut chat) = reading.try_next().await? {
             // The chats after these are shown without messages: an answer has to fit into
             // memory, and a client can load their history.
-            if bytes > PAGE_BYTES {
+            if bytes > BYTES {
                 chat.messages.clear();
             }
             bytes += chat.messages.iter().map(Message::weight).sum::<usize>();
