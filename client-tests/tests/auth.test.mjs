@@ -82,7 +82,7 @@ describe('with a shared secret', () => {
     });
   }
 
-  test('client 2 is told, too, that it is unauthenticated', async (t) => {
+  test('client 2 is answered, too, that it is unauthenticated', async (t) => {
     const error = await connectRefused(t, server.url, { client: 2, query: { token: 'alice' } });
     assert.match(String(error.message ?? error), /unauthenticated/);
   });
@@ -105,7 +105,7 @@ describe('with a shared secret', () => {
     assert.deepEqual(unchanged.user, renamed.user);
   });
 
-  test('a user is connected as itself without saying so', async (t) => {
+  test('a user is connected as the user of its token without a request', async (t) => {
     const alice = await holder(t, server, 'alice');
     const chat = await chatOf(alice);
     const silent = await connect(t, server.url, { auth: { token: await token({ sub: alice.user.externalUserId }) } });
@@ -158,7 +158,7 @@ describe('with a shared secret', () => {
     });
   }
 
-  test('a client that fetches a new token for each connection comes back by itself', async (t) => {
+  test('a client that fetches a new token for each connection reconnects', async (t) => {
     const sub = uniqueName('alice');
     let fetched = 0;
     const socket = await connect(t, server.url, {
@@ -222,7 +222,7 @@ describe('with public keys', () => {
   });
 });
 
-test('a server that trusts everybody listens on all addresses only when told that this is insecure', async (t) => {
+test('a server that trusts everybody listens on all addresses only with the option that names this insecure', async (t) => {
   const server = await startServer(t, ['--listen', '0.0.0.0:0', '--auth', 'open', '--insecure-open-auth']);
   assert.equal((await fetch(`${server.url}/livez`)).status, 200);
 });

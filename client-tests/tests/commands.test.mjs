@@ -85,7 +85,7 @@ describe('polychat copy', () => {
     assert.match(stdout, /^indexes +ok/m);
   });
 
-  test('refuses a target that is not empty, and goes on where it was with --resume', async (t) => {
+  test('refuses a target that is not empty, and continues where it was with --resume', async (t) => {
     const from = await filledStore(t);
     const to = await storeFile(t);
     assert.equal((await copy(from.store, to.store)).code, 0);
@@ -108,7 +108,7 @@ describe('polychat copy', () => {
 });
 
 describe('polychat check', () => {
-  test('says a line for each thing that is right', async (t) => {
+  test('prints a line for each thing that is right', async (t) => {
     const { store } = await filledStore(t);
     const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
     assert.equal(code, 0, stderr);
@@ -126,7 +126,7 @@ describe('polychat check', () => {
     }
   });
 
-  test('says in one sentence what is wrong', async (t) => {
+  test('prints in one sentence what is wrong', async (t) => {
     const nowhere = join(await tempDir(t), 'missing', 'chat.db');
     await assertRefused(runToEnd(['check', '--store', `sqlite:${nowhere}`]), /missing/);
     assert.ok(!existsSync(nowhere));

@@ -58,7 +58,7 @@ describe('connections of one user', () => {
     await eventually(() => type(t, server, token).catch(() => undefined), 'there is a place again');
   });
 
-  test('over the limit end on Socket.IO, so that the client comes back by itself, whatever the others speak', async (t) => {
+  test('over the limit end on Socket.IO, so that the client reconnects, whatever the dialect of the others', async (t) => {
     const token = uniqueName('alice');
     await type(t, server, token);
     await connect(t, server.url, { auth: { token } });
@@ -134,14 +134,14 @@ describe('connections from one address', () => {
     for (let made = 0; made < 5; made++) await type(t, server, 'a');
   });
 
-  test('are what nobody but a trusted proxy says', async (t) => {
+  test('are taken from a trusted proxy only', async (t) => {
     const other = await startServer(t, ['--max-connections-per-address', '2']);
     for (let made = 0; made < 5; made++) await type(t, other, 'a', from('192.0.2.1'));
   });
 });
 
 describe('connections of nobody', () => {
-  test('over the limit are closed at once; whoever was admitted does not count', async (t) => {
+  test('over the limit are closed at once; admitted ones do not count', async (t) => {
     const server = await startServer(t, ['--max-unauthenticated', '3']);
     for (let made = 0; made < 3; made++) {
       await type(t, server, 'alice');
@@ -169,7 +169,7 @@ describe('connections of nobody', () => {
       await line.ended();
     });
 
-    test('when a WebSocket of Socket.IO says nothing', async (t) => {
+    test('when a WebSocket of Socket.IO sends nothing', async (t) => {
       const line = await silent(t, server);
       line.socket.write('GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n'
         + 'upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');

@@ -70,7 +70,7 @@ for (const [client, options] of Object.entries(CLIENTS)) {
 }
 
 for (const client of [4, 2]) {
-  test(`client ${client} upgrades from polling to websocket and goes on talking`, async (t) => {
+  test(`client ${client} upgrades from polling to websocket and continues its conversation`, async (t) => {
     const socket = await connect(t, server.url, { client, transports: ['polling', 'websocket'] });
     const { engine } = socket.io;
     if (engine.transport.name !== 'websocket') await nextEvent(engine, 'upgrade');
@@ -195,7 +195,7 @@ describe('a message', () => {
   });
 });
 
-test('two collectors of one event on one connection hear the same', async (t) => {
+test('two listeners of one event on one connection receive the same', async (t) => {
   const alice = await connectUser(t, server, 'alice');
   const again = collect(alice.socket, 'new-message');
   await sendMessage(alice, await chatOf(alice), 'hello');

@@ -184,7 +184,7 @@ describe('taking part', () => {
     });
   }
 
-  test('in one dialect is told to those who watch in the others, once', async (t) => {
+  test('in one dialect is sent to the watchers in the others, once', async (t) => {
     const [alice, bob, carol] = [
       await everywhere(t, 'alice'), await everywhere(t, 'bob'), await everywhere(t, 'carol'),
     ];
@@ -217,7 +217,7 @@ describe('taking part', () => {
   });
 });
 
-test('whoever writes in one dialect has read in the others', async (t) => {
+test('a user that writes in one dialect has read in the others', async (t) => {
   const [alice, bob] = [await everywhere(t, 'alice'), await everywhere(t, 'bob')];
   for (const dialect of DIALECTS) {
     const chat = await chatOf(alice.socketio, bob.socketio);

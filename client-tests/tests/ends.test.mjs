@@ -223,7 +223,7 @@ describe('a session ends', { concurrency: true }, () => {
       }
       for (const kind of row.official ? Object.keys(CLIENTS) : []) {
         if (row.without && kind.endsWith('by polling')) continue;
-        test(`${kind} reconnects by itself`, (t) => assertReconnects(t, deployment, kind, row));
+        test(`${kind} reconnects`, (t) => assertReconnects(t, deployment, kind, row));
       }
     });
   }

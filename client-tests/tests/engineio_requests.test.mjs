@@ -15,7 +15,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-test('JSONP is refused in each protocol, and the session goes on', async (t) => {
+test('JSONP is refused in each protocol, and the session continues', async (t) => {
   for (const eio of PROTOCOLS) {
     const session = await PollingSession.open(t, server, { eio });
     for (const path of [target({ eio, j: '0' }), target({ eio, j: '0', sid: session.sid })]) {

@@ -143,7 +143,7 @@ describe('rubbish on the wire', () => {
   const ways = [['', '', `${PACKET.event}["exception",`], [', numbered', '7', `${PACKET.ack}7`]];
   for (const [what, packet] of events) {
     for (const [how, number, answer] of ways) {
-      test(`${what}${how}: the sender is told, if only by the end of the connection`, async (t) => {
+      test(`${what}${how}: the sender is notified, if only by the end of the connection`, async (t) => {
         const badClient = new RawClient(t, server.url);
         await badClient.packet(PACKET.connect);
         badClient.send(packet.replace(PACKET.event, PACKET.event + number));
@@ -175,7 +175,7 @@ describe('who is not allowed to do something', () => {
     assert.equal((await connectRefused(t, closed.url)).message, 'unauthenticated');
   });
 
-  test('is asked who it is before it speaks, where no token is needed', async (t) => {
+  test('has to name its user before its first message, where no token is needed', async (t) => {
     const alice = await connectUser(t, open, 'alice');
     const chat = await chatOf(alice);
     const anonymous = await connect(t, open.url);

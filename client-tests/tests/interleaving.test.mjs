@@ -130,7 +130,7 @@ const ASKED = [...Array(EACH).keys()];
 
 for (const [name, dialect] of Object.entries({ type: TYPE, 'action with ?ack=1': ACTION, 'action in an envelope': STREAM })) {
   describe(`in the dialect ${name}`, () => {
-    test('two senders on two connections each, who do not wait, hear one order', async (t) => {
+    test('two senders on two connections each that do not wait receive one order', async (t) => {
       const everyone = await fourConnections(t, dialect);
       const chat = await dialect.chat(everyone);
       for (let index = 0; index < EACH; index++) for (const each of everyone) dialect.send(each, chat, index);
@@ -181,7 +181,7 @@ describe('in the type dialect', () => {
     assert.equal((await type.messages(everyone[0], chat)).length, 2 * EACH);
   });
 
-  test('one that hears nothing of others is answered in the order of its requests', async (t) => {
+  test('one that receives nothing of others is answered in the order of its requests', async (t) => {
     const [anna, boris, again] = await fourConnections(t, TYPE);
     const quiet = collecting(TYPE, await type.connectType(t, server, 'anna', { token: anna.token }));
     const chat = await TYPE.chat([anna, boris]);

@@ -44,7 +44,7 @@ describe('a message', () => {
     assert.equal(error.code, 'too_large');
   });
 
-  test('may be longer or shorter where the server says so', async (t) => {
+  test('may be longer or shorter where the server is configured so', async (t) => {
     const other = await startServer(t, ['--max-message-bytes', '10']);
     const alice = await connectUser(t, other, 'alice');
     const chat = await chatOf(alice);
@@ -102,7 +102,7 @@ describe('a frame', () => {
     await sendMessage(alice, chat, 'still here');
   });
 
-  test('may be as long as the handshake says, which is what the option says', async (t) => {
+  test('may be as long as the handshake announces, which is the value of the option', async (t) => {
     const other = await startServer(t, ['--max-frame-bytes', '50000']);
     for (const [{ url }, bytes] of [[server, FRAME_BYTES], [other, 50_000]]) {
       const { handshake } = await new RawPolling(url).open();

@@ -49,7 +49,7 @@ describe('list-chats', () => {
     assert.deepEqual(await listed(await connectUser(t, server, 'alice')), []);
   });
 
-  test('tells each chat once, page by page', async (t) => {
+  test('returns each chat once, page by page', async (t) => {
     const alice = await connectUser(t, server, 'alice');
     const newestFirst = (await chatsOf(5, alice)).reverse().map(({ id }) => id);
     const pages = [];

@@ -112,7 +112,7 @@ describe('an event, step by step', () => {
     for (const { initial } of guest) assert.deepEqual(initial, []);
   });
 
-  test('a guest who opens a chat is told of it on all connections; the owner hears nothing yet', async () => {
+  test('a guest that opens a chat is notified of it on all connections; the owner is not yet', async () => {
     const answer = await guest[0].ask('open_chat', { eventId: event.id });
     chatId = answer.chatId;
     await assertChatUpdate(guest, { ...plain, ofOwner: 0, ofGuest: 0 });
@@ -180,7 +180,7 @@ describe('an event, step by step', () => {
     await assertChatUpdate([guest[1]], { ...asked, ofOwner: 1, ofGuest: 0 });
   });
 
-  test('the owner agrees, and both sides are told', async () => {
+  test('the owner agrees, and both sides are notified', async () => {
     owner[1].send('grant_access', { chatId, granted: true });
     await assertChatUpdate(allConnections, { ...granted, ofOwner: 1, ofGuest: 0 });
   });
@@ -223,7 +223,7 @@ describe('an event, step by step', () => {
     }
   });
 
-  test('what is acknowledged on Socket.IO is what the event says', async () => {
+  test('the acknowledgement on Socket.IO has the content of the event', async () => {
     const answer = await owner[0].ask('send_message', { chatId, message: { text: 'See you' } });
     const state = { ...granted, ofOwner: 0, ofGuest: 1 };
     const message = messageFrom(olga, 'See you');
@@ -234,7 +234,7 @@ describe('an event, step by step', () => {
     await assertAcknowledgedAsEvent(guest[0], 'read_messages', { chatId, lastReadedMessageId: 3 }, 'chat_unread');
   });
 
-  test('nobody was told anything else in all this time', async () => {
+  test('nobody was sent anything else in all this time', async () => {
     owner[0].send('send_message', { chatId, message: { text: 'The end' } });
     await assertMessage(messageFrom(olga, 'The end'), { ...granted, ofOwner: 0, ofGuest: 2 });
     for (const connection of allConnections) assert.deepEqual(connection.takeRest(), []);

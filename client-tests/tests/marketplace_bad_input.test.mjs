@@ -67,7 +67,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     });
     const table = () => invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes });
 
-    test('each bad request is refused in one debug_info, and the connection goes on', async (t) => {
+    test('each bad request is refused in one debug_info, and the connection stays open', async (t) => {
       for (const [what, event, body, codes, names] of table()) {
         await t.test(`${event.slice(0, 40)} with ${what}`, async () => {
           connection.send(event, body);
@@ -77,12 +77,12 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       }
     });
 
-    test('fields that nobody knows are passed over', async () => {
+    test('unknown fields are ignored', async () => {
       connection.send('load_history', { chatId: set.chatId, lastMessageId: 1, colour: 'red', constructor: null });
       assert.deepEqual((await connection.next('history')).messages, []);
     });
 
-    test('nothing of it was stored or told to anybody', async () => {
+    test('nothing of it was stored or delivered', async () => {
       for (const witness of witnesses) assert.deepEqual(await flush(witness), []);
       const { initial } = await enterSocketIo(scope, server, set.gleb);
       const [{ chats: [chat] }] = initial;
@@ -103,7 +103,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assertIsRefusal(await connection.next('debug_info'), event, [code], /./);
     };
 
-    test('a third user finds no such chat, whatever it wants there', async (t) => {
+    test('a third user finds no such chat, whatever the request', async (t) => {
       const { other, chatId } = await scene();
       const third = await enter(t, other);
       await refused(third, 'send_message', { chatId, message: { text: 'hello' } }, 'not_found');
@@ -179,7 +179,7 @@ test('an error calls the field as the marketplace calls it, not as another diale
   for (const [index, message] of delivered.entries()) assert.match(message, requests[index][3], delivered.join('\n'));
 });
 
-test('an error in an acknowledgement says what debug_info says, as every client of Socket.IO knows it', async (t) => {
+test('an error in an acknowledgement has the content of debug_info, in the form that every client of Socket.IO knows', async (t) => {
   const set = await scene();
   const connection = await enterSocketIo(t, server, set.gleb);
   for (const [what, event, body, codes, names] of invalidMarketplaceRequests({ ...set, event: set.next.id, maxMessageBytes })) {

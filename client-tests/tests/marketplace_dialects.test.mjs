@@ -73,7 +73,7 @@ const WAYS = {
 };
 
 for (const [dialect, send] of Object.entries(WAYS)) {
-  test(`what either side says in ${dialect} comes to the marketplace once, with exact counts`, async (t) => {
+  test(`what either side sends in ${dialect} is delivered to the marketplace once, with exact counts`, async (t) => {
     const set = await scene(t);
     const { owner, guest, chatId } = set;
     await send(guest, set, 'one');
@@ -126,7 +126,7 @@ test('what is said in the marketplace comes to the other dialects once, in order
 });
 
 describe('a chat about an event', () => {
-  test('is told as a new chat of both its members to their other connections', async (t) => {
+  test('is sent as a new chat to the other connections of both its members', async (t) => {
     const { owner, guest, third, chatId, chat } = await scene(t);
     await owner.chat.made.until(1);
     for (const who of [owner, guest]) {
@@ -209,7 +209,7 @@ describe('a chat about an event', () => {
   });
 });
 
-test('chats that are about no event are not told of in the marketplace', async (t) => {
+test('chats that are about no event do not appear in the marketplace', async (t) => {
   const [anna, boris] = [await everywhere(t, 'anna'), await everywhere(t, 'boris')];
   const chat = await host.chat(anna, boris);
   for (const send of Object.values(WAYS)) await send(anna, { chatId: chat.id, pk: chat.pk }, 'hello');

@@ -56,7 +56,7 @@ describe('where tokens are checked', () => {
   for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
     const enter = (t, user) => entered(connecting(t, closed, user));
 
-    test(`a user acts with the own rights over ${transport}, and shows what the token says`, async (t) => {
+    test(`a user acts with its own rights over ${transport}, and has the profile of the token`, async (t) => {
       const owner = await holder('owner', { name: 'Olga', imageUUID: 'picture-1' });
       const [guest, third] = [await holder('guest'), await holder('third')];
       const event = await backend.event(owner);
@@ -128,7 +128,7 @@ describe('the addresses of the raw WebSocket', () => {
     });
   }
 
-  test('/ws is not decided by what is no frame of any dialect: it tells nothing of the marketplace', async (t) => {
+  test('/ws is not decided by what is no frame of any dialect: nothing of the marketplace is sent', async (t) => {
     const [owner, guest] = [await host.user('owner'), await host.user('guest')];
     const { chatId } = await host.eventChat(await host.event(owner), guest);
     const connection = await connectWebSocket(t, open, guest, { path: '/ws' });

@@ -80,7 +80,7 @@ async function leave(connection) {
   connection.close();
 }
 
-test('whoever connects while many write has every message once and in order, and exact counts at rest', async (t) => {
+test('a client that connects while many write receives every message once and in order, and exact counts at rest', async (t) => {
   const { owner, eventChats } = await market({ events: 2, guests: 6 });
   // One chat is longer than the initial data.
   for (let index = 0; index < 250; index++) await host.sendMessage(eventChats[0], eventChats[0].guest, `before ${index}`);
@@ -115,7 +115,7 @@ test('whoever connects while many write has every message once and in order, and
   t.diagnostic(`${count} messages, ${staying.length} connections compared`);
 });
 
-test('whoever connects while chats are opened sees each of them once, from its first message on', async (t) => {
+test('a client that connects while chats are opened receives each of them once, from its first message on', async (t) => {
   const { owner, events } = await market({ events: 2, guests: 0 });
   const guests = await Promise.all(Array.from({ length: 30 }, () => host.user('newcomer')));
   const opening = (async () => {
@@ -143,7 +143,7 @@ test('whoever connects while chats are opened sees each of them once, from its f
   }
 });
 
-test('whoever connects while access is given and taken shows in the end what was decided last', async (t) => {
+test('a client that connects while access is granted and revoked shows in the end the last decision', async (t) => {
   const { owner, eventChats: [{ guest, chatId, event }] } = await market({ events: 1, guests: 1 });
   const [asking, deciding] = [await enterSocketIo(t, server, guest), await enterSocketIo(t, server, owner)];
   await asking.ask('request_access', { eventId: event.id });

@@ -71,7 +71,7 @@ for (const kind of KINDS) {
   describe(`two namespaces on one connection of version ${kind.client}, ${kind.transports.join(' then ')}`, () => {
     const both = (t, user) => bothNamespaces(t, user, kind);
 
-    test('both are told everything, each in its own dialect', async (t) => {
+    test('both receive everything, each in its own dialect', async (t) => {
       const { owner, guest, chatId } = await scene();
       const [one, other] = [await both(t, owner), await both(t, guest)];
       await one.connection.ask('send_message', { chatId, message: { text: 'by the marketplace' } });
@@ -204,7 +204,7 @@ describe('packets that the official client would not send, in the marketplace', 
     'a list nested too deeply': `["send_message",${'['.repeat(20_000)}${']'.repeat(20_000)}]`,
   };
   for (const [what, rest] of Object.entries(RUBBISH)) {
-    test(`${what}: the sender is told, if only by the end of the connection, and others go on`, async (t) => {
+    test(`${what}: the sender is notified, if only by the end of the connection, and others continue`, async (t) => {
       const { owner, guest, chatId } = await scene();
       const badClient = new RawClient(t, server.url);
       await badClient.packet(PACKET.connect);

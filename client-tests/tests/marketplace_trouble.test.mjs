@@ -154,7 +154,7 @@ describe('much to begin with', () => {
   const text = 'x'.repeat(10_000);
 
   for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
-    test(`comes whole over ${transport}, and the connection goes on`, async (t) => {
+    test(`arrives whole over ${transport}, and the connection stays open`, async (t) => {
       const { server, host, owner, event } = await scene(t);
       const chats = [];
       for (let made = 0; made < CHATS; made++) {

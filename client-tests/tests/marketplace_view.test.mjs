@@ -59,7 +59,7 @@ for (const [transport, connecting] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(owners, [[foreign.id, other.pk], [first, olga.pk], [second, olga.pk], [third, olga.pk]]);
     });
 
-    test('whoever speaks last brings the event, and the chat in it, to the top on both sides', async (t) => {
+    test('the latest message brings the event, and the chat in it, to the top on both sides', async (t) => {
       const [olga, gleb, anna] = await users('olga', 'gleb', 'anna');
       const [one, two] = [await host.event(olga), await host.event(olga)];
       const chats = {

@@ -15,7 +15,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-test('every member hears each message once, the sender too, and nobody else hears anything', async (t) => {
+test('every member receives each message once, the sender too, and nobody else receives anything', async (t) => {
   const [alice, bob, carol, eve] = await connectUsers(t, server, 'alice', 'bob', 'carol', 'eve');
   const chat = await chatOf(alice, bob, carol);
   const sent = [await sendMessage(alice, chat, 'one'), await sendMessage(bob, chat, 'two'), await sendMessage(carol, chat, 'three')];
@@ -42,7 +42,7 @@ test('to somebody who is no member a chat looks like one that never was', async 
   assert.deepEqual(await history(alice, chat), []);
 });
 
-test('a new chat is told to the other members with the body that its maker got', async (t) => {
+test('a new chat is sent to the other members with the body that its creator got', async (t) => {
   const [alice, bob, eve] = await connectUsers(t, server, 'alice', 'bob', 'eve');
   const delivered = [alice, bob, eve].map(({ socket }) => collect(socket, 'create-chat'));
   const body = await ask(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
@@ -52,7 +52,7 @@ test('a new chat is told to the other members with the body that its maker got',
   assert.deepEqual(names, [[], [body], []]);
 });
 
-test('a new chat is told to the maker once, when it asked without an acknowledgement', async (t) => {
+test('a new chat is sent to the creator once, if the request had no acknowledgement', async (t) => {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const delivered = collect(alice.socket, 'create-chat');
   const body = await askByEvent(alice.socket, 'create-chat', { chat: { name: 'Tea' }, users: [alice.id, bob.id] });
@@ -60,7 +60,7 @@ test('a new chat is told to the maker once, when it asked without an acknowledge
   assert.deepEqual(delivered.filter(({ chat }) => chat.id === body.chat.id), [body]);
 });
 
-test('all connections of a user hear the user\'s chats, and of a new one all but the one that made it', async (t) => {
+test('all connections of a user receive the user\'s chats, and of a new one all but the one that created it', async (t) => {
   const alice = await connectUser(t, server, 'alice');
   const alsoAlice = await connectAgain(t, server, alice, { transports: ['polling'] });
   const [madeHere, deliveredThere] = [alice, alsoAlice].map(({ socket }) => collect(socket, 'create-chat'));
@@ -84,7 +84,7 @@ test('the members are exactly those listed, in the order given, without duplicat
   assert.deepEqual([alice, bob, carol].map((each) => received(each, chat)), [[], [sent], [sent]]);
 });
 
-test('a connection that switches to another user hears the chats of that one only', async (t) => {
+test('a connection that switches to another user receives the chats of that one only', async (t) => {
   const [alice, bob, carol] = await connectUsers(t, server, 'alice', 'bob', 'carol');
   const [withAlice, withBob] = [await chatOf(carol, alice), await chatOf(carol, bob)];
   await sendMessage(carol, withAlice, 'before');
@@ -134,7 +134,7 @@ test('of two tokens the one in auth counts, then the one in the query', async (t
   }
 });
 
-test('a message sent for another user comes back once, though the sender hears none of the chat', async (t) => {
+test('a message sent for another user is answered once, though the sender receives nothing of the chat', async (t) => {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   const bridge = withInbox(await connect(t, server.url), alice.user);
@@ -146,7 +146,7 @@ test('a message sent for another user comes back once, though the sender hears n
   for (const connection of [alice, bob, bridge]) assert.deepEqual(received(connection, chat), [sent]);
 });
 
-test('who comes later hears what is said from then on, and can ask for what was said before', async (t) => {
+test('a later member receives what is sent from then on, and can request what was sent before', async (t) => {
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
   bob.socket.close();

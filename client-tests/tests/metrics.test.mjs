@@ -455,7 +455,7 @@ describe('names', () => {
   });
 
   for (const name of ['grafana-dashboard.json', 'prometheus-alerts.yml']) {
-    test(`${name} asks for nothing that is not there`, async (t) => {
+    test(`${name} names no metric that does not exist`, async (t) => {
       const queried = namesIn(read(name).replace(/\$\{?\w+\}?/g, ''));
       assert.ok(queried.size > 3, 'it asks for something');
       const scraped = await busy(t);

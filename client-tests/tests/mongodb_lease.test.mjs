@@ -54,7 +54,7 @@ const inUse = ({ pid }) => new RegExp(
 );
 
 describe('a second server', () => {
-  test('is refused while the first one lives, in a sentence that says why, and the first one goes on', async (t) => {
+  test('is refused while the first one runs, in a sentence with the reason, and the first one continues', async (t) => {
     const store = database();
     const first = await serve(t, store);
     const { ms } = await timed(() => assertRefused(
@@ -136,7 +136,7 @@ describe('a server that was stopped for longer than its lease', () => {
   });
 });
 
-test('without its store a server says why it is not ready, and goes on when nobody took it', async (t) => {
+test('without its store a server reports why it is not ready, and continues when nobody took it', async (t) => {
   const server = await serve(t, database());
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);

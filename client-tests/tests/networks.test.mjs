@@ -165,7 +165,7 @@ const SERVERS = [
 ];
 
 for (const { name, start, roomOf } of SERVERS) {
-  describe(`a session of ${name} goes on over polling when a WebSocket for it`, () => {
+  describe(`a session of ${name} continues over polling when a WebSocket for it`, () => {
     const scope = useScope();
     let server;
     let room;

@@ -16,12 +16,12 @@ describe('over HTTP', () => {
   before(async () => { server = await startServer(scope); });
 
   for (const path of ['/livez', '/readyz', '/healthz']) {
-    test(`${path} says that all is well, with and without its trailing slash`, async () => {
+    test(`${path} reports that all is well, with and without its trailing slash`, async () => {
       for (const url of [`${server.url}${path}`, `${server.url}${path}/`]) assert.equal((await fetch(url)).status, 200);
     });
   }
 
-  test('/ says in a few lines of plain text what this is, its version, and where to connect', async () => {
+  test('/ is a few lines of plain text: what this is, its version, and where to connect', async () => {
     const response = await fetch(server.url);
     assert.equal(response.status, 200);
     assert.match(response.headers.get('content-type') ?? '', /^text\/plain/);
@@ -117,7 +117,7 @@ describe('polychat token', () => {
     assert.equal(user.externalUserId, 'alice');
   });
 
-  test('prints a token that lives as long as was asked for', async () => {
+  test('prints a token with the lifetime that was given', async () => {
     const start = now();
     const jwt = await mint('--user', 'alice', '--ttl', '1h');
     const { exp, sub } = decodeJwt(jwt);
@@ -126,7 +126,7 @@ describe('polychat token', () => {
     assert.ok(exp >= start + 3600 && exp <= now() + 3601, `${exp - start} s`);
   });
 
-  test('asks for a secret and a user', async () => {
+  test('requires a secret and a user', async () => {
     for (const args of [['token', '--user', 'alice'], ['token', '--jwt-secret', SECRET]]) {
       const { code, stdout, stderr } = await runToEnd(args);
       assert.notEqual(code, 0);

@@ -19,7 +19,7 @@ let server;
 const scope = useScope();
 before(async () => { server = await startServer(scope); });
 
-test('50 senders in one chat: every reader hears every message once, in one and the same order', async (t) => {
+test('50 senders in one chat: every reader receives every message once, in one and the same order', async (t) => {
   const each = 20;
   const names = Array.from({ length: 50 }, (_, index) => `sender-${index}`);
   const senders = await connectUsers(t, server, ...names);
@@ -87,7 +87,7 @@ test('requests of different kinds on one connection are handled in the order in 
 });
 
 describe('a message sent again with its client_id', () => {
-  test('is the one stored first, whatever the text, and is told nobody a second time', async (t) => {
+  test('is the one stored first, whatever the text, and is delivered to nobody a second time', async (t) => {
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const first = await sendMessage(alice, chat, 'hello', { client_id: 'once' });
@@ -167,7 +167,7 @@ describe('the first event is never lost', () => {
     }
   });
 
-  test('of an official client that speaks in its connect handler, in the name of its token', async (t) => {
+  test('of an official client that sends in its connect handler, in the name of its token', async (t) => {
     const alice = await connectUser(t, server, 'alice');
     const chat = await chatOf(alice);
     const inOrder = await connect(t, server.url, { auth: { token: alice.user.externalUserId } });

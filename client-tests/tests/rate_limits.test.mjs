@@ -45,7 +45,7 @@ describe('messages', () => {
   });
 
   for (const [name, begin] of Object.entries(SENDERS)) {
-    test(`beyond the burst are refused, not stored, and pass after the time that is told (${name})`, async (t) => {
+    test(`beyond the burst are refused, not stored, and pass after the time in the answer (${name})`, async (t) => {
       const { sendMessage, stored } = await begin(t, server);
       const work = () => Promise.all(count(BURST + 20, (index) => sendMessage(`text ${index}`)));
       const { result: waits, back } = await timed(work);
@@ -87,7 +87,7 @@ describe('messages', () => {
   }
 
   for (const transport of ['websocket', 'polling']) {
-    test(`that go on and on cut a Socket.IO client off, which comes back by itself (${transport})`, async (t) => {
+    test(`that continue disconnect a Socket.IO client, which reconnects (${transport})`, async (t) => {
       const alice = await connectUser(t, server, 'alice', { transports: [transport], reconnection: true });
       const chat = await chatOf(alice);
       const lost = nextEvent(alice.socket, 'disconnect', 30_000);

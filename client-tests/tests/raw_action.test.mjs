@@ -235,7 +235,7 @@ describe('messages', () => {
     }
   });
 
-  test('may be sent again with their client_id: they are stored and told once', async (t) => {
+  test('may be sent again with their client_id: they are stored and delivered once', async (t) => {
     const alice = await connectAction(t, server, 'alice', { acks: true });
     const pk = await newRoom(alice);
     await enter(alice, pk);

@@ -140,7 +140,7 @@ test('several clients and streams do not get in each other\'s way', async (t) =>
   assert.deepEqual([ones.calls.length, twos.calls.length], [1, 1]);
 });
 
-test('a client comes back by itself after a restart, and its subscriptions go on', async (t) => {
+test('a client reconnects after a restart, and its subscriptions continue', async (t) => {
   const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
   const first = await startServer(t, args);
   const client = dcrfClient(t, first, uniqueName('alice'));

@@ -45,7 +45,7 @@ test('silent connections are pinged; who answers stays, who does not is let go',
   }
 });
 
-test('answers wait for a client that asks for much and reads late: all come, in order, once it reads', async (t) => {
+test('answers wait for a client that requests much and reads late: all are received, in order, once it reads', async (t) => {
   const count = 60;
   const server = await startServer(t, ['--max-outbox-bytes', '300000']);
   const alice = await type.connectType(t, server, 'alice');
@@ -63,7 +63,7 @@ test('answers wait for a client that asks for much and reads late: all come, in 
   }
 });
 
-test('messages wait for a client that is merely busy for a while: it hears all of them once it reads', async (t) => {
+test('messages wait for a client that is merely busy for a while: it receives all of them once it reads', async (t) => {
   const server = await startServer(t, ['--max-outbox-bytes', '64000000']);
   const alice = await type.connectType(t, server, 'alice');
   const busy = await type.connectType(t, server, 'busy', { push: true });
@@ -82,7 +82,7 @@ test('messages wait for a client that is merely busy for a while: it hears all o
 });
 
 describe('a connection ends', () => {
-  test('with the code that its client says goodbye with', async (t) => {
+  test('with the close code of its client', async (t) => {
     const server = await startServer(t);
     for (const { path, code } of [{ path: PATH.type, code: 1000 }, { path: PATH.action, code: 1001 }, { path: '/ws', code: 4321 }]) {
       const wire = await dial(t, server, path, { token: 'alice' });

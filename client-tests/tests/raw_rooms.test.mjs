@@ -113,7 +113,7 @@ describe('a room', () => {
   });
 });
 
-describe('whoever watches a room', () => {
+describe('a client that watches a room', () => {
   /** The notifications that came for a request id, as action, status and data. */
   const notices = ({ wire }, request_id) => wire.frames
     .filter((frame) => frame.request_id === request_id && ['update', 'delete'].includes(frame.action))
@@ -123,7 +123,7 @@ describe('whoever watches a room', () => {
     { action: 'subscribe_instance', pk, request_id }
   )));
 
-  test('is told once for each request id of its name, its team and its end, and of nothing else', async (t) => {
+  test('is notified once for each request id of its name, its team and its end, and of nothing else', async (t) => {
     const [alice, bob] = await actors(t, 'alice', 'bob');
     const pk = await newRoom(alice);
     watch(bob, pk, 'a', 2, 'a');
@@ -245,7 +245,7 @@ test('in an envelope everything comes in the same envelope, and everything is an
   assert.equal(bob.wire.frames.length, 7);
 });
 
-test('times are told in the zone of the server, those of old messages in UTC as well', async (t) => {
+test('times are in the zone of the server, those of old messages in UTC as well', async (t) => {
   const zones = { UTC: 'Z', 'Europe/Moscow': '+03:00', 'Asia/Kolkata': '+05:30', 'America/St_Johns': null };
   for (const [zone, offset] of Object.entries(zones)) {
     const there = await startServer(t, ['--timezone', zone]);

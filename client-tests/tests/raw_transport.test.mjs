@@ -73,7 +73,7 @@ describe('a connection', () => {
     }
   });
 
-  test('shows the profile that its token tells', async (t) => {
+  test('has the profile of its token', async (t) => {
     const sub = uniqueName('alice');
     const claims = { sub, username: 'al', avatar: '/a.png', github: 'al-gh' };
     const alice = await action.connectAction(t, strict, 'alice', { token: await token(claims) });
@@ -83,7 +83,7 @@ describe('a connection', () => {
     assert.deepEqual([typeof id, profile], ['number', { username: 'al', avatar: '/a.png', github: 'al-gh' }]);
   });
 
-  test('of the host application\'s own backend acts as itself', async (t) => {
+  test('of the host application\'s own backend acts as a service', async (t) => {
     const sub = uniqueName('backend');
     const backend = await action.connectAction(t, strict, 'backend', { token: await token({ sub, role: 'service' }) });
     const pk = await action.newRoom(backend);

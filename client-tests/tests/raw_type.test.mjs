@@ -21,7 +21,7 @@ before(async () => { server = await startServer(scope); });
 
 const typists = (t, ...bases) => Promise.all(bases.map((base) => connectType(t, server, base)));
 
-test('the seed, request by request, is answered as it says', async (t) => {
+test('the seed, request by request, is answered as documented there', async (t) => {
   const [alice, bob] = await typists(t, 'alice', 'bob');
   const exchange = async ({ wire }, request, type) => {
     wire.send(request);
@@ -117,7 +117,7 @@ describe('a chat', () => {
 });
 
 describe('joining', () => {
-  test('tells the newest message, or the one given, or none where there is none', async (t) => {
+  test('returns the newest message, or the one given, or none where there is none', async (t) => {
     const [alice, bob, carol, dave] = await typists(t, 'alice', 'bob', 'carol', 'dave');
     const chat = await newChat(alice);
     assert.ok(!('last_read_message' in await join(alice, chat)));
@@ -164,7 +164,7 @@ describe('a message', () => {
     assert.deepEqual((await messages(alice, chat)).map(({ text }) => text), ['hello']);
   });
 
-  test('is told as read in every form that the original took', async (t) => {
+  test('is marked as read in every form that the original took', async (t) => {
     const alice = await connectType(t, server, 'alice');
     const chat = await chatOf(alice);
     for (const [is_read, delivered] of [[true, true], [1, true], ['True', true], ['1', true], [false, false], [0, false]]) {
@@ -198,7 +198,7 @@ describe('a message', () => {
 });
 
 describe('a message is read', () => {
-  test('by the other of two once the other says so or writes, and never unread again', async (t) => {
+  test('by the other of two once the other reports it or writes, and never unread again', async (t) => {
     const [alice, bob] = await typists(t, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     const sent = [];
@@ -226,7 +226,7 @@ describe('a message is read', () => {
     assert.deepEqual(await readFlags(alice, chat), [true, false]);
   });
 
-  test('when it was sent so, whoever has read what', async (t) => {
+  test('when it was sent so, whatever has been read', async (t) => {
     const [alice, bob] = await typists(t, 'alice', 'bob');
     const chat = await chatOf(alice, bob);
     await sendMessage(alice, chat, 'one', { is_read: true });
@@ -236,7 +236,7 @@ describe('a message is read', () => {
 });
 
 describe('a push', () => {
-  test('tells each message and each new participant to everyone else, once', async (t) => {
+  test('sends each message and each new participant to everyone else, once', async (t) => {
     const alice = await connectType(t, server, 'alice', { push: true });
     const alsoAlice = await connectType(t, server, 'alice', { push: true, token: alice.token });
     const bob = await connectType(t, server, 'bob', { push: true });

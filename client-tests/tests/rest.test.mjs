@@ -89,7 +89,7 @@ describe('users', () => {
 });
 
 describe('chats', () => {
-  test('are created with members in the order given, by id or number, each once; they are told', async (t) => {
+  test('are created with members in the order given, by id or number, each once; they are notified', async (t) => {
     const [anna, boris, vera] = await users('anna', 'boris', 'vera');
     const listener = await online(t, boris);
     const body = { name: 'Lunch', users: [vera.pk, anna.id, `${boris.pk}`, vera.id] };
@@ -116,7 +116,7 @@ describe('chats', () => {
     assert.deepEqual(view(await host.get(`/chats/${chat.id}`)), ['Dinner', null]);
   });
 
-  test('take members in, and let them go: that decides at once who hears and writes', async (t) => {
+  test('add and remove members: that decides at once who receives and writes', async (t) => {
     const [anna, boris] = await users('anna', 'boris');
     const chat = await host.chat(anna);
     const [one, other] = [await online(t, anna), await online(t, boris)];
@@ -219,7 +219,7 @@ describe('events', () => {
     await host.refused(404, 'not_found', 'POST', '/events', { ...instant, eventOwnerId: NEVER_GIVEN_OUT });
   });
 
-  test('have a chat with each guest, opened once; both are told', async (t) => {
+  test('have a chat with each guest, opened once; both are notified', async (t) => {
     const [owner, guest] = await users('owner', 'guest');
     const event = await host.event(owner);
     const connection = await enterSocketIo(t, server, guest);
@@ -234,7 +234,7 @@ describe('events', () => {
     await host.refused(403, 'forbidden', 'POST', `/events/${event.id}/chats`, { userId: owner.pk });
   });
 
-  test('have access that is decided for the owner, once it was asked for; both are told', async (t) => {
+  test('have access that is decided for the owner, once it was requested; both are notified', async (t) => {
     const [owner, guest] = await users('owner', 'guest');
     const [event, other] = [await host.event(owner), await host.event(owner)];
     const { chatId, pk } = await host.eventChat(event, guest);

@@ -122,7 +122,7 @@ test('a field that is wrong, or missing where it is needed, is named, and nothin
         });
       }
     }
-    await t.test(`${what}: a field that nobody knows`, async () => {
+    await t.test(`${what}: an unknown field`, async () => {
       const problem = await host.refused(400, 'invalid', method, path, { ...good, colour: 'red' });
       assert.match(problem.detail, /colour/);
       await host.refused(400, 'invalid', method, `${path}?colour=red`, good);
@@ -167,7 +167,7 @@ describe('a body', () => {
     }
   });
 
-  test('that is too large is 413, and the server goes on', async () => {
+  test('that is too large is 413, and the server continues', async () => {
     const text = JSON.stringify({ externalUserId: 'x'.repeat(maxFrameBytes + 1) });
     for (const path of CREATIONS) isProblem(await host.raw('POST', path, text, json), 413, 'too_large');
     await host.get('/users');

@@ -100,7 +100,7 @@ describe('a list', () => {
     assert.equal(all.at(-1), newcomer.id);
   });
 
-  test('goes on where the page ended, even if its last entry is gone', async () => {
+  test('continues where the page ended, even if its last entry is gone', async () => {
     const [one, two, three] = [await host.event(users[3]), await host.event(users[3]), await host.event(users[3])];
     const first = await host.get(`/events?owner=${users[3].id}&limit=2`);
     assert.deepEqual(ids(first.events), [one.id, two.id]);

@@ -103,7 +103,7 @@ test('a service may do everything, with its token in the header or in the query'
   assert.equal((await fetch(`${server.url}/api/v1/users`, { headers })).status, 200);
 });
 
-test('a service writes for members, and may not for others; without a name it is itself', async () => {
+test('a service writes for members, and may not for others; without a name it acts as a service', async () => {
   const [anna, boris] = [await host.user('anna'), await host.user('boris')];
   const chat = await host.chat(anna);
   const path = `/chats/${chat.id}/messages`;
@@ -125,7 +125,7 @@ test('with open authentication nobody needs a token', async (t) => {
 });
 
 describe('a token that the API makes', () => {
-  test('lets that user in, and says nothing but who it is and how long', async (t) => {
+  test('admits that user, and has nothing but the user and the lifetime', async (t) => {
     const anna = await host.user('anna', { name: 'Anna' });
     const made = await host.call('POST', '/tokens', { userId: anna.id, ttl_s: 600 });
     assert.equal(made.status, 201, made.text);
@@ -150,7 +150,7 @@ describe('a token that the API makes', () => {
     assert.equal((await ask(socket, 'create-user', { user: {} })).user.externalUserId, externalUserId);
   });
 
-  test('is never a service\'s, and asks for one are refused', async () => {
+  test('is never a service\'s, and requests for one are refused', async () => {
     for (const more of [{ role: 'service' }, { claims: { role: 'service' } }]) {
       await host.refused(400, 'invalid', 'POST', '/tokens', { externalUserId: 'backend', ...more });
     }

@@ -73,7 +73,7 @@ async function restart(owner, { start, enter }) {
   return outcomes;
 }
 
-describe('comes back by itself, as to Node, and gets the next message', () => {
+describe('reconnects, as to Node, and receives the next message', () => {
   const scope = useScope();
   let outcomes;
   before(async () => {

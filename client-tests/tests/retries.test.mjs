@@ -82,7 +82,7 @@ describe('a client with retries that waits for events', () => {
     });
   }
 
-  test('says who it is by create-user, if it has no token', async (t) => {
+  test('names its user by create-user, if it has no token', async (t) => {
     const client = await listening(t, { ...RETRYING, auth: { answers: 'both' } });
     await useAll(client, uniqueName('seed'));
     await flush(client);
@@ -101,7 +101,7 @@ describe('a client with retries that waits for events', () => {
   }
 });
 
-describe('a client that asks with an acknowledgement', () => {
+describe('a client that requests an acknowledgement', () => {
   /** Every request once, with an acknowledgement: the answers by event. */
   async function askAll(client, name) {
     const { user } = await answerTo(client, 'create-user', { user: { externalUserId: name } });
@@ -132,7 +132,7 @@ describe('a client that asks with an acknowledgement', () => {
   }
 
   for (const options of [{}, RETRYING]) {
-    test(`gets the same in an event, if it wants both${options === RETRYING ? ', with retries' : ''}`, async (t) => {
+    test(`gets the same in an event, if it requests both${options === RETRYING ? ', with retries' : ''}`, async (t) => {
       const client = await listening(t, { ...options, auth: { answers: 'both' } });
       const answers = await askAll(client, uniqueName('both'));
       await flush(client);

@@ -219,7 +219,7 @@ describe('marketplace', () => {
       });
     }
 
-    test(`nobody is told of a chat of others over ${transport}`, async (t) => {
+    test(`nobody is notified of a chat of others over ${transport}`, async (t) => {
       const { stranger, service } = await market();
       for (const user of [stranger, service]) {
         assert.deepEqual((await entered(connecting(t, server, user))).initial, []);

@@ -154,7 +154,7 @@ describe('an attacker without rights', () => {
     await unharmed();
   });
 
-  test('cannot tell a chat that is hidden from one that never was, in any dialect', async (t) => {
+  test('cannot distinguish a chat that is hidden from one that never existed, in any dialect', async (t) => {
     const raw = { token: await token({ sub: 'attacker' }) };
     const [actor, typist] = [await action.connectAction(t, server, 'a', raw), await type.connectType(t, server, 't', raw)];
     const market = await connectSocketIo(t, server, raw);

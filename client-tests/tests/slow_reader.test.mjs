@@ -49,7 +49,7 @@ test('a slow reader is cut off and the others lose nothing', async (t) => {
   await bob.inbox.until(count + 1);
 });
 
-test('an official client that was cut off comes back by itself and can ask for what it missed', async (t) => {
+test('an official client that was disconnected reconnects and can request what it missed', async (t) => {
   const server = await startServer(t, ['--max-outbox-bytes', '262144']);
   const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
   const chat = await chatOf(alice, bob);
@@ -103,7 +103,7 @@ test('a client that stops polling never finds a gap: its session ends instead', 
   assert.deepEqual(seqsOf(await fullHistory(back, chat)), upTo(count));
 });
 
-test('a reader that is merely busy for a while hears everything', async (t) => {
+test('a reader that is merely busy for a while receives everything', async (t) => {
   const server = await startServer(t);
   const [alice, sleeper] = await connectUsers(t, server, 'alice', 'sleeper');
   const chat = await chatOf(alice, sleeper);

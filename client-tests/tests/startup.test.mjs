@@ -47,7 +47,7 @@ describe('--help', () => {
 });
 
 describe('the banner', () => {
-  test('tells where it listens, the store and the authentication, and warns that everybody is trusted', async (t) => {
+  test('prints where it listens, the store and the authentication, and warns that everybody is trusted', async (t) => {
     const { path, store } = await storeFile(t);
     const server = await startServer(t, ['--store', store]);
     for (const part of [server.url, path, 'open', 'warn']) {
@@ -115,7 +115,7 @@ describe('one clear sentence refuses', () => {
     await assertRefuses(['--listen', '127.0.0.1:0', '--store', store], /chat\.db/);
   });
 
-  test('a store that another server uses, which goes on', async (t) => {
+  test('a store that another server uses, which continues', async (t) => {
     const { store } = await storeFile(t);
     const first = await startServer(t, ['--store', store]);
     await assertRefuses(['--listen', '127.0.0.1:0', '--store', store], /chat\.db/);

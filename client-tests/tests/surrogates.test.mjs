@@ -52,7 +52,7 @@ for (const [what, options] of Object.entries(CLIENTS)) {
   });
 }
 
-test('in what a client says when it connects', async (t) => {
+test('in what a client sends when it connects', async (t) => {
   const alice = await connectUser(t, server, 'alice');
   const chat = await chatOf(alice);
   const auth = { token: alice.user.externalUserId, ...UNREAD };

@@ -55,7 +55,7 @@ const TRANSPORTS = { websocket: ['websocket'], polling: ['polling'], upgrade: ['
 
 describe('who comes back into the middle of a conversation', () => {
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
-    test(`with auth.since hears one row without gap or double (${name})`, async (t) => {
+    test(`with auth.since receives one sequence without gap or duplicate (${name})`, async (t) => {
       const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
       const chat = await chatOf(anna, boris);
       const traffic = startTraffic(anna, chat);
@@ -72,7 +72,7 @@ describe('who comes back into the middle of a conversation', () => {
       assert.ok(row.length > VISITS && row.length <= total, `${row.length} of ${total}`);
     });
 
-    test(`and asks by sync is told exactly what did not come by itself (${name})`, async (t) => {
+    test(`and requests it by sync receives exactly what was not delivered (${name})`, async (t) => {
       const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
       const chat = await chatOf(anna, boris);
       const traffic = startTraffic(anna, chat);
@@ -126,7 +126,7 @@ describe('a sync', () => {
     assert.deepEqual([seqsOf(second.messages), second.head], [[3, 4, 5, 6, 7, 8], 8]);
   });
 
-  test('of one who knows more than was missed holds nothing', async (t) => {
+  test('of a client that knows more than was missed is empty', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const chat = await chatOf(anna, boris);
     await sendMessage(anna, chat, 'before');
@@ -172,7 +172,7 @@ describe('a sync', () => {
     }
   });
 
-  test('asks about 1,000 chats at most', async (t) => {
+  test('names 1,000 chats at most', async (t) => {
     const [anna] = await connectUsers(t, server, 'anna');
     const of = (count) => ({ chats: Object.fromEntries(Array.from({ length: count }, (_, index) => [index + 1, 0])) });
     assert.equal(Object.keys((await ask(anna.socket, 'sync', of(1000))).chats).length, 1000);
@@ -202,7 +202,7 @@ describe('a sync', () => {
 });
 
 describe('auth.since', () => {
-  test('replays what fits and says of which chat there is more', async (t) => {
+  test('replays what fits and names the chats of which there is more', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const [long, short] = [await chatOf(anna, boris), await chatOf(anna, boris)];
     await sendMany(anna, long, 5000, () => 'hello');
@@ -219,7 +219,7 @@ describe('auth.since', () => {
     assert.equal(back.delivered.length, 1);
   });
 
-  test('says of a chat that was left that it is not there', async (t) => {
+  test('reports a chat that was left as not found', async (t) => {
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     const [chat, foreign] = [await chatOf(anna, boris), await chatOf(anna)];
     await sendMessage(anna, chat, 'hello');
@@ -352,7 +352,7 @@ test('who becomes another user has that one\'s past to catch up on', async (t) =
   assert.equal((await sync(back, first, 0)).error.code, 'not_found');
 });
 
-test('a second connection of the same user catches up by itself', async (t) => {
+test('a second connection of the same user catches up on its own', async (t) => {
   const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
   const chat = await chatOf(anna, boris);
   await sendMessage(anna, chat, 'one');

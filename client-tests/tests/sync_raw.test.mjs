@@ -86,7 +86,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
     const untilReceived = (who, count) => who.wire.untilMany(dialect.isLive, count, 'messages by themselves');
 
     for (const path of [PATH[name], PATH.either]) {
-      test(`who comes back into the middle of it on ${path} is told exactly what does not come by itself`, async (t) => {
+      test(`a client that reconnects in the middle of it on ${path} is sent exactly what is not delivered live`, async (t) => {
         const { writer, chat, token: reader } = await chatOfTwo(t);
         let flowing = true;
         let total = 0;
@@ -141,7 +141,7 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       assert.deepEqual([...found, ...received(back)], seqsAfter(1000, 4001));
     });
 
-    test('whoever has caught up may read again up to the end', async (t) => {
+    test('a client that has caught up may read again up to the end', async (t) => {
       const { writer, chat, token: reader } = await chatOfTwo(t);
       await sendMessage(writer, chat, 'one');
       const back = await connect(t, { token: reader });

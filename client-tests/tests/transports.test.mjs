@@ -44,7 +44,7 @@ async function listener(t, { user }, options) {
 
 for (const client of [4, 3, 2]) {
   for (const [way, transports] of Object.entries(WAYS)) {
-    test(`over ${way}, a client of version ${client} hears everything from its first message on, and nothing else`, async (t) => {
+    test(`over ${way}, a client of version ${client} receives everything from its first message on, and nothing else`, async (t) => {
       const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
       const chat = await chatOf(alice, bob);
       // A user sends all the time, now and then more than goes through a queue at once.
