@@ -100,12 +100,12 @@ if (values.help) {
 const peerScenario = (scenario) => scenario.replace(/-(action|type)$/, '');
 
 /** One metric of each verified run; runs that are not verified do not count. */
-function figures(results, server, scenario, key) {
+function measured(results, server, scenario, key) {
   const runs = results.find(({ name }) => name === server)?.scenarios[scenario] ?? [];
   return runs.filter(({ verify }) => verify?.ok ?? true).map((run) => at(run, key)).filter((each) => typeof each === 'number');
 }
 
-const middle = (...which) => { const found = figures(...which); return found.length > 0 ? median(found) : undefined; };
+const middle = (...which) => { const found = measured(...which); return found.length > 0 ? median(found) : undefined; };
 
 function cell(found) {
   if (found.length === 0) return '–';
@@ -119,7 +119,7 @@ function table(results, scenarios) {
   for (const scenario of scenarios) {
     ROWS[peerScenario(scenario)].forEach(([label, key], index) => {
       const cells = SERVERS.flatMap(({ name, peer }) => {
-        const mine = figures(results, name, scenario, key);
+        const mine = measured(results, name, scenario, key);
         if (!peer) return [cell(mine)];
         const base = middle(results, peer, peerScenario(scenario), key);
         return [cell(mine), mine.length > 0 && base ? (median(mine) / base).toFixed(2) : '–'];
@@ -133,7 +133,7 @@ function table(results, scenarios) {
 /** The parts of the latencies of `rate`. */
 function disk(results) {
   const kinds = ['p50', 'p99', 'p999'];
-  const row = ({ title, name }, scenario, key) => `| ${title} | ${kinds.map((kind) => cell(figures(results, name, scenario, `${key}${kind}`))).join(' | ')} |`;
+  const row = ({ title, name }, scenario, key) => `| ${title} | ${kinds.map((kind) => cell(measured(results, name, scenario, `${key}${kind}`))).join(' | ')} |`;
   return [
     '| `rate`, ms: median (least – most) | p50 | p99 | p99.9 |', '|---|---:|---:|---:|',
     ...[SERVERS[0], MEMORY, SERVERS[1]].map((server) => row(server, 'rate', DELIVERY)),

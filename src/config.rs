@@ -81,7 +81,7 @@ pub struct Config {
     #[arg(long, env = "POLYCHAT_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// The URL of the store: `sqlite:PATH`, `sqlite::memory:` for a try, or
+    /// The URL of the store: `sqlite:PATH`, `sqlite::memory:` in memory alone, or
     /// `mongodb://HOST/DATABASE` of a replica set. The variable `MONGODB_URI` changes the default
     #[arg(
         long,

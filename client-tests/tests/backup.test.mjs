@@ -31,7 +31,7 @@ async function backUp(owner, source, target) {
   assert.deepEqual({ code, sent }, { code: 0, sent: 'ok\n' });
 }
 
-test('a backup under load has all that was acknowledged before it, without a hole, and serves', async (t) => {
+test('a backup under load has all that was acknowledged before it, without a gap, and serves', async (t) => {
   const { path, store } = await storeFile(t);
   const server = await startServer(t, ['--store', store]);
   const ledger = new Ledger();

@@ -135,7 +135,7 @@ async fn a_message_that_a_removal_overtakes_is_not_stored() {
 
 #[tokio::test]
 async fn messages_read_for_delivery_after_a_removal_are_not_delivered() {
-    // The first page is read for a hole; what it holds was stored after the removal, of which the
+    // The first page is read for a gap; what it has was stored after the removal, of which the
     // relay learns later.
     let mut node = Node::open().await;
     let (anna, chat) = (node.anna, node.chats[0]);

@@ -217,7 +217,7 @@ async fn what_the_bus_lost_shuffled_and_repeated_is_delivered_once_in_order() {
     scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
     scene.relay.hub.join(&scene.connection, [scene.chat.id]);
     scene.relay.hub.open(scene.chat.id, 0);
-    // More than a page, so that filling the hole takes several.
+    // More than a page, so that filling the gap takes several.
     let messages = scene.store(PAGE * 2 + 7).await;
     for index in [3, 0, 3, PAGE + 1, messages.len() - 1, 5] {
         scene.publish(&messages[index]).await;

@@ -47,7 +47,7 @@ struct Families {
     outboxes: Gauge,
     store: Histograms<OfOperation>,
     store_errors: Family<OfStoreError, Counter>,
-    holes_filled: Counter,
+    gap_messages: Counter,
 }
 
 /// The metrics of one dialect.
@@ -138,8 +138,8 @@ impl Metrics {
                 Family::new_with_constructor(Histogram::of_seconds),
             ),
             store_errors: names.plain("store_errors", "Failed calls of the store"),
-            holes_filled: names.plain(
-                "relay_holes_filled",
+            gap_messages: names.plain(
+                "relay_gap_messages",
                 "Messages read from the store for delivery",
             ),
             registry: Registry::default(),
@@ -209,7 +209,7 @@ impl Metrics {
 
     /// So many messages were read from the store that the bus had not delivered.
     pub fn filled_holes(&self, messages: usize) {
-        self.0.holes_filled.inc_by(messages as u64);
+        self.0.gap_messages.inc_by(messages as u64);
     }
 
     /// A call of the store has ended after this time.

@@ -50,7 +50,7 @@ async fn a_chat_that_is_being_read_from_the_store_delays_no_other() {
     until(|| fixture.unreliable.under_way.load(Ordering::SeqCst) == 1).await;
     fixture.publish(&others[..2]).await;
     assert_eq!(received(&watched, 2).await, numbers(2));
-    // It has a hole itself, which is filled meanwhile.
+    // It has a gap itself, which is filled meanwhile.
     fixture.publish(&others[8..]).await;
     assert_eq!(received(&watched, 7).await, numbers(9)[2..]);
     assert!(is_empty(&waiting));

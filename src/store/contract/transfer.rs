@@ -26,7 +26,7 @@ async fn fill(store: &Subject) {
         ..new_chat(&[&anna, &boris, &vera], 1)
     };
     let keyed_chat = store.create_chat(keyed).await.expect("a chat");
-    // A hole in the places, and a number that is free again.
+    // A gap in the places, and a number that is free again.
     store
         .remove_member(keyed_chat.id, boris.id, at(2), None)
         .await

@@ -318,8 +318,8 @@ fn take_message(transaction: &Transaction<'_>, message: &Message) -> Result<(), 
     let at = Millisecond(message.created_at);
     if statement.execute(params![message.chat_pk, message.seq, at])? != 1 {
         let (seq, chat) = (message.seq, message.chat);
-        let hole = format!("message {seq} does not follow upon the others of chat {chat}");
-        return Err(StoreError::Corrupt(hole));
+        let gap = format!("message {seq} does not follow upon the others of chat {chat}");
+        return Err(StoreError::Corrupt(gap));
     }
     taken(messages::insert(transaction, message))
 }
