@@ -107,6 +107,27 @@ pub struct MemberRights {
     pub mute: Option<Sanction>,
 }
 
+impl MemberRights {
+    /// Those of a new member for which nothing is kept.
+    pub const fn of_new_member(user: UserId) -> Self {
+        Self {
+            user,
+            role: MemberRole::Member,
+            mute: None,
+        }
+    }
+
+    /// What is kept of them while the user is no member: the mute, and the role `Reader`. Every other
+    /// role ends with the membership. `None`: nothing is kept.
+    pub fn kept(self) -> Option<Self> {
+        let kept = Self {
+            role: self.role.min(MemberRole::Member),
+            ..self
+        };
+        (kept != Self::of_new_member(self.user)).then_some(kept)
+    }
+}
+
 /// A ban of one user from one chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ban {
@@ -127,6 +148,20 @@ mod tests {
             assert_eq!(MemberRole::of_name(role.name()), Some(role));
         }
         assert_eq!(MemberRole::of_name("Owner"), None);
+    }
+
+    #[test]
+    fn a_mute_and_the_role_reader_outlive_a_membership() {
+        let user = UserId::from_bytes([1; 16]);
+        let rights = |role, mute| MemberRights { user, role, mute };
+        let mute = Some(Sanction { until: None });
+        for role in MemberRole::ALL {
+            let reader = role == MemberRole::Reader;
+            let kept = rights(role.min(MemberRole::Member), mute);
+            assert_eq!(rights(role, mute).kept(), Some(kept));
+            let kept = reader.then_some(rights(MemberRole::Reader, None));
+            assert_eq!(rights(role, None).kept(), kept);
+        }
     }
 
     #[test]

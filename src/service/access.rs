@@ -115,7 +115,7 @@ pub fn may_post(actor: Actor, user: UserId, chat: &MemberList, at: Timestamp) ->
 /// Whether the actor may change the chat's name and team.
 ///
 /// # Errors
-/// As [`may_see`]; `Forbidden`: seen, but not a member, or a reader.
+/// As [`may_see`]; `Forbidden`: seen, but not a member, a reader, or muted.
 pub fn may_change(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
     may_see(actor, chat, at)?;
     match actor {
@@ -125,7 +125,22 @@ pub fn may_change(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), 
         Actor::User(user) if chat.rank(user) < Some(MemberRole::Member) => {
             Err(Error::forbidden("readers may not change a chat"))
         }
-        _ => Ok(()),
+        // The others see the name: it is a way to write to them.
+        _ => not_muted(actor, chat, at),
+    }
+}
+
+/// Whether no mute of the actor applies.
+///
+/// # Errors
+/// `Forbidden`, with the time to its end.
+fn not_muted(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
+    let Actor::User(user) = actor else {
+        return Ok(());
+    };
+    match chat.mute(user, at) {
+        Some(mute) => Err(forbidden_until("room: you are muted there", mute, at)),
+        None => Ok(()),
     }
 }
 

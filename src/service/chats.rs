@@ -1,12 +1,11 @@
-//! Creates and lists chats, and caches their members.
+//! Creates and lists chats.
 //! Does not check rights: `access` does.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use moka::future::Cache;
 
-use super::access::{self, Actor, MemberList};
+use super::access;
 use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
@@ -233,51 +232,6 @@ impl Service {
             })
         });
         Ok(heads.collect())
-    }
-
-    /// The member list of a chat that `actor` may see.
-    pub(super) async fn visible(
-        &self,
-        actor: Actor,
-        chat: ChatRef,
-    ) -> Result<Arc<MemberList>, Error> {
-        let id = match chat {
-            ChatRef::Id(id) | ChatRef::OfEvent(id) => id,
-            ChatRef::Pk(pk) => self.id_of(pk).await?,
-        };
-        let members = self.memberships.of(id).await;
-        let members = members.map_err(|error| access::as_requested(error, chat))?;
-        let seen = access::may_see(actor, &members, self.clock.now());
-        seen.map_err(|error| access::as_requested(error, chat))?;
-        if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
-            return Err(access::no_chat(chat));
-        }
-        Ok(members)
-    }
-
-    /// What `read` reads of a chat that `actor` may see: now, and when it was read.
-    ///
-    /// # Errors
-    /// Those of `read`; `NotFound` and `Forbidden`, also if the actor may see the chat no longer.
-    pub(super) async fn judged<T>(
-        &self,
-        actor: Actor,
-        chat: ChatRef,
-        read: impl AsyncFnOnce(ChatId) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let id = self.visible(actor, chat).await?.chat();
-        let found = read(id).await?;
-        self.visible(actor, chat).await?;
-        Ok(found)
-    }
-
-    async fn id_of(&self, pk: ChatPk) -> Result<ChatId, Error> {
-        let fetch = async {
-            let found = self.store.chat_id(pk).await.map_err(store_error)?;
-            found.ok_or_else(|| access::no_chat(pk))
-        };
-        let id = self.numbers.try_get_with(pk, fetch).await;
-        id.map_err(|error: Arc<Error>| (*error).clone())
     }
 }
 

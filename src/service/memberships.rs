@@ -94,6 +94,13 @@ impl Memberships {
         fetch().await.map(|listed| listed.members)
     }
 
+    /// The same without a read of the store; `None`: it is not known.
+    pub(super) async fn known(&self, chat: ChatId) -> Option<Arc<MemberList>> {
+        let listed = self.lists.get(&chat).await?;
+        let changes = self.changes[self.part(chat, COUNTERS)].load(Ordering::Acquire);
+        (listed.changes == changes).then_some(listed.members)
+    }
+
     /// Lets no membership, role, mute or ban change until the guard is dropped.
     pub(super) async fn steady(&self) -> RwLockReadGuard<'_, ()> {
         self.steady.read().await

@@ -23,6 +23,7 @@ mod rooms;
 mod sync;
 mod user_cache;
 mod users;
+mod visible;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -28,7 +28,8 @@ impl Service {
         let _in_order = self.memberships.in_order(id).await;
         let members = self.visible(actor, chat).await?;
         access::may_set_role(actor, user, role, &members, self.clock.now())?;
-        if !members.has(user) {
+        // A rank ends with the membership; that a user is a reader is kept for the next one.
+        if role > MemberRole::Member && !members.has(user) {
             return Err(no_member(user));
         }
         let concerned = Arc::new(self.user(user).await?);
@@ -63,9 +64,7 @@ impl Service {
         let members = self.visible(actor, chat).await?;
         let at = self.clock.now();
         access::may_sanction(actor, user, &members, at)?;
-        if !members.has(user) {
-            return Err(no_member(user));
-        }
+        let to_user = members.is_open() || members.has(user);
         let mute = sanction(term, at)?;
         let concerned = Arc::new(self.user(user).await?);
         let audit = self.audit(actor, sanctioned(AuditAct::MuteUser, id, user, mute));
@@ -77,7 +76,7 @@ impl Service {
             user: concerned,
             sanction: mute,
             left: None,
-            to_user: true,
+            to_user,
             version: chat.members_version,
         });
         if changed {
@@ -189,3 +188,7 @@ fn sanctioned(act: AuditAct, chat: ChatId, user: UserId, sanction: Option<Sancti
     let detail = [applies].into_iter().chain(until);
     Act::of_user(act, chat, user).with(detail)
 }
+
+#[cfg(test)]
+#[path = "moderation_tests.rs"]
+mod tests;

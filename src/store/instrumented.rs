@@ -220,6 +220,7 @@ instrumented! {
 instrumented! {
     Sanctions:
     chat_rights(chat: ChatId) -> Option<ChatRights>;
+    is_visible(chat: ChatId, user: UserId) -> bool;
     set_role(chat: ChatId, user: UserId, role: MemberRole, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     set_mute(chat: ChatId, user: UserId, mute: Option<Sanction>, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     set_ban(chat: ChatId, user: UserId, ban: Option<Sanction>, at: Timestamp, audit: Option<AuditRecord>) -> Option<BanOutcome>;

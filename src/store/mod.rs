@@ -164,7 +164,7 @@ pub trait Chats: Send + Sync {
         audit: Option<AuditRecord>,
     ) -> Result<Option<Chat>, StoreError>;
 
-    /// Deletes a chat with its members, bans and messages, in one step; `false`: there was none.
+    /// Deletes a chat with all that belongs to it, in one step; `false`: there was none.
     async fn delete_chat(&self, id: ChatId, audit: Option<AuditRecord>)
     -> Result<bool, StoreError>;
 
@@ -208,8 +208,8 @@ pub trait Chats: Send + Sync {
 pub trait Members: Send + Sync {
     /// Makes the user the last of the chat's members, unless it is one already, and moves its
     /// read position to `read` if that is further on, but never past the latest message. A new
-    /// member has the role `Member` and no mute, whatever it had in an earlier
-    /// membership. With a new member the chat's `modified_at` and `active_at` move as in
+    /// member has the role and the mute that were kept for it ([`Sanctions`]), else `Member` and
+    /// none. With a new member the chat's `modified_at` and `active_at` move as in
     /// [`Chats::change_chat`]. Atomic. Returns whether the member is new, and the chat
     /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
     async fn add_member(

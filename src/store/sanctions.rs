@@ -11,14 +11,22 @@ use crate::model::{
 
 /// Roles, mutes and bans. Each change increments [`Chat::members_version`] in the same step, once;
 /// a call that changes nothing does not. Ends are stored in whole milliseconds.
+///
+/// A mute and the role `Reader` outlive a membership, however it ends, and are part of the next one
+/// from its first moment on: [`crate::model::MemberRights::kept`]. They are deleted with the chat.
 #[async_trait]
 pub trait Sanctions: Send + Sync {
     /// The rights in this chat, not older than at the call, all of one moment; `None`: there is no
     /// such chat. `Corrupt`: a ban cannot be read.
     async fn chat_rights(&self, chat: ChatId) -> Result<Option<ChatRights>, StoreError>;
 
-    /// Sets the role of a member. Returns whether it has changed, and the chat afterwards; `None`:
-    /// there is no such chat. A user that is no member has none to change.
+    /// Whether there is such a chat, and it is open or has this user as a member. Takes the same queries
+    /// in each case, so that its time does not tell a chat that is hidden from one that does not exist.
+    async fn is_visible(&self, chat: ChatId, user: UserId) -> Result<bool, StoreError>;
+
+    /// Sets the role of a user. For one that is no member only `Reader` is kept, until it becomes one:
+    /// any other role is `Member` then. Returns whether anything has changed, and the chat afterwards;
+    /// `None`: there is no such chat. `Corrupt`: there is no such user.
     async fn set_role(
         &self,
         chat: ChatId,
@@ -27,9 +35,8 @@ pub trait Sanctions: Send + Sync {
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
-    /// Replaces the mute of a member; `None` lifts it. It ends with the membership. Returns whether
-    /// it has changed, and the chat afterwards; `None`: there is no such chat. A user that is no
-    /// member has none to change.
+    /// Replaces the mute of a user, member or not; `None` lifts it. Returns whether it has changed,
+    /// and the chat afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
     async fn set_mute(
         &self,
         chat: ChatId,

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError};
 use crate::model::{
-    Access, AuditId, AuditRecord, Ban, Chat, ChatPk, Event, EventPk, IdempotencyKey, MemberRole,
-    Message, Sanction, Seq, User, UserId, UserPk,
+    Access, AuditId, AuditRecord, Ban, Chat, ChatPk, Event, EventPk, IdempotencyKey, MemberRights,
+    MemberRole, Message, Sanction, Seq, User, UserId, UserPk,
 };
 
 /// Export and import of all records of a store. Requires exclusive access to both stores.
@@ -45,7 +45,7 @@ pub trait Transfer {
     /// Imports events whose owners exist. `Duplicate`: one of the events exists.
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError>;
 
-    /// Imports chats whose members, banned users and events exist, with read positions but without messages:
+    /// Imports chats whose members, banned and other users and events exist, with read positions but without messages:
     /// `head` is 0 afterwards. `Duplicate`: one of the chats exists.
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError>;
 
@@ -95,6 +95,8 @@ pub struct ChatRecord {
     pub members: Vec<MemberRecord>,
     /// The bans, by the user's id.
     pub bans: Vec<Ban>,
+    /// What is kept for users that are no members ([`MemberRights::kept`]), by the user's id.
+    pub kept: Vec<MemberRights>,
 }
 
 /// The additional state of an event's chat.

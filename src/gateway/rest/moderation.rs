@@ -221,7 +221,9 @@ pub async fn list_members(
 
 /// Set the role of a member
 ///
-/// The creator of a chat stays its owner, and the members of an event's chat have no other roles.
+/// The creator of a chat stays its owner, and the members of an event's chat have no other roles. The
+/// role `reader` stays when the user leaves and comes back, the others end with the membership. A user
+/// that is no member can be made a `reader` for when it comes, and a `member` again.
 #[utoipa::path(
     put, path = "/chats/{chat}/members/{user}/role", operation_id = "setRole", tag = "chats",
     params(
@@ -258,7 +260,8 @@ pub async fn set_role(
 
 /// Mute a member
 ///
-/// It receives and reads, but does not write. A mute ends with the membership, too.
+/// It receives and reads, but does not write, change the chat, add or remove others. The mute stays
+/// when the user leaves and comes back. A user that is no member is muted when it comes.
 #[utoipa::path(
     put, path = "/chats/{chat}/mutes/{user}", operation_id = "muteUser", tag = "chats",
     params(
@@ -294,7 +297,7 @@ pub async fn mute(
         ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
-    responses((status = 204, description = "The member is not muted."), CommonErrors, NotFoundError)
+    responses((status = 204, description = "The user is not muted."), CommonErrors, NotFoundError)
 )]
 pub async fn unmute(
     caller: ServiceCaller,

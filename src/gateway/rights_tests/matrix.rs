@@ -83,12 +83,14 @@ pub(super) enum Operation {
     Change,
     Delete,
     MakeReader,
+    MakeStrangerReader,
     MakeModerator,
     DemoteModerator,
     DemoteCreator,
     MuteMember,
     MuteModerator,
     MuteCreator,
+    MuteStranger,
     LiftMute,
     BanStranger,
     BanMember,
@@ -141,7 +143,7 @@ const fn row(operation: Operation, name: &'static str, letters: &'static str) ->
 use Operation as O;
 
 /// The chats of their members. The columns are those of [`ROLES`].
-pub(super) const CLOSED: [Row; 31] = [
+pub(super) const CLOSED: [Row; 33] = [
     row(O::Listed, "find the chat in the list of rooms", "NNN+++++N"),
     row(O::History, "read the history", "NNN++++++"),
     row(O::Room, "list the members", "NNN++++++"),
@@ -156,14 +158,19 @@ pub(super) const CLOSED: [Row; 31] = [
     row(O::ReadOn, "move the own read position", "NNN+++++F"),
     row(O::Join, "join", "NNN+++++N"),
     row(O::Leave, "leave", "NNN+++++N"),
-    row(O::Add, "add a user", "NNN+F++++"),
+    row(O::Add, "add a user", "NNNWF++++"),
     row(O::AddBanned, "add a banned user", "NNNWFWWWW"),
-    row(O::RemoveMember, "remove a member", "NNN+F++++"),
+    row(O::RemoveMember, "remove a member", "NNNWF++++"),
     row(O::RemoveModerator, "remove a moderator", "NNNFFFF++"),
     row(O::RemoveCreator, "remove the creator", "NNNFFFFF+"),
-    row(O::Change, "change the name or the team", "NNN+F++++"),
+    row(O::Change, "change the name or the team", "NNNWF++++"),
     row(O::Delete, "delete the chat", "NNNFFFF++"),
     row(O::MakeReader, "make a member a reader", "NNNFFF+++"),
+    row(
+        O::MakeStrangerReader,
+        "make a user that is no member a reader",
+        "NNNFFF+++",
+    ),
     row(O::MakeModerator, "make a member a moderator", "NNNFFFF++"),
     row(O::DemoteModerator, "make a moderator a member", "NNNFFFF++"),
     row(
@@ -174,6 +181,11 @@ pub(super) const CLOSED: [Row; 31] = [
     row(O::MuteMember, "mute a member", "NNNFFF+++"),
     row(O::MuteModerator, "mute a moderator", "NNNFFFF++"),
     row(O::MuteCreator, "mute the creator", "NNNFFFFF+"),
+    row(
+        O::MuteStranger,
+        "mute a user that is no member",
+        "NNNFFF+++",
+    ),
     row(O::LiftMute, "lift the mute of a member", "NNNFFF+++"),
     row(O::BanStranger, "ban a user that is no member", "NNNFFF+++"),
     row(O::BanMember, "ban a member", "NNNFFF+++"),
@@ -184,7 +196,7 @@ pub(super) const CLOSED: [Row; 31] = [
 ];
 
 /// The chats that everybody may look at and join.
-pub(super) const OPEN: [Row; 31] = [
+pub(super) const OPEN: [Row; 33] = [
     row(O::Listed, "find the chat in the list of rooms", "++N++++++"),
     row(O::History, "read the history", "++W++++++"),
     row(O::Room, "list the members", "++W++++++"),
@@ -199,14 +211,19 @@ pub(super) const OPEN: [Row; 31] = [
     row(O::ReadOn, "move the own read position", "FFW+++++F"),
     row(O::Join, "join", "++W++++++"),
     row(O::Leave, "leave", "++W++++++"),
-    row(O::Add, "add a user", "FFW+F++++"),
+    row(O::Add, "add a user", "FFWWF++++"),
     row(O::AddBanned, "add a banned user", "FFWWFWWWW"),
-    row(O::RemoveMember, "remove a member", "FFW+F++++"),
+    row(O::RemoveMember, "remove a member", "FFWWF++++"),
     row(O::RemoveModerator, "remove a moderator", "FFWFFFF++"),
     row(O::RemoveCreator, "remove the creator", "FFWFFFFF+"),
-    row(O::Change, "change the name or the team", "FFW+F++++"),
+    row(O::Change, "change the name or the team", "FFWWF++++"),
     row(O::Delete, "delete the chat", "FFWFFFF++"),
     row(O::MakeReader, "make a member a reader", "FFWFFF+++"),
+    row(
+        O::MakeStrangerReader,
+        "make a user that is no member a reader",
+        "FFWFFF+++",
+    ),
     row(O::MakeModerator, "make a member a moderator", "FFWFFFF++"),
     row(O::DemoteModerator, "make a moderator a member", "FFWFFFF++"),
     row(
@@ -217,6 +234,11 @@ pub(super) const OPEN: [Row; 31] = [
     row(O::MuteMember, "mute a member", "FFWFFF+++"),
     row(O::MuteModerator, "mute a moderator", "FFWFFFF++"),
     row(O::MuteCreator, "mute the creator", "FFWFFFFF+"),
+    row(
+        O::MuteStranger,
+        "mute a user that is no member",
+        "FFWFFF+++",
+    ),
     row(O::LiftMute, "lift the mute of a member", "FFWFFF+++"),
     row(O::BanStranger, "ban a user that is no member", "FFWFFF+++"),
     row(O::BanMember, "ban a member", "FFWFFF+++"),

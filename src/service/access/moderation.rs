@@ -3,13 +3,13 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, MemberList, forbidden_until, may_come_and_go, may_see};
+use super::{Actor, MemberList, forbidden_until, may_come_and_go, may_see, not_muted};
 use crate::model::{Error, MemberRole, UserId};
 
 /// Whether the actor may add other members.
 ///
 /// # Errors
-/// As [`may_see`]; `Forbidden`: no member, a reader, or an event's chat.
+/// As [`may_see`]; `Forbidden`: no member, a reader, muted, or an event's chat.
 pub fn may_invite(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), Error> {
     may_see(actor, chat, at)?;
     match actor {
@@ -19,7 +19,10 @@ pub fn may_invite(actor: Actor, chat: &MemberList, at: Timestamp) -> Result<(), 
         Actor::User(user) if chat.rank(user) < Some(MemberRole::Member) => {
             Err(Error::forbidden("readers may not add or remove others"))
         }
-        _ => may_come_and_go(chat),
+        _ => {
+            may_come_and_go(chat)?;
+            not_muted(actor, chat, at)
+        }
     }
 }
 
@@ -50,7 +53,8 @@ pub fn may_add(actor: Actor, user: UserId, chat: &MemberList, at: Timestamp) -> 
 /// Whether the actor may end the membership of this user: its own, or another one's.
 ///
 /// # Errors
-/// As [`may_see`]; `Forbidden`: the rank is too low, or an event's chat.
+/// As [`may_see`]; `Forbidden`: the rank is too low, an event's chat, or the actor is muted and the
+/// user another one.
 pub fn may_remove(
     actor: Actor,
     user: UserId,
@@ -70,11 +74,11 @@ pub fn may_remove(
         Some(MemberRole::Moderator) => removed < Some(MemberRole::Moderator),
         Some(MemberRole::Owner) => !chat.is_creator(user),
     };
-    if allowed {
-        may_come_and_go(chat)
-    } else {
-        Err(too_low())
+    if !allowed {
+        return Err(too_low());
     }
+    may_come_and_go(chat)?;
+    not_muted(actor, chat, at)
 }
 
 /// Whether the actor may give this member this role.

@@ -6,6 +6,7 @@ mod audit;
 mod bans;
 mod chats;
 mod events;
+mod kept_rights;
 mod keys;
 pub(in crate::store) mod lease;
 mod lifecycle;
@@ -152,9 +153,17 @@ macro_rules! every_promise {
                 a_role_is_changed_and_counted,
                 a_mute_is_replaced_and_lifted,
                 ends_are_kept_in_whole_milliseconds,
-                a_role_and_a_mute_end_with_the_membership,
-                without_a_membership_there_is_no_role_and_no_mute,
+                a_chat_is_visible_if_it_is_open_or_the_user_a_member,
+                reading_on_and_joining_again_leave_rights_as_they_are,
                 changes_at_once_are_all_counted,
+            ],
+            kept_rights: [
+                a_mute_and_the_role_reader_outlive_a_membership,
+                a_user_that_is_no_member_is_muted_and_freed,
+                of_the_roles_only_the_reader_is_kept,
+                kept_rights_need_a_user_and_a_chat,
+                kept_rights_are_of_one_chat_and_end_with_it,
+                a_mute_and_a_new_membership_at_once_both_count,
             ],
             bans: [
                 a_ban_ends_a_membership,

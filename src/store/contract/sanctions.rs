@@ -27,12 +27,22 @@ pub(super) fn member(user: &User) -> MemberRights {
     }
 }
 
-async fn give(store: &Subject, chat: &Chat, user: &User, role: MemberRole) -> (bool, Chat) {
+pub(super) async fn give(
+    store: &Subject,
+    chat: &Chat,
+    user: &User,
+    role: MemberRole,
+) -> (bool, Chat) {
     let given = store.set_role(chat.id, user.id, role, None).await;
     given.expect("an answer").expect("a chat")
 }
 
-async fn mute(store: &Subject, chat: &Chat, user: &User, mute: Option<Sanction>) -> (bool, Chat) {
+pub(super) async fn mute(
+    store: &Subject,
+    chat: &Chat,
+    user: &User,
+    mute: Option<Sanction>,
+) -> (bool, Chat) {
     let muted = store.set_mute(chat.id, user.id, mute, None).await;
     muted.expect("an answer").expect("a chat")
 }
@@ -166,55 +176,53 @@ pub async fn ends_are_kept_in_whole_milliseconds(store: Subject) {
     assert_eq!(found.bans[0].sanction, until(9));
 }
 
-pub async fn a_role_and_a_mute_end_with_the_membership(store: Subject) {
+pub async fn a_chat_is_visible_if_it_is_open_or_the_user_a_member(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let closed = chat(&store, &[&anna], 1).await;
+    let open = NewChat {
+        policy: Policy::Open,
+        ..new_chat(&[&anna], 2)
+    };
+    let open = store.create_chat(open).await.expect("a chat");
+    let (nobody, nowhere) = (UserId::new(at(9)), ChatId::new(at(9)));
+    let cases = [
+        (closed.id, anna.id, true),
+        (closed.id, boris.id, false),
+        (closed.id, nobody, false),
+        (open.id, anna.id, true),
+        (open.id, boris.id, true),
+        (open.id, nobody, true),
+        (nowhere, anna.id, false),
+    ];
+    for (chat, user, expected) in cases {
+        let visible = store.is_visible(chat, user).await;
+        assert_eq!(visible.expect("an answer"), expected);
+    }
+    let left = store.remove_member(closed.id, anna.id, at(3), None).await;
+    left.expect("an answer").expect("a chat");
+    let visible = store.is_visible(closed.id, anna.id).await;
+    assert!(!visible.expect("an answer"));
+}
+
+pub async fn reading_on_and_joining_again_leave_rights_as_they_are(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let talk = chat(&store, &[&anna, &boris], 1).await;
     give(&store, &talk, &boris, MemberRole::Moderator).await;
     mute(&store, &talk, &boris, Some(FOR_EVER)).await;
-    // Reading on and joining once more leave them as they are.
     let batch = vec![entry(talk.id, &anna, "hello", 2)];
     store.append(batch).await.expect("stored");
     let read = store.advance_read(talk.id, boris.id, 1).await;
     assert_eq!(read.expect("an answer"), Some(true));
     let joined = store.add_member(talk.id, boris.id, 1, at(3), None).await;
     assert!(!joined.expect("an answer").expect("a chat").0);
-    let boris_now = MemberRights {
+    let boris = MemberRights {
         user: boris.id,
         role: MemberRole::Moderator,
         mute: Some(FOR_EVER),
     };
     let found = rights(&store, &talk).await;
-    assert_eq!(found.members, [member(&anna), boris_now]);
-    let left = store.remove_member(talk.id, boris.id, at(4), None).await;
-    left.expect("an answer").expect("a chat");
-    let back = store.add_member(talk.id, boris.id, 0, at(5), None).await;
-    back.expect("an answer").expect("a chat");
-    let found = rights(&store, &talk).await;
-    assert_eq!(found.members, [member(&anna), member(&boris)]);
-    assert_eq!(found.version, 4);
-}
-
-pub async fn without_a_membership_there_is_no_role_and_no_mute(store: Subject) {
-    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
-    let talk = chat(&store, &[&anna], 1).await;
-    let nobody = User {
-        id: UserId::new(at(9)),
-        ..boris.clone()
-    };
-    for stranger in [&boris, &nobody] {
-        let answer = give(&store, &talk, stranger, MemberRole::Owner).await;
-        assert_eq!(answer, (false, talk.clone()));
-        for given in [Some(FOR_EVER), None] {
-            let answer = mute(&store, &talk, stranger, given).await;
-            assert_eq!(answer, (false, talk.clone()));
-        }
-    }
-    let nowhere = ChatId::new(at(9));
-    let given = store.set_role(nowhere, anna.id, MemberRole::Owner, None);
-    assert_eq!(given.await.expect("an answer"), None);
-    let muted = store.set_mute(nowhere, anna.id, Some(FOR_EVER), None).await;
-    assert_eq!(muted.expect("an answer"), None);
-    assert_eq!(store.chat_rights(nowhere).await.expect("an answer"), None);
+    assert_eq!(found.members, [member(&anna), boris]);
+    assert_eq!(found.version, 2);
 }
 
 pub async fn changes_at_once_are_all_counted(store: Subject) {

@@ -4,7 +4,8 @@
 use super::*;
 use crate::model::{
     Access, AuditAct, AuditFilter, AuditId, AuditRecord, EventDetails, Fingerprint, History,
-    IdempotencyKey, MemberRole, Message, NewEvent, NewEventChat, Range, Sanction, Window,
+    IdempotencyKey, MemberRights, MemberRole, Message, NewEvent, NewEventChat, Range, Sanction,
+    Window,
 };
 use crate::store::StoreError;
 use crate::store::transfer::{ChatRecord, EventRecord, Greatest};
@@ -106,6 +107,14 @@ async fn sanction(store: &Subject, talk: ChatId, [anna, boris, vera]: [&User; 3]
     muted.await.expect("an answer");
     let revoked = store.revoke_tokens(boris.id, at(60), audit(18)).await;
     revoked.expect("an answer");
+    // Boris is no member.
+    let given = store.set_role(talk, boris.id, MemberRole::Reader, None);
+    given.await.expect("an answer");
+    let mute = Some(Sanction {
+        until: Some(at(70)),
+    });
+    let muted = store.set_mute(talk, boris.id, mute, None).await;
+    muted.expect("an answer");
 }
 
 async fn messages(store: &Subject, chat: &ChatRecord) -> Vec<Message> {
@@ -222,6 +231,12 @@ pub async fn a_filled_store_tells_all_of_it(store: Subject) {
     bans.sort_by_key(|(user, _)| *user);
     let found = chats[0].bans.iter().map(|ban| (ban.user, ban.sanction));
     assert!(found.eq(bans), "{:?}", chats[0].bans);
+    let kept = MemberRights {
+        user: boris,
+        role: MemberRole::Reader,
+        mute: Some(until(70)),
+    };
+    assert_eq!(chats[0].kept, [kept]);
     assert_eq!(users[1].revoked_before, Some(at(60)));
     assert_eq!(audit.len(), 8);
     let part = chats[1].of_event.expect("an event's chat");

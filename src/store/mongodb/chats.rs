@@ -272,7 +272,7 @@ impl Database {
     }
 }
 
-/// Deletes a chat. Its members, bans and messages are unreachable without it, and are swept later.
+/// Deletes a chat. All that belongs to it is unreachable without it, and is swept later.
 struct DeleteChatTx(ChatId, Option<AuditRecord>);
 
 #[async_trait]

@@ -21,7 +21,7 @@ pub(super) const MESSAGES: &str = "messages";
 pub(super) const EVENTS: &str = "events";
 /// The last assigned `pk` of each noun.
 pub(super) const COUNTERS: &str = "counters";
-/// Deleted chats whose members, bans and messages may still be there.
+/// Deleted chats whose members, bans, kept rights and messages may still be there.
 pub(super) const DELETED: &str = "deleted";
 /// The lease on the database.
 pub(super) const LEASES: &str = "leases";

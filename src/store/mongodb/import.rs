@@ -3,10 +3,12 @@
 
 use async_trait::async_trait;
 use mongodb::ClientSession;
+use serde::Serialize;
 
 use super::database::Database;
 use super::documents::{CHATS, ChatDocument, EVENTS, MEMBERS, MemberDocument, USERS, UserDocument};
 use super::event_documents::EventDocument;
+use super::kept_rights::{KEPT_RIGHTS, KeptDocument};
 use super::sanction_documents::{AUDIT, AuditDocument, BANS, BanDocument};
 use super::transaction::Transactional;
 use crate::store::StoreError;
@@ -19,11 +21,12 @@ pub(super) enum ImportTx {
     Audit(Vec<AuditDocument>),
 }
 
-/// The documents of a chat, its members and its bans.
+/// The documents of a chat, its members, its bans and its kept rights.
 pub(super) struct ImportedChat {
     pub(super) chat: ChatDocument,
     pub(super) members: Vec<MemberDocument>,
     pub(super) bans: Vec<BanDocument>,
+    pub(super) kept: Vec<KeptDocument>,
 }
 
 #[async_trait]
@@ -55,18 +58,11 @@ impl Transactional for ImportTx {
                 let documents = collection.insert_many(documents);
                 documents.session(&mut *session).await?;
                 let members = chats.iter().flat_map(|imported| &imported.members);
-                let members: Vec<_> = members.collect();
-                if !members.is_empty() {
-                    let collection = database.collection::<MemberDocument>(MEMBERS);
-                    let members = collection.insert_many(members);
-                    members.session(&mut *session).await?;
-                }
-                let bans: Vec<_> = chats.iter().flat_map(|imported| &imported.bans).collect();
-                if !bans.is_empty() {
-                    let collection = database.collection::<BanDocument>(BANS);
-                    let bans = collection.insert_many(bans);
-                    bans.session(&mut *session).await?;
-                }
+                database.import(MEMBERS, members, session).await?;
+                let bans = chats.iter().flat_map(|imported| &imported.bans);
+                database.import(BANS, bans, session).await?;
+                let kept = chats.iter().flat_map(|imported| &imported.kept);
+                database.import(KEPT_RIGHTS, kept, session).await?;
                 let greatest = chats.iter().map(|imported| imported.chat.pk).max();
                 let greatest = greatest.unwrap_or(0);
                 database.count_up(CHATS, greatest, Some(session)).await
@@ -77,5 +73,22 @@ impl Transactional for ImportTx {
                 Ok(())
             }
         }
+    }
+}
+
+impl Database {
+    /// Inserts these documents, if there are any.
+    async fn import<'a, D: Serialize + Send + Sync + 'a>(
+        &self,
+        name: &str,
+        documents: impl Iterator<Item = &'a D>,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
+        let documents: Vec<_> = documents.collect();
+        if !documents.is_empty() {
+            let collection = self.collection::<D>(name);
+            collection.insert_many(documents).session(session).await?;
+        }
+        Ok(())
     }
 }

@@ -18,9 +18,10 @@ use super::documents::{
     SenderDocument, all_of,
 };
 use super::failure::corrupt;
-use super::fields::decode;
+use super::fields::{RoleField, decode};
 use super::heads::Own;
 use super::retry::retry_until_deadline;
+use super::sanction_documents::MuteDocument;
 use super::transaction::Transactional;
 use crate::model::{AuditRecord, Chat, ChatId, Reads, Seq, UserId};
 use crate::store::{Members, StoreError};
@@ -282,6 +283,8 @@ impl Transactional for AddMemberTx {
             .await?;
         let latest = latest.map(|latest| decode::<LatestDocument>(&latest));
         let head = latest.transpose()?.map_or(0, |latest| latest.seq);
+        let kept = doc! { "chat": self.chat, "user": self.user };
+        let kept = database.take_back(kept, session).await?;
         let members = database.collection::<MemberDocument>(MEMBERS);
         let member = MemberDocument {
             chat: self.chat.into(),
@@ -289,8 +292,8 @@ impl Transactional for AddMemberTx {
             place,
             since: head,
             last_read: self.read.clamp(0, head),
-            role: None,
-            mute: None,
+            role: kept.and_then(|kept| RoleField::of(kept.role)),
+            mute: kept.and_then(|kept| kept.mute).map(MuteDocument::from),
             own: Vec::new(),
         };
         members.insert_one(member).session(&mut *session).await?;
@@ -317,13 +320,14 @@ impl Transactional for RemoveMemberTx {
         session: &mut ClientSession,
     ) -> Result<bool, StoreError> {
         let members = database.raw(MEMBERS);
-        let member = members.delete_one(doc! { "chat": self.chat, "user": self.user });
-        if member.session(&mut *session).await?.deleted_count == 0 {
+        let member = members.find_one_and_delete(doc! { "chat": self.chat, "user": self.user });
+        let Some(member) = member.session(&mut *session).await? else {
             return Ok(false);
-        }
+        };
         let times = touched(self.at);
         let counted = database.count_change(self.chat, times, session).await?;
         if counted {
+            database.keep(&member, session).await?;
             database.record(self.audit.as_ref(), session).await?;
         }
         Ok(counted)

@@ -20,6 +20,7 @@ mod failure;
 mod fields;
 mod heads;
 mod import;
+mod kept_rights;
 mod latest;
 mod lease;
 mod lists;

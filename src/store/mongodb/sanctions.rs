@@ -16,7 +16,7 @@ use super::retry::retry_until_deadline;
 use super::sanction_documents::{BANS, BanDocument, MuteDocument};
 use super::transaction::Transactional;
 use crate::model::{
-    AuditRecord, Ban, Chat, ChatId, ChatRights, MemberRole, Sanction, UserId, UserPk,
+    AuditRecord, Ban, Chat, ChatId, ChatRights, MemberRole, Policy, Sanction, UserId, UserPk,
 };
 use crate::store::{BanOutcome, Sanctions, StoreError};
 
@@ -50,6 +50,19 @@ impl Sanctions for Mongo {
         .await
     }
 
+    async fn is_visible(&self, chat: ChatId, user: UserId) -> Result<bool, StoreError> {
+        retry_until_deadline(|| async {
+            let members = self.database.raw(MEMBERS);
+            let place = doc! { "chat": chat, "user": user };
+            let member = async { Ok(members.find_one(place).await?) };
+            let found = self.database.one::<ChatDocument>(doc! { "_id": chat });
+            let (found, member) = tokio::try_join!(found, member)?;
+            let is_member = member.is_some();
+            Ok(found.is_some_and(|found| is_member || found.chat.policy == Policy::Open))
+        })
+        .await
+    }
+
     async fn set_role(
         &self,
         chat: ChatId,
@@ -57,8 +70,16 @@ impl Sanctions for Mongo {
         role: MemberRole,
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
-        let field = replacement("role", RoleField::of(role).map(Bson::from));
-        self.change_rights(chat, user, field, audit).await
+        let value = |role| RoleField::of(role).map(Bson::from);
+        let change = RightsTx {
+            chat,
+            user,
+            field: "role",
+            value: value(role),
+            kept: value(role.min(MemberRole::Member)),
+            audit,
+        };
+        self.change_rights(change).await
     }
 
     async fn set_mute(
@@ -69,8 +90,15 @@ impl Sanctions for Mongo {
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         let mute = mute.map(|mute| Bson::from(MuteDocument::from(mute)));
-        let field = replacement("mute", mute);
-        self.change_rights(chat, user, field, audit).await
+        let change = RightsTx {
+            chat,
+            user,
+            field: "mute",
+            kept: mute.clone(),
+            value: mute,
+            audit,
+        };
+        self.change_rights(change).await
     }
 
     async fn set_ban(
@@ -164,25 +192,20 @@ impl Mongo {
         Ok(chats)
     }
 
-    /// Updates a member that meets this condition.
-    async fn change_rights(
-        &self,
-        chat: ChatId,
-        user: UserId,
-        (mut due, update): (Document, Document),
-        audit: Option<AuditRecord>,
-    ) -> Result<Option<(bool, Chat)>, StoreError> {
-        due.insert("chat", chat);
-        due.insert("user", user);
-        let change = RightsTx {
-            chat,
-            due,
-            update,
-            audit,
+    /// Changes a right of a user that exists.
+    async fn change_rights(&self, change: RightsTx) -> Result<Option<(bool, Chat)>, StoreError> {
+        let (chat, user) = (change.chat, change.user);
+        let known = retry_until_deadline(|| self.users_by_id(std::iter::once(user))).await?;
+        let changed = if known.is_empty() {
+            None
+        } else {
+            Some(self.database.transaction(change).await?)
         };
-        let changed = self.database.transaction(change).await?;
-        let after = self.chat_afterwards(chat).await?;
-        Ok(after.map(|chat| (changed, chat)))
+        let Some(after) = self.chat_afterwards(chat).await? else {
+            return Ok(None);
+        };
+        let changed = changed.ok_or_else(|| corrupt(format!("no user {user} to sanction")))?;
+        Ok(Some((changed, after)))
     }
 }
 
@@ -201,11 +224,16 @@ fn replacement(field: &str, value: Option<Bson>) -> (Document, Document) {
     }
 }
 
-/// Changes the rights of a member that is due for it. Returns whether there was one.
+/// Sets a field of a member, or of what is kept for a user that is none. Returns whether that changed
+/// anything.
 struct RightsTx {
     chat: ChatId,
-    due: Document,
-    update: Document,
+    user: UserId,
+    field: &'static str,
+    /// Of a member; `None` stands for one without the field.
+    value: Option<Bson>,
+    /// Of a user that is none.
+    kept: Option<Bson>,
     audit: Option<AuditRecord>,
 }
 
@@ -218,18 +246,34 @@ impl Transactional for RightsTx {
         database: &Database,
         session: &mut ClientSession,
     ) -> Result<bool, StoreError> {
+        let place = doc! { "chat": self.chat, "user": self.user };
         let members = database.raw(MEMBERS);
-        let due = members.find_one(self.due.clone());
-        if due.session(&mut *session).await?.is_none() {
+        let member = members.find_one(place.clone());
+        let is_member = member.session(&mut *session).await?.is_some();
+        let (mut due, update) = replacement(self.field, self.value.clone());
+        due.extend(place.clone());
+        let is_due = if is_member {
+            let due = members.find_one(due.clone());
+            due.session(&mut *session).await?.is_some()
+        } else {
+            let kept = self.kept.as_ref();
+            let differs = database.kept_differs(place.clone(), self.field, kept, session);
+            differs.await?
+        };
+        // First, so that a concurrent change of the same chat conflicts here.
+        if !is_due || !database.count_change(self.chat, doc! {}, session).await? {
             return Ok(false);
         }
-        let counted = database.count_change(self.chat, doc! {}, session).await?;
-        if counted {
-            let change = members.update_one(self.due.clone(), self.update.clone());
+        if is_member {
+            let change = members.update_one(due, update);
             change.session(&mut *session).await?;
-            database.record(self.audit.as_ref(), session).await?;
+        } else {
+            let kept = self.kept.clone();
+            let change = database.change_kept(place, self.field, kept, session);
+            change.await?;
         }
-        Ok(counted)
+        database.record(self.audit.as_ref(), session).await?;
+        Ok(true)
     }
 }
 
@@ -287,7 +331,10 @@ impl Transactional for BanTx {
             bans.insert_one(document).session(&mut *session).await?;
         }
         if removed {
-            members.delete_one(place).session(&mut *session).await?;
+            let member = members.find_one_and_delete(place);
+            if let Some(member) = member.session(&mut *session).await? {
+                database.keep(&member, session).await?;
+            }
         }
         database.record(self.audit.as_ref(), session).await?;
         Ok((true, removed))

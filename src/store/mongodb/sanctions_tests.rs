@@ -5,6 +5,7 @@ use mongodb::bson::{Document, doc};
 
 use super::documents::{CHATS, MEMBERS, SCHEMA, USERS};
 use super::fault_tests::{FAILPOINT, fail, scene};
+use super::kept_rights::KEPT_RIGHTS;
 use super::replica_set::Scratch;
 use super::sanction_documents::{AUDIT, BANS};
 use crate::model::{
@@ -16,7 +17,7 @@ use crate::store::contract::{at, chat, user};
 /// Turns a database without any sanction into one of version 2.
 async fn make_older(scratch: &Scratch) {
     let database = scratch.database().await;
-    for name in [BANS, AUDIT] {
+    for name in [BANS, AUDIT, KEPT_RIGHTS] {
         let collection = database.collection::<Document>(name);
         collection.drop().await.expect("dropped");
     }
@@ -52,7 +53,7 @@ async fn a_database_of_version_2_is_brought_up_to_date() {
     let schema = database.collection::<Document>(SCHEMA);
     let version = schema.find_one(doc! { "_id": "version" }).await;
     let version = version.expect("an answer").expect("a version");
-    assert_eq!(version.get_i64("version").ok(), Some(3));
+    assert_eq!(version.get_i64("version").ok(), Some(4));
     let missing = store.missing_indexes().await.expect("an answer");
     assert!(missing.is_empty(), "{missing:?}");
     let found = store.chat_rights(talk.id).await.expect("an answer");
@@ -71,6 +72,65 @@ async fn a_database_of_version_2_is_brought_up_to_date() {
     let banned = banned.expect("an answer").expect("a chat");
     assert!(banned.removed);
     assert_eq!(banned.chat.members_version, 1);
+}
+
+/// Turns a database without any kept rights into one of version 3.
+async fn make_version_3(scratch: &Scratch) {
+    let database = scratch.database().await;
+    let collection = database.collection::<Document>(KEPT_RIGHTS);
+    collection.drop().await.expect("dropped");
+    let schema = database.collection::<Document>(SCHEMA);
+    let older = doc! { "$set": { "version": 3_i64 } };
+    let older = schema.update_one(doc! { "_id": "version" }, older).await;
+    assert_eq!(older.expect("changed").modified_count, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_version_3_is_brought_up_to_date() {
+    let scratch = Scratch::new();
+    let older = scratch.node().await;
+    let (anna, boris) = (user(&older, "anna").await, user(&older, "boris").await);
+    let talk = chat(&older, &[&anna, &boris], 1).await;
+    let mute = Some(Sanction { until: Some(at(9)) });
+    let muted = older.set_mute(talk.id, boris.id, mute, None).await;
+    muted.expect("an answer").expect("a chat");
+    older.close().await.expect("closed");
+    make_version_3(&scratch).await;
+    let store = scratch.node().await;
+    let missing = store.missing_indexes().await.expect("an answer");
+    assert!(missing.is_empty(), "{missing:?}");
+    let left = store.remove_member(talk.id, boris.id, at(2), None).await;
+    assert!(left.expect("an answer").expect("a chat").0);
+    let back = store.add_member(talk.id, boris.id, 0, at(3), None).await;
+    assert!(back.expect("an answer").expect("a chat").0);
+    let found = store.chat_rights(talk.id).await.expect("an answer");
+    let found = found.expect("a chat");
+    assert_eq!(
+        (found.members[1].user, found.members[1].mute),
+        (boris.id, mute)
+    );
+}
+
+#[tokio::test]
+async fn kept_rights_that_cannot_be_read_let_nobody_in() {
+    let scratch = Scratch::new();
+    let store = scratch.node().await;
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let talk = chat(&store, &[&anna], 1).await;
+    let database = scratch.database().await;
+    let kept = database.collection::<Document>(KEPT_RIGHTS);
+    let odd = doc! { "chat": talk.id, "user": boris.id, "mute": "until Friday" };
+    kept.insert_one(odd).await.expect("stored");
+    match store.add_member(talk.id, boris.id, 0, at(3), None).await {
+        Err(StoreError::Corrupt(why)) => assert!(why.contains(KEPT_RIGHTS), "{why}"),
+        joined => panic!("{joined:?}"),
+    }
+    // It is still there, and can be lifted.
+    assert!(store.chat_records(0, 9).await.is_err());
+    let freed = store.set_mute(talk.id, boris.id, None, None).await;
+    assert!(freed.expect("an answer").expect("a chat").0);
+    let joined = store.add_member(talk.id, boris.id, 0, at(3), None).await;
+    assert!(joined.expect("an answer").expect("a chat").0);
 }
 
 #[tokio::test]
@@ -111,7 +171,7 @@ async fn a_ban_that_cannot_be_read_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_deleted_chat_leaves_no_bans() {
+async fn a_deleted_chat_leaves_no_bans_and_no_kept_rights() {
     let scratch = Scratch::new();
     let store = scratch.node().await;
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
@@ -123,13 +183,17 @@ async fn a_deleted_chat_leaves_no_bans() {
     for chat in [&gone, &kept] {
         let banned = store.set_ban(chat.id, boris.id, ban, at(2), None).await;
         banned.expect("an answer").expect("a chat");
+        let muted = store.set_mute(chat.id, boris.id, ban, None).await;
+        muted.expect("an answer").expect("a chat");
     }
     assert!(store.delete_chat(gone.id, None).await.expect("an answer"));
     let database = scratch.database().await;
-    let bans = database.collection::<Document>(BANS);
-    for (chat, expected) in [(gone.id, 0), (kept.id, 1)] {
-        let count = bans.count_documents(doc! { "chat": chat }).await;
-        assert_eq!(count.expect("an answer"), expected);
+    for name in [BANS, KEPT_RIGHTS] {
+        let documents = database.collection::<Document>(name);
+        for (chat, expected) in [(gone.id, 0), (kept.id, 1)] {
+            let count = documents.count_documents(doc! { "chat": chat }).await;
+            assert_eq!(count.expect("an answer"), expected, "{name}");
+        }
     }
 }
 

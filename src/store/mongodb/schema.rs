@@ -9,12 +9,14 @@ use mongodb::{Database, IndexModel};
 
 use super::connection::sentence;
 use super::documents::{CHATS, COUNTERS, DELETED, EVENTS, MEMBERS, MESSAGES, SCHEMA, USERS};
+use super::kept_rights::KEPT_RIGHTS;
 use super::sanction_documents::{AUDIT, BANS};
 use crate::store::{OpenError, StoreError};
 
-/// The newest version. Version 3 has roles, mutes, bans and revoked tokens, which an older polychat
-/// would not apply; a document of version 2 is one of version 3 without any.
-const VERSION: i64 = 3;
+/// The newest version. Version 3 has roles, mutes, bans and revoked tokens, version 4 what is kept of
+/// them for users that are no members, and the mark of a copy: an older polychat would not apply
+/// these. A document of an older version is one of the newest without any.
+const VERSION: i64 = 4;
 
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;
@@ -167,9 +169,13 @@ fn chat_indexes() -> [(&'static str, Vec<IndexModel>); 5] {
     ]
 }
 
-/// Those of bans and the audit log.
-fn sanction_indexes() -> [(&'static str, Vec<IndexModel>); 2] {
+/// Those of bans, kept rights and the audit log.
+fn sanction_indexes() -> [(&'static str, Vec<IndexModel>); 3] {
     [
+        (
+            KEPT_RIGHTS,
+            vec![unique("chat_user", doc! { "chat": 1, "user": 1 })],
+        ),
         (
             BANS,
             vec![

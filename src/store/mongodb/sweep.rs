@@ -1,4 +1,4 @@
-//! Removal of members, bans and messages of deleted chats. They are unreachable already, since every
+//! Removal of members, bans, kept rights and messages of deleted chats. They are unreachable already, since every
 //! query about a chat starts at the chat's document.
 //! Does not touch anything of a chat that exists.
 
@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::database::Database;
 use super::documents::{DELETED, MEMBERS, MESSAGES, all_of};
+use super::kept_rights::KEPT_RIGHTS;
 use super::retry::retry_until_deadline;
 use super::sanction_documents::BANS;
 use crate::model::ChatId;
@@ -52,7 +53,9 @@ impl Database {
             let Mark { chat } = marks.deserialize_current()?;
             let members = self.raw(MEMBERS);
             members.delete_many(doc! { "chat": chat }).await?;
-            self.raw(BANS).delete_many(doc! { "chat": chat }).await?;
+            for name in [BANS, KEPT_RIGHTS] {
+                self.raw(name).delete_many(doc! { "chat": chat }).await?;
+            }
             self.raw(MESSAGES).delete_many(all_of(chat)).await?;
             let landed = doc! { "$lt": ["$at", { "$subtract": ["$$NOW", LANDED] }] };
             let landed = doc! { "_id": chat, "$expr": landed };

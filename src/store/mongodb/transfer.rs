@@ -16,6 +16,7 @@ use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{RoleField, date, time};
 use super::import::{ImportTx, ImportedChat};
+use super::kept_rights::KeptDocument;
 use super::lists::by_pk;
 use super::message_document::MessageDocument;
 use super::retry::retry_until_deadline;
@@ -28,7 +29,7 @@ use crate::store::transfer::{
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
-/// How many members and bans go into one transaction, which must be short.
+/// How many members, bans and kept rights go into one transaction, which must be short.
 const MEMBERS_AT_A_TIME: usize = 5_000;
 
 #[async_trait]
@@ -108,7 +109,10 @@ impl Transfer for Mongo {
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
         let ids = chats.iter().flat_map(|record| {
             let members = record.members.iter().map(|member| member.user);
-            members.chain(record.bans.iter().map(|ban| ban.user))
+            let bans = record.bans.iter().map(|ban| ban.user);
+            members
+                .chain(bans)
+                .chain(record.kept.iter().map(|kept| kept.user))
         });
         let ids: Vec<_> = ids.collect();
         let known = retry_until_deadline(|| self.users_by_id(ids.iter().copied())).await?;
@@ -117,7 +121,7 @@ impl Transfer for Mongo {
         }
         let (mut some, mut members) = (Vec::new(), 0);
         for record in chats {
-            let more = record.members.len() + record.bans.len();
+            let more = record.members.len() + record.bans.len() + record.kept.len();
             if members + more > MEMBERS_AT_A_TIME && !some.is_empty() {
                 let full = std::mem::take(&mut some);
                 self.database.transaction(ImportTx::Chats(full)).await?;
@@ -205,10 +209,11 @@ impl Mongo {
             sort: doc! { "place": 1 },
             ..Query::all(doc! { "chat": chat.id })
         };
-        let (members, own, bans) = tokio::try_join!(
+        let (members, own, bans, kept) = tokio::try_join!(
             self.database.all::<MemberDocument>(query),
             self.own_latest(chat.id),
-            self.bans_of(chat.id)
+            self.bans_of(chat.id),
+            self.database.kept_rights(chat.id)
         )?;
         let member = |member: &MemberDocument| {
             let MemberRights { user, role, mute } = member.rights()?;
@@ -235,11 +240,12 @@ impl Mongo {
             }),
             members,
             bans,
+            kept,
             chat,
         })
     }
 
-    /// The documents of a chat, its members and its bans.
+    /// The documents of a chat, its members, its bans and its kept rights.
     async fn taken(&self, record: ChatRecord) -> Result<ImportedChat, StoreError> {
         let chat = record.chat;
         let event = match (record.of_event, chat.event) {
@@ -275,6 +281,9 @@ impl Mongo {
             .iter()
             .map(|ban| BanDocument::new(chat.id, *ban));
         let bans = bans.collect();
+        let kept = record.kept.iter();
+        let kept = kept.map(|kept| KeptDocument::new(chat.id.into(), *kept));
+        let kept = kept.collect();
         let document = ChatDocument {
             id: chat.id.into(),
             pk: chat.pk,
@@ -294,6 +303,7 @@ impl Mongo {
             chat: document,
             members,
             bans,
+            kept,
         })
     }
 }

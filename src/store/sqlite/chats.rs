@@ -185,9 +185,9 @@ impl Chats for Sqlite {
     }
 }
 
-/// Deletes a chat with its members, bans and messages; `false`: there was none.
+/// Deletes a chat with all that belongs to it; `false`: there was none.
 pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Result<bool> {
-    for part in ["messages", "members", "bans"] {
+    for part in ["messages", "members", "bans", "kept_rights"] {
         let delete =
             format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
         transaction.prepare_cached(&delete)?.execute([id])?;

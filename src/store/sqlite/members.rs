@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chats::{by_id, touch};
-use super::{Sqlite, audit, users};
+use super::{Sqlite, audit, kept_rights, users};
 use crate::model::{AuditRecord, Chat, ChatId, ChatPk, Reads, Seq, UserId, UserPk};
 use crate::store::{Members, StoreError};
 
@@ -33,6 +33,9 @@ impl Members for Sqlite {
                  ON CONFLICT (user, chat) DO NOTHING",
             )?;
             let fresh = statement.execute([found.pk, member.pk])? > 0;
+            if fresh {
+                kept_rights::give_back(transaction, found.pk, member.pk)?;
+            }
             advance(transaction, found.pk, member.pk, read.min(found.head))?;
             afterwards(transaction, chat, fresh, at, audit.as_ref())
         })
@@ -103,12 +106,13 @@ pub(super) fn advance(
     Ok(statement.execute([chat, user, read])? > 0)
 }
 
-/// Ends a membership. Returns whether there was one.
+/// Ends a membership, and keeps what outlives it. Returns whether there was one.
 pub(super) fn remove(
     transaction: &Transaction<'_>,
     chat: ChatId,
     user: UserId,
 ) -> rusqlite::Result<bool> {
+    kept_rights::keep(transaction, chat, user)?;
     let mut statement = transaction.prepare_cached(
         "DELETE FROM members WHERE chat = (SELECT pk FROM chats WHERE id = ?1)
                                AND user = (SELECT pk FROM users WHERE id = ?2)",

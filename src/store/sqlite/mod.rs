@@ -6,6 +6,7 @@ mod chats;
 mod disk;
 mod events;
 mod files;
+mod kept_rights;
 mod lease;
 mod members;
 mod messages;

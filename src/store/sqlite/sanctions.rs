@@ -8,9 +8,10 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::chats::{by_id, touch};
 use super::members::{count_change, remove};
 use super::rows::Millisecond;
-use super::{Sqlite, audit, users};
+use super::{Sqlite, audit, kept_rights, users};
 use crate::model::{
-    AuditRecord, Ban, Chat, ChatId, ChatPk, ChatRights, MemberRights, MemberRole, Sanction, UserId,
+    AuditRecord, Ban, Chat, ChatId, ChatPk, ChatRights, MemberRights, MemberRole, Policy, Sanction,
+    UserId,
 };
 use crate::store::{BanOutcome, Sanctions, StoreError};
 
@@ -19,6 +20,18 @@ impl Sanctions for Sqlite {
     async fn chat_rights(&self, chat: ChatId) -> Result<Option<ChatRights>, StoreError> {
         self.read(move |transaction| rights(transaction, chat))
             .await
+    }
+
+    async fn is_visible(&self, chat: ChatId, user: UserId) -> Result<bool, StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT 1 FROM chats WHERE id = ?1 AND (policy = ?3 OR EXISTS (
+                     SELECT 1 FROM members JOIN users ON users.pk = user
+                     WHERE users.id = ?2 AND chat = chats.pk))",
+            )?;
+            Ok(statement.exists(params![chat, user, Policy::Open])?)
+        })
+        .await
     }
 
     async fn set_role(
@@ -34,7 +47,8 @@ impl Sanctions for Sqlite {
                  WHERE chat = (SELECT pk FROM chats WHERE id = ?1)
                    AND user = (SELECT pk FROM users WHERE id = ?2) AND role <> ?3",
             )?;
-            let changed = statement.execute(params![chat, user, role])? > 0;
+            let changed = statement.execute(params![chat, user, role])? > 0
+                || kept_rights::change(transaction, chat, user, |kept| kept.role = role)?;
             afterwards(transaction, chat, changed, audit.as_ref())
         })
         .await
@@ -55,7 +69,8 @@ impl Sanctions for Sqlite {
                    AND (muted <> ?3 OR muted_until IS NOT ?4)",
             )?;
             let until = mute.and_then(|mute| mute.until).map(Millisecond);
-            let changed = statement.execute(params![chat, user, mute.is_some(), until])? > 0;
+            let changed = statement.execute(params![chat, user, mute.is_some(), until])? > 0
+                || kept_rights::change(transaction, chat, user, |kept| kept.mute = mute)?;
             afterwards(transaction, chat, changed, audit.as_ref())
         })
         .await

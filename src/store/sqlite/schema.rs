@@ -8,10 +8,11 @@ use crate::store::StoreError;
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 
 /// Migrates the database to the newest version, in one transaction.
@@ -53,30 +54,64 @@ fn indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::params;
+    use std::path::Path;
 
-    use crate::model::{ChatId, MemberRights, MemberRole, UserId};
+    use jiff::Timestamp;
+    use rusqlite::{Connection, params};
+
+    use crate::model::{ChatId, MemberRights, MemberRole, Sanction, UserId};
+
+    const ANNA: UserId = UserId::from_bytes([1; 16]);
+    const TALK: ChatId = ChatId::from_bytes([2; 16]);
+
+    /// A file of this version with a chat of one member.
+    fn older(folder: &Path, version: usize) -> (Connection, String) {
+        let path = folder.join("chat.db");
+        let file = Connection::open(&path).expect("a file");
+        for step in &super::STEPS[..version] {
+            file.execute_batch(step).expect("a schema");
+        }
+        file.pragma_update(None, "user_version", version)
+            .expect("a version");
+        let insert = "INSERT INTO users (pk, id, external_id, username, name, avatar, github,
+                                         image_uuid, created_at, modified_at)
+                      VALUES (7, ?1, 'anna', 'anna', 'anna', '', '', NULL, 0, 0)";
+        file.execute(insert, [ANNA]).expect("a user");
+        let insert = "INSERT INTO chats (pk, id, policy, owner, created_at, modified_at, active_at)
+                      VALUES (9, ?1, 'closed', 7, 0, 0, 0)";
+        file.execute(insert, [TALK]).expect("a chat");
+        let insert = "INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)";
+        file.execute(insert, params![9, 0, 7]).expect("a member");
+        (file, format!("sqlite:{}", path.display()))
+    }
+
+    #[tokio::test]
+    async fn a_file_of_version_3_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, url) = older(folder.path(), 3);
+        file.execute("UPDATE members SET muted = 1, muted_until = 5", [])
+            .expect("muted");
+        drop(file);
+        let store = crate::store::open(&url).await.expect("a store");
+        let now = Timestamp::UNIX_EPOCH;
+        let left = store.remove_member(TALK, ANNA, now, None).await;
+        assert!(left.expect("an answer").expect("a chat").0);
+        let back = store.add_member(TALK, ANNA, 0, now, None).await;
+        assert!(back.expect("an answer").expect("a chat").0);
+        let rights = store.chat_rights(TALK).await.expect("an answer");
+        let until = Timestamp::from_millisecond(5).ok();
+        let mute = rights.expect("a chat").members[0].mute;
+        assert_eq!(mute, Some(Sanction { until }));
+        let missing = store.missing_indexes().await.expect("an answer");
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 
     #[tokio::test]
     async fn a_file_of_version_2_is_brought_up_to_date() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("chat.db");
-        let (anna, talk) = (UserId::from_bytes([1; 16]), ChatId::from_bytes([2; 16]));
-        let file = super::Connection::open(&path).expect("a file");
-        for step in &super::STEPS[..2] {
-            file.execute_batch(step).expect("a schema");
-        }
-        file.pragma_update(None, "user_version", 2)
-            .expect("a version");
-        let insert = "INSERT INTO users VALUES (7, ?1, 'anna', 'anna', 'anna', '', '', NULL, 0, 0)";
-        file.execute(insert, [anna]).expect("a user");
-        let insert = "INSERT INTO chats (pk, id, policy, owner, created_at, modified_at, active_at)
-                      VALUES (9, ?1, 'closed', 7, 0, 0, 0)";
-        file.execute(insert, [talk]).expect("a chat");
-        let insert = "INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)";
-        file.execute(insert, params![9, 0, 7]).expect("a member");
+        let (anna, talk) = (ANNA, TALK);
+        let (file, url) = older(folder.path(), 2);
         drop(file);
-        let url = format!("sqlite:{}", path.display());
         let store = crate::store::open(&url).await.expect("a store");
         let rights = store.chat_rights(talk).await.expect("an answer");
         let rights = rights.expect("a chat");

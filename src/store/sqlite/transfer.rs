@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, Texts, taken};
-use super::{Sqlite, audit, chats, events, messages, sanctions};
+use super::{Sqlite, audit, chats, events, kept_rights, messages, sanctions, users};
 use crate::model::{
     AuditId, AuditRecord, Ban, ChatPk, EventPk, IdempotencyKey, Message, User, UserId,
 };
@@ -195,6 +195,7 @@ fn record(transaction: &Transaction<'_>, pk: ChatPk) -> Result<ChatRecord, Store
     Ok(ChatRecord {
         members: members.collect::<Result<_, _>>()?,
         bans: sanctions::bans(transaction, pk)?,
+        kept: kept_rights::of_chat(transaction, pk)?,
         chat,
         latest_at,
         key,
@@ -307,6 +308,13 @@ fn take_members(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<()
         if statement.execute(params![chat, user, until])? != 1 {
             return Err(StoreError::Corrupt(format!("no user {user} to be banned")));
         }
+    }
+    for kept in &record.kept {
+        let Some(user) = users::by_id(transaction, kept.user)? else {
+            let missing = format!("no user {} to be sanctioned", kept.user);
+            return Err(StoreError::Corrupt(missing));
+        };
+        kept_rights::put(transaction, chat, user.pk, *kept)?;
     }
     Ok(())
 }

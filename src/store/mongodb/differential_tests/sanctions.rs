@@ -72,6 +72,13 @@ pub(super) async fn rights(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         comparable(store.audit_records(all, None, 999).await),
         comparable(store.latest_audit().await),
     ];
+    let kept = store.chat_records(0, 99).await.map(|records| {
+        let records = records.into_iter();
+        records
+            .map(|record| (record.chat.id, record.kept))
+            .collect::<Vec<_>>()
+    });
+    rights.push(comparable(kept));
     for chat in &ids.chats {
         let of_chat = AuditFilter {
             chat: Some(*chat),
