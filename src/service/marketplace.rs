@@ -56,12 +56,13 @@ impl Service {
         }
         let guest = access::user(identity, named)?;
         let (_, chat) = self.opened(identity, event, guest).await?;
+        let act = Act::of_user(AuditAct::RequestAccess, chat.chat, guest).in_event(event);
         let changed = self.store.change_access(
             chat.chat,
             &[Access::Unasked],
             Access::Asked,
             self.clock.now(),
-            None,
+            self.audit(access::actor(identity, named)?, act),
         );
         let changed = changed.await.map_err(store_error)?;
         let updated = self.publish_access(identity, chat.chat, changed).await?;
@@ -160,11 +161,14 @@ impl Service {
             return Err(full);
         }
         let at = self.clock.now();
+        let id = ChatId::new(at);
+        let act = Act::of_user(AuditAct::OpenEventChat, id, guest).in_event(event);
         let new = NewEventChat {
-            id: ChatId::new(at),
+            id,
             event,
             guest,
             at,
+            audit: self.audit(access::actor(identity, Some(guest))?, act),
         };
         let (fresh, chat) = {
             let _opening = self.opening.read().await;

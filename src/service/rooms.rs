@@ -42,6 +42,7 @@ impl Service {
             members: Vec::new(),
             key: None,
             at,
+            audit: Vec::new(),
         };
         let chat = self.store.create_chat(new).await.map_err(store_error)?;
         self.room(chat, 0).await.map(Reply::Room)

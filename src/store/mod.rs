@@ -74,8 +74,9 @@ pub trait Store:
 pub trait Users: Send + Sync {
     /// The users of these external ids, in the order given: each created with the next `pk` if
     /// there is none, with the profile taken over in either case, by one after the other. Atomic
-    /// for each: of two calls at once with one external id, both answer the same user. On an error
-    /// SQLite has stored nothing; MongoDB may have stored some of them.
+    /// for each: of two calls at once with one external id, both answer the same user. The record of
+    /// each is stored if the user is new or its profile changes. On an error SQLite has stored
+    /// nothing; MongoDB may have stored some of them.
     async fn find_or_create_users(&self, users: Vec<NewUser>) -> Result<Vec<User>, StoreError>;
 
     /// The user of this external id; `None`: there is none.
@@ -94,6 +95,7 @@ pub trait Users: Send + Sync {
         id: UserId,
         profile: Profile,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<User>, StoreError>;
 
     /// Moves the user's `revoked_before` to `before`, unless it is later; nothing else of the user
@@ -125,8 +127,8 @@ pub trait Users: Send + Sync {
 /// Chats and their members.
 #[async_trait]
 pub trait Chats: Send + Sync {
-    /// Creates a chat with the next `pk`, no messages, and its members in the order given. Atomic:
-    /// all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`: a member is
+    /// Creates a chat with the next `pk`, no messages, its members in the order given, and its
+    /// records. Atomic: all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`: a member is
     /// no user (call [`Users::unknown_users`] first).
     async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError>;
 
@@ -154,8 +156,8 @@ pub trait Chats: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Chat>, StoreError>;
 
-    /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later, which
-    /// counts as a change. Returns the chat afterwards; `None`: there is none.
+    /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later. That alone
+    /// is not recorded. Returns the chat afterwards; `None`: there is none.
     async fn change_chat(
         &self,
         id: ChatId,
@@ -295,13 +297,14 @@ pub trait Events: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Event>, StoreError>;
 
-    /// Changes the details of an event; `modified_at` moves to `at` unless it is later. Returns the
-    /// event afterwards; `None`: there is none.
+    /// Changes the details of an event; `modified_at` moves to `at` unless it is later. That alone is
+    /// not recorded. Returns the event afterwards; `None`: there is none.
     async fn change_event(
         &self,
         pk: EventPk,
         change: EventChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Event>, StoreError>;
 
     /// Deletes an event with its chats, their members and messages, in one step. Returns the

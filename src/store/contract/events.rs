@@ -22,6 +22,7 @@ fn new_event(owner: &User, name: &str, millisecond: i64) -> NewEvent {
         },
         key: None,
         at: at(millisecond),
+        audit: None,
     }
 }
 
@@ -36,6 +37,7 @@ async fn open(store: &Subject, event: &Event, guest: &User, now: i64) -> (bool, 
         event: event.pk,
         guest: guest.id,
         at: at(now),
+        audit: None,
     };
     let opened = store.open_event_chat(new).await.expect("an answer");
     opened.expect("an event")
@@ -75,7 +77,7 @@ pub async fn an_unknown_event_is_none(store: Subject) {
     for pk in [0, 1, -1, i64::MAX] {
         assert_eq!(store.event(pk).await.expect("an answer"), None);
         let change = EventChange::default();
-        let changed = store.change_event(pk, change, at(1)).await;
+        let changed = store.change_event(pk, change, at(1), None).await;
         assert_eq!(changed.expect("an answer"), None);
         assert_eq!(store.delete_event(pk, None).await.expect("an answer"), None);
     }
@@ -106,7 +108,7 @@ pub async fn a_change_moves_the_time_of_an_event_forward(store: Subject) {
             name: Some(name.into()),
             ..EventChange::default()
         };
-        let changed = store.change_event(made.pk, change, at(now)).await;
+        let changed = store.change_event(made.pk, change, at(now), None).await;
         let changed = changed.expect("an answer").expect("an event");
         assert_eq!(
             (&*changed.details.name, changed.modified_at),
@@ -186,6 +188,7 @@ pub async fn without_event_or_guest_no_chat_is_opened(store: Subject) {
         event: made.pk + 1,
         guest: anna.id,
         at: at(1),
+        audit: None,
     };
     let opened = store.open_event_chat(new.clone()).await;
     assert_eq!(opened.expect("an answer"), None);

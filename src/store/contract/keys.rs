@@ -25,6 +25,7 @@ fn keyed_event(owner: &User, name: &str) -> NewEvent {
         details: EventDetails::default(),
         key: Some(key(name)),
         at: at(1),
+        audit: None,
     }
 }
 

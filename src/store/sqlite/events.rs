@@ -73,12 +73,17 @@ impl Events for Sqlite {
         pk: EventPk,
         change: EventChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Event>, StoreError> {
         self.write(move |transaction| {
             let Some(event) = by_pk(transaction, pk)? else {
                 return Ok(None);
             };
-            update(transaction, pk, &change.apply(event.details), at)?;
+            let details = change.apply(event.details.clone());
+            update(transaction, pk, &details, at)?;
+            if details != event.details {
+                audit::record(transaction, audit.as_ref())?;
+            }
             by_pk(transaction, pk)
         })
         .await
@@ -211,7 +216,10 @@ fn insert(transaction: &Transaction<'_>, new: &NewEvent) -> Result<Event, StoreE
         key.map(|key| key.content),
         Millisecond(new.at),
     ]);
-    let created = by_pk(transaction, taken(inserted)?)?;
+    let pk = taken(inserted)?;
+    let record = new.audit.as_ref().map(|record| record.of_event(pk));
+    audit::record(transaction, record.as_ref())?;
+    let created = by_pk(transaction, pk)?;
     created.ok_or_else(|| StoreError::Corrupt("no event once created".into()))
 }
 
@@ -278,6 +286,7 @@ fn open(
     for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {
         statement.execute(params![chat, place, member])?;
     }
+    audit::record(transaction, new.audit.as_ref())?;
     Ok(of_chat(transaction, new.id)?.map(|chat| (true, chat)))
 }
 
