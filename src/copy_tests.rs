@@ -23,6 +23,7 @@ async fn user(store: &dyn Store, name: &str) -> User {
         external_id: name.into(),
         profile: Profile::default(),
         at: NOW,
+        audit: None,
     };
     store.find_or_create_user(new).await.expect("a user")
 }
@@ -73,6 +74,7 @@ async fn filled() -> Arc<dyn Store> {
         members: vec![anna.id],
         key: None,
         at: NOW,
+        audit: Vec::new(),
     };
     let chat = store.create_chat(new).await.expect("a chat");
     let event = NewEvent {
@@ -80,6 +82,7 @@ async fn filled() -> Arc<dyn Store> {
         details: EventDetails::default(),
         key: None,
         at: NOW,
+        audit: None,
     };
     let event = store.create_event(event).await.expect("an event");
     let new = NewEventChat {
@@ -87,6 +90,7 @@ async fn filled() -> Arc<dyn Store> {
         event: event.pk,
         guest: boris.id,
         at: NOW,
+        audit: None,
     };
     let opened = store.open_event_chat(new).await.expect("an answer");
     let (_, private) = opened.expect("an event");
@@ -178,7 +182,7 @@ async fn a_target_that_has_changed_is_found_out() {
         .await
         .expect("an answer")
         .expect("a user");
-    let updated = to.update_user(anna.id, profile, NOW).await;
+    let updated = to.update_user(anna.id, profile, NOW, None).await;
     updated.expect("an answer");
     let again = copy(&*from, &*to, Target::Resumed).await;
     assert!(matches!(again, Err(CopyError::Differs(_))), "{again:?}");

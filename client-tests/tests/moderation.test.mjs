@@ -129,7 +129,7 @@ test('a user that is banned from an open room does not come back', async (t) => 
 test('revoked tokens end connections, and open none', async (t) => {
   const user = await host.user('vera');
   const of = (iat) => token({ sub: user.externalUserId, ...(iat && { iat }) });
-  const [old, none, later] = [await of(now() - 60), await of(), await of(now() + 60)];
+  const [old, none, later] = [await of(now() - 60), await of(), await of(now())];
   const ended = [];
   const polling = { transports: ['polling'] };
   for (const { jwt, options = {} } of [{ jwt: old }, { jwt: none }, { jwt: old, options: polling }]) {
@@ -139,8 +139,9 @@ test('revoked tokens end connections, and open none', async (t) => {
   const raw = await dial(t, server, '/ws/chats/', { token: old });
   const stays = await connect(t, server.url, { auth: { token: later } });
 
-  const { revoked_before: before } = await host.ok(200, 'POST', `/users/${user.id}/revoke`, {});
-  assert.ok(Math.abs(Date.parse(before) - Date.now()) < 60_000, before);
+  const earlier = new Date((now() - 30) * 1000).toISOString();
+  const { revoked_before: before } = await host.ok(200, 'POST', `/users/${user.id}/revoke`, { before: earlier });
+  assert.equal(before, earlier);
   for (const end of ended) assert.match(await within(end, () => 'the end'), TRANSPORT_LOST);
   assert.deepEqual(await within(raw.closed, () => 'the end'), { code: 1008, reason: 'token expired' });
   for (const jwt of [old, none]) {
@@ -150,6 +151,12 @@ test('revoked tokens end connections, and open none', async (t) => {
   await ask(stays, 'list-chats', {});
   await connect(t, server.url, { auth: { token: later } });
   await host.refused(400, 'invalid', 'POST', `/users/${user.id}/revoke`, { before: '2999-01-01T00:00:00Z' });
+  const future = await of(now() + 60);
+  assert.equal((await connectRefused(t, server.url, { auth: { token: future } })).message, 'unauthenticated');
+  const end = new Promise((resolve) => { stays.once('disconnect', resolve); });
+  const { revoked_before: latest } = await host.ok(200, 'POST', `/users/${user.id}/revoke`, {});
+  assert.ok(Math.abs(Date.parse(latest) - Date.now()) < 60_000, latest);
+  assert.match(await within(end, () => 'the end'), TRANSPORT_LOST);
 });
 
 test('the audit log has the acts on others, in their order', async (t) => {
@@ -165,6 +172,8 @@ test('the audit log has the acts on others, in their order', async (t) => {
   await host.ok(204, 'DELETE', `/chats/${chat.id}`);
 
   const expected = [
+    [null, 'add-member', owner.id, { created: true }],
+    [null, 'add-member', anna.id, { created: true }],
     [null, 'set-role', owner.id, { role: 'owner' }],
     [null, 'add-member', boris.id, {}],
     [owner.id, 'set-role', anna.id, { role: 'moderator' }],
@@ -178,5 +187,5 @@ test('the audit log has the acts on others, in their order', async (t) => {
   assert.deepEqual(records.map(({ actor, act, user, detail }) => [actor, act, user, detail]), expected);
   for (const record of records) assert.equal(record.chat, chat.id);
   const { records: about } = await host.get(`/audit?user=${boris.pk}`);
-  assert.deepEqual(about.map(({ act }) => act), ['add-member', 'mute-user', 'ban-user']);
+  assert.deepEqual(about.map(({ act }) => act), ['create-user', 'add-member', 'mute-user', 'ban-user']);
 });

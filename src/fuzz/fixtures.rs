@@ -105,6 +105,7 @@ async fn seed_rooms(store: &dyn Store) {
             external_id: name.to_owned(),
             profile: Profile::default(),
             at: AT,
+            audit: None,
         };
         store.find_or_create_user(new).await.expect("a user");
     }
@@ -119,6 +120,7 @@ async fn seed_rooms(store: &dyn Store) {
             members: if open { vec![USER] } else { vec![] },
             key: None,
             at: AT,
+            audit: Vec::new(),
         };
         let chat = store.create_chat(new).await.expect("a chat");
         assert_eq!(chat.pk, ChatPk::from(pk));
@@ -151,6 +153,7 @@ async fn seed_events(store: &dyn Store) {
             details,
             key: None,
             at: AT,
+            audit: None,
         };
         let event = store.create_event(new).await.expect("an event");
         let id = ChatId::from_bytes([pk; 16]);
@@ -159,6 +162,7 @@ async fn seed_events(store: &dyn Store) {
             event: event.pk,
             guest,
             at: AT,
+            audit: None,
         };
         store.open_event_chat(new).await.expect("a chat");
         let from = [Access::Unasked];

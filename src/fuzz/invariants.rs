@@ -101,6 +101,7 @@ pub fn hold_command(command: &Command, read: usize) {
         | Command::ListMembers { .. }
         | Command::ListBans { .. }
         | Command::RevokeTokens { .. }
+        | Command::RecordToken { .. }
         | Command::ListAudit { .. }
         | Command::CreateEvent { .. }
         | Command::GetEvent { .. }

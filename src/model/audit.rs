@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{AuditId, ChatId, UserId};
+use super::{AuditId, ChatId, EventPk, UserId};
 
 /// One act, as the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,30 @@ pub struct AuditRecord {
     pub user: Option<UserId>,
     /// The particulars, by name: a role, an end.
     pub detail: Map<String, Value>,
+}
+
+impl AuditRecord {
+    /// The same about this user, found or created by the act: the store knows which.
+    #[must_use]
+    pub fn of_user(&self, user: UserId, is_new: bool) -> Self {
+        Self {
+            act: if is_new {
+                AuditAct::CreateUser
+            } else {
+                self.act
+            },
+            user: Some(user),
+            ..self.clone()
+        }
+    }
+
+    /// The same about this event, whose number the store has given.
+    #[must_use]
+    pub fn of_event(&self, event: EventPk) -> Self {
+        let mut record = self.clone();
+        record.detail.insert("event".to_owned(), event.into());
+        record
+    }
 }
 
 /// Some records of the audit log, the oldest first.
@@ -57,11 +81,25 @@ pub enum AuditAct {
     RevokeTokens,
     /// An event was deleted.
     DeleteEvent,
+    /// A user was created.
+    CreateUser,
+    /// The profile of a user was changed.
+    ChangeUser,
+    /// A token was made for a user.
+    CreateToken,
+    /// An event was created for its owner.
+    CreateEvent,
+    /// The details of an event were changed.
+    ChangeEvent,
+    /// The chat of an event was opened for a guest.
+    OpenEventChat,
+    /// Access to an event was applied for, for a guest.
+    RequestAccess,
 }
 
 impl AuditAct {
     /// Every act.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::AddMember,
         Self::RemoveMember,
         Self::SetRole,
@@ -72,6 +110,13 @@ impl AuditAct {
         Self::GrantAccess,
         Self::RevokeTokens,
         Self::DeleteEvent,
+        Self::CreateUser,
+        Self::ChangeUser,
+        Self::CreateToken,
+        Self::CreateEvent,
+        Self::ChangeEvent,
+        Self::OpenEventChat,
+        Self::RequestAccess,
     ];
 
     /// The act as responses and documents name it.
@@ -87,6 +132,13 @@ impl AuditAct {
             Self::GrantAccess => "grant-access",
             Self::RevokeTokens => "revoke-tokens",
             Self::DeleteEvent => "delete-event",
+            Self::CreateUser => "create-user",
+            Self::ChangeUser => "change-user",
+            Self::CreateToken => "create-token",
+            Self::CreateEvent => "create-event",
+            Self::ChangeEvent => "change-event",
+            Self::OpenEventChat => "open-event-chat",
+            Self::RequestAccess => "request-access",
         }
     }
 

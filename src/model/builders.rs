@@ -46,6 +46,7 @@ impl User {
             external_id: "anna".to_owned(),
             profile: Profile::default(),
             at: AT,
+            audit: None,
         };
         new.into_user(1)
     }

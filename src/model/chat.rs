@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    ChatId, ChatPk, EventPk, IdempotencyKey, MembersVersion, Message, Seq, User, UserId, UserPk,
+    AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, MembersVersion, Message, Seq, User,
+    UserId, UserPk,
 };
 
 /// A conversation of its members.
@@ -68,6 +69,8 @@ pub struct NewChat {
     pub key: Option<IdempotencyKey>,
     /// Now.
     pub at: Timestamp,
+    /// The records of the members that others placed there.
+    pub audit: Vec<AuditRecord>,
 }
 
 /// The place after a chat in a list of chats that is ordered by activity.

@@ -168,6 +168,13 @@ pub enum Command {
         /// The time; `None`: now.
         before: Option<Timestamp>,
     },
+    /// Record that a token is made for a user, who need not be known yet.
+    RecordToken {
+        /// The user's id in the host application.
+        external_id: String,
+        /// Until when the token is valid.
+        expires_at: Timestamp,
+    },
     /// The audit log, the oldest records first.
     ListAudit {
         /// Which records.
@@ -313,6 +320,7 @@ impl Command {
             | Self::MuteUser { .. }
             | Self::BanUser { .. }
             | Self::RevokeTokens { .. }
+            | Self::RecordToken { .. }
             | Self::SendMessage { .. }
             | Self::MarkRead { .. }
             | Self::CreateEvent { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, EventPk, IdempotencyKey, Message, Seq, User, UserId};
+use super::{AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, Message, Seq, User, UserId};
 
 /// An event with an owner, to whom guests write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct NewEvent {
     pub key: Option<IdempotencyKey>,
     /// Now.
     pub at: Timestamp,
+    /// The record; the store completes it ([`AuditRecord::of_event`]).
+    pub audit: Option<AuditRecord>,
 }
 
 /// The changes of an event; `None` leaves a field as it is.
@@ -206,6 +208,8 @@ pub struct NewEventChat {
     pub guest: UserId,
     /// Now.
     pub at: Timestamp,
+    /// The record of a new one.
+    pub audit: Option<AuditRecord>,
 }
 
 /// The outcome of a request that may have changed an event's chat.

@@ -44,6 +44,8 @@ pub enum Reply {
     Bans(Vec<Ban>),
     /// To `RevokeTokens`: the user afterwards.
     Revoked(User),
+    /// To `RecordToken`.
+    TokenRecorded,
     /// To `ListAudit`.
     Audit(AuditPage),
     /// To `ListMessages`: with the read positions of its members, if requested.

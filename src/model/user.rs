@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{UserId, UserPk};
+use super::{AuditRecord, UserId, UserPk};
 
 /// The default avatar; the server serves it.
 const DEFAULT_AVATAR: &str = "/media/default/default.jpg";
@@ -88,6 +88,8 @@ pub struct NewUser {
     pub profile: Profile,
     /// Now.
     pub at: Timestamp,
+    /// The record of a changed profile; the store completes it ([`AuditRecord::of_user`]).
+    pub audit: Option<AuditRecord>,
 }
 
 impl NewUser {
@@ -170,6 +172,7 @@ mod tests {
             external_id: "anna".into(),
             profile,
             at,
+            audit: None,
         }
         .into_user(1)
     }

@@ -60,6 +60,7 @@ impl Scene {
             hub: Arc::new(Hub::default()),
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
+            events: Arc::<dyn Store>::clone(&store),
             outbox: limits,
             metrics: Metrics::default(),
         };
@@ -107,6 +108,7 @@ async fn new_user(store: &dyn Store, external_id: &str) -> User {
         external_id: external_id.into(),
         profile: Profile::default(),
         at,
+        audit: None,
     };
     store.find_or_create_user(user).await.expect("a user")
 }
@@ -122,6 +124,7 @@ async fn new_chat(store: &dyn Store, member: &User) -> Chat {
         key: None,
         members: vec![member.id],
         at,
+        audit: Vec::new(),
     };
     store.create_chat(chat).await.expect("a chat")
 }
@@ -181,6 +184,7 @@ pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
         external_id: "anna".into(),
         profile: Profile::default(),
         at,
+        audit: None,
     };
     sent(Arc::new(Message {
         id: MessageId::new(at),

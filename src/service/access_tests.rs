@@ -124,6 +124,7 @@ fn person(id: UserId, pk: UserPk) -> Arc<User> {
         external_id: format!("external {pk}"),
         profile: Profile::default(),
         at: Timestamp::UNIX_EPOCH,
+        audit: None,
     };
     Arc::new(new.into_user(pk))
 }

@@ -16,6 +16,7 @@ async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
         external_id: name.into(),
         profile: Profile::default(),
         at,
+        audit: None,
     };
     let user = store.find_or_create_user(user).await.expect("a user");
     let chat = NewChat {
@@ -27,6 +28,7 @@ async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
         key: None,
         members: vec![user.id],
         at,
+        audit: Vec::new(),
     };
     let chat = store.create_chat(chat).await.expect("a chat");
     (user, chat)

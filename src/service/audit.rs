@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::access::{self, Actor};
 use super::{Service, store_error};
 use crate::model::{
-    AuditAct, AuditFilter, AuditId, AuditPage, AuditRecord, ChatId, Error, Identity, Reply, UserId,
+    AuditAct, AuditFilter, AuditId, AuditPage, AuditRecord, ChatId, Error, EventPk, Identity,
+    Reply, UserId,
 };
 
 /// The maximum and default length of a page of records.
@@ -56,6 +57,23 @@ impl Act {
                 .collect(),
             ..self
         }
+    }
+
+    /// The same with this number of an event.
+    pub(super) fn in_event(mut self, event: EventPk) -> Self {
+        self.detail.insert("event".to_owned(), event.into());
+        self
+    }
+
+    /// The same with the names of those fields that a request gives.
+    pub(super) fn changing(
+        mut self,
+        fields: impl IntoIterator<Item = (&'static str, bool)>,
+    ) -> Self {
+        let given = fields.into_iter().filter(|(_, given)| *given);
+        let given: Vec<_> = given.map(|(field, _)| field).collect();
+        self.detail.insert("fields".to_owned(), given.into());
+        self
     }
 
     /// The same about this user.
@@ -116,3 +134,7 @@ impl Service {
         Ok(Reply::Audit(AuditPage { records, next }))
     }
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

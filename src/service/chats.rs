@@ -5,12 +5,13 @@ use std::collections::HashSet;
 
 use moka::future::Cache;
 
-use super::access;
+use super::access::{self, Actor};
+use super::audit::Act;
 use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
-    Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact, IdempotencyKey, Identity,
-    NewChat, Policy, Reply, Rights, Seq, UserId,
+    AuditAct, AuditRecord, Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact,
+    IdempotencyKey, Identity, NewChat, Policy, Reply, Rights, Seq, UserId,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -38,12 +39,7 @@ impl Service {
         members: Vec<UserId>,
         key: Option<IdempotencyKey>,
     ) -> Result<Reply, Error> {
-        if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES) {
-            return Err(Error::too_large(
-                "chat.name",
-                format_args!("{NAME_BYTES} bytes"),
-            ));
-        }
+        check_name(name.as_deref())?;
         let members = self.members(identity, members)?;
         let key = key.map(|key| access::own_key(identity, key));
         if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
@@ -60,8 +56,10 @@ impl Service {
         self.may_join_more(identity, &members).await?;
         let at = self.clock.now();
         let changing = self.user_cache.changing(&members);
+        let id = ChatId::new(at);
         let new = NewChat {
-            id: ChatId::new(at),
+            id,
+            audit: self.placements(identity, id, &members)?,
             name,
             policy: Policy::Closed,
             owner: identity.user.or(members.first().copied()),
@@ -80,11 +78,31 @@ impl Service {
                 let made = self.made_before(identity, key.as_ref()).await?;
                 return made.map(Reply::Chat).ok_or_else(other_content);
             }
-            created => created.map_err(store_error)?,
+            created => {
+                if matches!(created, Err(StoreError::Unavailable(_))) {
+                    self.publish(identity, Fact::CreationUncertain(id)).await;
+                }
+                created.map_err(store_error)?
+            }
         };
         self.publish(identity, Fact::ChatCreated(chat.clone()))
             .await;
         Ok(Reply::Chat(chat))
+    }
+
+    /// The records of those members of a new chat whom the caller places there.
+    fn placements(
+        &self,
+        identity: &Identity,
+        chat: ChatId,
+        members: &[UserId],
+    ) -> Result<Vec<AuditRecord>, Error> {
+        let actor = access::actor(identity, None)?;
+        let placed = members.iter().filter_map(|member| {
+            let act = Act::of_user(AuditAct::AddMember, chat, *member);
+            self.audit(actor, act.with([("created", true.into())]))
+        });
+        Ok(placed.collect())
     }
 
     /// Whether each of these may become a member of one chat more. Two concurrent requests may both
@@ -248,3 +266,7 @@ pub(super) fn check_name(name: Option<&str>) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "chats_tests.rs"]
+mod tests;

@@ -36,11 +36,13 @@ impl Service {
             return Ok(Reply::Event(event));
         }
         self.user(owner).await?;
+        let act = Act::new(AuditAct::CreateEvent).about(owner);
         let new = NewEvent {
             owner,
             details,
             key: key.clone(),
             at: self.clock.now(),
+            audit: self.audit(access::actor(identity, None)?, act),
         };
         match self.store.create_event(new).await {
             // Another request of this name was faster.
@@ -74,8 +76,11 @@ impl Service {
         if after == before.details {
             return Ok(Reply::Event(before));
         }
-        let changed = self.store.change_event(event, change, self.clock.now());
-        let changed = changed.await.map_err(store_error)?;
+        let act = changed(&change).about(before.owner.id).in_event(event);
+        let audit = self.audit(access::actor(identity, None)?, act);
+        let at = self.clock.now();
+        let changed = self.store.change_event(event, change, at, audit).await;
+        let changed = changed.map_err(store_error)?;
         changed.map(Reply::Event).ok_or_else(|| no_event(event))
     }
 
@@ -85,8 +90,15 @@ impl Service {
         event: EventPk,
     ) -> Result<Reply, Error> {
         access::host(identity)?;
-        let act = Act::new(AuditAct::DeleteEvent).with([("event", event.into())]);
+        let act = Act::new(AuditAct::DeleteEvent).in_event(event);
         let audit = self.audit(access::actor(identity, None)?, act);
+        // No chat is opened meanwhile, so these are all that the deletion takes along.
+        let _none_opens = self.opening.write().await;
+        let taken = self
+            .store
+            .chats_of_event(event)
+            .await
+            .map_err(store_error)?;
         let chats = {
             let _changing = self.memberships.changing().await;
             self.store.delete_event(event, audit).await
@@ -94,9 +106,14 @@ impl Service {
         let chats = match chats {
             Ok(chats) => chats,
             Err(error) => {
-                // It may be deleted all the same, with chats that are not known.
+                // It may be deleted all the same.
                 self.user_cache.chats_deleted();
                 self.memberships.all_changed();
+                for (chat, pk) in taken {
+                    self.heads.unknown(chat);
+                    let fact = Fact::DeletionUncertain { chat, pk };
+                    self.publish(identity, fact).await;
+                }
                 return Err(store_error(error));
             }
         };
@@ -147,6 +164,24 @@ impl Service {
             made => Ok(made.map(|(event, _)| event)),
         }
     }
+}
+
+/// The act on an event whose details are given these fields.
+fn changed(change: &EventChange) -> Act {
+    let EventChange {
+        name,
+        icons,
+        location,
+        starts,
+        ends,
+    } = change;
+    Act::new(AuditAct::ChangeEvent).changing([
+        ("name", name.is_some()),
+        ("iconsUUIDs", icons.is_some()),
+        ("location", location.is_some()),
+        ("dateFromS", starts.is_some()),
+        ("dateToS", ends.is_some()),
+    ])
 }
 
 /// The error of an event that does not exist.

@@ -43,6 +43,7 @@ async fn nothing_is_published_of_a_chat_before_the_chat() {
             details: EventDetails::default(),
             key: None,
             at: NOW,
+            audit: None,
         };
         let event = store.create_event(new).await.expect("an event").pk;
         let apply = || Command::RequestAccess {
@@ -83,6 +84,7 @@ async fn user(store: &dyn Store, external_id: &str) -> UserId {
         external_id: external_id.into(),
         profile: Profile::default(),
         at: NOW,
+        audit: None,
     };
     store.find_or_create_user(new).await.expect("a user").id
 }
@@ -121,6 +123,7 @@ async fn long_chat(store: &dyn Store, owner: UserId) -> ChatId {
         members: vec![owner],
         key: None,
         at: NOW,
+        audit: Vec::new(),
     };
     let chat = store.create_chat(new).await.expect("a chat").id;
     let entry = |_| PendingMessage {

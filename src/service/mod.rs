@@ -212,6 +212,10 @@ impl Service {
             C::BanUser { chat, user, term } => self.ban_user(identity, chat, user, term).await,
             C::ListBans { chat } => self.list_bans(identity, chat).await,
             C::RevokeTokens { user, before } => self.revoke_tokens(identity, user, before).await,
+            C::RecordToken {
+                external_id,
+                expires_at,
+            } => self.record_token(identity, external_id, expires_at).await,
             C::ListAudit {
                 filter,
                 after,

@@ -19,6 +19,7 @@ fn new_user(external_id: &str, name: Option<&str>) -> NewUser {
             ..Profile::default()
         },
         at,
+        audit: None,
     }
 }
 
@@ -79,7 +80,7 @@ async fn a_profile_that_changes_while_it_is_written_is_read_again() {
         held.answered().await;
         // A host that changes the user at this moment.
         let profile = new_user("anna", Some("Ann")).profile;
-        let renamed = store.update_user(anna.id, profile, Timestamp::UNIX_EPOCH);
+        let renamed = store.update_user(anna.id, profile, Timestamp::UNIX_EPOCH, None);
         renamed.await.expect("an answer").expect("a user");
         known.profile_changed("anna");
         held.release();

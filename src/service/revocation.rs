@@ -1,5 +1,5 @@
-//! The revocation of tokens.
-//! Does not know connections: the hub ends those that were opened with a revoked token.
+//! The revocation of tokens, and the record of each that is made.
+//! Does not sign tokens: `auth` does. Does not know connections: the hub ends those that were opened with a revoked token.
 //!
 //! A token is checked when its caller is identified, and its connection is found by a revocation once
 //! it is bound to its user. A revocation in between is found by [`Service::confirm`], which is called
@@ -49,6 +49,29 @@ impl Service {
         };
         self.publish(identity, fact).await;
         Ok(Reply::Revoked(user))
+    }
+
+    /// Records that a token is made for a user, before it is handed out.
+    pub(super) async fn record_token(
+        &self,
+        identity: &Identity,
+        external_id: String,
+        expires_at: Timestamp,
+    ) -> Result<Reply, Error> {
+        access::service(identity)?;
+        let user = self.store.user_by_external_id(&external_id).await;
+        let act = Act::new(AuditAct::CreateToken).with([
+            ("externalUserId", external_id.into()),
+            ("expires_at", format!("{expires_at:.3}").into()),
+        ]);
+        let act = match user.map_err(store_error)? {
+            Some(user) => act.about(user.id),
+            None => act,
+        };
+        if let Some(record) = self.audit(access::actor(identity, None)?, act) {
+            self.store.add_audit(record).await.map_err(store_error)?;
+        }
+        Ok(Reply::TokenRecorded)
     }
 
     /// How many revocations there were: to be read before [`Service::identify`].

@@ -31,6 +31,7 @@ async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() 
             external_id: name.into(),
             profile: Profile::default(),
             at: NOW,
+            audit: None,
         };
         people.push(store.find_or_create_user(new).await.expect("a user").id);
     }
@@ -53,6 +54,7 @@ async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() 
             members: members.clone(),
             key: None,
             at: NOW,
+            audit: Vec::new(),
         };
         store.create_chat(new).await.expect("a chat");
     }

@@ -70,6 +70,7 @@ impl Scene {
             key: None,
             members: members.to_vec(),
             at: NOW,
+            audit: Vec::new(),
         };
         let chat = self.store.create_chat(new).await.expect("a chat").id;
         self.write(chat, texts).await;
@@ -119,11 +120,8 @@ impl Scene {
     }
 
     async fn ask_one(&self, chat: ChatId, after: Seq) -> Missed {
-        let missed = self
-            .missed(&[(chat, after)], PageBudget::RESPONSE)
-            .await
-            .pop();
-        missed.flatten().expect("a chat")
+        let missed = self.missed(&[(chat, after)], PageBudget::RESPONSE);
+        missed.await.pop().flatten().expect("a chat")
     }
 }
 
@@ -133,6 +131,7 @@ async fn user(store: &dyn Store, external_id: &str) -> User {
         external_id: external_id.into(),
         profile: Profile::default(),
         at: NOW,
+        audit: None,
     };
     store.find_or_create_user(new).await.expect("a user")
 }

@@ -3,10 +3,11 @@
 
 use jiff::Timestamp;
 
+use super::audit::Act;
 use super::{Service, access, store_error};
 use crate::model::{
-    Caller, Error, ErrorKind, Identity, Issue, NewUser, Profile, Reply, Rights, Role, User, UserId,
-    UserPage, UserPk, UserRef,
+    AuditAct, AuditRecord, Caller, Error, ErrorKind, Identity, Issue, NewUser, Profile, Reply,
+    Rights, Role, User, UserId, UserPage, UserPk, UserRef,
 };
 
 /// The longest external id, in characters.
@@ -51,7 +52,7 @@ impl Service {
             admits(user, revoked_before)?;
             user
         } else {
-            let found = self.find_or_create(caller.external_id, caller.profile, admits);
+            let found = self.find_or_create(caller.external_id, caller.profile, None, admits);
             found.await?.id
         };
         let rights = match caller.role {
@@ -67,13 +68,22 @@ impl Service {
         external_id: Option<String>,
         profile: Profile,
     ) -> Result<Reply, Error> {
-        let own = match (identity.rights, identity.user) {
-            (Rights::Own | Rights::Service, Some(id)) => Some(self.user(id).await?.external_id),
+        // In open mode a connection becomes the user that it names.
+        let becomes = identity.rights == Rights::Open && identity.connection.is_some();
+        let own = match identity.user {
+            Some(id) if !becomes => Some(self.user(id).await?.external_id),
             _ => None,
         };
-        let external_id = access::external_id(identity, own, external_id)?;
+        let external_id = access::external_id(identity, own.clone(), external_id)?;
+        let audit = if becomes || own.as_ref() == Some(&external_id) {
+            None
+        } else {
+            let act = changed(&profile);
+            self.audit(access::actor(identity, None)?, act)
+        };
         let admits = |_, _| Ok(());
-        let user = self.find_or_create(external_id, profile, admits).await?;
+        let user = self.find_or_create(external_id, profile, audit, admits);
+        let user = user.await?;
         Ok(Reply::User(user))
     }
 
@@ -101,7 +111,10 @@ impl Service {
         let User {
             id, external_id, ..
         } = self.found(user).await?;
-        let updated = self.store.update_user(id, profile, self.clock.now()).await;
+        let act = changed(&profile).about(id);
+        let audit = self.audit(access::actor(identity, None)?, act);
+        let at = self.clock.now();
+        let updated = self.store.update_user(id, profile, at, audit).await;
         self.user_cache.profile_changed(&external_id);
         let updated = updated.map_err(store_error)?;
         updated.map(Reply::User).ok_or_else(|| no_user(user))
@@ -137,11 +150,12 @@ impl Service {
     }
 
     /// `admits` judges a user that is there by its [`User::revoked_before`], before its profile is
-    /// updated.
+    /// updated. `audit`: the record, if it is created or updated.
     async fn find_or_create(
         &self,
         external_id: String,
         profile: Profile,
+        audit: Option<AuditRecord>,
         admits: impl Fn(UserId, Option<Timestamp>) -> Result<(), Error>,
     ) -> Result<User, Error> {
         check_external_id(&external_id)?;
@@ -163,11 +177,30 @@ impl Service {
             external_id,
             profile,
             at,
+            audit,
         };
         let written = self.newcomers.write(new).await?;
         admits(written.id, written.revoked_before)?;
         Ok(written)
     }
+}
+
+/// The act on a user whose profile is given these fields.
+fn changed(profile: &Profile) -> Act {
+    let Profile {
+        username,
+        name,
+        avatar,
+        github,
+        image_uuid,
+    } = profile;
+    Act::new(AuditAct::ChangeUser).changing([
+        ("username", username.is_some()),
+        ("name", name.is_some()),
+        ("avatar", avatar.is_some()),
+        ("github", github.is_some()),
+        ("imageUUID", image_uuid.is_some()),
+    ])
 }
 
 pub(super) fn no_user(user: UserRef) -> Error {

@@ -185,7 +185,7 @@ instrumented! {
     user_by_external_id(external_id: &str) -> Option<User>;
     user(id: UserId) -> Option<User>;
     user_by_pk(pk: UserPk) -> Option<User>;
-    update_user(id: UserId, profile: Profile, at: Timestamp) -> Option<User>;
+    update_user(id: UserId, profile: Profile, at: Timestamp, audit: Option<AuditRecord>) -> Option<User>;
     revoke_tokens(id: UserId, before: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, User)>;
     users_after(after: UserPk, limit: usize) -> Vec<User>;
     users(ids: &[UserId]) -> Vec<Arc<User>>;
@@ -229,6 +229,7 @@ instrumented! {
 instrumented! {
     Audit:
     audit_records(filter: AuditFilter, after: Option<AuditId>, limit: usize) -> Vec<AuditRecord>;
+    add_audit(record: AuditRecord) -> ();
 }
 
 instrumented! {
@@ -243,8 +244,9 @@ instrumented! {
     event(pk: EventPk) -> Option<Event>;
     event_by_key(name: &str) -> Option<(Event, Fingerprint)>;
     events_after(owner: Option<UserId>, after: EventPk, limit: usize) -> Vec<Event>;
-    change_event(pk: EventPk, change: EventChange, at: Timestamp) -> Option<Event>;
+    change_event(pk: EventPk, change: EventChange, at: Timestamp, audit: Option<AuditRecord>) -> Option<Event>;
     delete_event(pk: EventPk, audit: Option<AuditRecord>) -> Option<Vec<(ChatId, ChatPk)>>;
+    chats_of_event(pk: EventPk) -> Vec<(ChatId, ChatPk)>;
     open_event_chat(chat: NewEventChat) -> Option<(bool, EventChat)>;
     change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, EventChat)>;
     event_chat(chat: ChatId) -> Option<EventChat>;

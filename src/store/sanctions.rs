@@ -81,4 +81,7 @@ pub trait Audit: Send + Sync {
         after: Option<AuditId>,
         limit: usize,
     ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Stores the record of an act that changes nothing else in the store.
+    async fn add_audit(&self, record: AuditRecord) -> Result<(), StoreError>;
 }

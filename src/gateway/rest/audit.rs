@@ -37,7 +37,7 @@ pub struct AuditView {
     /// The acting user; null: the host application.
     #[schema(value_type = Option<String>, format = "uuid")]
     actor: Option<UserId>,
-    /// The act.
+    /// The act: `add-member`, `set-role`, and others. There may be more of them in later versions.
     act: &'static str,
     /// The chat, if it concerns one; it may have been deleted since.
     #[schema(value_type = Option<String>, format = "uuid")]
@@ -45,7 +45,7 @@ pub struct AuditView {
     /// The user concerned, if there is one.
     #[schema(value_type = Option<String>, format = "uuid")]
     user: Option<UserId>,
-    /// The details: a role, an end.
+    /// The details: a role, an end, the names of changed fields.
     #[schema(value_type = Object)]
     detail: Map<String, Value>,
 }
@@ -116,7 +116,8 @@ impl FromQuery for AuditLog {
 
 /// Read the audit log
 ///
-/// Every act of an owner, a moderator, a member or the host application on another user or on a chat.
+/// Every act of an owner, a moderator, a member or the host application on another user or on a chat that
+/// has changed something, and every token that was made.
 #[utoipa::path(
     get, path = "/audit", operation_id = "listAudit", tag = "audit",
     params(AuditLog),

@@ -100,6 +100,11 @@ pub async fn create(
         .authenticator
         .mint(&external_id, ttl, state.clock.now());
     let minted = minted.map_err(refused)?;
+    let record = Command::RecordToken {
+        external_id,
+        expires_at: minted.expires_at,
+    };
+    caller.execute(record).await?;
     let body = TokenView {
         token: minted.token,
         expires_at: minted.expires_at,

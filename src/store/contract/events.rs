@@ -22,6 +22,7 @@ fn new_event(owner: &User, name: &str, millisecond: i64) -> NewEvent {
         },
         key: None,
         at: at(millisecond),
+        audit: None,
     }
 }
 
@@ -36,6 +37,7 @@ async fn open(store: &Subject, event: &Event, guest: &User, now: i64) -> (bool, 
         event: event.pk,
         guest: guest.id,
         at: at(now),
+        audit: None,
     };
     let opened = store.open_event_chat(new).await.expect("an answer");
     opened.expect("an event")
@@ -75,7 +77,7 @@ pub async fn an_unknown_event_is_none(store: Subject) {
     for pk in [0, 1, -1, i64::MAX] {
         assert_eq!(store.event(pk).await.expect("an answer"), None);
         let change = EventChange::default();
-        let changed = store.change_event(pk, change, at(1)).await;
+        let changed = store.change_event(pk, change, at(1), None).await;
         assert_eq!(changed.expect("an answer"), None);
         assert_eq!(store.delete_event(pk, None).await.expect("an answer"), None);
     }
@@ -106,7 +108,7 @@ pub async fn a_change_moves_the_time_of_an_event_forward(store: Subject) {
             name: Some(name.into()),
             ..EventChange::default()
         };
-        let changed = store.change_event(made.pk, change, at(now)).await;
+        let changed = store.change_event(made.pk, change, at(now), None).await;
         let changed = changed.expect("an answer").expect("an event");
         assert_eq!(
             (&*changed.details.name, changed.modified_at),
@@ -128,8 +130,16 @@ pub async fn a_deleted_event_takes_its_chats_along(store: Subject) {
     let (_, kept) = open(&store, &other, &boris, 2).await;
     let batch = vec![entry(event_chat.chat, &boris, "hello", 3)];
     store.append(batch).await.expect("stored");
+    let vera = user(&store, "vera").await;
+    let (_, second) = open(&store, &made, &vera, 4).await;
+    let chats = vec![
+        (event_chat.chat, event_chat.chat_pk),
+        (second.chat, second.chat_pk),
+    ];
+    assert_eq!(store.chats_of_event(made.pk).await.expect("chats"), chats);
     let deleted = store.delete_event(made.pk, None).await.expect("an answer");
-    assert_eq!(deleted, Some(vec![(event_chat.chat, event_chat.chat_pk)]));
+    assert_eq!(deleted, Some(chats));
+    assert_eq!(store.chats_of_event(made.pk).await.expect("chats"), []);
     assert_eq!(store.event(made.pk).await.expect("an answer"), None);
     assert_eq!(store.chat(event_chat.chat).await.expect("an answer"), None);
     assert_eq!(
@@ -186,6 +196,7 @@ pub async fn without_event_or_guest_no_chat_is_opened(store: Subject) {
         event: made.pk + 1,
         guest: anna.id,
         at: at(1),
+        audit: None,
     };
     let opened = store.open_event_chat(new.clone()).await;
     assert_eq!(opened.expect("an answer"), None);

@@ -5,6 +5,7 @@
 mod audit;
 mod bans;
 mod chats;
+mod creations;
 mod events;
 mod kept_rights;
 mod keys;
@@ -40,6 +41,7 @@ pub(in crate::store) async fn user(store: &Subject, external_id: &str) -> User {
         external_id: external_id.into(),
         profile: Profile::default(),
         at: at(0),
+        audit: None,
     };
     store.find_or_create_user(new).await.expect("a user")
 }
@@ -54,6 +56,7 @@ pub(in crate::store) fn new_chat(members: &[&User], millisecond: i64) -> NewChat
         key: None,
         members: members.iter().map(|user| user.id).collect(),
         at: at(millisecond),
+        audit: Vec::new(),
     }
 }
 
@@ -178,12 +181,19 @@ macro_rules! every_promise {
             ],
             audit: [
                 every_act_is_recorded_with_its_change,
-                a_change_of_a_chat_is_recorded_each_time,
                 without_a_chat_or_a_user_nothing_is_recorded,
                 of_two_equal_acts_at_once_one_is_recorded,
                 a_record_comes_back_as_it_was_given,
                 every_act_has_a_place_in_the_log,
                 records_come_in_pages_by_their_ids,
+            ],
+            creations: [
+                every_change_of_a_user_is_recorded_once,
+                two_equal_changes_of_a_user_at_once_are_one,
+                members_are_recorded_with_their_new_chat,
+                every_change_of_an_event_is_recorded_once,
+                a_record_may_come_alone,
+                a_change_of_a_chat_is_recorded_if_something_is_other_than_before,
             ],
             messages: [
                 numbers_begin_at_one_and_have_no_holes,
@@ -224,6 +234,7 @@ macro_rules! every_promise {
             keys: [
                 a_chat_is_found_by_the_name_of_its_key,
                 an_event_is_found_by_the_name_of_its_key,
+                a_repeated_creation_places_nobody_back,
                 a_key_makes_one_chat_and_one_event,
             ],
             transfer: [

@@ -78,6 +78,7 @@ pub async fn the_creator_of_an_events_chat_is_its_owner(store: Subject) {
         details: EventDetails::default(),
         key: None,
         at: at(1),
+        audit: None,
     });
     let event = event.await.expect("an event");
     let opened = store.open_event_chat(NewEventChat {
@@ -85,6 +86,7 @@ pub async fn the_creator_of_an_events_chat_is_its_owner(store: Subject) {
         event: event.pk,
         guest: boris.id,
         at: at(2),
+        audit: None,
     });
     let (_, private) = opened.await.expect("an answer").expect("an event");
     let found = store.chat_rights(private.chat).await.expect("an answer");

@@ -43,6 +43,7 @@ async fn fill(store: &Subject) {
         },
         key: Some(key("event")),
         at: at(4),
+        audit: None,
     });
     let event = event.await.expect("an event");
     let opened = store.open_event_chat(NewEventChat {
@@ -50,6 +51,7 @@ async fn fill(store: &Subject) {
         event: event.pk,
         guest: vera.id,
         at: at(5),
+        audit: None,
     });
     let (_, private) = opened.await.expect("an answer").expect("an event");
     let applied = store.change_access(private.chat, &[Access::Unasked], Access::Asked, at(6), None);

@@ -27,6 +27,7 @@ pub async fn a_profile_is_taken_over_and_kept(store: Subject) {
             ..Profile::default()
         },
         at: at(5),
+        audit: None,
     };
     let updated = store.find_or_create_user(update).await.expect("a user");
     assert_eq!(updated.id, first.id);
@@ -50,6 +51,7 @@ pub async fn many_users_are_found_or_created_in_the_order_given(store: Subject) 
             ..Profile::default()
         },
         at: at(millisecond),
+        audit: None,
     };
     let requested = vec![
         new("boris", None, 1),
@@ -85,6 +87,7 @@ pub async fn calls_at_once_with_some_users_in_common_make_each_once(store: Subje
             external_id: name.into(),
             profile: Profile::default(),
             at: at(0),
+            audit: None,
         };
         store.find_or_create_users(names.into_iter().map(new).collect())
     };
@@ -152,7 +155,9 @@ pub async fn an_update_changes_what_it_names(store: Subject) {
         ..Profile::default()
     };
     for now in [7, 9] {
-        let updated = store.update_user(anna.id, profile.clone(), at(now)).await;
+        let updated = store
+            .update_user(anna.id, profile.clone(), at(now), None)
+            .await;
         let updated = updated.expect("an answer").expect("a user");
         // The second time nothing changes any more.
         let expected = User {
@@ -163,7 +168,9 @@ pub async fn an_update_changes_what_it_names(store: Subject) {
         assert_eq!(updated, expected);
         assert_eq!(store.user(anna.id).await.expect("an answer"), Some(updated));
     }
-    let nobody = store.update_user(UserId::new(at(9)), profile, at(9)).await;
+    let nobody = store
+        .update_user(UserId::new(at(9)), profile, at(9), None)
+        .await;
     assert_eq!(nobody.expect("an answer"), None);
 }
 
@@ -201,7 +208,7 @@ pub async fn tokens_are_revoked_from_a_time_on(store: Subject) {
         name: Some("Anna".into()),
         ..Profile::default()
     };
-    let updated = store.update_user(anna.id, profile, at(7)).await;
+    let updated = store.update_user(anna.id, profile, at(7), None).await;
     let updated = updated.expect("an answer").expect("a user");
     assert_eq!(
         (&*updated.name, updated.revoked_before),
@@ -221,7 +228,7 @@ pub async fn a_revocation_and_a_profile_at_once_both_stand(store: Subject) {
         let (revoked, other, updated) = tokio::join!(
             store.revoke_tokens(anna.id, at(now), None),
             store.revoke_tokens(anna.id, at(now), None),
-            store.update_user(anna.id, profile, at(now)),
+            store.update_user(anna.id, profile, at(now), None),
         );
         let moved = [revoked, other].map(|revoked| revoked.expect("an answer").expect("a user").0);
         assert_ne!(moved[0], moved[1]);

@@ -9,6 +9,7 @@ use super::Mongo;
 use super::database::{Database, Query};
 use super::retry::retry_until_deadline;
 use super::sanction_documents::{AUDIT, AuditDocument};
+use super::transaction::Transactional;
 use crate::model::{AuditFilter, AuditId, AuditRecord};
 use crate::store::{Audit, StoreError};
 
@@ -41,19 +42,40 @@ impl Audit for Mongo {
         })
         .await
     }
+
+    async fn add_audit(&self, record: AuditRecord) -> Result<(), StoreError> {
+        self.database.transaction(RecordTx(record)).await
+    }
+}
+
+/// Stores a record alone. Repeated after a lost answer it would exist already, unlike in a transaction.
+struct RecordTx(AuditRecord);
+
+#[async_trait]
+impl Transactional for RecordTx {
+    type Output = ();
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
+        database.record(Some(&self.0), session).await
+    }
 }
 
 impl Database {
-    /// Stores this record, if there is one, in the transaction of the act.
+    /// Stores these records, if there are any, in the transaction of the act.
     pub(super) async fn record(
         &self,
-        record: Option<&AuditRecord>,
+        records: impl IntoIterator<Item = &AuditRecord>,
         session: &mut ClientSession,
     ) -> Result<(), StoreError> {
-        if let Some(record) = record {
+        let documents = records.into_iter().map(AuditDocument::new);
+        let documents: Vec<_> = documents.collect::<Result<_, _>>()?;
+        if !documents.is_empty() {
             let log = self.collection::<AuditDocument>(AUDIT);
-            let document = AuditDocument::new(record)?;
-            log.insert_one(document).session(session).await?;
+            log.insert_many(documents).session(session).await?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::failure::corrupt;
 use super::fields::date;
 use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::sweep::Sweep;
-use super::transaction::{Transactional, UpdateTx};
+use super::transaction::Transactional;
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
     MembersVersion, NewChat, Seq, UserId, UserPk,
@@ -74,21 +74,10 @@ impl Chats for Mongo {
         at: Timestamp,
         audit: Option<AuditRecord>,
     ) -> Result<Option<Chat>, StoreError> {
-        let mut set = Document::new();
-        if let Some(name) = change.name {
-            set.insert("name", name);
-        }
-        if let Some(team) = change.team {
-            set.insert("team", team);
-        }
-        let mut update = doc! { "$max": touched(at) };
-        if !set.is_empty() {
-            update.insert("$set", set);
-        }
-        let change = UpdateTx {
-            collection: CHATS,
-            due: doc! { "_id": id },
-            update,
+        let change = ChangeChatTx {
+            id,
+            change,
+            at,
             audit,
         };
         if !self.database.transaction(change).await? {
@@ -233,10 +222,54 @@ impl Transactional for CreateChatTx {
         database
             .insert_chat(document, &new.members, session)
             .await?;
+        database.record(&new.audit, session).await?;
         match self.unknown_user {
             Some(id) => Err(corrupt(format!("no user {id} to add"))),
             None => Ok(()),
         }
+    }
+}
+
+/// Changes a chat, and records that if its name or team changes. Returns whether there is such a
+/// chat.
+struct ChangeChatTx {
+    id: ChatId,
+    change: ChatChange,
+    at: Timestamp,
+    audit: Option<AuditRecord>,
+}
+
+#[async_trait]
+impl Transactional for ChangeChatTx {
+    type Output = bool;
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let ChatChange { name, team } = &self.change;
+        let mut update = doc! { "$max": touched(self.at) };
+        let mut set = Document::new();
+        if let Some(name) = name {
+            set.insert("name", name);
+        }
+        if let Some(team) = team {
+            set.insert("team", team);
+        }
+        if !set.is_empty() {
+            update.insert("$set", set);
+        }
+        let chats = database.collection::<ChatDocument>(CHATS);
+        let before = chats.find_one_and_update(doc! { "_id": self.id }, update);
+        let Some(before) = before.session(&mut *session).await? else {
+            return Ok(false);
+        };
+        let is_other_name = name.is_some() && *name != before.name;
+        if is_other_name || team.is_some_and(|team| team != before.team) {
+            database.record(self.audit.as_ref(), session).await?;
+        }
+        Ok(true)
     }
 }
 

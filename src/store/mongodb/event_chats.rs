@@ -202,6 +202,7 @@ impl Transactional for OpenEventChatTx {
         database
             .insert_chat(document, &[owner, new.guest], session)
             .await?;
+        database.record(new.audit.as_ref(), session).await?;
         Ok(Some((true, new.id)))
     }
 }

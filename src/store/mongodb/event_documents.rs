@@ -74,16 +74,21 @@ impl EventDocument {
         Ok(Event {
             pk: self.pk,
             owner,
-            details: EventDetails {
-                name: self.name,
-                icons: self.icons,
-                location: self.location,
-                starts: self.starts,
-                ends: self.ends,
-            },
             created_at: time(self.created_at)?,
             modified_at: time(self.modified_at)?,
+            details: self.details(),
         })
+    }
+
+    /// The details of the event.
+    pub(super) fn details(self) -> EventDetails {
+        EventDetails {
+            name: self.name,
+            icons: self.icons,
+            location: self.location,
+            starts: self.starts,
+            ends: self.ends,
+        }
     }
 }
 

@@ -80,20 +80,18 @@ impl Events for Mongo {
         pk: EventPk,
         change: EventChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Event>, StoreError> {
-        let mut update = doc! { "$max": { "modified_at": date(at) } };
-        let set = what_changes(change);
-        if !set.is_empty() {
-            update.insert("$set", set);
+        let change = ChangeEventTx {
+            pk,
+            change,
+            at,
+            audit,
+        };
+        if !self.database.transaction(change).await? {
+            return Ok(None);
         }
-        let changed = retry_until_deadline(|| async {
-            let events = self.database.raw(EVENTS);
-            events
-                .update_one(doc! { "_id": pk }, update.clone())
-                .await?;
-            self.event_now(doc! { "_id": pk }).await
-        });
-        Ok(changed.await?.map(|(event, _)| event))
+        self.event(pk).await
     }
 
     async fn delete_event(
@@ -110,6 +108,19 @@ impl Events for Mongo {
             self.database.sweep_or_leave(Sweep::These(&chats)).await;
         }
         Ok(deleted)
+    }
+
+    async fn chats_of_event(&self, pk: EventPk) -> Result<Vec<(ChatId, ChatPk)>, StoreError> {
+        retry_until_deadline(|| async {
+            let found = self.database.all::<ChatDocument>(Query {
+                filter: doc! { "event.pk": pk },
+                sort: doc! { "pk": 1 },
+                ..Query::default()
+            });
+            let found = found.await?.into_iter();
+            Ok(found.map(|it| (it.chat.id, it.chat.pk)).collect())
+        })
+        .await
     }
 
     async fn open_event_chat(
@@ -247,8 +258,45 @@ impl Transactional for CreateEventTx {
         let pk = database.next_pk(EVENTS, session).await?;
         let document = EventDocument::new(pk, new.owner, new.details, new.key, new.at);
         let events = database.collection::<EventDocument>(EVENTS);
-        events.insert_one(&document).session(session).await?;
+        events.insert_one(&document).session(&mut *session).await?;
+        let record = self.0.audit.as_ref().map(|record| record.of_event(pk));
+        database.record(record.as_ref(), session).await?;
         Ok(document)
+    }
+}
+
+/// Changes an event, and records that if its details change. Returns whether there is such an event.
+struct ChangeEventTx {
+    pk: EventPk,
+    change: EventChange,
+    at: Timestamp,
+    audit: Option<AuditRecord>,
+}
+
+#[async_trait]
+impl Transactional for ChangeEventTx {
+    type Output = bool;
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<bool, StoreError> {
+        let mut update = doc! { "$max": { "modified_at": date(self.at) } };
+        let set = what_changes(self.change.clone());
+        if !set.is_empty() {
+            update.insert("$set", set);
+        }
+        let events = database.collection::<EventDocument>(EVENTS);
+        let before = events.find_one_and_update(doc! { "_id": self.pk }, update);
+        let Some(before) = before.session(&mut *session).await? else {
+            return Ok(false);
+        };
+        let before = before.details();
+        if self.change.clone().apply(before.clone()) != before {
+            database.record(self.audit.as_ref(), session).await?;
+        }
+        Ok(true)
     }
 }
 

@@ -30,6 +30,7 @@ async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
         details: EventDetails::default(),
         key: None,
         at: at(0),
+        audit: None,
     };
     let event = store.create_event(new).await.expect("an event");
     let new = NewEventChat {
@@ -37,6 +38,7 @@ async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
         event: event.pk,
         guest: guest.id,
         at: at(0),
+        audit: None,
     };
     let opened = store.open_event_chat(new).await.expect("an answer");
     opened.expect("an event").1

@@ -61,7 +61,8 @@ impl Users for Mongo {
             let user = if found.has(&new.profile) {
                 found
             } else {
-                let updated = self.update(found.id, new.profile, new.at).await?;
+                let audit = new.audit.map(|record| record.of_user(found.id, false));
+                let updated = self.update(found.id, new.profile, new.at, audit).await?;
                 updated.ok_or_else(|| corrupt(format!("no user {} any more", found.id)))?
             };
             known.insert(new.external_id, user.clone());
@@ -88,8 +89,9 @@ impl Users for Mongo {
         id: UserId,
         profile: Profile,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<User>, StoreError> {
-        self.update(id, profile, at).await
+        self.update(id, profile, at, audit).await
     }
 
     async fn revoke_tokens(
@@ -212,6 +214,7 @@ impl Mongo {
         id: UserId,
         profile: Profile,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<User>, StoreError> {
         retry_until_deadline(|| async {
             loop {
@@ -223,7 +226,9 @@ impl Mongo {
                     return Ok(None);
                 };
                 let mut user = before.clone();
-                if !user.update(profile.clone(), at) || self.replace(&before, &user).await? {
+                if !user.update(profile.clone(), at)
+                    || self.replace(&before, &user, audit.clone()).await?
+                {
                     return Ok(Some(user));
                 }
             }
@@ -232,13 +237,28 @@ impl Mongo {
     }
 
     /// Writes `user` where `before` stands; whether that still stood there.
-    async fn replace(&self, before: &User, user: &User) -> Result<bool, StoreError> {
+    async fn replace(
+        &self,
+        before: &User,
+        user: &User,
+        audit: Option<AuditRecord>,
+    ) -> Result<bool, StoreError> {
         let mut still = what_changes(before);
         still.insert("_id", before.id);
         still.insert("revoked_before", before.revoked_before.map(date));
-        let users = self.database.raw(USERS);
         let set = doc! { "$set": what_changes(user) };
-        Ok(users.update_one(still, set).await?.matched_count > 0)
+        // Without a record, which is usual, one write is enough.
+        if audit.is_none() {
+            let users = self.database.raw(USERS);
+            return Ok(users.update_one(still, set).await?.matched_count > 0);
+        }
+        let replacement = UpdateTx {
+            collection: USERS,
+            due: still,
+            update: set,
+            audit,
+        };
+        self.database.transaction(replacement).await
     }
 }
 
@@ -272,7 +292,12 @@ impl Transactional for CreateUsersTx {
         let made: Vec<_> = made.map(|(pk, new)| new.into_user(pk)).collect();
         let users = database.collection::<UserDocument>(USERS);
         let documents: Vec<_> = made.iter().cloned().map(UserDocument::from).collect();
-        users.insert_many(documents).session(session).await?;
+        users.insert_many(documents).session(&mut *session).await?;
+        let records = self.0.iter().zip(&made);
+        let records: Vec<_> = records
+            .filter_map(|(new, user)| Some(new.audit.as_ref()?.of_user(user.id, true)))
+            .collect();
+        database.record(&records, session).await?;
         Ok(made)
     }
 }

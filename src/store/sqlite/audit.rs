@@ -42,6 +42,11 @@ impl Audit for Sqlite {
         })
         .await
     }
+
+    async fn add_audit(&self, added: AuditRecord) -> Result<(), StoreError> {
+        self.write(move |transaction| record(transaction, Some(&added)))
+            .await
+    }
 }
 
 /// Stores this record, if there is one, in the transaction of the act.

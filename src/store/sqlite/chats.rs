@@ -81,15 +81,15 @@ impl Chats for Sqlite {
         self.write(move |transaction| {
             let mut statement = transaction.prepare_cached(
                 "UPDATE chats SET name = coalesce(?2, name), team = iif(?3, ?4, team)
-                 WHERE id = ?1",
+                 WHERE id = ?1 AND (name IS NOT coalesce(?2, name)
+                                    OR team IS NOT iif(?3, ?4, team))",
             )?;
             let ChatChange { name, team } = change;
             let (changes_team, team) = (team.is_some(), team.flatten());
-            if statement.execute(params![id, name, changes_team, team])? == 0 {
-                return Ok(None);
+            if statement.execute(params![id, name, changes_team, team])? > 0 {
+                audit::record(transaction, audit.as_ref())?;
             }
             touch(transaction, id, at)?;
-            audit::record(transaction, audit.as_ref())?;
             by_id(transaction, id)
         })
         .await
@@ -221,6 +221,9 @@ fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreErr
         if statement.execute(params![pk, place, member])? != 1 {
             return Err(StoreError::Corrupt(format!("no user {member} to add")));
         }
+    }
+    for record in &new.audit {
+        audit::record(transaction, Some(record))?;
     }
     let created = by_id(transaction, new.id)?;
     created.ok_or_else(|| StoreError::Corrupt(format!("no chat {} once created", new.id)))

@@ -73,12 +73,17 @@ impl Events for Sqlite {
         pk: EventPk,
         change: EventChange,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<Event>, StoreError> {
         self.write(move |transaction| {
             let Some(event) = by_pk(transaction, pk)? else {
                 return Ok(None);
             };
-            update(transaction, pk, &change.apply(event.details), at)?;
+            let details = change.apply(event.details.clone());
+            update(transaction, pk, &details, at)?;
+            if details != event.details {
+                audit::record(transaction, audit.as_ref())?;
+            }
             by_pk(transaction, pk)
         })
         .await
@@ -90,10 +95,7 @@ impl Events for Sqlite {
         audit: Option<AuditRecord>,
     ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
         self.write(move |transaction| {
-            let mut statement =
-                transaction.prepare_cached("SELECT id, pk FROM chats WHERE event = ?1")?;
-            let chats = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let chats: Vec<(ChatId, ChatPk)> = chats.collect::<Result<_, _>>()?;
+            let chats = chats_of(transaction, pk)?;
             for (chat, _) in &chats {
                 chats::delete(transaction, *chat)?;
             }
@@ -105,6 +107,11 @@ impl Events for Sqlite {
             Ok(Some(chats))
         })
         .await
+    }
+
+    async fn chats_of_event(&self, pk: EventPk) -> Result<Vec<(ChatId, ChatPk)>, StoreError> {
+        self.read(move |transaction| chats_of(transaction, pk))
+            .await
     }
 
     async fn open_event_chat(
@@ -211,7 +218,10 @@ fn insert(transaction: &Transaction<'_>, new: &NewEvent) -> Result<Event, StoreE
         key.map(|key| key.content),
         Millisecond(new.at),
     ]);
-    let created = by_pk(transaction, taken(inserted)?)?;
+    let pk = taken(inserted)?;
+    let record = new.audit.as_ref().map(|record| record.of_event(pk));
+    audit::record(transaction, record.as_ref())?;
+    let created = by_pk(transaction, pk)?;
     created.ok_or_else(|| StoreError::Corrupt("no event once created".into()))
 }
 
@@ -278,7 +288,19 @@ fn open(
     for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {
         statement.execute(params![chat, place, member])?;
     }
+    audit::record(transaction, new.audit.as_ref())?;
     Ok(of_chat(transaction, new.id)?.map(|chat| (true, chat)))
+}
+
+/// The chats of this event.
+fn chats_of(
+    transaction: &Transaction<'_>,
+    pk: EventPk,
+) -> Result<Vec<(ChatId, ChatPk)>, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT id, pk FROM chats WHERE event = ?1 ORDER BY pk")?;
+    let chats = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(chats.collect::<Result<_, _>>()?)
 }
 
 /// The event with this number; `None`: there is none.

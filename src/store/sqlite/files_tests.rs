@@ -48,6 +48,7 @@ impl Scene {
             external_id: external_id.into(),
             profile: Profile::default(),
             at: at(0),
+            audit: None,
         };
         self.store.find_or_create_user(user).await.map(drop)
     }

@@ -46,6 +46,7 @@ impl Users for Sqlite {
         id: UserId,
         profile: Profile,
         at: Timestamp,
+        audit: Option<AuditRecord>,
     ) -> Result<Option<User>, StoreError> {
         self.write(move |transaction| {
             let mut found = by_id(transaction, id)?;
@@ -53,6 +54,7 @@ impl Users for Sqlite {
                 && user.update(profile, at)
             {
                 update(transaction, user)?;
+                audit::record(transaction, audit.as_ref())?;
             }
             Ok(found)
         })
@@ -130,12 +132,22 @@ pub(super) fn by_id(transaction: &Transaction<'_>, id: UserId) -> rusqlite::Resu
     statement.query_row([id], user).optional()
 }
 
-fn find_or_create(transaction: &Transaction<'_>, new: NewUser) -> Result<User, StoreError> {
+fn find_or_create(transaction: &Transaction<'_>, mut new: NewUser) -> Result<User, StoreError> {
+    let audit = new.audit.take();
+    let record = |user: &User, is_new| {
+        let record = audit.map(|record| record.of_user(user.id, is_new));
+        audit::record(transaction, record.as_ref())
+    };
     match by_external_id(transaction, &new.external_id)? {
-        None => insert(transaction, new),
+        None => {
+            let user = insert(transaction, new)?;
+            record(&user, true)?;
+            Ok(user)
+        }
         Some(mut user) => {
             if user.update(new.profile, new.at) {
                 update(transaction, &user)?;
+                record(&user, false)?;
             }
             Ok(user)
         }

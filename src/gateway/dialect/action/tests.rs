@@ -128,6 +128,7 @@ impl Rooms {
                 members: if is_open { vec![guest] } else { vec![] },
                 key: None,
                 at: first,
+                audit: Vec::new(),
             };
             // The service would generate ids, and give every room an owner.
             let chat = backend.store(async |store| store.create_chat(new).await);

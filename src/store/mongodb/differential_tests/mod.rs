@@ -90,6 +90,7 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
                 external_id: format!("user {name}"),
                 profile: profile(handle),
                 at: at(now),
+                audit: Some(record(now, None, None)),
             };
             let new: Vec<_> = users.into_iter().map(new).collect();
             ids.users.extend(new.iter().map(|new| new.id));
@@ -97,7 +98,10 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
         }
         Act::UpdateUser { user, handle, now } => {
             let user = ids.user(user);
-            both!(stores, store => store.update_user(user, profile(handle), at(now)))
+            let audit = Some(record(now, None, Some(user)));
+            both!(stores, store => {
+                store.update_user(user, profile(handle), at(now), audit.clone())
+            })
         }
         Act::MakeChat {
             members,
@@ -186,6 +190,7 @@ async fn answers_about_events(
                 details: EventDetails::default(),
                 key: number.map(key),
                 at: at(now),
+                audit: Some(record(now, None, Some(ids.user(owner)))),
             };
             both!(stores, store => store.create_event(new.clone()))
         }
@@ -194,7 +199,10 @@ async fn answers_about_events(
                 name: name.map(text),
                 ..EventChange::default()
             };
-            both!(stores, store => store.change_event(event, change.clone(), at(now)))
+            let audit = Some(record(now, None, None));
+            both!(stores, store => {
+                store.change_event(event, change.clone(), at(now), audit.clone())
+            })
         }
         Act::DeleteEvent { event } => {
             let audit = Some(record(4, None, None));
@@ -214,20 +222,9 @@ async fn answers_about_events(
                 event,
                 guest,
                 at: at(now),
+                audit: Some(record(now, Some(id), Some(guest))),
             };
             both!(stores, store => store.open_event_chat(new.clone()))
-        }
-        Act::Decide {
-            chat,
-            from,
-            to,
-            now,
-        } => {
-            let chat = ids.chat(chat);
-            let audit = Some(record(now, Some(chat), None));
-            both!(stores, store => {
-                store.change_access(chat, &from, to, at(now), audit.clone())
-            })
         }
         of_rights => answers_about_rights(stores, of_rights, ids).await,
     }
@@ -243,8 +240,12 @@ fn new_chat(
     let mut members: Vec<_> = members.iter().map(|member| ids.user(*member)).collect();
     members.sort_unstable();
     members.dedup();
+    let id = ChatId::new(at(now));
+    let placed = members.iter();
+    let audit = placed.map(|member| record(now, Some(id), Some(*member)));
     NewChat {
-        id: ChatId::new(at(now)),
+        id,
+        audit: audit.collect(),
         name: None,
         policy,
         owner: members.first().copied(),
@@ -286,6 +287,7 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         comparable(store.unknown_users(&ids.users).await),
         comparable(store.chat_by_key(&text(0)).await),
         comparable(store.event_by_key(&text(1)).await),
+        comparable(store.chats_of_event(1).await),
     ];
     for user in &ids.users {
         let memberships = store.memberships_of(*user).await;

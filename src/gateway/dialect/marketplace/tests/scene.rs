@@ -38,6 +38,7 @@ pub fn user(pk: u8, name: &str, image: Option<&str>) -> Arc<User> {
             ..Profile::default()
         },
         at: then(),
+        audit: None,
     };
     Arc::new(new.into_user(pk.into()))
 }

@@ -82,6 +82,7 @@ impl<'a> Replay<'a> {
             details: event(1, &user(1, "Olga", None)).details.clone(),
             key: None,
             at: then(),
+            audit: None,
         };
         // The event of the seed ends before it starts, which the service refuses today.
         let event = backend.store(async |store| store.create_event(new).await);

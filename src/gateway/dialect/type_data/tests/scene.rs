@@ -33,6 +33,7 @@ pub fn user(pk: u8, name: &str) -> Arc<User> {
         external_id: name.to_owned(),
         profile: Profile::default(),
         at: noon(),
+        audit: None,
     };
     Arc::new(new.into_user(pk.into()))
 }
