@@ -70,6 +70,31 @@ pub struct NewChat {
     pub at: Timestamp,
 }
 
+/// The limits of an addition of members, or of the creation of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberLimits {
+    /// The members of one chat.
+    pub members: usize,
+    /// The chats of one user: those that it is a member of, or owns; `None`: any number.
+    pub chats: Option<usize>,
+    /// The user to whom `chats` does not apply.
+    pub exempt: Option<UserId>,
+}
+
+impl MemberLimits {
+    /// Without limits.
+    pub const NONE: Self = Self {
+        members: usize::MAX,
+        chats: None,
+        exempt: None,
+    };
+
+    /// The limit of chats that applies to this user.
+    pub fn chats_of(&self, user: UserId) -> Option<usize> {
+        self.chats.filter(|_| self.exempt != Some(user))
+    }
+}
+
 /// The place after a chat in a list of chats that is ordered by activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChatCursor {

@@ -58,7 +58,6 @@ impl Service {
         if let Some(id) = unknown.first() {
             return Err(Error::not_found(format_args!("user {id}")));
         }
-        self.may_join_more(identity, &members).await?;
         let at = self.clock.now();
         let changing = self.user_cache.changing(&members);
         let new = NewChat {
@@ -72,7 +71,8 @@ impl Service {
             at,
         };
         let before = self.memberships.before_changes(new.id).await;
-        let created = self.store.create_chat(new).await;
+        let created = self.store.create_chat_within(new, self.member_limits(identity));
+        let created = created.await;
         drop(changing);
         let chat = match created {
             // Another request of this name was faster.
@@ -81,38 +81,11 @@ impl Service {
                 let made = self.made_before(identity, key.as_ref()).await?;
                 return made.map(Reply::Chat).ok_or_else(other_content);
             }
-            created => created.map_err(store_error)?,
+            created => created.map_err(|error| self.refused(identity, error))?,
         };
         self.publish(identity, Fact::ChatCreated(chat.clone()))
             .await;
         Ok(Reply::Chat(chat))
-    }
-
-    /// Whether each of these may become a member of one chat more. Two concurrent requests may both
-    /// succeed.
-    ///
-    /// # Errors
-    /// `TooLarge`, with the limit; it names the user if that is not the caller.
-    pub(super) async fn may_join_more(
-        &self,
-        identity: &Identity,
-        users: &[UserId],
-    ) -> Result<(), Error> {
-        let Some(most) = self.limits.chats.filter(|_| !users.is_empty()) else {
-            return Ok(());
-        };
-        let full = self.store.users_in_many_chats(users, most).await;
-        match full.map_err(store_error)?.first() {
-            None => Ok(()),
-            Some(user) if identity.user == Some(*user) => Err(Error::too_large(
-                "chats",
-                format_args!("{most} of one user"),
-            )),
-            Some(user) => {
-                let limit = format_args!("{most} chats of user {user}");
-                Err(Error::too_large("users", limit))
-            }
-        }
     }
 
     /// The chat that a request of this name has made. Subscribes its members' connections in case the

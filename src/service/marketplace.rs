@@ -153,12 +153,6 @@ impl Service {
         let found = self.event(event).await?;
         access::may_write_to_owner(guest, &found)?;
         self.user(guest).await?;
-        let room = self.may_join_more(identity, &[guest, found.owner.id]).await;
-        if let Err(full) = room
-            && !self.writes_about(event, guest).await?
-        {
-            return Err(full);
-        }
         let at = self.clock.now();
         let new = NewEventChat {
             id: ChatId::new(at),
@@ -170,7 +164,9 @@ impl Service {
             let _opening = self.opening.read().await;
             let opened = {
                 let _changing = self.user_cache.changing(&[guest, found.owner.id]);
-                self.store.open_event_chat(new).await.map_err(store_error)?
+                let limits = self.member_limits(identity);
+                let opened = self.store.open_event_chat_within(new, limits).await;
+                opened.map_err(|error| self.refused(identity, error))?
             };
             let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
             if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {
@@ -184,17 +180,6 @@ impl Service {
             drop(self.opening.write().await);
         }
         Ok((fresh, Arc::new(chat)))
-    }
-
-    /// Whether this guest has a chat with the event's owner already.
-    async fn writes_about(&self, event: EventPk, guest: UserId) -> Result<bool, Error> {
-        /// More than any user has.
-        const ALL: usize = 1_000_000;
-        let chats = self.store.event_chats_of(guest, ALL).await;
-        let chats = chats.map_err(store_error)?;
-        Ok(chats
-            .iter()
-            .any(|chat| chat.event.pk == event && chat.guest.id == guest))
     }
 
     /// Publishes a change of access, if there was one.

@@ -11,6 +11,7 @@ mod heads;
 mod history_cache;
 #[cfg(test)]
 mod lease_tests;
+mod limits;
 mod marketplace;
 mod members;
 mod memberships;
@@ -52,7 +53,7 @@ pub struct Limits {
     pub message_bytes: usize,
     /// The members of one chat.
     pub members: usize,
-    /// The chats that one user is a member of; `None`: any number.
+    /// The chats that one user is a member of, or owns; `None`: any number.
     pub chats: Option<usize>,
 }
 
@@ -353,7 +354,7 @@ fn store_error(error: StoreError) -> Error {
             Error::unavailable("the store does not answer, nothing was stored; try again")
                 .because(error)
         }
-        StoreError::Duplicate | StoreError::Corrupt(_) => internal(error),
+        StoreError::Duplicate | StoreError::Full(_) | StoreError::Corrupt(_) => internal(error),
     }
 }
 

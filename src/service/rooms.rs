@@ -30,8 +30,6 @@ impl Service {
     ) -> Result<Reply, Error> {
         check_name(name.as_deref())?;
         let owner = access::user(identity, None)?;
-        // It is created to be joined.
-        self.may_join_more(identity, &[owner]).await?;
         let at = self.clock.now();
         let new = NewChat {
             id: ChatId::new(at),
@@ -43,7 +41,10 @@ impl Service {
             key: None,
             at,
         };
-        let chat = self.store.create_chat(new).await.map_err(store_error)?;
+        let created = self.store.create_chat_within(new, self.member_limits(identity));
+        let chat = created
+            .await
+            .map_err(|error| self.refused(identity, error))?;
         self.room(chat, 0).await.map(Reply::Room)
     }
 

@@ -5,6 +5,7 @@
 //! every store.
 
 mod error;
+mod events;
 mod instrumented;
 pub mod lease;
 mod mongodb;
@@ -21,15 +22,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Access, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event,
-    EventChange, EventChat, EventPk, Fingerprint, History, MembersVersion, Message, MessagePage,
-    NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User,
-    UserId, UserPk,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, History,
+    MemberLimits, MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile, Reads,
+    Sent, Seq, User, UserId, UserPk,
 };
 
 #[cfg(test)]
 pub(crate) use self::mongodb::replica_set::Scratch;
-pub use error::{OpenError, StoreError};
+pub use error::{Full, OpenError, StoreError};
+pub use events::Events;
 pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
@@ -53,7 +54,7 @@ pub trait Store:
     + lease::Leasing
 {
     /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
-    /// was called before. Does nothing to a store of that version.
+    /// was called before. Does nothing to a store of that version with all its indexes.
     async fn migrate(&self) -> Result<(), OpenError>;
 
     /// Checks one real read path and one real write path.
@@ -127,8 +128,19 @@ pub trait Users: Send + Sync {
 pub trait Chats: Send + Sync {
     /// Creates a chat with the next `pk`, no messages, and its members in the order given. Atomic:
     /// all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`: a member is
-    /// no user (call [`Users::unknown_users`] first).
-    async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError>;
+    /// no user (call [`Users::unknown_users`] first). `Full`: a member or the owner would have more
+    /// chats than `limits` allow, judged in the same step.
+    async fn create_chat_within(
+        &self,
+        chat: NewChat,
+        limits: MemberLimits,
+    ) -> Result<Chat, StoreError>;
+
+    /// [`Chats::create_chat_within`] without limits.
+    #[cfg(any(test, fuzzing))]
+    async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError> {
+        self.create_chat_within(chat, MemberLimits::NONE).await
+    }
 
     /// The chat that was created with a key of this name, and the content of that key; `None`:
     /// there is none.
@@ -189,8 +201,8 @@ pub trait Chats: Send + Sync {
     /// chat.
     async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError>;
 
-    /// Those of `users` that are members of so many chats at least, in the order given. One that
-    /// does not exist is a member of none.
+    /// Those of `users` that are members or owners of so many chats at least, in the order given. One
+    /// that does not exist has none.
     async fn users_in_many_chats(
         &self,
         users: &[UserId],
@@ -211,7 +223,21 @@ pub trait Members: Send + Sync {
     /// member has the role `Member` and no mute, whatever it had in an earlier
     /// membership. With a new member the chat's `modified_at` and `active_at` move as in
     /// [`Chats::change_chat`]. Atomic. Returns whether the member is new, and the chat
-    /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
+    /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user. `Full`: with a new
+    /// member the chat would have more members, or the user more chats, than `limits` allow, judged
+    /// in the same step. The owner of the chat has it already.
+    async fn add_member_within(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+        at: Timestamp,
+        limits: MemberLimits,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError>;
+
+    /// [`Members::add_member_within`] without limits.
+    #[cfg(any(test, fuzzing))]
     async fn add_member(
         &self,
         chat: ChatId,
@@ -219,7 +245,11 @@ pub trait Members: Send + Sync {
         read: Seq,
         at: Timestamp,
         audit: Option<AuditRecord>,
-    ) -> Result<Option<(bool, Chat)>, StoreError>;
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        let none = MemberLimits::NONE;
+        self.add_member_within(chat, user, read, at, none, audit)
+            .await
+    }
 
     /// Ends a membership; the times move as with a new one. Returns whether there was one,
     /// and the chat afterwards; `None`: there is no such chat.
@@ -271,84 +301,6 @@ pub trait Messages: Send + Sync {
     /// up to more than [`PAGE_BYTES`], but never none. In an event's chat each carries that chat as
     /// it stands now. A chat that does not exist has an empty history.
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError>;
-}
-
-/// Events, and the chats between their owners and guests.
-#[async_trait]
-pub trait Events: Send + Sync {
-    /// Creates an event with the next `pk`. `Duplicate`: the name of its key is taken.
-    /// `Corrupt`: the owner is no user.
-    async fn create_event(&self, event: NewEvent) -> Result<Event, StoreError>;
-
-    /// The event with this `pk`; `None`: there is none.
-    async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError>;
-
-    /// The event that was created with a key of this name, and the content of that key;
-    /// `None`: there is none.
-    async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError>;
-
-    /// At most `limit` events with a greater `pk` than `after`, by `pk`: all, or one owner's.
-    async fn events_after(
-        &self,
-        owner: Option<UserId>,
-        after: EventPk,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError>;
-
-    /// Changes the details of an event; `modified_at` moves to `at` unless it is later. Returns the
-    /// event afterwards; `None`: there is none.
-    async fn change_event(
-        &self,
-        pk: EventPk,
-        change: EventChange,
-        at: Timestamp,
-    ) -> Result<Option<Event>, StoreError>;
-
-    /// Deletes an event with its chats, their members and messages, in one step. Returns the
-    /// chats; `None`: there was no such event.
-    async fn delete_event(
-        &self,
-        pk: EventPk,
-        audit: Option<AuditRecord>,
-    ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError>;
-
-    /// The closed chat of this event's owner and this guest, made with the next `pk` and both
-    /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
-    /// it and both answer it. Returns whether it is new; `None`: there is no such event.
-    /// `Corrupt`: the guest is no user. The guest must not be the owner.
-    async fn open_event_chat(
-        &self,
-        chat: NewEventChat,
-    ) -> Result<Option<(bool, EventChat)>, StoreError>;
-
-    /// Changes the access of an event's chat from one of `from` to `to`, and counts up its
-    /// version; the chat's times move as in [`Chats::change_chat`]. With another access than
-    /// those, or with `to` already, nothing changes. Returns whether it did, and the chat
-    /// afterwards; `None`: there is no such chat, or it is no event's.
-    async fn change_access(
-        &self,
-        chat: ChatId,
-        from: &[Access],
-        to: Access,
-        at: Timestamp,
-        audit: Option<AuditRecord>,
-    ) -> Result<Option<(bool, EventChat)>, StoreError>;
-
-    /// A chat as one of an event's; `None`: there is no such chat, or it is no event's.
-    async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError>;
-
-    /// At most `limit` of the event chats of which this user is a member, the most recently
-    /// active first.
-    async fn event_chats_of(
-        &self,
-        user: UserId,
-        limit: usize,
-    ) -> Result<Vec<EventChat>, StoreError>;
-
-    /// At most `limit` messages of an event's chat that was looked up a moment ago: the latest
-    /// of those that it had then, oldest first. Each carries the chat as it stood then, or later.
-    /// Fewer come where [`Messages::messages`] would take fewer.
-    async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError>;
 }
 
 /// A page of history ends early once its texts are longer than this, in bytes: a response has to

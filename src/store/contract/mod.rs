@@ -9,6 +9,7 @@ mod events;
 mod keys;
 pub(in crate::store) mod lease;
 mod lifecycle;
+mod limits;
 mod members;
 mod messages;
 mod sanctions;
@@ -145,6 +146,15 @@ macro_rules! every_promise {
                 reading_on_moves_forward_only_and_not_past_the_end,
                 who_is_no_member_has_no_position,
                 in_a_chat_that_does_not_exist_nobody_takes_part,
+            ],
+            limits: [
+                a_full_chat_takes_no_new_member,
+                additions_at_once_do_not_exceed_the_members_of_a_chat,
+                additions_at_once_do_not_exceed_the_chats_of_a_user,
+                creations_at_once_do_not_exceed_the_chats_of_their_owner,
+                owned_chats_count_once_with_those_of_a_member,
+                an_events_chat_counts_for_both,
+                a_taken_key_is_a_duplicate_beyond_a_limit_too,
             ],
             sanctions: [
                 members_begin_with_the_default_role,

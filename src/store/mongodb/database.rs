@@ -3,7 +3,7 @@
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, ClientSession, Collection, Cursor};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 use tracing::error;
 
@@ -16,6 +16,9 @@ use crate::store::StoreError;
 /// that shows whether there is more.
 const BATCH: u32 = 1_001;
 
+/// How many transactions that add a member may run at once, beside the one that assigns a `pk`.
+pub(super) const ADDITIONS: usize = 64;
+
 /// The database of a replica set.
 pub(super) struct Database {
     client: Client,
@@ -24,6 +27,8 @@ pub(super) struct Database {
     place: String,
     /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
     pub(super) pk_lock: Mutex<()>,
+    /// Permits for transactions that add a member (`limits.rs`).
+    pub(super) additions: Semaphore,
 }
 
 /// The documents that match a filter, in an order, up to a limit.
@@ -65,6 +70,7 @@ impl Database {
             driver,
             place,
             pk_lock: Mutex::default(),
+            additions: Semaphore::new(ADDITIONS),
         }
     }
 

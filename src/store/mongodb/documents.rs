@@ -298,22 +298,6 @@ pub(super) struct OwnDocument {
     pub(super) seq: Seq,
 }
 
-/// A member of many chats, as an aggregation returns it.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct BusyDocument {
-    #[serde(rename = "_id")]
-    pub(super) user: Uuid,
-}
-
-impl Readable for BusyDocument {
-    const COLLECTION: &'static str = MEMBERS;
-    type Model = Self;
-
-    fn model(self) -> Result<Self, StoreError> {
-        Ok(self)
-    }
-}
-
 /// The `seq` of a sender's latest message in a chat, as an aggregation returns it.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct SenderDocument {

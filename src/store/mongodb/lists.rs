@@ -9,7 +9,7 @@ use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
 use super::database::Query;
-use super::documents::{BusyDocument, ChatDocument, FoundChat, MemberDocument};
+use super::documents::{ChatDocument, FoundChat, MemberDocument};
 use crate::model::{
     Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Policy, Seq, UserId,
 };
@@ -157,24 +157,6 @@ impl Mongo {
             found.with(latest)
         };
         found.into_iter().map(with_latest).collect()
-    }
-
-    /// See [`crate::store::Chats::users_in_many_chats`]. The index on `user` alone answers it.
-    pub(super) async fn in_many_chats(
-        &self,
-        users: &[UserId],
-        chats: usize,
-    ) -> Result<Vec<UserId>, StoreError> {
-        let chats = i64::try_from(chats).unwrap_or(i64::MAX);
-        let stages = [
-            doc! { "$match": { "user": { "$in": users } } },
-            doc! { "$group": { "_id": "$user", "chats": { "$sum": 1 } } },
-            doc! { "$match": { "chats": { "$gte": chats } } },
-        ];
-        let found = self.database.aggregated::<BusyDocument>(stages).await?;
-        let many: HashSet<UserId> = found.into_iter().map(|busy| busy.user.into()).collect();
-        let named = users.iter().filter(|user| many.contains(user));
-        Ok(named.copied().collect())
     }
 
     /// These chats with their members, until those are more than [`PAGE_MEMBERS`].

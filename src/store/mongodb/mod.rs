@@ -22,6 +22,7 @@ mod heads;
 mod import;
 mod latest;
 mod lease;
+mod limits;
 mod lists;
 mod members;
 mod message_document;

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, taken};
-use super::{Sqlite, audit};
+use super::{Sqlite, audit, limits};
 use crate::model::{
-    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
     MembersVersion, NewChat, Seq, UserId,
 };
 use crate::store::{Chats, PAGE_MEMBERS, StoreError};
@@ -18,8 +18,12 @@ const COLUMNS: &str = "chats.id, chats.pk, chats.name, policy, owner, team, head
 
 #[async_trait]
 impl Chats for Sqlite {
-    async fn create_chat(&self, new: NewChat) -> Result<Chat, StoreError> {
-        self.write(move |transaction| insert(transaction, &new))
+    async fn create_chat_within(
+        &self,
+        new: NewChat,
+        limits: MemberLimits,
+    ) -> Result<Chat, StoreError> {
+        self.write(move |transaction| insert(transaction, &new, limits))
             .await
     }
 
@@ -152,15 +156,9 @@ impl Chats for Sqlite {
     ) -> Result<Vec<UserId>, StoreError> {
         let users = users.to_vec();
         self.read(move |transaction| {
-            // No more is counted than has to be known.
-            let mut statement = transaction.prepare_cached(
-                "SELECT count(*) FROM (SELECT 1 FROM members
-                 WHERE user = (SELECT pk FROM users WHERE id = ?1) LIMIT ?2)",
-            )?;
             let mut many = Vec::new();
             for user in users {
-                let counted: usize = statement.query_row(params![user, chats], |row| row.get(0))?;
-                if counted >= chats {
+                if limits::has_so_many(transaction, user, chats)? {
                     many.push(user);
                 }
             }
@@ -196,7 +194,11 @@ pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Res
     Ok(statement.execute([id])? > 0)
 }
 
-fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreError> {
+fn insert(
+    transaction: &Transaction<'_>,
+    new: &NewChat,
+    limits: MemberLimits,
+) -> Result<Chat, StoreError> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO chats (id, name, policy, owner, team, created_at, modified_at, active_at,
                             key_name, key_content)
@@ -222,6 +224,9 @@ fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreErr
             return Err(StoreError::Corrupt(format!("no user {member} to add")));
         }
     }
+    // Last: the id or the name of its key may be taken.
+    let concerned = new.members.iter().chain(&new.owner).copied();
+    limits::judge(transaction, concerned, limits)?;
     let created = by_id(transaction, new.id)?;
     created.ok_or_else(|| StoreError::Corrupt(format!("no chat {} once created", new.id)))
 }

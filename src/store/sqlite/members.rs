@@ -6,18 +6,19 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chats::{by_id, touch};
-use super::{Sqlite, audit, users};
-use crate::model::{AuditRecord, Chat, ChatId, ChatPk, Reads, Seq, UserId, UserPk};
-use crate::store::{Members, StoreError};
+use super::{Sqlite, audit, limits, users};
+use crate::model::{AuditRecord, Chat, ChatId, ChatPk, MemberLimits, Reads, Seq, User, UserId, UserPk};
+use crate::store::{Full, Members, StoreError};
 
 #[async_trait]
 impl Members for Sqlite {
-    async fn add_member(
+    async fn add_member_within(
         &self,
         chat: ChatId,
         user: UserId,
         read: Seq,
         at: Timestamp,
+        limits: MemberLimits,
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         self.write(move |transaction| {
@@ -33,6 +34,9 @@ impl Members for Sqlite {
                  ON CONFLICT (user, chat) DO NOTHING",
             )?;
             let fresh = statement.execute([found.pk, member.pk])? > 0;
+            if fresh {
+                judge(transaction, &found, &member, limits)?;
+            }
             advance(transaction, found.pk, member.pk, read.min(found.head))?;
             afterwards(transaction, chat, fresh, at, audit.as_ref())
         })
@@ -88,6 +92,21 @@ impl Members for Sqlite {
         })
         .await
     }
+}
+
+/// Refuses a new member of this chat, which is as it was before, if a limit does not allow it.
+fn judge(
+    transaction: &Transaction<'_>,
+    before: &Chat,
+    member: &User,
+    limits: MemberLimits,
+) -> Result<(), StoreError> {
+    if before.members.len() >= limits.members {
+        return Err(StoreError::Full(Full::Chat));
+    }
+    // Its owner has it already.
+    let counts = before.owner != Some(member.pk);
+    limits::judge(transaction, counts.then_some(member.id), limits)
 }
 
 /// Moves a member's read position forward to `read`. Returns whether it moved.

@@ -7,6 +7,7 @@ mod disk;
 mod events;
 mod files;
 mod lease;
+mod limits;
 mod members;
 mod messages;
 mod rows;
