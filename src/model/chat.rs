@@ -113,6 +113,25 @@ pub struct ChatPage {
     pub next: Option<ChatCursor>,
 }
 
+/// The place after a chat in the list of the chats that a user may look at: those that it is a member
+/// of, then the other open ones, each part with the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisibleCursor {
+    /// Whether that chat is in the first part.
+    pub own: bool,
+    /// [`Chat::pk`] of that chat.
+    pub pk: ChatPk,
+}
+
+/// Some of the chats that a user may look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisiblePage {
+    /// The chats.
+    pub chats: Vec<Chat>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<VisibleCursor>,
+}
+
 /// How a request names a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatRef {
@@ -157,6 +176,15 @@ pub struct Room {
     pub members: Vec<Arc<User>>,
     /// The latest messages, oldest first.
     pub messages: Vec<Message>,
+}
+
+/// Some chats with their members, without messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomPage<Cursor> {
+    /// The chats.
+    pub rooms: Vec<Room>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
 }
 
 /// The changes of a chat; `None` leaves a field as it is.

@@ -1,7 +1,7 @@
 //! Creates and lists chats, and caches their members.
 //! Does not check rights: `access` does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use moka::future::Cache;
@@ -71,7 +71,9 @@ impl Service {
             at,
         };
         let before = self.memberships.before_changes(new.id).await;
-        let created = self.store.create_chat_within(new, self.member_limits(identity));
+        let created = self
+            .store
+            .create_chat_within(new, self.member_limits(identity));
         let created = created.await;
         drop(changing);
         let chat = match created {
@@ -220,12 +222,51 @@ impl Service {
         };
         let members = self.memberships.of(id).await;
         let members = members.map_err(|error| access::as_requested(error, chat))?;
-        let seen = access::may_see(actor, &members, self.clock.now());
+        self.sees(actor, chat, &members)?;
+        Ok(members)
+    }
+
+    /// Whether `actor` may see the chat with these members.
+    pub(super) fn sees(
+        &self,
+        actor: Actor,
+        chat: ChatRef,
+        members: &MemberList,
+    ) -> Result<(), Error> {
+        let seen = access::may_see(actor, members, self.clock.now());
         seen.map_err(|error| access::as_requested(error, chat))?;
         if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
             return Err(access::no_chat(chat));
         }
-        Ok(members)
+        Ok(())
+    }
+
+    /// The ids of these chats, in the order given; `None`: there is no such chat. Those that are not
+    /// cached are read together.
+    pub(super) async fn ids_of(&self, chats: &[ChatRef]) -> Result<Vec<Option<ChatId>>, Error> {
+        let (mut ids, mut unknown) = (HashMap::new(), Vec::new());
+        for chat in chats {
+            if let ChatRef::Pk(pk) = *chat {
+                match self.numbers.get(&pk).await {
+                    Some(id) => drop(ids.insert(pk, id)),
+                    None => unknown.push(pk),
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let found = self.store.chat_ids(&unknown).await.map_err(store_error)?;
+            for (pk, id) in unknown.into_iter().zip(found) {
+                if let Some(id) = id {
+                    self.numbers.insert(pk, id).await;
+                    ids.insert(pk, id);
+                }
+            }
+        }
+        let id = |chat: &ChatRef| match chat {
+            ChatRef::Id(id) | ChatRef::OfEvent(id) => Some(*id),
+            ChatRef::Pk(pk) => ids.get(pk).copied(),
+        };
+        Ok(chats.iter().map(id).collect())
     }
 
     /// What `read` reads of a chat that `actor` may see: now, and when it was read.

@@ -13,9 +13,7 @@ impl Service {
         MemberLimits {
             members: self.limits.members,
             chats: self.limits.chats,
-            exempt: identity
-                .user
-                .filter(|_| identity.rights == Rights::Service),
+            exempt: identity.user.filter(|_| identity.rights == Rights::Service),
         }
     }
 

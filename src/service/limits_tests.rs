@@ -51,8 +51,7 @@ impl Scene {
             chats,
         };
         let (bus, clock) = (Arc::new(Local::default()), Clock::fixed(NOW));
-        let (service, _) =
-            Service::new(Arc::clone(&store), bus, clock, limits, Metrics::default());
+        let (service, _) = Service::new(Arc::clone(&store), bus, clock, limits, Metrics::default());
         let new = (0..users).map(|number| NewUser {
             id: UserId::new(NOW),
             external_id: format!("user {number}"),
@@ -125,7 +124,11 @@ fn succeeded<T: std::fmt::Debug>(outcomes: Vec<Result<T, Error>>, text: &str) ->
             .map_err(|error| assert_eq!((error.kind, &*error.message), (ErrorKind::TooLarge, text)))
             .is_ok()
     };
-    outcomes.into_iter().map(refused).filter(|done| *done).count()
+    outcomes
+        .into_iter()
+        .map(refused)
+        .filter(|done| *done)
+        .count()
 }
 
 #[tokio::test]

@@ -20,8 +20,9 @@ use super::{
 use crate::model::{
     Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage,
     ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History, MemberLimits,
-    MemberRole, MembersVersion, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage,
-    Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk,
+    MemberRole, MembersVersion, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
+    PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk, VisibleCursor,
+    VisiblePage,
 };
 use crate::telemetry::Metrics;
 
@@ -205,8 +206,9 @@ instrumented! {
     chat_by_key(name: &str) -> Option<(Chat, Fingerprint)>;
     chat(id: ChatId) -> Option<Chat>;
     chat_id(pk: ChatPk) -> Option<ChatId>;
+    chat_ids(pks: &[ChatPk]) -> Vec<Option<ChatId>>;
     chats_after(after: ChatPk, limit: usize) -> Vec<Chat>;
-    visible_chats(user: UserId, at: Timestamp, limit: usize) -> Vec<Chat>;
+    visible_chats(user: UserId, at: Timestamp, before: Option<VisibleCursor>, limit: usize) -> VisiblePage;
     change_chat(id: ChatId, change: ChatChange, at: Timestamp, audit: Option<AuditRecord>) -> Option<Chat>;
     delete_chat(id: ChatId, audit: Option<AuditRecord>) -> bool;
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
@@ -227,6 +229,7 @@ instrumented! {
 instrumented! {
     Sanctions:
     chat_rights(chat: ChatId) -> Option<ChatRights>;
+    rights_of(chats: &[ChatId]) -> Vec<Option<ChatRights>>;
     set_role(chat: ChatId, user: UserId, role: MemberRole, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     set_mute(chat: ChatId, user: UserId, mute: Option<Sanction>, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     set_ban(chat: ChatId, user: UserId, ban: Option<Sanction>, at: Timestamp, audit: Option<AuditRecord>) -> Option<BanOutcome>;

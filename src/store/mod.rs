@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, History,
     MemberLimits, MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile, Reads,
-    Sent, Seq, User, UserId, UserPk,
+    Sent, Seq, User, UserId, UserPk, VisibleCursor, VisiblePage,
 };
 
 #[cfg(test)]
@@ -152,19 +152,23 @@ pub trait Chats: Send + Sync {
     /// The id of the chat with this `pk`; `None`: there is none.
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError>;
 
+    /// The id of the chat with each of these `pk`s, in the order given.
+    async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError>;
+
     /// At most `limit` chats with a greater `pk` than `after`, by `pk`; fewer as in
     /// [`Chats::chats_of`].
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError>;
 
-    /// At most `limit` chats that this user is a member of, or that are open and have no ban of it
-    /// that applies at `at`, by `pk`; fewer where the members add up to more than [`PAGE_MEMBERS`],
-    /// as in [`Chats::chats_of`].
+    /// At most `limit` chats that this user is a member of, then of the others that are open and have no
+    /// ban of it that applies at `at`, each part with the greatest `pk` first, those after `before`
+    /// in that order; fewer as in [`Chats::chats_of`].
     async fn visible_chats(
         &self,
         user: UserId,
         at: Timestamp,
+        before: Option<VisibleCursor>,
         limit: usize,
-    ) -> Result<Vec<Chat>, StoreError>;
+    ) -> Result<VisiblePage, StoreError>;
 
     /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later, which
     /// counts as a change. Returns the chat afterwards; `None`: there is none.

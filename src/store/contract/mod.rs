@@ -130,8 +130,10 @@ macro_rules! every_promise {
                 those_in_many_chats_are_told_in_order,
                 heads_come_in_the_order_asked_for,
                 a_chat_is_found_by_its_pk,
+                many_chats_are_found_by_their_pks,
                 all_chats_come_in_pages_by_their_numbers,
                 open_chats_and_own_ones_are_visible,
+                own_chats_come_before_the_newest_others_in_pages,
                 a_change_keeps_what_it_does_not_name_and_moves_the_times,
                 a_deleted_chat_is_gone_with_everything_in_it,
             ],
@@ -176,6 +178,7 @@ macro_rules! every_promise {
                 of_two_equal_bans_at_once_one_counts,
                 a_ban_and_a_new_membership_at_once_both_count,
                 rights_are_those_of_one_moment,
+                rights_in_many_chats_are_those_in_each,
             ],
             audit: [
                 every_act_is_recorded_with_its_change,

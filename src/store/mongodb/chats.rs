@@ -17,7 +17,7 @@ use super::sweep::Sweep;
 use super::transaction::{Transactional, UpdateTx};
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
-    MembersVersion, NewChat, Seq, UserId, UserPk,
+    MembersVersion, NewChat, Seq, UserId, UserPk, VisibleCursor, VisiblePage,
 };
 use crate::store::{Chats, StoreError};
 
@@ -59,6 +59,10 @@ impl Chats for Mongo {
         Ok(found.map(|found| found.chat.id))
     }
 
+    async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError> {
+        retry_until_deadline(|| self.ids_by_pk(pks)).await
+    }
+
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
         retry_until_deadline(|| self.list_after(after, limit)).await
     }
@@ -67,9 +71,10 @@ impl Chats for Mongo {
         &self,
         user: UserId,
         at: Timestamp,
+        before: Option<VisibleCursor>,
         limit: usize,
-    ) -> Result<Vec<Chat>, StoreError> {
-        retry_until_deadline(|| self.list_visible(user, at, limit)).await
+    ) -> Result<VisiblePage, StoreError> {
+        retry_until_deadline(|| self.list_visible(user, at, before, limit)).await
     }
 
     async fn change_chat(

@@ -2,6 +2,7 @@
 //! Does not know the contract in `store`, and caches nothing.
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::options::Hint;
 use mongodb::{Client, ClientSession, Collection, Cursor};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -38,6 +39,8 @@ pub(super) struct Query {
     pub(super) limit: usize,
     /// The fields to read; empty: all.
     pub(super) fields: Document,
+    /// The index to use; `None`: that of the server's choice.
+    pub(super) index: Option<&'static str>,
 }
 
 impl Default for Query {
@@ -54,6 +57,7 @@ impl Query {
             sort: doc! {},
             limit: usize::MAX,
             fields: doc! {},
+            index: None,
         }
     }
 
@@ -183,6 +187,10 @@ impl Database {
             .sort(query.sort)
             .projection(query.fields)
             .batch_size(BATCH);
+        let find = match query.index {
+            Some(index) => find.hint(Hint::Name(index.to_owned())),
+            None => find,
+        };
         Ok(match limit {
             i64::MAX => find.await?,
             limit => find.limit(limit).await?,

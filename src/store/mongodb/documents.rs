@@ -131,6 +131,7 @@ impl Readable for ChatDocument {
                 active_at: time(self.active_at)?,
                 name: self.name,
             },
+            places: self.places,
             latest_at: DateTime::MIN,
             key: self.key,
             event_chat: self.event,
@@ -142,6 +143,8 @@ impl Readable for ChatDocument {
 #[derive(Debug, Clone)]
 pub(super) struct FoundChat {
     pub(super) chat: Chat,
+    /// How many members have ever joined.
+    pub(super) places: i64,
     /// When its latest message was stored.
     pub(super) latest_at: DateTime,
     pub(super) key: Option<KeyDocument>,

@@ -21,7 +21,8 @@ use super::fields::{AccessField, PolicyField, date};
 use super::limits::Counted;
 use super::transaction::{Transactional, UpdateTx};
 use crate::model::{
-    Access, AuditRecord, ChatId, EventChat, EventChatState, MemberLimits, NewEventChat, User, UserId,
+    Access, AuditRecord, ChatId, EventChat, EventChatState, MemberLimits, NewEventChat, User,
+    UserId,
 };
 use crate::store::StoreError;
 

@@ -28,6 +28,7 @@ mod members;
 mod message_document;
 mod messages;
 mod retry;
+mod rights;
 mod sanction_documents;
 mod sanctions;
 mod schema;

@@ -200,6 +200,7 @@ impl Mongo {
             latest_at,
             key,
             event_chat,
+            ..
         } = found;
         let query = Query {
             sort: doc! { "place": 1 },

@@ -3,5 +3,5 @@
 
 -- The chats that a user owns, which count towards its limit.
 CREATE INDEX IF NOT EXISTS chats_owner ON chats (owner) WHERE owner IS NOT NULL;
--- The open chats, the newest of which a list shows.
-CREATE INDEX IF NOT EXISTS chats_open ON chats (pk) WHERE policy = 'open';
+-- The open chats, by their numbers: a list shows the newest ones.
+CREATE INDEX IF NOT EXISTS chats_open ON chats (policy) WHERE policy = 'open';

@@ -7,7 +7,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chats::{by_id, touch};
 use super::{Sqlite, audit, limits, users};
-use crate::model::{AuditRecord, Chat, ChatId, ChatPk, MemberLimits, Reads, Seq, User, UserId, UserPk};
+use crate::model::{
+    AuditRecord, Chat, ChatId, ChatPk, MemberLimits, Reads, Seq, User, UserId, UserPk,
+};
 use crate::store::{Full, Members, StoreError};
 
 #[async_trait]

@@ -8,6 +8,7 @@ mod events;
 mod files;
 mod lease;
 mod limits;
+mod lists;
 mod members;
 mod messages;
 mod rows;
