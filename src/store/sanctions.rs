@@ -17,6 +17,10 @@ pub trait Sanctions: Send + Sync {
     /// such chat. `Corrupt`: a ban cannot be read.
     async fn chat_rights(&self, chat: ChatId) -> Result<Option<ChatRights>, StoreError>;
 
+    /// The same for each of these chats, in the order given, those of one chat of one moment. It may
+    /// answer fewer where the members add up to more than [`super::PAGE_MEMBERS`], but never none.
+    async fn rights_of(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatRights>>, StoreError>;
+
     /// Sets the role of a member. Returns whether it has changed, and the chat afterwards; `None`:
     /// there is no such chat. A user that is no member has none to change.
     async fn set_role(

@@ -12,13 +12,30 @@ use super::{Sqlite, audit, users};
 use crate::model::{
     AuditRecord, Ban, Chat, ChatId, ChatPk, ChatRights, MemberRights, MemberRole, Sanction, UserId,
 };
-use crate::store::{BanOutcome, Sanctions, StoreError};
+use crate::store::{BanOutcome, PAGE_MEMBERS, Sanctions, StoreError};
 
 #[async_trait]
 impl Sanctions for Sqlite {
     async fn chat_rights(&self, chat: ChatId) -> Result<Option<ChatRights>, StoreError> {
         self.read(move |transaction| rights(transaction, chat))
             .await
+    }
+
+    async fn rights_of(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatRights>>, StoreError> {
+        let chats = chats.to_vec();
+        self.read(move |transaction| {
+            let (mut found, mut members) = (Vec::with_capacity(chats.len()), 0);
+            for chat in chats {
+                let rights = rights(transaction, chat)?;
+                members += rights.as_ref().map_or(0, |rights| rights.members.len());
+                found.push(rights);
+                if members > PAGE_MEMBERS {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn set_role(
