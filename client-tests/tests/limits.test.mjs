@@ -1,5 +1,5 @@
 // @ts-check
-// Owns the promise about sizes: requests within a limit pass, requests over it are refused and affect no other client.
+// Owns the promise about sizes and numbers: requests within a limit pass, requests over it are refused and affect no other client.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { connectAction, newRoom, refusal as refusedByAction } from '../clients/action.mjs';
@@ -142,7 +142,51 @@ describe('a chat', () => {
   });
 });
 
+describe('requests at once', () => {
+  const AT_ONCE = 24;
+  const outcomes = (answers) => {
+    const refused = answers.filter(({ status }) => status >= 400);
+    for (const { status, body } of refused) assert.deepEqual([status, body.code], [413, 'too_large']);
+    return answers.length - refused.length;
+  };
+  const times = (count, made) => Promise.all(Array.from({ length: count }, (_, index) => made(index)));
+
+  test('do not put more members into a chat than the server allows', async (t) => {
+    const host = new Backend(await startServer(t, ['--max-members', '10']));
+    const users = await times(AT_ONCE + 4, () => host.user('member'));
+    const ids = users.map(({ id }) => id);
+    const chat = await host.ok(201, 'POST', '/chats', { users: ids.slice(0, 4) });
+    const add = (index) => host.call('POST', `/chats/${chat.id}/members`, { users: [ids[4 + index]] });
+    assert.equal(outcomes(await times(AT_ONCE, add)), 6);
+    assert.equal((await host.get(`/chats/${chat.id}`)).users.length, 10);
+  });
+
+  test('do not put a user into more chats than the server allows', async (t) => {
+    const host = new Backend(await startServer(t, ['--max-chats-per-user', '5']));
+    const [busy, ...others] = await times(AT_ONCE + 1, () => host.user('busy'));
+    const chats = await Promise.all(others.map(({ id }) => host.ok(201, 'POST', '/chats', { users: [id] })));
+    const added = times(AT_ONCE / 2, (index) => (
+      host.call('POST', `/chats/${chats[index].id}/members`, { users: [busy.id] })));
+    const made = times(AT_ONCE / 2, (index) => (
+      host.call('POST', '/chats', { users: [others[AT_ONCE / 2 + index].id, busy.id] })));
+    assert.equal(outcomes([...await added, ...await made]), 5);
+    assert.equal((await host.get(`/chats?user=${busy.id}`)).chats.length, 5);
+  });
+});
+
 describe('a user', () => {
+  test('makes no more rooms than the server allows, though it joins none', async (t) => {
+    const server = await startServer(t, ['--max-chats-per-user', '5']);
+    const typing = await connectType(t, server, 'maker');
+    const create = () => typing.wire.ask({ type: 'createEmptyChat', data: {} });
+    const answers = [];
+    for (let made = 0; made < 20; made += 1) answers.push(await create());
+    assert.deepEqual(answers.slice(0, 5).map(({ type }) => type), Array(5).fill('emptyChatCreated'));
+    for (const { code } of answers.slice(5)) assert.equal(code, 'too_large');
+    await join(typing, answers[0].data.id);
+    assert.equal((await create()).code, 'too_large');
+  });
+
   test('takes part in at most as many chats as the server allows, however it came there', async (t) => {
     const server = await startServer(t, ['--max-chats-per-user', '2']);
     const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');

@@ -120,7 +120,7 @@ pub struct LimitOptions {
     )]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// The most chats that a user may be a member of, or off
+    /// The most chats that a user may be a member or the owner of, or off
     #[arg(
         long,
         env = "POLYCHAT_MAX_CHATS_PER_USER",

@@ -81,8 +81,8 @@ pub fn hold_command(command: &Command, read: usize) {
             }
         }
         Command::GetUser { .. }
-        | Command::ListMyRooms
-        | Command::ListRooms
+        | Command::ListMyRooms { .. }
+        | Command::ListRooms { .. }
         | Command::GetRoom { .. }
         | Command::DeleteChat { .. }
         | Command::LeaveChat { .. }

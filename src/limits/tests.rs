@@ -75,7 +75,14 @@ fn a_service_sends_at_its_own_pace_and_only_sending_counts() {
         assert!(limits.message(&service, &send(None), Some(&gauges)).is_ok());
         assert!(
             limits
-                .message(&own, &Command::ListRooms, Some(&gauges))
+                .message(
+                    &own,
+                    &Command::ListRooms {
+                        limit: None,
+                        before: None
+                    },
+                    Some(&gauges)
+                )
                 .is_ok()
         );
     }

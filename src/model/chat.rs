@@ -73,6 +73,31 @@ pub struct NewChat {
     pub audit: Vec<AuditRecord>,
 }
 
+/// The limits of an addition of members, or of the creation of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberLimits {
+    /// The members of one chat.
+    pub members: usize,
+    /// The chats of one user: those that it is a member of, or owns; `None`: any number.
+    pub chats: Option<usize>,
+    /// The user to whom `chats` does not apply.
+    pub exempt: Option<UserId>,
+}
+
+impl MemberLimits {
+    /// Without limits.
+    pub const NONE: Self = Self {
+        members: usize::MAX,
+        chats: None,
+        exempt: None,
+    };
+
+    /// The limit of chats that applies to this user.
+    pub fn chats_of(&self, user: UserId) -> Option<usize> {
+        self.chats.filter(|_| self.exempt != Some(user))
+    }
+}
+
 /// The place after a chat in a list of chats that is ordered by activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChatCursor {
@@ -89,6 +114,25 @@ pub struct ChatPage {
     pub chats: Vec<Chat>,
     /// Where the next page begins, if there is one.
     pub next: Option<ChatCursor>,
+}
+
+/// The place after a chat in the list of the chats that a user may look at: those that it is a member
+/// of, then the other open ones, each part with the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisibleCursor {
+    /// Whether that chat is in the first part.
+    pub own: bool,
+    /// [`Chat::pk`] of that chat.
+    pub pk: ChatPk,
+}
+
+/// Some of the chats that a user may look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisiblePage {
+    /// The chats.
+    pub chats: Vec<Chat>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<VisibleCursor>,
 }
 
 /// How a request names a chat.
@@ -135,6 +179,15 @@ pub struct Room {
     pub members: Vec<Arc<User>>,
     /// The latest messages, oldest first.
     pub messages: Vec<Message>,
+}
+
+/// Some chats with their members, without messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomPage<Cursor> {
+    /// The chats.
+    pub rooms: Vec<Room>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
 }
 
 /// The changes of a chat; `None` leaves a field as it is.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     Access, AuditFilter, AuditId, ChatChange, ChatCursor, ChatId, ChatPk, ChatRef, Draft,
     EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, Positions, Profile,
-    SanctionTerm, Seq, UserId, UserPk, UserRef,
+    SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
 };
 
 /// The command of a client. `user` is the one that the request names, if it names one. Converted to
@@ -75,10 +75,20 @@ pub enum Command {
         /// How many at most; `None`: as many as a page holds.
         limit: Option<usize>,
     },
-    /// The first page of the caller's chats, with their members.
-    ListMyRooms,
-    /// Every chat that the caller may see, by `pk`, as many as a page holds, with their members.
-    ListRooms,
+    /// The caller's chats, the most recently active first, with their members.
+    ListMyRooms {
+        /// How many at most; `None`: as many as a page holds.
+        limit: Option<usize>,
+        /// Where the page before ended.
+        before: Option<ChatCursor>,
+    },
+    /// The chats that the caller may see, its own ones first, with their members.
+    ListRooms {
+        /// How many at most; `None`: as many as a page holds.
+        limit: Option<usize>,
+        /// Where the page before ended.
+        before: Option<VisibleCursor>,
+    },
     /// A chat with its members and its latest messages.
     GetRoom {
         /// Which one.
@@ -295,8 +305,8 @@ impl Command {
             | Self::ListUsers { .. }
             | Self::ListChats { .. }
             | Self::ListAllChats { .. }
-            | Self::ListMyRooms
-            | Self::ListRooms
+            | Self::ListMyRooms { .. }
+            | Self::ListRooms { .. }
             | Self::GetRoom { .. }
             | Self::ListMembers { .. }
             | Self::ListBans { .. }

@@ -24,7 +24,8 @@ mod user;
 
 pub use audit::{AuditAct, AuditFilter, AuditPage, AuditRecord};
 pub use chat::{
-    Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, NewChat, Policy, Room,
+    Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, MemberLimits, NewChat,
+    Policy, Room, RoomPage, VisibleCursor, VisiblePage,
 };
 pub use clock::Clock;
 pub use command::{Command, PageBudget};

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::{
-    AuditPage, Ban, Chat, ChatId, ChatList, ChatPage, Event, EventPage, EventPk, Joined,
-    MarkedRead, Marketplace, MemberRights, MessagePage, Missed, Reads, RoleChange, Room,
-    SanctionChange, Sent, Updated, User, UserPage,
+    AuditPage, Ban, Chat, ChatCursor, ChatId, ChatList, ChatPage, Event, EventPage, EventPk,
+    Joined, MarkedRead, Marketplace, MemberRights, MessagePage, Missed, Reads, RoleChange, Room,
+    RoomPage, SanctionChange, Sent, Updated, User, UserPage, VisibleCursor,
 };
 
 /// The answer to one [`Command`](super::Command).
@@ -24,8 +24,10 @@ pub enum Reply {
     Chats(ChatPage),
     /// To `ListAllChats`.
     AllChats(ChatList),
-    /// To `ListMyRooms` and `ListRooms`.
-    Rooms(Vec<Room>),
+    /// To `ListMyRooms`.
+    MyRooms(RoomPage<ChatCursor>),
+    /// To `ListRooms`.
+    Rooms(RoomPage<VisibleCursor>),
     /// To `DeleteChat`: the id that is free now.
     Deleted(ChatId),
     /// To `JoinChat`.

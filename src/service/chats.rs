@@ -53,7 +53,6 @@ impl Service {
         if let Some(id) = unknown.first() {
             return Err(Error::not_found(format_args!("user {id}")));
         }
-        self.may_join_more(identity, &members).await?;
         let at = self.clock.now();
         let changing = self.user_cache.changing(&members);
         let id = ChatId::new(at);
@@ -69,7 +68,10 @@ impl Service {
             at,
         };
         let before = self.memberships.before_changes(new.id).await;
-        let created = self.store.create_chat(new).await;
+        let created = self
+            .store
+            .create_chat_within(new, self.member_limits(identity));
+        let created = created.await;
         drop(changing);
         let chat = match created {
             // Another request of this name was faster.
@@ -82,7 +84,7 @@ impl Service {
                 if matches!(created, Err(StoreError::Unavailable(_))) {
                     self.publish(identity, Fact::CreationUncertain(id)).await;
                 }
-                created.map_err(store_error)?
+                created.map_err(|error| self.refused(identity, error))?
             }
         };
         self.publish(identity, Fact::ChatCreated(chat.clone()))
@@ -103,33 +105,6 @@ impl Service {
             self.audit(actor, act.with([("created", true.into())]))
         });
         Ok(placed.collect())
-    }
-
-    /// Whether each of these may become a member of one chat more. Two concurrent requests may both
-    /// succeed.
-    ///
-    /// # Errors
-    /// `TooLarge`, with the limit; it names the user if that is not the caller.
-    pub(super) async fn may_join_more(
-        &self,
-        identity: &Identity,
-        users: &[UserId],
-    ) -> Result<(), Error> {
-        let Some(most) = self.limits.chats.filter(|_| !users.is_empty()) else {
-            return Ok(());
-        };
-        let full = self.store.users_in_many_chats(users, most).await;
-        match full.map_err(store_error)?.first() {
-            None => Ok(()),
-            Some(user) if identity.user == Some(*user) => Err(Error::too_large(
-                "chats",
-                format_args!("{most} of one user"),
-            )),
-            Some(user) => {
-                let limit = format_args!("{most} chats of user {user}");
-                Err(Error::too_large("users", limit))
-            }
-        }
     }
 
     /// The chat that a request of this name has made. Subscribes its members' connections in case the

@@ -145,7 +145,14 @@ async fn without_the_lease_nothing_is_served_and_the_reason_is_given() {
         .await
         .expect("released");
     assert_unavailable(service.identify(Some(caller()), Rights::Own).await);
-    assert_unavailable(fixture.host(Command::ListRooms).await);
+    assert_unavailable(
+        fixture
+            .host(Command::ListRooms {
+                limit: None,
+                before: None,
+            })
+            .await,
+    );
     let error = service.ready().await.expect_err("not ready");
     assert!(error.message.contains("lease"), "{error:?}");
     fixture.take().await;

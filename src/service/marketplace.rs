@@ -155,12 +155,6 @@ impl Service {
         let found = self.event(event).await?;
         access::may_write_to_owner(guest, &found)?;
         self.user(guest).await?;
-        let room = self.may_join_more(identity, &[guest, found.owner.id]).await;
-        if let Err(full) = room
-            && !self.writes_about(event, guest).await?
-        {
-            return Err(full);
-        }
         let at = self.clock.now();
         let id = ChatId::new(at);
         let act = Act::of_user(AuditAct::OpenEventChat, id, guest).in_event(event);
@@ -174,10 +168,10 @@ impl Service {
         let (fresh, chat) = {
             let _opening = self.opening.read().await;
             let opened = self.opened_now(identity, new, found.owner.id).await;
-            if opened.is_err() {
+            if matches!(opened, Err(StoreError::Unavailable(_))) {
                 self.publish(identity, Fact::CreationUncertain(id)).await;
             }
-            let opened = opened.map_err(store_error)?;
+            let opened = opened.map_err(|error| self.refused(identity, error))?;
             opened.ok_or_else(|| super::events::no_event(event))?
         };
         if !fresh {
@@ -200,7 +194,8 @@ impl Service {
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
         let opened = {
             let _changing = self.user_cache.changing(&[new.guest, owner]);
-            self.store.open_event_chat(new).await?
+            let limits = self.member_limits(identity);
+            self.store.open_event_chat_within(new, limits).await?
         };
         if let Some((true, chat)) = &opened
             && let Some(made) = self.store.chat(chat.chat).await?
@@ -208,17 +203,6 @@ impl Service {
             self.publish(identity, Fact::ChatCreated(made)).await;
         }
         Ok(opened)
-    }
-
-    /// Whether this guest has a chat with the event's owner already.
-    async fn writes_about(&self, event: EventPk, guest: UserId) -> Result<bool, Error> {
-        /// More than any user has.
-        const ALL: usize = 1_000_000;
-        let chats = self.store.event_chats_of(guest, ALL).await;
-        let chats = chats.map_err(store_error)?;
-        Ok(chats
-            .iter()
-            .any(|chat| chat.event.pk == event && chat.guest.id == guest))
     }
 
     /// Publishes a change of access, if there was one.

@@ -10,6 +10,7 @@ use crate::model::{
     AuditAct, Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply,
     Room, Seq, User, UserId,
 };
+use crate::store::StoreError;
 
 /// A change of one membership.
 struct Change<'a> {
@@ -32,7 +33,9 @@ impl Service {
         if !members.has(user) {
             access::may_come_and_go(&members)?;
             self.has_room(&members, 1)?;
-            self.may_join_more(identity, &[user]).await?;
+            if !members.is_creator(user) {
+                self.may_join_more(identity, &[user]).await?;
+            }
         }
         let change = Change {
             identity,
@@ -89,7 +92,9 @@ impl Service {
         if let Some(id) = unknown.first() {
             return Err(Error::not_found(format_args!("user {id}")));
         }
-        self.may_join_more(identity, &new).await?;
+        let strangers = new.into_iter().filter(|user| !members.is_creator(*user));
+        self.may_join_more(identity, &strangers.collect::<Vec<_>>())
+            .await?;
         for user in users {
             let change = Change {
                 identity,
@@ -212,11 +217,20 @@ impl Service {
         let audit = self.audit(actor, act);
         let added = async {
             let (read, at) = (read.unwrap_or(0), self.clock.now());
-            self.store.add_member(chat, user, read, at, audit).await
+            let limits = self.member_limits(identity);
+            let added = self
+                .store
+                .add_member_within(chat, user, read, at, limits, audit);
+            match added.await {
+                // Then nothing has changed.
+                Err(StoreError::Full(full)) => Ok(Err(full)),
+                added => added.map(Ok),
+            }
         };
         let added = self
             .changing_members(identity, chat, &[user], added)
             .await?;
+        let added = added.map_err(|full| self.full(identity, full))?;
         let (fresh, joined) = added.ok_or_else(|| access::no_chat(requested))?;
         let notice = async {
             let room = self.room(joined, 0).await?;
@@ -274,15 +288,6 @@ impl Service {
     ) -> Result<Arc<Membership>, Error> {
         let room = self.room(chat, 0).await?;
         Ok(Arc::new(membership(&room, user)))
-    }
-
-    /// Whether so many more may become members.
-    fn has_room(&self, members: &MemberList, more: usize) -> Result<(), Error> {
-        if members.len().saturating_add(more) > self.limits.members {
-            let limit = format_args!("{} members", self.limits.members);
-            return Err(Error::too_large("chat", limit));
-        }
-        Ok(())
     }
 
     /// The chat as it is now, with its members.

@@ -8,16 +8,19 @@
 //!
 //! [`Service::judged`]: super::Service::judged
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use moka::future::Cache;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::time::timeout;
 
 use super::access::{MemberList, no_chat};
 use super::{Service, store_error};
-use crate::model::{ChatId, Error, Fact, Identity, UserId};
+use crate::model::{ChatId, ChatRights, Error, ErrorKind, Fact, Identity, UserId};
 use crate::store::{Store, StoreError};
 
 /// How many entries the cached member lists may have in all.
@@ -32,6 +35,12 @@ const COUNTERS: usize = 4096;
 /// How often a list that is outdated at once is fetched for the cache.
 const FETCHES: usize = 3;
 
+/// How long a request waits for another one that reads many lists.
+const TURN: Duration = Duration::from_millis(250);
+
+/// The member lists of chats; `None`: there is no such chat.
+type Lists = HashMap<ChatId, Option<Arc<MemberList>>>;
+
 /// The member lists.
 pub(super) struct Memberships {
     store: Arc<dyn Store>,
@@ -45,6 +54,8 @@ pub(super) struct Memberships {
     /// Held for writing from a change of the members of a chat until it is published, for reading
     /// from its creation on: so notices about one chat come in the order of the changes.
     order: Box<[RwLock<()>]>,
+    /// Held while many lists are read: requests at once for the same chats read each list once.
+    reading: Mutex<()>,
 }
 
 /// A member list, and how many changes there had been before it was read.
@@ -67,6 +78,7 @@ impl Memberships {
             changes: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
             steady: RwLock::default(),
             order: (0..PARTS).map(|_| RwLock::default()).collect(),
+            reading: Mutex::default(),
         }
     }
 
@@ -99,6 +111,80 @@ impl Memberships {
         let listed = self.lists.get(&chat).await?;
         let changes = self.changes[self.part(chat, COUNTERS)].load(Ordering::Acquire);
         (listed.changes == changes).then_some(listed.members)
+    }
+
+    /// The same for each of these chats, in the order given; `None`: there is no such chat. Those that
+    /// are not cached are read together.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(super) async fn of_all(
+        &self,
+        chats: &[ChatId],
+    ) -> Result<Vec<Option<Arc<MemberList>>>, Error> {
+        let (mut found, unknown) = self.cached(chats).await;
+        if unknown.is_empty() {
+            return Ok(in_order(chats, &found));
+        }
+        // What another request reads at the moment is in the cache afterwards.
+        let _turn = timeout(TURN, self.reading.lock()).await;
+        let ids: Vec<_> = unknown.iter().map(|(chat, _)| *chat).collect();
+        let (read_meanwhile, unknown) = self.cached(&ids).await;
+        found.extend(read_meanwhile);
+        let mut unknown = &*unknown;
+        while !unknown.is_empty() {
+            let ids: Vec<_> = unknown.iter().map(|(chat, _)| *chat).collect();
+            let read = self.store.rights_of(&ids).await.map_err(store_error)?;
+            // There is one at least.
+            let (these, others) = unknown.split_at(read.len().clamp(1, unknown.len()));
+            for ((chat, changes), rights) in these.iter().zip(read) {
+                let members = self.read_now(*chat, *changes, rights).await?;
+                found.insert(*chat, members);
+            }
+            unknown = others;
+        }
+        Ok(in_order(chats, &found))
+    }
+
+    /// The cached lists of these chats, and the other chats with the count of their changes.
+    async fn cached(&self, chats: &[ChatId]) -> (Lists, Vec<(ChatId, u64)>) {
+        let (mut found, mut unknown) = (Lists::new(), Vec::new());
+        for chat in chats {
+            let changes = self.changes[self.part(*chat, COUNTERS)].load(Ordering::Acquire);
+            match self.lists.get(chat).await {
+                Some(listed) if listed.changes == changes => {
+                    found.insert(*chat, Some(listed.members));
+                }
+                _ => unknown.push((*chat, changes)),
+            }
+        }
+        (found, unknown)
+    }
+
+    /// Caches the member list of these rights, which were read after so many changes.
+    async fn read_now(
+        &self,
+        chat: ChatId,
+        changes: u64,
+        rights: Option<ChatRights>,
+    ) -> Result<Option<Arc<MemberList>>, Error> {
+        let Some(rights) = rights else {
+            return Ok(None);
+        };
+        let members = Arc::new(MemberList::from(rights));
+        let listed = Listed {
+            members: Arc::clone(&members),
+            changes,
+        };
+        self.lists.insert(chat, listed).await;
+        if self.changes[self.part(chat, COUNTERS)].load(Ordering::Acquire) == changes {
+            return Ok(Some(members));
+        }
+        match self.of(chat).await {
+            Ok(members) => Ok(Some(members)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets no membership, role, mute or ban change until the guard is dropped.
@@ -141,6 +227,11 @@ impl Memberships {
         let hash = self.hasher.hash_one(chat) % (parts as u64);
         usize::try_from(hash).unwrap_or(0)
     }
+}
+
+fn in_order(chats: &[ChatId], found: &Lists) -> Vec<Option<Arc<MemberList>>> {
+    let members = |chat| found.get(chat).cloned().flatten();
+    chats.iter().map(members).collect()
 }
 
 impl Service {

@@ -11,6 +11,7 @@ mod heads;
 mod history_cache;
 #[cfg(test)]
 mod lease_tests;
+mod limits;
 mod marketplace;
 mod members;
 mod memberships;
@@ -53,7 +54,7 @@ pub struct Limits {
     pub message_bytes: usize,
     /// The members of one chat.
     pub members: usize,
-    /// The chats that one user is a member of; `None`: any number.
+    /// The chats that one user is a member of, or owns; `None`: any number.
     pub chats: Option<usize>,
 }
 
@@ -197,8 +198,8 @@ impl Service {
                 before,
             } => self.list_chats(identity, user, limit, before).await,
             C::ListAllChats { after, limit } => self.list_all_chats(identity, after, limit).await,
-            C::ListMyRooms => self.list_my_rooms(identity).await,
-            C::ListRooms => self.list_rooms(identity).await,
+            C::ListMyRooms { limit, before } => self.list_my_rooms(identity, limit, before).await,
+            C::ListRooms { limit, before } => self.list_rooms(identity, limit, before).await,
             C::GetRoom { chat, messages } => self.get_room(identity, chat, messages).await,
             C::ChangeChat { chat, change } => self.change_chat(identity, chat, change).await,
             C::DeleteChat { chat } => self.delete_chat(identity, chat).await,
@@ -358,7 +359,7 @@ fn store_error(error: StoreError) -> Error {
             Error::unavailable("the store does not answer, nothing was stored; try again")
                 .because(error)
         }
-        StoreError::Duplicate | StoreError::Corrupt(_) => internal(error),
+        StoreError::Duplicate | StoreError::Full(_) | StoreError::Corrupt(_) => internal(error),
     }
 }
 

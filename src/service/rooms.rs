@@ -11,8 +11,9 @@ use super::audit::Act;
 use super::chats::check_name;
 use super::{Service, store_error};
 use crate::model::{
-    AuditAct, Chat, ChatChange, ChatId, ChatRef, Error, Fact, History, Identity, NewChat, Policy,
-    Range, Reply, Room, UserId, Window,
+    AuditAct, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatRef, Error, Fact, History,
+    Identity, NewChat, Policy, Range, Reply, Room, RoomPage, UserId, VisibleCursor, VisiblePage,
+    Window,
 };
 
 /// How many chats a list of rooms holds at most.
@@ -30,8 +31,6 @@ impl Service {
     ) -> Result<Reply, Error> {
         check_name(name.as_deref())?;
         let owner = access::user(identity, None)?;
-        // It is created to be joined.
-        self.may_join_more(identity, &[owner]).await?;
         let at = self.clock.now();
         let new = NewChat {
             id: ChatId::new(at),
@@ -44,24 +43,45 @@ impl Service {
             at,
             audit: Vec::new(),
         };
-        let chat = self.store.create_chat(new).await.map_err(store_error)?;
+        let created = self
+            .store
+            .create_chat_within(new, self.member_limits(identity));
+        let chat = created
+            .await
+            .map_err(|error| self.refused(identity, error))?;
         self.room(chat, 0).await.map(Reply::Room)
     }
 
-    pub(super) async fn list_my_rooms(&self, identity: &Identity) -> Result<Reply, Error> {
+    pub(super) async fn list_my_rooms(
+        &self,
+        identity: &Identity,
+        limit: Option<usize>,
+        before: Option<ChatCursor>,
+    ) -> Result<Reply, Error> {
         let user = access::user(identity, None)?;
-        let page = self.store.chats_of(user, None, PAGE).await;
-        self.rooms(page.map_err(store_error)?.chats).await
+        let limit = limit.unwrap_or(PAGE).min(PAGE);
+        let page = self.store.chats_of(user, before, limit).await;
+        let ChatPage { chats, next } = page.map_err(store_error)?;
+        let rooms = self.rooms(chats).await?;
+        Ok(Reply::MyRooms(RoomPage { rooms, next }))
     }
 
-    pub(super) async fn list_rooms(&self, identity: &Identity) -> Result<Reply, Error> {
+    pub(super) async fn list_rooms(
+        &self,
+        identity: &Identity,
+        limit: Option<usize>,
+        before: Option<VisibleCursor>,
+    ) -> Result<Reply, Error> {
         let user = access::user(identity, None)?;
-        let chats = self.store.visible_chats(user, self.clock.now(), PAGE).await;
-        self.rooms(chats.map_err(store_error)?).await
+        let (now, limit) = (self.clock.now(), limit.unwrap_or(PAGE).min(PAGE));
+        let page = self.store.visible_chats(user, now, before, limit).await;
+        let VisiblePage { chats, next } = page.map_err(store_error)?;
+        let rooms = self.rooms(chats).await?;
+        Ok(Reply::Rooms(RoomPage { rooms, next }))
     }
 
     /// Chats with their members, without messages. All members are read at once, each once.
-    async fn rooms(&self, chats: Vec<Chat>) -> Result<Reply, Error> {
+    async fn rooms(&self, chats: Vec<Chat>) -> Result<Vec<Room>, Error> {
         let mut seen = HashSet::new();
         let members = chats.iter().flat_map(|chat| &chat.members).copied();
         let members: Vec<_> = members.filter(|id| seen.insert(*id)).collect();
@@ -75,7 +95,7 @@ impl Service {
                 chat,
             }
         });
-        Ok(Reply::Rooms(rooms.collect()))
+        Ok(rooms.collect())
     }
 
     pub(super) async fn get_room(

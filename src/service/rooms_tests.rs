@@ -63,10 +63,19 @@ async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() 
         rights: Rights::Own,
         connection: None,
     };
-    let listed = service.execute(&identity, Command::ListRooms).await;
-    let Ok(Reply::Rooms(rooms)) = listed else {
+    let listed = service
+        .execute(
+            &identity,
+            Command::ListRooms {
+                limit: None,
+                before: None,
+            },
+        )
+        .await;
+    let Ok(Reply::Rooms(RoomPage { mut rooms, .. })) = listed else {
         panic!("{listed:?}");
     };
+    rooms.sort_by_key(|room| room.chat.pk);
     let of = |room: &Room| room.members.iter().map(|user| user.id).collect::<Vec<_>>();
     assert_eq!(rooms.iter().map(of).collect::<Vec<_>>(), everybody);
     let once = r#"polychat_store_seconds_count{operation="users"} 1"#;

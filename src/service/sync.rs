@@ -9,18 +9,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::access::{self, Actor};
 use super::{Service, store_error};
 use crate::model::{
-    ChatId, ChatRef, Error, ErrorKind, Identity, Message, Missed, PageBudget, Reply, Seq, UserId,
+    ChatId, ChatRef, Error, Identity, Message, Missed, PageBudget, Reply, Seq, UserId,
 };
 
 /// The most chats in one request.
 const CHATS: usize = 1000;
 
-/// How many chats are looked up at once for one request.
+/// How many histories are read at once for one request.
 const AT_ONCE: usize = 8;
 
 impl Service {
@@ -43,7 +42,8 @@ impl Service {
             return Err(Error::too_large("chats", format_args!("{CHATS} of them")));
         }
         let actor = access::actor(identity, user)?;
-        let seen = self.seen(actor, &chats).await?;
+        let named: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
+        let seen = self.seen(actor, &named).await?;
         let heads = self.heads(&seen, until).await?;
         let gaps = heads.iter().zip(&chats).map(|(head, (_, after))| {
             head.map(|(chat, head)| Gap {
@@ -54,33 +54,33 @@ impl Service {
         });
         let mut missed = self.fill(gaps.collect(), budget).await?;
         // A removal may have come before the messages were read.
-        for (missed, seen) in missed.iter_mut().zip(self.seen(actor, &chats).await?) {
+        let named = named.iter().zip(&seen);
+        let named: Vec<_> = named
+            .filter_map(|(chat, seen)| seen.map(|_| *chat))
+            .collect();
+        let still = self.seen(actor, &named).await?;
+        for (missed, seen) in missed
+            .iter_mut()
+            .filter(|missed| missed.is_some())
+            .zip(still)
+        {
             *missed = missed.take().filter(|_| seen.is_some());
         }
         Ok(Reply::Synced(missed))
     }
 
-    /// Those of these chats that the actor may look at.
-    async fn seen(
-        &self,
-        actor: Actor,
-        chats: &[(ChatRef, Seq)],
-    ) -> Result<Vec<Option<ChatId>>, Error> {
-        let looks = chats.iter().map(|(chat, _)| self.sees(actor, *chat));
-        let looks: Vec<_> = looks.collect();
-        stream::iter(looks).buffered(AT_ONCE).try_collect().await
-    }
-
-    /// The chat, if the actor may look at it.
-    async fn sees(&self, actor: Actor, chat: ChatRef) -> Result<Option<ChatId>, Error> {
-        match self.visible(actor, chat).await {
-            Ok(members) => Ok(Some(members.chat())),
+    /// Those of these chats that the actor may look at. Those that are not known are read together.
+    async fn seen(&self, actor: Actor, chats: &[ChatRef]) -> Result<Vec<Option<ChatId>>, Error> {
+        let ids = self.ids_of(chats).await?;
+        let known: Vec<_> = ids.iter().flatten().copied().collect();
+        let mut members = self.memberships.of_all(&known).await?.into_iter();
+        let looks = chats.iter().zip(ids).map(|(chat, id)| {
+            let id = id?;
+            let members = members.next().flatten()?;
             // One chat from which the user is banned must not hide the others.
-            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forbidden) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+            self.sees(actor, *chat, &members).is_ok().then_some(id)
+        });
+        Ok(looks.collect())
     }
 
     /// Up to which seq each chat is read.

@@ -3,6 +3,8 @@
 
 #[path = "sync_tests/budget.rs"]
 mod budget;
+#[path = "sync_tests/unknown.rs"]
+mod unknown;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,8 +15,8 @@ use parking_lot::Mutex;
 use super::*;
 use crate::bus::Local;
 use crate::model::{
-    Clock, Command, Draft, MessageId, NewChat, NewUser, PendingMessage, Policy, Profile, Rights,
-    User,
+    Clock, Command, Draft, ErrorKind, MessageId, NewChat, NewUser, PendingMessage, Policy, Profile,
+    Rights, User,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -324,11 +326,8 @@ async fn a_user_cannot_ask_for_another() {
         until: HashMap::new(),
         budget: PageBudget::RESPONSE,
     };
-    let missed = scene.service.execute(&identity, sync);
-    assert_eq!(
-        missed.await.expect_err("not hers").kind,
-        ErrorKind::Forbidden
-    );
+    let refused = scene.service.execute(&identity, sync).await;
+    assert_eq!(refused.expect_err("not hers").kind, ErrorKind::Forbidden);
 }
 
 #[tokio::test]
@@ -348,7 +347,7 @@ async fn a_crowd_that_comes_back_reads_the_store_once() {
         assert_eq!(numbers(&missed), (client + 1..=until).collect::<Vec<_>>());
     }
     let reads = reads(&scene);
-    assert_eq!(reads, calls([("chat_rights", 1), ("messages", 4)]));
+    assert_eq!(reads, calls([("rights_of", 1), ("messages", 4)]));
 }
 
 #[tokio::test]
@@ -362,7 +361,7 @@ async fn a_client_of_many_chats_looks_into_each_once_and_the_next_one_into_none(
     for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
     }
-    let expected = calls([("chat_rights", 300), ("heads", 1), ("messages", 300)]);
+    let expected = calls([("heads", 1), ("messages", 300), ("rights_of", 1)]);
     assert_eq!(reads(&scene), expected);
     for part in scene.missed(&chats, PageBudget::RESPONSE).await {
         assert_eq!(numbers(&part.expect("a chat")), [2]);
@@ -377,7 +376,7 @@ async fn who_has_missed_nothing_costs_no_message() {
     reads(&scene);
     let missed = scene.ask_one(chat, 10).await;
     assert_eq!((numbers(&missed), missed.has_more), (vec![], false));
-    assert_eq!(reads(&scene), calls([("chat_rights", 1), ("heads", 1)]));
+    assert_eq!(reads(&scene), calls([("rights_of", 1), ("heads", 1)]));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! A chat that is hidden from a user is answered like one that does not exist, and as late: in both
 //! cases after the same reads of the store, whatever is cached ([`Service::visible`]).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{self, Actor, MemberList};
@@ -39,12 +40,23 @@ impl Service {
             Actor::User(user) => self.members_for(user, named).await,
         };
         let members = members.map_err(|error| access::as_requested(error, chat))?;
-        let seen = access::may_see(actor, &members, self.clock.now());
+        self.sees(actor, chat, &members)?;
+        Ok(members)
+    }
+
+    /// Whether `actor` may see the chat with these members.
+    pub(super) fn sees(
+        &self,
+        actor: Actor,
+        chat: ChatRef,
+        members: &MemberList,
+    ) -> Result<(), Error> {
+        let seen = access::may_see(actor, members, self.clock.now());
         seen.map_err(|error| access::as_requested(error, chat))?;
         if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
             return Err(access::no_chat(chat));
         }
-        Ok(members)
+        Ok(())
     }
 
     /// What `read` reads of a chat that `actor` may see: now, and when it was read.
@@ -61,6 +73,34 @@ impl Service {
         let found = read(id).await?;
         self.visible(actor, chat).await?;
         Ok(found)
+    }
+
+    /// The ids of these chats, in the order given; `None`: there is no such chat. Those that are not
+    /// cached are read together.
+    pub(super) async fn ids_of(&self, chats: &[ChatRef]) -> Result<Vec<Option<ChatId>>, Error> {
+        let (mut ids, mut unknown) = (HashMap::new(), Vec::new());
+        for chat in chats {
+            if let ChatRef::Pk(pk) = *chat {
+                match self.numbers.get(&pk).await {
+                    Some(id) => drop(ids.insert(pk, id)),
+                    None => unknown.push(pk),
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let found = self.store.chat_ids(&unknown).await.map_err(store_error)?;
+            for (pk, id) in unknown.into_iter().zip(found) {
+                if let Some(id) = id {
+                    self.numbers.insert(pk, id).await;
+                    ids.insert(pk, id);
+                }
+            }
+        }
+        let id = |chat: &ChatRef| match chat {
+            ChatRef::Id(id) | ChatRef::OfEvent(id) => Some(*id),
+            ChatRef::Pk(pk) => ids.get(pk).copied(),
+        };
+        Ok(chats.iter().map(id).collect())
     }
 
     async fn named(&self, chat: ChatRef) -> Result<Named, Error> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::model::{
     Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint,
-    Message, NewEvent, NewEventChat, UserId,
+    MemberLimits, Message, NewEvent, NewEventChat, UserId,
 };
 
 /// Events, and the chats between their owners and guests.
@@ -56,11 +56,22 @@ pub trait Events: Send + Sync {
     /// The closed chat of this event's owner and this guest, made with the next `pk` and both
     /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
     /// it and both answer it. Returns whether it is new; `None`: there is no such event.
-    /// `Corrupt`: the guest is no user. The guest must not be the owner.
+    /// `Corrupt`: the guest is no user. `Full`: as in [`super::Chats::create_chat_within`], if it would be
+    /// new. The guest must not be the owner.
+    async fn open_event_chat_within(
+        &self,
+        chat: NewEventChat,
+        limits: MemberLimits,
+    ) -> Result<Option<(bool, EventChat)>, StoreError>;
+
+    /// [`Events::open_event_chat_within`] without limits.
+    #[cfg(any(test, fuzzing))]
     async fn open_event_chat(
         &self,
         chat: NewEventChat,
-    ) -> Result<Option<(bool, EventChat)>, StoreError>;
+    ) -> Result<Option<(bool, EventChat)>, StoreError> {
+        self.open_event_chat_within(chat, MemberLimits::NONE).await
+    }
 
     /// Changes the access of an event's chat from one of `from` to `to`, and counts up its
     /// version; the chat's times move as in [`super::Chats::change_chat`]. With another access than

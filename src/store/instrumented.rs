@@ -19,9 +19,10 @@ use super::{
 };
 use crate::model::{
     Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage,
-    ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History, MemberRole,
-    MembersVersion, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage,
-    Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk,
+    ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History, MemberLimits,
+    MemberRole, MembersVersion, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
+    PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk, VisibleCursor,
+    VisiblePage,
 };
 use crate::telemetry::Metrics;
 
@@ -84,17 +85,24 @@ impl Instrumented {
         };
         // A process that was stopped while it waited must not continue as if no time had passed.
         let outcome = outcome.and_then(|answer| self.store.check_lease().map(|()| answer));
-        timing.failure = outcome.as_ref().err().map(kind);
+        timing.failure = outcome.as_ref().err().and_then(kind);
         outcome
     }
 }
 
-const fn kind(error: &StoreError) -> &'static str {
+/// The kind of a failure; `None`: the call was refused by a limit, which is no failure.
+const fn kind(error: &StoreError) -> Option<&'static str> {
     match error {
-        StoreError::Duplicate => "duplicate",
-        StoreError::Corrupt(_) => "corrupt",
-        StoreError::Unavailable(_) => "unavailable",
+        StoreError::Full(_) => None,
+        StoreError::Duplicate => Some("duplicate"),
+        StoreError::Corrupt(_) => Some("corrupt"),
+        StoreError::Unavailable(_) => Some("unavailable"),
     }
+}
+
+/// The name of a method in the metrics.
+fn operation(method: &'static str) -> &'static str {
+    method.trim_end_matches("_within")
 }
 
 /// The timer of one call. Records on drop, so that calls whose future is dropped before they
@@ -126,7 +134,7 @@ macro_rules! instrumented {
             $(
                 async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                     let call = self.store.$method($($argument),*);
-                    self.call(stringify!($method), call).await
+                    self.call(operation(stringify!($method)), call).await
                 }
             )+
         }
@@ -194,12 +202,13 @@ instrumented! {
 
 instrumented! {
     Chats:
-    create_chat(chat: NewChat) -> Chat;
+    create_chat_within(chat: NewChat, limits: MemberLimits) -> Chat;
     chat_by_key(name: &str) -> Option<(Chat, Fingerprint)>;
     chat(id: ChatId) -> Option<Chat>;
     chat_id(pk: ChatPk) -> Option<ChatId>;
+    chat_ids(pks: &[ChatPk]) -> Vec<Option<ChatId>>;
     chats_after(after: ChatPk, limit: usize) -> Vec<Chat>;
-    visible_chats(user: UserId, at: Timestamp, limit: usize) -> Vec<Chat>;
+    visible_chats(user: UserId, at: Timestamp, before: Option<VisibleCursor>, limit: usize) -> VisiblePage;
     change_chat(id: ChatId, change: ChatChange, at: Timestamp, audit: Option<AuditRecord>) -> Option<Chat>;
     delete_chat(id: ChatId, audit: Option<AuditRecord>) -> bool;
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
@@ -211,7 +220,7 @@ instrumented! {
 
 instrumented! {
     Members:
-    add_member(chat: ChatId, user: UserId, read: Seq, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
+    add_member_within(chat: ChatId, user: UserId, read: Seq, at: Timestamp, limits: MemberLimits, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     remove_member(chat: ChatId, user: UserId, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     advance_read(chat: ChatId, user: UserId, read: Seq) -> Option<bool>;
     reads(chat: ChatId) -> Reads;
@@ -221,6 +230,7 @@ instrumented! {
     Sanctions:
     chat_rights(chat: ChatId) -> Option<ChatRights>;
     is_visible(chat: ChatId, user: UserId) -> bool;
+    rights_of(chats: &[ChatId]) -> Vec<Option<ChatRights>>;
     set_role(chat: ChatId, user: UserId, role: MemberRole, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     set_mute(chat: ChatId, user: UserId, mute: Option<Sanction>, audit: Option<AuditRecord>) -> Option<(bool, Chat)>;
     set_ban(chat: ChatId, user: UserId, ban: Option<Sanction>, at: Timestamp, audit: Option<AuditRecord>) -> Option<BanOutcome>;
@@ -247,7 +257,7 @@ instrumented! {
     change_event(pk: EventPk, change: EventChange, at: Timestamp, audit: Option<AuditRecord>) -> Option<Event>;
     delete_event(pk: EventPk, audit: Option<AuditRecord>) -> Option<Vec<(ChatId, ChatPk)>>;
     chats_of_event(pk: EventPk) -> Vec<(ChatId, ChatPk)>;
-    open_event_chat(chat: NewEventChat) -> Option<(bool, EventChat)>;
+    open_event_chat_within(chat: NewEventChat, limits: MemberLimits) -> Option<(bool, EventChat)>;
     change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, EventChat)>;
     event_chat(chat: ChatId) -> Option<EventChat>;
     event_chats_of(user: UserId, limit: usize) -> Vec<EventChat>;

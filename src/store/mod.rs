@@ -23,13 +23,13 @@ use jiff::Timestamp;
 
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, History,
-    MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User,
-    UserId, UserPk,
+    MemberLimits, MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile, Reads,
+    Sent, Seq, User, UserId, UserPk, VisibleCursor, VisiblePage,
 };
 
 #[cfg(test)]
 pub(crate) use self::mongodb::replica_set::Scratch;
-pub use error::{OpenError, StoreError};
+pub use error::{Full, OpenError, StoreError};
 pub use events::Events;
 pub use instrumented::instrumented;
 #[cfg(test)]
@@ -54,7 +54,7 @@ pub trait Store:
     + lease::Leasing
 {
     /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
-    /// was called before. Does nothing to a store of that version.
+    /// was called before. Does nothing to a store of that version with all its indexes.
     async fn migrate(&self) -> Result<(), OpenError>;
 
     /// Checks one real read path and one real write path.
@@ -130,8 +130,19 @@ pub trait Users: Send + Sync {
 pub trait Chats: Send + Sync {
     /// Creates a chat with the next `pk`, no messages, its members in the order given, and its
     /// records. Atomic: all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`: a member is
-    /// no user (call [`Users::unknown_users`] first).
-    async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError>;
+    /// no user (call [`Users::unknown_users`] first). `Full`: a member or the owner would have more
+    /// chats than `limits` allow, judged in the same step.
+    async fn create_chat_within(
+        &self,
+        chat: NewChat,
+        limits: MemberLimits,
+    ) -> Result<Chat, StoreError>;
+
+    /// [`Chats::create_chat_within`] without limits.
+    #[cfg(any(test, fuzzing))]
+    async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError> {
+        self.create_chat_within(chat, MemberLimits::NONE).await
+    }
 
     /// The chat that was created with a key of this name, and the content of that key; `None`:
     /// there is none.
@@ -143,19 +154,23 @@ pub trait Chats: Send + Sync {
     /// The id of the chat with this `pk`; `None`: there is none.
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError>;
 
+    /// The id of the chat with each of these `pk`s, in the order given.
+    async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError>;
+
     /// At most `limit` chats with a greater `pk` than `after`, by `pk`; fewer as in
     /// [`Chats::chats_of`].
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError>;
 
-    /// At most `limit` chats that this user is a member of, or that are open and have no ban of it
-    /// that applies at `at`, by `pk`; fewer where the members add up to more than [`PAGE_MEMBERS`],
-    /// as in [`Chats::chats_of`].
+    /// At most `limit` chats that this user is a member of, then of the others that are open and have no
+    /// ban of it that applies at `at`, each part with the greatest `pk` first, those after `before`
+    /// in that order; fewer as in [`Chats::chats_of`].
     async fn visible_chats(
         &self,
         user: UserId,
         at: Timestamp,
+        before: Option<VisibleCursor>,
         limit: usize,
-    ) -> Result<Vec<Chat>, StoreError>;
+    ) -> Result<VisiblePage, StoreError>;
 
     /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later. That alone
     /// is not recorded. Returns the chat afterwards; `None`: there is none.
@@ -192,8 +207,8 @@ pub trait Chats: Send + Sync {
     /// chat.
     async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError>;
 
-    /// Those of `users` that are members of so many chats at least, in the order given. One that
-    /// does not exist is a member of none.
+    /// Those of `users` that are members or owners of so many chats at least, in the order given. One
+    /// that does not exist has none.
     async fn users_in_many_chats(
         &self,
         users: &[UserId],
@@ -214,7 +229,21 @@ pub trait Members: Send + Sync {
     /// member has the role and the mute that were kept for it ([`Sanctions`]), else `Member` and
     /// none. With a new member the chat's `modified_at` and `active_at` move as in
     /// [`Chats::change_chat`]. Atomic. Returns whether the member is new, and the chat
-    /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
+    /// afterwards; `None`: there is no such chat. `Corrupt`: there is no such user. `Full`: with a new
+    /// member the chat would have more members, or the user more chats, than `limits` allow, judged
+    /// in the same step. The owner of the chat has it already.
+    async fn add_member_within(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        read: Seq,
+        at: Timestamp,
+        limits: MemberLimits,
+        audit: Option<AuditRecord>,
+    ) -> Result<Option<(bool, Chat)>, StoreError>;
+
+    /// [`Members::add_member_within`] without limits.
+    #[cfg(any(test, fuzzing))]
     async fn add_member(
         &self,
         chat: ChatId,
@@ -222,7 +251,11 @@ pub trait Members: Send + Sync {
         read: Seq,
         at: Timestamp,
         audit: Option<AuditRecord>,
-    ) -> Result<Option<(bool, Chat)>, StoreError>;
+    ) -> Result<Option<(bool, Chat)>, StoreError> {
+        let none = MemberLimits::NONE;
+        self.add_member_within(chat, user, read, at, none, audit)
+            .await
+    }
 
     /// Ends a membership; the times move as with a new one. Returns whether there was one,
     /// and the chat afterwards; `None`: there is no such chat.

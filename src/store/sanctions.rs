@@ -24,6 +24,10 @@ pub trait Sanctions: Send + Sync {
     /// in each case, so that its time does not tell a chat that is hidden from one that does not exist.
     async fn is_visible(&self, chat: ChatId, user: UserId) -> Result<bool, StoreError>;
 
+    /// The same for each of these chats, in the order given, those of one chat of one moment. It may
+    /// answer fewer where the members add up to more than [`super::PAGE_MEMBERS`], but never none.
+    async fn rights_of(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatRights>>, StoreError>;
+
     /// Sets the role of a user. For one that is no member only `Reader` is kept, until it becomes one:
     /// any other role is `Member` then. Returns whether anything has changed, and the chat afterwards;
     /// `None`: there is no such chat. `Corrupt`: there is no such user.

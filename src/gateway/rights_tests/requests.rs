@@ -186,7 +186,10 @@ fn command(scene: &Scene, operation: O, actor: UserId) -> Command {
             },
             positions: Positions::Included,
         },
-        O::Listed => Command::ListRooms,
+        O::Listed => Command::ListRooms {
+            limit: None,
+            before: None,
+        },
         O::Room => Command::ListMembers { chat },
         O::Watch => Command::GetRoom { chat, messages: 10 },
         O::Sync => Command::Sync {

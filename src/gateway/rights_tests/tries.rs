@@ -45,8 +45,8 @@ pub(super) async fn attempt(
             let reply = world.service().execute(&identity, command).await;
             match reply {
                 Ok(Reply::Synced(synced)) if synced == [None] => Cell::NotFound,
-                Ok(Reply::Rooms(rooms)) => {
-                    listed(rooms.iter().any(|room| room.chat.id == scene.chat))
+                Ok(Reply::Rooms(page)) => {
+                    listed(page.rooms.iter().any(|room| room.chat.id == scene.chat))
                 }
                 reply => cell(reply.err().as_ref()),
             }

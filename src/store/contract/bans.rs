@@ -155,15 +155,15 @@ pub async fn an_open_chat_is_not_visible_while_a_ban_applies(store: Subject) {
     ban(&store, &ended, &boris, Some(until(9)), 4).await;
     ban(&store, &lasting, &boris, Some(FOR_EVER), 4).await;
     let visible = async |user: &User, now| {
-        let visible = store.visible_chats(user.id, at(now), 9).await;
-        let visible = visible.expect("chats").into_iter();
+        let visible = store.visible_chats(user.id, at(now), None, 9).await;
+        let visible = visible.expect("a page").chats.into_iter();
         visible.map(|chat| chat.id).collect::<Vec<_>>()
     };
     assert_eq!(visible(&boris, 8).await, [free.id]);
-    assert_eq!(visible(&boris, 9).await, [ended.id, free.id]);
-    assert_eq!(visible(&anna, 8).await, [ended.id, lasting.id, free.id]);
-    let first = store.visible_chats(boris.id, at(8), 1).await;
-    assert_eq!(first.expect("chats")[0].id, free.id);
+    assert_eq!(visible(&boris, 9).await, [free.id, ended.id]);
+    assert_eq!(visible(&anna, 8).await, [free.id, lasting.id, ended.id]);
+    let first = store.visible_chats(boris.id, at(9), None, 1).await;
+    assert_eq!(first.expect("a page").chats[0].id, free.id);
 }
 
 pub async fn of_two_equal_bans_at_once_one_counts(store: Subject) {
@@ -230,4 +230,29 @@ pub async fn rights_are_those_of_one_moment(store: Subject) {
         }
     };
     tokio::join!(changes, reads);
+}
+
+pub async fn rights_in_many_chats_are_those_in_each(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let both = chat(&store, &[&boris, &anna], 1).await;
+    let nobodys = NewChat {
+        owner: None,
+        ..new_chat(&[], 2)
+    };
+    let nobodys = store.create_chat(nobodys).await.expect("a chat");
+    let other = chat(&store, &[&anna], 3).await;
+    ban(&store, &other, &boris, Some(until(9)), 4).await;
+    ban(&store, &nobodys, &boris, Some(FOR_EVER), 4).await;
+    ban(&store, &nobodys, &anna, Some(FOR_EVER), 4).await;
+    let nowhere = ChatId::new(at(9));
+    let named = [other.id, nowhere, both.id, nobodys.id, other.id];
+    let found = store.rights_of(&named).await.expect("an answer");
+    let mut expected = Vec::new();
+    for chat in named {
+        expected.push(store.chat_rights(chat).await.expect("an answer"));
+    }
+    assert_eq!(found, expected);
+    let none = store.rights_of(&[nowhere]).await.expect("an answer");
+    assert_eq!(none, [None]);
+    assert!(store.rights_of(&[]).await.expect("an answer").is_empty());
 }

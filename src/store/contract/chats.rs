@@ -177,6 +177,18 @@ pub async fn a_chat_is_found_by_its_pk(store: Subject) {
     assert_eq!(store.chat_id(first.pk + 1).await.expect("an answer"), None);
 }
 
+pub async fn many_chats_are_found_by_their_pks(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let (first, second) = (
+        chat(&store, &[&anna], 1).await,
+        chat(&store, &[&anna], 2).await,
+    );
+    let found = store.chat_ids(&[second.pk, 9, first.pk, second.pk]).await;
+    let expected = [Some(second.id), None, Some(first.id), Some(second.id)];
+    assert_eq!(found.expect("an answer"), expected);
+    assert!(store.chat_ids(&[]).await.expect("an answer").is_empty());
+}
+
 pub async fn open_chats_and_own_ones_are_visible(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let open = NewChat {
@@ -188,13 +200,54 @@ pub async fn open_chats_and_own_ones_are_visible(store: Subject) {
     assert_eq!((open.owner, open.team), (Some(boris.pk), Some(7)));
     let own = chat(&store, &[&anna], 2).await;
     chat(&store, &[&boris], 3).await;
-    let visible = store
-        .visible_chats(anna.id, at(0), 10)
-        .await
-        .expect("chats");
-    assert_eq!(visible, [open.clone(), own]);
-    let first = store.visible_chats(anna.id, at(0), 1).await.expect("chats");
-    assert_eq!(first, [open]);
+    let visible = store.visible_chats(anna.id, at(0), None, 10).await;
+    let visible = visible.expect("a page");
+    assert_eq!((visible.chats, visible.next), (vec![own, open], None));
+}
+
+pub async fn own_chats_come_before_the_newest_others_in_pages(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let mut all = Vec::new();
+    for (millisecond, policy, member) in [
+        (1, Policy::Open, &anna),
+        (2, Policy::Open, &boris),
+        (3, Policy::Closed, &anna),
+        (4, Policy::Closed, &boris),
+        (5, Policy::Open, &boris),
+        (6, Policy::Open, &anna),
+        (7, Policy::Open, &boris),
+    ] {
+        let new = NewChat {
+            policy,
+            ..new_chat(&[member], millisecond)
+        };
+        all.push(store.create_chat(new).await.expect("a chat").pk);
+    }
+    let own = [all[5], all[2], all[0]];
+    let others = [all[6], all[4], all[1]];
+    let expected = [own, others].concat();
+    for limit in 1..=7 {
+        let (mut seen, mut before) = (Vec::new(), None);
+        for _ in 0..=expected.len() / limit {
+            let page = store.visible_chats(anna.id, at(0), before, limit).await;
+            let page = page.expect("a page");
+            assert!(page.chats.len() <= limit);
+            seen.extend(page.chats.iter().map(|chat| chat.pk));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!((&seen, before), (&expected, None), "by {limit}");
+    }
+    let nobody = store
+        .visible_chats(UserId::new(at(9)), at(0), None, 2)
+        .await;
+    let nobody = nobody.expect("a page").chats;
+    assert_eq!(
+        nobody.iter().map(|chat| chat.pk).collect::<Vec<_>>(),
+        [all[6], all[5]]
+    );
 }
 
 pub async fn a_change_keeps_what_it_does_not_name_and_moves_the_times(store: Subject) {

@@ -11,6 +11,7 @@ mod kept_rights;
 mod keys;
 pub(in crate::store) mod lease;
 mod lifecycle;
+mod limits;
 mod members;
 mod messages;
 mod sanctions;
@@ -133,8 +134,10 @@ macro_rules! every_promise {
                 those_in_many_chats_are_told_in_order,
                 heads_come_in_the_order_asked_for,
                 a_chat_is_found_by_its_pk,
+                many_chats_are_found_by_their_pks,
                 all_chats_come_in_pages_by_their_numbers,
                 open_chats_and_own_ones_are_visible,
+                own_chats_come_before_the_newest_others_in_pages,
                 a_change_keeps_what_it_does_not_name_and_moves_the_times,
                 a_deleted_chat_is_gone_with_everything_in_it,
             ],
@@ -149,6 +152,15 @@ macro_rules! every_promise {
                 reading_on_moves_forward_only_and_not_past_the_end,
                 who_is_no_member_has_no_position,
                 in_a_chat_that_does_not_exist_nobody_takes_part,
+            ],
+            limits: [
+                a_full_chat_takes_no_new_member,
+                additions_at_once_do_not_exceed_the_members_of_a_chat,
+                additions_at_once_do_not_exceed_the_chats_of_a_user,
+                creations_at_once_do_not_exceed_the_chats_of_their_owner,
+                owned_chats_count_once_with_those_of_a_member,
+                an_events_chat_counts_for_both,
+                a_taken_key_is_a_duplicate_beyond_a_limit_too,
             ],
             sanctions: [
                 members_begin_with_the_default_role,
@@ -178,6 +190,7 @@ macro_rules! every_promise {
                 of_two_equal_bans_at_once_one_counts,
                 a_ban_and_a_new_membership_at_once_both_count,
                 rights_are_those_of_one_moment,
+                rights_in_many_chats_are_those_in_each,
             ],
             audit: [
                 every_act_is_recorded_with_its_change,

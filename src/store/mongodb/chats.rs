@@ -11,20 +11,25 @@ use super::database::Database;
 use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, MemberDocument};
 use super::failure::corrupt;
 use super::fields::date;
+use super::limits::Counted;
 use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::sweep::Sweep;
 use super::transaction::Transactional;
 use crate::model::{
-    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
-    MembersVersion, NewChat, Seq, UserId, UserPk,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
+    MembersVersion, NewChat, Seq, UserId, UserPk, VisibleCursor, VisiblePage,
 };
 use crate::store::{Chats, StoreError};
 
 #[async_trait]
 impl Chats for Mongo {
-    async fn create_chat(&self, chat: NewChat) -> Result<Chat, StoreError> {
+    async fn create_chat_within(
+        &self,
+        chat: NewChat,
+        limits: MemberLimits,
+    ) -> Result<Chat, StoreError> {
         let id = chat.id;
-        let creation = self.creation_of(chat).await?;
+        let creation = self.creation_of(chat, limits).await?;
         self.database.pk_transaction(creation).await?;
         let created = retry_until_deadline(|| self.chat_now(doc! { "_id": id })).await?;
         created.ok_or_else(|| corrupt(format!("no chat {id} once created")))
@@ -54,6 +59,10 @@ impl Chats for Mongo {
         Ok(found.map(|found| found.chat.id))
     }
 
+    async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError> {
+        retry_until_deadline(|| self.ids_by_pk(pks)).await
+    }
+
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
         retry_until_deadline(|| self.list_after(after, limit)).await
     }
@@ -62,9 +71,10 @@ impl Chats for Mongo {
         &self,
         user: UserId,
         at: Timestamp,
+        before: Option<VisibleCursor>,
         limit: usize,
-    ) -> Result<Vec<Chat>, StoreError> {
-        retry_until_deadline(|| self.list_visible(user, at, limit)).await
+    ) -> Result<VisiblePage, StoreError> {
+        retry_until_deadline(|| self.list_visible(user, at, before, limit)).await
     }
 
     async fn change_chat(
@@ -127,7 +137,7 @@ impl Chats for Mongo {
         users: &[UserId],
         chats: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        retry_until_deadline(|| self.in_many_chats(users, chats)).await
+        self.in_many_chats(users, chats).await
     }
 
     async fn heads(&self, chats: &[ChatId]) -> Result<Vec<Seq>, StoreError> {
@@ -137,15 +147,22 @@ impl Chats for Mongo {
 
 impl Mongo {
     /// The transaction that creates this chat.
-    async fn creation_of(&self, chat: NewChat) -> Result<CreateChatTx, StoreError> {
+    async fn creation_of(
+        &self,
+        chat: NewChat,
+        limits: MemberLimits,
+    ) -> Result<CreateChatTx, StoreError> {
         let ids = || chat.members.iter().chain(&chat.owner).copied();
         let users = retry_until_deadline(|| self.users_by_id(ids())).await?;
         let unknown_user = chat.members.iter().find(|id| !users.contains_key(id));
         let unknown_user = unknown_user.copied();
         let owner = chat.owner.and_then(|id| users.get(&id));
+        let concerned = ids().filter_map(|id| users.get(&id));
         Ok(CreateChatTx {
             owner: owner.map(|user| user.pk),
             unknown_user,
+            concerned: concerned.map(|user| Counted::from(&**user)).collect(),
+            limits,
             chat,
         })
     }
@@ -191,6 +208,9 @@ struct CreateChatTx {
     owner: Option<UserPk>,
     /// A member that does not exist as a user.
     unknown_user: Option<UserId>,
+    /// The members and the owner.
+    concerned: Vec<Counted>,
+    limits: MemberLimits,
 }
 
 #[async_trait]
@@ -220,12 +240,12 @@ impl Transactional for CreateChatTx {
             event: None,
         };
         database
-            .insert_chat(document, &new.members, session)
+            .insert_chat(document, &new.members, &mut *session)
             .await?;
         database.record(&new.audit, session).await?;
         match self.unknown_user {
             Some(id) => Err(corrupt(format!("no user {id} to add"))),
-            None => Ok(()),
+            None => database.judge(&self.concerned, self.limits, session).await,
         }
     }
 }

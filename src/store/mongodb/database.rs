@@ -2,8 +2,9 @@
 //! Does not know the contract in `store`, and caches nothing.
 
 use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::options::Hint;
 use mongodb::{Client, ClientSession, Collection, Cursor};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 use tracing::error;
 
@@ -16,6 +17,9 @@ use crate::store::StoreError;
 /// that shows whether there is more.
 const BATCH: u32 = 1_001;
 
+/// How many transactions that add a member may run at once, beside the one that assigns a `pk`.
+pub(super) const ADDITIONS: usize = 64;
+
 /// The database of a replica set.
 pub(super) struct Database {
     client: Client,
@@ -24,6 +28,8 @@ pub(super) struct Database {
     place: String,
     /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
     pub(super) pk_lock: Mutex<()>,
+    /// Permits for transactions that add a member (`limits.rs`).
+    pub(super) additions: Semaphore,
 }
 
 /// The documents that match a filter, in an order, up to a limit.
@@ -33,6 +39,8 @@ pub(super) struct Query {
     pub(super) limit: usize,
     /// The fields to read; empty: all.
     pub(super) fields: Document,
+    /// The index to use; `None`: that of the server's choice.
+    pub(super) index: Option<&'static str>,
 }
 
 impl Default for Query {
@@ -49,6 +57,7 @@ impl Query {
             sort: doc! {},
             limit: usize::MAX,
             fields: doc! {},
+            index: None,
         }
     }
 
@@ -65,6 +74,7 @@ impl Database {
             driver,
             place,
             pk_lock: Mutex::default(),
+            additions: Semaphore::new(ADDITIONS),
         }
     }
 
@@ -177,6 +187,10 @@ impl Database {
             .sort(query.sort)
             .projection(query.fields)
             .batch_size(BATCH);
+        let find = match query.index {
+            Some(index) => find.hint(Hint::Name(index.to_owned())),
+            None => find,
+        };
         Ok(match limit {
             i64::MAX => find.await?,
             limit => find.limit(limit).await?,

@@ -131,6 +131,7 @@ impl Readable for ChatDocument {
                 active_at: time(self.active_at)?,
                 name: self.name,
             },
+            places: self.places,
             latest_at: DateTime::MIN,
             key: self.key,
             event_chat: self.event,
@@ -142,6 +143,8 @@ impl Readable for ChatDocument {
 #[derive(Debug, Clone)]
 pub(super) struct FoundChat {
     pub(super) chat: Chat,
+    /// How many members have ever joined.
+    pub(super) places: i64,
     /// When its latest message was stored.
     pub(super) latest_at: DateTime,
     pub(super) key: Option<KeyDocument>,
@@ -296,22 +299,6 @@ impl Readable for MemberDocument {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct OwnDocument {
     pub(super) seq: Seq,
-}
-
-/// A member of many chats, as an aggregation returns it.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct BusyDocument {
-    #[serde(rename = "_id")]
-    pub(super) user: Uuid,
-}
-
-impl Readable for BusyDocument {
-    const COLLECTION: &'static str = MEMBERS;
-    type Model = Self;
-
-    fn model(self) -> Result<Self, StoreError> {
-        Ok(self)
-    }
 }
 
 /// The `seq` of a sender's latest message in a chat, as an aggregation returns it.

@@ -18,9 +18,11 @@ use super::documents::{
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{AccessField, PolicyField, date};
+use super::limits::Counted;
 use super::transaction::{Transactional, UpdateTx};
 use crate::model::{
-    Access, AuditRecord, ChatId, EventChat, EventChatState, NewEventChat, User, UserId,
+    Access, AuditRecord, ChatId, EventChat, EventChatState, MemberLimits, NewEventChat, User,
+    UserId,
 };
 use crate::store::StoreError;
 
@@ -152,7 +154,7 @@ impl Parts {
 
 /// Finds or opens the chat of an event with a guest. Returns whether it is new, and which it is;
 /// `None`: there is no such event.
-pub(super) struct OpenEventChatTx(pub(super) NewEventChat);
+pub(super) struct OpenEventChatTx(pub(super) NewEventChat, pub(super) MemberLimits);
 
 #[async_trait::async_trait]
 impl Transactional for OpenEventChatTx {
@@ -177,7 +179,9 @@ impl Transactional for OpenEventChatTx {
             return Ok(Some((false, chat.id.into())));
         }
         let owner = UserId::from(event.owner);
-        let user = database.one::<UserDocument>(doc! { "_id": owner }).await?;
+        let users = doc! { "_id": { "$in": [owner, new.guest] } };
+        let users = database.all::<UserDocument>(Query::all(users)).await?;
+        let user = users.iter().find(|user| user.id == owner);
         let document = ChatDocument {
             id: new.id.into(),
             pk: database.next_pk(CHATS, session).await?,
@@ -200,8 +204,11 @@ impl Transactional for OpenEventChatTx {
             }),
         };
         database
-            .insert_chat(document, &[owner, new.guest], session)
+            .insert_chat(document, &[owner, new.guest], &mut *session)
             .await?;
+        let counted = |id| users.iter().find(|user| user.id == id).map(Counted::from);
+        let concerned: Vec<_> = [new.guest, owner].into_iter().filter_map(counted).collect();
+        database.judge(&concerned, self.1, &mut *session).await?;
         database.record(new.audit.as_ref(), session).await?;
         Ok(Some((true, new.id)))
     }

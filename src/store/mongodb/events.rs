@@ -20,7 +20,7 @@ use super::sweep::Sweep;
 use super::transaction::Transactional;
 use crate::model::{
     Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint,
-    Message, NewEvent, NewEventChat, User, UserId,
+    MemberLimits, Message, NewEvent, NewEventChat, User, UserId,
 };
 use crate::store::{Events, StoreError};
 
@@ -123,9 +123,10 @@ impl Events for Mongo {
         .await
     }
 
-    async fn open_event_chat(
+    async fn open_event_chat_within(
         &self,
         chat: NewEventChat,
+        limits: MemberLimits,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
         let event = doc! { "_id": chat.event };
         if retry_until_deadline(|| self.database.one::<EventDocument>(event.clone()))
@@ -144,7 +145,10 @@ impl Events for Mongo {
             retry_until_deadline(|| self.database.one::<ChatDocument>(known.clone())).await?;
         let opened = match known {
             Some(known) => Some((false, known.chat.id)),
-            None => self.database.pk_transaction(OpenEventChatTx(chat)).await?,
+            None => {
+                let opening = OpenEventChatTx(chat, limits);
+                self.database.pk_transaction(opening).await?
+            }
         };
         let Some((fresh, id)) = opened else {
             return Ok(None);

@@ -184,6 +184,7 @@ fn first(filter: Document, sort: Document) -> Query {
         sort,
         limit: 1,
         fields: doc! { "created_at": 1 },
+        index: None,
     }
 }
 

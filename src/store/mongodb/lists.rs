@@ -9,9 +9,10 @@ use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
 use super::database::Query;
-use super::documents::{BusyDocument, ChatDocument, FoundChat, MemberDocument};
+use super::documents::{ChatDocument, FoundChat, MemberDocument};
 use crate::model::{
-    Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Policy, Seq, UserId,
+    Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Policy, Seq, UserId, VisibleCursor,
+    VisiblePage,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -27,42 +28,52 @@ impl Mongo {
             .await
     }
 
+    /// Two parts, each read by an index: what is not asked for is not read.
     pub(super) async fn list_visible(
         &self,
         user: UserId,
         at: Timestamp,
+        before: Option<VisibleCursor>,
         limit: usize,
-    ) -> Result<Vec<Chat>, StoreError> {
-        let own = async {
-            let own = doc! { "_id": { "$in": self.ids_of(user).await? } };
-            self.database
-                .readable::<ChatDocument>(by_pk(own, limit))
-                .await
+    ) -> Result<VisiblePage, StoreError> {
+        // One more than requested shows whether there is a next page.
+        let wanted = limit.saturating_add(1);
+        let ids = self.ids_of(user).await?;
+        let (mut found, others) = match before {
+            Some(VisibleCursor { own: false, pk }) => (Vec::new(), pk),
+            before => {
+                let before = before.map_or(ChatPk::MAX, |cursor| cursor.pk);
+                let own = own_chats(ids.clone(), before, wanted);
+                let own = self.database.readable::<ChatDocument>(own).await?;
+                (own, ChatPk::MAX)
+            }
         };
-        let open = async {
+        let own = found.len();
+        if own < wanted {
             let banned = self.chats_banned_from(user, at).await?;
-            let open = doc! { "policy": "open", "_id": { "$nin": banned } };
-            self.database
-                .readable::<ChatDocument>(by_pk(open, limit))
-                .await
-        };
-        let (mut found, own) = tokio::try_join!(open, own)?;
-        // A removal or ban since then may precede what was read: a second look decides.
-        let banned: HashSet<_> = self
-            .chats_banned_from(user, at)
-            .await?
-            .into_iter()
-            .collect();
-        found.extend(own);
-        found.retain(|found| !banned.contains(&Uuid::from(found.chat.id)));
-        found.sort_by_key(|found| found.chat.pk);
-        found.dedup_by_key(|found| found.chat.pk);
+            let except = ids.into_iter().chain(banned).collect();
+            let others = other_chats(except, others, wanted - own);
+            let others = self.database.readable::<ChatDocument>(others).await?;
+            found.extend(others);
+        }
+        let count = found.len();
         found.truncate(limit);
         let found = self.with_heads(found).await?;
         let chats = found.into_iter().map(|found| found.chat);
         let mut chats = self.with_members(chats).await?;
-        chats.retain(|chat| chat.policy == Policy::Open || chat.members.contains(&user));
-        Ok(chats)
+        let next = chats.last().filter(|_| chats.len() < count);
+        let next = next.map(|chat| VisibleCursor {
+            own: chats.len() <= own,
+            pk: chat.pk,
+        });
+        // A removal or ban since then may precede what was read: a second look decides.
+        let banned = self.chats_banned_from(user, at).await?;
+        let banned: HashSet<_> = banned.into_iter().collect();
+        chats.retain(|chat| match chat.policy {
+            Policy::Open => !banned.contains(&Uuid::from(chat.id)),
+            Policy::Closed => chat.members.contains(&user),
+        });
+        Ok(VisiblePage { chats, next })
     }
 
     pub(super) async fn page_of(
@@ -139,6 +150,18 @@ impl Mongo {
         Ok(members.into_iter().map(|member| member.chat).collect())
     }
 
+    /// The id of the chat with each of these `pk`s.
+    pub(super) async fn ids_by_pk(
+        &self,
+        pks: &[ChatPk],
+    ) -> Result<Vec<Option<ChatId>>, StoreError> {
+        let query = Query::all(doc! { "pk": { "$in": pks } });
+        let found = self.database.readable::<ChatDocument>(query).await?;
+        let ids = found.into_iter().map(|found| found.chat);
+        let ids: HashMap<_, _> = ids.map(|chat| (chat.pk, chat.id)).collect();
+        Ok(pks.iter().map(|pk| ids.get(pk).copied()).collect())
+    }
+
     /// The chats that match, with heads and latest activity, without their members.
     pub(super) async fn found_all(&self, query: Query) -> Result<Vec<FoundChat>, StoreError> {
         let found = self.database.readable::<ChatDocument>(query).await?;
@@ -157,24 +180,6 @@ impl Mongo {
             found.with(latest)
         };
         found.into_iter().map(with_latest).collect()
-    }
-
-    /// See [`crate::store::Chats::users_in_many_chats`]. The index on `user` alone answers it.
-    pub(super) async fn in_many_chats(
-        &self,
-        users: &[UserId],
-        chats: usize,
-    ) -> Result<Vec<UserId>, StoreError> {
-        let chats = i64::try_from(chats).unwrap_or(i64::MAX);
-        let stages = [
-            doc! { "$match": { "user": { "$in": users } } },
-            doc! { "$group": { "_id": "$user", "chats": { "$sum": 1 } } },
-            doc! { "$match": { "chats": { "$gte": chats } } },
-        ];
-        let found = self.database.aggregated::<BusyDocument>(stages).await?;
-        let many: HashSet<UserId> = found.into_iter().map(|busy| busy.user.into()).collect();
-        let named = users.iter().filter(|user| many.contains(user));
-        Ok(named.copied().collect())
     }
 
     /// These chats with their members, until those are more than [`PAGE_MEMBERS`].
@@ -244,5 +249,27 @@ pub(super) fn by_pk(filter: Document, limit: usize) -> Query {
         sort: doc! { "pk": 1 },
         limit,
         ..Query::default()
+    }
+}
+
+/// The newest of these chats below a number.
+pub(super) fn own_chats(ids: Vec<Uuid>, before: ChatPk, limit: usize) -> Query {
+    Query {
+        sort: doc! { "pk": -1 },
+        limit,
+        // Not that of all `pk`s, which has the order.
+        index: Some("_id_"),
+        ..Query::all(doc! { "_id": { "$in": ids }, "pk": { "$lt": before } })
+    }
+}
+
+/// The newest open chats below a number, except these.
+pub(super) fn other_chats(except: Vec<Uuid>, before: ChatPk, limit: usize) -> Query {
+    let open = doc! { "policy": "open", "pk": { "$lt": before }, "_id": { "$nin": except } };
+    Query {
+        sort: doc! { "pk": -1 },
+        limit,
+        index: Some("policy_pk"),
+        ..Query::all(open)
     }
 }

@@ -20,40 +20,44 @@ use super::documents::{
 use super::failure::corrupt;
 use super::fields::{RoleField, decode};
 use super::heads::Own;
+use super::limits::Counted;
 use super::retry::retry_until_deadline;
 use super::sanction_documents::MuteDocument;
 use super::transaction::Transactional;
-use crate::model::{AuditRecord, Chat, ChatId, Reads, Seq, UserId};
-use crate::store::{Members, StoreError};
+use crate::model::{AuditRecord, Chat, ChatId, MemberLimits, Reads, Seq, UserId};
+use crate::store::{Full, Members, StoreError};
 
 #[async_trait]
 impl Members for Mongo {
-    async fn add_member(
+    async fn add_member_within(
         &self,
         chat: ChatId,
         user: UserId,
         read: Seq,
         at: Timestamp,
+        limits: MemberLimits,
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         let Some(before) = self.chat_afterwards(chat).await? else {
             return Ok(None);
         };
         let known = retry_until_deadline(|| self.users_by_id(std::iter::once(user))).await?;
-        if known.is_empty() {
+        let Some(known) = known.get(&user) else {
             return Err(corrupt(format!("no user {user} to add")));
-        }
+        };
         let addition = AddMemberTx {
             chat,
-            user,
+            user: Counted::from(&**known),
+            owns: before.owner == Some(known.pk),
             read,
             at,
+            limits,
             audit,
         };
         let fresh = if before.members.contains(&user) {
             false
         } else {
-            match self.database.transaction(addition).await {
+            match self.database.adding_transaction(addition).await {
                 // A concurrent call has added it.
                 Err(StoreError::Duplicate) => false,
                 joined => joined?,
@@ -251,9 +255,12 @@ fn with_own() -> Document {
 /// Adds a member. Returns `false` if there is no such chat.
 struct AddMemberTx {
     chat: ChatId,
-    user: UserId,
+    user: Counted,
+    /// Whether the user owns the chat, which never changes.
+    owns: bool,
     read: Seq,
     at: Timestamp,
+    limits: MemberLimits,
     audit: Option<AuditRecord>,
 }
 
@@ -288,7 +295,7 @@ impl Transactional for AddMemberTx {
         let members = database.collection::<MemberDocument>(MEMBERS);
         let member = MemberDocument {
             chat: self.chat.into(),
-            user: self.user.into(),
+            user: self.user.id.into(),
             place,
             since: head,
             last_read: self.read.clamp(0, head),
@@ -297,8 +304,32 @@ impl Transactional for AddMemberTx {
             own: Vec::new(),
         };
         members.insert_one(member).session(&mut *session).await?;
+        self.judge(database, place, session).await?;
         database.record(self.audit.as_ref(), session).await?;
         Ok(true)
+    }
+}
+
+impl AddMemberTx {
+    /// Refuses if a limit does not allow the new member; `before` members have ever joined before.
+    async fn judge(
+        &self,
+        database: &Database,
+        before: i64,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
+        let most = u64::try_from(self.limits.members).unwrap_or(u64::MAX);
+        if u64::try_from(before).unwrap_or(u64::MAX) >= most {
+            let members = database.raw(MEMBERS);
+            let members = members.count_documents(doc! { "chat": self.chat });
+            if members.session(&mut *session).await? > most {
+                return Err(StoreError::Full(Full::Chat));
+            }
+        }
+        let counts = (!self.owns).then_some(self.user);
+        database
+            .judge(counts.as_slice(), self.limits, session)
+            .await
     }
 }
 

@@ -13,6 +13,7 @@ use super::documents::{CHATS, ChatDocument, MEMBERS, MemberDocument, UserDocumen
 use super::failure::corrupt;
 use super::fields::{RoleField, date, decode};
 use super::retry::retry_until_deadline;
+use super::rights::FoundRights;
 use super::sanction_documents::{BANS, BanDocument, MuteDocument};
 use super::transaction::Transactional;
 use crate::model::{
@@ -61,6 +62,19 @@ impl Sanctions for Mongo {
             Ok(found.is_some_and(|found| is_member || found.chat.policy == Policy::Open))
         })
         .await
+    }
+
+    async fn rights_of(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatRights>>, StoreError> {
+        let found = retry_until_deadline(|| self.rights_in_all(chats)).await?;
+        let mut answers = Vec::with_capacity(found.len());
+        for (chat, found) in chats.iter().zip(found) {
+            answers.push(match found {
+                FoundRights::Of(rights) => Some(rights),
+                FoundRights::Nothing => None,
+                FoundRights::Moving => self.chat_rights(*chat).await?,
+            });
+        }
+        Ok(answers)
     }
 
     async fn set_role(

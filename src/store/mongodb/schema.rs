@@ -131,6 +131,7 @@ fn chat_indexes() -> [(&'static str, Vec<IndexModel>); 5] {
             vec![
                 unique("pk", doc! { "pk": 1 }),
                 plain("policy_pk", doc! { "policy": 1, "pk": 1 }),
+                plain("owner", doc! { "owner": 1 }),
                 partial("key", doc! { "key.name": 1 }, "key.name"),
                 partial(
                     "event_guest",

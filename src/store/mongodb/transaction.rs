@@ -51,6 +51,18 @@ impl Database {
         .await
     }
 
+    /// Like [`Self::transaction`], for one that adds a member.
+    pub(super) async fn adding_transaction<T: Transactional>(
+        &self,
+        body: T,
+    ) -> Result<T::Output, StoreError> {
+        with_deadline(async {
+            let _permit = self.additions.acquire().await;
+            self.run_transaction(body).await
+        })
+        .await
+    }
+
     async fn run_transaction<T: Transactional>(&self, body: T) -> Result<T::Output, StoreError> {
         let mut session = self.session().await?;
         let mut backoff = Backoff::start();

@@ -204,6 +204,7 @@ impl Mongo {
             latest_at,
             key,
             event_chat,
+            ..
         } = found;
         let query = Query {
             sort: doc! { "place": 1 },

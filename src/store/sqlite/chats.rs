@@ -3,23 +3,25 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::lists::{self, COLUMNS, chat, collect, with_members};
 use super::rows::{Millisecond, taken};
-use super::{Sqlite, audit};
+use super::{Sqlite, audit, limits};
 use crate::model::{
-    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
-    MembersVersion, NewChat, Seq, UserId,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
+    MembersVersion, NewChat, Seq, UserId, VisibleCursor, VisiblePage,
 };
-use crate::store::{Chats, PAGE_MEMBERS, StoreError};
-
-const COLUMNS: &str = "chats.id, chats.pk, chats.name, policy, owner, team, head, \
-                       chats.created_at, chats.modified_at, active_at, event, members_version";
+use crate::store::{Chats, StoreError};
 
 #[async_trait]
 impl Chats for Sqlite {
-    async fn create_chat(&self, new: NewChat) -> Result<Chat, StoreError> {
-        self.write(move |transaction| insert(transaction, &new))
+    async fn create_chat_within(
+        &self,
+        new: NewChat,
+        limits: MemberLimits,
+    ) -> Result<Chat, StoreError> {
+        self.write(move |transaction| insert(transaction, &new, limits))
             .await
     }
 
@@ -31,6 +33,16 @@ impl Chats for Sqlite {
         self.read(move |transaction| {
             let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
             Ok(statement.query_row([pk], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError> {
+        let pks = pks.to_vec();
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
+            let id = |pk| statement.query_row([pk], |row| row.get(0)).optional();
+            Ok(pks.into_iter().map(id).collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -65,9 +77,10 @@ impl Chats for Sqlite {
         &self,
         user: UserId,
         at: Timestamp,
+        before: Option<VisibleCursor>,
         limit: usize,
-    ) -> Result<Vec<Chat>, StoreError> {
-        self.read(move |transaction| visible(transaction, user, at, limit))
+    ) -> Result<VisiblePage, StoreError> {
+        self.read(move |transaction| lists::visible(transaction, user, at, before, limit))
             .await
     }
 
@@ -116,7 +129,7 @@ impl Chats for Sqlite {
         before: Option<ChatCursor>,
         limit: usize,
     ) -> Result<ChatPage, StoreError> {
-        self.read(move |transaction| page(transaction, user, before, limit))
+        self.read(move |transaction| lists::page(transaction, user, before, limit))
             .await
     }
 
@@ -152,15 +165,9 @@ impl Chats for Sqlite {
     ) -> Result<Vec<UserId>, StoreError> {
         let users = users.to_vec();
         self.read(move |transaction| {
-            // No more is counted than has to be known.
-            let mut statement = transaction.prepare_cached(
-                "SELECT count(*) FROM (SELECT 1 FROM members
-                 WHERE user = (SELECT pk FROM users WHERE id = ?1) LIMIT ?2)",
-            )?;
             let mut many = Vec::new();
             for user in users {
-                let counted: usize = statement.query_row(params![user, chats], |row| row.get(0))?;
-                if counted >= chats {
+                if limits::has_so_many(transaction, user, chats)? {
                     many.push(user);
                 }
             }
@@ -196,7 +203,11 @@ pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Res
     Ok(statement.execute([id])? > 0)
 }
 
-fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreError> {
+fn insert(
+    transaction: &Transaction<'_>,
+    new: &NewChat,
+    limits: MemberLimits,
+) -> Result<Chat, StoreError> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO chats (id, name, policy, owner, team, created_at, modified_at, active_at,
                             key_name, key_content)
@@ -222,6 +233,9 @@ fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreErr
             return Err(StoreError::Corrupt(format!("no user {member} to add")));
         }
     }
+    // Last: the id or the name of its key may be taken.
+    let concerned = new.members.iter().chain(&new.owner).copied();
+    limits::judge(transaction, concerned, limits)?;
     for record in &new.audit {
         audit::record(transaction, Some(record))?;
     }
@@ -251,101 +265,4 @@ pub(super) fn touch(
     )?;
     statement.execute(params![id, Millisecond(at)])?;
     Ok(())
-}
-
-fn visible(
-    transaction: &Transaction<'_>,
-    user: UserId,
-    at: Timestamp,
-    limit: usize,
-) -> Result<Vec<Chat>, StoreError> {
-    let select = format!(
-        "SELECT {COLUMNS} FROM chats
-         WHERE policy = 'open' AND NOT EXISTS (
-                   SELECT 1 FROM bans
-                   WHERE chat = chats.pk AND user = (SELECT pk FROM users WHERE id = ?1)
-                     AND coalesce(until > ?3, true))
-            OR pk IN (SELECT chat FROM members JOIN users ON users.pk = user WHERE users.id = ?1)
-         ORDER BY pk LIMIT ?2"
-    );
-    let mut statement = transaction.prepare_cached(&select)?;
-    collect(
-        transaction,
-        statement.query_map(params![user, limit, Millisecond(at)], chat)?,
-    )
-}
-
-/// These chats with their members, until those are more than [`PAGE_MEMBERS`].
-fn collect(
-    transaction: &Transaction<'_>,
-    rows: impl Iterator<Item = rusqlite::Result<Chat>>,
-) -> Result<Vec<Chat>, StoreError> {
-    let (mut chats, mut members) = (Vec::new(), 0);
-    for row in rows {
-        if members > PAGE_MEMBERS {
-            break;
-        }
-        let chat = with_members(transaction, row?)?;
-        members += chat.members.len();
-        chats.push(chat);
-    }
-    Ok(chats)
-}
-
-fn page(
-    transaction: &Transaction<'_>,
-    user: UserId,
-    before: Option<ChatCursor>,
-    limit: usize,
-) -> Result<ChatPage, StoreError> {
-    let (active_at, pk) = before.map_or((i64::MAX, ChatPk::MAX), |cursor| {
-        (cursor.active_at.as_millisecond(), cursor.pk)
-    });
-    let select = format!(
-        "SELECT {COLUMNS} FROM users
-         JOIN members ON members.user = users.pk JOIN chats ON chats.pk = members.chat
-         WHERE users.id = ?1 AND (active_at, chats.pk) < (?2, ?3)
-         ORDER BY active_at DESC, chats.pk DESC LIMIT ?4"
-    );
-    let mut statement = transaction.prepare_cached(&select)?;
-    // One more than requested shows whether there is a next page.
-    let rows = statement.query_map(params![user, active_at, pk, limit.saturating_add(1)], chat)?;
-    let rows: Vec<_> = rows.collect();
-    let found = rows.len();
-    let chats = collect(transaction, rows.into_iter().take(limit))?;
-    let more = chats.len() < found;
-    let next = chats.last().filter(|_| more).map(|chat| ChatCursor {
-        active_at: chat.active_at,
-        pk: chat.pk,
-    });
-    Ok(ChatPage { chats, next })
-}
-
-/// A chat as its row has it: without its members.
-fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
-    Ok(Chat {
-        id: row.get(0)?,
-        pk: row.get(1)?,
-        name: row.get(2)?,
-        policy: row.get(3)?,
-        members: Vec::new(),
-        owner: row.get(4)?,
-        team: row.get(5)?,
-        head: row.get(6)?,
-        created_at: row.get::<_, Millisecond>(7)?.0,
-        modified_at: row.get::<_, Millisecond>(8)?.0,
-        active_at: row.get::<_, Millisecond>(9)?.0,
-        event: row.get(10)?,
-        members_version: row.get(11)?,
-    })
-}
-
-fn with_members(transaction: &Transaction<'_>, mut chat: Chat) -> Result<Chat, StoreError> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT users.id FROM members JOIN users ON users.pk = members.user
-         WHERE chat = ?1 ORDER BY place",
-    )?;
-    let members = statement.query_map([chat.pk], |row| row.get(0))?;
-    chat.members = members.collect::<Result<_, _>>()?;
-    Ok(chat)
 }

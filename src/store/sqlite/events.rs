@@ -9,11 +9,11 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::chats::{self, touch};
 use super::rows::{Millisecond, Texts, taken};
-use super::{Sqlite, audit, users};
+use super::{Sqlite, audit, limits, users};
 use crate::model::{
     Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventChatState,
-    EventDetails, EventPk, Fingerprint, History, Message, NewEvent, NewEventChat, Range, UserId,
-    UserPk, Window,
+    EventDetails, EventPk, Fingerprint, History, MemberLimits, Message, NewEvent, NewEventChat,
+    Range, UserId, UserPk, Window,
 };
 use crate::store::{Events, Messages, StoreError};
 
@@ -114,11 +114,13 @@ impl Events for Sqlite {
             .await
     }
 
-    async fn open_event_chat(
+    async fn open_event_chat_within(
         &self,
         new: NewEventChat,
+        limits: MemberLimits,
     ) -> Result<Option<(bool, EventChat)>, StoreError> {
-        self.write(move |transaction| open(transaction, &new)).await
+        self.write(move |transaction| open(transaction, &new, limits))
+            .await
     }
 
     async fn change_access(
@@ -259,6 +261,7 @@ fn update(
 fn open(
     transaction: &Transaction<'_>,
     new: &NewEventChat,
+    limits: MemberLimits,
 ) -> Result<Option<(bool, EventChat)>, StoreError> {
     let Some(event) = by_pk(transaction, new.event)? else {
         return Ok(None);
@@ -288,6 +291,7 @@ fn open(
     for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {
         statement.execute(params![chat, place, member])?;
     }
+    limits::judge(transaction, [guest.id, event.owner.id], limits)?;
     audit::record(transaction, new.audit.as_ref())?;
     Ok(of_chat(transaction, new.id)?.map(|chat| (true, chat)))
 }

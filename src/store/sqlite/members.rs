@@ -6,18 +6,21 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chats::{by_id, touch};
-use super::{Sqlite, audit, kept_rights, users};
-use crate::model::{AuditRecord, Chat, ChatId, ChatPk, Reads, Seq, UserId, UserPk};
-use crate::store::{Members, StoreError};
+use super::{Sqlite, audit, kept_rights, limits, users};
+use crate::model::{
+    AuditRecord, Chat, ChatId, ChatPk, MemberLimits, Reads, Seq, User, UserId, UserPk,
+};
+use crate::store::{Full, Members, StoreError};
 
 #[async_trait]
 impl Members for Sqlite {
-    async fn add_member(
+    async fn add_member_within(
         &self,
         chat: ChatId,
         user: UserId,
         read: Seq,
         at: Timestamp,
+        limits: MemberLimits,
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         self.write(move |transaction| {
@@ -34,6 +37,7 @@ impl Members for Sqlite {
             )?;
             let fresh = statement.execute([found.pk, member.pk])? > 0;
             if fresh {
+                judge(transaction, &found, &member, limits)?;
                 kept_rights::give_back(transaction, found.pk, member.pk)?;
             }
             advance(transaction, found.pk, member.pk, read.min(found.head))?;
@@ -91,6 +95,21 @@ impl Members for Sqlite {
         })
         .await
     }
+}
+
+/// Refuses a new member of this chat, which is as it was before, if a limit does not allow it.
+fn judge(
+    transaction: &Transaction<'_>,
+    before: &Chat,
+    member: &User,
+    limits: MemberLimits,
+) -> Result<(), StoreError> {
+    if before.members.len() >= limits.members {
+        return Err(StoreError::Full(Full::Chat));
+    }
+    // Its owner has it already.
+    let counts = before.owner != Some(member.pk);
+    limits::judge(transaction, counts.then_some(member.id), limits)
 }
 
 /// Moves a member's read position forward to `read`. Returns whether it moved.

@@ -8,6 +8,8 @@ mod events;
 mod files;
 mod kept_rights;
 mod lease;
+mod limits;
+mod lists;
 mod lock;
 mod members;
 mod messages;

@@ -13,7 +13,7 @@ use crate::model::{
     AuditRecord, Ban, Chat, ChatId, ChatPk, ChatRights, MemberRights, MemberRole, Policy, Sanction,
     UserId,
 };
-use crate::store::{BanOutcome, Sanctions, StoreError};
+use crate::store::{BanOutcome, PAGE_MEMBERS, Sanctions, StoreError};
 
 #[async_trait]
 impl Sanctions for Sqlite {
@@ -30,6 +30,23 @@ impl Sanctions for Sqlite {
                      WHERE users.id = ?2 AND chat = chats.pk))",
             )?;
             Ok(statement.exists(params![chat, user, Policy::Open])?)
+        })
+        .await
+    }
+
+    async fn rights_of(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatRights>>, StoreError> {
+        let chats = chats.to_vec();
+        self.read(move |transaction| {
+            let (mut found, mut members) = (Vec::with_capacity(chats.len()), 0);
+            for chat in chats {
+                let rights = rights(transaction, chat)?;
+                members += rights.as_ref().map_or(0, |rights| rights.members.len());
+                found.push(rights);
+                if members > PAGE_MEMBERS {
+                    break;
+                }
+            }
+            Ok(found)
         })
         .await
     }

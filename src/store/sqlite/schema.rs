@@ -15,7 +15,10 @@ const STEPS: [&str; 4] = [
     include_str!("schema_4.sql"),
 ];
 
-/// Migrates the database to the newest version, in one transaction.
+/// Indexes beside those of the versions.
+const INDEXES: &str = include_str!("indexes.sql");
+
+/// Migrates the database to the newest version and to all its indexes, in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -28,6 +31,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
+    transaction.execute_batch(INDEXES)?;
     transaction.pragma_update(None, "user_version", STEPS.len())?;
     transaction.commit()?;
     Ok(())
@@ -39,6 +43,7 @@ pub(super) fn missing_indexes(connection: &Connection) -> Result<Vec<String>, St
     for step in STEPS {
         model.execute_batch(step)?;
     }
+    model.execute_batch(INDEXES)?;
     let there = indexes(connection)?;
     let mut missing = indexes(&model)?;
     missing.retain(|index| !there.contains(index));

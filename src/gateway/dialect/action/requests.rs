@@ -102,6 +102,15 @@ struct WithData<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// `list`
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    limit: Option<&'a RawValue>,
+    #[serde(borrow)]
+    before: Option<&'a RawValue>,
+}
+
 /// `sync`
 #[derive(Deserialize)]
 struct Sync<'a> {
@@ -196,7 +205,7 @@ fn decode(
         }
         Some("unsubscribe_instance") => (Purpose::Unwatch, look(room()?, 0)),
         Some("create_message") => (Purpose::Send, create_message(&body.decode()?, current)?),
-        Some("list") => (Purpose::Show(200), Command::ListRooms),
+        Some("list") => (Purpose::Show(200), list(&body.decode()?)?),
         Some("create") => {
             let (name, team) = validation::new_room(body.decode::<WithData<'_>>()?.data()?)?;
             let name = Some(name);
@@ -223,6 +232,11 @@ fn decode(
 
 fn look(chat: ChatRef, messages: usize) -> Command {
     Command::GetRoom { chat, messages }
+}
+
+fn list(request: &List<'_>) -> Result<Command, Refusal> {
+    let (limit, before) = validation::page(request.limit, request.before)?;
+    Ok(Command::ListRooms { limit, before })
 }
 
 fn sync(request: &Sync<'_>) -> Result<(Purpose, Command), Refusal> {

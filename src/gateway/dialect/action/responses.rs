@@ -65,13 +65,23 @@ pub(super) struct Echo {
 impl Echo {
     /// The reply to a request that succeeded.
     pub(super) fn reply<T: Serialize + ?Sized>(&self, status: u16, data: &T) -> Outgoing {
-        self.frame(&[], data, status)
+        self.frame(&[], data, status, None)
+    }
+
+    /// The same with a page of a list, and the `before` of the next one if there is one.
+    pub(super) fn page<T: Serialize + ?Sized>(
+        &self,
+        status: u16,
+        data: &T,
+        next: Option<String>,
+    ) -> Outgoing {
+        self.frame(&[], data, status, next)
     }
 
     /// The reply to a request that did not.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Outgoing {
         let errors = std::slice::from_ref(&refusal.error);
-        self.frame(errors, &(), refusal.status)
+        self.frame(errors, &(), refusal.status, None)
     }
 
     /// The subscription of this request.
@@ -87,6 +97,7 @@ impl Echo {
         errors: &[Complaint],
         data: &T,
         status: u16,
+        next: Option<String>,
     ) -> Outgoing {
         Outgoing::bare(self.envelope.wrap(&ReplyBody {
             errors,
@@ -94,6 +105,7 @@ impl Echo {
             action: self.action.as_deref(),
             response_status: status,
             request_id: self.request_id.as_deref(),
+            next,
         }))
     }
 }
@@ -119,6 +131,7 @@ impl Instance {
             action,
             response_status: status,
             request_id: self.request_id.as_deref(),
+            next: None,
         }))
     }
 }
@@ -295,6 +308,8 @@ struct ReplyBody<'a, A, T: ?Sized> {
     action: A,
     response_status: u16,
     request_id: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]

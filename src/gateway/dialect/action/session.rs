@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::requests::{self, Purpose};
 use super::responses::{self, Bodies, Echo, Envelope, Refusal};
 use super::subscriptions::Subscriptions;
+use crate::gateway::dialect::cursors::VisibleText;
 use crate::gateway::dialect::{Acks, Decoded, DialectSession, Incoming, SessionOptions};
 use crate::hub::{AnswerPlace, Body, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{ChatId, Error, ErrorKind, Fact, Membership, Message, Notice, Reply, Room};
@@ -156,8 +157,9 @@ impl ActionSession {
             (Purpose::Show(status), Reply::Room(room)) => {
                 Some(echo.reply(*status, &self.bodies().room(room)))
             }
-            (Purpose::Show(status), Reply::Rooms(rooms)) => {
-                Some(echo.reply(*status, &self.bodies().rooms(rooms)))
+            (Purpose::Show(status), Reply::Rooms(page)) => {
+                let next = page.next.map(|next| VisibleText(next).to_string());
+                Some(echo.page(*status, &self.bodies().rooms(&page.rooms), next))
             }
             (Purpose::Sync(request), Reply::Synced(synced)) => {
                 let body = request.response(synced, |message| self.bodies().numbered(message));

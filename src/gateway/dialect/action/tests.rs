@@ -1,4 +1,4 @@
-//! A session of the action dialect on a real service, in which user 29 finds the rooms 4 and 7.
+//! A session of the action dialect on a real service, in which user 29 finds the rooms 7 and 4.
 //! Tests the form of frames, not rights and storage.
 
 mod errors;
@@ -21,8 +21,8 @@ use crate::gateway::dialect::{Acks, Decoded, DialectSession, Push, SessionOption
 use crate::hub::SharedEncoding;
 use crate::model::{
     Chat, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Error, ErrorKind, Fact,
-    Membership, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, Seq, User,
-    UserId,
+    Membership, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, RoomPage, Seq,
+    User, UserId, VisibleCursor,
 };
 
 const OWN: ConnectionId = ConnectionId::from_bytes([1; 16]);

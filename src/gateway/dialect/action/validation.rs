@@ -6,15 +6,18 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::responses::Refusal;
+use crate::gateway::dialect::cursors::{NO_CURSOR, VisibleText};
 use crate::gateway::dialect::decode::even_null;
 use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};
-use crate::model::{ChatChange, ChatPk, Draft, MAX_ID};
+use crate::model::{ChatChange, ChatPk, Draft, MAX_ID, VisibleCursor};
 
 /// A field is missing.
 pub(super) const REQUIRED: &str = "This field is required.";
 const NULL: &str = "This field may not be null.";
 const BLANK: &str = "This field may not be blank.";
 const NO_TEXT: &str = "Not a valid string.";
+const NO_INTEGER: &str = "A valid integer is required.";
+const TOO_SMALL: &str = "Ensure this value is greater than or equal to 1.";
 
 /// The longest name of a room, in characters.
 const NAME_CHARS: usize = 255;
@@ -66,7 +69,7 @@ fn content(message: Option<&RawValue>) -> Result<String, &'static str> {
 pub(super) fn new_room(data: &RawValue) -> Result<(String, Option<i64>), Refusal> {
     let data = dictionary(data)?;
     let name = name(&data).and_then(|name| name.ok_or(REQUIRED.to_owned()));
-    let (name, team) = both(name, team(&data))?;
+    let (name, team) = both("name", name, "team", team(&data))?;
     Ok((name, team.flatten()))
 }
 
@@ -77,7 +80,7 @@ pub(super) fn new_room(data: &RawValue) -> Result<(String, Option<i64>), Refusal
 pub(super) fn update(data: &RawValue) -> Result<ChatChange, Refusal> {
     let data = dictionary(data)?;
     let name = name(&data).and_then(|name| name.ok_or(REQUIRED.to_owned()));
-    let (name, team) = both(name, team(&data))?;
+    let (name, team) = both("name", name, "team", team(&data))?;
     let name = Some(name);
     Ok(ChatChange { name, team })
 }
@@ -88,7 +91,7 @@ pub(super) fn update(data: &RawValue) -> Result<ChatChange, Refusal> {
 /// The fields that are wrong.
 pub(super) fn patch(data: &RawValue) -> Result<ChatChange, Refusal> {
     let data = dictionary(data)?;
-    let (name, team) = both(name(&data), team(&data))?;
+    let (name, team) = both("name", name(&data), "team", team(&data))?;
     Ok(ChatChange { name, team })
 }
 
@@ -99,6 +102,36 @@ struct RoomFields {
     name: Option<UntrustedJson>,
     #[serde(default, deserialize_with = "even_null")]
     team: Option<UntrustedJson>,
+}
+
+/// The length of a page of rooms, and the place where the page before it ended.
+///
+/// # Errors
+/// The fields that are wrong.
+pub(super) fn page(
+    limit: Option<&RawValue>,
+    before: Option<&RawValue>,
+) -> Result<(Option<usize>, Option<VisibleCursor>), Refusal> {
+    let limit = limit.map_or(Ok(None), |limit| size(limit).map(Some));
+    let before = before.map_or(Ok(None), |before| place(before).map(Some));
+    both("limit", limit, "before", before)
+}
+
+fn size(limit: &RawValue) -> Result<usize, String> {
+    let value = from_str(limit.get()).map(|UntrustedJson(value)| value);
+    let size = value.ok().filter(|value| !value.is_boolean());
+    match size.as_ref().and_then(whole) {
+        None => Err(NO_INTEGER.to_owned()),
+        Some(size) if size < 1 => Err(TOO_SMALL.to_owned()),
+        Some(size) => Ok(usize::try_from(size).unwrap_or(usize::MAX)),
+    }
+}
+
+fn place(before: &RawValue) -> Result<VisibleCursor, String> {
+    let text: Option<String> = from_str(before.get()).ok();
+    let place = text.and_then(|text| text.parse().ok());
+    let VisibleText(place) = place.ok_or_else(|| NO_CURSOR.to_owned())?;
+    Ok(place)
 }
 
 fn dictionary(data: &RawValue) -> Result<RoomFields, Refusal> {
@@ -158,13 +191,18 @@ fn team(data: &RoomFields) -> Result<Option<Option<i64>>, String> {
     }
 }
 
-fn both<A, B>(name: Result<A, String>, team: Result<B, String>) -> Result<(A, B), Refusal> {
-    match (name, team) {
-        (Ok(name), Ok(team)) => Ok((name, team)),
-        (name, team) => {
-            let name = name.err().map(|why| ("name", why));
-            let team = team.err().map(|why| ("team", why));
-            Err(Refusal::fields(name.into_iter().chain(team)))
+fn both<A, B>(
+    first_field: &'static str,
+    first: Result<A, String>,
+    second_field: &'static str,
+    second: Result<B, String>,
+) -> Result<(A, B), Refusal> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (first, second) => {
+            let first = first.err().map(|why| (first_field, why));
+            let second = second.err().map(|why| (second_field, why));
+            Err(Refusal::fields(first.into_iter().chain(second)))
         }
     }
 }

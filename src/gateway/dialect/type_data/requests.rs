@@ -14,6 +14,7 @@ use super::texts::{
     NO_CHAT_OR_TEXT, NOT_CREATED, NOT_JSON, NOT_RETRIEVED, UNEXPECTED, UNKNOWN_TYPE, invalid,
 };
 use crate::gateway::dialect::SessionOptions;
+use crate::gateway::dialect::cursors::{CursorText, NO_CURSOR};
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
 use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::gateway::dialect::whole;
@@ -63,6 +64,15 @@ pub(super) enum Order {
     OldestFirst,
     /// The meaning of `last`.
     NewestFirst,
+}
+
+/// `getChats`
+#[derive(Default, Deserialize)]
+struct GetChats<'a> {
+    #[serde(borrow, default)]
+    limit: RawField<'a>,
+    #[serde(borrow, default)]
+    before: RawField<'a>,
 }
 
 /// `joinChat`
@@ -141,7 +151,8 @@ impl<'a> Envelope<'a> {
     /// `Invalid`, with the text of the original server; `NotFound`: an id that was never given out.
     pub(super) fn request(&self, options: &SessionOptions) -> Result<(Command, Question), Error> {
         match self.kind().as_deref() {
-            Some("getChats") => Ok((Command::ListMyRooms, Question::Chats)),
+            // Whatever its data were was ignored by the original server.
+            Some("getChats") => get_chats(&self.data().unwrap_or_default()),
             Some("createEmptyChat") => Ok((
                 Command::CreateRoom {
                     name: None,
@@ -186,6 +197,18 @@ fn object(json: &RawValue) -> Result<RawFields<'_>, Error> {
         return Err(invalid(UNEXPECTED));
     }
     serde_json::from_str(json.get()).map_err(|_| invalid(NOT_JSON))
+}
+
+fn get_chats(data: &GetChats<'_>) -> Result<(Command, Question), Error> {
+    let limit = data.limit.value()?.count();
+    let wrong = || Error::invalid("before", NO_CURSOR);
+    let before = match data.before.value()? {
+        Given::Null => None,
+        Given::Text(text) => Some(text.parse().map_err(|()| wrong())?),
+        _ => return Err(wrong()),
+    };
+    let before = before.map(|CursorText(before)| before);
+    Ok((Command::ListMyRooms { limit, before }, Question::Chats))
 }
 
 fn join_chat(data: &JoinChat<'_>) -> Result<(Command, Question), Error> {

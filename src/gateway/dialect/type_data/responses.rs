@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::requests::{Order, Question};
 use super::texts::{NO_CHAT, NOT_CREATED, NOT_RETRIEVED, UNEXPECTED};
+use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::sync::Numbered;
 use crate::gateway::dialect::timestamps::time;
 use crate::hub::Body;
@@ -32,10 +33,12 @@ impl Question {
             Err(error) => return refusal(&self.excuse(error), request_id),
         };
         match (self, reply) {
-            (Self::Chats, Reply::Rooms(rooms)) => {
-                let chats: Vec<_> = rooms.iter().map(ChatBody::of).collect();
-                success("chatsList", chats, request_id)
-            }
+            (Self::Chats, Reply::MyRooms(page)) => Body::of(&Success {
+                kind: "chatsList",
+                data: page.rooms.iter().map(ChatBody::of).collect::<Vec<_>>(),
+                next: page.next.map(|next| CursorText(next).to_string()),
+                request_id,
+            }),
             (Self::EmptyChat, Reply::Room(room)) => {
                 success("emptyChatCreated", ChatBody::of(&room), request_id)
             }
@@ -138,6 +141,7 @@ fn success(kind: &'static str, data: impl Serialize, request_id: Option<&RawValu
     Body::of(&Success {
         kind,
         data,
+        next: None,
         request_id,
     })
 }
@@ -161,6 +165,9 @@ struct Success<'a, Data> {
     #[serde(rename = "type")]
     kind: &'static str,
     data: Data,
+    /// The `before` of the next page of a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a RawValue>,
 }

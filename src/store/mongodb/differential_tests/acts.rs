@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::model::{Access, EventPk, MemberRole, Policy, Seq};
+use crate::model::{Access, EventPk, MemberLimits, MemberRole, Policy, Seq};
 
 /// A call of both stores. Numbers choose among the ids there are by then.
 #[derive(Debug, Clone)]
@@ -155,4 +155,16 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         2 => (one, vec(access(), 1..3), access(), now)
             .prop_map(|(chat, from, to, now)| Act::Decide { chat, from, to, now }),
     ]
+}
+
+/// Some acts are limited.
+pub(super) fn limits(now: i64) -> MemberLimits {
+    if now % 3 != 0 {
+        return MemberLimits::NONE;
+    }
+    MemberLimits {
+        members: 3,
+        chats: Some(3),
+        exempt: None,
+    }
 }

@@ -10,7 +10,7 @@ use std::mem::swap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use self::acts::{Act, act};
+use self::acts::{Act, act, limits};
 use self::sanctions::{answers_about_rights, record, rights};
 use super::replica_set::Scratch;
 use crate::model::{
@@ -47,6 +47,7 @@ fn comparable<T: Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Ok(answer) => format!("{answer:#?}"),
         Err(StoreError::Duplicate) => "Duplicate".into(),
+        Err(StoreError::Full(full)) => format!("{full:?}"),
         Err(StoreError::Corrupt(_)) => "Corrupt".into(),
         Err(error @ StoreError::Unavailable(_)) => panic!("{error:?}"),
     }
@@ -111,7 +112,7 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
         } => {
             let new = new_chat(ids, &members, policy, key, now);
             ids.chats.push(new.id);
-            both!(stores, store => store.create_chat(new.clone()))
+            both!(stores, store => store.create_chat_within(new.clone(), limits(now)))
         }
         Act::ChangeChat {
             chat,
@@ -153,7 +154,9 @@ async fn answers_about_chats(
         } => {
             let (chat, user) = (ids.chat(chat), ids.user(user));
             let audit = Some(record(now, Some(chat), Some(user)));
-            both!(stores, store => store.add_member(chat, user, read, at(now), audit.clone()))
+            both!(stores, store => {
+                store.add_member_within(chat, user, read, at(now), limits(now), audit.clone())
+            })
         }
         // The two of an event's chat stay in it.
         Act::Leave { chat, .. } if ids.event_chats.contains(&ids.chat(chat)) => Default::default(),
@@ -224,7 +227,7 @@ async fn answers_about_events(
                 at: at(now),
                 audit: Some(record(now, Some(id), Some(guest))),
             };
-            both!(stores, store => store.open_event_chat(new.clone()))
+            both!(stores, store => store.open_event_chat_within(new.clone(), limits(now)))
         }
         of_rights => answers_about_rights(stores, of_rights, ids).await,
     }
@@ -285,6 +288,8 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         comparable(store.events_after(None, 0, 9).await),
         comparable(store.users(&ids.users).await),
         comparable(store.unknown_users(&ids.users).await),
+        comparable(store.users_in_many_chats(&ids.users, 2).await),
+        comparable(store.rights_of(&ids.chats).await),
         comparable(store.chat_by_key(&text(0)).await),
         comparable(store.event_by_key(&text(1)).await),
         comparable(store.chats_of_event(1).await),
@@ -293,6 +298,8 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         let memberships = store.memberships_of(*user).await;
         let page = store.chats_of(*user, None, 2).await;
         let before = page.as_ref().ok().and_then(|page| page.next);
+        let visible = store.visible_chats(*user, at(30), None, 2).await;
+        let next = visible.as_ref().ok().and_then(|page| page.next);
         all.extend([
             comparable(memberships.map(|mut memberships| {
                 memberships.sort_unstable();
@@ -300,7 +307,8 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
             })),
             comparable(page),
             comparable(store.chats_of(*user, before, 9).await),
-            comparable(store.visible_chats(*user, at(30), 3).await),
+            comparable(visible),
+            comparable(store.visible_chats(*user, at(30), next, 2).await),
             comparable(store.events_after(Some(*user), 1, 9).await),
             comparable(store.event_chats_of(*user, 2).await),
         ]);

@@ -15,7 +15,57 @@ fn requests_become_commands() {
     assert_eq!(command("subscribe_instance"), look(0));
     assert_eq!(command("unsubscribe_instance"), look(0));
     assert_eq!(command("delete"), Command::DeleteChat { chat });
-    assert_eq!(command("list"), Command::ListRooms);
+    assert_eq!(
+        command("list"),
+        Command::ListRooms {
+            limit: None,
+            before: None
+        }
+    );
+}
+
+#[test]
+fn a_page_of_rooms_has_a_length_and_a_place() {
+    let client = Client::new();
+    let place = |own| Some(VisibleCursor { own, pk: 7 });
+    for (limit, before, expected) in [
+        (json!(2), json!("own.7"), (Some(2), place(true))),
+        (json!("2"), json!("open.7"), (Some(2), place(false))),
+        (json!(null), json!(null), (None, None)),
+    ] {
+        let list = json!({"action": "list", "limit": limit, "before": before});
+        let (limit, before) = expected;
+        assert_eq!(client.command(&list), Command::ListRooms { limit, before });
+    }
+    let refused = client.answer(&json!({"action": "list", "limit": 0, "before": "7"}));
+    let errors = json!([{"limit": ["Ensure this value is greater than or equal to 1."],
+        "before": ["must be the `next` of an earlier answer"]}]);
+    assert_eq!(
+        (&refused["errors"], &refused["response_status"]),
+        (&errors, &json!(400))
+    );
+    let refused = client.answer(&json!({"action": "list", "limit": "many", "before": 7}));
+    assert_eq!(
+        refused["errors"][0]["limit"],
+        json!(["A valid integer is required."])
+    );
+}
+
+#[test]
+fn a_page_of_rooms_ends_with_the_place_of_the_next_one() {
+    let client = Client::new();
+    let page = |next| {
+        let list = r#"{"action":"list","request_id":1}"#;
+        let Decoded::Request(_, answer) = client.decode(list) else {
+            panic!("refused");
+        };
+        let rooms = Vec::new();
+        texts(&respond(answer, Ok(Reply::Rooms(RoomPage { rooms, next }))))
+    };
+    let plain = r#"{"errors":[],"data":[],"action":"list","response_status":200,"request_id":1"#;
+    assert_eq!(page(None), [format!("{plain}}}")]);
+    let next = Some(VisibleCursor { own: true, pk: 7 });
+    assert_eq!(page(next), [format!(r#"{plain},"next":"own.7"}}"#)]);
 }
 
 #[test]
@@ -170,7 +220,7 @@ fn a_room_without_name_and_owner_has_all_its_keys() {
     let member = json!([{"id": 47, "username": "djwoms1",
         "avatar": "/media/default/default.jpg", "github": ""}]);
     assert_eq!(
-        rooms[1],
+        rooms[0],
         json!({"pk": 7, "name": "", "user": null, "team": null, "messages": [], "member": member})
     );
 }

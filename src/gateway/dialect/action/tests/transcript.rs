@@ -93,7 +93,10 @@ fn execute_remark(rooms: &Rooms, remark: &str) {
 fn recorded_reply(reply: Reply) -> Reply {
     match reply {
         Reply::Room(room) => Reply::Room(recorded(room)),
-        Reply::Rooms(rooms) => Reply::Rooms(rooms.into_iter().map(recorded).collect()),
+        Reply::Rooms(mut page) => {
+            page.rooms = page.rooms.into_iter().map(recorded).collect();
+            Reply::Rooms(page)
+        }
         Reply::Sent(sent) => {
             let message = recorded_message((**sent.message()).clone());
             Reply::Sent(Sent::Stored(Arc::new(message)))

@@ -73,7 +73,13 @@ fn an_unknown_type_is_answered() {
 #[test]
 fn the_last_of_equal_keys_counts() {
     let frame = r#"{"type":"x","type":"getChats","request_id":1,"request_id":2}"#;
-    assert_eq!(decoded_in(setting(), frame), Ok(Command::ListMyRooms));
+    assert_eq!(
+        decoded_in(setting(), frame),
+        Ok(Command::ListMyRooms {
+            limit: None,
+            before: None
+        })
+    );
 }
 
 #[test]

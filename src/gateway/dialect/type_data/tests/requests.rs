@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::DIALECT;
 use super::scene::{NO_CHAT, UNEXPECTED, decoded, decoded_in, error, request, setting};
-use crate::model::{ChatRef, Command, Draft, History, Positions, Range, Window, pair};
+use crate::model::{ChatCursor, ChatRef, Command, Draft, History, Positions, Range, Window, pair};
 
 const NO_CHAT_OR_TEXT: &str = "Invalid data. Chat ID and text are required.";
 const NOT_CREATED: &str = "An error occurred while creating the message. Please try again later.";
@@ -53,7 +53,14 @@ fn each_request_is_its_command() {
     };
     let message = json!({"chat": 7, "text": "hi", "is_read": true, "client_id": "mine"});
     let cases = [
-        ("getChats", json!({}), Command::ListMyRooms),
+        (
+            "getChats",
+            json!({}),
+            Command::ListMyRooms {
+                limit: None,
+                before: None,
+            },
+        ),
         ("createEmptyChat", json!({}), create),
         ("joinChat", json!({"chat": 7}), join),
         ("getChatDetails", json!({"chatId": 7}), details),
@@ -62,6 +69,28 @@ fn each_request_is_its_command() {
     ];
     for (kind, data, command) in cases {
         assert_eq!(request(kind, &data), Ok(command), "{kind}");
+    }
+}
+
+#[test]
+fn a_page_of_chats_has_a_length_and_a_place() {
+    let place = ChatCursor {
+        active_at: "2025-03-01T12:00:00Z".parse().expect("a time"),
+        pk: 7,
+    };
+    let next = "1740830400000.7";
+    for (data, limit, before) in [
+        (json!({"limit": 2, "before": next}), Some(2), Some(place)),
+        (json!({"limit": "2", "before": null}), Some(2), None),
+        (json!({"limit": -1}), None, None),
+    ] {
+        let list = Command::ListMyRooms { limit, before };
+        assert_eq!(request("getChats", &data), Ok(list), "{data}");
+    }
+    for before in [json!(""), json!(7), json!("own.7"), json!([next])] {
+        let refused = request("getChats", &json!({ "before": before }));
+        let refused = refused.expect_err("no place");
+        assert_eq!(refused["code"], "invalid", "{before}");
     }
 }
 

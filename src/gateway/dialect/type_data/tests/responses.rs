@@ -8,7 +8,8 @@ use super::scene::{anna, answered, at, begin, boris, message, only, room, settin
 use crate::gateway::dialect::Decoded;
 use crate::gateway::dialect::fixtures::{decode, respond};
 use crate::model::{
-    Error, ErrorKind, Joined, Message, MessagePage, Reads, Reply, Room, Sent, User, pair,
+    ChatCursor, Error, ErrorKind, Joined, Message, MessagePage, Reads, Reply, Room, RoomPage, Sent,
+    User, pair,
 };
 
 const NOON: &str = "2025-03-01T12:00:00.000Z";
@@ -26,6 +27,10 @@ fn joined(room: Room, user: Arc<User>) -> Joined {
     }
 }
 
+fn my_rooms(rooms: Vec<Room>) -> Reply {
+    Reply::MyRooms(RoomPage { rooms, next: None })
+}
+
 fn page(messages: Vec<Message>) -> MessagePage {
     MessagePage {
         messages,
@@ -36,15 +41,26 @@ fn page(messages: Vec<Message>) -> MessagePage {
 #[test]
 fn chats_are_listed_with_their_people() {
     let rooms = vec![room(7, &[anna(), boris()]), room(8, &[])];
-    let answer = answered(&request("getChats"), Ok(Reply::Rooms(rooms)));
+    let answer = answered(&request("getChats"), Ok(my_rooms(rooms)));
     let people = json!([{"id": 1, "username": "anna"}, {"id": 2, "username": "boris"}]);
     let expected = json!({"type": "chatsList", "data": [
         {"id": 7, "participants": people, "created_at": NOON, "updated_at": NOON},
         {"id": 8, "participants": [], "created_at": NOON, "updated_at": NOON},
     ]});
     assert_eq!(answer, expected);
-    let none = answered(&request("getChats"), Ok(Reply::Rooms(Vec::new())));
+    let none = answered(&request("getChats"), Ok(my_rooms(Vec::new())));
     assert_eq!(none, json!({"type": "chatsList", "data": []}));
+    let next = ChatCursor {
+        active_at: at(NOON),
+        pk: 7,
+    };
+    let page = RoomPage {
+        rooms: Vec::new(),
+        next: Some(next),
+    };
+    let paged = answered(&request("getChats"), Ok(Reply::MyRooms(page)));
+    let expected = json!({"type": "chatsList", "data": [], "next": "1740830400000.7"});
+    assert_eq!(paged, expected);
 }
 
 #[test]
@@ -235,7 +251,7 @@ fn a_request_id_comes_back_as_it_was_written() {
         let Decoded::Request(_, answer) = decode(&begin(setting()), &frame) else {
             panic!("a question: {tag}");
         };
-        let frames = respond(answer, Ok(Reply::Rooms(Vec::new())));
+        let frames = respond(answer, Ok(my_rooms(Vec::new())));
         let expected = format!(r#"{{"type":"chatsList","data":[],"request_id":{tag}}}"#);
         assert_eq!(text(&frames[0]), expected);
     }
@@ -265,6 +281,6 @@ fn a_request_id_comes_back_with_whatever_is_answered() {
         assert_eq!(only(&frames)["request_id"], 5);
     }
     let frame = json!({"type": "getChats", "request_id": null});
-    let answer = answered(&frame, Ok(Reply::Rooms(Vec::new())));
+    let answer = answered(&frame, Ok(my_rooms(Vec::new())));
     assert_eq!(answer.get("request_id"), None);
 }
