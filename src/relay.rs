@@ -98,6 +98,7 @@ impl Relay {
             Fact::ChatCreated(chat) => self.hub.chat_created(chat, notice),
             Fact::MemberJoined(membership) => self.hub.member_joined(membership, notice),
             Fact::MemberLeft(membership) => self.hub.member_left(membership, notice),
+            Fact::MembersListed(listed) => self.hub.broadcast(listed.chat, notice),
             Fact::ChatChanged(room) => self.hub.broadcast(room.chat.id, notice),
             Fact::EventChatOpened(chat) | Fact::AccessChanged(chat) | Fact::ReadMoved(chat) => {
                 self.hub.broadcast(chat.chat, notice);

@@ -1,6 +1,7 @@
 // @ts-check
 // Owns the client of the action dialect: connections, requests, and the exact form of the frames.
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { uniqueName } from './fixtures.mjs';
 import { PATH, dial } from './websocket.mjs';
 import { checker } from '../data/shapes.mjs';
@@ -106,6 +107,12 @@ export const received = ({ wire }) => (
   wire.frames.filter((frame) => frame.action === 'create' && !('errors' in frame)).map(isMessageEvent)
 );
 export const memberEvents = ({ wire }) => wire.frames.filter((frame) => 'join_user' in frame).map(isMemberEvent);
+
+/** How long no further member event follows one; the next is sent at the end. */
+export const LIST_WINDOW_MS = 250;
+
+/** Waits until the next change of the members is followed by a member event at once. */
+export const listsSettled = () => sleep(2 * LIST_WINDOW_MS + 100);
 
 /** Waits until this connection has received this text: all messages received by then. */
 export async function untilReceived(who, words, ms) {

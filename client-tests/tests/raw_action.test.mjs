@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
   ask, connectAction, enter, flush, received, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents,
-  members, newRoom, refusal, room, send, sendAndFlush, untilReceived,
+  LIST_WINDOW_MS, listsSettled, members, newRoom, refusal, room, send, sendAndFlush, untilReceived,
 } from '../clients/action.mjs';
 import { unpair } from '../data/normalize.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -100,9 +100,11 @@ describe('a member event', () => {
     const twin = await connectAction(t, server, 'bob', { token: bob.token });
     await ask(twin, 'subscribe_instance', { pk }, 201);
     const interested = [joined, reader, watcher, both, twin];
+    await listsSettled();
     const counts = interested.map((who) => memberEvents(who).length);
 
     await enter(bob, pk);
+    await listsSettled();
     await sendAndFlush(bob, 'leave_room', { pk });
     const news = async (who, index) => {
       const events = await who.wire.untilMany((frame) => 'join_user' in frame, counts[index] + 2, 'member events');
@@ -129,15 +131,34 @@ describe('a member event', () => {
     await flush(carol);
     await sendAndFlush(bob, 'create_message', { message: 'the end' });
     await untilReceived(alice, 'the end');
+    await listsSettled();
     assert.deepEqual(memberEvents(alice), [[alice.name, bob.name]]);
+  });
+
+  test('follows many changes in quick succession once or twice, the last time with all members', async (t) => {
+    const [witness, ...others] = await actors(t, 'witness', 'a', 'b', 'c', 'd', 'e');
+    const pk = await newRoom(witness);
+    await enter(witness, pk);
+    await listsSettled();
+    const began = performance.now();
+    for (const other of others) await sendAndFlush(other, 'join_room', { pk });
+    const windows = (performance.now() - began) / LIST_WINDOW_MS;
+    await listsSettled();
+    const events = memberEvents(witness);
+    const names = [witness, ...others].map(({ name }) => name);
+    assert.deepEqual(events[0], names.slice(0, 2));
+    assert.deepEqual(events.at(-1), names);
+    assert.ok(events.length <= 2 + windows, `${events.length} events`);
   });
 
   test('names who takes part, online or not', async (t) => {
     const [alice, bob, carol] = await actors(t, 'alice', 'bob', 'carol');
     const pk = await newRoom(alice);
     await enter(alice, pk);
+    await listsSettled();
     await enter(bob, pk);
     await bob.wire.close();
+    await listsSettled();
     await enter(carol, pk);
     const joins = await alice.wire.untilMany((frame) => 'join_user' in frame, 2, 'member events');
     assert.deepEqual(isMemberEvent(joins[1]), [alice.name, bob.name, carol.name]);

@@ -378,7 +378,7 @@ fn shows(command: &Command) -> Option<ChatRef> {
 fn shown(outcome: &Result<Reply, Error>) -> Option<&Chat> {
     match outcome {
         Ok(Reply::Room(room)) => Some(&room.chat),
-        Ok(Reply::Joined(joined)) => Some(&joined.room.chat),
+        Ok(Reply::Joined(joined)) => Some(&joined.chat),
         _ => None,
     }
 }

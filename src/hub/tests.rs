@@ -27,6 +27,7 @@ impl Subscriber for Numbers {
             Fact::ChatCreated(_) => "created".into(),
             Fact::MemberJoined(_) => "joined".into(),
             Fact::MemberLeft(_) => "left".into(),
+            Fact::MembersListed(_) => "listed".into(),
             Fact::ChatChanged(_) => "changed".into(),
             Fact::ChatDeleted { .. } => "deleted".into(),
             Fact::EventChatOpened(_) | Fact::AccessChanged(_) | Fact::ReadMoved(_) => {
@@ -130,7 +131,6 @@ fn version(chat: ChatId, user: UserId, head: Seq, version: MembersVersion) -> Ar
         chat_pk: 1,
         policy: Policy::Closed,
         user: Arc::new(somebody(user)),
-        members: Vec::new(),
         version,
         head,
     })

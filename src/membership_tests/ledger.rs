@@ -220,6 +220,7 @@ fn key(fact: &Fact) -> Option<NoticeKey> {
         Fact::ChatCreated(_) => ("creation", 0),
         Fact::MemberJoined(change) => ("join", change.version),
         Fact::MemberLeft(change) => ("removal", change.version),
+        Fact::MembersListed(listed) => ("members", listed.version),
         Fact::ChatChanged(room) => {
             let op = room.chat.name.as_deref().and_then(frames::op_of_name);
             ("change", i64::try_from(op?).expect("a small number"))

@@ -204,8 +204,8 @@ pub struct ChatChange {
 pub struct Joined {
     /// Whether the user is a member only since then.
     pub fresh: bool,
-    /// The chat with its members afterwards, without history.
-    pub room: Room,
+    /// The chat afterwards.
+    pub chat: Chat,
     /// The new member.
     pub user: Arc<User>,
 }

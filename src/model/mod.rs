@@ -43,7 +43,7 @@ pub use identity::{Caller, Identity, Issue, Rights, Role};
 pub use message::{
     Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
 };
-pub use notice::{Fact, Membership, Notice, RoleChange, SanctionChange};
+pub use notice::{Fact, ListedMembers, Membership, Notice, RoleChange, SanctionChange};
 pub use pair::{pair, unpair};
 pub use read::{MarkedRead, Positions, Reads};
 pub use reply::Reply;

@@ -48,10 +48,13 @@ pub enum Fact {
     MessageSent(Arc<Message>),
     /// A chat was made: it concerns its members.
     ChatCreated(Chat),
-    /// A user became a member: sent to all members and watchers.
+    /// A user became a member: sent to all members and watchers. [`Fact::MembersListed`] follows.
     MemberJoined(Arc<Membership>),
-    /// A user stopped being a member: sent to the others and watchers.
+    /// A user stopped being a member: sent to the others and watchers. [`Fact::MembersListed`] follows.
     MemberLeft(Arc<Membership>),
+    /// The members of a chat have changed and are these: sent to them and to watchers. Changes in quick
+    /// succession are followed by one list.
+    MembersListed(Arc<ListedMembers>),
     /// A chat's name or team changed: sent to its members and watchers. With its latest history,
     /// which some dialects encode.
     ChatChanged(Arc<Room>),
@@ -109,6 +112,7 @@ impl Fact {
             Self::MessageSent(message) => message.chat,
             Self::ChatCreated(chat) | Self::MembersConfirmed(chat) => chat.id,
             Self::MemberJoined(membership) | Self::MemberLeft(membership) => membership.chat,
+            Self::MembersListed(listed) => listed.chat,
             Self::ChatChanged(room) => room.chat.id,
             Self::ChatDeleted { chat, .. }
             | Self::MembersUncertain(chat)
@@ -146,12 +150,21 @@ pub struct Membership {
     pub policy: Policy,
     /// The user that joined or left.
     pub user: Arc<User>,
-    /// The members after the change, in the order of joining.
-    pub members: Vec<Arc<User>>,
-    /// The version of `members`.
+    /// The version of the members after the change.
     pub version: MembersVersion,
     /// The number of the latest message at that moment.
     pub head: Seq,
+}
+
+/// The members of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedMembers {
+    /// The chat.
+    pub chat: ChatId,
+    /// All of them, in the order of joining.
+    pub members: Vec<Arc<User>>,
+    /// Their version.
+    pub version: MembersVersion,
 }
 
 /// A change of a member's role.

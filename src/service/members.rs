@@ -8,7 +8,7 @@ use super::audit::Act;
 use super::{Service, store_error};
 use crate::model::{
     AuditAct, Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply,
-    Room, Seq, User, UserId,
+    Seq, User, UserId,
 };
 use crate::store::StoreError;
 
@@ -44,11 +44,11 @@ impl Service {
             chat: members.chat(),
             user,
         };
-        let (fresh, room, user) = self.add_and_publish(&change, read).await?;
+        let (fresh, chat, user) = self.add_and_publish(&change, read).await?;
         if members.is_of_event() && read.is_some() {
             self.publish_reads(identity, members.chat()).await?;
         }
-        Ok(Reply::Joined(Joined { fresh, room, user }))
+        Ok(Reply::Joined(Joined { fresh, chat, user }))
     }
 
     pub(super) async fn leave_chat(
@@ -202,7 +202,7 @@ impl Service {
         &self,
         change: &Change<'_>,
         read: Option<Seq>,
-    ) -> Result<(bool, Room, Arc<User>), Error> {
+    ) -> Result<(bool, Chat, Arc<User>), Error> {
         let Change {
             identity,
             actor,
@@ -233,17 +233,21 @@ impl Service {
         let added = added.map_err(|full| self.full(identity, full))?;
         let (fresh, joined) = added.ok_or_else(|| access::no_chat(requested))?;
         let notice = async {
-            let room = self.room(joined, 0).await?;
             let user = Arc::new(self.user(user).await?);
             let fact = if fresh {
-                Fact::MemberJoined(Arc::new(membership(&room, &user)))
+                Fact::MemberJoined(Arc::new(membership(&joined, &user)))
             } else {
-                Fact::MembersConfirmed(room.chat.clone())
+                Fact::MembersConfirmed(joined.clone())
             };
-            Ok(((room, user), fact))
+            Ok((user, fact))
         };
-        let (room, user) = self.publish_members(identity, chat, notice).await?;
-        Ok((fresh, room, user))
+        let user = self.publish_members(identity, chat, notice).await?;
+        if fresh {
+            self.member_lists
+                .changed(identity.connection, &joined)
+                .await;
+        }
+        Ok((fresh, joined, user))
     }
 
     /// Removes the user, if it is a member, and publishes that. The right to it is judged again as in
@@ -271,23 +275,16 @@ impl Service {
         let (removed, left) = removed.ok_or_else(|| access::no_chat(requested))?;
         let notice = async {
             if !removed {
-                return Ok(((), Fact::MembersConfirmed(left)));
+                return Ok(((), Fact::MembersConfirmed(left.clone())));
             }
             let user = Arc::new(self.user(user).await?);
-            let left = self.membership(left, &user).await?;
-            Ok(((), Fact::MemberLeft(left)))
+            Ok(((), Fact::MemberLeft(Arc::new(membership(&left, &user)))))
         };
-        self.publish_members(identity, chat, notice).await
-    }
-
-    /// The membership of this user in the chat after it has changed.
-    pub(super) async fn membership(
-        &self,
-        chat: Chat,
-        user: &Arc<User>,
-    ) -> Result<Arc<Membership>, Error> {
-        let room = self.room(chat, 0).await?;
-        Ok(Arc::new(membership(&room, user)))
+        self.publish_members(identity, chat, notice).await?;
+        if removed {
+            self.member_lists.changed(identity.connection, &left).await;
+        }
+        Ok(())
     }
 
     /// The chat as it is now, with its members.
@@ -315,14 +312,14 @@ pub(super) fn no_member(user: UserId) -> Error {
     Error::not_found(format_args!("member {user}"))
 }
 
-fn membership(room: &Room, user: &Arc<User>) -> Membership {
+/// The membership of this user in the chat after it has changed.
+pub(super) fn membership(chat: &Chat, user: &Arc<User>) -> Membership {
     Membership {
-        chat: room.chat.id,
-        chat_pk: room.chat.pk,
-        policy: room.chat.policy,
+        chat: chat.id,
+        chat_pk: chat.pk,
+        policy: chat.policy,
         user: Arc::clone(user),
-        members: room.members.clone(),
-        version: room.chat.members_version,
-        head: room.chat.head,
+        version: chat.members_version,
+        head: chat.head,
     }
 }

@@ -13,6 +13,7 @@ mod history_cache;
 mod lease_tests;
 mod limits;
 mod marketplace;
+mod member_lists;
 mod members;
 mod memberships;
 mod messages;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,7 @@ pub struct Service {
     clock: Clock,
     limits: Limits,
     memberships: Arc<memberships::Memberships>,
+    member_lists: Arc<member_lists::MemberLists>,
     numbers: chats::Numbers,
     user_cache: Arc<user_cache::UserCache>,
     heads: Arc<heads::Heads>,
@@ -81,16 +83,21 @@ pub struct Service {
     latest_audit: Mutex<Option<AuditId>>,
 }
 
-/// Writes the queued messages and new users.
+/// Writes the queued messages and new users, and publishes member lists.
 pub struct Committer {
     messages: append::Committer,
     users: newcomers::Registrar,
+    member_lists: Arc<member_lists::MemberLists>,
 }
 
 impl Committer {
-    /// Runs until `stop`, then writes the rest of the queues.
+    /// Runs until `stop`, then writes and publishes the rest of the queues.
     pub async fn run(self, stop: CancellationToken) {
-        join(self.messages.run(stop.clone()), self.users.run(stop)).await;
+        let (messages, users) = (
+            self.messages.run(stop.clone()),
+            self.users.run(stop.clone()),
+        );
+        join3(messages, users, self.member_lists.run(stop)).await;
     }
 }
 
@@ -131,6 +138,11 @@ impl Service {
             Arc::clone(&memberships),
             metrics,
         );
+        let member_lists = Arc::new(member_lists::MemberLists::new(
+            Arc::clone(&store),
+            Arc::clone(&bus),
+            Arc::clone(&memberships),
+        ));
         let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&user_cache));
         let service = Self {
             history_cache: history_cache::HistoryCache::new(Arc::clone(&store)),
@@ -139,6 +151,7 @@ impl Service {
             clock,
             limits,
             memberships,
+            member_lists: Arc::clone(&member_lists),
             numbers: chats::numbers(),
             user_cache,
             heads,
@@ -149,7 +162,12 @@ impl Service {
             closed: AtomicBool::new(false),
             latest_audit: Mutex::default(),
         };
-        (service, Committer { messages, users })
+        let committer = Committer {
+            messages,
+            users,
+            member_lists,
+        };
+        (service, committer)
     }
 
     /// Executes a command, if the caller has the right. The content of the reply is durable.

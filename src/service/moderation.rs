@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Service;
 use super::access::{self, Actor};
 use super::audit::Act;
-use super::members::no_member;
+use super::members::{membership, no_member};
 use crate::model::{
     AuditAct, ChatId, ChatRef, Error, Fact, Identity, MemberRole, Reply, RoleChange, Sanction,
     SanctionChange, SanctionTerm, User, UserId,
@@ -129,12 +129,10 @@ impl Service {
             return Ok(None);
         };
         let (changed, version) = (outcome.changed, outcome.chat.members_version);
+        let left = outcome
+            .removed
+            .then(|| Arc::new(membership(&outcome.chat, &concerned)));
         let notice = async {
-            let left = if outcome.removed {
-                Some(self.membership(outcome.chat.clone(), &concerned).await?)
-            } else {
-                None
-            };
             let change = Arc::new(SanctionChange {
                 chat,
                 user: concerned,
@@ -146,12 +144,16 @@ impl Service {
             let fact = if changed {
                 Fact::Banned(Arc::clone(&change))
             } else {
-                Fact::MembersConfirmed(outcome.chat)
+                Fact::MembersConfirmed(outcome.chat.clone())
             };
             Ok((change, fact))
         };
-        let change = self.publish_members(identity, chat, notice).await;
-        change.map(Some)
+        let change = self.publish_members(identity, chat, notice).await?;
+        if outcome.removed {
+            let lists = &self.member_lists;
+            lists.changed(identity.connection, &outcome.chat).await;
+        }
+        Ok(Some(change))
     }
 
     pub(super) async fn list_bans(

@@ -147,7 +147,6 @@ impl Fixture {
             chat_pk: chat.pk,
             policy: chat.policy,
             user: Arc::new(user.clone()),
-            members: vec![Arc::new(self.anna.clone())],
             version: 1,
             head: 0,
         })))

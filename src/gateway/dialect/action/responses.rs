@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::gateway::dialect::sync::Numbered;
 use crate::hub::{Body, Outgoing};
-use crate::model::{ChatPk, Error, ErrorKind, Membership, Message, Room, User, UserPk, pair};
+use crate::model::{ChatPk, Error, ErrorKind, ListedMembers, Message, Room, User, UserPk, pair};
 
 /// How frames are wrapped: as the request that they belong to was.
 #[derive(Clone, Default)]
@@ -146,10 +146,10 @@ pub(super) fn deleted(instance: &Instance, pk: ChatPk) -> Outgoing {
     instance.notify("delete", 204, &Gone { pk })
 }
 
-/// The member event: the members after the change.
-pub(super) fn members(change: &Membership) -> Arc<Body> {
+/// The member event: all members.
+pub(super) fn members(listed: &ListedMembers) -> Arc<Body> {
     Body::of(&MemberEvent {
-        join_user: users(&change.members),
+        join_user: users(&listed.members),
     })
 }
 

@@ -11,7 +11,7 @@ use super::subscriptions::Subscriptions;
 use crate::gateway::dialect::cursors::VisibleText;
 use crate::gateway::dialect::{Acks, Decoded, DialectSession, Incoming, SessionOptions};
 use crate::hub::{AnswerPlace, Body, Outgoing, SharedEncoding, Subscriber};
-use crate::model::{ChatId, Error, ErrorKind, Fact, Membership, Message, Notice, Reply, Room};
+use crate::model::{ChatId, Error, ErrorKind, Fact, ListedMembers, Message, Notice, Reply, Room};
 use crate::telemetry::DialectLabel;
 
 /// One connection's session.
@@ -65,9 +65,9 @@ impl Subscriber for ActionSession {
     fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
         match &notice.fact {
             Fact::MessageSent(message) => self.encode_message(message, shared, sink),
-            Fact::MemberJoined(change) | Fact::MemberLeft(change) => {
+            Fact::MembersListed(listed) => {
                 if notice.origin != Some(self.options.connection) {
-                    self.encode_members(change, shared, sink);
+                    self.encode_members(listed, shared, sink);
                 }
             }
             Fact::ChatChanged(room) => self.encode_change(room, shared, sink),
@@ -78,6 +78,8 @@ impl Subscriber for ActionSession {
                 }
             }
             Fact::ChatCreated(_)
+            | Fact::MemberJoined(_)
+            | Fact::MemberLeft(_)
             | Fact::EventChatOpened(_)
             | Fact::AccessChanged(_)
             | Fact::ReadMoved(_)
@@ -127,7 +129,7 @@ impl ActionSession {
         let frame = match (purpose, reply) {
             (Purpose::Join, Reply::Joined(joined)) => {
                 let envelope = echo.envelope.clone();
-                self.subscriptions.lock().join(&joined.room.chat, envelope);
+                self.subscriptions.lock().join(&joined.chat, envelope);
                 self.acknowledge(echo)
             }
             (Purpose::Leave, Reply::Left(chat)) => {
@@ -201,13 +203,13 @@ impl ActionSession {
 
     fn encode_members(
         &self,
-        change: &Membership,
+        listed: &ListedMembers,
         shared: &mut SharedEncoding,
         sink: &mut dyn FnMut(Outgoing),
     ) {
-        let concerned = self.subscriptions.lock().concerned(change.chat);
+        let concerned = self.subscriptions.lock().concerned(listed.chat);
         if let Some(envelope) = concerned {
-            let plain = shared.body("action:members", || responses::members(change));
+            let plain = shared.body("action:members", || responses::members(listed));
             sink_wrapped(&envelope, plain, sink);
         }
     }

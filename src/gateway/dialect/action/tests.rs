@@ -21,7 +21,7 @@ use crate::gateway::dialect::{Acks, Decoded, DialectSession, Push, SessionOption
 use crate::hub::SharedEncoding;
 use crate::model::{
     Chat, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Error, ErrorKind, Fact,
-    Membership, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, RoomPage, Seq,
+    ListedMembers, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, RoomPage, Seq,
     User, UserId, VisibleCursor,
 };
 
@@ -168,15 +168,11 @@ fn notice(origin: ConnectionId, fact: Fact) -> Notice {
     }
 }
 
-fn membership(pk: ChatPk, members: Vec<Arc<User>>) -> Arc<Membership> {
-    Arc::new(Membership {
+fn listed(pk: ChatPk, members: Vec<Arc<User>>) -> Arc<ListedMembers> {
+    Arc::new(ListedMembers {
         chat: chat_id(pk),
-        chat_pk: pk,
-        policy: Policy::Open,
-        user: guest(),
         members,
         version: 1,
-        head: 1,
     })
 }
 

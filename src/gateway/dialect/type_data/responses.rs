@@ -235,7 +235,7 @@ impl<'a> JoinedBody<'a> {
     /// Names the message that the client has `given`, else the newest; only a given one moves
     /// the read position.
     fn of(joined: &'a Joined, given: Option<i64>) -> Self {
-        let chat = &joined.room.chat;
+        let chat = &joined.chat;
         let newest = || match chat.head {
             0 => None,
             head => pair(chat.pk, head),

@@ -29,7 +29,7 @@ fn message_sent(origin: ConnectionId, pk: ChatPk) -> Notice {
 
 fn joined(origin: ConnectionId, pk: ChatPk) -> Notice {
     let members = vec![owner(), guest()];
-    notice(origin, Fact::MemberJoined(membership(pk, members)))
+    notice(origin, Fact::MembersListed(listed(pk, members)))
 }
 
 fn changed(pk: ChatPk) -> Notice {
@@ -111,7 +111,7 @@ fn who_takes_part_is_told_to_those_who_joined_or_subscribed() {
     both.quietly("join_room", 4).quietly(LISTEN, 4);
     watch(&both, 4, &json!(1));
     assert_eq!(both.delivered(&joined(OTHER, 4)).len(), 1);
-    let left = notice(OTHER, Fact::MemberLeft(membership(4, vec![])));
+    let left = notice(OTHER, Fact::MembersListed(listed(4, vec![])));
     assert_eq!(both.delivered(&left), [r#"{"join_user":[]}"#]);
 }
 

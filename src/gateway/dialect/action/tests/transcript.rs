@@ -3,12 +3,17 @@
 //! The service executes everything. Its replies are encoded as they are, except for what the
 //! recording cannot have from one run of any server, see [`recorded`].
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::{ChatChange, Sent};
 
 const TRANSCRIPT: &str = include_str!("../../transcripts/action.txt");
 
 const ROOM: ChatRef = ChatRef::Pk(4);
+
+/// By when a member list that waits for others has been published.
+const LISTED: Duration = Duration::from_millis(300);
 
 #[test]
 fn the_transcript_is_what_happens() {
@@ -38,6 +43,10 @@ fn replay(scene: &str) -> String {
             sent = request(&client, frame);
         } else {
             execute_remark(rooms, line);
+        }
+        if line.ends_with("joins") || line.ends_with("leaves") {
+            let listed = async { tokio::time::sleep(LISTED).await };
+            rooms.backend.block_on(listed);
         }
         for notice in rooms.backend.notices() {
             sent.extend(client.delivered(&recorded_notice(&notice)));

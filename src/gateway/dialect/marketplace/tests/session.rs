@@ -116,7 +116,6 @@ fn of_chats_of_no_event_nothing_is_told() {
         chat_pk: 7,
         policy: Policy::Closed,
         user: gleb(),
-        members: vec![gleb(), olga()],
         version: 1,
         head: 1,
     });

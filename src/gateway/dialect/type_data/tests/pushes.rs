@@ -43,7 +43,6 @@ fn change() -> Arc<Membership> {
         chat_pk: 7,
         policy: crate::model::Policy::Open,
         user: boris(),
-        members: room.members,
         version: 1,
         head: 9,
     })

@@ -22,7 +22,7 @@ fn request(kind: &str) -> Value {
 fn joined(room: Room, user: Arc<User>) -> Joined {
     Joined {
         fresh: true,
-        room,
+        chat: room.chat,
         user,
     }
 }
