@@ -75,6 +75,7 @@ client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run t
 	$(STEP) 'client: SQLite' $(NPM) --prefix client-tests test
 	$(STEP) 'client: SQLite, native Socket.IO' $(NPM) --prefix client-tests run test:native
 	$(STEP) 'client: MongoDB' $(NPM) --prefix client-tests run test:mongodb
+	$(STEP) 'client: attacks, the short form' node client-tests/attack/attack.mjs --short
 	$(STEP) 'client: Node as the oracle' $(NPM) --prefix client-tests run test:oracle
 
 .PHONY: options
@@ -108,6 +109,17 @@ proxies: node build $(NPM_STAMP) ## Test the server behind nginx, HAProxy and Ca
 .PHONY: soak
 soak: node mongod build $(NPM_STAMP) ## Run the fault tests for SOAK_MINUTES (10), each round with another seed
 	cd client-tests && POLYCHAT_BIN='$(BINARY)' $(NPM) run soak
+
+# Every attack with a bounded time, ten minutes in all (docs/SECURITY-LEDGER.md). ATTACK='--only races --seed 7' and the like.
+.PHONY: attack attack-builds ledger
+attack: attack-builds ## Run all attacks on the built server; ATTACK='--only KINDS --seed N' or ATTACK=--short
+	CARGO='$(CARGO)' POLYCHAT_BIN='$(BINARY)' node client-tests/attack/attack.mjs $(ATTACK)
+
+ledger: attack-builds ## The same, and write the table of docs/SECURITY-LEDGER.md
+	CARGO='$(CARGO)' POLYCHAT_BIN='$(BINARY)' node client-tests/attack/attack.mjs --write $(ATTACK)
+
+attack-builds: node mongod build $(NPM_STAMP)
+	$(CARGO) test --lib --locked --no-run
 
 BENCH_RUNS ?= 3
 BENCH_SECS ?= 10

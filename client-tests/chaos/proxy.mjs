@@ -28,6 +28,18 @@ class ProxiedConnection {
     this.upstream.unpipe().pause();
   }
 
+  /** Holds the bytes to the client back, as for one that does not read. */
+  stallReader() { this.upstream.unpipe().pause(); }
+
+  /** Forwards each byte on its own. */
+  splitBytes() {
+    for (const [from, to] of [[this.client, this.upstream], [this.upstream, this.client]]) {
+      from.unpipe();
+      from.on('data', (bytes) => { for (const byte of bytes) to.write(Buffer.of(byte)); });
+      from.once('end', () => to.end());
+    }
+  }
+
   /** Discards the bytes of both directions. */
   discard() {
     this.client.unpipe().resume();
@@ -53,6 +65,10 @@ const FAULTS = {
     begin: (connection) => connection.halfClose(connection.client), end: (connection) => connection.reset(),
   },
   'black hole': { begin: (connection) => connection.discard(), end: (connection) => connection.reset() },
+  'a reader that stalls': {
+    begin: (connection) => connection.stallReader(), end: (connection) => connection.upstream.pipe(connection.client),
+  },
+  'single bytes': { begin: (connection) => connection.splitBytes(), end: (connection) => connection.reset() },
   delay: { begin: (connection) => connection.stall(), end: (connection) => connection.forward() },
 };
 

@@ -37,6 +37,9 @@ export function decodePayload(eio, body) {
   return packets;
 }
 
+/** The session id in the response to a polling handshake. */
+export const sidOf = (eio, { body }) => JSON.parse(decodePayload(eio, body)[0].slice(1)).sid;
+
 /**
  * The target of a request; further parameters as they are given.
  * @param {{ eio?: number, transport?: string, [parameter: string]: any }} parameters

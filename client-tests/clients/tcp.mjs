@@ -180,11 +180,33 @@ export class TcpConnection {
  * One request on a connection of its own: its response, or undefined if the connection is cut before.
  * @param {import('../harness/scope.mjs').Owner} owner
  * @param {{ port: number }} server
+ * @param {string} text
+ * @param {number} [ms]
  */
-export async function exchange(owner, server, text, ms = undefined) {
+export async function exchange(owner, server, text, ms) {
   const connection = await TcpConnection.open(owner, server);
   connection.write(text);
   const response = await connection.response(ms);
   connection.destroy();
   return response;
+}
+
+/** How many requests are pipelined on one connection. */
+const WINDOW = 64;
+
+/**
+ * Sends requests on one connection, a window at a time, and discards the responses; it stays open.
+ * @param {import('../harness/scope.mjs').Owner} owner
+ * @param {{ port: number }} server
+ * @param {number} count
+ * @param {(index: number) => string} textOf
+ */
+export async function pipeline(owner, server, count, textOf) {
+  const connection = await TcpConnection.open(owner, server);
+  for (let sent = 0; sent < count; sent += WINDOW) {
+    const texts = Array.from({ length: Math.min(WINDOW, count - sent) }, (_, index) => textOf(sent + index));
+    connection.write(texts.join(''));
+    for (const _ of texts) if (!await connection.response()) throw new Error('the connection was cut');
+  }
+  return connection;
 }

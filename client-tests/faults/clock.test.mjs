@@ -4,49 +4,20 @@
 // longer than its token.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Ledger } from '../chaos/ledger.mjs';
-import { startPopulation } from '../chaos/scenario.mjs';
+import { setClock } from '../chaos/faults.mjs';
 import { chatOf, connectAgain, connectUsers, fullHistory, sendMessage, upTo } from '../clients/fixtures.mjs';
 import { connect, nextEvent } from '../clients/socketio.mjs';
 import { dial } from '../clients/websocket.mjs';
-import { probe } from '../harness/http.mjs';
 import { shiftedClock } from '../harness/preload.mjs';
 import { sized, testRandom } from '../harness/random.mjs';
-import { freePort, startServer, storeFile } from '../harness/server.mjs';
+import { startServer } from '../harness/server.mjs';
 import { SECRET, now, token } from '../harness/tokens.mjs';
 
 const HOUR_S = 3600;
-const PATIENCE_MS = 60_000;
-
-/** The settings of the clock: an hour back, an hour forward, nearly right, days away. */
-const SHIFTS = [-HOUR_S, HOUR_S, 0, -1, -2 * 86_400, 86_400];
-
-const isReady = async ({ url }) => (await probe(`${url}/readyz`)).status === 200;
 
 describe('while the clock is set back and forth', () => {
   test('people of all dialects write on, before and after a restart: nothing is lost, doubled or out of order', async (t) => {
-    const chance = testRandom(t);
-    const clock = await shiftedClock(t);
-    const args = ['--listen', `127.0.0.1:${await freePort()}`, '--store', (await storeFile(t)).store];
-    let server = await startServer(t, args, { env: clock.env });
-    const ledger = new Ledger();
-    const population = await startPopulation(t, server, ledger, { chats: 1 });
-    const writing = population.write(() => chance.sleep(1, 20));
-    const some = () => ledger.until(ledger.acknowledged.size + 100, PATIENCE_MS);
-
-    await some();
-    for (let times = 0; times < sized(4, 60); times++) {
-      await clock.set(times === 0 ? -HOUR_S : chance.pick(SHIFTS));
-      await some();
-      assert.ok(await isReady(server));
-      if (times % 3 !== 1) continue;
-      await server.kill();
-      await clock.set(chance.pick(SHIFTS));
-      server = await startServer(t, args, { env: clock.env });
-    }
-    await some();
-    await writing.stop();
-    await population.assertWhole(server);
+    await setClock(t, testRandom(t), { times: sized(4, 60) });
   });
 
   test('a time never is before that of the message before, and ids are unique', async (t) => {

@@ -67,3 +67,15 @@ export async function startMongod(owner) {
   owner.after(() => mongod.kill());
   return mongod.start();
 }
+
+/** The URL of a database on a replica set of its own, and what kills and restarts that. */
+export async function startKillableMongod(owner, database) {
+  const mongod = await startMongod(owner);
+  const url = new URL(mongod.url);
+  url.pathname = `/${database}`;
+  const again = async () => {
+    await mongod.kill();
+    await mongod.start();
+  };
+  return { store: url.href, again };
+}

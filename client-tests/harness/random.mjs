@@ -26,12 +26,26 @@ const isLong = process.env.SOAK === '1';
 /** A size for a short run, and one for a long run. */
 export const sized = (short, long) => (isLong ? long : short);
 
-/** Random numbers of one test, whose seed is printed. `SEED=…` repeats its choices. */
-export function testRandom(t) {
-  const seed = process.env.SEED ? Number(process.env.SEED) : Date.now() % 1_000_000_007;
-  if (!Number.isSafeInteger(seed)) throw new Error(`SEED is not a whole number: ${process.env.SEED}`);
-  t.diagnostic(`SEED=${seed}`);
+/**
+ * Random choices and waits.
+ * @typedef {ReturnType<typeof chanceOf>} Chance
+ */
+export function chanceOf(seed) {
   const { below, pick } = seededRandom(seed);
   const between = (least, most) => least + below(most - least + 1);
   return { below, pick, between, sleep: (least, most) => setTimeout(between(least, most)) };
+}
+
+/** The seed of a run: the given one, or a new one. */
+export function runSeed(given = process.env.SEED) {
+  const seed = given ? Number(given) : Date.now() % 1_000_000_007;
+  if (!Number.isSafeInteger(seed)) throw new Error(`the seed is not a whole number: ${given}`);
+  return seed;
+}
+
+/** Random choices of one test, whose seed is printed. `SEED=…` repeats its choices. */
+export function testRandom(t) {
+  const seed = runSeed();
+  t.diagnostic(`SEED=${seed}`);
+  return chanceOf(seed);
 }

@@ -5,45 +5,19 @@ import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { before, describe, test } from 'node:test';
 import * as action from '../clients/action.mjs';
+import { CARRIERS, RAW_PATHS } from '../clients/credentials.mjs';
 import { chatOf, connectUser, history, sendMessage, uniqueName } from '../clients/fixtures.mjs';
 import { connectSocketIo } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
-import { ask, connect, connectRefused, refusal } from '../clients/socketio.mjs';
+import { ask, connect, refusal } from '../clients/socketio.mjs';
 import * as type from '../clients/type-data.mjs';
-import { dial, refusedWith } from '../clients/websocket.mjs';
+import { dial } from '../clients/websocket.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, token, unsigned } from '../harness/tokens.mjs';
 import { within } from '../harness/wait.mjs';
 
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
-const RAW_PATHS = ['/ws/chat/room/', '/ws/chats/', '/ws/events/', '/ws'];
-
-/** Every way to carry a token, as the clients of each transport have it: the answer, if it is text. */
-const CARRIERS = {
-  'auth of Socket.IO': (t, { url }, bad) => connectRefused(t, url, { auth: { token: bad } }),
-  'query of Socket.IO': (t, { url }, bad) => connectRefused(t, url, { query: { token: bad } }),
-  'query of Socket.IO polling': (t, { url }, bad) => (
-    connectRefused(t, url, { query: { token: bad }, transports: ['polling'] })
-  ),
-  'header of Socket.IO': (t, { url }, bad) => (
-    connectRefused(t, url, { extraHeaders: { authorization: `Bearer ${bad}` } })
-  ),
-  'auth of the marketplace': (t, { url }, bad) => connectRefused(t, `${url}/events`, { auth: { token: bad } }),
-  'query of a raw WebSocket': async (t, server, bad) => {
-    for (const path of RAW_PATHS) assert.equal(await refusedWith(t, server, path, { token: bad }), 401);
-  },
-  'header of a raw WebSocket': async (t, server, bad) => {
-    const headers = { authorization: `Bearer ${bad}` };
-    for (const path of RAW_PATHS) assert.equal(await refusedWith(t, server, path, { headers }), 401);
-  },
-  'query of REST': async (t, { url }, bad) => {
-    const answer = await fetch(`${url}/api/v1/users?token=${encodeURIComponent(bad)}`);
-    assert.equal(answer.status, 401);
-    return answer.text();
-  },
-  'header of REST': async (t, server, bad) => (await new Backend(server, bad).call('GET', '/users')).text,
-};
 
 test('a token is neither logged nor echoed, whyever it is refused, however much is logged', async (t) => {
   const server = await startServer(t, [...JWT, '--log-level', 'trace']);

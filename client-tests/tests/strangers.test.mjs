@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PACKET } from '../clients/engineio.mjs';
-import { PollingSession, WebSocketSession, decodePayload, encodePayload, target } from '../clients/engineio-session.mjs';
+import { PollingSession, WebSocketSession, sidOf, target } from '../clients/engineio-session.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
-import { TcpConnection, UPGRADE_LINES, exchange, frame, head } from '../clients/tcp.mjs';
+import { TcpConnection, UPGRADE_LINES, exchange, head, pipeline } from '../clients/tcp.mjs';
+import { VISITS, visitMany } from '../clients/visits.mjs';
 import { sized } from '../harness/random.mjs';
 import { newScope, useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -22,9 +23,6 @@ const UNKNOWN = 400;
 
 /** How late an end may be. */
 const LATE_MS = 2000;
-
-/** The session id in the response to a polling handshake. */
-const sidOf = (eio, { body }) => JSON.parse(decodePayload(eio, body)[0].slice(1)).sid;
 
 /** A refusal with the time to wait. */
 function assertTooMany(response) {
@@ -200,20 +198,6 @@ describe('sessions from one address', () => {
   }
 });
 
-/** How many requests are pipelined on one connection. */
-const WINDOW = 64;
-
-/** Sends requests on one connection, a window at a time, and discards the responses. */
-async function sendMany(owner, server, count, textOf) {
-  const connection = await TcpConnection.open(owner, server);
-  for (let sent = 0; sent < count; sent += WINDOW) {
-    const texts = Array.from({ length: Math.min(WINDOW, count - sent) }, (_, index) => textOf(sent + index));
-    connection.write(texts.join(''));
-    for (const _ of texts) assert.ok(await connection.response(), 'the connection was cut');
-  }
-  return connection;
-}
-
 describe('memory', () => {
   /** Bounds what remains after a round like an earlier one: the allocator's reserves, but nothing for each request. */
   const assertFlat = (grown, most) => assert.ok(grown < most, `the server grew by ${(grown / MIB).toFixed(1)} MiB`);
@@ -229,7 +213,7 @@ describe('memory', () => {
     const round = async () => {
       const scope = newScope();
       await Promise.all(Array.from({ length: 4 }, (_, lane) => (
-        sendMany(scope, server, sized(4000, 30_000), () => head('GET', target({ eio: PROTOCOLS[lane % 2] }), [HOST]))
+        pipeline(scope, server, sized(4000, 30_000), () => head('GET', target({ eio: PROTOCOLS[lane % 2] }), [HOST]))
       )));
       await scope.end();
     };
@@ -255,50 +239,20 @@ describe('memory', () => {
     test(`is not taken by requests ${what}`, async (t) => {
       const server = await startServer(t);
       const request = (index) => head('GET', path(`${index}`.padEnd(LONG, 'x')), [HOST]);
-      await sendMany(t, server, 200, request);
+      await pipeline(t, server, 200, request);
       const before = server.memory().now;
-      await sendMany(t, server, 2000, request); // the connection stays open
+      await pipeline(t, server, 2000, request); // the connection stays open
       assertFlat(server.memory().now - before, 30 * MIB);
     });
   }
 
-  const connectPacket = `40${JSON.stringify({ token: 'anna' })}`;
-  /** Sends CONNECT and leaves at once: the connection to end. */
-  const VISITS = {
-    'by WebSocket': async (owner, server) => {
-      const connection = await TcpConnection.open(owner, server);
-      await connection.request('GET', target({ transport: 'websocket' }), [HOST, ...UPGRADE_LINES]);
-      connection.write(frame(connectPacket));
-      return connection;
-    },
-    // A polling session outlives its connections, so CLOSE follows at once.
-    'by polling': async (owner, server) => {
-      const connection = await TcpConnection.open(owner, server);
-      const sid = sidOf(4, /** @type {any} */ (await connection.request('GET', target(), [HOST])));
-      const body = encodePayload(4, [connectPacket, PACKET.close]);
-      connection.write(head('POST', target({ sid }), [HOST, `Content-Length: ${body.length}`]) + body);
-      return connection;
-    },
-  };
   for (const [how, visit] of Object.entries(VISITS)) {
     test(`is freed after clients that leave right behind their CONNECT (${how})`, async (t) => {
       const server = await startServer(t, [
         '--max-connections-per-user', 'off', '--max-unauthenticated', 'off', '--handshake-timeout', '1s',
       ]);
       const idle = server.openSockets();
-      const round = async (count) => {
-        const scope = newScope();
-        let left = count;
-        const lane = async (index) => {
-          while (left-- > 0) {
-            const connection = await visit(scope, server);
-            if (index % 2) connection.reset(); else connection.destroy();
-          }
-        };
-        await Promise.all(Array.from({ length: 16 }, (_, index) => lane(index)));
-        await scope.end();
-        await eventually(() => server.openSockets() <= idle + 2, 'all connections are closed', 60_000);
-      };
+      const round = (count) => visitMany(server, visit, count, idle);
       await round(sized(6000, 60_000));
       const before = server.memory().now;
       await round(sized(6000, 60_000));
