@@ -100,8 +100,10 @@ const AT_HOME: [(&str, &[&str]); 31] = [
     ("clap", &["config.rs", "config"]),
     ("toml", &["config"]),
     ("prometheus_client", &["telemetry"]),
-    ("procfs", &["telemetry/process.rs"]),
-    ("rustix", &["lease.rs", "store/mongodb/lease.rs"]),
+    (
+        "rustix",
+        &["lease.rs", "store/mongodb/lease.rs", "telemetry/process.rs"],
+    ),
     ("anyhow", &["main.rs", "server.rs", "server"]),
 ];
 

@@ -6,13 +6,17 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
+use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, dispatcher, error};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::escape::{EscapedFields, EscapedJson};
+
+/// The variable that counts without `--log-level`.
+const LEVEL_VARIABLE: &str = "RUST_LOG";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +41,9 @@ pub struct LogLevelError {
 /// # Errors
 /// The level cannot be parsed.
 pub fn start(format: LogFormat, level: Option<&str>) -> Result<(), LogLevelError> {
-    let variable = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let variable = std::env::var(LEVEL_VARIABLE).ok();
     let level = level.or(variable.as_deref()).unwrap_or("info");
-    let filter = EnvFilter::try_new(level).map_err(|why| LogLevelError {
+    let filter = level.parse().map_err(|why| LogLevelError {
         level: level.to_owned(),
         why,
     })?;
@@ -52,20 +56,21 @@ pub fn start(format: LogFormat, level: Option<&str>) -> Result<(), LogLevelError
 }
 
 /// Writes events to `writer`, with colours if it is a terminal.
-fn lines<W>(format: LogFormat, filter: EnvFilter, is_terminal: bool, writer: W) -> Dispatch
+fn lines<W>(format: LogFormat, filter: Targets, is_terminal: bool, writer: W) -> Dispatch
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_ansi(is_terminal)
         .with_timer(SystemTime)
         .with_writer(writer);
     match format {
-        LogFormat::Text => lines.fmt_fields(EscapedFields).into(),
+        LogFormat::Text => lines.fmt_fields(EscapedFields).finish().with(filter).into(),
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true);
-            lines.map_event_format(EscapedJson).into()
+            let lines = lines.map_event_format(EscapedJson);
+            lines.finish().with(filter).into()
         }
     }
 }

@@ -35,9 +35,12 @@ impl io::Write for Written {
 fn written(format: LogFormat, is_terminal: bool, log: impl FnOnce()) -> String {
     let written = Written::default();
     let writer = written.clone();
-    let lines = lines(format, EnvFilter::new("info"), is_terminal, move || {
-        writer.clone()
-    });
+    let lines = lines(
+        format,
+        "info".parse().expect("a level"),
+        is_terminal,
+        move || writer.clone(),
+    );
     dispatcher::with_default(&lines, log);
     let bytes = written.0.lock().clone();
     String::from_utf8(bytes).expect("a text")

@@ -94,7 +94,7 @@ impl Metrics {
     fn new(build: Option<OfBuild>) -> Self {
         let mut registry = Registry::default();
         #[cfg(target_os = "linux")]
-        registry.register_collector(Box::new(super::process::Process));
+        registry.register_collector(Box::new(super::process::Process::starting()));
         let mut names = Names(registry.sub_registry_with_prefix("polychat"));
         if let Some(build) = build {
             let build = Info::new(build);

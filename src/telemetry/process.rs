@@ -1,21 +1,27 @@
 //! The process as the kernel sees it, read at the moment of a scrape.
 //! Does not know that it is a chat server.
 
-use procfs::process::{LimitValue, Process as Entry};
-use procfs::{ProcResult, WithCurrentSystemInfo};
+use std::fs;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
+use rustix::param::page_size;
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
-/// Reads `/proc`. Unreadable values are left out.
+/// Reads `/proc` and the clocks of the process. Unreadable values are left out.
 #[derive(Debug)]
-pub(super) struct Process;
+pub(super) struct Process {
+    started: SystemTime,
+}
 
 /// The process metrics, under the names of all Prometheus client libraries.
 struct Statistics {
-    started: f64,
     processor: f64,
     resident: u64,
     virtually: u64,
@@ -23,23 +29,36 @@ struct Statistics {
     files_limit: Option<u64>,
 }
 
+impl Process {
+    /// The process, which starts now.
+    pub(super) fn starting() -> Self {
+        let started = SystemTime::now();
+        Self { started }
+    }
+
+    fn started(&self) -> f64 {
+        let since = self.started.duration_since(UNIX_EPOCH);
+        since.map_or(0.0, |since| since.as_secs_f64())
+    }
+}
+
 impl Statistics {
-    #[expect(clippy::cast_precision_loss, reason = "times far from 2^53 ticks")]
-    fn read() -> ProcResult<Self> {
-        let process = Entry::myself()?;
-        let stat = process.stat()?;
-        let per_second = procfs::ticks_per_second() as f64;
-        let limit = process.limits()?.max_open_files.soft_limit;
+    #[expect(clippy::cast_precision_loss, reason = "times far from 2^53 seconds")]
+    fn read() -> io::Result<Self> {
+        let pages = fs::read_to_string("/proc/self/statm")?;
+        let mut bytes = pages
+            .split_whitespace()
+            .map(|pages| Some(pages.parse::<u64>().ok()? * page_size() as u64));
+        let mut next = || bytes.next().flatten().ok_or(io::ErrorKind::InvalidData);
+        let (virtually, resident) = (next()?, next()?);
+        let used = clock_gettime(ClockId::ProcessCPUTime);
         Ok(Self {
-            started: procfs::boot_time_secs()? as f64 + stat.starttime as f64 / per_second,
-            processor: (stat.utime + stat.stime) as f64 / per_second,
-            resident: stat.rss_bytes().get(),
-            virtually: stat.vsize,
-            files: process.fd_count()? as u64,
-            files_limit: match limit {
-                LimitValue::Value(limit) => Some(limit),
-                LimitValue::Unlimited => None,
-            },
+            processor: used.tv_sec as f64 + used.tv_nsec as f64 / 1e9,
+            resident,
+            virtually,
+            // Without the one that is open for this.
+            files: (fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1),
+            files_limit: getrlimit(Resource::Nofile).current,
         })
     }
 }
@@ -58,7 +77,7 @@ impl Collector for Process {
             "process_start_time",
             "When the process started, in seconds since 1970",
             seconds.clone(),
-            &ConstGauge::new(statistics.started),
+            &ConstGauge::new(self.started()),
         )?;
         encode(
             "process_cpu",

@@ -17,7 +17,7 @@ use super::documents::{
 };
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
-use super::fields::{AccessField, PolicyField, date};
+use super::fields::{AccessField, PolicyField, date, parse};
 use super::limits::Counted;
 use super::transaction::{Transactional, UpdateTx};
 use crate::model::{
@@ -167,15 +167,17 @@ impl Transactional for OpenEventChatTx {
     ) -> Result<Self::Output, StoreError> {
         let new = &self.0;
         // Conflicts with a concurrent deletion of the event.
-        let events = database.collection::<EventDocument>(EVENTS);
+        let events = database.raw(EVENTS);
         let opened = doc! { "$inc": { "opened": 1_i64 } };
         let event = events.find_one_and_update(doc! { "_id": new.event }, opened);
         let Some(event) = event.session(&mut *session).await? else {
             return Ok(None);
         };
-        let chats = database.collection::<ChatDocument>(CHATS);
+        let event: EventDocument = parse(&event)?;
+        let chats = database.raw(CHATS);
         let known = doc! { "event.pk": new.event, "event.guest": new.guest };
         if let Some(chat) = chats.find_one(known).session(&mut *session).await? {
+            let chat: ChatDocument = parse(&chat)?;
             return Ok(Some((false, chat.id.into())));
         }
         let owner = UserId::from(event.owner);

@@ -14,7 +14,7 @@ use super::documents::{CHATS, ChatDocument, EVENTS, KeyDocument};
 use super::event_chats::{OpenEventChatTx, access_change};
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
-use super::fields::date;
+use super::fields::{date, parse};
 use super::retry::retry_until_deadline;
 use super::sweep::Sweep;
 use super::transaction::Transactional;
@@ -322,12 +322,12 @@ impl Transactional for DeleteEventTx {
         if event.session(&mut *session).await?.deleted_count == 0 {
             return Ok(None);
         }
-        let chats = database.collection::<ChatDocument>(CHATS);
+        let chats = database.raw(CHATS);
         let of_event = doc! { "event.pk": self.0 };
         let mut found = chats.find(of_event.clone()).session(&mut *session).await?;
         let mut deleted = Vec::new();
         while found.advance(session).await? {
-            let chat = found.deserialize_current()?;
+            let chat: ChatDocument = parse(found.current())?;
             deleted.push((ChatId::from(chat.id), chat.pk));
         }
         drop(found);

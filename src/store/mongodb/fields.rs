@@ -2,10 +2,11 @@
 //! Does not know which fields a document has.
 
 use jiff::Timestamp;
-use mongodb::bson::{Bson, DateTime, RawDocument, Uuid, deserialize_from_slice};
+use mongodb::bson::{Bson, DateTime, RawDocument, Uuid};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::decoder::from_document;
 use super::failure::corrupt;
 use crate::model::{Access, AuditId, ChatId, MemberRole, MessageId, Policy, UserId};
 use crate::store::StoreError;
@@ -154,7 +155,7 @@ pub(super) trait Readable: DeserializeOwned + Send {
 
 /// Decodes a document; `Corrupt`, with its collection and its id, if that fails.
 pub(super) fn decode<D: Readable>(document: &RawDocument) -> Result<D::Model, StoreError> {
-    let decoded = deserialize_from_slice::<D>(document.as_bytes());
+    let decoded = from_document::<D>(document);
     let decoded = decoded.map_err(|error| error.to_string()).and_then(|read| {
         read.model().map_err(|error| match error {
             StoreError::Corrupt(why) => why,
@@ -167,6 +168,11 @@ pub(super) fn decode<D: Readable>(document: &RawDocument) -> Result<D::Model, St
         let id = id.map_or_else(|| "without an _id".into(), |id| name(&id));
         corrupt(format!("the document {id} in {}: {why}", D::COLLECTION))
     })
+}
+
+/// Decodes a document of which not the model is needed, but the fields.
+pub(super) fn parse<D: DeserializeOwned>(document: &RawDocument) -> Result<D, StoreError> {
+    from_document(document).map_err(|error| corrupt(error.to_string()))
 }
 
 /// An `_id` for people.

@@ -12,6 +12,7 @@ mod batch;
 mod chats;
 mod connection;
 mod database;
+mod decoder;
 mod documents;
 mod event_chats;
 mod event_documents;

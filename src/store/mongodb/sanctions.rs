@@ -11,7 +11,7 @@ use super::chats::touched;
 use super::database::{Database, Query};
 use super::documents::{CHATS, ChatDocument, MEMBERS, MemberDocument, UserDocument};
 use super::failure::corrupt;
-use super::fields::{RoleField, date, decode};
+use super::fields::{RoleField, date, decode, parse};
 use super::retry::retry_until_deadline;
 use super::rights::FoundRights;
 use super::sanction_documents::{BANS, BanDocument, MuteDocument};
@@ -197,11 +197,12 @@ impl Mongo {
             doc! { "until": { "$gt": date(at) } },
         ];
         let mine = doc! { "user": user, "$or": applies };
-        let bans = self.database.collection::<BanDocument>(BANS);
+        let bans = self.database.raw(BANS);
         let mut found = bans.find(mine).await?;
         let mut chats = Vec::new();
         while found.advance().await? {
-            chats.push(found.deserialize_current()?.chat);
+            let ban: BanDocument = parse(found.current())?;
+            chats.push(ban.chat);
         }
         Ok(chats)
     }

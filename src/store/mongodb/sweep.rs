@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::database::Database;
 use super::documents::{DELETED, MEMBERS, MESSAGES, all_of};
+use super::fields::parse;
 use super::kept_rights::KEPT_RIGHTS;
 use super::retry::retry_until_deadline;
 use super::sanction_documents::BANS;
@@ -47,10 +48,10 @@ impl Database {
     }
 
     async fn sweep(&self, chats: Document) -> Result<(), StoreError> {
-        let deleted = self.collection::<Mark>(DELETED);
+        let deleted = self.raw(DELETED);
         let mut marks = deleted.find(chats).await?;
         while marks.advance().await? {
-            let Mark { chat } = marks.deserialize_current()?;
+            let Mark { chat } = parse(marks.current())?;
             let members = self.raw(MEMBERS);
             members.delete_many(doc! { "chat": chat }).await?;
             for name in [BANS, KEPT_RIGHTS] {
