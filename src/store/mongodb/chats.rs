@@ -10,7 +10,7 @@ use super::Mongo;
 use super::database::Database;
 use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, MemberDocument};
 use super::failure::corrupt;
-use super::fields::date;
+use super::fields::{date, parse};
 use super::limits::Counted;
 use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::sweep::Sweep;
@@ -280,11 +280,12 @@ impl Transactional for ChangeChatTx {
         if !set.is_empty() {
             update.insert("$set", set);
         }
-        let chats = database.collection::<ChatDocument>(CHATS);
+        let chats = database.raw(CHATS);
         let before = chats.find_one_and_update(doc! { "_id": self.id }, update);
         let Some(before) = before.session(&mut *session).await? else {
             return Ok(false);
         };
+        let before: ChatDocument = parse(&before)?;
         let is_other_name = name.is_some() && *name != before.name;
         if is_other_name || team.is_some_and(|team| team != before.team) {
             database.record(self.audit.as_ref(), session).await?;

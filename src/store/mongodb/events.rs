@@ -291,11 +291,12 @@ impl Transactional for ChangeEventTx {
         if !set.is_empty() {
             update.insert("$set", set);
         }
-        let events = database.collection::<EventDocument>(EVENTS);
+        let events = database.raw(EVENTS);
         let before = events.find_one_and_update(doc! { "_id": self.pk }, update);
         let Some(before) = before.session(&mut *session).await? else {
             return Ok(false);
         };
+        let before: EventDocument = parse(&before)?;
         let before = before.details();
         if self.change.clone().apply(before.clone()) != before {
             database.record(self.audit.as_ref(), session).await?;

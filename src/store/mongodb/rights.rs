@@ -8,7 +8,7 @@ use mongodb::bson::{Uuid, doc};
 use super::Mongo;
 use super::database::Query;
 use super::documents::{ChatDocument, FoundChat, MemberDocument, UserDocument};
-use super::fields::Readable;
+use super::fields::{Readable, parse};
 use super::sanction_documents::{BANS, BanDocument};
 use crate::model::{Ban, ChatId, ChatRights, UserId, UserPk};
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -101,12 +101,12 @@ impl Mongo {
         &self,
         chats: &[&ChatId],
     ) -> Result<HashMap<ChatId, Vec<Ban>>, StoreError> {
-        let bans = self.database.collection::<BanDocument>(BANS);
+        let bans = self.database.raw(BANS);
         let bans = bans.find(doc! { "chat": { "$in": chats } });
         let mut found = bans.sort(doc! { "user": 1 }).await?;
         let mut by_chat: HashMap<_, Vec<_>> = HashMap::new();
         while found.advance().await? {
-            let ban = found.deserialize_current()?;
+            let ban: BanDocument = parse(found.current())?;
             let chat: Uuid = ban.chat;
             by_chat.entry(chat.into()).or_default().push(ban.model()?);
         }
