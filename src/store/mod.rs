@@ -53,8 +53,8 @@ pub trait Store:
     + lease::Leasing
 {
     /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
-    /// was called before. Does nothing to a store of that version.
-    async fn migrate(&self) -> Result<(), OpenError>;
+    /// was called before. Does nothing to a store of that version, or that it refuses.
+    async fn migrate(&self, unfinished: transfer::Unfinished) -> Result<(), OpenError>;
 
     /// Checks one real read path and one real write path.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -390,6 +390,6 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>, OpenError> {
 #[cfg(any(test, fuzzing))]
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     let store = connect(url).await?;
-    store.migrate().await?;
+    store.migrate(transfer::Unfinished::Refused).await?;
     Ok(store)
 }

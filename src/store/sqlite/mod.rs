@@ -30,6 +30,7 @@ use tokio_rusqlite::Connection as Thread;
 
 use self::disk::{Disk, outlive_file_limits};
 use self::files::Files;
+use super::transfer::Unfinished;
 use super::{OpenError, Store, StoreError};
 
 /// How many threads read at a time, beside the one that writes.
@@ -160,8 +161,9 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn migrate(&self) -> Result<(), OpenError> {
-        prepare(&self.place, &self.writer, schema::migrate).await
+    async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
+        let migrate = move |connection: &mut _| schema::migrate(connection, unfinished);
+        prepare(&self.place, &self.writer, migrate).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
