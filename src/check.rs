@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::lease::{Lease, LeaseError};
+use crate::store::transfer::Unfinished;
 use crate::store::{self, InUse, OpenError, Store, StoreError};
 
 /// The time limit of a readiness request.
@@ -30,7 +31,7 @@ pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
     let mut lines = vec![format!("store    ok: {}", store.describe())];
     match Lease::try_take(&store, "check").await? {
         Ok(lease) => {
-            let migrated = store.migrate().await;
+            let migrated = store.migrate(Unfinished::Refused).await;
             lease.release().await;
             migrated?;
         }

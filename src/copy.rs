@@ -3,8 +3,11 @@
 //! Does not know the kinds of the two stores.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::sleep;
 
 use crate::model::{
     AuditFilter, AuditId, AuditRecord, Chat, ChatId, History, Message, MessagePage, Range, Seq,
@@ -18,6 +21,11 @@ const RECORDS: usize = 500;
 
 /// How many messages are carried at a time.
 const MESSAGES: usize = 1000;
+
+/// How often a copy goes on after a store did not answer, and after what time: together longer than
+/// MongoDB keeps the transaction of a copy that was killed, with which a new one conflicts.
+const RETRIES: usize = 40;
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// The totals of a copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +72,8 @@ pub enum Target {
     Resumed,
 }
 
-/// Copies everything and compares it. No other process may use either store meanwhile.
+/// Copies everything and compares it. No other process may use either store meanwhile. The target has
+/// the mark of an unfinished copy until then; one that has data without this mark is compared only.
 ///
 /// # Errors
 /// See [`CopyError`]. Copied records stay, and [`Target::Resumed`] continues after them.
@@ -72,9 +81,36 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, target: Target) -> Result<Co
     if transfer::is_empty(from).await? {
         return Err(CopyError::Nothing);
     }
-    if target == Target::Empty && !transfer::is_empty(to).await? {
-        return Err(CopyError::NotEmpty);
+    if !transfer::is_empty(to).await? {
+        if target == Target::Empty {
+            return Err(CopyError::NotEmpty);
+        }
+        if !to.is_unfinished().await? {
+            // Complete, or never the target of a copy: nothing is written into it.
+            return compare(from, to, progress("comparing", 0)).await;
+        }
     }
+    to.begin_copy().await?;
+    let mut failures = 0;
+    loop {
+        match copy_rest(from, to).await {
+            Err(CopyError::Store(error @ StoreError::Unavailable(_))) if failures < RETRIES => {
+                failures += 1;
+                let seconds = PAUSE.as_secs();
+                // Standard error may be closed; the exit code has the outcome.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "polychat: {error}; going on in {seconds} seconds"
+                );
+                sleep(PAUSE).await;
+            }
+            copied => return copied,
+        }
+    }
+}
+
+/// Copies what the target does not have yet, compares everything, and removes the mark.
+async fn copy_rest(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
     let there = to.greatest().await?;
     copy_users(from, to, there).await?;
     copy_events(from, to, there).await?;
@@ -82,7 +118,9 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, target: Target) -> Result<Co
     copy_messages(from, to, progress("copying", total)).await?;
     copy_audit(from, to).await?;
     to.take_greatest(from.greatest().await?).await?;
-    compare(from, to, progress("comparing", total)).await
+    let copied = compare(from, to, progress("comparing", total)).await?;
+    to.finish_copy().await?;
+    Ok(copied)
 }
 
 async fn copy_users(from: &dyn Store, to: &dyn Store, there: Greatest) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use crate::model::{
     AuditAct, Draft, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser,
     PendingMessage, Policy, Profile, User, UserId,
 };
+use crate::store::{self, Scratch};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -132,7 +133,94 @@ async fn a_target_that_is_not_empty_is_refused() {
     let copied = copy(&*from, &*to, Target::Empty).await;
     assert!(matches!(copied, Err(CopyError::NotEmpty)), "{copied:?}");
     let resumed = copy(&*from, &*to, Target::Resumed).await;
-    assert!(resumed.is_err(), "Vera is nobody in the source");
+    assert!(matches!(resumed, Err(CopyError::Differs(_))), "{resumed:?}");
+    // It is no target of a copy: it is as it was, and may be served.
+    assert_eq!(to.users_after(0, 9).await.expect("users").len(), 1);
+    assert_eq!(to.chat_records(0, 9).await.expect("chats"), []);
+    assert!(!to.is_unfinished().await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn the_target_is_marked_from_the_first_record_to_the_comparison() {
+    let (from, to) = (filled().await, empty().await);
+    let (gated, gate) = store::gated(Arc::clone(&to), <_>::default());
+    for operation in ["begin_copy", "take_users", "take_audit", "take_greatest"] {
+        let held = gate.hold(operation);
+        let copying = copy(&*from, &*gated, Target::Resumed);
+        let interrupted = async {
+            held.answered().await;
+            assert!(to.is_unfinished().await.expect("an answer"), "{operation}");
+        };
+        // The copy ends here.
+        tokio::select! {
+            copied = copying => panic!("{copied:?}"),
+            () = interrupted => {}
+        }
+    }
+    let copied = copy(&*from, &*to, Target::Resumed).await;
+    assert_eq!(copied.expect("the rest"), ALL);
+    assert!(!to.is_unfinished().await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn a_copy_that_differs_stays_marked() {
+    let (from, to) = (filled().await, empty().await);
+    to.begin_copy().await.expect("marked");
+    user(&*to, "vera").await;
+    let copied = copy(&*from, &*to, Target::Resumed).await;
+    assert!(copied.is_err(), "Vera is nobody in the source");
+    assert!(to.is_unfinished().await.expect("an answer"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_goes_on_after_a_store_did_not_answer() {
+    let from = filled().await;
+    for operation in [
+        "take_users",
+        "take_events",
+        "take_chats",
+        "take_messages",
+        "take_audit",
+        "take_greatest",
+        "finish_copy",
+    ] {
+        let to = empty().await;
+        let (gated, gate) = store::gated(Arc::clone(&to), <_>::default());
+        gate.lose(operation);
+        let copied = copy(&*from, &*gated, Target::Empty).await;
+        assert_eq!(copied.expect("a copy"), ALL, "{operation}");
+        assert!(!to.is_unfinished().await.expect("an answer"));
+    }
+    // Not for ever.
+    let to = empty().await;
+    let (gated, gate) = store::gated(Arc::clone(&to), <_>::default());
+    let held = gate.hold("begin_copy");
+    let closes = async {
+        held.answered().await;
+        to.close().await.expect("closed");
+        held.release();
+    };
+    let (copied, ()) = tokio::join!(copy(&*from, &*gated, Target::Empty), closes);
+    let failed = matches!(copied, Err(CopyError::Store(StoreError::Unavailable(_))));
+    assert!(failed, "{copied:?}");
+}
+
+#[tokio::test]
+async fn a_copy_outlasts_the_transaction_of_a_killed_one() {
+    let from = filled().await;
+    let scratch = Scratch::new();
+    let to = store::open(&scratch.url()).await.expect("a database");
+    to.begin_copy().await.expect("marked");
+    let anna = from.user_by_pk(1).await.expect("an answer");
+    let open = scratch.killed_copy(anna.expect("a user")).await;
+    let ends = async {
+        // Longer than one call of the store tries.
+        sleep(Duration::from_secs(6)).await;
+        open.abort().await;
+    };
+    let (copied, ()) = tokio::join!(copy(&*from, &*to, Target::Resumed), ends);
+    assert_eq!(copied.expect("a copy"), ALL);
+    assert!(!to.is_unfinished().await.expect("an answer"));
 }
 
 async fn audit_log(store: &dyn Store) -> Vec<AuditRecord> {
@@ -149,6 +237,7 @@ async fn an_interrupted_copy_goes_on_wherever_it_ended() {
     assert_eq!(log.len(), 1200);
     for (messages, recorded) in [(0, 0), (1, 0), (1000, 0), (1700, 0), (2500, 0), (2500, 700)] {
         let to = empty().await;
+        to.begin_copy().await.expect("marked");
         let users = from.users_after(0, 9).await.expect("users");
         to.take_users(users).await.expect("taken");
         let events = from.event_records(0, 9).await.expect("events");
@@ -166,6 +255,7 @@ async fn an_interrupted_copy_goes_on_wherever_it_ended() {
         let copied = copy(&*from, &*to, Target::Resumed).await;
         assert_eq!(copied.expect("the rest"), ALL, "after {messages}");
         assert_eq!(audit_log(&*to).await, log, "after {recorded}");
+        assert!(!to.is_unfinished().await.expect("an answer"));
     }
 }
 

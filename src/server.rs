@@ -29,6 +29,7 @@ use crate::limits::{self, Hosts, Origins};
 use crate::model::Clock;
 use crate::relay::Relay;
 use crate::service::{Limits, Service};
+use crate::store::transfer::Unfinished;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 
@@ -101,7 +102,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Migrates the store, and listens.
 async fn open(store: &dyn Store, sockets: Sockets) -> anyhow::Result<Listeners> {
-    store.migrate().await?;
+    store.migrate(Unfinished::Refused).await?;
     sockets.listen()
 }
 
@@ -150,8 +151,10 @@ pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
     } else {
         Target::Empty
     };
-    let mut from = Side::open(&options.from).await.context("--from")?;
-    let to = Side::open(&options.to).await.context("--to");
+    let from = Side::open(&options.from, Unfinished::Refused);
+    let mut from = from.await.context("--from")?;
+    let to = Side::open(&options.to, Unfinished::Allowed);
+    let to = to.await.context("--to");
     let mut to = match to {
         Ok(to) => to,
         Err(error) => {
@@ -176,10 +179,10 @@ struct Side {
 }
 
 impl Side {
-    async fn open(url: &str) -> anyhow::Result<Self> {
+    async fn open(url: &str, unfinished: Unfinished) -> anyhow::Result<Self> {
         let store = store::connect(url).await?;
         let lease = Lease::take(&store, "copy").await?;
-        if let Err(error) = store.migrate().await {
+        if let Err(error) = store.migrate(unfinished).await {
             lease.release().await;
             return Err(error.into());
         }

@@ -17,6 +17,11 @@ const dump = (path) => execFileSync('python3', [
   '-c', 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep="\\n")', path,
 ], { encoding: 'utf8' });
 
+/** Changes a SQLite file that no server uses. */
+const sql = (path, statement) => execFileSync('python3', [
+  '-c', 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()', path, statement,
+]);
+
 const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to, ...more]);
 
 /** A store with a chat of two users and its messages. */
@@ -94,6 +99,25 @@ describe('polychat copy', () => {
     assert.equal(again.code, 0, again.stderr);
     const other = await filledStore(t);
     await assertRefused(copy(other.store, to.store, '--resume'), /differs/);
+  });
+
+  test('marks its target until it is complete: no server starts on a part', async (t) => {
+    const [from, to] = [await filledStore(t), await storeFile(t)];
+    assert.equal((await copy(from.store, to.store)).code, 0);
+    // As it is while the copy runs, and when it was killed.
+    sql(to.path, 'INSERT INTO unfinished_copy VALUES (1)');
+    const refused = /not finished.*polychat copy --resume/;
+    const { code, stderr } = await runToEnd(['--listen', '127.0.0.1:0', '--store', to.store]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, refused);
+    await assertRefused(runToEnd(['check', '--store', to.store]), refused);
+    const next = await storeFile(t);
+    await assertRefused(copy(to.store, next.store), refused);
+    await assertRefused(copy(from.store, to.store), /not empty.*--resume/);
+    const resumed = await copy(from.store, to.store, '--resume');
+    assert.equal(resumed.code, 0, resumed.stderr);
+    await (await startServer(t, ['--store', to.store])).stop();
+    assert.equal(dump(to.path), dump(from.path));
   });
 
   test('refuses a source that holds nothing, that a server uses, or that is the target', async (t) => {

@@ -88,6 +88,42 @@ test('a mute ends at its time', async (t) => {
   await ask(anna.socket, 'new-message', { room: chat.id, msg: 'x' });
 });
 
+test('who leaves and comes back is still muted, and writes to nobody by a name', async (t) => {
+  const [owner, boris] = [await someone(t, 'owner'), await someone(t, 'boris')];
+  const wires = await Promise.all([owner, boris].map(async ({ externalUserId }) => (
+    (await connectAction(t, server, 'x', { token: await token({ sub: externalUserId }), acks: true })).wire
+  )));
+  const { data: { pk } } = await wires[0].ask({ action: 'create', data: { name: uniqueName('room') } });
+  const answer = (wire, action, more) => wire.ask({ action, pk, ...more });
+  const status = async (wire, action, more) => (await answer(wire, action, more)).response_status;
+  for (const wire of wires) assert.equal(await status(wire, 'join_room'), 200);
+  const { id } = await host.get(`/chats/${pk}`);
+  await ask(owner.socket, 'mute-user', { room: id, user: { id: boris.id }, seconds: 3600 });
+  await host.ok(200, 'PUT', `/chats/${pk}/members/${boris.id}/role`, { role: 'reader' });
+  await host.ok(200, 'PUT', `/chats/${pk}/members/${boris.id}/role`, { role: 'member' });
+  for (const [out, back] of [
+    [() => status(wires[1], 'leave_room'), () => status(wires[1], 'join_room')],
+    [() => host.ok(204, 'DELETE', `/chats/${pk}/members/${boris.id}`), () => host.ok(200, 'POST', `/chats/${pk}/members`, { users: [boris.id] })],
+    [() => host.ok(200, 'PUT', `/chats/${pk}/bans/${boris.id}`, {}), async () => {
+      await host.ok(204, 'DELETE', `/chats/${pk}/bans/${boris.id}`);
+      assert.equal(await status(wires[1], 'join_room'), 200);
+    }],
+  ]) {
+    await out();
+    await back();
+    for (const [action, more] of [['create_message', { message: 'x' }], ['patch', { data: { name: 'x' } }]]) {
+      const { response_status: code, errors } = await answer(wires[1], action, more);
+      assert.equal(code, 403, action);
+      assert.match(JSON.stringify(errors), /muted.*retry_after_ms/, action);
+    }
+  }
+  assert.equal(await status(wires[1], 'leave_room'), 200);
+  await host.ok(204, 'DELETE', `/chats/${pk}/mutes/${boris.id}`);
+  await host.ok(200, 'PUT', `/chats/${pk}/members/${boris.id}/role`, { role: 'reader' });
+  assert.equal(await status(wires[1], 'join_room'), 200);
+  assert.equal((await rolesIn({ id }))[boris.id], 'reader');
+});
+
 test('a user that is banned from an open room does not come back', async (t) => {
   const [owner, boris] = [await someone(t, 'owner'), await someone(t, 'boris')];
   const wires = await Promise.all([owner, boris].map(async ({ externalUserId }) => (

@@ -64,7 +64,7 @@ impl Service {
         let members = self.visible(actor, chat).await?;
         let at = self.clock.now();
         access::may_sanction(actor, user, &members, at)?;
-        let to_user = members.is_open() || members.has(user);
+        let to_user = members.has(user);
         let mute = sanction(term, at)?;
         let concerned = Arc::new(self.user(user).await?);
         let audit = self.audit(actor, sanctioned(AuditAct::MuteUser, id, user, mute));

@@ -191,10 +191,6 @@ fn a_mute_and_the_role_reader_are_set_and_lifted_without_a_membership() {
     scene.does(scene.boris, scene.send());
     scene.does(scene.anna, scene.mute(SanctionTerm::Endless));
     assert_eq!(scene.muted_notices(), [true]);
-    let open = Scene::open();
-    open.does(open.boris, open.leave());
-    open.does(open.anna, open.mute(SanctionTerm::Endless));
-    assert_eq!(open.muted_notices(), [true]);
 }
 
 #[test]

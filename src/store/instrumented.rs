@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::lease::{LeaseState, Leasing, Process};
-use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer};
+use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer, Unfinished};
 use super::{
     Audit, BanOutcome, Chats, Events, Members, Messages, OpenError, Sanctions, Store, StoreError,
     Users,
@@ -143,8 +143,8 @@ macro_rules! instrumented {
 
 #[async_trait]
 impl Store for Instrumented {
-    async fn migrate(&self) -> Result<(), OpenError> {
-        self.store.migrate().await
+    async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
+        self.store.migrate(unfinished).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -266,6 +266,9 @@ instrumented! {
 
 instrumented! {
     Transfer:
+    begin_copy() -> ();
+    is_unfinished() -> bool;
+    finish_copy() -> ();
     greatest() -> Greatest;
     event_records(after: EventPk, limit: usize) -> Vec<EventRecord>;
     chat_records(after: ChatPk, limit: usize) -> Vec<ChatRecord>;

@@ -54,8 +54,8 @@ pub trait Store:
     + lease::Leasing
 {
     /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
-    /// was called before. Does nothing to a store of that version with all its indexes.
-    async fn migrate(&self) -> Result<(), OpenError>;
+    /// was called before. Does nothing to a store of that version with all its indexes, or to one that it refuses.
+    async fn migrate(&self, unfinished: transfer::Unfinished) -> Result<(), OpenError>;
 
     /// Checks one real read path and one real write path.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -381,6 +381,6 @@ pub async fn connect_or_look(url: &str) -> Result<Result<Arc<dyn Store>, InUse>,
 #[cfg(any(test, fuzzing))]
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     let store = connect(url).await?;
-    store.migrate().await?;
+    store.migrate(transfer::Unfinished::Refused).await?;
     Ok(store)
 }

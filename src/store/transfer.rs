@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Store, StoreError};
+use super::{OpenError, Store, StoreError};
 use crate::model::{
     Access, AuditId, AuditRecord, Ban, Chat, ChatPk, Event, EventPk, IdempotencyKey, MemberRights,
     MemberRole, Message, Sanction, Seq, User, UserId, UserPk,
@@ -18,6 +18,15 @@ use crate::model::{
 /// and [`Transfer::greatest`] and [`Transfer::latest_audit`] cover those.
 #[async_trait]
 pub trait Transfer {
+    /// Marks the store as one that holds a part of a copy: see [`Unfinished`].
+    async fn begin_copy(&self) -> Result<(), StoreError>;
+
+    /// Whether the store has this mark.
+    async fn is_unfinished(&self) -> Result<bool, StoreError>;
+
+    /// Removes the mark.
+    async fn finish_copy(&self) -> Result<(), StoreError>;
+
     /// The greatest `pk`s ever assigned, including those of deleted records.
     async fn greatest(&self) -> Result<Greatest, StoreError>;
 
@@ -58,6 +67,29 @@ pub trait Transfer {
 
     /// Imports records of the audit log. `Duplicate`: one of them exists.
     async fn take_audit(&self, records: Vec<AuditRecord>) -> Result<(), StoreError>;
+}
+
+/// What [`Store::migrate`] does with a store into which a copy was begun and not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// It is refused: a part of the data is missing.
+    Refused,
+    /// It is migrated: the copy goes on.
+    Allowed,
+}
+
+impl Unfinished {
+    /// Checks a store that has the mark of an unfinished copy, or has not.
+    pub(super) fn check(self, is_marked: bool) -> Result<(), OpenError> {
+        if is_marked && self == Self::Refused {
+            return Err(OpenError(
+                "it holds a part of a copy that was not finished; finish it with `polychat copy \
+                 --resume` from the same source, or delete it"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The greatest `pk`s ever assigned; 0: none was.

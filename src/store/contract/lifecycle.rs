@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::store::StoreError;
+use crate::store::transfer::Unfinished;
 
 pub async fn an_open_store_answers_a_ping(store: Subject) {
     store.ping().await.expect("an answer");
@@ -31,7 +32,8 @@ pub async fn an_open_store_lacks_no_index(store: Subject) {
 
 pub async fn a_migration_again_changes_nothing(store: Subject) {
     let anna = user(&store, "anna").await;
-    store.migrate().await.expect("of the newest version");
+    let migrated = store.migrate(Unfinished::Refused).await;
+    migrated.expect("of the newest version");
     let found = store.user(anna.id).await.expect("an answer");
     assert_eq!(found, Some(anna));
     an_open_store_lacks_no_index(store).await;

@@ -256,6 +256,7 @@ macro_rules! every_promise {
                 numbers_go_on_after_a_copy,
                 what_is_there_is_not_taken_twice,
                 a_hole_in_a_chat_is_refused,
+                an_unfinished_copy_is_marked_and_refused,
                 only_an_empty_store_is_empty,
             ],
             lifecycle: [

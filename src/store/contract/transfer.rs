@@ -8,7 +8,7 @@ use crate::model::{
     Window,
 };
 use crate::store::StoreError;
-use crate::store::transfer::{ChatRecord, EventRecord, Greatest};
+use crate::store::transfer::{ChatRecord, EventRecord, Greatest, Unfinished};
 
 fn key(name: &str) -> IdempotencyKey {
     IdempotencyKey {
@@ -303,7 +303,33 @@ pub async fn a_hole_in_a_chat_is_refused(store: Subject) {
     assert!(heads.iter().all(|record| record.chat.head == 0));
 }
 
+pub async fn an_unfinished_copy_is_marked_and_refused(store: Subject) {
+    let marked = async || store.is_unfinished().await.expect("an answer");
+    assert!(!marked().await);
+    for _ in 0..2 {
+        for _ in 0..2 {
+            store.begin_copy().await.expect("marked");
+            assert!(marked().await);
+            let refused = store.migrate(Unfinished::Refused).await;
+            let why = refused.expect_err("refused").to_string();
+            assert!(why.contains("polychat copy --resume"), "{why}");
+            let migrated = store.migrate(Unfinished::Allowed).await;
+            migrated.expect("migrated");
+        }
+        // It stays whatever is imported.
+        user(&store, "anna").await;
+        assert!(marked().await);
+        for _ in 0..2 {
+            store.finish_copy().await.expect("not marked");
+            assert!(!marked().await);
+            let migrated = store.migrate(Unfinished::Refused).await;
+            migrated.expect("migrated");
+        }
+    }
+}
+
 pub async fn only_an_empty_store_is_empty(store: Subject) {
+    store.begin_copy().await.expect("marked");
     let empty = crate::store::transfer::is_empty(&*store).await;
     assert!(empty.expect("an answer"));
     user(&store, "anna").await;

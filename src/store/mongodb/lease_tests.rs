@@ -13,6 +13,7 @@ use super::replica_set::Scratch;
 use crate::store::contract::Subject;
 use crate::store::contract::lease::process;
 use crate::store::lease::{Holder, LIFETIME, LeaseState, RELIANCE};
+use crate::store::transfer::Unfinished;
 use crate::store::{StoreError, connect, instrumented};
 use crate::telemetry::Metrics;
 
@@ -201,7 +202,7 @@ async fn a_connection_alone_changes_no_schema() {
     let schema = scratch.database().await.collection::<Document>(SCHEMA);
     let version = schema.find_one(doc! { "_id": "version" }).await;
     assert_eq!(version.expect("an answer"), None);
-    store.migrate().await.expect("migrated");
+    store.migrate(Unfinished::Refused).await.expect("migrated");
     let missing = store.missing_indexes().await.expect("an answer");
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -67,6 +67,7 @@ use self::lease::OwnLease;
 use self::retry::retry_until_deadline;
 use self::sweep::Sweep;
 use self::users::KnownUsers;
+use super::transfer::Unfinished;
 use super::{OpenError, Store, StoreError};
 
 /// The store, as one node has it.
@@ -102,8 +103,8 @@ impl Mongo {
 
 #[async_trait]
 impl Store for Mongo {
-    async fn migrate(&self) -> Result<(), OpenError> {
-        if let Err(OpenError(why)) = schema::migrate(self.database.driver()).await {
+    async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
+        if let Err(OpenError(why)) = schema::migrate(self.database.driver(), unfinished).await {
             return Err(refuse(self.database.place(), &why));
         }
         // Data that another run has not swept; it is unreachable already.

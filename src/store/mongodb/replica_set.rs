@@ -14,6 +14,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
 
+use super::documents::{USERS, UserDocument};
 use crate::store::Store;
 
 /// How long it may take to start.
@@ -75,6 +76,29 @@ impl Scratch {
     pub(super) async fn database(&self) -> Database {
         let client = Client::with_uri_str(self.url()).await.expect("a client");
         client.database(&self.name)
+    }
+}
+
+/// A transaction that was neither committed nor aborted.
+pub(crate) struct LeftOpen(mongodb::ClientSession);
+
+impl LeftOpen {
+    /// Aborts it, as the server does once it has lasted too long.
+    pub(crate) async fn abort(mut self) {
+        self.0.abort_transaction().await.expect("aborted");
+    }
+}
+
+impl Scratch {
+    /// Leaves the transaction of a killed copy open, which has inserted this user.
+    pub(crate) async fn killed_copy(&self, user: crate::model::User) -> LeftOpen {
+        let client = Client::with_uri_str(self.url()).await.expect("a client");
+        let mut session = client.start_session().await.expect("a session");
+        session.start_transaction().await.expect("a transaction");
+        let users = client.database(&self.name).collection(USERS);
+        let insert = users.insert_one(UserDocument::from(user));
+        insert.session(&mut session).await.expect("inserted");
+        LeftOpen(session)
     }
 }
 

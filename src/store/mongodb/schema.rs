@@ -11,6 +11,7 @@ use super::connection::sentence;
 use super::documents::{CHATS, COUNTERS, DELETED, EVENTS, MEMBERS, MESSAGES, SCHEMA, USERS};
 use super::kept_rights::KEPT_RIGHTS;
 use super::sanction_documents::{AUDIT, BANS};
+use crate::store::transfer::Unfinished;
 use crate::store::{OpenError, StoreError};
 
 /// The newest version. Version 3 has roles, mutes, bans and revoked tokens, version 4 what is kept of
@@ -54,11 +55,18 @@ pub(super) async fn version(database: &Database) -> Result<Option<i64>, OpenErro
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 
+/// The document that marks an unfinished copy.
+pub(super) fn copy_mark() -> Document {
+    doc! { "_id": "copy" }
+}
+
 /// Brings a database to the newest version and to all its indexes.
-pub(super) async fn migrate(database: &Database) -> Result<(), OpenError> {
+pub(super) async fn migrate(database: &Database, unfinished: Unfinished) -> Result<(), OpenError> {
     let refuse = |error: Error| OpenError(sentence(&error));
     let schema = database.collection::<Document>(SCHEMA);
     let found = version(database).await?;
+    let mark = schema.find_one(copy_mark()).await.map_err(refuse)?;
+    unfinished.check(mark.is_some())?;
     let made = indexes().map(|(name, indexes)| async move {
         let collection = database.collection::<Document>(name);
         collection.create_indexes(indexes).await

@@ -10,7 +10,7 @@ use super::Mongo;
 use super::database::{Database, Query};
 use super::documents::{
     CHATS, COUNTERS, ChatDocument, EVENTS, EventPartDocument, FoundChat, KeyDocument, MESSAGES,
-    MemberDocument, USERS, UserDocument,
+    MemberDocument, SCHEMA, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
 use super::failure::corrupt;
@@ -21,6 +21,7 @@ use super::lists::by_pk;
 use super::message_document::MessageDocument;
 use super::retry::retry_until_deadline;
 use super::sanction_documents::{AuditDocument, BanDocument, MuteDocument};
+use super::schema::copy_mark;
 use crate::model::{
     AuditId, AuditRecord, ChatPk, EventPk, IdempotencyKey, MemberRights, Message, User, UserId,
 };
@@ -34,6 +35,31 @@ const MEMBERS_AT_A_TIME: usize = 5_000;
 
 #[async_trait]
 impl Transfer for Mongo {
+    async fn begin_copy(&self) -> Result<(), StoreError> {
+        let schema = self.database.collection::<Document>(SCHEMA);
+        retry_until_deadline(|| async {
+            let begun = doc! { "$currentDate": { "begun": true } };
+            let mark = schema.update_one(copy_mark(), begun).upsert(true);
+            mark.await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_unfinished(&self) -> Result<bool, StoreError> {
+        let schema = self.database.collection::<Document>(SCHEMA);
+        retry_until_deadline(|| async { Ok(schema.find_one(copy_mark()).await?.is_some()) }).await
+    }
+
+    async fn finish_copy(&self) -> Result<(), StoreError> {
+        let schema = self.database.collection::<Document>(SCHEMA);
+        retry_until_deadline(|| async {
+            schema.delete_one(copy_mark()).await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn greatest(&self) -> Result<Greatest, StoreError> {
         retry_until_deadline(|| async {
             Ok(Greatest {

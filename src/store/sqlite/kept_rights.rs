@@ -4,8 +4,7 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::rows::Millisecond;
-use super::sanctions::mute;
+use super::rows::{Millisecond, mute};
 use super::users;
 use crate::model::{ChatId, ChatPk, MemberRights, MemberRole, UserId, UserPk};
 use crate::store::StoreError;

@@ -34,6 +34,7 @@ use tokio_rusqlite::Connection as Thread;
 use self::disk::{Disk, outlive_file_limits};
 use self::files::Files;
 use self::lock::{LockError, lock};
+use super::transfer::Unfinished;
 use super::{InUse, OpenError, Store, StoreError};
 
 /// How many threads read at a time, beside the one that writes.
@@ -189,8 +190,9 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn migrate(&self) -> Result<(), OpenError> {
-        prepare(&self.place, &self.writer, schema::migrate).await
+    async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
+        let migrate = move |connection: &mut _| schema::migrate(connection, unfinished);
+        prepare(&self.place, &self.writer, migrate).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -2,12 +2,12 @@
 //! Does not know tables.
 
 use jiff::Timestamp;
-use rusqlite::ErrorCode;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{ErrorCode, Row};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Access, AuditAct, AuditId, ChatId, Fingerprint, MemberRole, MessageId, Policy, UserId,
+    Access, AuditAct, AuditId, ChatId, Fingerprint, MemberRole, MessageId, Policy, Sanction, UserId,
 };
 use crate::store::StoreError;
 
@@ -155,6 +155,17 @@ impl FromSql for Policy {
             _ => Err(FromSqlError::InvalidType),
         }
     }
+}
+
+/// A mute, from its two columns.
+pub(super) fn mute(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Sanction>> {
+    if !row.get(first)? {
+        return Ok(None);
+    }
+    let until = row.get::<_, Option<Millisecond>>(first + 1)?;
+    Ok(Some(Sanction {
+        until: until.map(|until| until.0),
+    }))
 }
 
 /// The result of an insertion; a violated constraint is a duplicate.

@@ -3,11 +3,11 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chats::{by_id, touch};
 use super::members::{count_change, remove};
-use super::rows::Millisecond;
+use super::rows::{Millisecond, mute};
 use super::{Sqlite, audit, kept_rights, users};
 use crate::model::{
     AuditRecord, Ban, Chat, ChatId, ChatPk, ChatRights, MemberRights, MemberRole, Policy, Sanction,
@@ -195,17 +195,6 @@ fn rights(transaction: &Transaction<'_>, chat: ChatId) -> Result<Option<ChatRigh
     rights.members = members.collect::<Result<_, _>>()?;
     rights.bans = bans(transaction, rights.pk)?;
     Ok(Some(rights))
-}
-
-/// The mute of a member, from its two columns.
-pub(super) fn mute(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Sanction>> {
-    if !row.get(first)? {
-        return Ok(None);
-    }
-    let until = row.get::<_, Option<Millisecond>>(first + 1)?;
-    Ok(Some(Sanction {
-        until: until.map(|until| until.0),
-    }))
 }
 
 /// The bans of a chat, by the user's id.

@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::OpenError;
+use super::{OpenError, transfer};
 use crate::store::StoreError;
+use crate::store::transfer::Unfinished;
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
@@ -15,11 +16,17 @@ const STEPS: [&str; 4] = [
     include_str!("schema_4.sql"),
 ];
 
+/// The first version that has the mark of an unfinished copy.
+const MARKS: usize = 4;
+
 /// Indexes beside those of the versions.
 const INDEXES: &str = include_str!("indexes.sql");
 
 /// Migrates the database to the newest version and to all its indexes, in one transaction.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+pub(super) fn migrate(
+    connection: &mut Connection,
+    unfinished: Unfinished,
+) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let Some(steps) = STEPS.get(version..) else {
@@ -28,6 +35,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
             STEPS.len()
         )));
     };
+    if version >= MARKS {
+        unfinished.check(transfer::is_unfinished(&transaction)?)?;
+    }
     for step in steps {
         transaction.execute_batch(step)?;
     }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::rows::{Millisecond, Texts, taken};
+use super::rows::{Millisecond, Texts, mute, taken};
 use super::{Sqlite, audit, chats, events, kept_rights, messages, sanctions, users};
 use crate::model::{
     AuditId, AuditRecord, Ban, ChatPk, EventPk, IdempotencyKey, Message, User, UserId,
@@ -17,6 +17,28 @@ use crate::store::{PAGE_MEMBERS, StoreError};
 
 #[async_trait]
 impl Transfer for Sqlite {
+    async fn begin_copy(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mark = "INSERT OR REPLACE INTO unfinished_copy (place) VALUES (1)";
+            transaction.execute(mark, [])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_unfinished(&self) -> Result<bool, StoreError> {
+        self.read(|transaction| Ok(is_unfinished(transaction)?))
+            .await
+    }
+
+    async fn finish_copy(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM unfinished_copy", [])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn greatest(&self) -> Result<Greatest, StoreError> {
         self.read(|transaction| {
             Ok(Greatest {
@@ -136,6 +158,13 @@ impl Transfer for Sqlite {
     }
 }
 
+/// Whether the database has the mark of an unfinished copy.
+pub(super) fn is_unfinished(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+    transaction
+        .prepare("SELECT 1 FROM unfinished_copy")?
+        .exists([])
+}
+
 /// The greatest number that a table has ever given.
 fn greatest(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<i64> {
     let mut statement =
@@ -189,7 +218,7 @@ fn record(transaction: &Transaction<'_>, pk: ChatPk) -> Result<ChatRecord, Store
             place: row.get(1)?,
             last_read: row.get(2)?,
             role: row.get(3)?,
-            mute: sanctions::mute(row, 4)?,
+            mute: mute(row, 4)?,
         })
     })?;
     Ok(ChatRecord {
