@@ -130,8 +130,8 @@ impl Scene {
     }
 
     async fn ask_one(&self, chat: ChatId, after: Seq) -> Missed {
-        let missed = self.missed(&[(chat, after)], PageBudget::RESPONSE);
-        missed.await.pop().flatten().expect("a chat")
+        let missed = self.missed(&[(chat, after)], PageBudget::RESPONSE).await;
+        missed.into_iter().next().flatten().expect("a chat")
     }
 }
 
