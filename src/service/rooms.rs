@@ -160,6 +160,7 @@ impl Service {
         let deleted = self.store.delete_chat(id, audit);
         let deleted = self.changing_members(identity, id, &members, deleted).await;
         self.heads.unknown(id);
+        self.sweeper.deleted();
         let deleted = deleted?;
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };

@@ -12,6 +12,7 @@ mod lifecycle;
 mod members;
 mod messages;
 mod sanctions;
+mod sweep;
 mod transfer;
 mod users;
 
@@ -224,6 +225,10 @@ macro_rules! every_promise {
                 what_is_there_is_not_taken_twice,
                 a_hole_in_a_chat_is_refused,
                 only_an_empty_store_is_empty,
+            ],
+            sweep: [
+                a_deleted_chat_is_emptied_in_pieces_and_never_seen_meanwhile,
+                without_a_deleted_chat_nothing_is_removed,
             ],
             lifecycle: [
                 an_open_store_answers_a_ping,

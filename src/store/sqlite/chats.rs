@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, taken};
-use super::{Sqlite, audit};
+use super::{Sqlite, audit, sweep};
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint,
     MembersVersion, NewChat, Seq, UserId,
@@ -29,7 +29,8 @@ impl Chats for Sqlite {
 
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError> {
         self.read(move |transaction| {
-            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
+            let mut statement =
+                transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1 AND deleted = 0")?;
             Ok(statement.query_row([pk], |row| row.get(0)).optional()?)
         })
         .await
@@ -51,7 +52,9 @@ impl Chats for Sqlite {
 
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
         self.read(move |transaction| {
-            let select = format!("SELECT {COLUMNS} FROM chats WHERE pk > ?1 ORDER BY pk LIMIT ?2");
+            let select = format!(
+                "SELECT {COLUMNS} FROM chats WHERE pk > ?1 AND deleted = 0 ORDER BY pk LIMIT ?2"
+            );
             let mut statement = transaction.prepare_cached(&select)?;
             collect(
                 transaction,
@@ -185,15 +188,15 @@ impl Chats for Sqlite {
     }
 }
 
-/// Deletes a chat with its members, bans and messages; `false`: there was none.
+/// Deletes a chat with its members and bans; `false`: there was none. Its messages are left to
+/// [`sweep`].
 pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Result<bool> {
-    for part in ["messages", "members", "bans"] {
+    for part in ["members", "bans"] {
         let delete =
             format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
         transaction.prepare_cached(&delete)?.execute([id])?;
     }
-    let mut statement = transaction.prepare_cached("DELETE FROM chats WHERE id = ?1")?;
-    Ok(statement.execute([id])? > 0)
+    sweep::mark(transaction, id)
 }
 
 fn insert(transaction: &Transaction<'_>, new: &NewChat) -> Result<Chat, StoreError> {

@@ -12,6 +12,7 @@ mod messages;
 mod rows;
 mod sanctions;
 mod schema;
+mod sweep;
 mod transfer;
 mod users;
 
