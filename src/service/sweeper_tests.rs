@@ -43,12 +43,12 @@ async fn chat_with(backend: &Backend, user: UserId, messages: usize) -> ChatId {
             .service
             .begin(&HOST, Command::SendMessage { user, chat, draft })
     };
-    let mut sent = Vec::new();
+    let mut begun = Vec::new();
     for _ in 0..messages {
-        sent.push(send().await);
+        begun.push(send().await);
     }
-    for sent in sent {
-        sent.await.expect("stored");
+    for message in begun {
+        message.await.expect("stored");
     }
     chat
 }
