@@ -120,7 +120,7 @@ async fn a_file_is_checked_beside_its_server_and_stays_as_it_is() {
     // Its server has not created the schema yet.
     let empty = crate::check::store(&url).await.expect_err("no tables");
     assert!(empty.to_string().contains("no such table"), "{empty}");
-    store.migrate().await.expect("a schema");
+    store.migrate(Unfinished::Refused).await.expect("a schema");
     let lines = crate::check::store(&url).await.expect("usable");
     let process = std::process::id();
     let expected = [

@@ -2,6 +2,7 @@
 // Owns the promise about rates: a client over the limit is refused with the time to wait, one that ignores this is
 // disconnected, and may reconnect.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAction } from '../clients/action.mjs';
@@ -20,6 +21,9 @@ const BURST = 5;
 const FRAMES = 20;
 
 const count = (length, make) => Array.from({ length }, (_, index) => make(index));
+
+/** A part of a `sync` about so many chats that do not exist. */
+const unknownChats = (length) => Object.fromEntries(count(length, () => [randomUUID(), 0]));
 
 /** Runs `work`; its result, and the most tokens that can have come back meanwhile at one a second. */
 async function timed(work) {
@@ -223,6 +227,43 @@ describe('frames of any kind', () => {
     const { code, reason } = await session.ended();
     assert.deepEqual({ code, reason }, { code: 1008, reason: 'rate_limited' });
     assert.ok(session.packets.filter((packet) => packet.startsWith('40/events,')).length <= FRAMES + 30);
+  });
+
+  test('cost more for much work, up to a fifth of the burst, and all of a user\'s connections pay', async (t) => {
+    const other = await startServer(t, ['--frame-limit', '1:100']);
+    const alice = await connectUser(t, other, 'alice');
+    const again = await connectAgain(t, other, alice);
+    const sync = async ({ socket }) => {
+      const { error } = await socket.timeout(20_000).emitWithAck('sync', { chats: unknownChats(1000) });
+      return error?.code;
+    };
+    const { result: codes, back } = await timed(async () => {
+      const outcomes = [];
+      for (const who of [alice, again, alice, again, alice, again, alice, again]) outcomes.push(await sync(who));
+      return outcomes;
+    });
+    // Each is one frame and 20 tokens of work, and becoming Alice was two frames: the fifth owes some.
+    assert.deepEqual(codes.slice(0, 5), count(5, () => undefined));
+    assert.ok(codes.slice(5).every((code) => code === 'rate_limited') || back > 5, `${codes}`);
+    const bob = await connectUser(t, other, 'bob');
+    assert.equal(await sync(bob), undefined);
+  });
+
+  test('are enough for a client that reconnects to much, unless it is said otherwise', async (t) => {
+    const usual = await startServer(t, ['--frame-limit', '100:500', '--rate-limit', 'off']);
+    const alice = await connectUser(t, usual, 'alice');
+    const chats = [];
+    while (chats.length < 300) chats.push(await chatOf(alice));
+    const [{ id }] = chats;
+    await Promise.all(count(50, (index) => ask(alice.socket, 'new-message', { room: id, msg: `${index}` })));
+    await sleep(4000);
+    for (const who of [await connectAgain(t, usual, alice), await connectAgain(t, usual, alice)]) {
+      const known = Object.fromEntries(chats.map((chat) => [chat.id, 0]));
+      const answer = await ask(who.socket, 'sync', { chats: { ...known, ...unknownChats(700) } });
+      assert.equal(Object.keys(answer.chats).length, 1000);
+      assert.equal((await ask(who.socket, 'list-chats', {})).chats.length, 300);
+      assert.equal((await ask(who.socket, 'list-messages', { chat: { id } })).messages.length, 50);
+    }
   });
 
   test('do not bother others', async (t) => {

@@ -197,6 +197,7 @@ impl Connection {
     pub async fn begin(&self, mut command: Command) -> InFlight {
         let identity = *self.identity.lock();
         self.metrics.count_command(&command);
+        let rows = command.rows();
         let limits = &self.state.limits;
         if let Err(over) = limits.message(&identity, &command, Some(&self.gauges)) {
             return InFlight::from(Err(self.refusal(over)));
@@ -212,9 +213,13 @@ impl Connection {
             *until = self.state.hub.catch_up_until(&self.subscription, chats);
         }
         let begun = self.state.begin_admitted(&identity, command).await;
-        if let InFlight::Done(Some(reply)) = &begun
-            && let Ok(Reply::Synced(missed)) = &**reply
-        {
+        let InFlight::Done(Some(reply)) = &begun else {
+            return begun;
+        };
+        let rows = rows + (**reply).as_ref().map_or(0, Reply::rows);
+        let payer = identity.user.map(Payer::User);
+        limits.charge(&identity, payer, Some(&self.gauges), rows);
+        if let Ok(Reply::Synced(missed)) = &**reply {
             for chat in missed.iter().flatten().filter(|chat| !chat.has_more) {
                 self.subscription.caught_up(chat.chat, chat.head);
             }

@@ -36,6 +36,9 @@ const CHECK: Duration = Duration::from_secs(10);
 /// With how many such checks the buckets of idle clients are removed once.
 const CHECKS: u64 = 6;
 
+/// How many rows of work cost one token of the limit of frames.
+const ROWS: usize = 100;
+
 /// The retry delay of a client with too many connections, in milliseconds. The end of one of them
 /// cannot be predicted.
 const UNTIL_ONE_ENDS_MS: u64 = 1000;
@@ -163,6 +166,23 @@ impl Limits {
         let gauge = gauges.and_then(|gauges| gauges.frames.as_ref());
         let frames = self.frames.as_ref();
         frames.map_or(Ok(()), |pace| pace.take(payer, gauge))
+    }
+
+    /// Charges a request that was so many rows of work, beyond the one token of its frame: the frames
+    /// after it wait until that is paid. A service is not charged: it works for many.
+    pub fn charge(
+        &self,
+        identity: &Identity,
+        payer: Option<Payer>,
+        gauges: Option<&Gauges>,
+        rows: usize,
+    ) {
+        if let Some(frames) = &self.frames
+            && identity.rights != Rights::Service
+        {
+            let gauge = gauges.and_then(|gauges| gauges.frames.as_ref());
+            frames.charge(payer, gauge, rows / ROWS);
+        }
     }
 
     /// A slot for one more connection of this user, if they are counted.

@@ -1,6 +1,7 @@
 //! How fast: token buckets for each connection and for each user, by `governor`.
 //! Does not know the operation that a token pays for.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -11,12 +12,16 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
+use parking_lot::Mutex;
 
 use crate::model::UserId;
 
 /// How many bursts of refused requests a connection may send before it is closed
 /// (docs/CONFIGURATION.md).
 const BURSTS_OVER: u32 = 10;
+
+/// Which part of a burst one request costs at most, beside its frame.
+const PART: u32 = 5;
 
 /// The greatest number in a [`Rate`].
 const MOST: u32 = 1_000_000;
@@ -89,11 +94,15 @@ pub struct Pace<C: Clock = MonotonicClock> {
     over: Quota,
     clock: C,
     payers: Buckets<C>,
+    /// The tokens that payers owe, since their buckets had fewer than a request cost.
+    debts: Mutex<HashMap<Payer, u32>>,
 }
 
 /// A connection's own share in a [`Pace`].
 pub struct Gauge<C: Clock = MonotonicClock> {
     own: Bucket<C>,
+    /// The tokens that it owes, without a payer.
+    debt: Mutex<u32>,
     /// The bucket of refused requests; few connections ever have one.
     over: OnceLock<Box<Bucket<C>>>,
 }
@@ -107,6 +116,7 @@ impl<C: Clock + Clone> Pace<C> {
             quota,
             over: quota.allow_burst(rate.burst.saturating_mul(bursts)),
             payers: RateLimiter::dashmap_with_clock(quota, clock.clone()),
+            debts: Mutex::default(),
             clock,
         }
     }
@@ -115,6 +125,7 @@ impl<C: Clock + Clone> Pace<C> {
     pub fn gauge(&self) -> Gauge<C> {
         Gauge {
             own: self.bucket(self.quota),
+            debt: Mutex::default(),
             over: OnceLock::new(),
         }
     }
@@ -126,18 +137,59 @@ impl<C: Clock + Clone> Pace<C> {
     /// connections, so a refusal there costs the connection nothing.
     ///
     /// # Errors
-    /// One of the two has none left.
+    /// One of the two has none left, or owes some.
     pub fn take(&self, payer: Option<Payer>, gauge: Option<&Gauge<C>>) -> Result<(), Over> {
+        let over = |retry_after_ms| Over {
+            retry_after_ms,
+            verdict: gauge.map_or(Verdict::Refuse, |gauge| self.judge(gauge)),
+        };
+        let owed = self.charge(payer, gauge, 0);
+        if owed > 0 {
+            return Err(over(self.wait_for(owed.saturating_add(1))));
+        }
         let paid = payer.map_or(Ok(()), |payer| self.payers.check_key(&payer));
         let paid = paid.and_then(|()| gauge.map_or(Ok(()), |gauge| gauge.own.check()));
-        paid.map_err(|not_until| Over {
-            retry_after_ms: self.wait(&not_until),
-            verdict: gauge.map_or(Verdict::Refuse, |gauge| self.judge(gauge)),
-        })
+        paid.map_err(|not_until| over(self.wait(&not_until)))
+    }
+
+    /// Takes so many tokens from the payer, without one from the connection, at most a fifth of a
+    /// burst. Those that are missing are owed: [`Pace::take`] refuses until they are paid. Returns
+    /// how many are owed.
+    pub fn charge(&self, payer: Option<Payer>, gauge: Option<&Gauge<C>>, tokens: usize) -> u32 {
+        let burst = self.quota.burst_size().get();
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let tokens = tokens.min((burst / PART).max(1));
+        let add = |debt: u32| debt.saturating_add(tokens).min(burst);
+        let Some(payer) = payer else {
+            return gauge.map_or(0, |gauge| {
+                let mut debt = gauge.debt.lock();
+                *debt = pay(add(*debt), |part| {
+                    matches!(gauge.own.check_n(part), Ok(Ok(())))
+                });
+                *debt
+            });
+        };
+        let mut debts = self.debts.lock();
+        let debt = debts.get(&payer).copied().unwrap_or_default();
+        let debt = pay(add(debt), |part| self.pays(payer, part));
+        if debt > 0 {
+            debts.insert(payer, debt);
+        } else {
+            debts.remove(&payer);
+        }
+        debt
+    }
+
+    fn pays(&self, payer: Payer, tokens: NonZeroU32) -> bool {
+        matches!(self.payers.check_key_n(&payer, tokens), Ok(Ok(())))
     }
 
     /// Forgets the payers whose buckets are full again.
     pub fn sweep(&self) {
+        self.debts.lock().retain(|payer, debt| {
+            *debt = pay(*debt, |part| self.pays(*payer, part));
+            *debt > 0
+        });
         self.payers.retain_recent();
         self.payers.shrink_to_fit();
     }
@@ -160,12 +212,32 @@ impl<C: Clock + Clone> Pace<C> {
         RateLimiter::direct_with_clock(quota, self.clock.clone())
     }
 
+    /// How long so many tokens take to come back, in milliseconds.
+    fn wait_for(&self, tokens: u32) -> u64 {
+        let wait = self.quota.replenish_interval().saturating_mul(tokens);
+        u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
     /// Rounded up, so that a client that waits for so long is not refused for a fraction.
     fn wait(&self, not_until: &NotUntil<C::Instant>) -> u64 {
         let wait = not_until.wait_time_from(self.clock.now());
         let milliseconds = wait.as_nanos().div_ceil(1_000_000);
         u64::try_from(milliseconds).unwrap_or(u64::MAX).max(1)
     }
+}
+
+/// Takes as many of these tokens as there are, and returns how many are missing.
+fn pay(mut tokens: u32, mut take: impl FnMut(NonZeroU32) -> bool) -> u32 {
+    let mut part = tokens;
+    while let Some(taken) = NonZeroU32::new(part) {
+        if take(taken) {
+            tokens -= part;
+            part = part.min(tokens);
+        } else {
+            part /= 2;
+        }
+    }
+    tokens
 }
 
 #[cfg(test)]

@@ -146,3 +146,82 @@ fn a_rate_is_two_numbers() {
         assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
     }
 }
+
+/// Takes tokens until there are none, and returns how many there were.
+fn rest(
+    pace: &Pace<FakeRelativeClock>,
+    payer: Option<Payer>,
+    gauge: &Gauge<FakeRelativeClock>,
+) -> u32 {
+    let tries = (0..10_000).take_while(|_| pace.take(payer, Some(gauge)).is_ok());
+    u32::try_from(tries.count()).expect("few")
+}
+
+#[test]
+fn a_charge_takes_tokens_and_at_most_a_fifth_of_a_burst() {
+    for payer in [Some(somebody(1)), None] {
+        for (charged, left) in [(0, 500), (7, 493), (100, 400), (1_000_000, 400)] {
+            let (pace, _) = pace(100, 500);
+            let gauge = pace.gauge();
+            assert_eq!(pace.charge(payer, Some(&gauge), charged), 0);
+            assert_eq!(rest(&pace, payer, &gauge), left, "{charged}");
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_is_owed_and_nothing_passes_before_it_is_paid() {
+    for payer in [Some(somebody(1)), None] {
+        let (pace, clock) = pace(100, 500);
+        let gauge = pace.gauge();
+        for _ in 0..4 {
+            assert_eq!(pace.charge(payer, Some(&gauge), 100), 0);
+        }
+        for _ in 0..70 {
+            assert!(pace.take(payer, Some(&gauge)).is_ok());
+        }
+        assert_eq!(pace.charge(payer, Some(&gauge), 100), 70);
+        let over = pace.take(payer, Some(&gauge)).expect_err("owed");
+        assert_eq!((over.retry_after_ms, over.verdict), (710, Verdict::Refuse));
+        pace.sweep();
+        clock.advance(Duration::from_millis(699));
+        assert!(pace.take(payer, Some(&gauge)).is_err());
+        clock.advance(Duration::from_millis(11));
+        assert!(pace.take(payer, Some(&gauge)).is_ok());
+        assert!(pace.take(payer, Some(&gauge)).is_err());
+    }
+}
+
+#[test]
+fn a_debt_has_an_end_and_is_forgotten_when_it_is_paid() {
+    let (pace, clock) = pace(100, 500);
+    let payer = Some(somebody(1));
+    for _ in 0..1000 {
+        pace.charge(payer, None, 100);
+    }
+    assert_eq!(pace.charge(payer, None, 0), 500);
+    assert_eq!(pace.debts.lock().len(), 1);
+    clock.advance(Duration::from_secs(5));
+    pace.sweep();
+    assert!(pace.debts.lock().is_empty());
+    clock.advance(Duration::from_millis(10));
+    assert!(pace.take(payer, None).is_ok());
+}
+
+#[test]
+fn a_charge_to_a_user_is_not_one_to_others() {
+    let (pace, _) = pace(100, 500);
+    let gauge = pace.gauge();
+    for _ in 0..6 {
+        pace.charge(Some(somebody(1)), Some(&gauge), 100);
+    }
+    assert!(pace.take(Some(somebody(1)), Some(&gauge)).is_err());
+    assert!(pace.take(Some(somebody(2)), Some(&gauge)).is_ok());
+}
+
+#[test]
+fn the_smallest_rate_is_charged_one_token() {
+    let (pace, _) = pace(1, 1);
+    assert_eq!(pace.charge(Some(somebody(1)), None, 1000), 0);
+    assert!(pace.take(Some(somebody(1)), None).is_err());
+}

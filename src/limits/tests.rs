@@ -4,8 +4,8 @@
 use super::*;
 use crate::model::{ChatId, ChatRef, Clock, Draft};
 
-fn limits(messages: Option<&str>) -> Limits {
-    Limits::new(LimitSettings {
+fn settings(messages: Option<&str>) -> LimitSettings {
+    LimitSettings {
         messages: messages.map(|rate| rate.parse().expect("a rate")),
         frames: None,
         connections_per_user: Some(1),
@@ -13,7 +13,11 @@ fn limits(messages: Option<&str>) -> Limits {
         unauthenticated: Some(3),
         handshake: Duration::from_secs(10),
         proxies: Proxies(vec!["10.0.0.0/8".parse().expect("a range")]),
-    })
+    }
+}
+
+fn limits(messages: Option<&str>) -> Limits {
+    Limits::new(settings(messages))
 }
 
 fn user() -> UserId {
@@ -90,6 +94,22 @@ fn a_service_sends_at_its_own_pace_and_only_sending_counts() {
 }
 
 #[test]
+fn work_is_charged_to_users_and_not_to_services() {
+    let limits = Limits::new(LimitSettings {
+        frames: Some("1:10".parse().expect("a rate")),
+        ..settings(None)
+    });
+    let (anna, boris) = (user(), user());
+    for (user, rights, frames) in [(anna, Rights::Own, 8), (boris, Rights::Service, 10)] {
+        let (caller, payer) = (caller(Some(user), rights), Some(Payer::User(user)));
+        limits.charge(&caller, payer, None, 99);
+        limits.charge(&caller, payer, None, 10_000);
+        let passed = (0..20).filter(|_| limits.frame(payer, None).is_ok());
+        assert_eq!(passed.count(), frames, "{rights:?}");
+    }
+}
+
+#[test]
 fn what_is_off_is_not_limited() {
     let limits = limits(None);
     let gauges = limits.gauges();
@@ -97,6 +117,7 @@ fn what_is_off_is_not_limited() {
     for _ in 0..1000 {
         assert!(limits.message(&anna, &send(None), Some(&gauges)).is_ok());
         let payer = anna.user.map(Payer::User);
+        limits.charge(&anna, payer, Some(&gauges), 1_000_000);
         assert!(limits.frame(payer, Some(&gauges)).is_ok());
     }
 }

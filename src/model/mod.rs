@@ -21,6 +21,7 @@ mod read;
 mod reply;
 mod sanction;
 mod user;
+mod work;
 
 pub use audit::{AuditAct, AuditFilter, AuditPage, AuditRecord};
 pub use chat::{

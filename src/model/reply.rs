@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     AuditPage, Ban, Chat, ChatCursor, ChatId, ChatList, ChatPage, Event, EventPage, EventPk,
     Joined, MarkedRead, Marketplace, MemberRights, MessagePage, Missed, Reads, RoleChange, Room,
-    RoomPage, SanctionChange, Sent, Updated, User, UserPage, VisibleCursor,
+    RoomPage, SanctionChange, Sent, Seq, Updated, User, UserPage, VisibleCursor,
 };
 
 /// The answer to one [`Command`](super::Command).
@@ -28,12 +28,22 @@ pub enum Reply {
     MyRooms(RoomPage<ChatCursor>),
     /// To `ListRooms`.
     Rooms(RoomPage<VisibleCursor>),
-    /// To `DeleteChat`: the id that is free now.
-    Deleted(ChatId),
+    /// To `DeleteChat`.
+    Deleted {
+        /// The id that is free now.
+        chat: ChatId,
+        /// How many messages it had.
+        messages: Seq,
+    },
     /// To `JoinChat`.
     Joined(Joined),
-    /// To `LeaveChat`: which chat it was.
-    Left(ChatId),
+    /// To `LeaveChat`.
+    Left {
+        /// Which chat it was.
+        chat: ChatId,
+        /// How many members it has without the user.
+        members: usize,
+    },
     /// To `ListMembers`, in the order of joining.
     Members(Vec<MemberRights>),
     /// To `SetRole`.

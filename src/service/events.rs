@@ -103,6 +103,7 @@ impl Service {
             let _changing = self.memberships.changing().await;
             self.store.delete_event(event, audit).await
         };
+        self.sweeper.deleted();
         let chats = match chats {
             Ok(chats) => chats,
             Err(error) => {

@@ -21,6 +21,9 @@ use crate::store::{Store, StoreError};
 /// How long no further list of a chat is published.
 const WINDOW: Duration = Duration::from_millis(250);
 
+/// How long to wait at most for the lists that are left at shutdown.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// The connection of the requests that a list follows; `None`: of several, or of none. That connection
 /// does not receive it.
 type Origin = Option<ConnectionId>;
@@ -158,20 +161,22 @@ impl MemberLists {
                 biased;
                 () = stop.cancelled() => break,
                 () = self.deferred.notified() => {}
-                () = ended => self.publish_due().await,
+                () = ended => {
+                    let due = self.windows.lock().next_due();
+                    if let Some(chat) = due {
+                        self.publish_waiting(chat).await;
+                    }
+                }
             }
         }
-        let waiting = self.windows.lock().close();
-        for chat in waiting {
-            self.publish_waiting(chat).await;
-        }
-    }
-
-    async fn publish_due(&self) {
-        loop {
-            let due = self.windows.lock().next_due();
-            let Some(chat) = due else { return };
-            self.publish_waiting(chat).await;
+        let rest = async {
+            let waiting = self.windows.lock().close();
+            for chat in waiting {
+                self.publish_waiting(chat).await;
+            }
+        };
+        if tokio::time::timeout(ENDING, rest).await.is_err() {
+            warn!("some member lists were not published at shutdown");
         }
     }
 

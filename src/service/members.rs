@@ -65,7 +65,10 @@ impl Service {
             user,
         };
         self.remove_and_publish(&change).await?;
-        Ok(Reply::Left(members.chat()))
+        Ok(Reply::Left {
+            chat: members.chat(),
+            members: members.len().saturating_sub(1),
+        })
     }
 
     pub(super) async fn add_members(

@@ -6,6 +6,7 @@ mod access;
 mod append;
 mod audit;
 mod chats;
+mod committer;
 mod events;
 mod heads;
 mod history_cache;
@@ -22,6 +23,7 @@ mod newcomers;
 mod recent;
 mod revocation;
 mod rooms;
+mod sweeper;
 mod sync;
 mod user_cache;
 mod users;
@@ -32,13 +34,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use futures_util::future::join3;
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, oneshot};
-use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 pub use access::no_chat;
+pub use committer::Committer;
 pub use revocation::Revocations;
 
 use crate::bus::Bus;
@@ -67,6 +68,7 @@ pub struct Service {
     limits: Limits,
     memberships: Arc<memberships::Memberships>,
     member_lists: Arc<member_lists::MemberLists>,
+    sweeper: Arc<sweeper::Sweeper>,
     numbers: chats::Numbers,
     user_cache: Arc<user_cache::UserCache>,
     heads: Arc<heads::Heads>,
@@ -81,24 +83,6 @@ pub struct Service {
     closed: AtomicBool,
     /// The id of the latest record of the audit log: they are in the order of the acts.
     latest_audit: Mutex<Option<AuditId>>,
-}
-
-/// Writes the queued messages and new users, and publishes member lists.
-pub struct Committer {
-    messages: append::Committer,
-    users: newcomers::Registrar,
-    member_lists: Arc<member_lists::MemberLists>,
-}
-
-impl Committer {
-    /// Runs until `stop`, then writes and publishes the rest of the queues.
-    pub async fn run(self, stop: CancellationToken) {
-        let (messages, users) = (
-            self.messages.run(stop.clone()),
-            self.users.run(stop.clone()),
-        );
-        join3(messages, users, self.member_lists.run(stop)).await;
-    }
 }
 
 impl Service {
@@ -143,6 +127,7 @@ impl Service {
             Arc::clone(&bus),
             Arc::clone(&memberships),
         ));
+        let sweeper = Arc::new(sweeper::Sweeper::new(Arc::clone(&store)));
         let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&user_cache));
         let service = Self {
             history_cache: history_cache::HistoryCache::new(Arc::clone(&store)),
@@ -152,6 +137,7 @@ impl Service {
             limits,
             memberships,
             member_lists: Arc::clone(&member_lists),
+            sweeper: Arc::clone(&sweeper),
             numbers: chats::numbers(),
             user_cache,
             heads,
@@ -166,6 +152,7 @@ impl Service {
             messages,
             users,
             member_lists,
+            sweeper,
         };
         (service, committer)
     }

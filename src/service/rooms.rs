@@ -170,7 +170,11 @@ impl Service {
         access::may_delete(actor, &members, self.clock.now())?;
         let found = self.store.chat(id).await.map_err(store_error)?;
         let Chat {
-            pk, members, name, ..
+            pk,
+            members,
+            name,
+            head,
+            ..
         } = found.ok_or_else(|| access::no_chat(chat))?;
         let act = Act::of_chat(AuditAct::DeleteChat, id).with([("name", name.into())]);
         let audit = self.audit(actor, act);
@@ -181,12 +185,16 @@ impl Service {
             let fact = Fact::DeletionUncertain { chat: id, pk };
             self.publish(identity, fact).await;
         }
+        self.sweeper.deleted();
         let deleted = deleted?;
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };
             self.publish(identity, fact).await;
         }
-        Ok(Reply::Deleted(id))
+        Ok(Reply::Deleted {
+            chat: id,
+            messages: head,
+        })
     }
 }
 

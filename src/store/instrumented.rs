@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::lease::{LeaseState, Leasing, Process};
+use super::sweep::Sweeping;
 use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer, Unfinished};
 use super::{
     Audit, BanOutcome, Chats, Events, Members, Messages, OpenError, Sanctions, Store, StoreError,
@@ -246,6 +247,11 @@ instrumented! {
     Messages:
     append(batch: Vec<PendingMessage>) -> Vec<Option<Sent>>;
     messages(chat: ChatId, history: History) -> MessagePage;
+}
+
+instrumented! {
+    Sweeping:
+    sweep() -> bool;
 }
 
 instrumented! {

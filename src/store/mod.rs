@@ -11,6 +11,7 @@ pub mod lease;
 mod mongodb;
 mod sanctions;
 mod sqlite;
+pub mod sweep;
 pub mod transfer;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub trait Store:
     + Audit
     + Messages
     + Events
+    + sweep::Sweeping
     + transfer::Transfer
     + lease::Leasing
 {
@@ -182,7 +184,8 @@ pub trait Chats: Send + Sync {
         audit: Option<AuditRecord>,
     ) -> Result<Option<Chat>, StoreError>;
 
-    /// Deletes a chat with all that belongs to it, in one step; `false`: there was none.
+    /// Deletes a chat with its members, bans, kept rights and messages: no query finds any of it afterwards; `false`:
+    /// there was none. In one step, but for the messages, which [`sweep::Sweeping`] removes.
     async fn delete_chat(&self, id: ChatId, audit: Option<AuditRecord>)
     -> Result<bool, StoreError>;
 

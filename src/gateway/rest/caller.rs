@@ -38,6 +38,8 @@ pub struct ServiceCaller {
     pub identity: Identity,
     /// When the request came in.
     pub read: Instant,
+    /// Who pays for it.
+    payer: Option<Payer>,
 }
 
 impl ServiceCaller {
@@ -49,7 +51,7 @@ impl ServiceCaller {
         let (state, identity) = (self.server.state.clone(), self.identity);
         let metrics = &self.server.state.metrics;
         metrics.count_command(DialectLabel::Rest, &command);
-        let stores = command.stores();
+        let (stores, rows) = (command.stores(), command.rows());
         let work = async move { state.begin(&identity, command).await.await };
         let reply = if stores {
             // A client that disconnects must not leave behind a change that is stored and not
@@ -59,6 +61,9 @@ impl ServiceCaller {
         } else {
             work.await
         };
+        let rows = rows + reply.as_ref().map_or(0, Reply::rows);
+        let limits = &self.server.state.limits;
+        limits.charge(&identity, self.payer, None, rows);
         if matches!(reply, Ok(Reply::Sent(_))) {
             metrics.acknowledged(DialectLabel::Rest, self.read);
         }
@@ -165,6 +170,7 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
             server: Arc::clone(server),
             identity,
             read,
+            payer,
         })
     }
 }

@@ -15,6 +15,7 @@ mod limits;
 mod members;
 mod messages;
 mod sanctions;
+mod sweep;
 mod transfer;
 mod users;
 
@@ -258,6 +259,10 @@ macro_rules! every_promise {
                 a_hole_in_a_chat_is_refused,
                 an_unfinished_copy_is_marked_and_refused,
                 only_an_empty_store_is_empty,
+            ],
+            sweep: [
+                a_deleted_chat_is_emptied_in_pieces_and_never_seen_meanwhile,
+                without_a_deleted_chat_nothing_is_removed,
             ],
             lifecycle: [
                 an_open_store_answers_a_ping,

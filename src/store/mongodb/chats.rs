@@ -13,8 +13,7 @@ use super::failure::corrupt;
 use super::fields::{date, parse};
 use super::limits::Counted;
 use super::retry::{retry, retry_until_deadline, with_deadline};
-use super::sweep::Sweep;
-use super::transaction::Transactional;
+use super::transaction::{Transactional, UpdateTx};
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
     MembersVersion, NewChat, Seq, UserId, UserPk, VisibleCursor, VisiblePage,
@@ -104,7 +103,7 @@ impl Chats for Mongo {
         let deleted = self.database.transaction(DeleteChatTx(id, audit)).await?;
         if deleted {
             self.heads.forget(id).await;
-            self.database.sweep_or_leave(Sweep::These(&[id])).await;
+            self.database.remove_members_or_leave(&[id]).await;
         }
         Ok(deleted)
     }

@@ -16,7 +16,6 @@ use super::event_documents::EventDocument;
 use super::failure::corrupt;
 use super::fields::{date, parse};
 use super::retry::retry_until_deadline;
-use super::sweep::Sweep;
 use super::transaction::Transactional;
 use crate::model::{
     Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventPk, Fingerprint,
@@ -105,7 +104,7 @@ impl Events for Mongo {
             for chat in &chats {
                 self.heads.forget(*chat).await;
             }
-            self.database.sweep_or_leave(Sweep::These(&chats)).await;
+            self.database.remove_members_or_leave(&chats).await;
         }
         Ok(deleted)
     }

@@ -65,7 +65,6 @@ use self::database::Database;
 use self::heads::Heads;
 use self::lease::OwnLease;
 use self::retry::retry_until_deadline;
-use self::sweep::Sweep;
 use self::users::KnownUsers;
 use super::transfer::Unfinished;
 use super::{OpenError, Store, StoreError};
@@ -107,8 +106,7 @@ impl Store for Mongo {
         if let Err(OpenError(why)) = schema::migrate(self.database.driver(), unfinished).await {
             return Err(refuse(self.database.place(), &why));
         }
-        // Data that another run has not swept; it is unreachable already.
-        self.database.sweep_or_leave(Sweep::All).await;
+        self.database.sweep_again().await;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::lists::{self, COLUMNS, chat, collect, with_members};
 use super::rows::{Millisecond, taken};
-use super::{Sqlite, audit, limits};
+use super::{Sqlite, audit, limits, sweep};
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
     MembersVersion, NewChat, Seq, UserId, VisibleCursor, VisiblePage,
@@ -31,7 +31,8 @@ impl Chats for Sqlite {
 
     async fn chat_id(&self, pk: ChatPk) -> Result<Option<ChatId>, StoreError> {
         self.read(move |transaction| {
-            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
+            let mut statement =
+                transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1 AND deleted = 0")?;
             Ok(statement.query_row([pk], |row| row.get(0)).optional()?)
         })
         .await
@@ -40,7 +41,7 @@ impl Chats for Sqlite {
     async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError> {
         let pks = pks.to_vec();
         self.read(move |transaction| {
-            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1")?;
+            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1 AND deleted = 0")?;
             let id = |pk| statement.query_row([pk], |row| row.get(0)).optional();
             Ok(pks.into_iter().map(id).collect::<Result<_, _>>()?)
         })
@@ -63,7 +64,9 @@ impl Chats for Sqlite {
 
     async fn chats_after(&self, after: ChatPk, limit: usize) -> Result<Vec<Chat>, StoreError> {
         self.read(move |transaction| {
-            let select = format!("SELECT {COLUMNS} FROM chats WHERE pk > ?1 ORDER BY pk LIMIT ?2");
+            let select = format!(
+                "SELECT {COLUMNS} FROM chats WHERE pk > ?1 AND deleted = 0 ORDER BY pk LIMIT ?2"
+            );
             let mut statement = transaction.prepare_cached(&select)?;
             collect(
                 transaction,
@@ -192,15 +195,15 @@ impl Chats for Sqlite {
     }
 }
 
-/// Deletes a chat with all that belongs to it; `false`: there was none.
+/// Deletes a chat with its members, bans and kept rights; `false`: there was none. Its messages are left to
+/// [`sweep`].
 pub(super) fn delete(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Result<bool> {
-    for part in ["messages", "members", "bans", "kept_rights"] {
+    for part in ["members", "bans", "kept_rights"] {
         let delete =
             format!("DELETE FROM {part} WHERE chat = (SELECT pk FROM chats WHERE id = ?1)");
         transaction.prepare_cached(&delete)?.execute([id])?;
     }
-    let mut statement = transaction.prepare_cached("DELETE FROM chats WHERE id = ?1")?;
-    Ok(statement.execute([id])? > 0)
+    sweep::mark(transaction, id)
 }
 
 fn insert(

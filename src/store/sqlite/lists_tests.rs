@@ -28,7 +28,7 @@ fn assert_uses(connection: &Connection, query: &str, step: &str) {
 #[test]
 fn no_list_reads_a_whole_table() {
     let mut connection = Connection::open_in_memory().expect("a database");
-    schema::migrate(&mut connection).expect("a schema");
+    schema::migrate(&mut connection, Unfinished::Refused).expect("a schema");
     for statistics in ["", "ANALYZE"] {
         connection.execute_batch(statistics).expect("statistics");
         let own = "SEARCH members USING INDEX members_user (user=? AND chat<?)";

@@ -16,6 +16,7 @@ mod messages;
 mod rows;
 mod sanctions;
 mod schema;
+mod sweep;
 mod transfer;
 mod users;
 

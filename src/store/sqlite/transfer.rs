@@ -79,8 +79,9 @@ impl Transfer for Sqlite {
         limit: usize,
     ) -> Result<Vec<ChatRecord>, StoreError> {
         self.read(move |transaction| {
-            let mut statement = transaction
-                .prepare_cached("SELECT pk FROM chats WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT pk FROM chats WHERE pk > ?1 AND deleted = 0 ORDER BY pk LIMIT ?2",
+            )?;
             let (mut records, mut members) = (Vec::new(), 0);
             for pk in statement.query_map(params![after, limit], |row| row.get(0))? {
                 if members > PAGE_MEMBERS {

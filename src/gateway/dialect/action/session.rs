@@ -132,7 +132,7 @@ impl ActionSession {
                 self.subscriptions.lock().join(&joined.chat, envelope);
                 self.acknowledge(echo)
             }
-            (Purpose::Leave, Reply::Left(chat)) => {
+            (Purpose::Leave, Reply::Left { chat, .. }) => {
                 self.subscriptions.lock().leave(*chat);
                 self.acknowledge(echo)
             }
@@ -167,7 +167,7 @@ impl ActionSession {
                 let body = request.response(synced, |message| self.bodies().numbered(message));
                 Some(echo.reply(200, &body))
             }
-            (Purpose::Delete, Reply::Deleted(_)) => Some(echo.reply(204, &())),
+            (Purpose::Delete, Reply::Deleted { .. }) => Some(echo.reply(204, &())),
             _ => return Err(unexpected()),
         };
         Ok(frame)

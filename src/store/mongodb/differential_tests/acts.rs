@@ -34,6 +34,7 @@ pub(super) enum Act {
     DeleteChat {
         chat: usize,
     },
+    Sweep,
     Join {
         chat: usize,
         user: usize,
@@ -131,6 +132,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         1 => (one.clone(), option::of(0..3_u8), option::of(0..3_i64), now.clone())
             .prop_map(|(chat, name, team, now)| Act::ChangeChat { chat, name, team, now }),
         1 => one.clone().prop_map(|chat| Act::DeleteChat { chat }),
+        1 => Just(Act::Sweep),
         2 => (one.clone(), one.clone(), -1..9_i64, now.clone())
             .prop_map(|(chat, user, read, now)| Act::Join { chat, user, read, now }),
         2 => (one.clone(), one.clone(), now.clone())

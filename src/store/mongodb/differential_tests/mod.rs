@@ -136,6 +136,8 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
             let audit = Some(record(3, Some(chat), None));
             both!(stores, store => store.delete_chat(chat, audit.clone()))
         }
+        // Each store has pieces of its own.
+        Act::Sweep => both!(stores, store => async { store.sweep().await.map(drop) }),
         of_chats => answers_about_chats(stores, of_chats, ids).await,
     }
 }
