@@ -58,10 +58,11 @@ export const ATTACKS = [
     kind: 'metrics', what: 'clients of every dialect and transport that open, send, stall, catch up and end at random',
     holds: 'each gauge is what is counted again, and never negative', seconds: 20,
     filter: 'gauges_tests', counted: /seed \d+: (\d+) steps/g,
+    env: ({ seed }) => ({ GAUGES_SEED: `${seed}`, GAUGES_STEPS: '1200' }),
   }),
   byTest({
     kind: 'decoders', what: 'mutated inputs for every decoder: frames, packets, bodies, queries, cursors, tokens, key files, options',
-    holds: 'an answer or an error, no panic, and what each decoder promises', seconds: 110,
+    holds: 'an answer or an error, no panic, and what each decoder promises', seconds: 95,
     filter: 'fuzz::', counted: /: (\d+) inputs/g,
     env: ({ seed, seconds }) => ({ FUZZ_SEED: `${seed}`, FUZZ_SECONDS: `${Math.floor((seconds - 20) * 2 / DECODERS)}` }),
   }),
