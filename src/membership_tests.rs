@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use self::ledger::Ledger;
 use self::node::Node;
+pub(crate) use self::random::Random;
 use self::verdict::{Missing, Violation};
 use self::world::World;
 use crate::store::{self, Scratch, Store};
@@ -66,6 +67,13 @@ fn run(seed: u64, store: impl Future<Output = Arc<dyn Store>>) {
         world.disconnect_all();
         world.node.close().await;
     });
+    print_count(seed, STEPS);
+}
+
+/// Prints the number of steps for those who count what was tried.
+#[expect(clippy::print_stderr, reason = "the attacks are counted")]
+pub(crate) fn print_count(seed: u64, steps: usize) {
+    eprintln!("seed {seed}: {steps} steps");
 }
 
 /// Waits until everything that has begun is over and delivered, and judges it.

@@ -3,6 +3,8 @@
 //! Does not implement behaviour that a client could observe.
 
 mod banner;
+#[cfg(test)]
+mod gauges_tests;
 mod listeners;
 
 use std::sync::Arc;

@@ -25,7 +25,7 @@ const [BEGIN, END] = ['<!-- attacks: written by make ledger -->', '<!-- attacks:
 const PATIENCE = 4;
 
 /** @type {import('./tally.mjs').Attack[]} */
-const ATTACKS = [models, tokens, races, floods, frames, crashes].flatMap((module) => module.ATTACKS);
+const ATTACKS = [tokens, races, floods, frames, crashes, models].flatMap((module) => module.ATTACKS);
 const KINDS = [...new Set(ATTACKS.map(({ kind }) => kind))];
 
 function options() {

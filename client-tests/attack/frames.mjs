@@ -91,7 +91,7 @@ function mangledBytes(bytes, below) {
 
 export const ATTACKS = [
   mutations({
-    what: 'mutated frames of the type dialect', seconds: 12, short: 3,
+    what: 'mutated frames of the type dialect', seconds: 12, short: 2,
     async round(t, server, random) {
       const anna = await connectType(t, server, 'anna');
       const chat = await newChat(anna);
@@ -101,7 +101,7 @@ export const ATTACKS = [
     },
   }),
   mutations({
-    what: 'mutated frames of the action dialect', seconds: 12, short: 3,
+    what: 'mutated frames of the action dialect', seconds: 12, short: 2,
     async round(t, server, random) {
       const anna = await connectAction(t, server, 'anna', { acks: true });
       const answers = await answersToMangled(anna, actionFrames(await newRoom(anna)), { action: 'list' }, FRAMES, random);
@@ -109,7 +109,7 @@ export const ATTACKS = [
     },
   }),
   mutations({
-    what: 'mutated frames of the marketplace dialect', seconds: 12, short: 3,
+    what: 'mutated frames of the marketplace dialect', seconds: 12, short: 2,
     async round(t, server, random) {
       const host = new Backend(server);
       const [owner, guest] = [await host.user('owner'), await host.user('guest')];
@@ -130,17 +130,19 @@ export const ATTACKS = [
     },
   }),
   mutations({
-    what: 'mutated packets of Engine.IO and Socket.IO, by WebSocket and by polling', seconds: 15, short: 4,
+    what: 'mutated packets of Engine.IO and Socket.IO, by WebSocket and by polling', seconds: 15, short: 3,
     async round(t, server, random) {
       const below = (limit) => Math.floor(random() * limit);
       const chance = { below, pick: (list) => list[below(list.length)] };
-      const clients = 60;
-      for (let count = 0; count < clients; count++) await (count % 5 === 4 ? badPollingClient : badClient)(server, chance);
-      return clients * 40;
+      let sent = 0;
+      for (let count = 0; count < 60; count++) {
+        sent += await (count % 5 === 4 ? badPollingClient : badClient)(server, chance);
+      }
+      return sent;
     },
   }),
   mutations({
-    what: 'mutated bodies, paths and queries of REST', seconds: 12, short: 3,
+    what: 'mutated bodies, paths and queries of REST', seconds: 12, short: 2,
     async round(t, server, random) {
       const host = new Backend(server);
       const user = await host.user('anna');
@@ -163,7 +165,7 @@ export const ATTACKS = [
     },
   }),
   mutations({
-    what: 'mutated bytes of HTTP requests and upgrades', seconds: 10, short: 3,
+    what: 'mutated bytes of HTTP requests and upgrades', seconds: 10, short: 2,
     async round(t, server, random) {
       const below = (limit) => Math.floor(random() * limit);
       const upgrade = ['Host: localhost', ...UPGRADE_LINES];

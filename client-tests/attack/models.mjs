@@ -6,10 +6,17 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The program and the arguments that run tests: cargo, unless POLYCHAT_TESTS names the built program of the tests. */
+function testCommand(filter) {
+  const { CARGO = 'cargo', POLYCHAT_TESTS: built } = process.env;
+  if (built) return { program: built, args: [filter, '--nocapture'] };
+  return { program: CARGO, args: ['test', '--locked', '--lib', filter, '--', '--nocapture'] };
+}
+
 /** Runs the tests of this name: what they print. */
-function cargoTest(t, filter, env = {}) {
-  const args = ['test', '--locked', '--lib', filter, '--', '--nocapture'];
-  const child = spawn(process.env.CARGO ?? 'cargo', args, { cwd: ROOT, env: { ...process.env, ...env } });
+function runTests(t, filter, env = {}) {
+  const { program, args } = testCommand(filter);
+  const child = spawn(program, args, { cwd: ROOT, env: { ...process.env, ...env } });
   t.after(() => child.kill());
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });
@@ -33,7 +40,7 @@ const sumOf = (output, pattern) => [...output.matchAll(pattern)].reduce((sum, [,
 const byTest = ({ filter, counted, env = () => ({}), ...attack }) => ({
   ...attack,
   async run({ t, seed, seconds, tally }) {
-    const { code, output } = await cargoTest(t, filter, env({ seed, seconds }));
+    const { code, output } = await runTests(t, filter, env({ seed, seconds }));
     tally.count(sumOf(output, counted));
     if (code !== 0) tally.fail(`cargo test --locked --lib ${filter}: ${output.slice(-4000)}`);
     tally.measured = `${sumOf(output, /test result: \w+\. (\d+) passed/g)} tests`;
@@ -58,10 +65,11 @@ export const ATTACKS = [
     kind: 'metrics', what: 'clients of every dialect and transport that open, send, stall, catch up and end at random',
     holds: 'each gauge is what is counted again, and never negative', seconds: 20,
     filter: 'gauges_tests', counted: /seed \d+: (\d+) steps/g,
+    env: ({ seed }) => ({ GAUGES_SEED: `${seed}`, GAUGES_STEPS: '1200' }),
   }),
   byTest({
     kind: 'decoders', what: 'mutated inputs for every decoder: frames, packets, bodies, queries, cursors, tokens, key files, options',
-    holds: 'an answer or an error, no panic, and what each decoder promises', seconds: 110,
+    holds: 'an answer or an error, no panic, and what each decoder promises', seconds: 95,
     filter: 'fuzz::', counted: /: (\d+) inputs/g,
     env: ({ seed, seconds }) => ({ FUZZ_SEED: `${seed}`, FUZZ_SECONDS: `${Math.floor((seconds - 20) * 2 / DECODERS)}` }),
   }),

@@ -232,7 +232,7 @@ async function repetitions({ t, seconds, tally }) {
 export const ATTACKS = [
   {
     ...REMOVALS, what: 'removals against connects, subscriptions, joins, `sync` and reads in every dialect at once, on SQLite',
-    seconds: 30, short: 8,
+    seconds: 30, short: 6,
     run: async (run) => removals(run, await startServer(run.t)),
   },
   {
@@ -246,11 +246,11 @@ export const ATTACKS = [
   },
   {
     kind: 'races', what: 'revoked tokens against connects in every dialect', holds: 'no connection with such a token stays open',
-    seconds: 8, short: 3, run: revocations,
+    seconds: 8, short: 2, run: revocations,
   },
   {
     kind: 'races', what: '24 additions to a chat for 10, and 24 chats of a user who may have 5, at once', holds: 'the limits',
-    seconds: 8, short: 3, run: limits,
+    seconds: 8, run: limits,
   },
   {
     kind: 'races', what: 'one `client_id` sent by every dialect and REST at once, twice', holds: 'one message',

@@ -20,14 +20,15 @@ export async function answersToMangled({ wire }, frames, whole, count, random) {
 /** How many packets such a client sends. */
 const PACKETS = 40;
 
-/** A WebSocket that sends mangled packets until it is closed or is done. */
+/** A WebSocket that sends mangled packets until it is closed or is done: how many. */
 export async function badClient({ url }, random) {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${random.pick([4, 4, 4, 3])}&transport=websocket`);
   socket.on('error', () => {}); // the end reports it
   const ended = new Promise((resolve) => { socket.once('close', resolve); });
   await new Promise((resolve) => { socket.once('open', resolve); });
   if (random.below(4) > 0) socket.send('40');
-  for (let packets = PACKETS; packets > 0 && socket.readyState === WebSocket.OPEN; packets--) {
+  let sent = 0;
+  for (; sent < PACKETS && socket.readyState === WebSocket.OPEN; sent++) {
     const text = mangledPacket(random);
     if (random.below(6) === 0) socket.send(Buffer.from(text), { binary: true });
     else socket.send(text);
@@ -36,18 +37,23 @@ export async function badClient({ url }, random) {
   if (random.below(2) === 0) socket.close();
   else socket.terminate();
   await within(ended, () => 'the end of the connection');
+  return sent;
 }
 
-/** A polling session that posts rubbish: whatever its status, it has an answer. */
+/** A polling session that posts rubbish, which has an answer, whatever its status: how many packets. */
 export async function badPollingClient({ url }, random) {
   const polling = await new RawPolling(url).open();
   await polling.post('40');
+  let sent = 0;
   for (let posts = 0; posts < PACKETS / 4; posts++) {
-    const payload = Array.from({ length: 1 + random.below(4) }, () => mangledPacket(random)).join(random.pick(['\x1e', '\x1e\x1e', '']));
+    const packets = Array.from({ length: 1 + random.below(4) }, () => mangledPacket(random));
+    const payload = packets.join(random.pick(['\x1e', '\x1e\x1e', '']));
+    sent += packets.length;
     const { status } = await polling.post(payload);
     if (status !== 200) {
       assert.ok(status >= 400 && status < 500, `${status} for ${payload}`);
-      return;
+      break;
     }
   }
+  return sent;
 }

@@ -24,10 +24,7 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
     replay(target);
     let seed = number("FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     let seconds = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(0));
-    #[expect(clippy::print_stderr, reason = "a run is repeated with it")]
-    {
-        eprintln!("{}: FUZZ_SEED={seed}", target.name);
-    }
+    print(&format!("{}: FUZZ_SEED={seed}", target.name));
     let config = Config {
         cases: CASES,
         failure_persistence: None,
@@ -39,6 +36,7 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, random);
     let end = Instant::now() + seconds;
+    let checked = Cell::new(0_u64);
     let seeds = env::var_os("FUZZ_KEEP").map(|folder| Seeds::new(target, Path::new(&folder)));
     loop {
         let outcome = runner.run(inputs, |input| {
@@ -46,6 +44,7 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
                 seeds.keep(&input);
             }
             (target.check)(&input);
+            checked.set(checked.get() + 1);
             Ok(())
         });
         match outcome {
@@ -58,9 +57,15 @@ pub fn run(target: &Target, inputs: &impl Strategy<Value = Vec<u8>>) {
             Err(error) => panic!("{}: {error}", target.name),
         }
         if Instant::now() >= end {
+            print(&format!("{}: {} inputs", target.name, checked.get()));
             return;
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a run is repeated and counted with it")]
+fn print(line: &str) {
+    eprintln!("{line}");
 }
 
 /// Where generated inputs are kept, for an engine that starts from them.

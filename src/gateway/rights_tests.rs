@@ -16,6 +16,7 @@ use self::scene::{Kind, Scene, World};
 /// Tries each operation as each role, in every way there is.
 async fn check(world: &World, kind: Kind, rows: &[Row]) -> Vec<String> {
     let mut wrong = Vec::new();
+    let mut attempts = 0;
     for row in rows {
         for (role, expected) in ROLES.into_iter().zip(row.cells()) {
             let actors = match role {
@@ -34,6 +35,7 @@ async fn check(world: &World, kind: Kind, rows: &[Row]) -> Vec<String> {
                     };
                     let found = tries::attempt(world, &there, row.operation, role, actor, via);
                     let found = found.await;
+                    attempts += usize::from(found.is_some());
                     if let Some(found) = found.filter(|found| *found != expected) {
                         wrong.push(format!(
                             "{kind:?} chat, {}, {role:?}, {via:?}: {found:?}, not {expected:?}",
@@ -48,7 +50,13 @@ async fn check(world: &World, kind: Kind, rows: &[Row]) -> Vec<String> {
             }
         }
     }
+    print_count(kind, attempts);
     wrong
+}
+
+#[expect(clippy::print_stderr, reason = "the ledger of attacks has the number")]
+fn print_count(kind: Kind, attempts: usize) {
+    eprintln!("{kind:?} chat: {attempts} attempts");
 }
 
 #[tokio::test]

@@ -238,4 +238,19 @@ impl Hub {
 }
 
 #[cfg(test)]
+impl Hub {
+    /// For each user that is connected: the number of connections, the bytes of the frames that wait
+    /// for them, counted again, and the bytes that are counted for the user.
+    pub fn recount(&self) -> Vec<(usize, usize, usize)> {
+        let users = self.users.lock();
+        let recounted = users.values().map(|user| {
+            let outboxes = user.all.values().map(|connection| &connection.outbox);
+            let waiting = outboxes.map(Outbox::recount).sum();
+            (user.all.len(), waiting, user.waiting.bytes())
+        });
+        recounted.collect()
+    }
+}
+
+#[cfg(test)]
 mod tests;

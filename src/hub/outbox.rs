@@ -273,6 +273,13 @@ impl Outbox {
         self.state.lock().closed
     }
 
+    /// The bytes of the frames that wait, counted again.
+    #[cfg(test)]
+    pub fn recount(&self) -> usize {
+        let frames = &self.state.lock().frames;
+        frames.iter().map(|(_, frame)| frame.weight()).sum()
+    }
+
     fn put(
         &self,
         purpose: Purpose,

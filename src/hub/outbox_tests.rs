@@ -299,15 +299,11 @@ proptest! {
                 }
                 Step::Replace(one) => outboxes[one] = (new(), None),
             }
-            let waits = |outbox: &Outbox| {
-                let frames = &outbox.state.lock().frames;
-                frames.iter().map(|(_, frame)| frame.weight()).sum::<usize>()
-            };
-            let sum: usize = outboxes.iter().map(|(outbox, _)| waits(outbox)).sum();
+            let sum: usize = outboxes.iter().map(|(outbox, _)| outbox.recount()).sum();
             prop_assert_eq!(all.get(), i64::try_from(sum).expect("few"));
             for (user, total) in users.iter().enumerate() {
                 let own = outboxes.iter().filter(|(_, of)| *of == Some(user));
-                let sum: usize = own.map(|(outbox, _)| waits(outbox)).sum();
+                let sum: usize = own.map(|(outbox, _)| outbox.recount()).sum();
                 prop_assert_eq!(total.bytes(), sum);
             }
         }

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 /// A generator (`SplitMix64`).
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The generator of this purpose under a seed.
-    pub(super) fn new(seed: u64, purpose: u64) -> Self {
+    pub(crate) fn new(seed: u64, purpose: u64) -> Self {
         let mut random = Self(seed ^ purpose.wrapping_mul(0xA24B_AED4_963E_E407));
         random.next();
         random
@@ -22,18 +22,18 @@ impl Random {
     }
 
     /// A number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         let number = self.next() % u64::try_from(end).expect("a small number");
         usize::try_from(number).expect("a small number")
     }
 
     /// Whether the one of so many cases is drawn.
-    pub(super) fn one_in(&mut self, cases: usize) -> bool {
+    pub(crate) fn one_in(&mut self, cases: usize) -> bool {
         self.below(cases) == 0
     }
 
     /// Some milliseconds, fewer than `end`.
-    pub(super) fn milliseconds(&mut self, end: usize) -> Duration {
+    pub(crate) fn milliseconds(&mut self, end: usize) -> Duration {
         Duration::from_millis(u64::try_from(self.below(end)).expect("a small number"))
     }
 }
