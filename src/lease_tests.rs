@@ -2,6 +2,7 @@
 //! Does not test when a lease lapses: the tests of the store do.
 
 use super::*;
+use crate::store::transfer::Unfinished;
 use crate::store::{Scratch, connect};
 
 async fn process(scratch: &Scratch) -> Arc<dyn Store> {

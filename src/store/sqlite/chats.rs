@@ -41,7 +41,8 @@ impl Chats for Sqlite {
     async fn chat_ids(&self, pks: &[ChatPk]) -> Result<Vec<Option<ChatId>>, StoreError> {
         let pks = pks.to_vec();
         self.read(move |transaction| {
-            let mut statement = transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1 AND deleted = 0")?;
+            let mut statement =
+                transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1 AND deleted = 0")?;
             let id = |pk| statement.query_row([pk], |row| row.get(0)).optional();
             Ok(pks.into_iter().map(id).collect::<Result<_, _>>()?)
         })

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::store::sqlite::schema;
+use crate::store::transfer::Unfinished;
 
 /// The plan of a query, a step a line.
 fn plan(connection: &Connection, query: &str) -> String {

@@ -21,8 +21,8 @@ use crate::gateway::dialect::{Acks, Decoded, DialectSession, Push, SessionOption
 use crate::hub::SharedEncoding;
 use crate::model::{
     Chat, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Error, ErrorKind, Fact,
-    ListedMembers, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, RoomPage, Seq,
-    User, UserId, VisibleCursor,
+    ListedMembers, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, RoomPage,
+    Seq, User, UserId, VisibleCursor,
 };
 
 const OWN: ConnectionId = ConnectionId::from_bytes([1; 16]);
