@@ -45,6 +45,7 @@ impl Reply {
             | Self::Muted(_)
             | Self::Banned(_)
             | Self::Revoked(_)
+            | Self::TokenRecorded
             | Self::Sent(_)
             | Self::Read(_)
             | Self::Event(_)
