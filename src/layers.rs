@@ -51,7 +51,7 @@ const FIXTURES: &str = "fixtures";
 const FUZZ: &str = "fuzz";
 
 /// The only modules that may name an external crate.
-const AT_HOME: [(&str, &[&str]); 31] = [
+const AT_HOME: [(&str, &[&str]); 30] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use moka::future::Cache;
 
-use super::access::{self, Actor};
+use super::access;
 use super::audit::Act;
 use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};

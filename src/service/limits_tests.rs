@@ -57,6 +57,7 @@ impl Scene {
             external_id: format!("user {number}"),
             profile: Profile::default(),
             at: NOW,
+            audit: None,
         });
         let users = store.find_or_create_users(new.collect()).await;
         let users = users.expect("users").iter().map(|user| user.id).collect();

@@ -36,6 +36,7 @@ impl World {
                 external_id: name.into(),
                 profile: Profile::default(),
                 at: NOW,
+                audit: None,
             };
             let user = store.find_or_create_user(new).await.expect("a user");
             identity(user.id, ConnectionId::new(NOW))
@@ -50,6 +51,7 @@ impl World {
             members: anna.user.into_iter().collect(),
             key: None,
             at: NOW,
+            audit: Vec::new(),
         };
         let chat = store.create_chat(new).await.expect("a chat");
         Self {

@@ -18,6 +18,7 @@ use crate::limits::Hosts;
 use crate::model::{ChatId, ChatRef, Command, Draft, EventDetails, Profile, Reply, UserId};
 use crate::server::listeners::Listeners;
 use crate::store;
+use crate::store::transfer::Unfinished;
 
 /// How many users there are, and how many chats of all of them.
 pub(super) const USERS: usize = 5;
@@ -77,7 +78,10 @@ impl Node {
         let address = clients.local_addr().expect("an address");
         let store = store::connect(&config.store).await.expect("a store");
         let lease = Lease::take(&store, "serve").await.expect("a lease");
-        store.migrate().await.expect("a new store");
+        store
+            .migrate(Unfinished::Refused)
+            .await
+            .expect("a new store");
         let parts = Parts::assemble(&config, store, lease, admission.authenticator);
         let settings = gateway::Settings {
             hosts: admission.hosts,

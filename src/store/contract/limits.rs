@@ -70,6 +70,7 @@ async fn event_of(store: &Subject, owner: &User) -> Event {
         details: EventDetails::default(),
         key: None,
         at: at(1),
+        audit: None,
     };
     store.create_event(new).await.expect("an event")
 }
@@ -80,6 +81,7 @@ fn about(event: &Event, guest: &User) -> NewEventChat {
         event: event.pk,
         guest: guest.id,
         at: at(2),
+        audit: None,
     }
 }
 

@@ -53,10 +53,10 @@ pub async fn a_deleted_chat_is_emptied_in_pieces_and_never_seen_meanwhile(store:
         );
         assert_eq!((records.len(), records[0].chat.id), (1, kept.id));
         let visible = store
-            .visible_chats(anna.id, at(5), 10)
+            .visible_chats(anna.id, at(5), None, 10)
             .await
             .expect("chats");
-        assert_eq!(visible.len(), 1);
+        assert_eq!(visible.chats.len(), 1);
         let page = store.messages(gone.id, ALL).await.expect("a page");
         assert!(page.messages.is_empty());
         let page = store.messages(kept.id, ALL).await.expect("a page");

@@ -13,7 +13,7 @@ use super::failure::corrupt;
 use super::fields::{date, parse};
 use super::limits::Counted;
 use super::retry::{retry, retry_until_deadline, with_deadline};
-use super::transaction::{Transactional, UpdateTx};
+use super::transaction::Transactional;
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
     MembersVersion, NewChat, Seq, UserId, UserPk, VisibleCursor, VisiblePage,

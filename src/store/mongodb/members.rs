@@ -290,7 +290,7 @@ impl Transactional for AddMemberTx {
             .await?;
         let latest = latest.map(|latest| decode::<LatestDocument>(&latest));
         let head = latest.transpose()?.map_or(0, |latest| latest.seq);
-        let kept = doc! { "chat": self.chat, "user": self.user };
+        let kept = doc! { "chat": self.chat, "user": self.user.id };
         let kept = database.take_back(kept, session).await?;
         let members = database.collection::<MemberDocument>(MEMBERS);
         let member = MemberDocument {
