@@ -88,8 +88,7 @@ pub async fn a_mute_and_the_role_reader_outlive_a_membership(store: Subject) {
 pub async fn a_user_that_is_no_member_is_muted_and_freed(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let before = chat(&store, &[&anna], 1).await;
-    let mut version = 0;
-    for given in [
+    let terms = [
         Some(FOR_EVER),
         Some(until(9)),
         Some(until(5)),
@@ -97,8 +96,8 @@ pub async fn a_user_that_is_no_member_is_muted_and_freed(store: Subject) {
         Some(until(5)),
         Some(FOR_EVER),
         None,
-    ] {
-        version += 1;
+    ];
+    for (version, given) in (1..).zip(terms) {
         for changed in [true, false] {
             // Nobody came or left: the times stay.
             let after = Chat {

@@ -92,8 +92,8 @@ async fn sanction(store: &Subject, talk: ChatId, [anna, boris, vera]: [&User; 3]
     };
     let given = store.set_role(talk, vera.id, MemberRole::Moderator, audit(11));
     given.await.expect("an answer");
-    for (user, mute, now) in [(vera, Some(at(40)), 12), (anna, None, 13)] {
-        let mute = Some(Sanction { until: mute });
+    for (user, end, now) in [(vera, at(40), 12), (anna, at(41), 13)] {
+        let mute = Some(Sanction { until: Some(end) });
         let muted = store.set_mute(talk, user.id, mute, audit(now)).await;
         muted.expect("an answer");
     }
@@ -102,7 +102,7 @@ async fn sanction(store: &Subject, talk: ChatId, [anna, boris, vera]: [&User; 3]
         let banned = store.set_ban(talk, user.id, ban, at(9), audit(now)).await;
         banned.expect("an answer");
     }
-    // Anna is a member all the same.
+    // Anna is a member all the same, with the mute that was kept: another one replaces it.
     let joined = store.add_member(talk, anna.id, 2, at(9), audit(16)).await;
     joined.expect("an answer");
     let muted = store.set_mute(talk, anna.id, Some(Sanction { until: None }), audit(17));

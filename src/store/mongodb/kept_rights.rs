@@ -90,25 +90,16 @@ impl Database {
         kept.map(|kept| decode::<KeptDocument>(&kept)).transpose()
     }
 
-    /// Whether this field of what is kept for a user differs from `value`; `None`: it is there.
-    pub(super) async fn kept_differs(
+    /// This field of what is kept for a user; `None`: it is not there.
+    pub(super) async fn kept_field(
         &self,
-        mut place: Document,
+        place: Document,
         field: &str,
-        value: Option<&Bson>,
         session: &mut ClientSession,
-    ) -> Result<bool, StoreError> {
-        let wanted = value.cloned();
-        place.insert(
-            field,
-            wanted.unwrap_or_else(|| doc! { "$exists": true }.into()),
-        );
-        let found = self
-            .raw(KEPT_RIGHTS)
-            .find_one(place)
-            .session(session)
-            .await?;
-        Ok(found.is_some() != value.is_some())
+    ) -> Result<Option<Bson>, StoreError> {
+        let collection = self.collection::<Document>(KEPT_RIGHTS);
+        let found = collection.find_one(place).session(session).await?;
+        Ok(found.and_then(|found| found.get(field).cloned()))
     }
 
     /// Sets this field of what is kept for a user that is no member; `None` deletes it.

@@ -224,18 +224,11 @@ impl Mongo {
     }
 }
 
-/// The condition under which a field of a member differs from `value`, and the update that sets it;
-/// `None` stands for a member without the field.
-fn replacement(field: &str, value: Option<Bson>) -> (Document, Document) {
+/// The update of a member that sets this field; `None` deletes it.
+fn replacement(field: &str, value: Option<Bson>) -> Document {
     match value {
-        Some(value) => (
-            doc! { field: { "$ne": value.clone() } },
-            doc! { "$set": { field: value } },
-        ),
-        None => (
-            doc! { field: { "$exists": true } },
-            doc! { "$unset": { field: true } },
-        ),
+        Some(value) => doc! { "$set": { field: value } },
+        None => doc! { "$unset": { field: true } },
     }
 }
 
@@ -262,25 +255,23 @@ impl Transactional for RightsTx {
         session: &mut ClientSession,
     ) -> Result<bool, StoreError> {
         let place = doc! { "chat": self.chat, "user": self.user };
-        let members = database.raw(MEMBERS);
+        let members = database.collection::<Document>(MEMBERS);
         let member = members.find_one(place.clone());
-        let is_member = member.session(&mut *session).await?.is_some();
-        let (mut due, update) = replacement(self.field, self.value.clone());
-        due.extend(place.clone());
-        let is_due = if is_member {
-            let due = members.find_one(due.clone());
-            due.session(&mut *session).await?.is_some()
-        } else {
-            let kept = self.kept.as_ref();
-            let differs = database.kept_differs(place.clone(), self.field, kept, session);
-            differs.await?
+        let member = member.session(&mut *session).await?;
+        let (stored, wanted) = match &member {
+            Some(member) => (member.get(self.field).cloned(), &self.value),
+            None => {
+                let kept = database.kept_field(place.clone(), self.field, session);
+                (kept.await?, &self.kept)
+            }
         };
         // First, so that a concurrent change of the same chat conflicts here.
-        if !is_due || !database.count_change(self.chat, doc! {}, session).await? {
+        if stored == *wanted || !database.count_change(self.chat, doc! {}, session).await? {
             return Ok(false);
         }
-        if is_member {
-            let change = members.update_one(due, update);
+        if member.is_some() {
+            let change = replacement(self.field, self.value.clone());
+            let change = members.update_one(place, change);
             change.session(&mut *session).await?;
         } else {
             let kept = self.kept.clone();
