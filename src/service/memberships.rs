@@ -36,7 +36,7 @@ const COUNTERS: usize = 4096;
 const FETCHES: usize = 3;
 
 /// How long a request waits for another one that reads many lists.
-const TURN: Duration = Duration::from_millis(250);
+const TURN: Duration = Duration::from_secs(1);
 
 /// The member lists of chats; `None`: there is no such chat.
 type Lists = HashMap<ChatId, Option<Arc<MemberList>>>;

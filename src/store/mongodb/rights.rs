@@ -40,16 +40,15 @@ impl Mongo {
             return Ok(chats.iter().map(|_| FoundRights::Nothing).collect());
         }
         let of_these = doc! { "chat": { "$in": &known } };
-        let members = self.database.readable::<MemberDocument>(Query {
-            sort: doc! { "place": 1 },
-            ..Query::all(of_these)
-        });
+        let members = Query::all(of_these);
+        let members = self.database.readable::<MemberDocument>(members);
         let owners = known.iter().filter_map(|chat| before.get(chat)?.chat.owner);
-        let (members, bans, creators) = tokio::try_join!(
+        let (mut members, bans, creators) = tokio::try_join!(
             members,
             self.bans_of_all(&known),
             self.ids_of_users(owners.collect())
         )?;
+        members.sort_by_key(|member| member.place);
         let mut rights = HashMap::new();
         for (id, FoundChat { chat, .. }) in &before {
             let creator = chat.owner.and_then(|owner| creators.get(&owner));
