@@ -96,7 +96,7 @@ async function refusals({ t, seconds, tally }) {
     tally.count(50);
   });
   await Promise.all(Array.from({ length: 8 }, lane));
-  measured.judge(tally, 32);
+  measured.judge(tally, SLACK_MIB);
 }
 
 async function aborted({ t, seconds, tally }) {
@@ -170,7 +170,7 @@ async function rooms({ t, seconds, tally }) {
     await eve.wire.untilMany(() => true, before + count, 'answers', 30_000);
     tally.count(count);
   });
-  measured.judge(tally, 32);
+  measured.judge(tally, SLACK_MIB);
   await bystander.judge(tally);
   const { chats } = await new Backend(server).get('/chats?limit=500');
   tally.bound('rooms', chats.length - 1, most, '');
@@ -235,7 +235,7 @@ async function slowRequests({ t, seconds, tally }) {
     await scope.end();
     tally.count(connections.length);
   });
-  measured.judge(tally, 32);
+  measured.judge(tally, SLACK_MIB);
   await bystander.judge(tally);
 }
 
@@ -266,7 +266,7 @@ async function lengths({ t, seconds, tally }) {
     }));
     await scope.end();
   });
-  measured.judge(tally, 32);
+  measured.judge(tally, SLACK_MIB);
   await bystander.judge(tally);
 }
 
