@@ -139,8 +139,9 @@ test('revoked tokens end connections, and open none', async (t) => {
   const raw = await dial(t, server, '/ws/chats/', { token: old });
   const stays = await connect(t, server.url, { auth: { token: later } });
 
-  const { revoked_before: before } = await host.ok(200, 'POST', `/users/${user.id}/revoke`, {});
-  assert.ok(Math.abs(Date.parse(before) - Date.now()) < 60_000, before);
+  const earlier = new Date((now() - 30) * 1000).toISOString();
+  const { revoked_before: before } = await host.ok(200, 'POST', `/users/${user.id}/revoke`, { before: earlier });
+  assert.equal(before, earlier);
   for (const end of ended) assert.match(await within(end, () => 'the end'), TRANSPORT_LOST);
   assert.deepEqual(await within(raw.closed, () => 'the end'), { code: 1008, reason: 'token expired' });
   for (const jwt of [old, none]) {
@@ -150,6 +151,12 @@ test('revoked tokens end connections, and open none', async (t) => {
   await ask(stays, 'list-chats', {});
   await connect(t, server.url, { auth: { token: later } });
   await host.refused(400, 'invalid', 'POST', `/users/${user.id}/revoke`, { before: '2999-01-01T00:00:00Z' });
+  const future = await of(now() + 60);
+  assert.equal((await connectRefused(t, server.url, { auth: { token: future } })).message, 'unauthenticated');
+  const end = new Promise((resolve) => { stays.once('disconnect', resolve); });
+  const { revoked_before: latest } = await host.ok(200, 'POST', `/users/${user.id}/revoke`, {});
+  assert.ok(Math.abs(Date.parse(latest) - Date.now()) < 60_000, latest);
+  assert.match(await within(end, () => 'the end'), TRANSPORT_LOST);
 });
 
 test('the audit log has the acts on others, in their order', async (t) => {

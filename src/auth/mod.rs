@@ -61,6 +61,8 @@ pub enum Refusal {
     Expired(Timestamp),
     #[error("the token is not valid before {0}")]
     NotYetValid(Timestamp),
+    #[error("the token was issued in the future, at {0}")]
+    NotYetIssued(Timestamp),
 }
 
 /// Why no token was minted.
@@ -91,6 +93,10 @@ pub struct Minted {
 
 const MAX_ID_CHARACTERS: usize = 256;
 
+/// By how much the clock of the token's issuer may be ahead. A revocation does not cover tokens whose
+/// `iat` is later than it, so no more than clocks that are set by NTP differ by.
+const ISSUE_LEEWAY: SignedDuration = SignedDuration::from_secs(5);
+
 /// A header can be nested so deeply that reading it ends the stack, before any signature was
 /// looked at; no real token is that long.
 const MAX_TOKEN_BYTES: usize = 8192;
@@ -120,9 +126,9 @@ impl Authenticator {
     /// Authenticates the caller at the moment `now`, without I/O.
     ///
     /// `None` is an anonymous caller, in open mode only. A JWT must have been signed by a fitting
-    /// key, name its `sub`, and be past its `nbf` and before its `exp`, both without leeway;
-    /// `Caller::expires_at` is that `exp`, `Caller::issued_at` its `iat`. `iss` and `aud` are not
-    /// looked at.
+    /// key, name its `sub`, and be past its `nbf` and before its `exp`, both without leeway, and its
+    /// `iat` may be 5 seconds ahead; `Caller::expires_at` is that `exp`, `Caller::issued_at` its `iat`.
+    /// `iss` and `aud` are not looked at.
     ///
     /// # Errors
     ///
@@ -244,6 +250,13 @@ fn caller(claims: &Claims, now: Timestamp) -> Result<Caller, Refusal> {
     if let Some(start) = instant(claims, "nbf")?.filter(|start| *start > now) {
         return Err(Refusal::NotYetValid(start));
     }
+    // Revocation alone depends on it: an unreadable one is none.
+    let issued_at = instant(claims, "iat").ok().flatten();
+    // It would stay valid after a revocation until then.
+    let latest = now.saturating_add(ISSUE_LEEWAY).unwrap_or(now);
+    if let Some(issue) = issued_at.filter(|issue| *issue > latest) {
+        return Err(Refusal::NotYetIssued(issue));
+    }
     let subject = text(claims, "sub")?.ok_or(Refusal::MissingClaim("sub"))?;
     let is_service = claims.get("role").and_then(Value::as_str) == Some("service");
     Ok(Caller {
@@ -260,8 +273,7 @@ fn caller(claims: &Claims, now: Timestamp) -> Result<Caller, Refusal> {
             github: text(claims, "github")?,
             image_uuid: text(claims, "imageUUID")?,
         },
-        // Revocation alone depends on it: an unreadable one is none.
-        issued_at: instant(claims, "iat").ok().flatten(),
+        issued_at,
         expires_at: Some(expires_at),
     })
 }
@@ -313,6 +325,9 @@ fn instant(claims: &Claims, claim: &'static str) -> Result<Option<Timestamp>, Re
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod issue_tests;
 
 #[cfg(test)]
 mod length_tests;

@@ -16,7 +16,7 @@ const OTHER_ED: &str = include_str!("testdata/other-ed25519-public.pem");
 const JWKS: &str = include_str!("testdata/jwks.json");
 const SECRET: &str = "a development secret of enough bytes";
 const TOKEN_LIKE: &str = r"\PC{4,80}|.{0,80}|[A-Za-z0-9_-]{1,30}(\.[A-Za-z0-9_-]{0,30}){2}";
-const NOW: i64 = 1_800_000_000;
+pub(super) const NOW: i64 = 1_800_000_000;
 
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
@@ -56,7 +56,7 @@ fn signed(algorithm: Algorithm, key_id: Option<&str>) -> String {
 }
 
 /// The result for a well-signed token with the minimal claims overlaid with these.
-fn judged(claims: &Value) -> Result<Caller, Refusal> {
+pub(super) fn judged(claims: &Value) -> Result<Caller, Refusal> {
     let mut all = json!({"sub": "ada", "exp": NOW + 60});
     for (name, value) in claims.as_object().unwrap() {
         all[name] = value.clone();
