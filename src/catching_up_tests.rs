@@ -3,6 +3,7 @@
 //! Does not know any transport: the client is a model that keeps the messages it receives.
 
 mod connecting;
+mod lost_answers;
 mod node;
 mod removals;
 
@@ -37,19 +38,26 @@ enum Delivery {
     #[default]
     Disabled,
     Enabled,
+    /// Also of chats that are created or deleted.
+    OfChats,
 }
 
 impl Subscriber for TestDialect {
     fn encode(&self, notice: &Notice, _: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
-        if let Fact::MessageSent(message) = &notice.fact
-            && *self.delivery.lock() == Delivery::Enabled
-        {
-            sink(word(message));
+        let delivery = *self.delivery.lock();
+        let of_chats = delivery == Delivery::OfChats;
+        let mut send = |text: String| sink(Outgoing::bare(Body::from_json(text)));
+        match &notice.fact {
+            Fact::MessageSent(message) if delivery != Delivery::Disabled => sink(word(message)),
+            Fact::ChatCreated(chat) if of_chats => send(format!("{} created", chat.id)),
+            Fact::EventChatOpened(chat) if of_chats => send(format!("{} opened", chat.chat)),
+            Fact::ChatDeleted { chat, pk } if of_chats => send(format!("{chat} deleted {pk}")),
+            _ => {}
         }
     }
 
     fn is_subscribed(&self, _: ChatId) -> bool {
-        *self.delivery.lock() == Delivery::Enabled
+        *self.delivery.lock() != Delivery::Disabled
     }
 }
 

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::lease::{Lease, LeaseError};
-use crate::store::{self, OpenError, Store, StoreError};
+use crate::store::{self, InUse, OpenError, Store, StoreError};
 
 /// The time limit of a readiness request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -23,7 +23,10 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why it cannot be used, in one sentence.
 pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
-    let store = store::connect(url).await?;
+    let store = match store::connect_or_look(url).await? {
+        Ok(store) => store,
+        Err(used) => return beside(used),
+    };
     let mut lines = vec![format!("store    ok: {}", store.describe())];
     match Lease::try_take(&store, "check").await? {
         Ok(lease) => {
@@ -39,14 +42,28 @@ pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
     Ok(lines)
 }
 
+/// The lines for a store that another process uses, and that cannot be opened beside it.
+fn beside(used: InUse) -> Result<Vec<String>, CheckError> {
+    let process = used.in_brackets();
+    Ok(vec![
+        format!("store    ok: {}", used.store),
+        format!("schema   not migrated: in use by another polychat{process}"),
+        indexes(&used.missing_indexes?)?,
+    ])
+}
+
 /// Queries the store, and compares its indexes.
 async fn look(store: &dyn Store) -> Result<String, CheckError> {
     store.ping().await?;
-    let missing = store.missing_indexes().await?;
-    if !missing.is_empty() {
-        return Err(CheckError::Indexes(missing.join(", ")));
+    indexes(&store.missing_indexes().await?)
+}
+
+fn indexes(missing: &[String]) -> Result<String, CheckError> {
+    if missing.is_empty() {
+        Ok("indexes  ok".to_owned())
+    } else {
+        Err(CheckError::Indexes(missing.join(", ")))
     }
-    Ok("indexes  ok".to_owned())
 }
 
 /// Why a store cannot be used.

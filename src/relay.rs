@@ -13,9 +13,9 @@ use dispatcher::Dispatcher;
 use waits::Source;
 
 use crate::bus::Bus;
-use crate::hub::{Hub, OutboxLimits};
+use crate::hub::{Hub, Lookup, OutboxLimits};
 use crate::model::{ChatId, Fact, Message, Notice};
-use crate::store::{Chats, Messages};
+use crate::store::{Chats, Events, Messages};
 use crate::telemetry::Metrics;
 
 /// How many messages are read at a time to catch up.
@@ -52,6 +52,8 @@ pub struct Relay {
     pub messages: Arc<dyn Messages>,
     /// Where their chat is read, to compare its members with the subscriptions.
     pub chats: Arc<dyn Chats>,
+    /// Where the chat of an event is read that the store may have opened.
+    pub events: Arc<dyn Events>,
     /// The limits of each outbox.
     pub outbox: OutboxLimits,
     /// Counts the messages that were missing.
@@ -71,6 +73,7 @@ impl Relay {
         Source {
             messages: Arc::clone(&self.messages),
             chats: Arc::clone(&self.chats),
+            events: Arc::clone(&self.events),
             hub: Arc::clone(&self.hub),
         }
     }
@@ -104,6 +107,10 @@ impl Relay {
             Fact::Banned(change) => self.hub.user_banned(change, notice),
             Fact::MembersConfirmed(chat) => self.hub.members_confirmed(chat),
             Fact::MembersUncertain(chat) => self.hub.members_uncertain(*chat),
+            Fact::CreationUncertain(chat) => self.hub.look_up(*chat, Lookup::Creation),
+            Fact::DeletionUncertain { chat, pk } => {
+                self.hub.look_up(*chat, Lookup::Deletion(*pk));
+            }
             Fact::TokensRevoked { user, before } => self.hub.tokens_revoked(*user, *before),
             Fact::ChatDeleted { chat, .. } => self.hub.chat_deleted(*chat, notice),
         }

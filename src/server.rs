@@ -251,6 +251,7 @@ impl Parts {
             hub: Arc::clone(&state.hub),
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
+            events: Arc::<dyn Store>::clone(&store),
             outbox: state.outbox,
             metrics,
         };

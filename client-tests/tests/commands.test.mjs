@@ -100,7 +100,7 @@ describe('polychat copy', () => {
     const [empty, to] = [await storeFile(t), await storeFile(t)];
     await assertRefused(copy(empty.store, to.store), /holds nothing/);
     const server = await startServer(t, ['--store', empty.store]);
-    await assertRefused(copy(empty.store, to.store), /another polychat is using it/);
+    await assertRefused(copy(empty.store, to.store), new RegExp(`another polychat is using it \\(process ${server.pid}\\)`));
     await server.stop();
     await assertRefused(copy(empty.store, empty.store), /same store/);
     await assertRefused(copy('redis://x', to.store), /--from.*no known kind/);
@@ -114,6 +114,17 @@ describe('polychat check', () => {
     assert.equal(code, 0, stderr);
     assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/\s+/)[0]), ['options', 'store', 'indexes']);
     for (const line of stdout.trim().split('\n')) assert.match(line, /^\w+ +ok/);
+  });
+
+  test('works beside a server, which it names, and changes nothing there', async (t) => {
+    const { store } = await filledStore(t);
+    const server = await startServer(t, ['--store', store]);
+    const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
+    assert.equal(code, 0, stderr);
+    const named = new RegExp(`^schema +not migrated: in use by another polychat \\(process ${server.pid}\\)$`, 'm');
+    assert.match(stdout, named);
+    assert.match(stdout, /^indexes +ok$/m);
+    await server.stop();
   });
 
   test('takes the store from MONGODB_URI if nothing else names one, and never prints a password', async () => {

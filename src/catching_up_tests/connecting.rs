@@ -11,8 +11,13 @@ use crate::model::{Profile, UserId};
 
 /// A connection of this user, with delivery enabled.
 pub(super) async fn connect(node: &Node, user: UserId) -> Connection {
+    connect_with(node, user, Delivery::Enabled).await
+}
+
+/// The same with notices of chats.
+pub(super) async fn connect_with(node: &Node, user: UserId, delivery: Delivery) -> Connection {
     let dialect = Arc::new(TestDialect::default());
-    *dialect.delivery.lock() = Delivery::Enabled;
+    *dialect.delivery.lock() = delivery;
     let identity = Identity {
         user: Some(user),
         rights: Rights::Own,

@@ -74,6 +74,7 @@ impl Node {
             hub: Arc::clone(&state.hub),
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
+            events: Arc::<dyn Store>::clone(&store),
             outbox: state.outbox,
             metrics,
         };

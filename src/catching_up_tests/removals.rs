@@ -155,7 +155,7 @@ async fn messages_read_for_delivery_after_a_removal_are_not_delivered() {
 }
 
 /// Runs a request of the host whose answer from the store is lost.
-async fn answer_lost(node: &Node, operation: &'static str, request: Command) {
+pub(super) async fn answer_lost(node: &Node, operation: &'static str, request: Command) {
     node.gate.lose(operation);
     let lost = node.state.service.execute(&HOST, request).await;
     let error = lost.expect_err("the answer was lost");

@@ -6,6 +6,7 @@ mod answers;
 mod fanout;
 mod interleave;
 mod live_from;
+mod lookups;
 mod memberships;
 mod outbox;
 mod outgoing;
@@ -25,6 +26,7 @@ use crate::telemetry::CloseReason;
 
 use fanout::{FanoutResult, fan_out};
 use live_from::LiveFrom;
+pub use lookups::{Found, Lookup};
 use outbox::UserTotal;
 pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
 pub use outgoing::{AckId, Body, Outgoing};
@@ -40,6 +42,8 @@ pub struct Hub {
     /// The rooms for which the store has more than was delivered.
     behind: Mutex<HashSet<ChatId>>,
     fell_behind: Notify,
+    /// The chats that the store may have created or deleted.
+    lookups: Mutex<HashMap<ChatId, Lookup>>,
 }
 
 /// The connections of one user.
@@ -209,11 +213,11 @@ impl Hub {
         self.fell_behind.notified().await;
     }
 
-    /// The chats that have fallen behind; they count as caught up from now on.
+    /// The chats that have fallen behind, or are to be looked up; they count as caught up from now on.
     pub fn take_behind(&self) -> Vec<ChatId> {
         let behind = std::mem::take(&mut *self.behind.lock());
-        let is_open = |chat: &ChatId| self.next_after(*chat).is_some();
-        behind.into_iter().filter(is_open).collect()
+        let is_due = |chat: &ChatId| self.next_after(*chat).is_some() || self.is_uncertain(*chat);
+        behind.into_iter().filter(is_due).collect()
     }
 
     /// Marks that the store may have more of this chat than was delivered.

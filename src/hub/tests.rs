@@ -36,7 +36,10 @@ impl Subscriber for Numbers {
             Fact::Muted(_) => "muted".into(),
             Fact::Banned(_) => "banned".into(),
             Fact::TokensRevoked { .. } => "revoked".into(),
-            Fact::MembersConfirmed(_) | Fact::MembersUncertain(_) => unreachable!("not sent"),
+            Fact::MembersConfirmed(_)
+            | Fact::MembersUncertain(_)
+            | Fact::CreationUncertain(_)
+            | Fact::DeletionUncertain { .. } => unreachable!("not sent"),
         };
         let body = shared.body("numbers", || Body::from_json(word));
         sink(Outgoing::bare(body));

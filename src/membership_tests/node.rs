@@ -89,6 +89,7 @@ impl Node {
             hub: Arc::clone(&state.hub),
             messages: Arc::<dyn Store>::clone(&backend.store),
             chats: Arc::<dyn Store>::clone(&backend.store),
+            events: Arc::<dyn Store>::clone(&backend.store),
             outbox: state.outbox,
             metrics: backend.metrics.clone(),
         };

@@ -81,6 +81,17 @@ pub enum Fact {
     /// The store may have changed the members of a chat, or not: its subscriptions are compared with
     /// the store.
     MembersUncertain(ChatId),
+    /// The store may have created this chat, or not: it is looked up, and if it is there its members are
+    /// notified as of [`Fact::ChatCreated`].
+    CreationUncertain(ChatId),
+    /// The store may have deleted this chat, or not: it is looked up, and if it is gone that is notified
+    /// as of [`Fact::ChatDeleted`].
+    DeletionUncertain {
+        /// Which one it is.
+        chat: ChatId,
+        /// Its small integer.
+        pk: ChatPk,
+    },
     /// The tokens of a user that were issued before a time were revoked: the connections that were
     /// opened with one end.
     TokensRevoked {
@@ -99,7 +110,10 @@ impl Fact {
             Self::ChatCreated(chat) | Self::MembersConfirmed(chat) => chat.id,
             Self::MemberJoined(membership) | Self::MemberLeft(membership) => membership.chat,
             Self::ChatChanged(room) => room.chat.id,
-            Self::ChatDeleted { chat, .. } | Self::MembersUncertain(chat) => *chat,
+            Self::ChatDeleted { chat, .. }
+            | Self::MembersUncertain(chat)
+            | Self::CreationUncertain(chat)
+            | Self::DeletionUncertain { chat, .. } => *chat,
             Self::EventChatOpened(chat) | Self::AccessChanged(chat) | Self::ReadMoved(chat) => {
                 chat.chat
             }

@@ -206,10 +206,12 @@ impl Dispatcher {
         }
     }
 
-    /// Begins to read missing messages of a delayed chat. Returns whether the chat waits for them:
-    /// not if there are none.
+    /// Begins to read missing messages of a delayed chat, or the chat itself if it is to be looked up.
+    /// Returns whether the chat waits for that: not if there are none.
     fn read(&mut self, chat: ChatId, missing: Missing) -> bool {
-        let Some(after) = self.relay.hub.next_after(chat) else {
+        let is_uncertain = self.relay.hub.is_uncertain(chat);
+        let after = self.relay.hub.next_after(chat);
+        let Some(after) = after.or(is_uncertain.then_some(0)) else {
             // Without subscriptions, or not open yet. In the latter case the hub compares this seq with
             // the head when it opens the chat.
             if let Some(last) = missing.last {
@@ -218,7 +220,7 @@ impl Dispatcher {
             return false;
         };
         let until = missing.until();
-        if until.is_some_and(|until| until <= after) {
+        if !is_uncertain && until.is_some_and(|until| until <= after) {
             return false;
         }
         let history = History {
@@ -254,6 +256,9 @@ impl Dispatcher {
         };
         if let Some(chat) = page.changed {
             self.relay.hub.reconcile(&chat);
+        }
+        if let Some(found) = page.looked_up {
+            self.relay.hub.looked_up(chat, *found);
         }
         let page = page.messages;
         self.relay.metrics.filled_holes(page.messages.len());

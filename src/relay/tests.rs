@@ -60,6 +60,7 @@ impl Scene {
             hub: Arc::new(Hub::default()),
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
+            events: Arc::<dyn Store>::clone(&store),
             outbox: limits,
             metrics: Metrics::default(),
         };

@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Missing;
-use crate::hub::{Hub, Subscription};
+use crate::hub::{Found, Hub, Subscription};
 use crate::model::{Chat, ChatId, History, MessagePage};
-use crate::store::{Chats, Messages, StoreError};
+use crate::store::{Chats, Events, Messages, StoreError};
 
 /// How many chats are read from the store at the same time.
 const READS: usize = 8;
@@ -48,6 +48,7 @@ pub(super) struct Read {
 pub(super) struct Source {
     pub(super) messages: Arc<dyn Messages>,
     pub(super) chats: Arc<dyn Chats>,
+    pub(super) events: Arc<dyn Events>,
     pub(super) hub: Arc<Hub>,
 }
 
@@ -56,6 +57,8 @@ pub(super) struct Page {
     pub(super) messages: MessagePage,
     /// The chat, read after the messages, if its members are later than those that the hub has seen.
     pub(super) changed: Option<Box<Chat>>,
+    /// The chat, if it was to be looked up: then no messages were read.
+    pub(super) looked_up: Option<Box<Found>>,
 }
 
 impl Default for Waits {
@@ -134,6 +137,9 @@ impl Source {
     /// Reads messages and then the version of the members: a removal before one of the messages is
     /// counted in it.
     async fn page(&self, chat: ChatId, history: History) -> Result<Page, StoreError> {
+        if self.hub.is_uncertain(chat) {
+            return self.look_up(chat).await;
+        }
         let mut messages = self.messages.messages(chat, history).await?;
         let Some(version) = self.chats.members_version(chat).await? else {
             // It was deleted: its members are no longer known.
@@ -142,6 +148,7 @@ impl Source {
             return Ok(Page {
                 messages,
                 changed: None,
+                looked_up: None,
             });
         };
         let changed = if self.hub.has_seen_members(chat, version) {
@@ -149,6 +156,29 @@ impl Source {
         } else {
             self.chats.chat(chat).await?.map(Box::new)
         };
-        Ok(Page { messages, changed })
+        Ok(Page {
+            messages,
+            changed,
+            looked_up: None,
+        })
+    }
+
+    /// Reads a chat that may have been created or deleted. Messages that are missing there are read
+    /// after it.
+    async fn look_up(&self, chat: ChatId) -> Result<Page, StoreError> {
+        let found = match self.chats.chat(chat).await? {
+            Some(found) if found.event.is_some() => {
+                Some((found, self.events.event_chat(chat).await?))
+            }
+            found => found.map(|found| (found, None)),
+        };
+        Ok(Page {
+            messages: MessagePage {
+                messages: Vec::new(),
+                has_more: true,
+            },
+            changed: None,
+            looked_up: Some(Box::new(found)),
+        })
     }
 }

@@ -79,7 +79,12 @@ impl Service {
                 let made = self.made_before(identity, key.as_ref()).await?;
                 return made.map(Reply::Chat).ok_or_else(other_content);
             }
-            created => created.map_err(store_error)?,
+            created => {
+                if matches!(created, Err(StoreError::Unavailable(_))) {
+                    self.publish(identity, Fact::CreationUncertain(id)).await;
+                }
+                created.map_err(store_error)?
+            }
         };
         self.publish(identity, Fact::ChatCreated(chat.clone()))
             .await;
@@ -307,3 +312,7 @@ pub(super) fn check_name(name: Option<&str>) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "chats_tests.rs"]
+mod tests;

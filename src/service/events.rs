@@ -92,6 +92,13 @@ impl Service {
         access::host(identity)?;
         let act = Act::new(AuditAct::DeleteEvent).in_event(event);
         let audit = self.audit(access::actor(identity, None)?, act);
+        // No chat is opened meanwhile, so these are all that the deletion takes along.
+        let _none_opens = self.opening.write().await;
+        let taken = self
+            .store
+            .chats_of_event(event)
+            .await
+            .map_err(store_error)?;
         let chats = {
             let _changing = self.memberships.changing().await;
             self.store.delete_event(event, audit).await
@@ -99,9 +106,14 @@ impl Service {
         let chats = match chats {
             Ok(chats) => chats,
             Err(error) => {
-                // It may be deleted all the same, with chats that are not known.
+                // It may be deleted all the same.
                 self.user_cache.chats_deleted();
                 self.memberships.all_changed();
+                for (chat, pk) in taken {
+                    self.heads.unknown(chat);
+                    let fact = Fact::DeletionUncertain { chat, pk };
+                    self.publish(identity, fact).await;
+                }
                 return Err(store_error(error));
             }
         };

@@ -12,6 +12,7 @@ use crate::model::{
     Access, AuditAct, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot, EventPk, Fact,
     Identity, Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
 };
+use crate::store::StoreError;
 
 /// The most chats, and the most own events, in the initial data.
 const PAGE: usize = 1000;
@@ -172,15 +173,12 @@ impl Service {
         };
         let (fresh, chat) = {
             let _opening = self.opening.read().await;
-            let opened = {
-                let _changing = self.user_cache.changing(&[guest, found.owner.id]);
-                self.store.open_event_chat(new).await.map_err(store_error)?
-            };
-            let (fresh, chat) = opened.ok_or_else(|| super::events::no_event(event))?;
-            if fresh && let Some(made) = self.store.chat(chat.chat).await.map_err(store_error)? {
-                self.publish(identity, Fact::ChatCreated(made)).await;
+            let opened = self.opened_now(identity, new, found.owner.id).await;
+            if opened.is_err() {
+                self.publish(identity, Fact::CreationUncertain(id)).await;
             }
-            (fresh, chat)
+            let opened = opened.map_err(store_error)?;
+            opened.ok_or_else(|| super::events::no_event(event))?
         };
         if !fresh {
             // The request that is creating it publishes it first: the notices of this request must
@@ -188,6 +186,28 @@ impl Service {
             drop(self.opening.write().await);
         }
         Ok((fresh, Arc::new(chat)))
+    }
+
+    /// Opens the chat in the store, and publishes it if it is new.
+    ///
+    /// # Errors
+    /// Those of the store: it may be open all the same, and was not published.
+    async fn opened_now(
+        &self,
+        identity: &Identity,
+        new: NewEventChat,
+        owner: UserId,
+    ) -> Result<Option<(bool, EventChat)>, StoreError> {
+        let opened = {
+            let _changing = self.user_cache.changing(&[new.guest, owner]);
+            self.store.open_event_chat(new).await?
+        };
+        if let Some((true, chat)) = &opened
+            && let Some(made) = self.store.chat(chat.chat).await?
+        {
+            self.publish(identity, Fact::ChatCreated(made)).await;
+        }
+        Ok(opened)
     }
 
     /// Whether this guest has a chat with the event's owner already.

@@ -157,6 +157,10 @@ impl Service {
         let deleted = self.store.delete_chat(id, audit);
         let deleted = self.changing_members(identity, id, &members, deleted).await;
         self.heads.unknown(id);
+        if deleted.is_err() {
+            let fact = Fact::DeletionUncertain { chat: id, pk };
+            self.publish(identity, fact).await;
+        }
         let deleted = deleted?;
         if deleted {
             let fact = Fact::ChatDeleted { chat: id, pk };

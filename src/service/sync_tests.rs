@@ -120,11 +120,8 @@ impl Scene {
     }
 
     async fn ask_one(&self, chat: ChatId, after: Seq) -> Missed {
-        let missed = self
-            .missed(&[(chat, after)], PageBudget::RESPONSE)
-            .await
-            .pop();
-        missed.flatten().expect("a chat")
+        let missed = self.missed(&[(chat, after)], PageBudget::RESPONSE).await;
+        missed.into_iter().next().flatten().expect("a chat")
     }
 }
 

@@ -245,6 +245,7 @@ instrumented! {
     events_after(owner: Option<UserId>, after: EventPk, limit: usize) -> Vec<Event>;
     change_event(pk: EventPk, change: EventChange, at: Timestamp, audit: Option<AuditRecord>) -> Option<Event>;
     delete_event(pk: EventPk, audit: Option<AuditRecord>) -> Option<Vec<(ChatId, ChatPk)>>;
+    chats_of_event(pk: EventPk) -> Vec<(ChatId, ChatPk)>;
     open_event_chat(chat: NewEventChat) -> Option<(bool, EventChat)>;
     change_access(chat: ChatId, from: &[Access], to: Access, at: Timestamp, audit: Option<AuditRecord>) -> Option<(bool, EventChat)>;
     event_chat(chat: ChatId) -> Option<EventChat>;

@@ -5,6 +5,7 @@
 //! every store.
 
 mod error;
+mod events;
 mod instrumented;
 pub mod lease;
 mod mongodb;
@@ -21,15 +22,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Access, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Event,
-    EventChange, EventChat, EventPk, Fingerprint, History, MembersVersion, Message, MessagePage,
-    NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, History,
+    MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile, Reads, Sent, Seq, User,
     UserId, UserPk,
 };
 
 #[cfg(test)]
 pub(crate) use self::mongodb::replica_set::Scratch;
 pub use error::{OpenError, StoreError};
+pub use events::Events;
 pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
@@ -275,85 +276,6 @@ pub trait Messages: Send + Sync {
     async fn messages(&self, chat: ChatId, history: History) -> Result<MessagePage, StoreError>;
 }
 
-/// Events, and the chats between their owners and guests.
-#[async_trait]
-pub trait Events: Send + Sync {
-    /// Creates an event with the next `pk`. `Duplicate`: the name of its key is taken.
-    /// `Corrupt`: the owner is no user.
-    async fn create_event(&self, event: NewEvent) -> Result<Event, StoreError>;
-
-    /// The event with this `pk`; `None`: there is none.
-    async fn event(&self, pk: EventPk) -> Result<Option<Event>, StoreError>;
-
-    /// The event that was created with a key of this name, and the content of that key;
-    /// `None`: there is none.
-    async fn event_by_key(&self, name: &str) -> Result<Option<(Event, Fingerprint)>, StoreError>;
-
-    /// At most `limit` events with a greater `pk` than `after`, by `pk`: all, or one owner's.
-    async fn events_after(
-        &self,
-        owner: Option<UserId>,
-        after: EventPk,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError>;
-
-    /// Changes the details of an event; `modified_at` moves to `at` unless it is later. That alone is
-    /// not recorded. Returns the event afterwards; `None`: there is none.
-    async fn change_event(
-        &self,
-        pk: EventPk,
-        change: EventChange,
-        at: Timestamp,
-        audit: Option<AuditRecord>,
-    ) -> Result<Option<Event>, StoreError>;
-
-    /// Deletes an event with its chats, their members and messages, in one step. Returns the
-    /// chats; `None`: there was no such event.
-    async fn delete_event(
-        &self,
-        pk: EventPk,
-        audit: Option<AuditRecord>,
-    ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError>;
-
-    /// The closed chat of this event's owner and this guest, made with the next `pk` and both
-    /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
-    /// it and both answer it. Returns whether it is new; `None`: there is no such event.
-    /// `Corrupt`: the guest is no user. The guest must not be the owner.
-    async fn open_event_chat(
-        &self,
-        chat: NewEventChat,
-    ) -> Result<Option<(bool, EventChat)>, StoreError>;
-
-    /// Changes the access of an event's chat from one of `from` to `to`, and counts up its
-    /// version; the chat's times move as in [`Chats::change_chat`]. With another access than
-    /// those, or with `to` already, nothing changes. Returns whether it did, and the chat
-    /// afterwards; `None`: there is no such chat, or it is no event's.
-    async fn change_access(
-        &self,
-        chat: ChatId,
-        from: &[Access],
-        to: Access,
-        at: Timestamp,
-        audit: Option<AuditRecord>,
-    ) -> Result<Option<(bool, EventChat)>, StoreError>;
-
-    /// A chat as one of an event's; `None`: there is no such chat, or it is no event's.
-    async fn event_chat(&self, chat: ChatId) -> Result<Option<EventChat>, StoreError>;
-
-    /// At most `limit` of the event chats of which this user is a member, the most recently
-    /// active first.
-    async fn event_chats_of(
-        &self,
-        user: UserId,
-        limit: usize,
-    ) -> Result<Vec<EventChat>, StoreError>;
-
-    /// At most `limit` messages of an event's chat that was looked up a moment ago: the latest
-    /// of those that it had then, oldest first. Each carries the chat as it stood then, or later.
-    /// Fewer come where [`Messages::messages`] would take fewer.
-    async fn latest_in(&self, chat: &EventChat, limit: usize) -> Result<Vec<Message>, StoreError>;
-}
-
 /// A page of history ends early once its texts are longer than this, in bytes: a response has to
 /// fit into memory and into the outbox of the client.
 pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
@@ -383,6 +305,39 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>, OpenError> {
             // The part after the scheme may contain a password.
             url.split_once(':').map_or(url, |(scheme, _)| scheme)
         ))),
+    }
+}
+
+/// A store that another process uses.
+#[derive(Debug)]
+pub struct InUse {
+    /// The store in a few words, as [`Store::describe`].
+    pub store: String,
+    /// The id of the process, if it is known.
+    pub process: Option<u32>,
+    /// The indexes that it lacks, or why they are not known.
+    pub missing_indexes: Result<Vec<String>, OpenError>,
+}
+
+impl InUse {
+    /// The process, to stand behind a name: ` (process 7)`.
+    pub fn in_brackets(&self) -> String {
+        let process = self.process;
+        process.map_or_else(String::new, |process| format!(" (process {process})"))
+    }
+}
+
+/// [`connect`], or what is seen of a store that nobody else can open while another process uses it.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_or_look(url: &str) -> Result<Result<Arc<dyn Store>, InUse>, OpenError> {
+    match url.split_once(':') {
+        Some(("sqlite", place)) => {
+            let opened = sqlite::Sqlite::open_or_look(place).await?;
+            Ok(opened.map(|opened| Arc::new(opened) as Arc<dyn Store>))
+        }
+        _ => connect(url).await.map(Ok),
     }
 }
 

@@ -94,6 +94,7 @@ impl Fixture {
             hub: Arc::clone(&hub),
             messages: Arc::<Unreliable>::clone(&unreliable),
             chats: Arc::<dyn Store>::clone(&store),
+            events: Arc::<dyn Store>::clone(&store),
             outbox: SMALL,
             metrics: Metrics::default(),
         };

@@ -130,8 +130,16 @@ pub async fn a_deleted_event_takes_its_chats_along(store: Subject) {
     let (_, kept) = open(&store, &other, &boris, 2).await;
     let batch = vec![entry(event_chat.chat, &boris, "hello", 3)];
     store.append(batch).await.expect("stored");
+    let vera = user(&store, "vera").await;
+    let (_, second) = open(&store, &made, &vera, 4).await;
+    let chats = vec![
+        (event_chat.chat, event_chat.chat_pk),
+        (second.chat, second.chat_pk),
+    ];
+    assert_eq!(store.chats_of_event(made.pk).await.expect("chats"), chats);
     let deleted = store.delete_event(made.pk, None).await.expect("an answer");
-    assert_eq!(deleted, Some(vec![(event_chat.chat, event_chat.chat_pk)]));
+    assert_eq!(deleted, Some(chats));
+    assert_eq!(store.chats_of_event(made.pk).await.expect("chats"), []);
     assert_eq!(store.event(made.pk).await.expect("an answer"), None);
     assert_eq!(store.chat(event_chat.chat).await.expect("an answer"), None);
     assert_eq!(

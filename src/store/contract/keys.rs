@@ -49,6 +49,36 @@ pub async fn an_event_is_found_by_the_name_of_its_key(store: Subject) {
     assert_eq!(none, None);
 }
 
+pub async fn a_repeated_creation_places_nobody_back(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let new = NewChat {
+        key: Some(key("once")),
+        ..new_chat(&[&anna, &boris], 1)
+    };
+    let made = store.create_chat(new.clone()).await.expect("a chat");
+    let removed = store.remove_member(made.id, anna.id, at(2), None).await;
+    let (_, left) = removed.expect("an answer").expect("a chat");
+    let other_id = NewChat {
+        id: ChatId::new(at(3)),
+        ..new.clone()
+    };
+    let other_key = NewChat {
+        key: Some(key("another")),
+        ..new.clone()
+    };
+    for again in [new, other_id, other_key] {
+        let again = store.create_chat(again).await;
+        assert!(matches!(again, Err(StoreError::Duplicate)), "{again:?}");
+    }
+    assert_eq!(
+        store.chat(made.id).await.expect("an answer"),
+        Some(left.clone())
+    );
+    let found = store.chat_by_key("once").await.expect("an answer");
+    assert_eq!(found, Some((left, Fingerprint::of("content"))));
+    assert_eq!(store.memberships_of(anna.id).await.expect("chats"), []);
+}
+
 pub async fn a_key_makes_one_chat_and_one_event(store: Subject) {
     let anna = user(&store, "anna").await;
     let creating = (0..4).map(|_| store.create_chat(keyed_chat(&anna, "once")));

@@ -225,6 +225,7 @@ macro_rules! every_promise {
             keys: [
                 a_chat_is_found_by_the_name_of_its_key,
                 an_event_is_found_by_the_name_of_its_key,
+                a_repeated_creation_places_nobody_back,
                 a_key_makes_one_chat_and_one_event,
             ],
             transfer: [

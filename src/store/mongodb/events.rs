@@ -110,6 +110,19 @@ impl Events for Mongo {
         Ok(deleted)
     }
 
+    async fn chats_of_event(&self, pk: EventPk) -> Result<Vec<(ChatId, ChatPk)>, StoreError> {
+        retry_until_deadline(|| async {
+            let found = self.database.all::<ChatDocument>(Query {
+                filter: doc! { "event.pk": pk },
+                sort: doc! { "pk": 1 },
+                ..Query::default()
+            });
+            let found = found.await?.into_iter();
+            Ok(found.map(|it| (it.chat.id, it.chat.pk)).collect())
+        })
+        .await
+    }
+
     async fn open_event_chat(
         &self,
         chat: NewEventChat,

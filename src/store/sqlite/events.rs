@@ -95,10 +95,7 @@ impl Events for Sqlite {
         audit: Option<AuditRecord>,
     ) -> Result<Option<Vec<(ChatId, ChatPk)>>, StoreError> {
         self.write(move |transaction| {
-            let mut statement =
-                transaction.prepare_cached("SELECT id, pk FROM chats WHERE event = ?1")?;
-            let chats = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let chats: Vec<(ChatId, ChatPk)> = chats.collect::<Result<_, _>>()?;
+            let chats = chats_of(transaction, pk)?;
             for (chat, _) in &chats {
                 chats::delete(transaction, *chat)?;
             }
@@ -110,6 +107,11 @@ impl Events for Sqlite {
             Ok(Some(chats))
         })
         .await
+    }
+
+    async fn chats_of_event(&self, pk: EventPk) -> Result<Vec<(ChatId, ChatPk)>, StoreError> {
+        self.read(move |transaction| chats_of(transaction, pk))
+            .await
     }
 
     async fn open_event_chat(
@@ -288,6 +290,17 @@ fn open(
     }
     audit::record(transaction, new.audit.as_ref())?;
     Ok(of_chat(transaction, new.id)?.map(|chat| (true, chat)))
+}
+
+/// The chats of this event.
+fn chats_of(
+    transaction: &Transaction<'_>,
+    pk: EventPk,
+) -> Result<Vec<(ChatId, ChatPk)>, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT id, pk FROM chats WHERE event = ?1 ORDER BY pk")?;
+    let chats = statement.query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(chats.collect::<Result<_, _>>()?)
 }
 
 /// The event with this number; `None`: there is none.

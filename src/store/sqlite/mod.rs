@@ -7,6 +7,7 @@ mod disk;
 mod events;
 mod files;
 mod lease;
+mod lock;
 mod members;
 mod messages;
 mod rows;
@@ -16,7 +17,7 @@ mod transfer;
 mod users;
 
 use std::fmt::Display;
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,12 +25,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::TransactionBehavior::Immediate;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OpenFlags, Transaction};
 use tokio_rusqlite::Connection as Thread;
 
 use self::disk::{Disk, outlive_file_limits};
 use self::files::Files;
-use super::{OpenError, Store, StoreError};
+use self::lock::{LockError, lock};
+use super::{InUse, OpenError, Store, StoreError};
 
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
@@ -66,9 +68,23 @@ impl Sqlite {
     /// # Errors
     /// One sentence: the file cannot be used, or another process uses it.
     pub(super) async fn open(place: &str) -> Result<Self, OpenError> {
+        match Self::open_or_look(place).await? {
+            Ok(opened) => Ok(opened),
+            Err(used) => {
+                let why = format_args!("another polychat is using it{}", used.in_brackets());
+                Err(refuse(place, &why))
+            }
+        }
+    }
+
+    /// The same; of a database that another process uses, its indexes.
+    ///
+    /// # Errors
+    /// One sentence: the file cannot be used.
+    pub(super) async fn open_or_look(place: &str) -> Result<Result<Self, InUse>, OpenError> {
         if place == MEMORY {
             let writer = connect(place, prepare_reader).await?;
-            return Ok(Self {
+            return Ok(Ok(Self {
                 place: place.to_owned(),
                 writer,
                 readers: Vec::new(),
@@ -76,7 +92,7 @@ impl Sqlite {
                 disk: Arc::default(),
                 files: None,
                 _lock: None,
-            });
+            }));
         }
         if place.is_empty() {
             return Err(OpenError(
@@ -84,7 +100,18 @@ impl Sqlite {
             ));
         }
         outlive_file_limits().map_err(|error| OpenError(error.to_string()))?;
-        let lock = lock(Path::new(place))?;
+        let lock = match lock(Path::new(place)) {
+            Ok(lock) => lock,
+            Err(LockError::Held(process)) => {
+                let missing_indexes = look(place).await;
+                return Ok(Err(InUse {
+                    store: format!("sqlite:{place}"),
+                    process,
+                    missing_indexes,
+                }));
+            }
+            Err(LockError::Unusable(why)) => return Err(refuse(place, &why)),
+        };
         let writer = connect(place, prepare_writer).await?;
         let at = PathBuf::from(place);
         let opened = move |writer: &mut Connection| Files::opened(writer, &at);
@@ -93,7 +120,7 @@ impl Sqlite {
         for _ in 0..READERS {
             readers.push(connect(place, prepare_reader).await?);
         }
-        Ok(Self {
+        Ok(Ok(Self {
             place: place.to_owned(),
             writer,
             readers,
@@ -101,7 +128,7 @@ impl Sqlite {
             disk: Arc::default(),
             files: Some(Arc::new(files)),
             _lock: Some(lock),
-        })
+        }))
     }
 
     /// Runs `work` in a transaction of its own on the writing thread: all of it, or on an
@@ -260,6 +287,25 @@ async fn connect(
     Ok(thread)
 }
 
+/// The indexes that a database lacks which another process uses. Changes nothing.
+async fn look(place: &str) -> Result<Vec<String>, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let thread = Thread::open_with_flags(place, flags).await;
+    let thread = thread.map_err(|error| refuse(place, &error))?;
+    let missing = prepare(place, &thread, |connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let transaction = connection.transaction()?;
+        let missing = read_row(&transaction).and_then(|()| schema::missing_indexes(&transaction));
+        missing.map_err(|error| OpenError(error.to_string()))
+    });
+    let missing = missing.await;
+    let closed = close(&thread).await;
+    closed.map_err(|error| refuse(place, &error))?;
+    missing
+}
+
 /// Runs `work` on a thread before the store is used.
 async fn prepare<T: Send + 'static>(
     place: &str,
@@ -295,31 +341,5 @@ fn prepare_reader(connection: &mut Connection) -> Result<(), OpenError> {
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         Self(error.to_string())
-    }
-}
-
-/// Locks the database, whatever its name, so that no second server opens it: each would assign seqs
-/// without delivering to the other's clients. SQLite's own locks are of another kind, which the
-/// process loses when it closes any handle of the file: this one is closed last.
-fn lock(place: &Path) -> Result<File, OpenError> {
-    let called = place.display().to_string();
-    let refuse = |why: &dyn Display| refuse(&called, why);
-    if let Some(folder) = place
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        let found = fs::metadata(folder);
-        found.map_err(|error| refuse(&format_args!("{}: {error}", folder.display())))?;
-    }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(place)
-        .map_err(|error| refuse(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(refuse(&"another polychat is using it")),
-        Err(TryLockError::Error(error)) => Err(refuse(&error)),
     }
 }

@@ -85,6 +85,8 @@ impl Subscriber for ActionSession {
             | Fact::Banned(_)
             | Fact::MembersConfirmed(_)
             | Fact::MembersUncertain(_)
+            | Fact::CreationUncertain(_)
+            | Fact::DeletionUncertain { .. }
             | Fact::TokensRevoked { .. } => {}
         }
     }

@@ -226,18 +226,6 @@ async fn answers_about_events(
             };
             both!(stores, store => store.open_event_chat(new.clone()))
         }
-        Act::Decide {
-            chat,
-            from,
-            to,
-            now,
-        } => {
-            let chat = ids.chat(chat);
-            let audit = Some(record(now, Some(chat), None));
-            both!(stores, store => {
-                store.change_access(chat, &from, to, at(now), audit.clone())
-            })
-        }
         of_rights => answers_about_rights(stores, of_rights, ids).await,
     }
 }
@@ -299,6 +287,7 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         comparable(store.unknown_users(&ids.users).await),
         comparable(store.chat_by_key(&text(0)).await),
         comparable(store.event_by_key(&text(1)).await),
+        comparable(store.chats_of_event(1).await),
     ];
     for user in &ids.users {
         let memberships = store.memberships_of(*user).await;

@@ -61,6 +61,18 @@ pub(super) async fn answers_about_rights(
             let audit = Some(record(before, None, Some(user)));
             both!(stores, store => store.revoke_tokens(user, at(before), audit.clone()))
         }
+        Act::Decide {
+            chat,
+            from,
+            to,
+            now,
+        } => {
+            let chat = ids.chat(chat);
+            let audit = Some(record(now, Some(chat), None));
+            both!(stores, store => {
+                store.change_access(chat, &from, to, at(now), audit.clone())
+            })
+        }
         other => panic!("{other:?} is not about rights"),
     }
 }
