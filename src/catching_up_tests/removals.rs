@@ -211,7 +211,7 @@ async fn a_request_that_is_repeated_because_its_answer_was_lost_subscribes_the_m
         chat: ChatRef::Id(chat),
         users: vec![anna],
     };
-    answer_lost(&node, "add_member", addition).await;
+    answer_lost(&node, "add_member_within", addition).await;
     node.send(0, 1).await;
     add(&node, chat, anna).await;
     node.send(0, 1).await;
@@ -225,7 +225,7 @@ async fn a_request_that_is_repeated_because_its_answer_was_lost_subscribes_the_m
             content: Fingerprint::of("a chat"),
         }),
     };
-    answer_lost(&node, "create_chat", creation()).await;
+    answer_lost(&node, "create_chat_within", creation()).await;
     let made = node.state.service.execute(&HOST, creation()).await;
     let Ok(Reply::Chat(made)) = made else {
         panic!("{made:?}")
@@ -259,7 +259,7 @@ async fn a_chat_is_not_announced_to_a_member_that_was_removed_before() {
         removing.notify_one();
         new
     };
-    let held = node.gate.hold("create_chat");
+    let held = node.gate.hold("create_chat_within");
     let remover = async {
         held.answered().await;
         let new = overtaking.await;
