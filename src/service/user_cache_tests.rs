@@ -88,7 +88,9 @@ impl World {
         let text = self.metrics.text();
         let counts = text
             .lines()
-            .filter(|line| line.starts_with("polychat_store_seconds_count"));
+            .filter(|line| line.starts_with("polychat_store_seconds_count"))
+            // The sweeper has its own times.
+            .filter(|line| !line.contains("operation=\"sweep\""));
         let count = |line: &str| line.rsplit(' ').next()?.parse::<usize>().ok();
         counts.filter_map(count).sum()
     }
