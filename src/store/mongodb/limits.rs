@@ -164,11 +164,11 @@ impl Database {
         }
         // Chats that it is both are counted once.
         let id = doc! { "_id": 1 };
-        let owned = self.collection::<Document>(CHATS);
-        let owned = owned.find(doc! { "owner": user.pk }).projection(id);
-        let mut owned = owned.session(&mut *session).await?;
+        let rooms = self.collection::<Document>(CHATS);
+        let rooms = rooms.find(doc! { "owner": user.pk }).projection(id);
+        let mut rooms = rooms.session(&mut *session).await?;
         let mut ids = Vec::new();
-        while let Some(found) = owned.next(session).await {
+        while let Some(found) = rooms.next(session).await {
             let id = found?.get("_id").cloned();
             ids.push(id.ok_or_else(|| corrupt("a chat has no id"))?);
         }
