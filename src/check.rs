@@ -67,6 +67,12 @@ fn indexes(missing: &[String]) -> Result<String, CheckError> {
     }
 }
 
+impl From<LeaseError> for CheckError {
+    fn from(error: LeaseError) -> Self {
+        Self::Lease(Box::new(error))
+    }
+}
+
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
@@ -75,7 +81,7 @@ pub enum CheckError {
     Open(#[from] OpenError),
     /// Its lease cannot be taken.
     #[error(transparent)]
-    Lease(#[from] LeaseError),
+    Lease(Box<LeaseError>),
     /// It failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -87,7 +87,7 @@ fn users_that_others_create_or_change_are_recorded() {
     assert_eq!(records, [created]);
     let (records, _) = log.of(&HOST, &create_user("vera", named("Vera V.")));
     let changed = (None, "change-user", Some(vera.id), fields(&["name"]));
-    assert_eq!(records, [changed.clone()]);
+    assert_eq!(records, std::slice::from_ref(&changed));
     let profile = Profile {
         avatar: Some("/a.jpg".into()),
         image_uuid: Some("image".into()),

@@ -12,6 +12,20 @@ use crate::telemetry::Metrics;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+fn open_room(members: Vec<UserId>) -> NewChat {
+    NewChat {
+        id: ChatId::new(NOW),
+        name: None,
+        policy: Policy::Open,
+        owner: None,
+        team: None,
+        members,
+        key: None,
+        at: NOW,
+        audit: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() {
     let metrics = Metrics::default();
@@ -45,18 +59,8 @@ async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() 
         vec![boris],
     ];
     for members in &everybody {
-        let new = NewChat {
-            id: ChatId::new(NOW),
-            name: None,
-            policy: Policy::Open,
-            owner: None,
-            team: None,
-            members: members.clone(),
-            key: None,
-            at: NOW,
-            audit: Vec::new(),
-        };
-        store.create_chat(new).await.expect("a chat");
+        let room = open_room(members.clone());
+        store.create_chat(room).await.expect("a chat");
     }
     let identity = Identity {
         user: Some(anna),

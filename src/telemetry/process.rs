@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -14,10 +14,12 @@ use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::model::Clock;
+
 /// Reads `/proc` and the clocks of the process. Unreadable values are left out.
 #[derive(Debug)]
 pub(super) struct Process {
-    started: SystemTime,
+    started: Timestamp,
 }
 
 /// The process metrics, under the names of all Prometheus client libraries.
@@ -32,13 +34,12 @@ struct Statistics {
 impl Process {
     /// The process, which starts now.
     pub(super) fn starting() -> Self {
-        let started = SystemTime::now();
+        let started = Clock::system().now();
         Self { started }
     }
 
     fn started(&self) -> f64 {
-        let since = self.started.duration_since(UNIX_EPOCH);
-        since.map_or(0.0, |since| since.as_secs_f64())
+        self.started.as_duration().as_secs_f64()
     }
 }
 

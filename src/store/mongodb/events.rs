@@ -142,12 +142,11 @@ impl Events for Mongo {
         let known = doc! { "event.pk": chat.event, "event.guest": chat.guest };
         let known =
             retry_until_deadline(|| self.database.one::<ChatDocument>(known.clone())).await?;
-        let opened = match known {
-            Some(known) => Some((false, known.chat.id)),
-            None => {
-                let opening = OpenEventChatTx(chat, limits);
-                self.database.pk_transaction(opening).await?
-            }
+        let opened = if let Some(known) = known {
+            Some((false, known.chat.id))
+        } else {
+            let opening = OpenEventChatTx(chat, limits);
+            self.database.pk_transaction(opening).await?
         };
         let Some((fresh, id)) = opened else {
             return Ok(None);

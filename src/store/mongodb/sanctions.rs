@@ -226,9 +226,10 @@ impl Mongo {
 
 /// The update of a member that sets this field; `None` deletes it.
 fn replacement(field: &str, value: Option<Bson>) -> Document {
-    match value {
-        Some(value) => doc! { "$set": { field: value } },
-        None => doc! { "$unset": { field: true } },
+    if let Some(value) = value {
+        doc! { "$set": { field: value } }
+    } else {
+        doc! { "$unset": { field: true } }
     }
 }
 
@@ -258,12 +259,11 @@ impl Transactional for RightsTx {
         let members = database.collection::<Document>(MEMBERS);
         let member = members.find_one(place.clone());
         let member = member.session(&mut *session).await?;
-        let (stored, wanted) = match &member {
-            Some(member) => (member.get(self.field).cloned(), &self.value),
-            None => {
-                let kept = database.kept_field(place.clone(), self.field, session);
-                (kept.await?, &self.kept)
-            }
+        let (stored, wanted) = if let Some(member) = &member {
+            (member.get(self.field).cloned(), &self.value)
+        } else {
+            let kept = database.kept_field(place.clone(), self.field, session);
+            (kept.await?, &self.kept)
         };
         // First, so that a concurrent change of the same chat conflicts here.
         if stored == *wanted || !database.count_change(self.chat, doc! {}, session).await? {

@@ -296,6 +296,15 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         comparable(store.event_by_key(&text(1)).await),
         comparable(store.chats_of_event(1).await),
     ];
+    all.extend(chats_of_users(store, ids).await);
+    all.extend(histories(store, ids).await);
+    all.extend(rights(store, ids).await);
+    all
+}
+
+/// The lists of each user.
+async fn chats_of_users(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
+    let mut all = Vec::new();
     for user in &ids.users {
         let memberships = store.memberships_of(*user).await;
         let page = store.chats_of(*user, None, 2).await;
@@ -315,6 +324,12 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
             comparable(store.event_chats_of(*user, 2).await),
         ]);
     }
+    all
+}
+
+/// Parts of the history of each chat.
+async fn histories(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
+    let mut all = Vec::new();
     let ranges = [
         (Range::default(), Window::First(3)),
         (Range::default(), Window::Last(3)),
@@ -343,7 +358,6 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
         all.push(comparable(store.event_chat(*chat).await));
         all.push(comparable(store.reads(*chat).await));
     }
-    all.extend(rights(store, ids).await);
     all
 }
 
