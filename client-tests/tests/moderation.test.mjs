@@ -111,7 +111,7 @@ test('who leaves and comes back is still muted, and writes to nobody by a name',
   ]) {
     await out();
     await back();
-    for (const [action, more] of [['create_message', { message: 'x' }], ['patch', { data: { name: 'x' } }]]) {
+    for (const { action, ...more } of [{ action: 'create_message', message: 'x' }, { action: 'patch', data: { name: 'x' } }]) {
       const { response_status: code, errors } = await answer(wires[1], action, more);
       assert.equal(code, 403, action);
       assert.match(JSON.stringify(errors), /muted.*retry_after_ms/, action);
