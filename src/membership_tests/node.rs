@@ -32,7 +32,7 @@ const OUTBOX: OutboxLimits = OutboxLimits {
 /// Operations during which others wait for a lock: a delay there lets nothing overtake.
 const EXCLUSIVE: [&str; 5] = [
     "append",
-    "add_member_within",
+    "add_member",
     "remove_member",
     "delete_chat",
     "delete_event",

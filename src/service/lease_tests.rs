@@ -176,7 +176,7 @@ async fn a_change_of_members_without_an_answer_is_not_forgotten() {
         chat: ChatRef::Id(chat),
         users: vec![vera],
     };
-    fixture.loses_the_answer("add_member_within", add).await;
+    fixture.loses_the_answer("add_member", add).await;
     assert!(fixture.sees(vera, chat).await);
     assert!(fixture.sees(anna, chat).await);
 }
