@@ -95,7 +95,7 @@ pub async fn a_full_chat_takes_no_new_member(store: Subject) {
     assert_eq!(store.chat(full.id).await.expect("an answer"), before);
     // One that is a member already is no addition.
     assert_eq!(add(&store, &full, &all[1], members(3)).await, None);
-    // One that leaves makes room.
+    // A member that leaves makes room.
     let left = store.remove_member(full.id, all[0].id, at(6), None).await;
     assert!(left.expect("an answer").expect("a chat").0);
     assert_eq!(add(&store, &full, &all[3], members(3)).await, None);
