@@ -2,6 +2,7 @@
 //! Does not define which of the two is right: the contract does.
 
 mod acts;
+mod content;
 mod sanctions;
 
 use std::fmt::Debug;
@@ -11,12 +12,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use self::acts::{Act, act, limits};
+use self::content::{chats_of_users, histories};
 use self::sanctions::{answers_about_rights, record, rights};
 use super::replica_set::Scratch;
 use crate::model::{
-    ChatChange, ChatId, Draft, EventChange, EventDetails, Fingerprint, History, IdempotencyKey,
-    MessageId, NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Policy, Profile, Range,
-    UserId, Window,
+    ChatChange, ChatId, Draft, EventChange, EventDetails, Fingerprint, IdempotencyKey, MessageId,
+    NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Policy, Profile, UserId,
 };
 use crate::store::contract::{Subject, at};
 use crate::store::{Store, StoreError};
@@ -299,65 +300,6 @@ async fn everything(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
     all.extend(chats_of_users(store, ids).await);
     all.extend(histories(store, ids).await);
     all.extend(rights(store, ids).await);
-    all
-}
-
-/// The lists of each user.
-async fn chats_of_users(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
-    let mut all = Vec::new();
-    for user in &ids.users {
-        let memberships = store.memberships_of(*user).await;
-        let page = store.chats_of(*user, None, 2).await;
-        let before = page.as_ref().ok().and_then(|page| page.next);
-        let visible = store.visible_chats(*user, at(30), None, 2).await;
-        let next = visible.as_ref().ok().and_then(|page| page.next);
-        all.extend([
-            comparable(memberships.map(|mut memberships| {
-                memberships.sort_unstable();
-                memberships
-            })),
-            comparable(page),
-            comparable(store.chats_of(*user, before, 9).await),
-            comparable(visible),
-            comparable(store.visible_chats(*user, at(30), next, 2).await),
-            comparable(store.events_after(Some(*user), 1, 9).await),
-            comparable(store.event_chats_of(*user, 2).await),
-        ]);
-    }
-    all
-}
-
-/// Parts of the history of each chat.
-async fn histories(store: &dyn Store, ids: &StoredIds) -> Vec<String> {
-    let mut all = Vec::new();
-    let ranges = [
-        (Range::default(), Window::First(3)),
-        (Range::default(), Window::Last(3)),
-        (
-            Range {
-                after: Some(1),
-                before: Some(5),
-                ..Range::default()
-            },
-            Window::Last(2),
-        ),
-        (
-            Range {
-                from: Some(at(10)),
-                to: Some(at(40)),
-                ..Range::default()
-            },
-            Window::Last(9),
-        ),
-    ];
-    for chat in &ids.chats {
-        for (range, window) in ranges {
-            let history = History { range, window };
-            all.push(comparable(store.messages(*chat, history).await));
-        }
-        all.push(comparable(store.event_chat(*chat).await));
-        all.push(comparable(store.reads(*chat).await));
-    }
     all
 }
 
