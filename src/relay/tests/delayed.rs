@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::fixtures::{Fixture, LARGE, SMALL, deleted, is_empty, received, until};
+use super::fixtures::{Fixture, LARGE, SMALL, deleted, is_empty, left, received, until};
 use super::*;
 use crate::relay::backlog::{MESSAGES, OTHERS};
 use crate::telemetry::CloseReason;
@@ -134,7 +134,7 @@ async fn the_notices_of_a_delayed_chat_keep_their_order() {
     until(|| slow.outbox.is_crowded()).await;
     fixture.publish([&changed(chat)]).await;
     fixture.publish(&messages[10..20]).await;
-    fixture.publish([&fixture.left(chat, &fixture.boris)]).await;
+    fixture.publish([&left(chat, &fixture.boris)]).await;
     fixture.publish(&messages[20..]).await;
     fixture.publish([&deleted(chat)]).await;
     let mut expected = numbers(30);
@@ -158,7 +158,7 @@ async fn messages_beyond_the_backlog_come_from_the_store_in_their_place() {
     fixture.publish(&messages[..6]).await;
     until(|| slow.outbox.is_crowded()).await;
     fixture.publish(&messages[6..before]).await;
-    fixture.publish([&fixture.left(chat, &fixture.boris)]).await;
+    fixture.publish([&left(chat, &fixture.boris)]).await;
     fixture.publish(&messages[before..]).await;
     // So that the relay has taken all of it from the bus.
     for _ in 0..100 {

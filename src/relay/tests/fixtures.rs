@@ -140,22 +140,22 @@ impl Fixture {
         }
     }
 
-    pub(super) fn left(&self, chat: &Chat, user: &User) -> Arc<Notice> {
-        notice(Fact::MemberLeft(Arc::new(Membership {
-            chat: chat.id,
-            chat_pk: chat.pk,
-            policy: chat.policy,
-            user: Arc::new(user.clone()),
-            version: 1,
-            head: 0,
-        })))
-    }
-
     /// Closes the bus and returns when the relay has ended.
     pub(super) async fn end(self) {
         self.bus.close();
         self.running.await.expect("the relay ends with the bus");
     }
+}
+
+pub(super) fn left(chat: &Chat, user: &User) -> Arc<Notice> {
+    notice(Fact::MemberLeft(Arc::new(Membership {
+        chat: chat.id,
+        chat_pk: chat.pk,
+        policy: chat.policy,
+        user: Arc::new(user.clone()),
+        version: 1,
+        head: 0,
+    })))
 }
 
 pub(super) fn deleted(chat: &Chat) -> Arc<Notice> {
