@@ -39,18 +39,18 @@ pub async fn every_change_of_a_user_is_recorded_once(store: Subject) {
     for (act, now, user) in [(pair.0, 0, anna), (pair.0, 1, boris), (pair.1, 2, anna)] {
         expected.push(about(act, now, user));
     }
-    // The ids are random within a millisecond only, and these have one each.
+    // Each record has a random id.
     let ids = |records: &[AuditRecord]| {
         let shown = records.iter().map(|it| (it.at, it.act, it.user));
         shown.collect::<Vec<_>>()
     };
     assert_eq!(ids(&log(&store).await), ids(&expected));
     let found = store.find_or_create_users(vec![
-        new("anna", Some("Anna"), given(4)),
-        new("boris", Some("Boris"), given(5)),
+        new("anna", Some("Anna"), given(9)),
+        new("boris", Some("Boris"), given(3)),
     ]);
     found.await.expect("users");
-    expected.push(about(pair.1, 5, boris));
+    expected.push(about(pair.1, 3, boris));
     assert_eq!(ids(&log(&store).await), ids(&expected));
     let mut expected = log(&store).await;
     let profile = || Profile {
