@@ -187,6 +187,32 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn a_file_is_checked_beside_its_server_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let store = crate::store::connect(&url).await.expect("a file");
+        let held = Lease::take(&store, "serve").await.expect("taken");
+        // Its server has not created the schema yet.
+        let empty = super::store(&url).await.expect_err("no tables");
+        assert!(empty.to_string().contains("no such table"), "{empty}");
+        store.migrate().await.expect("a schema");
+        let lines = super::store(&url).await.expect("usable");
+        let process = std::process::id();
+        let expected = [
+            format!("store    ok: {}", store.describe()),
+            format!("schema   not migrated: in use by another polychat (process {process})"),
+            "indexes  ok".to_owned(),
+        ];
+        assert_eq!(lines, expected);
+        store.ping().await.expect("the server continues");
+        held.release().await;
+        store.close().await.expect("closed");
+        drop(store);
+        let lines = super::store(&url).await.expect("usable");
+        assert_eq!(lines, [&*expected[0], "indexes  ok"]);
+    }
+
     #[test]
     fn an_address_for_all_is_asked_at_home() {
         for (listens, connects) in [

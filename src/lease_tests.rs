@@ -112,32 +112,6 @@ async fn a_lease_in_the_way_is_refused_once_it_is_renewed_or_does_not_lapse() {
 }
 
 #[tokio::test]
-async fn a_file_is_checked_beside_its_server_and_stays_as_it_is() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
-    let store = connect(&url).await.expect("a file");
-    let held = Lease::take(&store, "serve").await.expect("taken");
-    // Its server has not created the schema yet.
-    let empty = crate::check::store(&url).await.expect_err("no tables");
-    assert!(empty.to_string().contains("no such table"), "{empty}");
-    store.migrate().await.expect("a schema");
-    let lines = crate::check::store(&url).await.expect("usable");
-    let process = std::process::id();
-    let expected = [
-        format!("store    ok: {}", store.describe()),
-        format!("schema   not migrated: in use by another polychat (process {process})"),
-        "indexes  ok".to_owned(),
-    ];
-    assert_eq!(lines, expected);
-    store.ping().await.expect("the server continues");
-    held.release().await;
-    store.close().await.expect("closed");
-    drop(store);
-    let lines = crate::check::store(&url).await.expect("usable");
-    assert_eq!(lines, [&*expected[0], "indexes  ok"]);
-}
-
-#[tokio::test]
 async fn a_file_is_one_store_by_whatever_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name);
