@@ -173,7 +173,7 @@ async function rooms({ t, seconds, tally }) {
   measured.judge(tally, SLACK_MIB);
   await bystander.judge(tally);
   const { chats } = await new Backend(server).get('/chats?limit=500');
-  tally.bound('rooms', chats.length - 1, most, '');
+  tally.bound('rooms', chats.length - 1, most, 'chats');
 }
 
 /** `sync` that names as many unknown chats as it may, on several connections, again and again. */
