@@ -70,7 +70,7 @@ fn run(seed: u64, store: impl Future<Output = Arc<dyn Store>>) {
     print_count(seed, STEPS);
 }
 
-/// Prints the number of steps, which the attacks count.
+/// Prints the number of steps: the security ledger has it.
 #[expect(clippy::print_stderr, reason = "the attacks are counted")]
 pub(crate) fn print_count(seed: u64, steps: usize) {
     eprintln!("seed {seed}: {steps} steps");

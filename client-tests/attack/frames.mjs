@@ -14,6 +14,8 @@ import { randomNumbers } from '../harness/random.mjs';
 import { newScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 
+const NO_FAULT = 'no status of a fault of the server; others are served; no panic';
+
 /** How many frames one connection sends. */
 const FRAMES = 1500;
 
@@ -30,7 +32,7 @@ async function startControl(t, server) {
 /**
  * An attack in rounds on a server each: `round` returns how many inputs it sent, or throws.
  * @param {Omit<import('./tally.mjs').Attack, 'kind' | 'holds' | 'run'> & {
- *   round: (t: any, server: any, random: () => number) => Promise<number>,
+ *   holds?: string, round: (t: any, server: any, random: () => number) => Promise<number>,
  * }} attack
  * @returns {import('./tally.mjs').Attack}
  */
@@ -131,6 +133,7 @@ export const ATTACKS = [
   }),
   mutations({
     what: 'mutated packets of Engine.IO and Socket.IO, by WebSocket and by polling', seconds: 15, short: 3,
+    holds: 'an answer, or the end of the session; others are served; no panic',
     async round(t, server, random) {
       const below = (limit) => Math.floor(random() * limit);
       const chance = { below, pick: (list) => list[below(list.length)] };
@@ -143,6 +146,7 @@ export const ATTACKS = [
   }),
   mutations({
     what: 'mutated bodies, paths and queries of REST', seconds: 12, short: 2,
+    holds: NO_FAULT,
     async round(t, server, random) {
       const host = new Backend(server);
       const user = await host.user('anna');
@@ -166,6 +170,7 @@ export const ATTACKS = [
   }),
   mutations({
     what: 'mutated bytes of HTTP requests and upgrades', seconds: 10, short: 2,
+    holds: NO_FAULT,
     async round(t, server, random) {
       const below = (limit) => Math.floor(random() * limit);
       const upgrade = ['Host: localhost', ...UPGRADE_LINES];
