@@ -12,7 +12,6 @@ use crate::fixtures::HOST;
 use crate::hub::Lookup;
 use crate::model::{Draft, EventDetails, EventPk, UserId};
 
-/// The next frame.
 /// The next frame about this chat. Notices of the node's other chats may still be on the way.
 async fn next(connection: &Connection, chat: ChatId) -> String {
     let chat = chat.to_string();
