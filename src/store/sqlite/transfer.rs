@@ -105,7 +105,8 @@ impl Transfer for Sqlite {
             ] {
                 let known = greatest(transaction, table)?;
                 transaction.execute("DELETE FROM sqlite_sequence WHERE name = ?1", [table])?;
-                let insert = "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)";
+                // A table that has never given a number has no row.
+                let insert = "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ?2 WHERE ?2 > 0";
                 transaction.execute(insert, params![table, number.max(known)])?;
             }
             Ok(())
