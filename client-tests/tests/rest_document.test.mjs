@@ -10,7 +10,7 @@ import { Backend } from '../clients/rest.mjs';
 import { seededRandom } from '../harness/random.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
-import { SECRET, now, token } from '../harness/tokens.mjs';
+import { SECRET, token } from '../harness/tokens.mjs';
 import { Description, filled } from './rest_document.openapi.mjs';
 import { generateValue } from './rest_document.schema-fuzzer.mjs';
 
@@ -23,8 +23,10 @@ let host;
 let described;
 before(async () => {
   server = await startServer(scope, ['--auth', 'jwt', '--jwt-secret', SECRET]);
-  // Issued in the future: among the made-up requests are revocations of its own tokens.
-  host = new Backend(server, await token({ sub: 'backend', role: 'service', iat: now() + 3600 }));
+  // The users 1 and 2: some of the made-up requests revoke their tokens.
+  const first = new Backend(server, await token({ sub: 'first', role: 'service' }));
+  await first.user('second');
+  host = new Backend(server, await token({ sub: 'backend', role: 'service' }));
   described = await Description.of(server);
 });
 
