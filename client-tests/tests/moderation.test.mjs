@@ -103,7 +103,7 @@ test('who leaves and comes back is still muted, and writes to nobody by a name',
   await host.ok(200, 'PUT', `/chats/${pk}/members/${boris.id}/role`, { role: 'member' });
   for (const [out, back] of [
     [() => status(wires[1], 'leave_room'), () => status(wires[1], 'join_room')],
-    [() => host.ok(204, 'DELETE', `/chats/${pk}/members/${boris.id}`), () => host.ok(200, 'POST', `/chats/${pk}/members`, { users: [boris.id] })],
+    [() => host.ok(200, 'DELETE', `/chats/${pk}/members/${boris.id}`), () => host.ok(200, 'POST', `/chats/${pk}/members`, { users: [boris.id] })],
     [() => host.ok(200, 'PUT', `/chats/${pk}/bans/${boris.id}`, {}), async () => {
       await host.ok(204, 'DELETE', `/chats/${pk}/bans/${boris.id}`);
       assert.equal(await status(wires[1], 'join_room'), 200);
