@@ -111,7 +111,7 @@ fn frame(opcode: u8, payload: &str) -> Vec<u8> {
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(short @ 0..=125), _) => bytes.push(0x80 | short),
         (_, Ok(length)) => {
-            bytes.push(0xfe);
+            bytes.push(0x80 | 0x7e);
             bytes.extend(length.to_be_bytes());
         }
         _ => panic!("no frame of these tests is that long"),
