@@ -170,6 +170,9 @@ impl<C: Clock + Clone> Pace<C> {
             });
         };
         let mut debts = self.debts.lock();
+        if tokens == 0 && debts.is_empty() {
+            return 0;
+        }
         let debt = debts.get(&payer).copied().unwrap_or_default();
         let debt = pay(add(debt), |part| self.pays(payer, part));
         if debt > 0 {
