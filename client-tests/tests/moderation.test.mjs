@@ -32,10 +32,10 @@ async function someone(t, base) {
 /** A chat of these connected users, the first of whom is an owner; its creator is the backend, which is no member. */
 async function chatOf(owner, ...others) {
   const chat = await host.chat(owner, ...others);
-  const told = [owner, ...others].map(({ socket }) => nextEvent(socket, 'set-role'));
+  const notices = [owner, ...others].map(({ socket }) => nextEvent(socket, 'set-role'));
   await host.ok(200, 'PUT', `/chats/${chat.id}/members/${owner.id}/role`, { role: 'owner' });
   // The backend's answer and the users' notices are on connections of their own: either may come first.
-  await Promise.all(told);
+  await Promise.all(notices);
   return chat;
 }
 
@@ -51,10 +51,10 @@ test('an owner makes a moderator, who moderates those below', async (t) => {
   const of = (user, more) => ({ room: chat.id, user: { id: user.id }, ...more });
   assert.equal((await refusal(anna.socket, 'set-role', of(boris, { role: 'reader' }))).code, 'forbidden');
 
-  const told = [anna, boris].map(({ socket }) => nextEvent(socket, 'set-role'));
+  const notices = [anna, boris].map(({ socket }) => nextEvent(socket, 'set-role'));
   const set = { room: chat.id, user_id: anna.id, role: 'moderator' };
   assert.deepEqual(await ask(owner.socket, 'set-role', of(anna, { role: 'moderator' })), set);
-  for (const event of told) assert.deepEqual(await event, set);
+  for (const event of notices) assert.deepEqual(await event, set);
 
   await ask(anna.socket, 'set-role', of(boris, { role: 'reader' }));
   const reader = await refusal(boris.socket, 'new-message', { room: chat.id, msg: 'x' });
@@ -70,9 +70,9 @@ test('an owner makes a moderator, who moderates those below', async (t) => {
 test('a mute ends at its time', async (t) => {
   const [owner, anna] = [await someone(t, 'owner'), await someone(t, 'anna')];
   const chat = await chatOf(owner, anna);
-  const told = nextEvent(anna.socket, 'mute-user');
+  const notices = nextEvent(anna.socket, 'mute-user');
   const muted = await ask(owner.socket, 'mute-user', { chat: { id: chat.id }, user: { id: anna.id }, seconds: 2 });
-  assert.deepEqual(await told, muted);
+  assert.deepEqual(await notices, muted);
   assert.deepEqual({ ...muted, until: 0 }, { room: chat.id, user_id: anna.id, muted: true, until: 0 });
   const { members } = await host.get(`/chats/${chat.id}/members`);
   const { muted: is, muted_until: until } = members.find(({ id }) => id === anna.id);
@@ -136,9 +136,9 @@ test('a user that is banned from an open room does not come back', async (t) => 
   assert.equal(await status(wires[1], 'subscribe_to_messages_in_room'), 200);
   const { id } = await host.get(`/chats/${pk}`);
 
-  const told = nextEvent(boris.socket, 'ban-user');
+  const notices = nextEvent(boris.socket, 'ban-user');
   const banned = await ask(owner.socket, 'ban-user', { room: id, user: { id: boris.id }, seconds: 3600 });
-  assert.deepEqual(await told, banned);
+  assert.deepEqual(await notices, banned);
   assert.equal(banned.banned, true);
   const seen = wires[1].frames.length;
   for (const action of ['retrieve', 'join_room', 'leave_room', 'subscribe_instance']) {

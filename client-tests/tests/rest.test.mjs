@@ -150,7 +150,7 @@ describe('chats', () => {
 });
 
 describe('messages', () => {
-  test('are sent as a member, and heard by everybody in the chat', async (t) => {
+  test('are sent as a member, and received by everybody in the chat', async (t) => {
     const [anna, boris] = await users('anna', 'boris');
     const chat = await host.chat(anna, boris);
     const listener = await online(t, boris);

@@ -86,7 +86,7 @@ pub(super) async fn synced(connection: &Connection, chat: ChatId) -> Option<(usi
 }
 
 #[tokio::test]
-async fn who_is_removed_while_it_connects_hears_nothing() {
+async fn who_is_removed_while_it_connects_receives_nothing() {
     for operation in ["memberships_of", "heads"] {
         let mut node = Node::open().await;
         let (anna, chat) = (node.anna, node.chats[0]);
@@ -165,7 +165,7 @@ async fn a_chat_that_is_deleted_while_a_member_connects_is_no_obstacle() {
 }
 
 #[tokio::test]
-async fn what_is_said_while_the_heads_are_read_comes_once() {
+async fn messages_while_the_heads_are_read_come_once() {
     let mut node = Node::open().await;
     let (anna, chat, state) = (node.anna, node.chats[0], node.state.clone());
     // An earlier server has stored these: this one has to query the head of the chat.
@@ -201,7 +201,7 @@ async fn what_is_said_while_the_heads_are_read_comes_once() {
 }
 
 #[tokio::test]
-async fn what_is_said_while_nobody_is_there_is_known_when_somebody_comes() {
+async fn messages_while_nobody_is_connected_are_known_when_somebody_connects() {
     let mut node = Node::open().await;
     let (anna, chat) = (node.anna, node.chats[0]);
     for round in 1..4 {

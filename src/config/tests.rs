@@ -162,7 +162,7 @@ fn every_limit_has_a_default_and_can_be_off() {
 }
 
 #[test]
-fn frames_are_limited_without_messages_only_if_that_is_said() {
+fn frames_are_limited_without_messages_only_if_that_is_configured() {
     let limits = ["--rate-limit", "off", "--frame-limit", "5:6"];
     let settings = read(&limits).expect("rates").limits.settings();
     assert_eq!(

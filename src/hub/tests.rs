@@ -164,7 +164,7 @@ fn created(members: Vec<UserId>) -> (Chat, Notice) {
 }
 
 #[test]
-fn everybody_in_a_chat_hears_each_message_once_in_order() {
+fn everybody_in_a_chat_receives_each_message_once_in_order() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = subscribed(&hub, user(), chat, 0);
     let boris = subscribed(&hub, user(), chat, 0);
@@ -191,7 +191,7 @@ fn after_a_hole_nothing_is_delivered_until_it_is_filled() {
 }
 
 #[test]
-fn what_is_said_before_a_room_is_open_is_fetched_when_it_opens() {
+fn messages_before_a_room_is_open_are_fetched_when_it_opens() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let anna = connection(1000);
     hub.bind_user(&anna, user());
@@ -270,7 +270,7 @@ fn members_are_subscribed_to_a_new_chat_and_notified() {
 }
 
 #[test]
-fn a_new_member_hears_what_comes_after_joining() {
+fn a_new_member_receives_what_comes_after_joining() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let annas = subscribed(&hub, user(), chat, 0);
     let boriss = subscribed(&hub, boris, ChatId::new(NOW), 0);
@@ -283,7 +283,7 @@ fn a_new_member_hears_what_comes_after_joining() {
 }
 
 #[test]
-fn one_who_left_hears_nothing_more() {
+fn one_who_left_receives_nothing_more() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let annas = subscribed(&hub, user(), chat, 0);
     let boriss = subscribed(&hub, boris, chat, 0);
@@ -308,7 +308,7 @@ fn one_who_left_a_closed_chat_does_not_watch_it_either() {
 }
 
 #[test]
-fn one_who_watches_hears_everything_but_messages() {
+fn one_who_watches_receives_everything_but_messages() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let watching = subscribed(&hub, user(), ChatId::new(NOW), 0);
     watch(&hub, &watching, chat);
@@ -322,7 +322,7 @@ fn one_who_watches_hears_everything_but_messages() {
 }
 
 #[test]
-fn a_member_who_watches_hears_everything_once() {
+fn a_member_who_watches_receives_everything_once() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let annas = subscribed(&hub, user(), chat, 0);
     watch(&hub, &annas, chat);
@@ -332,7 +332,7 @@ fn a_member_who_watches_hears_everything_once() {
 }
 
 #[test]
-fn as_another_user_a_connection_hears_the_other_users_chats_only() {
+fn as_another_user_a_connection_receives_the_other_users_chats_only() {
     let (hub, first, second) = (Hub::default(), ChatId::new(NOW), ChatId::new(NOW));
     let anna = subscribed(&hub, user(), first, 0);
     hub.bind_user(&anna, user());

@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn who_waits_as_long_as_was_said_passes_and_no_earlier(
+    fn who_waits_as_long_as_retry_after_names_passes_and_no_earlier(
         per_second in 1_u32..500,
         burst in 1_u32..50,
     ) {

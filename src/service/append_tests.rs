@@ -50,7 +50,7 @@ fn entry(sender: &User, chat: &Chat, client_id: &str) -> PendingMessage {
 }
 
 #[tokio::test]
-async fn what_was_stored_without_an_answer_is_told_when_it_is_sent_again() {
+async fn what_was_stored_without_an_answer_is_answered_when_it_is_sent_again() {
     let store = store::open("sqlite::memory:").await.expect("a store");
     let bus: Arc<dyn Bus> = Arc::new(Local::default());
     let (anna, chat) = chat_of(&*store, "anna").await;

@@ -214,7 +214,7 @@ async fn packets_that_nobody_reads_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_from_before_the_probe_is_told_that_nothing_comes() {
+async fn a_poll_from_before_the_probe_is_answered_with_a_noop() {
     let fixture = Fixture::new(None);
     let (session, application) = admitted(&fixture, V4);
     let polled = poll(&session);

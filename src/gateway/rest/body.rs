@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_said_to_be_none() {
+    fn what_is_no_json_is_refused_as_such() {
         let deep = r#"{"inside": ["#.repeat(100_000);
         let cases: [&[u8]; 5] = [b"", b"{", b"{}}", b"{\xFF", deep.as_bytes()];
         for json in cases {

@@ -45,7 +45,7 @@ fn a_banned_user_stops_watching_an_open_chat() {
 }
 
 #[test]
-fn a_banned_member_is_told_of_the_ban_and_of_nothing_else() {
+fn a_banned_member_is_notified_of_the_ban_and_of_nothing_else() {
     let (hub, chat, boris) = (Hub::default(), ChatId::new(NOW), user());
     let annas = subscribed(&hub, user(), chat, 0);
     let boriss = subscribed(&hub, boris, chat, 0);

@@ -101,7 +101,7 @@ fn scene() -> (Hub, ChatId, Arc<Subscription>) {
 }
 
 #[test]
-fn in_order_everything_is_told_as_it_was() {
+fn in_order_everything_is_sent_as_it_was() {
     let (hub, chat, connection) = scene();
     hub.broadcast(
         chat,
@@ -148,7 +148,7 @@ fn a_message_that_overtook_a_read_is_not_taken_back_by_it() {
 }
 
 #[test]
-fn reads_of_both_sides_that_crossed_are_told_together() {
+fn reads_of_both_sides_that_crossed_are_sent_together() {
     let (hub, chat, connection) = scene();
     hub.broadcast(chat, &read(chat, state(5, 5, 2)));
     hub.broadcast(chat, &read(chat, state(5, 1, 4)));
@@ -162,7 +162,7 @@ fn reads_of_both_sides_that_crossed_are_told_together() {
 }
 
 #[test]
-fn of_two_decisions_the_later_one_is_told_last() {
+fn of_two_decisions_the_later_one_is_sent_last() {
     let (hub, chat, connection) = scene();
     hub.broadcast(chat, &access(chat, decided(Access::Asked, 3)));
     hub.broadcast(chat, &access(chat, decided(Access::Granted, 2)));
@@ -183,7 +183,7 @@ fn of_two_decisions_the_later_one_is_told_last() {
 }
 
 #[test]
-fn in_any_order_the_last_one_told_tells_the_truth() {
+fn in_any_order_the_last_one_sent_is_right() {
     let chat = ChatId::new(NOW);
     let notices = [
         read(chat, state(3, 3, 1)),

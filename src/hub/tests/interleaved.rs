@@ -250,7 +250,7 @@ fn one_that_leaves_a_chat_is_answered_then() {
 }
 
 #[test]
-fn one_whose_chat_is_deleted_is_answered_and_told() {
+fn one_whose_chat_is_deleted_is_answered_and_notified() {
     let scene = Scene::new();
     scene.deliver_own(1);
     scene.deliver_foreign([2]);

@@ -129,7 +129,7 @@ fn one_who_is_in_no_chat_or_has_left_it_has_missed_nothing() {
 /// While messages are delivered, connections open and subscribe: the missed messages of each and
 /// its live ones are one sequence, whenever that was.
 #[test]
-fn what_was_missed_and_what_is_heard_meet_under_load() {
+fn missed_and_live_messages_meet_under_load() {
     const MESSAGES: Seq = 4000;
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     // A connection with a large outbox keeps the chat open.

@@ -124,7 +124,7 @@ pub async fn memberships_have_every_chat_and_the_version_of_its_members(store: S
     );
 }
 
-pub async fn those_in_many_chats_are_told_in_order(store: Subject) {
+pub async fn those_in_many_chats_are_notified_in_order(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let clara = user(&store, "clara").await;
     for made in 1..=3 {

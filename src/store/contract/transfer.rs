@@ -197,7 +197,7 @@ pub async fn what_goes_out_comes_in_as_it_was(store: Subject) {
     assert_eq!(everything(&store).await, before);
 }
 
-pub async fn a_filled_store_tells_all_of_it(store: Subject) {
+pub async fn a_filled_store_returns_all_of_it(store: Subject) {
     fill(&store).await;
     let (greatest, users, events, chats, messages, audit) = everything(&store).await;
     let expected = Greatest {

@@ -124,7 +124,7 @@ pub async fn an_unknown_user_is_none(store: Subject) {
     assert_eq!(found, None);
 }
 
-pub async fn those_who_are_no_users_are_told_in_order(store: Subject) {
+pub async fn those_who_are_no_users_are_notified_in_order(store: Subject) {
     let anna = user(&store, "anna").await;
     let (one, two) = (UserId::new(at(1)), UserId::new(at(2)));
     let unknown = store.unknown_users(&[two, anna.id, one]).await;

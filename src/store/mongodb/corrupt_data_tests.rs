@@ -153,7 +153,7 @@ async fn a_newer_database_is_refused() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_is_said_without_the_password() {
+async fn what_cannot_be_opened_is_reported_without_the_password() {
     let why = refusal("mongodb://anna:secret@127.0.0.1:1/x?serverSelectionTimeoutMS=300").await;
     assert!(
         why.contains("mongodb://127.0.0.1:1/x") && why.contains("no primary"),

@@ -183,7 +183,7 @@ async fn without_a_primary_it_waits_a_while_and_says_so() {
 }
 
 #[tokio::test]
-async fn one_who_hears_nothing_may_send_again() {
+async fn one_who_gets_no_answer_may_send_again() {
     let (_alone, scratch) = (FAILPOINT.lock().await, Scratch::new());
     let (store, anna, chat) = scene(&scratch, "blocked").await;
     let blocked =

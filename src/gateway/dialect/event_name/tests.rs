@@ -299,7 +299,7 @@ fn whole_seconds_have_milliseconds_too() {
 }
 
 #[test]
-fn the_maker_of_a_chat_is_not_told_of_it_beside_the_answer() {
+fn the_creator_of_a_chat_is_not_notified_of_it_beside_the_answer() {
     let chat = Chat {
         id: ChatId::from_bytes([2; 16]),
         pk: 4,

@@ -84,7 +84,7 @@ fn a_message_is_encoded_once() {
 }
 
 #[test]
-fn who_takes_part_is_told_to_those_who_joined_or_subscribed() {
+fn the_members_are_sent_to_those_who_joined_or_subscribed() {
     let user = |id: u8, name: &str| {
         format!(
             r#"{{"id":{id},"username":"{name}","avatar":"/media/default/default.jpg","github":""}}"#
@@ -124,7 +124,7 @@ fn a_member_that_left_without_subscriptions_receives_nothing() {
 }
 
 #[test]
-fn a_change_is_told_once_for_every_request_id() {
+fn a_change_is_sent_once_for_every_request_id() {
     let client = Client::new();
     assert!(client.delivered(&changed(4)).is_empty());
     for id in [json!(1), json!("1"), json!(1), json!(null)] {
@@ -166,7 +166,7 @@ fn cancelling_one_request_id_leaves_the_others() {
 }
 
 #[test]
-fn the_end_of_a_room_is_told_and_then_it_is_forgotten() {
+fn the_end_of_a_room_is_sent_and_then_it_is_forgotten() {
     let client = Client::new();
     client.quietly("join_room", 4).quietly(LISTEN, 4);
     watch(&client, 4, &json!(1));
@@ -184,7 +184,7 @@ fn the_end_of_a_room_is_told_and_then_it_is_forgotten() {
 }
 
 #[test]
-fn a_new_room_is_not_told() {
+fn a_new_room_is_not_sent() {
     let client = Client::new();
     let created = notice(OTHER, Fact::ChatCreated(room(4).chat));
     assert!(client.delivered(&created).is_empty());

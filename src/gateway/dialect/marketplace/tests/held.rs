@@ -51,7 +51,7 @@ fn decision(access: Access, version: i64) -> EventChat {
 }
 
 #[test]
-fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
+fn what_happens_before_initial_data_is_sent_after_it_and_in_order() {
     let session = entering(&gleb());
     let notices = [
         sent(&unread(1, 0), 1, &olga()),
@@ -78,7 +78,7 @@ fn what_happens_before_initial_data_is_told_after_it_and_in_order() {
 }
 
 #[test]
-fn a_message_already_shown_is_not_told_twice_but_its_counts_are() {
+fn a_message_already_shown_is_not_sent_twice_but_its_counts_are() {
     let present = unread(2, 0);
     let shown = [1, 2].map(|seq| message(&present, seq, &olga(), "shown"));
     let session = entering(&gleb());
@@ -138,7 +138,7 @@ fn what_was_still_under_way_does_not_take_a_decision_back() {
 }
 
 #[test]
-fn what_is_news_to_one_is_told_to_another_as_it_is() {
+fn what_is_news_to_one_is_sent_to_another_as_it_is() {
     let notice = read(&unread(4, 2));
     let ahead = inside(&gleb(), market(&unread(5, 4), Vec::new()));
     for ahead_first in [true, false] {
@@ -181,7 +181,7 @@ fn flooded(count: usize) -> impl DialectSession {
 }
 
 #[test]
-fn as_many_notices_as_may_wait_are_all_told() {
+fn as_many_notices_as_may_wait_are_all_sent() {
     let session = flooded(TOO_MANY - 1);
     let events = enter(&session, Marketplace::default());
     assert_eq!(session.opening(), None);

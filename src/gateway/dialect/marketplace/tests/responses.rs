@@ -118,7 +118,7 @@ fn initial_data_is_as_in_the_document_on_both_sides() {
 }
 
 #[test]
-fn a_message_is_told_as_in_the_document_on_both_sides() {
+fn a_message_is_sent_as_in_the_document_on_both_sides() {
     let chat = seeds_chat();
     let notice = super::scene::notice(Fact::MessageSent(Arc::new(seeds_message(&chat))));
     let messages = json!([message_body()]);
@@ -135,7 +135,7 @@ fn a_message_is_told_as_in_the_document_on_both_sides() {
 }
 
 #[test]
-fn who_reads_on_is_told_to_both_sides() {
+fn who_reads_on_is_sent_to_both_sides() {
     let notice = read(&seeds_chat());
     let to_olga = named(vec![("chat_unread", unread(10, 20))]);
     assert_eq!(delivered(&fresh(&olga()), &notice), to_olga);
@@ -144,7 +144,7 @@ fn who_reads_on_is_told_to_both_sides() {
 }
 
 #[test]
-fn a_decision_is_told_to_both_sides_without_messages() {
+fn a_decision_is_sent_to_both_sides_without_messages() {
     let notice = decided(&seeds_chat());
     let to_olga = named(vec![("chat_updates", update(for_olga(&json!([]))))]);
     assert_eq!(delivered(&fresh(&olga()), &notice), to_olga);

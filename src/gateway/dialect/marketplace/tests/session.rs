@@ -68,7 +68,7 @@ fn other_peoples_chats_are_silent() {
 }
 
 #[test]
-fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
+fn a_guest_is_sent_nothing_of_the_chats_of_other_guests() {
     let mut veras = chat(state(3, 1, 3));
     (veras.chat, veras.guest) = (chat_id(8), vera());
     for notice in happenings(&veras) {
@@ -81,7 +81,7 @@ fn a_guest_is_told_nothing_of_the_chats_of_other_guests() {
 }
 
 #[test]
-fn that_a_chat_was_opened_is_told_to_its_guest_only() {
+fn that_a_chat_was_opened_is_sent_to_its_guest_only() {
     let notice = opened(&chat(state(0, 0, 0)));
     let events = delivered(&fresh(&gleb()), &notice);
     assert_eq!(names(&events), ["chat_updates"]);
@@ -90,7 +90,7 @@ fn that_a_chat_was_opened_is_told_to_its_guest_only() {
 }
 
 #[test]
-fn who_sent_a_message_is_told_of_it_like_everybody() {
+fn who_sent_a_message_is_notified_of_it_like_everybody() {
     let chat = chat(state(3, 1, 3));
     let mut notice = sent(&chat, 3, &gleb());
     notice.origin = Some(ConnectionId::from_bytes([1; 16]));
@@ -101,7 +101,7 @@ fn who_sent_a_message_is_told_of_it_like_everybody() {
 }
 
 #[test]
-fn of_chats_of_no_event_nothing_is_told() {
+fn of_chats_of_no_event_nothing_is_sent() {
     let plain = Chat {
         id: chat_id(7),
         pk: 7,
@@ -138,7 +138,7 @@ fn of_chats_of_no_event_nothing_is_told() {
 }
 
 #[test]
-fn what_the_hub_tells_is_not_answered_once_more() {
+fn what_the_hub_sends_is_not_answered_once_more() {
     let chat = chat(state(3, 1, 3));
     for (question, reply) in [
         (Question::Message, stored(true, &chat)),
@@ -248,7 +248,7 @@ fn a_notice_is_encoded_once_for_each_side() {
 
 /// With many sends under way their replies are ahead of the deliveries.
 #[test]
-fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
+fn a_response_that_is_not_sent_changes_nothing_that_is_sent() {
     let session = fresh(&gleb());
     let events = respond(
         &session,
@@ -262,7 +262,7 @@ fn a_response_that_is_not_sent_changes_nothing_that_is_told() {
 }
 
 #[test]
-fn an_answer_does_not_turn_back_what_was_told() {
+fn an_answer_does_not_turn_back_what_was_sent() {
     let session = fresh(&gleb());
     delivered(&session, &sent(&chat(state(2, 0, 2)), 2, &gleb()));
     let stale = chat(state(1, 0, 1));
@@ -273,7 +273,7 @@ fn an_answer_does_not_turn_back_what_was_told() {
 }
 
 #[test]
-fn who_decides_for_another_is_answered_since_nobody_tells_it() {
+fn who_decides_for_another_is_answered_since_nobody_notifies_it() {
     let chat = chat(state(3, 1, 3));
     let service = fresh(&vera());
     assert!(delivered(&service, &decided(&chat)).is_empty());

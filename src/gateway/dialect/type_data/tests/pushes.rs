@@ -49,7 +49,7 @@ fn change() -> Arc<Membership> {
 }
 
 #[test]
-fn a_message_is_told_to_every_connection_but_the_one_it_was_sent_on() {
+fn a_message_is_sent_to_every_connection_but_the_one_it_was_sent_on() {
     let expected = json!({"type": "messageCreated", "data": {
         "id": pair(7, 3), "chat": 7, "sender": {"id": 2, "username": "boris"},
         "text": "hi", "timestamp": "2025-03-01T12:00:00.000Z", "is_read": true,
@@ -61,7 +61,7 @@ fn a_message_is_told_to_every_connection_but_the_one_it_was_sent_on() {
 }
 
 #[test]
-fn a_new_participant_is_told_to_the_others() {
+fn a_new_participant_is_sent_to_the_others() {
     let expected: Value = json!({"type": "chatJoined", "data":
         {"chat": 7, "user": {"id": 2, "username": "boris"}}});
     let joined = Fact::MemberJoined(change());
@@ -70,7 +70,7 @@ fn a_new_participant_is_told_to_the_others() {
 }
 
 #[test]
-fn of_other_things_nothing_is_told() {
+fn of_other_things_nothing_is_sent() {
     let room = room(7, &[anna()]);
     let (chat, pk) = (room.chat.id, room.chat.pk);
     for fact in [
@@ -84,7 +84,7 @@ fn of_other_things_nothing_is_told() {
 }
 
 #[test]
-fn who_wants_answers_only_is_told_nothing() {
+fn who_wants_answers_only_is_pushed_nothing() {
     for fact in [sent(), Fact::MemberJoined(change())] {
         let quiet = SessionOptions {
             push: Push::Off,

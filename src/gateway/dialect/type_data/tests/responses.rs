@@ -108,7 +108,7 @@ fn a_join_is_answered_with_what_was_read() {
 }
 
 #[test]
-fn a_second_join_is_told_so() {
+fn a_second_join_is_answered_as_such() {
     let again = Joined {
         fresh: false,
         ..joined(room(7, &[anna()]), anna())
@@ -188,7 +188,7 @@ fn with_last_the_newest_comes_first() {
 }
 
 #[test]
-fn errors_are_told_in_the_words_of_the_original() {
+fn errors_have_the_texts_of_the_original() {
     let later = |what: &str| format!("An error occurred while {what}. Please try again later.");
     let cases = [
         ("getChats", later("retrieving chats")),
