@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::dialect::{DialectSession, Since};
 use super::state::{Admitted, GatewayState, with_deadline};
-use crate::hub::{Entering, Outbox, Outgoing, Subscriber, Subscription};
+use crate::hub::{Entering, Outbox, Outgoing, Reserved, Subscriber, Subscription};
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
     Chat, ChatRef, Command, ConnectionId, Error, ErrorKind, Identity, Message, PageBudget, Reply,
@@ -95,6 +95,7 @@ impl Connection {
             let Some(command) = self.session.opening() else {
                 return Ok(());
             };
+            let _reserved = self.outbox().reserve().await;
             let identity = *self.identity.lock();
             // Boxed: it happens once, and the connection may stay for days.
             let reply = with_deadline(self.state.service.execute(&identity, command));
@@ -118,6 +119,15 @@ impl Connection {
     /// The user that it acts as now.
     pub fn user(&self) -> Option<UserId> {
         self.identity.lock().user
+    }
+
+    /// Returns when this command may be begun: a long reply has to fit into what may wait for all
+    /// connections of the user.
+    pub async fn reserve(&self, command: &Command) -> Option<Reserved> {
+        if !command.has_long_reply() {
+            return None;
+        }
+        self.outbox().reserve().await
     }
 
     /// Whether requests are logged.

@@ -21,7 +21,7 @@ use super::connection::Connection;
 use super::dialect::{Decoded, DialectSession, Incoming, Respond};
 use super::request_log;
 use super::transport::Handled;
-use crate::hub::{Entering, Outgoing};
+use crate::hub::{Entering, Outgoing, Reserved};
 use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply};
 use crate::service::{InFlight, no_chat};
 
@@ -63,6 +63,8 @@ struct Finished {
     token: TaskTrackerToken,
     /// Present if the outcome shows this chat: the connection may watch it then.
     entering: Option<(Entering, ChatRef)>,
+    /// Dropped once the response is in the outbox.
+    _reserved: Option<Reserved>,
 }
 
 /// A response whose turn has not come.
@@ -194,6 +196,7 @@ impl Inbox {
                 continue;
             }
             let token = self.requests.token();
+            let reserved = self.connection.reserve(&command).await;
             let shown = shows(&command);
             let entering = shown.map(|chat| (self.connection.entering(), chat));
             // Boxed: this memory is needed only while a request is served.
@@ -206,6 +209,7 @@ impl Inbox {
                     logged,
                     token,
                     entering,
+                    _reserved: reserved,
                 }
             };
             if is_done && unanswered.is_empty() {
@@ -308,6 +312,7 @@ impl Inbox {
             logged,
             token,
             entering,
+            _reserved,
         } = finished;
         let shown = entering.zip(shown(&outcome).cloned());
         if let Some(((entering, requested), chat)) = &shown

@@ -28,7 +28,7 @@ use fanout::{FanoutResult, fan_out};
 use live_from::LiveFrom;
 pub use lookups::{Found, Lookup};
 use outbox::UserTotal;
-pub use outbox::{Drained, Outbox, OutboxLimits, Pressure};
+pub use outbox::{Drained, Outbox, OutboxLimits, Pressure, Reserved};
 pub use outgoing::{AckId, Body, Outgoing};
 use room::Room;
 pub use subscriber::{AnswerPlace, SharedEncoding, Subscriber};

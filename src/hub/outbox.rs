@@ -1,6 +1,7 @@
 //! The frames that wait to be sent to one connection, within bounds.
 //! Does not know sockets: a writer takes the frames out and sends them.
 
+mod of_user;
 mod state;
 mod totals;
 
@@ -12,8 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::of_user::is_too_much_of_user;
 use self::state::{Purpose, State};
-pub use self::totals::UserTotal;
+pub use self::totals::{Reserved, UserTotal};
 use super::Outgoing;
 use crate::telemetry::{CloseReason, Gauge, Taken};
 
@@ -28,13 +30,6 @@ pub struct OutboxLimits {
 
 /// Which part of the bytes of an outbox may wait in responses while further requests are still begun.
 const RESPONSES_BEFORE_WAIT: usize = 4;
-
-/// How many full outboxes may wait for all connections of one user.
-const OF_USER: usize = 4;
-
-/// Which part of an outbox may wait in any case, however much waits for the user's other
-/// connections.
-const SPARED: usize = 16;
 
 /// For how many frames an outbox keeps memory while nothing waits.
 const FEW: usize = 4;
@@ -93,8 +88,8 @@ impl Outbox {
         self
     }
 
-    /// Counts its bytes in this total from now on; `None`: in none. With too many for one user it
-    /// closes as [`CloseReason::Lagging`], unless there are few in it.
+    /// Counts its bytes in this total from now on; `None`: in none. With too much for one user news
+    /// closes it as [`CloseReason::Lagging`], unless it holds little, and large responses wait.
     pub fn count_for(&self, user: Option<Arc<UserTotal>>) {
         let mut state = self.state.lock();
         let bytes = state.bytes();
@@ -190,9 +185,11 @@ impl Outbox {
     }
 
     /// The messages that were taken since the last call: the writer calls this once they are
-    /// written.
+    /// written. Until then all frames that were taken are counted.
     pub fn written(&self) -> Option<Taken> {
-        self.state.lock().taken.take()
+        let mut state = self.state.lock();
+        state.wrote();
+        state.taken.take()
     }
 
     /// Returns when so little waits that another request may be begun, or the outbox is closed: a
@@ -275,9 +272,15 @@ impl Outbox {
 
     /// The bytes of the frames that wait, counted again.
     #[cfg(test)]
-    pub fn recount(&self) -> usize {
+    pub fn queued(&self) -> usize {
         let frames = &self.state.lock().frames;
         frames.iter().map(|(_, frame)| frame.weight()).sum()
+    }
+
+    /// The bytes of the frames that wait, counted again, and of those that are being written.
+    #[cfg(test)]
+    pub fn recount(&self) -> usize {
+        self.queued() + self.state.lock().writing
     }
 
     fn put(
@@ -290,7 +293,7 @@ impl Outbox {
         if let Some(why) = state.closed {
             return Err(why);
         }
-        if overflows(&state, &self.limits) || is_too_much_of_user(&state, &self.limits) {
+        if overflows(&state, &self.limits) {
             drop(state);
             self.close(CloseReason::Lagging);
             return Err(CloseReason::Lagging);
@@ -362,17 +365,13 @@ fn drops_frames(why: CloseReason) -> bool {
 }
 
 fn is_full_of_news(state: &State, limits: &OutboxLimits) -> bool {
-    state.news.frames >= limits.frames || state.news.bytes > limits.bytes
+    let is_full = state.news.frames >= limits.frames || state.news.bytes > limits.bytes;
+    is_full || is_too_much_of_user(state, limits)
 }
 
 /// The latest response is not counted: it may be a page that is larger than the limit.
 fn is_full_of_responses(state: &State, limits: &OutboxLimits) -> bool {
     state.responses.bytes > limits.bytes
-}
-
-fn is_too_much_of_user(state: &State, limits: &OutboxLimits) -> bool {
-    state.totals.of_user() > limits.bytes.saturating_mul(OF_USER)
-        && state.bytes() > limits.bytes / SPARED
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The promises of an outbox to its producers and its writer.
 
-use futures_util::future::join;
+use futures_util::FutureExt;
+use futures_util::future::{join, join_all};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -106,9 +107,9 @@ fn a_wait_for_the_client_is_woken_by_the_end_only() {
             self.0.store(true, std::sync::atomic::Ordering::Relaxed);
         }
     }
-    let woken = std::sync::Arc::new(Woken(false.into()));
+    let woken = Arc::new(Woken(false.into()));
     let is_woken = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
-    let waker = std::sync::Arc::clone(&woken).into();
+    let waker = Arc::clone(&woken).into();
     let outbox = outbox(1, 10_000);
     assert_eq!(outbox.await_client(&Context::from_waker(&waker)), None);
     outbox.push(frame(1)).expect("room");
@@ -202,7 +203,7 @@ fn counted(frames: usize) -> (Outbox, Gauge) {
 }
 
 #[test]
-fn what_waits_is_counted_until_it_is_taken_or_dropped() {
+fn what_waits_is_counted_until_it_is_written_or_dropped() {
     let (outbox, waiting) = counted(10);
     let one = i64::try_from(frame(1).weight()).expect("few");
     outbox.push(frame(1)).expect("room");
@@ -210,8 +211,9 @@ fn what_waits_is_counted_until_it_is_taken_or_dropped() {
     outbox.respond_first(vec![frame(0)]);
     assert_eq!(waiting.get(), 3 * one);
     assert_eq!(taken(&outbox).as_deref(), Some("0"));
-    assert_eq!(waiting.get(), 2 * one);
     assert_eq!(taken(&outbox).as_deref(), Some("1"));
+    assert_eq!(waiting.get(), 3 * one, "they are being written");
+    outbox.written();
     assert_eq!(waiting.get(), one);
     outbox.close(CloseReason::ShuttingDown);
     assert_eq!(waiting.get(), one);
@@ -221,33 +223,76 @@ fn what_waits_is_counted_until_it_is_taken_or_dropped() {
     assert_eq!(waiting.get(), 0);
 }
 
+/// What a future has now.
+fn now<F: Future + ?Sized>(future: &mut std::pin::Pin<Box<F>>) -> Option<F::Output> {
+    future.as_mut().now_or_never()
+}
+
+fn page() -> Outgoing {
+    Outgoing::bare(Body::from_json("x".repeat(1000)))
+}
+
+/// Outboxes of one user, each with room for two pages of news.
+fn outboxes_of_one_user(count: usize) -> (Vec<Outbox>, Arc<UserTotal>) {
+    let user = Arc::new(UserTotal::default());
+    let new = || {
+        let outbox = outbox(100, page().weight() * 2);
+        outbox.count_for(Some(Arc::clone(&user)));
+        outbox
+    };
+    ((0..count).map(|_| new()).collect(), user)
+}
+
 #[test]
-fn too_much_for_all_connections_of_a_user_closes_those_that_hold_much() {
-    let page = || Outgoing::bare(Body::from_json("x".repeat(1000)));
-    let user = std::sync::Arc::new(UserTotal::default());
-    let outboxes: Vec<_> = (0..12).map(|_| outbox(100, page().weight() * 2)).collect();
-    for outbox in &outboxes {
-        outbox.count_for(Some(std::sync::Arc::clone(&user)));
-    }
+fn too_much_news_for_all_connections_of_a_user_closes_those_that_hold_much() {
+    let (outboxes, _user) = outboxes_of_one_user(12);
     let (few, much) = outboxes.split_at(1);
     few[0].push(frame(1)).expect("room");
     let results = much
         .iter()
-        .map(|outbox| (outbox.respond(page()), outbox.respond(page())));
+        .map(|outbox| (outbox.push(page()), outbox.push(page())));
     let results: Vec<_> = results.collect();
-    // Of four full outboxes there is room for the last response of one, and for one each.
+    // Of four full outboxes there is room for the last page of one, and for one each.
     let refused = results.iter().filter(|(_, second)| second.is_err()).count();
     assert!(results.iter().all(|(first, _)| first.is_ok()));
     assert!((6..=8).contains(&refused), "{refused}");
     few[0].push(frame(2)).expect("it holds little");
+    few[0].respond(page()).expect("responses are delayed");
     assert!(much.last().expect("one").closed().is_some());
-    // What is taken, or dropped, makes room.
-    drop(outboxes);
-    let late = outbox(100, page().weight() * 2);
-    late.count_for(Some(user));
-    for _ in 0..3 {
-        late.respond(page()).expect("room");
+}
+
+#[tokio::test]
+async fn a_long_response_waits_until_the_other_connections_of_the_user_have_written_theirs() {
+    let (outboxes, user) = outboxes_of_one_user(2);
+    let [stuck, waiting] = &outboxes[..] else {
+        panic!("two")
+    };
+    // As much as is reserved for a long response.
+    let reserved: Vec<_> = join_all((0..8).map(|_| waiting.reserve())).await;
+    assert_eq!(reserved.iter().flatten().count(), 8);
+    let mut ninth = Box::pin(stuck.reserve());
+    assert!(now(&mut ninth).is_none(), "{user:?}");
+    drop(reserved);
+    assert!(matches!(now(&mut ninth), Some(Some(_))), "{user:?}");
+    for _ in 0..9 {
+        stuck.respond_first(vec![page()]);
     }
+    while taken(stuck).is_some() {}
+    let mut late = Box::pin(waiting.reserve());
+    assert!(now(&mut late).is_none(), "they are being written");
+    stuck.written();
+    assert!(matches!(now(&mut late), Some(Some(_))), "{user:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_waits_no_longer_for_its_user() {
+    let (outboxes, _user) = outboxes_of_one_user(2);
+    let held: Vec<_> = join_all((0..8).map(|_| outboxes[0].reserve())).await;
+    let mut waiting = Box::pin(outboxes[1].reserve());
+    assert!(now(&mut waiting).is_none());
+    outboxes[1].close(CloseReason::Gone);
+    assert!(matches!(now(&mut waiting), Some(None)));
+    assert_eq!(held.len(), 8);
 }
 
 /// A step of the history of some outboxes, by the number of one of them.
@@ -257,6 +302,7 @@ enum Step {
     Respond(usize, usize),
     RespondFirst(usize, usize),
     Take(usize),
+    Written(usize),
     Close(usize, CloseReason),
     CountFor(usize, Option<usize>),
     Replace(usize),
@@ -270,6 +316,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (one.clone(), size.clone()).prop_map(|(one, size)| Step::Respond(one, size)),
         1 => (one.clone(), size).prop_map(|(one, size)| Step::RespondFirst(one, size)),
         4 => one.clone().prop_map(Step::Take),
+        1 => one.clone().prop_map(Step::Written),
         1 => (one.clone(), why).prop_map(|(one, why)| Step::Close(one, why)),
         1 => (one.clone(), option::of(0..2_usize)).prop_map(|(one, user)| Step::CountFor(one, user)),
         1 => one.prop_map(Step::Replace),
@@ -280,7 +327,7 @@ proptest! {
     #[test]
     fn what_is_counted_is_what_waits(steps in vec(step(), 0..60)) {
         let all = Gauge::default();
-        let users = [UserTotal::default(), UserTotal::default()].map(std::sync::Arc::new);
+        let users = [UserTotal::default(), UserTotal::default()].map(Arc::new);
         let new = || outbox(4, 1000).counted_in(all.clone());
         let mut outboxes: Vec<_> = (0..4).map(|_| (new(), None)).collect();
         let sized = |size| Outgoing::bare(Body::from_json("x".repeat(size)));
@@ -291,9 +338,12 @@ proptest! {
                 Step::Respond(one, size) => drop(outboxes[one].0.respond(sized(size))),
                 Step::RespondFirst(one, size) => outboxes[one].0.respond_first(vec![sized(size)]),
                 Step::Take(one) => drop(outboxes[one].0.try_next()),
+                Step::Written(one) => {
+                    let _ = outboxes[one].0.written();
+                }
                 Step::Close(one, why) => drop(outboxes[one].0.close(why)),
                 Step::CountFor(one, user) => {
-                    let total = user.map(|user| std::sync::Arc::clone(&users[user]));
+                    let total = user.map(|user| Arc::clone(&users[user]));
                     outboxes[one].0.count_for(total);
                     outboxes[one].1 = user;
                 }
@@ -307,6 +357,11 @@ proptest! {
                 prop_assert_eq!(total.bytes(), sum);
             }
         }
+        for (outbox, _) in &outboxes {
+            let _ = outbox.written();
+        }
+        let queued = outboxes.iter().map(|(outbox, _)| outbox.queued()).sum::<usize>();
+        prop_assert_eq!(all.get(), i64::try_from(queued).expect("few"));
     }
 }
 
@@ -327,7 +382,7 @@ fn what_an_outbox_holds_goes_with_it() {
 }
 
 #[test]
-fn messages_that_were_taken_are_told_with_the_age_of_the_oldest() {
+fn messages_that_were_written_are_reported_with_the_age_of_the_oldest() {
     let outbox = outbox(10, 10_000);
     let first = Instant::now();
     let second = first + std::time::Duration::from_secs(1);

@@ -17,6 +17,15 @@ impl Command {
             _ => 0,
         }
     }
+
+    /// Whether its reply may be megabytes long: with many messages, chats, users or events.
+    pub const fn has_long_reply(&self) -> bool {
+        match self {
+            Self::GetUser { .. } | Self::GetEvent { .. } => false,
+            Self::JoinChat { .. } => true,
+            command => !command.stores(),
+        }
+    }
 }
 
 impl Reply {

@@ -127,7 +127,7 @@ impl Metrics {
             queue: names.plain("append_queue", "Messages waiting for the store"),
             outboxes: names.with_unit(
                 "outbox",
-                "Bytes queued for all clients",
+                "Bytes queued for all clients, or being written to them",
                 Unit::Bytes,
                 Gauge::default(),
             ),

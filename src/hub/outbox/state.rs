@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) frames: VecDeque<(Purpose, Outgoing)>,
     pub(super) news: Load,
     pub(super) responses: Load,
+    /// The bytes of the frames that were taken and are not written yet.
+    pub(super) writing: usize,
     pub(super) totals: Totals,
     /// Wakes the writer.
     pub(super) writer: Option<Waker>,
@@ -57,12 +59,17 @@ impl State {
         self.totals.add(frame.weight());
     }
 
-    /// Counts a frame no longer.
+    /// Counts a frame as one that is being written.
     pub(super) fn remove(&mut self, purpose: Purpose, frame: &Outgoing) {
         let load = self.load(purpose);
         load.frames -= 1;
         load.bytes -= frame.weight();
-        self.totals.remove(frame.weight());
+        self.writing += frame.weight();
+    }
+
+    /// Counts the frames that were being written no longer.
+    pub(super) fn wrote(&mut self) {
+        self.totals.remove(std::mem::take(&mut self.writing));
     }
 
     fn load(&mut self, purpose: Purpose) -> &mut Load {
@@ -82,13 +89,14 @@ impl State {
         if drops_frames(why) {
             self.totals.remove(self.bytes());
             self.frames = VecDeque::new();
-            (self.news, self.responses) = Default::default();
+            (self.news, self.responses, self.writing) = Default::default();
         }
         first
     }
 
+    /// The bytes that wait or are being written.
     pub(super) fn bytes(&self) -> usize {
-        self.news.bytes + self.responses.bytes
+        self.news.bytes + self.responses.bytes + self.writing
     }
 
     pub(super) fn take(&mut self, durable: Instant) {
