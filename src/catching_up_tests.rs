@@ -3,6 +3,7 @@
 //! Does not know any transport: the client is a model that keeps the messages it receives.
 
 mod connecting;
+mod late_commits;
 mod lost_answers;
 mod node;
 mod removals;

@@ -7,6 +7,7 @@ use futures_util::future::join;
 use super::node::Node;
 use super::*;
 use crate::fixtures::HOST;
+use crate::gateway::state::Admitted;
 use crate::model::{Profile, UserId};
 
 /// A connection of this user, with delivery enabled.
@@ -16,15 +17,28 @@ pub(super) async fn connect(node: &Node, user: UserId) -> Connection {
 
 /// The same with notices of chats.
 pub(super) async fn connect_with(node: &Node, user: UserId, delivery: Delivery) -> Connection {
-    let dialect = Arc::new(TestDialect::default());
-    *dialect.delivery.lock() = delivery;
-    let identity = Identity {
+    connect_admitted(node, own(user).into(), delivery).await
+}
+
+/// A verified user.
+pub(super) fn own(user: UserId) -> Identity {
+    Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: None,
-    };
+    }
+}
+
+/// A connection of a client that was admitted.
+pub(super) async fn connect_admitted(
+    node: &Node,
+    admitted: Admitted,
+    delivery: Delivery,
+) -> Connection {
+    let dialect = Arc::new(TestDialect::default());
+    *dialect.delivery.lock() = delivery;
     let state = node.state.clone();
-    let connection = Connection::open(state, identity, None, dialect, Transport::WebSocket);
+    let connection = Connection::open(state, admitted, None, dialect, Transport::WebSocket);
     connection.await.expect("a connection")
 }
 

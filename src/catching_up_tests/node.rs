@@ -40,8 +40,13 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) async fn open() -> Self {
+        let store = store::open("sqlite::memory:").await;
+        Self::over(store.expect("a store")).await
+    }
+
+    /// A node over this store, which is empty.
+    pub(super) async fn over(store: Arc<dyn Store>) -> Self {
         let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
-        let store = store::open("sqlite::memory:").await.expect("a store");
         let metrics = Metrics::default();
         let (store, gate) = store::gated(store, metrics.clone());
         let (backend, committer) = Backend::over(store, metrics, clock.clone());

@@ -106,6 +106,14 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Whether the store may have made a change, or not.
+    pub const fn is_uncertain(&self) -> bool {
+        matches!(
+            self,
+            Self::MembersUncertain(_) | Self::CreationUncertain(_) | Self::DeletionUncertain { .. }
+        )
+    }
+
     /// The chat that it is about; `None`: it is about a user.
     pub fn chat(&self) -> Option<ChatId> {
         Some(match self {

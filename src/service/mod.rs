@@ -23,6 +23,7 @@ mod newcomers;
 mod recent;
 mod revocation;
 mod rooms;
+mod settlement;
 mod sweeper;
 mod sync;
 mod user_cache;
@@ -44,7 +45,7 @@ pub use revocation::Revocations;
 
 use crate::bus::Bus;
 use crate::model::{
-    AuditId, Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Notice, Reply, Sent,
+    AuditId, Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Reply, Sent,
 };
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -63,12 +64,12 @@ pub struct Limits {
 /// Executes every request of a client: a [`Command`], passed to [`Service::execute`].
 pub struct Service {
     store: Arc<dyn Store>,
-    bus: Arc<dyn Bus>,
     clock: Clock,
     limits: Limits,
     memberships: Arc<memberships::Memberships>,
     member_lists: Arc<member_lists::MemberLists>,
     sweeper: Arc<sweeper::Sweeper>,
+    settlement: Arc<settlement::Settlement>,
     numbers: chats::Numbers,
     user_cache: Arc<user_cache::UserCache>,
     heads: Arc<heads::Heads>,
@@ -128,16 +129,23 @@ impl Service {
             Arc::clone(&memberships),
         ));
         let sweeper = Arc::new(sweeper::Sweeper::new(Arc::clone(&store)));
+        let settlement = Arc::new(settlement::Settlement::new(
+            Arc::clone(&store),
+            bus,
+            Arc::clone(&memberships),
+            Arc::clone(&user_cache),
+            Arc::clone(&heads),
+        ));
         let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&user_cache));
         let service = Self {
             history_cache: history_cache::HistoryCache::new(Arc::clone(&store)),
             store,
-            bus,
             clock,
             limits,
             memberships,
             member_lists: Arc::clone(&member_lists),
             sweeper: Arc::clone(&sweeper),
+            settlement: Arc::clone(&settlement),
             numbers: chats::numbers(),
             user_cache,
             heads,
@@ -153,6 +161,7 @@ impl Service {
             users,
             member_lists,
             sweeper,
+            settlement,
         };
         (service, committer)
     }
@@ -315,14 +324,7 @@ impl Service {
     /// Publishes to every node. The store has the change already: a failure here delays others, it
     /// loses nothing.
     async fn publish(&self, identity: &Identity, fact: Fact) {
-        let notice = Notice {
-            origin: identity.connection,
-            fact,
-            durable: None,
-        };
-        if let Err(error) = self.bus.publish(notice).await {
-            error!(%error, "a notice was not published");
-        }
+        self.settlement.publish(identity.connection, fact).await;
     }
 }
 

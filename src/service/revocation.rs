@@ -41,6 +41,9 @@ impl Service {
         let revoked = self.store.revoke_tokens(found.id, before, audit).await;
         self.user_cache.profile_changed(&found.external_id);
         self.revocations.fetch_add(1, Ordering::AcqRel);
+        if revoked.is_err() {
+            self.settlement.revocation(found.id);
+        }
         let (_, user) = revoked.map_err(store_error)?.ok_or_else(|| no_user(user))?;
         // Without a change as well: the connections may not have been ended the first time.
         let fact = Fact::TokensRevoked {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::lease::{LeaseState, Leasing, Process};
+use super::settling::Settling;
 use super::sweep::Sweeping;
 use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer, Unfinished};
 use super::{
@@ -185,6 +186,13 @@ impl Leasing for Instrumented {
 
     async fn await_lease(&self) -> Result<(), StoreError> {
         self.store.await_lease().await
+    }
+}
+
+#[async_trait]
+impl Settling for Instrumented {
+    async fn settled(&self) {
+        self.store.settled().await;
     }
 }
 

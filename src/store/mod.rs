@@ -10,6 +10,7 @@ mod instrumented;
 pub mod lease;
 mod mongodb;
 mod sanctions;
+pub mod settling;
 mod sqlite;
 pub mod sweep;
 pub mod transfer;
@@ -51,6 +52,7 @@ pub trait Store:
     + Audit
     + Messages
     + Events
+    + settling::Settling
     + sweep::Sweeping
     + transfer::Transfer
     + lease::Leasing

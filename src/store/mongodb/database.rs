@@ -1,6 +1,8 @@
 //! The database underneath the store: its connection, its collections, and queries for documents.
 //! Does not know the contract in `store`, and caches nothing.
 
+use std::sync::Arc;
+
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::Hint;
 use mongodb::{Client, ClientSession, Collection, Cursor};
@@ -8,6 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 use tracing::error;
 
+use super::commit::Commits;
 use super::documents::{CHATS, SCHEMA};
 use super::fields::{Readable, decode};
 use super::retry::DEADLINE;
@@ -28,6 +31,7 @@ pub(super) struct Database {
     place: String,
     /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
     pub(super) pk_lock: Mutex<()>,
+    pub(super) commits: Arc<Commits>,
     /// Permits for transactions that add a member (`limits.rs`).
     pub(super) additions: Semaphore,
 }
@@ -74,6 +78,7 @@ impl Database {
             driver,
             place,
             pk_lock: Mutex::default(),
+            commits: Arc::default(),
             additions: Semaphore::new(ADDITIONS),
         }
     }

@@ -29,6 +29,26 @@ pub(super) async fn fail(
         .expect("a mongod with --setParameter enableTestCommands=1");
 }
 
+impl Scratch {
+    /// Lets the server begin so many commits of the node of this name only after a time. No other test
+    /// sets a failpoint while the result is held.
+    pub(crate) async fn delay_commits(
+        &self,
+        name: &str,
+        count: i32,
+        by: Duration,
+    ) -> tokio::sync::MutexGuard<'static, ()> {
+        let alone = FAILPOINT.lock().await;
+        let blocked = doc! {
+            "failCommands": ["commitTransaction"],
+            "blockConnection": true,
+            "blockTimeMS": i32::try_from(by.as_millis()).expect("short"),
+        };
+        fail(self, name, doc! { "times": count }, blocked).await;
+        alone
+    }
+}
+
 /// A failpoint applies to the whole server: a test that sets it holds this lock.
 pub(super) static FAILPOINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 

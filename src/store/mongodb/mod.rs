@@ -10,6 +10,7 @@ mod append;
 mod audit;
 mod batch;
 mod chats;
+mod commit;
 mod connection;
 mod database;
 mod decoder;

@@ -67,7 +67,7 @@ impl Scratch {
     }
 
     /// The same under a name that a failpoint can mean it by.
-    pub(super) async fn node_called(&self, name: &str) -> Arc<dyn Store> {
+    pub(crate) async fn node_called(&self, name: &str) -> Arc<dyn Store> {
         let store = crate::store::open(&format!("{}&appName={name}", self.url())).await;
         store.expect("a database")
     }

@@ -75,8 +75,14 @@ impl Backoff {
         if self.started.elapsed() + self.next >= DEADLINE {
             return Err(error);
         }
-        sleep(self.next).await;
-        self.next = (self.next * 2).min(MAX_DELAY);
+        sleep(self.next()).await;
         Ok(())
+    }
+
+    /// The delay before the next attempt.
+    pub(super) fn next(&mut self) -> Duration {
+        let delay = self.next;
+        self.next = (delay * 2).min(MAX_DELAY);
+        delay
     }
 }

@@ -4,7 +4,6 @@
 use async_trait::async_trait;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
-use mongodb::error::Error;
 use mongodb::options::{ReadConcern, ReturnDocument};
 
 use super::connection::write_concern;
@@ -73,10 +72,14 @@ impl Database {
                 .write_concern(write_concern())
                 .await?;
             let error = match body.run(self, &mut session).await {
-                Ok(output) => match commit(&mut session).await {
-                    Ok(()) => return Ok(output),
-                    Err(error) => error,
-                },
+                Ok(output) => {
+                    let (returned, outcome) = self.commits.commit(session).await;
+                    session = returned;
+                    match outcome {
+                        Ok(()) => return Ok(output),
+                        Err(error) => error,
+                    }
+                }
                 Err(error) => {
                     // If the abort does not reach the server, the transaction expires there.
                     let _ = session.abort_transaction().await;
@@ -151,25 +154,7 @@ impl Transactional for UpdateTx {
     }
 }
 
-/// Commits, and repeats the commit while its outcome is unknown.
-async fn commit(session: &mut ClientSession) -> Result<(), StoreError> {
-    let mut backoff = Backoff::start();
-    loop {
-        let Err(error) = session.commit_transaction().await else {
-            return Ok(());
-        };
-        if !is_unknown(&error) {
-            return Err(error.into());
-        }
-        backoff.wait(error.into()).await?;
-    }
-}
-
 /// So many `pk`s.
 pub(super) fn pks(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn is_unknown(error: &Error) -> bool {
-    error.contains_label("UnknownTransactionCommitResult")
 }

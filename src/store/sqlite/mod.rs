@@ -35,6 +35,7 @@ use tokio_rusqlite::Connection as Thread;
 use self::disk::{Disk, outlive_file_limits};
 use self::files::Files;
 use self::lock::{LockError, lock};
+use super::settling::Settling;
 use super::transfer::Unfinished;
 use super::{InUse, OpenError, Store, StoreError};
 
@@ -187,6 +188,12 @@ impl Sqlite {
         let done = thread.call(move |connection| work(&connection.transaction()?));
         done.await.map_err(settle)
     }
+}
+
+#[async_trait]
+impl Settling for Sqlite {
+    /// What was answered `Unavailable` was not begun, or was rolled back.
+    async fn settled(&self) {}
 }
 
 #[async_trait]
