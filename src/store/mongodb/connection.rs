@@ -39,6 +39,7 @@ pub(super) async fn connect(url: &str) -> Result<Database, OpenError> {
     let hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();
     let name = options.default_database.clone();
     let name = name.unwrap_or_else(|| NAME.into());
+    let app_name = options.app_name.clone().unwrap_or_default();
     let place = format!("mongodb://{}/{name}", hosts.join(","));
     let client =
         Client::with_options(options).map_err(|error| refuse(&place, &sentence(&error)))?;
@@ -56,7 +57,7 @@ pub(super) async fn connect(url: &str) -> Result<Database, OpenError> {
                    transactions; start it with --replSet rs0 and run rs.initiate() on it once";
         return Err(refuse(&place, why));
     }
-    Ok(Database::new(client, database, place))
+    Ok(Database::new(client, database, app_name, place))
 }
 
 /// Acknowledged by a majority, journaled.
@@ -103,7 +104,9 @@ async fn options(url: &str) -> Result<ClientOptions, OpenError> {
             ));
         }
     };
-    options.app_name.get_or_insert_with(|| NAME.into());
+    let database = options.default_database.as_deref().unwrap_or(NAME);
+    let app_name = format!("polychat/{database}");
+    options.app_name.get_or_insert(app_name);
     options.server_selection_timeout.get_or_insert(SELECTION);
     options.connect_timeout.get_or_insert(DEADLINE);
     options.max_pool_size.get_or_insert(CONNECTIONS);

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::Hint;
+use mongodb::options::{Hint, ReadConcern};
 use mongodb::{Client, ClientSession, Collection, Cursor};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
-use tracing::error;
+use tracing::{error, info};
 
 use super::commit::Commits;
 use super::documents::{CHATS, SCHEMA};
@@ -27,6 +28,8 @@ pub(super) const ADDITIONS: usize = 64;
 pub(super) struct Database {
     client: Client,
     driver: mongodb::Database,
+    /// The name under which the server knows the connections of this and every other node.
+    app_name: String,
     /// Hosts and database, without credentials and options.
     place: String,
     /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
@@ -72,10 +75,16 @@ impl Query {
 }
 
 impl Database {
-    pub(super) fn new(client: Client, driver: mongodb::Database, place: String) -> Self {
+    pub(super) fn new(
+        client: Client,
+        driver: mongodb::Database,
+        app_name: String,
+        place: String,
+    ) -> Self {
         Self {
             client,
             driver,
+            app_name,
             place,
             pk_lock: Mutex::default(),
             commits: Arc::default(),
@@ -106,6 +115,31 @@ impl Database {
     /// A session for a transaction.
     pub(super) async fn session(&self) -> Result<ClientSession, StoreError> {
         Ok(self.client.start_session().await?)
+    }
+
+    /// Ends every open transaction of a node of this name, so that none is committed later. Transactions
+    /// of a node that is still running are retried by it.
+    pub(super) async fn end_transactions(&self) -> Result<(), StoreError> {
+        let admin = self.client.database("admin");
+        let open = vec![
+            doc! { "$currentOp": { "allUsers": false, "idleSessions": true } },
+            doc! { "$match": { "appName": &self.app_name, "transaction.parameters.autocommit": false } },
+            doc! { "$group": { "_id": "$lsid.id" } },
+            doc! { "$project": { "_id": 0, "id": "$_id" } },
+        ];
+        let found = admin
+            .aggregate(open)
+            .read_concern(ReadConcern::local())
+            .await?;
+        let sessions: Vec<Document> = found.try_collect().await?;
+        if !sessions.is_empty() {
+            info!(
+                count = sessions.len(),
+                "ending transactions of an earlier node"
+            );
+            admin.run_command(doc! { "killSessions": sessions }).await?;
+        }
+        Ok(())
     }
 
     /// Checks that the primary answers a read with a majority behind it.

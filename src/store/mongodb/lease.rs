@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::Mongo;
 use super::documents::LEASES;
@@ -153,6 +154,10 @@ impl Leasing for Mongo {
         let lease = lease.await?;
         if lease == LeaseState::Own {
             self.lease.note(&lease, begun);
+            // A commit of the former holder may still be on its way.
+            if let Err(error) = self.database.end_transactions().await {
+                warn!(%error, "transactions of an earlier node cannot be ended");
+            }
         }
         Ok(lease)
     }

@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep};
 use super::documents::{LEASES, SCHEMA};
 use super::fault_tests::{FAILPOINT, fail};
 use super::replica_set::Scratch;
+use crate::model::{User, UserId};
 use crate::store::contract::Subject;
 use crate::store::contract::lease::process;
+use crate::store::contract::user;
 use crate::store::lease::{Holder, LIFETIME, LeaseState, RELIANCE};
 use crate::store::transfer::Unfinished;
 use crate::store::{StoreError, connect, instrumented};
@@ -205,4 +207,25 @@ async fn a_connection_alone_changes_no_schema() {
     store.migrate(Unfinished::Refused).await.expect("migrated");
     let missing = store.missing_indexes().await.expect("an answer");
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test]
+async fn what_an_earlier_holder_has_not_committed_is_never_committed() {
+    let (scratch, other) = (Scratch::new(), Scratch::new());
+    let (one, two) = (scratch.node().await, scratch.node().await);
+    let anna = user(&one, "anna").await;
+    let boris = User {
+        id: UserId::new(anna.created_at),
+        pk: 2,
+        external_id: "boris".to_owned(),
+        ..anna.clone()
+    };
+    let left = scratch.left_open(&scratch.app_name(), boris).await;
+    let of_others = other.left_open(&other.app_name(), anna).await;
+    assert_eq!(take(&two, "b").await, LeaseState::Own);
+    let late = left.commit().await.expect_err("it was ended");
+    assert!(late.contains_label("TransientTransactionError"), "{late}");
+    let found = one.user_by_external_id("boris").await.expect("an answer");
+    assert!(found.is_none());
+    of_others.commit().await.expect("of another database");
 }

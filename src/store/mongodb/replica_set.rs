@@ -54,6 +54,11 @@ impl Scratch {
         }
     }
 
+    /// The name under which a node of it is known to the server.
+    pub(super) fn app_name(&self) -> String {
+        format!("polychat/{}", self.name)
+    }
+
     /// The URL of the database.
     pub(crate) fn url(&self) -> String {
         let (server, options) = &replica_set().url;
@@ -83,6 +88,11 @@ impl Scratch {
 pub(crate) struct LeftOpen(mongodb::ClientSession);
 
 impl LeftOpen {
+    /// Commits it, as the process would do whose commit was delayed.
+    pub(super) async fn commit(mut self) -> Result<(), mongodb::error::Error> {
+        self.0.commit_transaction().await
+    }
+
     /// Aborts it, as the server does once it has lasted too long.
     pub(crate) async fn abort(mut self) {
         self.0.abort_transaction().await.expect("aborted");
@@ -92,7 +102,15 @@ impl LeftOpen {
 impl Scratch {
     /// Leaves the transaction of a killed copy open, which has inserted this user.
     pub(crate) async fn killed_copy(&self, user: crate::model::User) -> LeftOpen {
-        let client = Client::with_uri_str(self.url()).await.expect("a client");
+        self.left_open("killed copy", user).await
+    }
+
+    /// Leaves a transaction of a client of this name open, which has inserted this user.
+    pub(super) async fn left_open(&self, app_name: &str, user: crate::model::User) -> LeftOpen {
+        let options = mongodb::options::ClientOptions::parse(self.url()).await;
+        let mut options = options.expect("a URL");
+        options.app_name = Some(app_name.to_owned());
+        let client = Client::with_options(options).expect("a client");
         let mut session = client.start_session().await.expect("a session");
         session.start_transaction().await.expect("a transaction");
         let users = client.database(&self.name).collection(USERS);
