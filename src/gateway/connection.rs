@@ -207,7 +207,7 @@ impl Connection {
     pub async fn begin(&self, mut command: Command) -> InFlight {
         let identity = *self.identity.lock();
         self.metrics.count_command(&command);
-        let rows = command.rows();
+        let rows = command.rows() + command.rows_of_client();
         let limits = &self.state.limits;
         if let Err(over) = limits.message(&identity, &command, Some(&self.gauges)) {
             return InFlight::from(Err(self.refusal(over)));

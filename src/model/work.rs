@@ -1,11 +1,17 @@
 //! How much work a request is, in rows that the server reads, writes or returns for it.
 //! Does not limit anything: `limits` does.
 
-use super::{Command, Reply, Room};
+use super::{Command, Message, Reply, Room};
 
 /// A chat that is looked up or listed counts as so many rows: its own, those of the rights to it, and
 /// its part of the response.
 const CHAT: usize = 10;
+
+/// So many bytes of the text of a message count as a row more.
+const TEXT: usize = 256;
+
+/// What a client creates or deletes is a write of its own, and a notice to others.
+const CREATION: usize = 500;
 
 impl Command {
     /// The rows that are looked up for it besides those in its reply.
@@ -14,6 +20,19 @@ impl Command {
             Self::Sync { chats, .. } => chats.len() * CHAT,
             Self::AddMembers { users, .. } => users.len() * CHAT,
             Self::CreateChat { members, .. } => members.len(),
+            _ => 0,
+        }
+    }
+
+    /// The rows that it counts as besides if a client sends it.
+    pub const fn rows_of_client(&self) -> usize {
+        match self {
+            Self::CreateChat { .. }
+            | Self::CreateRoom { .. }
+            | Self::DeleteChat { .. }
+            | Self::CreateEvent { .. }
+            | Self::DeleteEvent { .. }
+            | Self::OpenEventChat { .. } => CREATION,
             _ => 0,
         }
     }
@@ -44,8 +63,11 @@ impl Reply {
             Self::Members(members) => members.len(),
             Self::Bans(bans) => bans.len(),
             Self::Audit(page) => page.records.len(),
-            Self::Messages(page, _) => page.messages.len(),
-            Self::Synced(missed) => missed.iter().flatten().map(|it| it.messages.len()).sum(),
+            Self::Messages(page, _) => page.messages.iter().map(rows_of_message).sum(),
+            Self::Synced(missed) => {
+                let messages = missed.iter().flatten().flat_map(|chat| &chat.messages);
+                messages.map(|message| rows_of_message(message)).sum()
+            }
             Self::Events(page) => page.events.len(),
             Self::Marketplace(data) => data.own.len() + data.chats.len() * CHAT,
             Self::User(_)
@@ -65,5 +87,10 @@ impl Reply {
 }
 
 fn rows_of(room: &Room) -> usize {
-    CHAT + room.members.len() + room.messages.len()
+    let messages: usize = room.messages.iter().map(rows_of_message).sum();
+    CHAT + room.members.len() + messages
+}
+
+fn rows_of_message(message: &Message) -> usize {
+    1 + message.text.len() / TEXT
 }

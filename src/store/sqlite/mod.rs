@@ -42,6 +42,10 @@ use super::{InUse, OpenError, Store, StoreError};
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
 
+/// By how much the priority of these threads is lower.
+#[cfg(target_os = "linux")]
+const READERS_NICE: i32 = 5;
+
 /// How long a connection waits for a lock on the file that another process holds: a backup may take
 /// a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,7 +128,7 @@ impl Sqlite {
         let files = prepare(place, &writer, opened).await?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            readers.push(connect(place, prepare_reader).await?);
+            readers.push(connect(place, prepare_reading_thread).await?);
         }
         Ok(Ok(Self {
             place: place.to_owned(),
@@ -348,6 +352,16 @@ fn prepare_reader(connection: &mut Connection) -> Result<(), OpenError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
+}
+
+/// Its thread gives way to those that write and that serve connections: on a busy processor a long
+/// list must not delay messages.
+fn prepare_reading_thread(connection: &mut Connection) -> Result<(), OpenError> {
+    prepare_reader(connection)?;
+    // On Linux this is about the thread, elsewhere about the process.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(READERS_NICE);
     Ok(())
 }
 

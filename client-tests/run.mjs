@@ -1,0 +1,27 @@
+// @ts-check
+// Owns how test files are run: the tests of clients wait most of their time, so several files run at once; the tests of
+// faults and limits of time or memory run alone, after them.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+
+const here = import.meta.dirname;
+
+/** How many files run at once. */
+const AT_ONCE = 3;
+
+/** The test files of a folder but those whose names `without` matches. */
+export function filesOf(folder, without = /^$/) {
+  const names = readdirSync(`${here}/${folder}`).filter((file) => file.endsWith('.test.mjs') && !without.test(file));
+  return names.sort().map((file) => `${folder}/${file}`);
+}
+
+/** Runs files with more environment variables, first `together`, then `alone`; the exit code is that of the process. */
+export async function run({ together, alone, env = {} }) {
+  for (const [files, atOnce] of [[together, AT_ONCE], [alone, 1]]) {
+    const tests = spawn(process.execPath, ['--test', `--test-concurrency=${atOnce}`, ...files], {
+      cwd: here, stdio: 'inherit', env: { ...process.env, ...env },
+    });
+    const code = await new Promise((resolve) => { tests.on('close', (ended) => resolve(ended ?? 1)); });
+    if (code !== 0) process.exitCode = code;
+  }
+}
