@@ -79,6 +79,7 @@ pub(super) enum Operation {
     AddBanned,
     RemoveMember,
     RemoveModerator,
+    RemoveOwner,
     RemoveCreator,
     Change,
     Delete,
@@ -86,15 +87,18 @@ pub(super) enum Operation {
     MakeStrangerReader,
     MakeModerator,
     DemoteModerator,
+    DemoteOwner,
     DemoteCreator,
     MuteMember,
     MuteModerator,
+    MuteOwner,
     MuteCreator,
     MuteStranger,
     LiftMute,
     BanStranger,
     BanMember,
     BanModerator,
+    BanOwner,
     BanCreator,
     LiftBan,
     ListBans,
@@ -106,6 +110,14 @@ impl Operation {
         matches!(
             self,
             Self::RemoveCreator | Self::DemoteCreator | Self::MuteCreator | Self::BanCreator
+        )
+    }
+
+    /// Whether it is about an owner that is not the creator.
+    pub(super) const fn concerns_owner(self) -> bool {
+        matches!(
+            self,
+            Self::RemoveOwner | Self::DemoteOwner | Self::MuteOwner | Self::BanOwner
         )
     }
 
@@ -143,7 +155,7 @@ const fn row(operation: Operation, name: &'static str, letters: &'static str) ->
 use Operation as O;
 
 /// The chats of their members. The columns are those of [`ROLES`].
-pub(super) const CLOSED: [Row; 33] = [
+pub(super) const CLOSED: [Row; 37] = [
     row(O::Listed, "find the chat in the list of rooms", "NNN+++++N"),
     row(O::History, "read the history", "NNN++++++"),
     row(O::Room, "list the members", "NNN++++++"),
@@ -162,6 +174,7 @@ pub(super) const CLOSED: [Row; 33] = [
     row(O::AddBanned, "add a banned user", "NNNWFWWWW"),
     row(O::RemoveMember, "remove a member", "NNNWF++++"),
     row(O::RemoveModerator, "remove a moderator", "NNNFFFF++"),
+    row(O::RemoveOwner, "remove another owner", "NNNFFFFF+"),
     row(O::RemoveCreator, "remove the creator", "NNNFFFFF+"),
     row(O::Change, "change the name or the team", "NNNWF++++"),
     row(O::Delete, "delete the chat", "NNNFFFF++"),
@@ -173,6 +186,7 @@ pub(super) const CLOSED: [Row; 33] = [
     ),
     row(O::MakeModerator, "make a member a moderator", "NNNFFFF++"),
     row(O::DemoteModerator, "make a moderator a member", "NNNFFFF++"),
+    row(O::DemoteOwner, "make another owner a member", "NNNFFFFF+"),
     row(
         O::DemoteCreator,
         "change the role of the creator",
@@ -180,6 +194,7 @@ pub(super) const CLOSED: [Row; 33] = [
     ),
     row(O::MuteMember, "mute a member", "NNNFFF+++"),
     row(O::MuteModerator, "mute a moderator", "NNNFFFF++"),
+    row(O::MuteOwner, "mute another owner", "NNNFFFFF+"),
     row(O::MuteCreator, "mute the creator", "NNNFFFFF+"),
     row(
         O::MuteStranger,
@@ -190,13 +205,14 @@ pub(super) const CLOSED: [Row; 33] = [
     row(O::BanStranger, "ban a user that is no member", "NNNFFF+++"),
     row(O::BanMember, "ban a member", "NNNFFF+++"),
     row(O::BanModerator, "ban a moderator", "NNNFFFF++"),
+    row(O::BanOwner, "ban another owner", "NNNFFFFF+"),
     row(O::BanCreator, "ban the creator", "NNNFFFFF+"),
     row(O::LiftBan, "lift a ban", "NNNFFF+++"),
     row(O::ListBans, "list the bans", "NNNFFF+++"),
 ];
 
 /// The chats that everybody may look at and join.
-pub(super) const OPEN: [Row; 33] = [
+pub(super) const OPEN: [Row; 37] = [
     row(O::Listed, "find the chat in the list of rooms", "++N++++++"),
     row(O::History, "read the history", "++W++++++"),
     row(O::Room, "list the members", "++W++++++"),
@@ -215,6 +231,7 @@ pub(super) const OPEN: [Row; 33] = [
     row(O::AddBanned, "add a banned user", "FFWWFWWWW"),
     row(O::RemoveMember, "remove a member", "FFWWF++++"),
     row(O::RemoveModerator, "remove a moderator", "FFWFFFF++"),
+    row(O::RemoveOwner, "remove another owner", "FFWFFFFF+"),
     row(O::RemoveCreator, "remove the creator", "FFWFFFFF+"),
     row(O::Change, "change the name or the team", "FFWWF++++"),
     row(O::Delete, "delete the chat", "FFWFFFF++"),
@@ -226,6 +243,7 @@ pub(super) const OPEN: [Row; 33] = [
     ),
     row(O::MakeModerator, "make a member a moderator", "FFWFFFF++"),
     row(O::DemoteModerator, "make a moderator a member", "FFWFFFF++"),
+    row(O::DemoteOwner, "make another owner a member", "FFWFFFFF+"),
     row(
         O::DemoteCreator,
         "change the role of the creator",
@@ -233,6 +251,7 @@ pub(super) const OPEN: [Row; 33] = [
     ),
     row(O::MuteMember, "mute a member", "FFWFFF+++"),
     row(O::MuteModerator, "mute a moderator", "FFWFFFF++"),
+    row(O::MuteOwner, "mute another owner", "FFWFFFFF+"),
     row(O::MuteCreator, "mute the creator", "FFWFFFFF+"),
     row(
         O::MuteStranger,
@@ -243,6 +262,7 @@ pub(super) const OPEN: [Row; 33] = [
     row(O::BanStranger, "ban a user that is no member", "FFWFFF+++"),
     row(O::BanMember, "ban a member", "FFWFFF+++"),
     row(O::BanModerator, "ban a moderator", "FFWFFFF++"),
+    row(O::BanOwner, "ban another owner", "FFWFFFFF+"),
     row(O::BanCreator, "ban the creator", "FFWFFFFF+"),
     row(O::LiftBan, "lift a ban", "FFWFFF+++"),
     row(O::ListBans, "list the bans", "FFWFFF+++"),
