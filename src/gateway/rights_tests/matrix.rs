@@ -66,6 +66,7 @@ impl Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Listed,
+    ListedAmongAll,
     History,
     Room,
     Sync,
@@ -125,7 +126,13 @@ impl Operation {
     pub(super) const fn changes(self) -> bool {
         !matches!(
             self,
-            Self::Listed | Self::History | Self::Room | Self::Sync | Self::Watch | Self::ListBans
+            Self::Listed
+                | Self::ListedAmongAll
+                | Self::History
+                | Self::Room
+                | Self::Sync
+                | Self::Watch
+                | Self::ListBans
         )
     }
 }
@@ -155,8 +162,13 @@ const fn row(operation: Operation, name: &'static str, letters: &'static str) ->
 use Operation as O;
 
 /// The chats of their members. The columns are those of [`ROLES`].
-pub(super) const CLOSED: [Row; 37] = [
+pub(super) const CLOSED: [Row; 38] = [
     row(O::Listed, "find the chat in the list of rooms", "NNN+++++N"),
+    row(
+        O::ListedAmongAll,
+        "find the chat in the list of all chats",
+        "NNN++++++",
+    ),
     row(O::History, "read the history", "NNN++++++"),
     row(O::Room, "list the members", "NNN++++++"),
     row(O::Sync, "`sync`", "NNN++++++"),
@@ -212,8 +224,13 @@ pub(super) const CLOSED: [Row; 37] = [
 ];
 
 /// The chats that everybody may look at and join.
-pub(super) const OPEN: [Row; 37] = [
+pub(super) const OPEN: [Row; 38] = [
     row(O::Listed, "find the chat in the list of rooms", "++N++++++"),
+    row(
+        O::ListedAmongAll,
+        "find the chat in the list of all chats",
+        "++N++++++",
+    ),
     row(O::History, "read the history", "++W++++++"),
     row(O::Room, "list the members", "++W++++++"),
     row(O::Sync, "`sync`", "++N++++++"),

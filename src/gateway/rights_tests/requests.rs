@@ -76,6 +76,8 @@ pub(super) fn request(
         return on_user_request(scene, &act, via);
     }
     match via {
+        // The command is of REST alone.
+        Via::Command if operation == O::ListedAmongAll => None,
         Via::Command => Some(Request::Command(command(scene, operation, actor))),
         Via::EventName => event_name(scene, operation, actor),
         Via::Action => action(scene, operation),
@@ -283,6 +285,18 @@ fn type_data(scene: &Scene, operation: O) -> Option<Request> {
 }
 
 fn rest(scene: &Scene, operation: O, role: Role, actor: UserId) -> Option<Request> {
+    if operation == O::ListedAmongAll {
+        // The page that begins with the chat.
+        let cursor = match scene.pk {
+            1 => String::new(),
+            pk => format!("&cursor=c{}", pk - 1),
+        };
+        return Some(Request::Rest {
+            method: "GET",
+            path: format!("/chats?limit=1{cursor}"),
+            body: None,
+        });
+    }
     let (method, path, body) = match operation {
         O::History => ("GET", "/messages", None),
         O::Room => ("GET", "/members", None),
