@@ -13,7 +13,7 @@ import * as type from '../clients/type-data.mjs';
 import { PATH, dial, refusedWith } from '../clients/websocket.mjs';
 import { Metrics, fetchMetrics, scrape } from '../harness/metrics.mjs';
 import { freePort, runToEnd, startServer } from '../harness/server.mjs';
-import { SECRET, token } from '../harness/tokens.mjs';
+import { SECRET, now, token } from '../harness/tokens.mjs';
 import { eventually } from '../harness/wait.mjs';
 
 const DIALECTS = ['event-name', 'action', 'type', 'marketplace'];
@@ -288,7 +288,7 @@ describe('a connection is counted while it is there', () => {
       assert.equal(connections(scraped, { dialect, transport: 'websocket' }), 1, dialect);
     }
     events.disconnect();
-    await scrapeUntil(server, (now) => connections(now, { dialect: 'marketplace' }) === 0, 'one of them has left');
+    await scrapeUntil(server, (after) => connections(after, { dialect: 'marketplace' }) === 0, 'one of them has left');
     assert.equal(connections(await scrape(server), { dialect: 'event-name' }), 1);
     socket.close();
     await noneLeft(server);
@@ -380,6 +380,19 @@ describe('who may see the figures', () => {
     assert.equal(JSON.parse(text).code, 'forbidden');
     const scraped = await scrape(server, await token({ sub: 'backend', role: 'service' }));
     assert.equal(scraped.of('polychat_store_seconds_count', { operation: 'find_or_create_users' }), 0);
+  });
+
+  test('with jwt no revoked token', async (t) => {
+    const server = await startServer(t, jwt);
+    const url = `${server.url}/metrics`;
+    const backend = new Backend(server, await token({ sub: 'backend', role: 'service' }));
+    const { pk, externalUserId: sub } = await backend.user('leaked');
+    const leaked = await token({ sub, role: 'service', iat: now() - 60 });
+    assert.equal((await fetchMetrics(url, leaked)).status, 200);
+    await backend.ok(200, 'POST', `/users/${pk}/revoke`, {});
+    const { status, text } = await fetchMetrics(url, leaked);
+    assert.equal(status, 401);
+    assert.equal(JSON.parse(text).code, 'unauthenticated');
   });
 
   test('at an address of their own everybody, and nobody elsewhere', async (t) => {

@@ -9,7 +9,7 @@ mod requests;
 mod scene;
 mod tries;
 
-use self::matrix::{CLOSED, Cell, OPEN, ROLES, Role, Row};
+use self::matrix::{CLOSED, Cell, OPEN, Operation, ROLES, Role, Row};
 use self::requests::Via;
 use self::scene::{Kind, Scene, World};
 
@@ -20,8 +20,10 @@ async fn check(world: &World, kind: Kind, rows: &[Row]) -> Vec<String> {
     for row in rows {
         for (role, expected) in ROLES.into_iter().zip(row.cells()) {
             let actors = match role {
-                // The creator has the rights of an owner, but over itself.
-                Role::Owner if !row.operation.concerns_creator() => {
+                // The creator has the rights of an owner, but over itself, and those over owners.
+                Role::Owner
+                    if !row.operation.concerns_creator() && !row.operation.concerns_owner() =>
+                {
                     vec![world.of(role), world.creator]
                 }
                 _ => vec![world.of(role)],
@@ -71,6 +73,31 @@ async fn every_role_may_the_same_in_every_dialect_in_a_closed_chat() {
 async fn every_role_may_the_same_in_every_dialect_in_an_open_chat() {
     let world = World::open().await;
     let wrong = check(&world, Kind::Open, &OPEN).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn only_the_creator_ends_the_rank_of_other_owners_and_sanctions_none() {
+    let world = World::open().await;
+    let mut wrong = Vec::new();
+    for (kind, rows) in [(Kind::Closed, &CLOSED), (Kind::Open, &OPEN)] {
+        for row in rows.iter().filter(|row| row.operation.concerns_owner()) {
+            let expected = match row.operation {
+                Operation::RemoveOwner | Operation::DemoteOwner => Cell::Yes,
+                _ => Cell::Forbidden,
+            };
+            for via in Via::ALL {
+                let scene = Scene::set(&world, kind).await;
+                let creator = world.creator;
+                let found =
+                    tries::attempt(&world, &scene, row.operation, Role::Owner, creator, via).await;
+                if let Some(found) = found.filter(|found| *found != expected) {
+                    wrong.push(format!("{kind:?} chat, {}, {via:?}: {found:?}", row.name));
+                }
+            }
+        }
+    }
     assert!(wrong.is_empty(), "{wrong:#?}");
     world.close().await;
 }

@@ -340,3 +340,24 @@ fn the_creator_has_the_rank_of_an_owner_without_being_a_member() {
     // The own membership may end whatever the rank.
     assert!(may_remove(Actor::User(reader), reader, &chat, NOW).is_ok());
 }
+
+#[test]
+fn an_owner_is_not_over_another_one_unless_it_is_the_creator() {
+    let creator = somebody();
+    let ([_, _, other, owner], mut rights) = of_every_role(creator);
+    rights.members[2].role = MemberRole::Owner;
+    let chat = MemberList::from(rights);
+    for role in MemberRole::ALL {
+        let set = |actor| kind(may_set_role(actor, other, role, &chat, NOW));
+        // A repetition changes nothing.
+        let refused = (role != MemberRole::Owner).then_some(ErrorKind::Forbidden);
+        assert_eq!(set(Actor::User(owner)), refused, "{role:?}");
+        assert_eq!(set(Actor::User(creator)), None);
+        assert_eq!(set(Actor::Service), None);
+    }
+    let removed = |actor| kind(may_remove(actor, other, &chat, NOW));
+    assert_eq!(removed(Actor::User(owner)), Some(ErrorKind::Forbidden));
+    assert_eq!(removed(Actor::User(creator)), None);
+    assert_eq!(removed(Actor::Service), None);
+    assert_eq!(removed(Actor::User(other)), None, "its own membership");
+}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use moka::future::Cache;
 
-use super::access;
+use super::access::{self, Actor};
 use super::audit::Act;
 use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
@@ -175,6 +175,7 @@ impl Service {
         limit: Option<usize>,
     ) -> Result<Reply, Error> {
         access::host(identity)?;
+        let actor = access::actor(identity, None)?;
         let limit = limit.unwrap_or(PAGE).min(PAGE);
         // One more than requested shows whether there is a next page; one may also end early.
         let chats = self.store.chats_after(after, limit + 1).await;
@@ -183,6 +184,11 @@ impl Service {
         let more = chats.len() > limit || members > PAGE_MEMBERS;
         chats.truncate(limit);
         let next = chats.last().filter(|_| more).map(|chat| chat.pk);
+        if let Actor::User(_) = actor {
+            let named: Vec<_> = chats.iter().map(|chat| ChatRef::Id(chat.id)).collect();
+            let mut seen = self.seen(actor, &named).await?.into_iter();
+            chats.retain(|_| seen.next().flatten().is_some());
+        }
         Ok(Reply::AllChats(ChatList { chats, next }))
     }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::audit::Act;
 use super::users::no_user;
 use super::{Service, access, store_error};
-use crate::model::{AuditAct, Error, Fact, Identity, Issue, Reply, UserRef};
+use crate::model::{AuditAct, Caller, Error, Fact, Identity, Issue, Reply, User, UserRef};
 
 /// How many revocations there were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +93,31 @@ impl Service {
             return Ok(());
         }
         let user = self.user(issue.user).await?;
-        match user.revoked_before {
-            Some(before) if issue.is_revoked(before) => Err(access::revoked()),
-            _ => Ok(()),
-        }
+        not_revoked(issue, &user)
+    }
+
+    /// Whether the token of a caller is still valid. Unlike [`Service::identify`] it creates no user, and
+    /// waits for no lease. Of a user that is not known nothing was revoked.
+    ///
+    /// # Errors
+    /// `Unauthenticated`: it was revoked. `Unavailable`.
+    pub async fn check_revoked(&self, caller: &Caller) -> Result<(), Error> {
+        let found = self.store.user_by_external_id(&caller.external_id).await;
+        let Some(user) = found.map_err(store_error)? else {
+            return Ok(());
+        };
+        let issue = Issue {
+            user: user.id,
+            at: caller.issued_at,
+        };
+        not_revoked(issue, &user)
+    }
+}
+
+fn not_revoked(issue: Issue, user: &User) -> Result<(), Error> {
+    match user.revoked_before {
+        Some(before) if issue.is_revoked(before) => Err(access::revoked()),
+        _ => Ok(()),
     }
 }
 

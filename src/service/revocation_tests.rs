@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixtures::{BlockingBackend, HOST};
-use crate::model::{Caller, Command, ErrorKind, Profile, Rights, Role, UserId};
+use crate::model::{Command, ErrorKind, Profile, Rights, Role, UserId};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")

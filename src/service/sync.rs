@@ -70,7 +70,11 @@ impl Service {
     }
 
     /// Those of these chats that the actor may look at. Those that are not known are read together.
-    async fn seen(&self, actor: Actor, chats: &[ChatRef]) -> Result<Vec<Option<ChatId>>, Error> {
+    pub(super) async fn seen(
+        &self,
+        actor: Actor,
+        chats: &[ChatRef],
+    ) -> Result<Vec<Option<ChatId>>, Error> {
         let ids = self.ids_of(chats).await?;
         let known: Vec<_> = ids.iter().flatten().copied().collect();
         let mut members = self.memberships.of_all(&known).await?.into_iter();

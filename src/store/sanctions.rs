@@ -1,5 +1,5 @@
 //! The traits of roles, mutes and bans, and of the audit log.
-//! Does not know which of them are allowed, nor when a sanction ends.
+//! Does not know which of them are allowed.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -39,7 +39,8 @@ pub trait Sanctions: Send + Sync {
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
-    /// Replaces the mute of a user, member or not; `None` lifts it. Returns whether it has changed,
+    /// Replaces the mute of a user, member or not; `None` lifts it, which is not recorded if the mute
+    /// has ended at the time of the record. Returns whether it has changed,
     /// and the chat afterwards; `None`: there is no such chat. `Corrupt`: there is no such user.
     async fn set_mute(
         &self,
@@ -49,7 +50,7 @@ pub trait Sanctions: Send + Sync {
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError>;
 
-    /// Replaces the ban of a user, member or not; `None` lifts it. A ban ends a membership in the
+    /// Replaces the ban of a user, member or not; `None` lifts it, recorded as in [`Sanctions::set_mute`]. A ban ends a membership in the
     /// same step, and then the chat's times move to `at` as in [`super::Members::remove_member`]. It
     /// is deleted with the chat only. `None`: there is no such chat. `Corrupt`: there is no such
     /// user.
@@ -61,6 +62,14 @@ pub trait Sanctions: Send + Sync {
         at: Timestamp,
         audit: Option<AuditRecord>,
     ) -> Result<Option<BanOutcome>, StoreError>;
+}
+
+/// The record of a mute or a ban that is set, or of one that is lifted: `None` if that applies no more.
+pub(super) fn recorded(
+    audit: Option<&AuditRecord>,
+    lifted: Option<Sanction>,
+) -> Option<&AuditRecord> {
+    audit.filter(|record| lifted.is_none_or(|lifted| lifted.applies(record.at)))
 }
 
 /// The outcome of [`Sanctions::set_ban`].

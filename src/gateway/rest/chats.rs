@@ -267,7 +267,8 @@ pub async fn delete(
 
 /// List chats
 ///
-/// All chats by `pk`, or those of one user, the most recently active first.
+/// All chats by `pk`, or those of one user, the most recently active first. In mode `open` a request with a
+/// user's token that names no other has all that this user sees; a page may have fewer than there are, or none.
 #[utoipa::path(
     get, path = "/chats", operation_id = "listChats", tag = "chats",
     params(Chats),

@@ -221,7 +221,8 @@ pub async fn list_members(
 
 /// Set the role of a member
 ///
-/// The creator of a chat stays its owner, and the members of an event's chat have no other roles. The
+/// The creator of a chat stays its owner, and the members of an event's chat have no other roles. Only the
+/// creator or a service takes the role `owner` from a member. The
 /// role `reader` stays when the user leaves and comes back, the others end with the membership. A user
 /// that is no member can be made a `reader` for when it comes, and a `member` again.
 #[utoipa::path(

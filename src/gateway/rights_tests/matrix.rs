@@ -66,6 +66,7 @@ impl Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Listed,
+    ListedAmongAll,
     History,
     Room,
     Sync,
@@ -79,6 +80,7 @@ pub(super) enum Operation {
     AddBanned,
     RemoveMember,
     RemoveModerator,
+    RemoveOwner,
     RemoveCreator,
     Change,
     Delete,
@@ -86,15 +88,18 @@ pub(super) enum Operation {
     MakeStrangerReader,
     MakeModerator,
     DemoteModerator,
+    DemoteOwner,
     DemoteCreator,
     MuteMember,
     MuteModerator,
+    MuteOwner,
     MuteCreator,
     MuteStranger,
     LiftMute,
     BanStranger,
     BanMember,
     BanModerator,
+    BanOwner,
     BanCreator,
     LiftBan,
     ListBans,
@@ -109,11 +114,25 @@ impl Operation {
         )
     }
 
+    /// Whether it is about an owner that is not the creator.
+    pub(super) const fn concerns_owner(self) -> bool {
+        matches!(
+            self,
+            Self::RemoveOwner | Self::DemoteOwner | Self::MuteOwner | Self::BanOwner
+        )
+    }
+
     /// Whether another attempt needs a chat of its own.
     pub(super) const fn changes(self) -> bool {
         !matches!(
             self,
-            Self::Listed | Self::History | Self::Room | Self::Sync | Self::Watch | Self::ListBans
+            Self::Listed
+                | Self::ListedAmongAll
+                | Self::History
+                | Self::Room
+                | Self::Sync
+                | Self::Watch
+                | Self::ListBans
         )
     }
 }
@@ -143,8 +162,13 @@ const fn row(operation: Operation, name: &'static str, letters: &'static str) ->
 use Operation as O;
 
 /// The chats of their members. The columns are those of [`ROLES`].
-pub(super) const CLOSED: [Row; 33] = [
+pub(super) const CLOSED: [Row; 38] = [
     row(O::Listed, "find the chat in the list of rooms", "NNN+++++N"),
+    row(
+        O::ListedAmongAll,
+        "find the chat in the list of all chats",
+        "NNN++++++",
+    ),
     row(O::History, "read the history", "NNN++++++"),
     row(O::Room, "list the members", "NNN++++++"),
     row(O::Sync, "`sync`", "NNN++++++"),
@@ -162,6 +186,7 @@ pub(super) const CLOSED: [Row; 33] = [
     row(O::AddBanned, "add a banned user", "NNNWFWWWW"),
     row(O::RemoveMember, "remove a member", "NNNWF++++"),
     row(O::RemoveModerator, "remove a moderator", "NNNFFFF++"),
+    row(O::RemoveOwner, "remove another owner", "NNNFFFFF+"),
     row(O::RemoveCreator, "remove the creator", "NNNFFFFF+"),
     row(O::Change, "change the name or the team", "NNNWF++++"),
     row(O::Delete, "delete the chat", "NNNFFFF++"),
@@ -173,6 +198,7 @@ pub(super) const CLOSED: [Row; 33] = [
     ),
     row(O::MakeModerator, "make a member a moderator", "NNNFFFF++"),
     row(O::DemoteModerator, "make a moderator a member", "NNNFFFF++"),
+    row(O::DemoteOwner, "make another owner a member", "NNNFFFFF+"),
     row(
         O::DemoteCreator,
         "change the role of the creator",
@@ -180,6 +206,7 @@ pub(super) const CLOSED: [Row; 33] = [
     ),
     row(O::MuteMember, "mute a member", "NNNFFF+++"),
     row(O::MuteModerator, "mute a moderator", "NNNFFFF++"),
+    row(O::MuteOwner, "mute another owner", "NNNFFFFF+"),
     row(O::MuteCreator, "mute the creator", "NNNFFFFF+"),
     row(
         O::MuteStranger,
@@ -190,14 +217,20 @@ pub(super) const CLOSED: [Row; 33] = [
     row(O::BanStranger, "ban a user that is no member", "NNNFFF+++"),
     row(O::BanMember, "ban a member", "NNNFFF+++"),
     row(O::BanModerator, "ban a moderator", "NNNFFFF++"),
+    row(O::BanOwner, "ban another owner", "NNNFFFFF+"),
     row(O::BanCreator, "ban the creator", "NNNFFFFF+"),
     row(O::LiftBan, "lift a ban", "NNNFFF+++"),
     row(O::ListBans, "list the bans", "NNNFFF+++"),
 ];
 
 /// The chats that everybody may look at and join.
-pub(super) const OPEN: [Row; 33] = [
+pub(super) const OPEN: [Row; 38] = [
     row(O::Listed, "find the chat in the list of rooms", "++N++++++"),
+    row(
+        O::ListedAmongAll,
+        "find the chat in the list of all chats",
+        "++N++++++",
+    ),
     row(O::History, "read the history", "++W++++++"),
     row(O::Room, "list the members", "++W++++++"),
     row(O::Sync, "`sync`", "++N++++++"),
@@ -215,6 +248,7 @@ pub(super) const OPEN: [Row; 33] = [
     row(O::AddBanned, "add a banned user", "FFWWFWWWW"),
     row(O::RemoveMember, "remove a member", "FFWWF++++"),
     row(O::RemoveModerator, "remove a moderator", "FFWFFFF++"),
+    row(O::RemoveOwner, "remove another owner", "FFWFFFFF+"),
     row(O::RemoveCreator, "remove the creator", "FFWFFFFF+"),
     row(O::Change, "change the name or the team", "FFWWF++++"),
     row(O::Delete, "delete the chat", "FFWFFFF++"),
@@ -226,6 +260,7 @@ pub(super) const OPEN: [Row; 33] = [
     ),
     row(O::MakeModerator, "make a member a moderator", "FFWFFFF++"),
     row(O::DemoteModerator, "make a moderator a member", "FFWFFFF++"),
+    row(O::DemoteOwner, "make another owner a member", "FFWFFFFF+"),
     row(
         O::DemoteCreator,
         "change the role of the creator",
@@ -233,6 +268,7 @@ pub(super) const OPEN: [Row; 33] = [
     ),
     row(O::MuteMember, "mute a member", "FFWFFF+++"),
     row(O::MuteModerator, "mute a moderator", "FFWFFFF++"),
+    row(O::MuteOwner, "mute another owner", "FFWFFFFF+"),
     row(O::MuteCreator, "mute the creator", "FFWFFFFF+"),
     row(
         O::MuteStranger,
@@ -243,6 +279,7 @@ pub(super) const OPEN: [Row; 33] = [
     row(O::BanStranger, "ban a user that is no member", "FFWFFF+++"),
     row(O::BanMember, "ban a member", "FFWFFF+++"),
     row(O::BanModerator, "ban a moderator", "FFWFFFF++"),
+    row(O::BanOwner, "ban another owner", "FFWFFFFF+"),
     row(O::BanCreator, "ban the creator", "FFWFFFFF+"),
     row(O::LiftBan, "lift a ban", "FFWFFF+++"),
     row(O::ListBans, "list the bans", "FFWFFF+++"),

@@ -76,6 +76,8 @@ pub(super) fn request(
         return on_user_request(scene, &act, via);
     }
     match via {
+        // The command is of REST alone.
+        Via::Command if operation == O::ListedAmongAll => None,
         Via::Command => Some(Request::Command(command(scene, operation, actor))),
         Via::EventName => event_name(scene, operation, actor),
         Via::Action => action(scene, operation),
@@ -90,6 +92,7 @@ fn on_user(world: &World, operation: O) -> Option<OnUser> {
         creator,
         member,
         moderator,
+        owner,
         muted,
         outsider,
         banned,
@@ -100,20 +103,24 @@ fn on_user(world: &World, operation: O) -> Option<OnUser> {
         O::AddBanned => OnUser::Add(banned),
         O::RemoveMember => OnUser::Remove(member),
         O::RemoveModerator => OnUser::Remove(moderator),
+        O::RemoveOwner => OnUser::Remove(owner),
         O::RemoveCreator => OnUser::Remove(creator),
         O::MakeReader => OnUser::Role(member, MemberRole::Reader),
         O::MakeStrangerReader => OnUser::Role(outsider, MemberRole::Reader),
         O::MakeModerator => OnUser::Role(member, MemberRole::Moderator),
         O::DemoteModerator => OnUser::Role(moderator, MemberRole::Member),
+        O::DemoteOwner => OnUser::Role(owner, MemberRole::Member),
         O::DemoteCreator => OnUser::Role(creator, MemberRole::Member),
         O::MuteMember => OnUser::Mute(member, term),
         O::MuteModerator => OnUser::Mute(moderator, term),
+        O::MuteOwner => OnUser::Mute(owner, term),
         O::MuteCreator => OnUser::Mute(creator, term),
         O::MuteStranger => OnUser::Mute(outsider, term),
         O::LiftMute => OnUser::Mute(muted, lifted),
         O::BanStranger => OnUser::Ban(outsider, term),
         O::BanMember => OnUser::Ban(member, term),
         O::BanModerator => OnUser::Ban(moderator, term),
+        O::BanOwner => OnUser::Ban(owner, term),
         O::BanCreator => OnUser::Ban(creator, term),
         O::LiftBan => OnUser::Ban(banned, lifted),
         _ => return None,
@@ -278,6 +285,18 @@ fn type_data(scene: &Scene, operation: O) -> Option<Request> {
 }
 
 fn rest(scene: &Scene, operation: O, role: Role, actor: UserId) -> Option<Request> {
+    if operation == O::ListedAmongAll {
+        // The page that begins with the chat.
+        let cursor = match scene.pk {
+            1 => String::new(),
+            pk => format!("&cursor=c{}", pk - 1),
+        };
+        return Some(Request::Rest {
+            method: "GET",
+            path: format!("/chats?limit=1{cursor}"),
+            body: None,
+        });
+    }
     let (method, path, body) = match operation {
         O::History => ("GET", "/messages", None),
         O::Room => ("GET", "/members", None),

@@ -48,6 +48,7 @@ pub(super) struct World {
     /// Members on which the others act.
     pub(super) member: UserId,
     pub(super) moderator: UserId,
+    pub(super) owner: UserId,
     pub(super) muted: UserId,
     /// A user that is no member, and one that is banned.
     pub(super) outsider: UserId,
@@ -93,6 +94,7 @@ impl World {
             creator_name: creator.external_id.clone(),
             member: user("another member").await.id,
             moderator: user("another moderator").await.id,
+            owner: user("another owner").await.id,
             muted: user("another muted member").await.id,
             outsider: user("another stranger").await.id,
             banned: user("another banned user").await.id,
@@ -189,6 +191,7 @@ impl Scene {
             world.of(Role::Owner),
             world.member,
             world.moderator,
+            world.owner,
             world.muted,
             world.banned,
         ];
@@ -201,6 +204,7 @@ impl Scene {
             (world.of(Role::Moderator), MemberRole::Moderator),
             (world.of(Role::Owner), MemberRole::Owner),
             (world.moderator, MemberRole::Moderator),
+            (world.owner, MemberRole::Owner),
         ];
         for (user, role) in roles {
             host(Command::SetRole { chat, user, role }).await;

@@ -66,7 +66,13 @@ pub(super) async fn attempt(
                 Role::Service => (&world.jwt_rest, &*world.service_token),
                 _ => (&world.open_rest, world.token(user)),
             };
-            call(router, token, method, &path, body).await
+            let answer = answer(router, token, method, &path, body).await;
+            match (operation, &answer["chats"]) {
+                (Operation::ListedAmongAll, Value::Array(chats)) => {
+                    listed(chats.iter().any(|chat| chat["pk"] == scene.pk))
+                }
+                _ => problem(&answer),
+            }
         }
     })
 }
@@ -191,6 +197,17 @@ pub(super) async fn call(
     path: &str,
     body: Option<Value>,
 ) -> Cell {
+    problem(&answer(router, token, method, path, body).await)
+}
+
+/// The body of the answer to a call of the REST API; null: success.
+async fn answer(
+    router: &Router,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Value {
     let request = HttpRequest::builder()
         .method(method)
         .uri(format!("{}{path}", rest::ROOT))
@@ -199,16 +216,22 @@ pub(super) async fn call(
     let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
     let request = request.body(body).expect("a request");
     let response = router.clone().call(request).await.expect("a response");
-    if response.status().is_success() {
-        return Cell::Yes;
-    }
     let bytes = to_bytes(response.into_body(), 1 << 20)
         .await
         .expect("a body");
-    let problem: Value = serde_json::from_slice(&bytes).expect("JSON");
-    let code = problem["code"].as_str().expect("a code");
-    match code {
-        "forbidden" | "not_found" => refused(code, problem.get("retry_after_ms").is_some()),
-        _ => panic!("{method} {path}: {problem}"),
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+/// The outcome in a body of the REST API.
+fn problem(answer: &Value) -> Cell {
+    match answer["code"].as_str() {
+        None => Cell::Yes,
+        Some(code @ ("forbidden" | "not_found")) => {
+            refused(code, answer.get("retry_after_ms").is_some())
+        }
+        Some(_) => panic!("{answer}"),
     }
 }

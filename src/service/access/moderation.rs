@@ -72,7 +72,9 @@ pub fn may_remove(
         Some(MemberRole::Reader) => false,
         Some(MemberRole::Member) => removed <= Some(MemberRole::Member),
         Some(MemberRole::Moderator) => removed < Some(MemberRole::Moderator),
-        Some(MemberRole::Owner) => !chat.is_creator(user),
+        Some(MemberRole::Owner) => {
+            removed < Some(MemberRole::Owner) || is_over_owner(actor, user, chat)
+        }
     };
     if !allowed {
         return Err(too_low());
@@ -100,6 +102,13 @@ pub fn may_set_role(
     match rank_of(actor, chat) {
         Some(MemberRole::Moderator)
             if chat.rank(user).max(Some(role)) >= Some(MemberRole::Moderator) =>
+        {
+            Err(too_low())
+        }
+        Some(MemberRole::Owner)
+            if chat.rank(user) == Some(MemberRole::Owner)
+                && role != MemberRole::Owner
+                && !is_over_owner(actor, user, chat) =>
         {
             Err(too_low())
         }
@@ -143,6 +152,12 @@ fn may_moderate(actor: Actor, user: UserId, chat: &MemberList, at: Timestamp) ->
         return Err(Error::forbidden("user: is the caller"));
     }
     may_come_and_go(chat)
+}
+
+/// Whether the actor may end the rank of this owner: only the creator, and not its own.
+fn is_over_owner(actor: Actor, owner: UserId, chat: &MemberList) -> bool {
+    let is_creator = |actor| matches!(actor, Actor::User(user) if chat.is_creator(user));
+    is_creator(actor) && !chat.is_creator(owner)
 }
 
 /// The rank of the actor; `None`: the service, which is above all.

@@ -141,6 +141,46 @@ pub async fn without_a_chat_or_a_user_nothing_is_recorded(store: Subject) {
     assert_eq!(log(&store).await, []);
 }
 
+pub async fn who_lifts_what_has_ended_is_not_recorded(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let talk = chat(&store, &[&anna], 1).await;
+    let mut expected = Vec::new();
+    let cases = [
+        (until(20), 19, true),
+        (until(20), 20, false),
+        (FOR_EVER, 21, true),
+    ];
+    // A member, until it is banned, and a user that is none.
+    for user in [anna.id, boris.id] {
+        for act in [AuditAct::MuteUser, AuditAct::BanUser] {
+            for (given, lifted, recorded) in cases {
+                let mut record = record(act, lifted);
+                record.id = AuditId::after(
+                    expected.last().map(|last: &AuditRecord| last.id),
+                    at(lifted),
+                );
+                let audit = Some(record.clone());
+                let changed = if act == AuditAct::MuteUser {
+                    let set = store.set_mute(talk.id, user, Some(given), None).await;
+                    set.expect("an answer").expect("a chat");
+                    let lifted = store.set_mute(talk.id, user, None, audit).await;
+                    lifted.expect("an answer").expect("a chat").0
+                } else {
+                    let set = store.set_ban(talk.id, user, Some(given), at(2), None).await;
+                    set.expect("an answer").expect("a chat");
+                    let lifted = store.set_ban(talk.id, user, None, at(3), audit).await;
+                    lifted.expect("an answer").expect("a chat").changed
+                };
+                assert!(changed, "it is stored no longer");
+                if recorded {
+                    expected.push(record);
+                }
+                assert_eq!(log(&store).await, expected, "{act:?} {given:?}");
+            }
+        }
+    }
+}
+
 pub async fn of_two_equal_acts_at_once_one_is_recorded(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let talk = chat(&store, &[&anna, &boris], 1).await;

@@ -197,6 +197,7 @@ macro_rules! every_promise {
                 every_act_is_recorded_with_its_change,
                 without_a_chat_or_a_user_nothing_is_recorded,
                 of_two_equal_acts_at_once_one_is_recorded,
+                who_lifts_what_has_ended_is_not_recorded,
                 a_record_comes_back_as_it_was_given,
                 every_act_has_a_place_in_the_log,
                 records_come_in_pages_by_their_ids,

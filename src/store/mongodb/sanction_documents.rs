@@ -1,7 +1,7 @@
 //! The documents of mutes, bans and the audit log, and their conversion from and to the model.
 //! Does not query the database.
 
-use mongodb::bson::{Bson, DateTime, Uuid, doc};
+use mongodb::bson::{Bson, DateTime, Document, Uuid, deserialize_from_document, doc};
 use serde::{Deserialize, Serialize};
 
 use super::failure::corrupt;
@@ -34,6 +34,12 @@ impl From<MuteDocument> for Bson {
 }
 
 impl MuteDocument {
+    /// The mute in a document that is deleted; `None`: it cannot be read.
+    pub(super) fn lifted(document: Document) -> Option<Sanction> {
+        let read = deserialize_from_document::<Self>(document);
+        read.ok()?.sanction().ok()
+    }
+
     /// The mute.
     pub(super) fn sanction(self) -> Result<Sanction, StoreError> {
         let until = self.until.map(time).transpose()?;

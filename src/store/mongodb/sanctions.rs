@@ -19,6 +19,7 @@ use super::transaction::Transactional;
 use crate::model::{
     AuditRecord, Ban, Chat, ChatId, ChatRights, MemberRole, Policy, Sanction, UserId, UserPk,
 };
+use crate::store::sanctions::recorded;
 use crate::store::{BanOutcome, Sanctions, StoreError};
 
 #[async_trait]
@@ -278,7 +279,13 @@ impl Transactional for RightsTx {
             let change = database.change_kept(place, self.field, kept, session);
             change.await?;
         }
-        database.record(self.audit.as_ref(), session).await?;
+        // Of the fields a mute alone is a document.
+        let lifted = match (stored, wanted) {
+            (Some(Bson::Document(mute)), None) => MuteDocument::lifted(mute),
+            _ => None,
+        };
+        let audit = recorded(self.audit.as_ref(), lifted);
+        database.record(audit, session).await?;
         Ok(true)
     }
 }
@@ -312,6 +319,7 @@ impl Transactional for BanTx {
         let user = self.user;
         let ban = self.ban.map(|sanction| Ban { user, sanction });
         let document = ban.map(|ban| BanDocument::new(self.chat, ban));
+        let lifted = before.filter(|_| ban.is_none()).map(|ban| ban.sanction);
         let before = before.map(|ban| BanDocument::new(self.chat, ban));
         let until = |ban: &Option<BanDocument>| ban.as_ref().map(|ban| ban.until);
         let replaced = until(&before) != until(&document);
@@ -342,7 +350,8 @@ impl Transactional for BanTx {
                 database.keep(&member, session).await?;
             }
         }
-        database.record(self.audit.as_ref(), session).await?;
+        let audit = recorded(self.audit.as_ref(), lifted);
+        database.record(audit, session).await?;
         Ok((true, removed))
     }
 }

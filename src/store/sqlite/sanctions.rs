@@ -13,6 +13,7 @@ use crate::model::{
     AuditRecord, Ban, Chat, ChatId, ChatPk, ChatRights, MemberRights, MemberRole, Policy, Sanction,
     UserId,
 };
+use crate::store::sanctions::recorded;
 use crate::store::{BanOutcome, PAGE_MEMBERS, Sanctions, StoreError};
 
 #[async_trait]
@@ -79,6 +80,10 @@ impl Sanctions for Sqlite {
         audit: Option<AuditRecord>,
     ) -> Result<Option<(bool, Chat)>, StoreError> {
         self.write(move |transaction| {
+            let lifted = match mute {
+                Some(_) => None,
+                None => mute_of(transaction, chat, user)?,
+            };
             let mut statement = transaction.prepare_cached(
                 "UPDATE members SET muted = ?3, muted_until = ?4
                  WHERE chat = (SELECT pk FROM chats WHERE id = ?1)
@@ -88,7 +93,7 @@ impl Sanctions for Sqlite {
             let until = mute.and_then(|mute| mute.until).map(Millisecond);
             let changed = statement.execute(params![chat, user, mute.is_some(), until])? > 0
                 || kept_rights::change(transaction, chat, user, |kept| kept.mute = mute)?;
-            afterwards(transaction, chat, changed, audit.as_ref())
+            afterwards(transaction, chat, changed, recorded(audit.as_ref(), lifted))
         })
         .await
     }
@@ -108,13 +113,14 @@ impl Sanctions for Sqlite {
             let Some(banned) = users::by_id(transaction, user)? else {
                 return Err(StoreError::Corrupt(format!("no user {user} to ban")));
             };
-            let changed = replace_ban(transaction, found.pk, banned.pk, ban)?;
+            let (changed, lifted) = replace_ban(transaction, found.pk, banned.pk, ban)?;
             let removed = ban.is_some() && remove(transaction, chat, user)?;
             if removed {
                 touch(transaction, chat, at)?;
             }
             let changed = changed || removed;
-            let outcome = afterwards(transaction, chat, changed, audit.as_ref())?;
+            let audit = recorded(audit.as_ref(), lifted);
+            let outcome = afterwards(transaction, chat, changed, audit)?;
             Ok(outcome.map(|(changed, chat)| BanOutcome {
                 changed,
                 removed,
@@ -125,17 +131,39 @@ impl Sanctions for Sqlite {
     }
 }
 
-/// Replaces or lifts a ban. Returns whether it has changed.
+/// The mute of a member, or of a user that is none.
+fn mute_of(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+    user: UserId,
+) -> rusqlite::Result<Option<Sanction>> {
+    let mut statement = transaction.prepare_cached(
+        "WITH place (chat, user) AS (
+             SELECT chats.pk, users.pk FROM chats, users WHERE chats.id = ?1 AND users.id = ?2)
+         SELECT muted, muted_until FROM members JOIN place USING (chat, user)
+         UNION ALL SELECT muted, muted_until FROM kept_rights JOIN place USING (chat, user)",
+    )?;
+    let found = statement.query_row(params![chat, user], |row| mute(row, 0));
+    Ok(found.optional()?.flatten())
+}
+
+/// Replaces or lifts a ban. Returns whether that changed anything, and the ban that is lifted.
 fn replace_ban(
     transaction: &Transaction<'_>,
     chat: ChatPk,
     user: i64,
     ban: Option<Sanction>,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<(bool, Option<Sanction>)> {
     let Some(Sanction { until }) = ban else {
-        let mut statement =
-            transaction.prepare_cached("DELETE FROM bans WHERE chat = ?1 AND user = ?2")?;
-        return Ok(statement.execute([chat, user])? > 0);
+        let mut statement = transaction
+            .prepare_cached("DELETE FROM bans WHERE chat = ?1 AND user = ?2 RETURNING until")?;
+        let lifted = statement.query_row([chat, user], |row| {
+            let until = row.get::<_, Option<Millisecond>>(0)?;
+            let until = until.map(|until| until.0);
+            Ok(Sanction { until })
+        });
+        let lifted = lifted.optional()?;
+        return Ok((lifted.is_some(), lifted));
     };
     let mut statement = transaction.prepare_cached(
         "INSERT INTO bans (chat, user, until) VALUES (?1, ?2, ?3)
@@ -143,7 +171,8 @@ fn replace_ban(
          WHERE bans.until IS NOT excluded.until",
     )?;
     let until = until.map(Millisecond);
-    Ok(statement.execute(params![chat, user, until])? > 0)
+    let changed = statement.execute(params![chat, user, until])? > 0;
+    Ok((changed, None))
 }
 
 /// The chat after rights may have changed.
