@@ -3,8 +3,7 @@
 //! Does not know the content of messages: an [`Endpoint`] does.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -16,18 +15,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tungstenite::Utf8Bytes;
 
-use super::{Decoder, Frame, Message};
+use super::{Batch, Decoder, Frame, Message};
 use crate::gateway::transport::{Handled, Work, close_frame};
 use crate::telemetry::CloseReason;
-
-/// How many frames are taken from an endpoint at once, and written with one call of the system.
-const BATCH_FRAMES: usize = 64;
-
-/// The same in bytes, not counting the last frame.
-const BATCH_BYTES: usize = 256 * 1024;
-
-/// Up to how many bytes it is cheaper to copy frames together than to write them one by one.
-const COPIED: usize = 16 * 1024;
 
 /// How much is read at once.
 const READ: usize = 16 * 1024;
@@ -79,96 +69,6 @@ pub trait Endpoint: Send + Sync + 'static {
 
     /// The connection ends. Called once, or more often; only the first reason counts.
     fn end(&self, why: CloseReason);
-}
-
-/// Frames on their way to a client.
-#[derive(Default)]
-pub struct Batch {
-    frames: VecDeque<Bytes>,
-    bytes: usize,
-    /// How much of the first frame is written.
-    written: usize,
-}
-
-impl Batch {
-    /// Adds a frame.
-    pub fn push(&mut self, frame: Frame) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame.into_bytes());
-    }
-
-    /// Whether it has enough.
-    pub fn is_full(&self) -> bool {
-        self.frames.len() >= BATCH_FRAMES || self.bytes >= BATCH_BYTES
-    }
-
-    /// Whether it has nothing.
-    pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
-    /// Its frames, for a transport that does not write them itself.
-    pub fn into_frames(self) -> impl ExactSizeIterator<Item = Frame> {
-        self.frames.into_iter().map(Frame::from_encoded)
-    }
-
-    /// Drops frames that are not half written.
-    fn clear(&mut self) {
-        self.frames.truncate(usize::from(self.written > 0));
-    }
-
-    /// Writes all of it.
-    fn poll_write<S: AsyncWrite + Unpin>(
-        &mut self,
-        stream: &mut S,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.join();
-        while let Some(first) = self.frames.front() {
-            let stream = Pin::new(&mut *stream);
-            let written = if self.frames.len() == 1 {
-                stream.poll_write(context, &first[self.written..])
-            } else {
-                let mut slices = [IoSlice::new(&[]); BATCH_FRAMES];
-                let mut count = 0;
-                for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                    let begun = if count == 0 { self.written } else { 0 };
-                    *slice = IoSlice::new(&frame[begun..]);
-                    count += 1;
-                }
-                stream.poll_write_vectored(context, &slices[..count])
-            };
-            let written = ready!(written)?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.advance(written);
-        }
-        *self = Self::default();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Copies short frames together: one `send` is cheaper than one `writev`.
-    fn join(&mut self) {
-        if self.frames.len() < 2 || self.bytes > COPIED || self.written > 0 {
-            return;
-        }
-        let mut joined = Vec::with_capacity(self.bytes);
-        for frame in self.frames.drain(..) {
-            joined.extend_from_slice(&frame);
-        }
-        self.frames.push_back(joined.into());
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.written += bytes;
-        while let Some(first) = self.frames.front()
-            && self.written >= first.len()
-        {
-            self.written -= first.len();
-            self.frames.pop_front();
-        }
-    }
 }
 
 /// One WebSocket, from the opening handshake to its end: to be spawned.
@@ -282,7 +182,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
                 }
             }
             match self.batch.poll_write(&mut self.stream, context) {
-                Poll::Ready(Ok(())) => self.endpoint.written(),
+                Poll::Ready(Ok(true)) => self.endpoint.written(),
+                Poll::Ready(Ok(false)) => {
+                    context.waker().wake_by_ref();
+                    return Ok(());
+                }
                 Poll::Ready(Err(_)) => return Err(CloseReason::Gone),
                 Poll::Pending => return self.endpoint.await_client(context).map_or(Ok(()), Err),
             }
@@ -345,7 +249,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Connection<S, E> {
         if self.timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        let written = ready!(self.batch.poll_write(&mut self.stream, context));
+        let written = loop {
+            match ready!(self.batch.poll_write(&mut self.stream, context)) {
+                Ok(false) => {}
+                written => break written,
+            }
+        };
         if written.is_err() || ready!(Pin::new(&mut self.stream).poll_shutdown(context)).is_err() {
             return Poll::Ready(());
         }

@@ -3,12 +3,14 @@
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
 use tokio_util::task::TaskTracker;
 
+use super::super::batch::{BATCH_FRAMES, COPIED};
 use super::*;
 
 /// A message of at most so many bytes is taken.
@@ -70,10 +72,8 @@ impl Endpoint for Recorder {
             "later" => {
                 let gate = Arc::clone(&self.gate);
                 Ok(Handled::Later(Box::pin(async move {
-                    gate.acquire()
-                        .await
-                        .map_err(|_| CloseReason::Gone)?
-                        .forget();
+                    let passed = gate.acquire().await;
+                    passed.map_err(|_| CloseReason::Gone)?.forget();
                     Ok(())
                 })))
             }
@@ -203,8 +203,7 @@ async fn settle() {
 async fn frames_are_written_in_order_whatever_the_stream_takes() {
     for holds in [1, 7, 100, 100_000] {
         let mut fixture = Fixture::new(holds);
-        let mut expected = Vec::new();
-        let mut read = Vec::new();
+        let (mut expected, mut read) = (Vec::new(), Vec::new());
         for number in 0..3 * BATCH_FRAMES {
             let frame = text(&format!("{number}").repeat(number));
             expected.extend_from_slice(&frame.clone().into_bytes());

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod autobahn_tests;
+mod batch;
 mod connection;
 mod decoder;
 mod frame;
@@ -11,7 +12,8 @@ mod frame;
 pub mod fuzz;
 mod handshake;
 
-pub use connection::{Batch, Connection, Endpoint};
+pub use batch::Batch;
+pub use connection::{Connection, Endpoint};
 pub use decoder::{Decoder, Message};
 pub use frame::Frame;
 pub use handshake::{BadHandshake, Upgrade, asks_for_upgrade};

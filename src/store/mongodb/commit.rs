@@ -37,7 +37,7 @@ pub(super) struct Commits {
     settled: Notify,
 }
 
-/// Who has come first: the outcome, or the end of the caller.
+/// Which came first: the outcome, or the end of the caller.
 #[derive(Default)]
 enum Stage {
     #[default]

@@ -42,9 +42,9 @@ use super::{InUse, OpenError, Store, StoreError};
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
 
-/// By how much the priority of these threads is lower.
-#[cfg(target_os = "linux")]
-const READERS_NICE: i32 = 5;
+/// After how many of SQLite's steps a thread that reads lets others run: a fraction of a
+/// millisecond.
+const STEPS: i32 = 1000;
 
 /// How long a connection waits for a lock on the file that another process holds: a backup may take
 /// a moment.
@@ -355,13 +355,15 @@ fn prepare_reader(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Its thread gives way to those that write and that serve connections: on a busy processor a long
-/// list must not delay messages.
+/// Its thread gives way to those that write and that serve connections: a long list must not delay
+/// messages by the time that the system lets a thread run.
 fn prepare_reading_thread(connection: &mut Connection) -> Result<(), OpenError> {
     prepare_reader(connection)?;
-    // On Linux this is about the thread, elsewhere about the process.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(READERS_NICE);
+    let give_way = || {
+        std::thread::yield_now();
+        false
+    };
+    connection.progress_handler(STEPS, Some(give_way))?;
     Ok(())
 }
 
