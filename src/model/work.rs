@@ -10,8 +10,8 @@ const CHAT: usize = 10;
 /// So many bytes of the text of a message count as a row more.
 const TEXT: usize = 256;
 
-/// What a client creates or deletes is a write of its own, and a notice to others.
-const CREATION: usize = 500;
+/// A deletion is a write of its own, and a notice to others.
+const DELETION: usize = 500;
 
 impl Command {
     /// The rows that are looked up for it besides those in its reply.
@@ -27,12 +27,7 @@ impl Command {
     /// The rows that it counts as besides if a client sends it.
     pub const fn rows_of_client(&self) -> usize {
         match self {
-            Self::CreateChat { .. }
-            | Self::CreateRoom { .. }
-            | Self::DeleteChat { .. }
-            | Self::CreateEvent { .. }
-            | Self::DeleteEvent { .. }
-            | Self::OpenEventChat { .. } => CREATION,
+            Self::DeleteChat { .. } | Self::DeleteEvent { .. } => DELETION,
             _ => 0,
         }
     }

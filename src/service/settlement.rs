@@ -3,9 +3,11 @@
 //! Does not make changes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -15,6 +17,9 @@ use super::user_cache::UserCache;
 use crate::bus::Bus;
 use crate::model::{ConnectionId, Fact, Notice, User, UserId};
 use crate::store::Store;
+
+/// How long to wait after a failure of the store.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The changes without an outcome.
 pub(super) struct Settlement {
@@ -116,6 +121,7 @@ impl Settlement {
             Ok(_) => {}
             Err(error) => {
                 warn!(%user, %error, "a revocation could not be looked up yet");
+                sleep(RETRY).await;
                 self.revocation(user);
             }
         }
