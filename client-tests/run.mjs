@@ -9,6 +9,9 @@ const here = import.meta.dirname;
 /** How many files run at once. */
 const AT_ONCE = 3;
 
+/** Those that measure how fast a client reads: a second without the processor is too slow for them. */
+const ALONE = /^tests\/slow_reader\./;
+
 /** The test files of a folder but those whose names `without` matches. */
 export function filesOf(folder, without = /^$/) {
   const names = readdirSync(`${here}/${folder}`).filter((file) => file.endsWith('.test.mjs') && !without.test(file));
@@ -17,7 +20,9 @@ export function filesOf(folder, without = /^$/) {
 
 /** Runs files with more environment variables, first `together`, then `alone`; the exit code is that of the process. */
 export async function run({ together, alone, env = {} }) {
-  for (const [files, atOnce] of [[together, AT_ONCE], [alone, 1]]) {
+  const isAlone = (file) => ALONE.test(file);
+  const parts = [[together.filter((file) => !isAlone(file)), AT_ONCE], [[...together.filter(isAlone), ...alone], 1]];
+  for (const [files, atOnce] of parts) {
     const tests = spawn(process.execPath, ['--test', `--test-concurrency=${atOnce}`, ...files], {
       cwd: here, stdio: 'inherit', env: { ...process.env, ...env },
     });
