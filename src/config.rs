@@ -6,6 +6,7 @@ mod file;
 pub mod fuzz;
 mod keys;
 mod limits;
+mod numbers;
 mod web;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use crate::telemetry::LogFormat;
 
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
+pub use numbers::NumberOptions;
 pub use web::WebOptions;
 
 /// One chat server for four existing chat protocols: an acknowledged message is never lost.
@@ -107,6 +109,10 @@ pub struct Config {
     /// The web pages that may use the server.
     #[command(flatten)]
     pub web: WebOptions,
+
+    /// The integer ids.
+    #[command(flatten)]
+    pub numbers: NumberOptions,
 
     /// The time zone, by its IANA name, in which some dialects print times and count days
     #[arg(long, env = "POLYCHAT_TIMEZONE", default_value = "UTC", value_parser = time_zone, value_name = "ZONE")]

@@ -13,7 +13,7 @@ use crate::model::{
     AuditFilter, AuditId, AuditRecord, Chat, ChatId, History, Message, MessagePage, Range, Seq,
     Window,
 };
-use crate::store::transfer::{self, ChatRecord, Greatest};
+use crate::store::transfer::{self, ChatRecord, Pks};
 use crate::store::{OpenError, Store, StoreError};
 
 /// How many users, events, chats and records of the audit log are carried at a time.
@@ -117,13 +117,13 @@ async fn copy_rest(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError
     let total = copy_chats(from, to, there).await?;
     copy_messages(from, to, progress("copying", total)).await?;
     copy_audit(from, to).await?;
-    to.take_greatest(from.greatest().await?).await?;
+    to.take_counters(from.counters().await?).await?;
     let copied = compare(from, to, progress("comparing", total)).await?;
     to.finish_copy().await?;
     Ok(copied)
 }
 
-async fn copy_users(from: &dyn Store, to: &dyn Store, there: Greatest) -> Result<(), StoreError> {
+async fn copy_users(from: &dyn Store, to: &dyn Store, there: Pks) -> Result<(), StoreError> {
     let mut after = there.user;
     loop {
         let users = from.users_after(after, RECORDS).await?;
@@ -135,7 +135,7 @@ async fn copy_users(from: &dyn Store, to: &dyn Store, there: Greatest) -> Result
     }
 }
 
-async fn copy_events(from: &dyn Store, to: &dyn Store, there: Greatest) -> Result<(), StoreError> {
+async fn copy_events(from: &dyn Store, to: &dyn Store, there: Pks) -> Result<(), StoreError> {
     let mut after = there.event;
     loop {
         let events = from.event_records(after, RECORDS).await?;
@@ -148,7 +148,7 @@ async fn copy_events(from: &dyn Store, to: &dyn Store, there: Greatest) -> Resul
 }
 
 /// Returns how many messages the source holds.
-async fn copy_chats(from: &dyn Store, to: &dyn Store, there: Greatest) -> Result<u64, StoreError> {
+async fn copy_chats(from: &dyn Store, to: &dyn Store, there: Pks) -> Result<u64, StoreError> {
     let (mut after, mut messages) = (0, 0);
     loop {
         let mut chats = from.chat_records(after, RECORDS).await?;
@@ -224,7 +224,7 @@ async fn compare(
     progress: ProgressBar,
 ) -> Result<Copied, CopyError> {
     let mut copied = Copied::default();
-    if from.greatest().await? != to.greatest().await? {
+    if from.counters().await? != to.counters().await? {
         return Err(CopyError::Differs("the numbering".into()));
     }
     let mut after = 0;

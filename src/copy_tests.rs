@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    AuditAct, Draft, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewUser,
+    AuditAct, Draft, EventDetails, MessageId, NewChat, NewEvent, NewEventChat, NewPk, NewUser,
     PendingMessage, Policy, Profile, User, UserId,
 };
 use crate::store::{self, Scratch};
@@ -20,6 +20,7 @@ async fn empty() -> Arc<dyn Store> {
 
 async fn user(store: &dyn Store, name: &str) -> User {
     let new = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(NOW),
         external_id: name.into(),
         profile: Profile::default(),
@@ -67,6 +68,8 @@ async fn filled() -> Arc<dyn Store> {
     let store = empty().await;
     let (anna, boris) = (user(&*store, "anna").await, user(&*store, "boris").await);
     let new = NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(NOW),
         name: None,
         policy: Policy::Open,
@@ -79,6 +82,7 @@ async fn filled() -> Arc<dyn Store> {
     };
     let chat = store.create_chat(new).await.expect("a chat");
     let event = NewEvent {
+        pk: NewPk::default(),
         owner: anna.id,
         details: EventDetails::default(),
         key: None,
@@ -87,6 +91,8 @@ async fn filled() -> Arc<dyn Store> {
     };
     let event = store.create_event(event).await.expect("an event");
     let new = NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(NOW),
         event: event.pk,
         guest: boris.id,
@@ -144,7 +150,7 @@ async fn a_target_that_is_not_empty_is_refused() {
 async fn the_target_is_marked_from_the_first_record_to_the_comparison() {
     let (from, to) = (filled().await, empty().await);
     let (gated, gate) = store::gated(Arc::clone(&to), <_>::default());
-    for operation in ["begin_copy", "take_users", "take_audit", "take_greatest"] {
+    for operation in ["begin_copy", "take_users", "take_audit", "take_counters"] {
         let held = gate.hold(operation);
         let copying = copy(&*from, &*gated, Target::Resumed);
         let interrupted = async {
@@ -181,7 +187,7 @@ async fn a_copy_goes_on_after_a_store_did_not_answer() {
         "take_chats",
         "take_messages",
         "take_audit",
-        "take_greatest",
+        "take_counters",
         "finish_copy",
     ] {
         let to = empty().await;

@@ -99,6 +99,7 @@ impl Backend {
     #[cfg(test)]
     pub async fn user(&self, external_id: &str, profile: Profile) -> Arc<User> {
         let create = Command::CreateUser {
+            pk: None,
             external_id: Some(external_id.to_owned()),
             profile,
         };

@@ -30,7 +30,7 @@ use crate::lease::{Lease, LeaseError};
 use crate::limits::{self, Hosts, Origins};
 use crate::model::Clock;
 use crate::relay::Relay;
-use crate::service::{Limits, Service};
+use crate::service::{Limits, Numbering, Service};
 use crate::store::transfer::Unfinished;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
@@ -237,6 +237,10 @@ impl Parts {
             limits,
             metrics.clone(),
         );
+        let service = service.with_numbering(Numbering {
+            from: config.numbers.own_numbers_from,
+            external_ids: config.numbers.numeric_external_ids,
+        });
         let state = GatewayState {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),

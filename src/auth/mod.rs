@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::model::{Caller, Profile, Role};
+use crate::model::{Caller, MAX_ID, Profile, Role, UserPk};
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -144,6 +144,7 @@ impl Authenticator {
             (Self::Open, Some(token)) => Ok(Some(Caller {
                 external_id: external_id(token)?,
                 role: Role::User,
+                pk: None,
                 profile: Profile::default(),
                 issued_at: None,
                 expires_at: None,
@@ -266,6 +267,7 @@ fn caller(claims: &Claims, now: Timestamp) -> Result<Caller, Refusal> {
         } else {
             Role::User
         },
+        pk: pk(claims),
         profile: Profile {
             username: text(claims, "username")?,
             name: text(claims, "name")?,
@@ -299,6 +301,16 @@ fn text(claims: &Claims, claim: &'static str) -> Result<Option<String>, Refusal>
             expected: "string",
         }),
     }
+}
+
+/// The claim `pk`: a number from 1 to [`MAX_ID`], also as a text. Anything else is not meant for this server.
+fn pk(claims: &Claims) -> Option<UserPk> {
+    let pk = match claims.get("pk")? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    pk.filter(|pk| (1..=MAX_ID).contains(pk))
 }
 
 /// Reads a `NumericDate` (RFC 7519 §2): seconds, perhaps with a fraction. One beyond the calendar

@@ -79,6 +79,7 @@ fn wrong_type(claim: &'static str, expected: &'static str) -> Result<Caller, Ref
 #[test]
 fn an_open_token_is_the_user_id_itself() {
     let expected = Caller {
+        pk: None,
         external_id: " Ada.L-1 ".into(),
         role: Role::User,
         profile: Profile::default(),
@@ -343,6 +344,7 @@ fn a_minted_token_is_accepted_until_it_ends() {
     let start = now() + SignedDuration::from_millis(300);
     let token = mint(&secret(), "ada", Role::User, Duration::from_mins(1), start).unwrap();
     let expected = Caller {
+        pk: None,
         external_id: "ada".into(),
         role: Role::User,
         profile: Profile::default(),

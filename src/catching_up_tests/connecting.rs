@@ -242,6 +242,7 @@ async fn a_new_profile_is_seen_at_once() {
     };
     for profile_name in ["Anna", "Ann", "Anna"] {
         let caller = crate::model::Caller {
+            pk: None,
             external_id: "anna".into(),
             role: crate::model::Role::User,
             profile: name(profile_name),

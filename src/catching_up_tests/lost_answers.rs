@@ -10,7 +10,7 @@ use super::removals::answer_lost;
 use super::*;
 use crate::fixtures::HOST;
 use crate::hub::Lookup;
-use crate::model::{Draft, EventDetails, EventPk, UserId};
+use crate::model::{ChatChoice, Draft, EventDetails, EventPk, UserId};
 
 /// The next frame about this chat. Notices of the node's other chats may still be on the way.
 async fn next(connection: &Connection, chat: ChatId) -> String {
@@ -40,6 +40,7 @@ async fn execute(node: &Node, command: Command) -> Reply {
 /// An event of Boris.
 async fn event(node: &Node) -> EventPk {
     let create = Command::CreateEvent {
+        pk: None,
         owner: node.boris,
         details: EventDetails {
             name: "Picnic".to_owned(),
@@ -55,6 +56,7 @@ async fn event(node: &Node) -> EventPk {
 
 fn open(node: &Node, event: EventPk) -> Command {
     Command::OpenEventChat {
+        chosen: ChatChoice::default(),
         user: Some(node.anna),
         event,
     }
@@ -164,6 +166,7 @@ async fn a_created_chat_is_there_for_its_members() {
     let node = Node::open().await;
     let annas = connect_with(&node, node.anna, Delivery::OfChats).await;
     let create = Command::CreateChat {
+        chosen: ChatChoice::default(),
         name: None,
         members: vec![node.anna, node.boris],
         key: None,

@@ -16,7 +16,8 @@ use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, Draft, MessageId, PendingMessage, Profile, Reply, Seq, UserId,
+    ChatChoice, ChatId, ChatRef, Clock, Command, Draft, MessageId, PendingMessage, Profile, Reply,
+    Seq, UserId,
 };
 use crate::relay::Relay;
 use crate::store::{self, Gate, Store};
@@ -104,6 +105,7 @@ impl Node {
 
     pub(super) async fn make_chat(&mut self) {
         let create = Command::CreateChat {
+            chosen: ChatChoice::default(),
             name: None,
             members: vec![self.anna, self.boris],
             key: None,

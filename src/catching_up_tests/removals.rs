@@ -9,8 +9,8 @@ use super::node::Node;
 use super::*;
 use crate::fixtures::HOST;
 use crate::model::{
-    Draft, ErrorKind, Fingerprint, History, IdempotencyKey, MemberRole, Positions, Range, UserId,
-    Window,
+    ChatChoice, Draft, ErrorKind, Fingerprint, History, IdempotencyKey, MemberRole, Positions,
+    Range, UserId, Window,
 };
 
 /// What Anna may request of a closed chat, each of which reads what was stored. A change of the chat
@@ -20,7 +20,7 @@ fn reads(chat: ChatId) -> [Command; 2] {
     [
         Command::ListMessages {
             user: None,
-            chat,
+            chat: chat.clone(),
             history: History {
                 range: Range::default(),
                 window: Window::Last(10),
@@ -171,7 +171,7 @@ async fn a_removal_whose_answer_was_lost_ends_the_deliveries() {
         let connection = connect(&node, anna).await;
         let named = ChatRef::Id(chat);
         let removal = Command::RemoveMember {
-            chat: named,
+            chat: named.clone(),
             user: anna,
         };
         answer_lost(&node, operation, removal).await;
@@ -218,6 +218,7 @@ async fn a_request_that_is_repeated_because_its_answer_was_lost_subscribes_the_m
     assert_received(&mut node, &connection, chat, &[2]).await;
 
     let creation = || Command::CreateChat {
+        chosen: ChatChoice::default(),
         name: None,
         members: vec![anna, node.boris],
         key: Some(IdempotencyKey {
@@ -245,6 +246,7 @@ async fn a_chat_is_not_announced_to_a_member_that_was_removed_before() {
     let connection = connect(&node, anna).await;
     // Created by the store's answer, which is held back: others know of it by then.
     let create = Command::CreateChat {
+        chosen: ChatChoice::default(),
         name: None,
         members: vec![anna, node.boris],
         key: None,

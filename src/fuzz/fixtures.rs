@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use crate::fixtures::{BlockingBackend, identity};
 use crate::model::{
     Access, ChatId, ChatPk, Command, ConnectionId, Draft, Error, EventDetails, Identity, MessageId,
-    NewChat, NewEvent, NewEventChat, NewUser, Notice, PendingMessage, Policy, Profile, Reply,
-    UserId,
+    NewChat, NewEvent, NewEventChat, NewPk, NewUser, Notice, PendingMessage, Policy, Profile,
+    Reply, UserId,
 };
 use crate::store::Store;
 
@@ -101,6 +101,7 @@ async fn seed_rooms(store: &dyn Store) {
     let mut messages = Vec::new();
     for (id, name) in [(USER, "anna"), (BORIS, "boris")] {
         let new = NewUser {
+            pk: NewPk::default(),
             id,
             external_id: name.to_owned(),
             profile: Profile::default(),
@@ -112,6 +113,8 @@ async fn seed_rooms(store: &dyn Store) {
     for pk in 1_u8..=4 {
         let open = ROOMS.contains(&pk.into());
         let new = NewChat {
+            pk: NewPk::default(),
+            external_id: None,
             id: ChatId::from_bytes([0x10 + pk; 16]),
             name: None,
             policy: if open { Policy::Open } else { Policy::Closed },
@@ -149,6 +152,7 @@ async fn seed_events(store: &dyn Store) {
             ends: 0,
         };
         let new = NewEvent {
+            pk: NewPk::default(),
             owner,
             details,
             key: None,
@@ -158,6 +162,8 @@ async fn seed_events(store: &dyn Store) {
         let event = store.create_event(new).await.expect("an event");
         let id = ChatId::from_bytes([pk; 16]);
         let new = NewEventChat {
+            pk: NewPk::default(),
+            external_id: None,
             id,
             event: event.pk,
             guest,

@@ -51,10 +51,11 @@ pub fn hold_error(error: &Error) {
 /// A value is out of its bounds, or the command is greater than its input.
 pub fn hold_command(command: &Command, read: usize) {
     if let Some(ChatRef::Pk(pk)) = chat_of(command) {
-        assert!((1..=GREATEST).contains(&pk), "{pk}");
+        assert!((1..=GREATEST).contains(pk), "{pk}");
     }
     match command {
         Command::CreateUser {
+            pk: _,
             external_id,
             profile,
         } => hold_profile(external_id.as_deref(), profile, read),
@@ -124,7 +125,7 @@ fn hold_positions(chats: &[(ChatRef, Seq)]) {
     }
 }
 
-const fn chat_of(command: &Command) -> Option<ChatRef> {
+fn chat_of(command: &Command) -> Option<&ChatRef> {
     match command {
         Command::GetRoom { chat, .. }
         | Command::ChangeChat { chat, .. }
@@ -134,7 +135,7 @@ const fn chat_of(command: &Command) -> Option<ChatRef> {
         | Command::ListMessages { chat, .. }
         | Command::SendMessage { chat, .. }
         | Command::MarkRead { chat, .. }
-        | Command::GrantAccess { chat, .. } => Some(*chat),
+        | Command::GrantAccess { chat, .. } => Some(chat),
         _ => None,
     }
 }

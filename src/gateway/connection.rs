@@ -16,7 +16,7 @@ use crate::hub::{Entering, Outbox, Outgoing, Reserved, Subscriber, Subscription}
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
     Chat, ChatRef, Command, ConnectionId, Error, ErrorKind, Identity, Message, PageBudget, Reply,
-    UserId,
+    Rights, UserId,
 };
 use crate::service::{InFlight, Revocations};
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
@@ -142,7 +142,11 @@ impl Connection {
 
     /// Notifies the client of changes of this chat, member or not, which was read for it meanwhile.
     pub fn watch(&self, entering: &Entering, chat: &Chat) {
-        self.state.hub.watch(entering, chat);
+        let hub = &self.state.hub;
+        match self.identity.lock().rights {
+            Rights::Service => hub.watch_as_service(entering, chat),
+            Rights::Own | Rights::Open => hub.watch(entering, chat),
+        }
     }
 
     /// The connection in the metrics.
@@ -215,9 +219,9 @@ impl Connection {
         if let Command::Sync { chats, until, .. } = &mut command {
             let named = chats.iter().map(|(chat, _)| match chat {
                 ChatRef::Id(chat) | ChatRef::OfEvent(chat) => Some(*chat),
-                ChatRef::Pk(_) => None,
+                _ => None,
             });
-            // The service resolves a `pk`.
+            // The service resolves a `pk` and a name.
             let chats: Option<Vec<_>> = named.collect();
             let chats = chats.unwrap_or_else(|| self.subscription.chats());
             *until = self.state.hub.catch_up_until(&self.subscription, chats);

@@ -375,7 +375,7 @@ impl Inbox {
 /// The chat that the reply to this request shows, to which the client may subscribe by it.
 fn shows(command: &Command) -> Option<ChatRef> {
     match command {
-        Command::GetRoom { chat, .. } | Command::JoinChat { chat, .. } => Some(*chat),
+        Command::GetRoom { chat, .. } | Command::JoinChat { chat, .. } => Some(chat.clone()),
         _ => None,
     }
 }

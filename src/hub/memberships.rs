@@ -92,13 +92,30 @@ impl Hub {
     /// Delivers everything but messages of this chat to the connection, which was allowed to see it
     /// when the store had it like this. No effect if it is closed and the user was removed since.
     pub fn watch(&self, entering: &Entering, chat: &Chat) {
+        self.watch_as(entering, chat, false);
+    }
+
+    /// The same for a connection that may see every chat: also once an open one is closed.
+    pub fn watch_as_service(&self, entering: &Entering, chat: &Chat) {
+        self.watch_as(entering, chat, true);
+    }
+
+    fn watch_as(&self, entering: &Entering, chat: &Chat, sees_all: bool) {
         let subscription = entering.subscription();
         let mut rooms = self.rooms.write();
-        if subscription.watch(chat) {
-            let room = rooms.entry(chat.id).or_default();
-            let mut room = room.lock();
-            room.watchers
-                .insert(subscription.id, Arc::clone(subscription));
+        if !subscription.watch(chat, sees_all) {
+            return;
+        }
+        let mut room = rooms.entry(chat.id).or_default().lock();
+        room.watchers
+            .insert(subscription.id, Arc::clone(subscription));
+        // The chat may have been closed since it was read.
+        let is_outdated = room.seen.noticed > Some(chat.members_version);
+        room.seen.uncertain |= is_outdated;
+        drop(room);
+        drop(rooms);
+        if is_outdated {
+            self.fall_behind(chat.id);
         }
     }
 

@@ -8,7 +8,7 @@ use super::random::Random;
 use super::record::{Act, ChatNo, HOST_MEMBER, OpNo, Outcome, USERS, UserNo};
 use super::world::World;
 use crate::model::{
-    ChatChange, ChatRef, Command, Draft, EventDetails, Identity, Policy, Reply, Rights,
+    ChatChange, ChatChoice, ChatRef, Command, Draft, EventDetails, Identity, Policy, Reply, Rights,
 };
 
 /// How many chats of each kind there are: closed ones, open ones, and events with two chats each.
@@ -97,6 +97,7 @@ impl World {
         self.host(op, chat, move |chat| Command::ChangeChat {
             chat,
             change: ChatChange {
+                policy: None,
                 name: Some(name_of(op)),
                 team: None,
             },
@@ -166,6 +167,7 @@ impl World {
         let (chat, op) = self.new_chat(Policy::Closed, false, members.clone());
         let members = members.iter().map(|user| self.node.users[*user]);
         let create = Command::CreateChat {
+            chosen: ChatChoice::default(),
             name: Some(name_of(op)),
             members: members.collect(),
             key: None,
@@ -214,6 +216,7 @@ impl World {
     async fn create_event(self: &Arc<Self>, random: &mut Random) {
         let owner = random.below(USERS);
         let create = Command::CreateEvent {
+            pk: None,
             owner: self.node.users[owner],
             details: EventDetails {
                 name: "an event".to_owned(),
@@ -229,6 +232,7 @@ impl World {
         for guest in [(owner + 1) % USERS, (owner + 2) % USERS] {
             let (chat, op) = self.new_chat(Policy::Closed, true, vec![owner, guest]);
             let open = Command::OpenEventChat {
+                chosen: ChatChoice::default(),
                 user: Some(self.node.users[guest]),
                 event,
             };

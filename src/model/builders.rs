@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Chat, ChatId, Draft, Message, MessageId, NewUser, Policy, Profile, User, UserId};
+use super::{
+    Chat, ChatId, Draft, Message, MessageId, NewPk, NewUser, Policy, Profile, User, UserId,
+};
 
 const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -42,6 +44,7 @@ impl User {
     /// Anna, with the default profile.
     pub fn example() -> Self {
         let new = NewUser {
+            pk: NewPk::default(),
             id: UserId::from_bytes([1; 16]),
             external_id: "anna".to_owned(),
             profile: Profile::default(),
@@ -56,6 +59,7 @@ impl Chat {
     /// A closed chat without a name, without members and without messages.
     pub fn example() -> Self {
         Self {
+            external_id: None,
             id: ChatId::from_bytes([7; 16]),
             pk: 7,
             name: None,

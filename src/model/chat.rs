@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, MembersVersion, Message, Seq, User,
-    UserId, UserPk,
+    AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, MembersVersion, Message, NewPk, Seq,
+    User, UserId, UserPk,
 };
 
 /// A conversation of its members.
@@ -17,6 +17,8 @@ pub struct Chat {
     pub id: ChatId,
     /// The same as a small integer.
     pub pk: ChatPk,
+    /// The name in the host application; unique.
+    pub external_id: Option<String>,
     /// The name.
     pub name: Option<String>,
     /// Its visibility, and the right to join.
@@ -29,7 +31,7 @@ pub struct Chat {
     pub event: Option<EventPk>,
     /// The members, in the order of joining.
     pub members: Vec<UserId>,
-    /// The version of `members`, their roles and mutes, and the bans.
+    /// The version of `members`, their roles and mutes, the bans, and `policy`.
     pub members_version: MembersVersion,
     /// The number of its latest message, 0 without one.
     pub head: Seq,
@@ -50,11 +52,25 @@ pub enum Policy {
     Open,
 }
 
+impl Policy {
+    /// The name in a document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// A chat to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewChat {
     /// The id to take.
     pub id: ChatId,
+    /// The integer id to take.
+    pub pk: NewPk,
+    /// The name in the host application; unique.
+    pub external_id: Option<String>,
     /// The name.
     pub name: Option<String>,
     /// Its visibility.
@@ -71,6 +87,17 @@ pub struct NewChat {
     pub at: Timestamp,
     /// The records of the members that others placed there.
     pub audit: Vec<AuditRecord>,
+}
+
+/// What the host application may choose of a chat that is created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChatChoice {
+    /// Its small integer.
+    pub pk: Option<ChatPk>,
+    /// Its name there. A chat of that name is found rather than created.
+    pub external_id: Option<String>,
+    /// Its visibility; `None`: closed.
+    pub policy: Option<Policy>,
 }
 
 /// The limits of an addition of members, or of the creation of a chat.
@@ -136,14 +163,36 @@ pub struct VisiblePage {
 }
 
 /// How a request names a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatRef {
     /// By its id.
     Id(ChatId),
     /// By its small integer.
     Pk(ChatPk),
+    /// By its name in the host application.
+    External(Arc<str>),
+    /// By that name, provided that it is an event's chat.
+    ExternalOfEvent(Arc<str>),
     /// By its id, provided that it is an event's chat.
     OfEvent(ChatId),
+}
+
+impl ChatRef {
+    /// The chat of the name that stands after `external:`; `None`: the text begins otherwise.
+    pub fn external(text: &str) -> Option<Self> {
+        text.strip_prefix("external:")
+            .map(|name| Self::External(name.into()))
+    }
+
+    /// The same chat, provided that it is an event's.
+    #[must_use]
+    pub fn of_event(self) -> Self {
+        match self {
+            Self::Id(id) => Self::OfEvent(id),
+            Self::External(name) => Self::ExternalOfEvent(name),
+            other => other,
+        }
+    }
 }
 
 impl From<ChatId> for ChatRef {
@@ -157,6 +206,7 @@ impl std::fmt::Display for ChatRef {
         match self {
             Self::Id(id) | Self::OfEvent(id) => id.fmt(out),
             Self::Pk(pk) => pk.fmt(out),
+            Self::External(name) | Self::ExternalOfEvent(name) => write!(out, "external:{name}"),
         }
     }
 }
@@ -197,6 +247,8 @@ pub struct ChatChange {
     pub name: Option<String>,
     /// The team; `Some(None)` removes it.
     pub team: Option<Option<i64>>,
+    /// The visibility.
+    pub policy: Option<Policy>,
 }
 
 /// The outcome of a request to join.

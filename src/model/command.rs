@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{
-    Access, AuditFilter, AuditId, ChatChange, ChatCursor, ChatId, ChatPk, ChatRef, Draft,
-    EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, Positions, Profile,
-    SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
+    Access, AuditFilter, AuditId, ChatChange, ChatChoice, ChatCursor, ChatId, ChatPk, ChatRef,
+    Draft, EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, Positions,
+    Profile, SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
 };
 
 /// The command of a client. `user` is the one that the request names, if it names one. Converted to
@@ -21,6 +21,8 @@ pub enum Command {
     CreateUser {
         /// The id in the host application.
         external_id: Option<String>,
+        /// The integer id of a new user, if the host application chooses it.
+        pk: Option<UserPk>,
         /// The fields to set.
         profile: Profile,
     },
@@ -43,7 +45,7 @@ pub enum Command {
         /// How many at most; `None`: as many as a page holds.
         limit: Option<usize>,
     },
-    /// Create a closed chat.
+    /// Create a chat, a closed one unless another policy is chosen.
     CreateChat {
         /// The name.
         name: Option<String>,
@@ -51,6 +53,8 @@ pub enum Command {
         members: Vec<UserId>,
         /// The idempotency key.
         key: Option<IdempotencyKey>,
+        /// What the host application chooses.
+        chosen: ChatChoice,
     },
     /// Create an open chat of the caller's, without members.
     CreateRoom {
@@ -237,6 +241,8 @@ pub enum Command {
     },
     /// Create an event.
     CreateEvent {
+        /// Its integer id, if the host application chooses it.
+        pk: Option<EventPk>,
         /// Its owner.
         owner: UserId,
         /// Its details.
@@ -276,6 +282,8 @@ pub enum Command {
         user: Option<UserId>,
         /// The event.
         event: EventPk,
+        /// What the host application chooses of a new chat; its policy is always closed.
+        chosen: ChatChoice,
     },
     /// Apply for access to an event, in the chat with its owner.
     RequestAccess {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, Message, Seq, User, UserId};
+use super::{
+    AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, Message, NewPk, Seq, User, UserId,
+};
 
 /// An event with an owner, to whom guests write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct EventDetails {
 /// An event to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
+    /// The integer id to take.
+    pub pk: NewPk,
     /// Its owner.
     pub owner: UserId,
     /// Its details.
@@ -202,6 +206,10 @@ impl EventChat {
 pub struct NewEventChat {
     /// The id to take if there is none yet.
     pub id: ChatId,
+    /// The integer id to take then.
+    pub pk: NewPk,
+    /// The name in the host application that it has then; unique.
+    pub external_id: Option<String>,
     /// The event.
     pub event: EventPk,
     /// The guest.

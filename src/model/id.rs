@@ -83,14 +83,40 @@ uuid_id! {
     ConnectionId
 }
 
-/// The small integer of a user: 1, 2, 3 … in order of creation.
+/// The small integer of a user: see [`NewPk`].
 pub type UserPk = i64;
 
-/// The small integer of a chat: 1, 2, 3 … in order of creation.
+/// The small integer of a chat: see [`NewPk`].
 pub type ChatPk = i64;
 
-/// The small integer of an event: 1, 2, 3 … in order of creation.
+/// The small integer of an event: see [`NewPk`].
 pub type EventPk = i64;
+
+/// How a new user, chat or event gets its small integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewPk {
+    /// The host application has chosen this one.
+    Chosen(i64),
+    /// The next free one, from this one on. Those that were chosen are left out, and the greatest of them
+    /// does not matter.
+    NextFrom(i64),
+}
+
+impl NewPk {
+    /// The one that the host application has chosen, if it has.
+    pub const fn chosen(self) -> Option<i64> {
+        match self {
+            Self::Chosen(pk) => Some(pk),
+            Self::NextFrom(_) => None,
+        }
+    }
+}
+
+impl Default for NewPk {
+    fn default() -> Self {
+        Self::NextFrom(1)
+    }
+}
 
 /// The number of a message in its chat: 1, 2, 3 …, contiguous, the order of the chat on
 /// every node. 0 stands before the first.
@@ -103,6 +129,10 @@ pub type MembersVersion = i64;
 
 /// The greatest integer that every JSON client can hold; no integer id is greater.
 pub const MAX_ID: i64 = (1 << 53) - 1;
+
+/// The greatest integer id of a chat that can be chosen: with it, the integer ids of so many messages of the
+/// chat are at most [`MAX_ID`] (`pair.rs`).
+pub const MAX_CHAT_PK: ChatPk = 94_000_000;
 
 fn uuid_at(at: Timestamp) -> Uuid {
     let seconds = u64::try_from(at.as_second()).unwrap_or(0);

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{ConnectionId, Profile, UserId};
+use super::{ConnectionId, Profile, UserId, UserPk};
 
 /// The caller according to a token, before the user is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Caller {
     pub external_id: String,
     /// The role: a person, or the host application.
     pub role: Role,
+    /// The integer id that the token claims for the user, if it is new; from 1 to [`MAX_ID`](super::MAX_ID).
+    pub pk: Option<UserPk>,
     /// The profile claims of the token.
     pub profile: Profile,
     /// When the token was issued, if it has `iat`.

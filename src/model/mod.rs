@@ -25,8 +25,8 @@ mod work;
 
 pub use audit::{AuditAct, AuditFilter, AuditPage, AuditRecord};
 pub use chat::{
-    Chat, ChatChange, ChatCursor, ChatList, ChatPage, ChatRef, Joined, MemberLimits, NewChat,
-    Policy, Room, RoomPage, VisibleCursor, VisiblePage,
+    Chat, ChatChange, ChatChoice, ChatCursor, ChatList, ChatPage, ChatRef, Joined, MemberLimits,
+    NewChat, Policy, Room, RoomPage, VisibleCursor, VisiblePage,
 };
 pub use clock::Clock;
 pub use command::{Command, PageBudget};
@@ -36,8 +36,8 @@ pub use event::{
     EventPage, Marketplace, NewEvent, NewEventChat, Side, Updated,
 };
 pub use id::{
-    AuditId, ChatId, ChatPk, ConnectionId, EventPk, MAX_ID, MembersVersion, MessageId, Seq, UserId,
-    UserPk,
+    AuditId, ChatId, ChatPk, ConnectionId, EventPk, MAX_CHAT_PK, MAX_ID, MembersVersion, MessageId,
+    NewPk, Seq, UserId, UserPk,
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Issue, Rights, Role};

@@ -18,6 +18,8 @@ pub enum Reply {
     Users(UserPage),
     /// To `CreateChat`.
     Chat(Chat),
+    /// To `CreateChat` with a name in the host application that a chat has.
+    ChatFound(Chat),
     /// To `CreateRoom`, `GetRoom`, `ChangeChat`, `AddMembers` and `RemoveMember`.
     Room(Room),
     /// To `ListChats`.

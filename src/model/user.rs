@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{AuditRecord, UserId, UserPk};
+use super::{AuditRecord, NewPk, UserId, UserPk};
 
 /// The default avatar; the server serves it.
 const DEFAULT_AVATAR: &str = "/media/default/default.jpg";
@@ -82,6 +82,8 @@ pub struct Profile {
 pub struct NewUser {
     /// The id to take if the user is new.
     pub id: UserId,
+    /// The integer id to take if the user is new.
+    pub pk: NewPk,
     /// The id in the host application.
     pub external_id: String,
     /// The fields to set, on a new user and on an existing one.
@@ -169,6 +171,7 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         NewUser {
             id: UserId::new(at),
+            pk: NewPk::default(),
             external_id: "anna".into(),
             profile,
             at,

@@ -67,6 +67,7 @@ impl Reply {
             Self::Marketplace(data) => data.own.len() + data.chats.len() * CHAT,
             Self::User(_)
             | Self::Chat(_)
+            | Self::ChatFound(_)
             | Self::RoleSet(_)
             | Self::Muted(_)
             | Self::Banned(_)

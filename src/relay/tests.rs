@@ -11,7 +11,7 @@ use crate::bus::Local;
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
 use crate::hub::{Outbox, OutboxLimits, Subscription};
 use crate::model::{
-    Chat, ConnectionId, Draft, Message, MessageId, NewChat, NewUser, PendingMessage, Policy,
+    Chat, ConnectionId, Draft, Message, MessageId, NewChat, NewPk, NewUser, PendingMessage, Policy,
     Profile, Room, Seq, User, UserId,
 };
 use crate::store::{self, Store};
@@ -104,6 +104,7 @@ impl Scene {
 async fn new_user(store: &dyn Store, external_id: &str) -> User {
     let at = Timestamp::UNIX_EPOCH;
     let user = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(at),
         external_id: external_id.into(),
         profile: Profile::default(),
@@ -116,6 +117,8 @@ async fn new_user(store: &dyn Store, external_id: &str) -> User {
 async fn new_chat(store: &dyn Store, member: &User) -> Chat {
     let at = Timestamp::UNIX_EPOCH;
     let chat = NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at),
         name: None,
         policy: Policy::Closed,
@@ -180,6 +183,7 @@ pub(super) fn absent_chat() -> Chat {
 pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
     let at = Timestamp::UNIX_EPOCH;
     let sender = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(at),
         external_id: "anna".into(),
         profile: Profile::default(),

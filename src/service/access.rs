@@ -173,6 +173,17 @@ pub fn may_come_and_go(chat: &MemberList) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the visibility of the chat can be changed.
+///
+/// # Errors
+/// `Forbidden`: it is an event's.
+pub fn may_have_policy(chat: &MemberList) -> Result<(), Error> {
+    if chat.is_of_event() {
+        return Err(Error::forbidden("policy: the chat of an event is closed"));
+    }
+    Ok(())
+}
+
 /// Whether `user` has a read position in the chat to move, on the request of `actor`.
 ///
 /// # Errors
@@ -272,7 +283,7 @@ pub fn no_chat(id: impl std::fmt::Display) -> Error {
 }
 
 /// The error with the chat as the request names it.
-pub fn as_requested(error: Error, chat: ChatRef) -> Error {
+pub fn as_requested(error: Error, chat: &ChatRef) -> Error {
     match error.kind {
         ErrorKind::NotFound => no_chat(chat),
         _ => error,

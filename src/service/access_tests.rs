@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::model::{
     Access, Ban, ChatId, ChatPk, ChatRights, EventChatState, EventDetails, Fingerprint,
-    MemberRights, NewUser, Policy, Profile, User, UserPk,
+    MemberRights, NewPk, NewUser, Policy, Profile, User, UserPk,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -120,6 +120,7 @@ fn an_open_chat_is_seen_by_all_and_written_by_its_members() {
 
 fn person(id: UserId, pk: UserPk) -> Arc<User> {
     let new = NewUser {
+        pk: NewPk::default(),
         id,
         external_id: format!("external {pk}"),
         profile: Profile::default(),

@@ -40,7 +40,7 @@ struct PendingAppend {
 }
 
 /// For whom a message is sent, and how the request names the chat.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct SendRequest {
     pub(super) actor: Actor,
     pub(super) chat: ChatRef,
@@ -178,7 +178,7 @@ impl Committer {
             });
             if let Err(refusal) = judged {
                 // The sender may have gone.
-                let _ = answer.send(Err(access::as_requested(refusal, request.chat)));
+                let _ = answer.send(Err(access::as_requested(refusal, &request.chat)));
                 continue;
             }
             senders.push(Sender {

@@ -5,13 +5,16 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::bus::Local;
-use crate::model::{Chat, Draft, MessageId, NewChat, NewUser, Policy, Profile, User, UserId};
+use crate::model::{
+    Chat, Draft, MessageId, NewChat, NewPk, NewUser, Policy, Profile, User, UserId,
+};
 use crate::store;
 use crate::telemetry::Metrics;
 
 async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
     let at = Timestamp::UNIX_EPOCH;
     let user = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(at),
         external_id: name.into(),
         profile: Profile::default(),
@@ -20,6 +23,8 @@ async fn chat_of(store: &dyn Store, name: &str) -> (User, Chat) {
     };
     let user = store.find_or_create_user(user).await.expect("a user");
     let chat = NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at),
         name: None,
         policy: Policy::Closed,

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::*;
 use crate::fixtures::{BlockingBackend, HOST, identity};
 use crate::model::{
-    Access, ChatRef, Command, ConnectionId, EventChange, EventDetails, EventPk, Fingerprint,
-    IdempotencyKey, Profile, Rights, UserRef,
+    Access, ChatChoice, ChatRef, Command, ConnectionId, EventChange, EventDetails, EventPk,
+    Fingerprint, IdempotencyKey, Profile, Rights, UserRef,
 };
 
 const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
@@ -30,6 +30,7 @@ fn named(name: &str) -> Profile {
 
 fn create_user(external_id: &str, profile: Profile) -> Command {
     Command::CreateUser {
+        pk: None,
         external_id: Some(external_id.into()),
         profile,
     }
@@ -142,6 +143,7 @@ fn members_that_others_place_into_a_new_chat_are_recorded() {
     let (backend, [anna, boris], known) = backend();
     let mut log = Log(&backend, known);
     let create = |members: &[UserId], name: &str| Command::CreateChat {
+        chosen: ChatChoice::default(),
         name: None,
         members: members.to_vec(),
         key: Some(IdempotencyKey {
@@ -168,6 +170,7 @@ fn acts_on_events_and_tokens_are_recorded() {
     let (backend, [anna, boris], known) = backend();
     let mut log = Log(&backend, known);
     let create = Command::CreateEvent {
+        pk: None,
         owner: anna,
         details: EventDetails {
             name: "Picnic".into(),
@@ -219,7 +222,11 @@ fn acts_on_events_and_tokens_are_recorded() {
 }
 
 fn opened_and_applied_for(log: &mut Log<'_>, event: EventPk, guest: UserId, in_event: &Value) {
-    let open = |user| Command::OpenEventChat { user, event };
+    let open = |user| Command::OpenEventChat {
+        chosen: ChatChoice::default(),
+        user,
+        event,
+    };
     let apply = |user| Command::RequestAccess {
         user,
         event,

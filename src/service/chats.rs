@@ -10,18 +10,22 @@ use super::audit::Act;
 use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
-    AuditAct, AuditRecord, Chat, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error, Fact,
-    IdempotencyKey, Identity, NewChat, Policy, Reply, Rights, Seq, UserId,
+    AuditAct, AuditRecord, Chat, ChatChoice, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error,
+    ErrorKind, Fact, IdempotencyKey, Identity, NewChat, Policy, Reply, Rights, Seq, UserId,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 /// The maximum and default length of a page of chats.
 const PAGE: usize = 1000;
 
+/// The longest name of a chat in the host application, in characters.
+const EXTERNAL_ID_CHARS: usize = 256;
+
 /// The longest name of a chat, in bytes.
 const NAME_BYTES: usize = 1024;
 
-/// The chat of each `pk`. A `pk` is never given to another chat, so an entry never expires.
+/// The chat of each `pk`. An entry does not expire: the `pk` of a deleted chat, if it was chosen, can be chosen again, so
+/// a deletion removes it.
 pub(super) type Numbers = Cache<ChatPk, ChatId>;
 
 /// The capacity of that cache.
@@ -38,12 +42,22 @@ impl Service {
         name: Option<String>,
         members: Vec<UserId>,
         key: Option<IdempotencyKey>,
+        chosen: ChatChoice,
     ) -> Result<Reply, Error> {
         check_name(name.as_deref())?;
-        let members = self.members(identity, members)?;
+        check_external_id(chosen.external_id.as_deref())?;
+        if chosen.pk.is_some() || chosen.policy.is_some() {
+            access::host(identity)?;
+        }
+        let pk = self.numbering.chat(chosen.pk)?;
+        let policy = chosen.policy.unwrap_or(Policy::Closed);
+        let members = self.members(identity, members, policy)?;
         let key = key.map(|key| access::own_key(identity, key));
         if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
             return Ok(Reply::Chat(chat));
+        }
+        if let Some(chat) = self.of_that_name(identity, &chosen).await? {
+            return Ok(Reply::ChatFound(chat));
         }
         let unknown = self
             .store
@@ -59,8 +73,10 @@ impl Service {
         let new = NewChat {
             id,
             audit: self.placements(identity, id, &members)?,
+            pk,
+            external_id: chosen.external_id.clone(),
             name,
-            policy: Policy::Closed,
+            policy,
             owner: identity.user.or(members.first().copied()),
             team: None,
             members,
@@ -75,10 +91,13 @@ impl Service {
         drop(changing);
         let chat = match created {
             // Another request of this name was faster.
-            Err(StoreError::Duplicate) if key.is_some() => {
+            Err(StoreError::Duplicate) if key.is_some() || chosen.external_id.is_some() => {
                 drop(before);
-                let made = self.made_before(identity, key.as_ref()).await?;
-                return made.map(Reply::Chat).ok_or_else(other_content);
+                if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
+                    return Ok(Reply::Chat(chat));
+                }
+                let found = self.of_that_name(identity, &chosen).await?;
+                return found.map(Reply::ChatFound).ok_or_else(other_content);
             }
             created => {
                 if matches!(created, Err(StoreError::Unavailable(_))) {
@@ -125,7 +144,7 @@ impl Service {
         let _in_order = self.memberships.in_order(id).await;
         // A caller that was removed since is answered like a stranger.
         let actor = access::actor(identity, None)?;
-        self.visible(actor, ChatRef::Id(id)).await?;
+        self.visible(actor, &ChatRef::Id(id)).await?;
         let current = self.store.chat(id).await.map_err(store_error)?;
         let current = current.ok_or_else(|| access::no_chat(ChatRef::Id(id)))?;
         self.publish(identity, Fact::MembersConfirmed(current.clone()))
@@ -133,8 +152,50 @@ impl Service {
         Ok(Some(current))
     }
 
-    /// The named users, each once, in the order given; a verified user is always one.
-    fn members(&self, identity: &Identity, named: Vec<UserId>) -> Result<Vec<UserId>, Error> {
+    /// The chat with the chosen name in the host application.
+    ///
+    /// # Errors
+    /// `NotFound`: a user's token, for which there is no such chat: it creates none, so that nobody takes a name of
+    /// the host application's. `Conflict`: it has another integer id than the chosen one.
+    async fn of_that_name(
+        &self,
+        identity: &Identity,
+        chosen: &ChatChoice,
+    ) -> Result<Option<Chat>, Error> {
+        let Some(name) = chosen.external_id.as_deref() else {
+            return Ok(None);
+        };
+        let named = ChatRef::External(name.into());
+        let actor = access::actor(identity, None)?;
+        let id = match self.visible(actor, &named).await {
+            Ok(members) => members.chat(),
+            Err(error) if error.kind == ErrorKind::NotFound && access::host(identity).is_ok() => {
+                // One that is hidden from the user for whom the caller acts is not made again.
+                let found = self.ids_by_name(&[name.into()]).await?;
+                return match found.first() {
+                    Some(Some(_)) => Err(error),
+                    _ => Ok(None),
+                };
+            }
+            Err(error) => return Err(error),
+        };
+        let found = self.store.chat(id).await.map_err(store_error)?;
+        let found = found.ok_or_else(|| access::no_chat(&named))?;
+        if chosen.pk.is_some_and(|pk| pk != found.pk) {
+            let why = format!("pk: this chat has the number {}", found.pk);
+            return Err(Error::new(ErrorKind::Conflict, why));
+        }
+        Ok(Some(found))
+    }
+
+    /// The named users, each once, in the order given; a verified user is always one. An open chat needs
+    /// none.
+    fn members(
+        &self,
+        identity: &Identity,
+        named: Vec<UserId>,
+        policy: Policy,
+    ) -> Result<Vec<UserId>, Error> {
         let caller = identity.user.filter(|_| identity.rights == Rights::Own);
         let mut seen = HashSet::new();
         let members: Vec<_> = named
@@ -142,7 +203,7 @@ impl Service {
             .chain(caller)
             .filter(|&member| seen.insert(member))
             .collect();
-        if members.is_empty() {
+        if members.is_empty() && policy == Policy::Closed {
             return Err(Error::invalid("users", "name at least one member"));
         }
         if members.len() > self.limits.members {
@@ -232,6 +293,33 @@ impl Service {
         });
         Ok(heads.collect())
     }
+}
+
+/// Checks the name of a chat in the host application.
+///
+/// # Errors
+/// `Invalid`, `TooLarge`.
+pub(super) fn check_external_id(name: Option<&str>) -> Result<(), Error> {
+    let field = "externalChatId";
+    match name {
+        Some(name) if name.trim().is_empty() => Err(Error::invalid(field, "is empty")),
+        Some(name) if name.chars().any(char::is_control) => {
+            Err(Error::invalid(field, "has a control character"))
+        }
+        Some(name) if name.chars().count() > EXTERNAL_ID_CHARS => {
+            let limit = format_args!("{EXTERNAL_ID_CHARS} characters");
+            Err(Error::too_large(field, limit))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error of a name in the host application that another chat has.
+pub(super) fn name_taken() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "externalChatId: another chat has this name",
+    )
 }
 
 /// Checks the name of a chat.

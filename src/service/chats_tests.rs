@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::fixtures::{BlockingBackend, HOST, identity};
-use crate::model::{Command, ConnectionId, ErrorKind, Fingerprint, Profile};
+use crate::model::{ChatChoice, Command, ConnectionId, ErrorKind, Fingerprint, Profile};
 
 const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 
@@ -18,6 +18,7 @@ fn repeated(host: bool) -> (BlockingBackend, Chat, Result<Reply, Error>, UserId)
         identity(anna, ConnectionId::new(NOW))
     };
     let create = || Command::CreateChat {
+        chosen: ChatChoice::default(),
         name: Some("Tea".to_owned()),
         members: vec![anna, boris],
         key: Some(IdempotencyKey {

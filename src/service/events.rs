@@ -25,12 +25,14 @@ impl Service {
     pub(super) async fn create_event(
         &self,
         identity: &Identity,
+        pk: Option<EventPk>,
         owner: UserId,
         details: EventDetails,
         key: Option<IdempotencyKey>,
     ) -> Result<Reply, Error> {
         access::host(identity)?;
         check(&details)?;
+        let pk = self.numbering.event(pk)?;
         let key = key.map(|key| access::own_key(identity, key));
         if let Some(event) = self.announced_before(key.as_ref()).await? {
             return Ok(Reply::Event(event));
@@ -38,6 +40,7 @@ impl Service {
         self.user(owner).await?;
         let act = Act::new(AuditAct::CreateEvent).about(owner);
         let new = NewEvent {
+            pk,
             owner,
             details,
             key: key.clone(),
@@ -125,6 +128,7 @@ impl Service {
         for (chat, pk) in chats {
             self.memberships.changed(chat).await;
             self.heads.unknown(chat);
+            self.numbers.invalidate(&pk).await;
             self.publish(identity, Fact::ChatDeleted { chat, pk }).await;
         }
         Ok(Reply::EventDeleted(event))

@@ -7,8 +7,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::fixtures::{Backend, HOST, identity};
 use crate::model::{
-    Caller, ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, EventDetails, History,
-    Positions, Profile, Range, Reply, Rights, Role, UserId, Window,
+    Caller, ChatChoice, ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind,
+    EventDetails, History, Positions, Profile, Range, Reply, Rights, Role, UserId, Window,
 };
 use crate::store::lease::{LeaseState, Process};
 use crate::store::{Gate, Scratch, gated, open};
@@ -67,6 +67,7 @@ impl Fixture {
     /// A chat of these users, whose members are cached.
     async fn chat(&self, members: &[UserId]) -> ChatId {
         let create = Command::CreateChat {
+            chosen: ChatChoice::default(),
             name: None,
             members: members.to_vec(),
             key: None,
@@ -129,6 +130,7 @@ async fn without_the_lease_nothing_is_served_and_the_reason_is_given() {
     let fixture = Fixture::open().await;
     let service = &fixture.backend.service;
     let caller = || Caller {
+        pk: None,
         external_id: "anna".into(),
         profile: Profile::default(),
         role: Role::User,
@@ -193,6 +195,7 @@ async fn a_deletion_without_an_answer_is_not_forgotten() {
     assert!(!fixture.sees(anna, chat).await);
 
     let create = Command::CreateEvent {
+        pk: None,
         owner: anna,
         details: EventDetails {
             name: "Fair".into(),
@@ -205,6 +208,7 @@ async fn a_deletion_without_an_answer_is_not_forgotten() {
         other => panic!("{other:?}"),
     };
     let open = Command::OpenEventChat {
+        chosen: ChatChoice::default(),
         user: Some(boris),
         event,
     };

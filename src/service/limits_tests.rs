@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::bus::Local;
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, ErrorKind, EventDetails, NewUser, Profile, Reply,
+    ChatChoice, ChatId, ChatRef, Clock, Command, ErrorKind, EventDetails, NewPk, NewUser, Profile,
+    Reply,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -53,6 +54,7 @@ impl Scene {
         let (bus, clock) = (Arc::new(Local::default()), Clock::fixed(NOW));
         let (service, _) = Service::new(Arc::clone(&store), bus, clock, limits, Metrics::default());
         let new = (0..users).map(|number| NewUser {
+            pk: NewPk::default(),
             id: UserId::new(NOW),
             external_id: format!("user {number}"),
             profile: Profile::default(),
@@ -74,6 +76,7 @@ impl Scene {
 
     async fn chat(&self, identity: &Identity, members: &[UserId]) -> Result<ChatId, Error> {
         let create = Command::CreateChat {
+            chosen: ChatChoice::default(),
             name: None,
             members: members.to_vec(),
             key: None,
@@ -165,6 +168,7 @@ async fn every_way_in_at_once_stops_at_the_chats_of_a_user() {
         ..EventDetails::default()
     };
     let create = Command::CreateEvent {
+        pk: None,
         owner: *boris,
         details,
         key: None,
@@ -175,6 +179,7 @@ async fn every_way_in_at_once_stops_at_the_chats_of_a_user() {
     let caller = own(*anna);
     let open = async || {
         let open = Command::OpenEventChat {
+            chosen: ChatChoice::default(),
             user: None,
             event: event.pk,
         };

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::audit::Act;
+use super::chats::{check_external_id, name_taken};
 use super::{InFlight, Service, access, store_error};
 use crate::model::{
-    Access, AuditAct, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot, EventPk, Fact,
-    Identity, Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
+    Access, AuditAct, ChatChoice, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot,
+    EventPk, Fact, Identity, Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
 };
 use crate::store::StoreError;
 
@@ -35,9 +36,14 @@ impl Service {
         identity: &Identity,
         named: Option<UserId>,
         event: EventPk,
+        chosen: ChatChoice,
     ) -> Result<Reply, Error> {
+        if chosen != ChatChoice::default() {
+            access::host(identity)?;
+        }
+        check_external_id(chosen.external_id.as_deref())?;
         let guest = access::user(identity, named)?;
-        let (changed, chat) = self.opened(identity, event, guest).await?;
+        let (changed, chat) = self.opened(identity, event, guest, chosen).await?;
         if changed {
             let fact = Fact::EventChatOpened(Arc::clone(&chat));
             self.publish(identity, fact).await;
@@ -56,7 +62,8 @@ impl Service {
             self.check(draft)?;
         }
         let guest = access::user(identity, named)?;
-        let (_, chat) = self.opened(identity, event, guest).await?;
+        let opened = self.opened(identity, event, guest, ChatChoice::default());
+        let (_, chat) = opened.await?;
         let act = Act::of_user(AuditAct::RequestAccess, chat.chat, guest).in_event(event);
         let changed = self.store.change_access(
             chat.chat,
@@ -92,9 +99,9 @@ impl Service {
         access: Access,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
+        let id = self.visible(actor, &chat).await?.chat();
         let found = self.store.event_chat(id).await.map_err(store_error)?;
-        let found = found.ok_or_else(|| access::no_chat(chat))?;
+        let found = found.ok_or_else(|| access::no_chat(&chat))?;
         access::may_grant(actor, &found)?;
         if found.state.access == Access::Unasked {
             return Err(access::not_requested());
@@ -151,6 +158,7 @@ impl Service {
         identity: &Identity,
         event: EventPk,
         guest: UserId,
+        chosen: ChatChoice,
     ) -> Result<(bool, Arc<EventChat>), Error> {
         let found = self.event(event).await?;
         access::may_write_to_owner(guest, &found)?;
@@ -160,6 +168,8 @@ impl Service {
         let act = Act::of_user(AuditAct::OpenEventChat, id, guest).in_event(event);
         let new = NewEventChat {
             id,
+            pk: self.numbering.chat(chosen.pk)?,
+            external_id: chosen.external_id,
             event,
             guest,
             at,
@@ -171,7 +181,10 @@ impl Service {
             if matches!(opened, Err(StoreError::Unavailable(_))) {
                 self.publish(identity, Fact::CreationUncertain(id)).await;
             }
-            let opened = opened.map_err(|error| self.refused(identity, error))?;
+            let opened = opened.map_err(|error| match error {
+                StoreError::Duplicate => name_taken(),
+                error => self.refused(identity, error),
+            })?;
             opened.ok_or_else(|| super::events::no_event(event))?
         };
         if !fresh {
@@ -212,7 +225,7 @@ impl Service {
         chat: ChatId,
         changed: Option<(bool, EventChat)>,
     ) -> Result<Updated, Error> {
-        let (changed, chat) = changed.ok_or_else(|| access::no_chat(chat))?;
+        let (changed, chat) = changed.ok_or_else(|| access::no_chat(&chat))?;
         let chat = Arc::new(chat);
         if changed {
             let fact = Fact::AccessChanged(Arc::clone(&chat));

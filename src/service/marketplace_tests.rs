@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::bus::{Bus, Local};
 use crate::model::{
-    Clock, Command, EventDetails, History, MessageId, NewChat, NewEvent, NewUser, PendingMessage,
-    Policy, Profile, Range, Rights, Window,
+    Clock, Command, EventDetails, History, MessageId, NewChat, NewEvent, NewPk, NewUser,
+    PendingMessage, Policy, Profile, Range, Rights, Window,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -39,6 +39,7 @@ async fn nothing_is_published_of_a_chat_before_the_chat() {
     };
     for round in 0..ROUNDS {
         let new = NewEvent {
+            pk: NewPk::default(),
             owner,
             details: EventDetails::default(),
             key: None,
@@ -80,6 +81,7 @@ fn service(store: &Arc<dyn Store>, bus: &Arc<Local>) -> Service {
 
 async fn user(store: &dyn Store, external_id: &str) -> UserId {
     let new = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(NOW),
         external_id: external_id.into(),
         profile: Profile::default(),
@@ -115,6 +117,8 @@ const READERS: usize = 16;
 async fn long_chat(store: &dyn Store, owner: UserId) -> ChatId {
     const MESSAGES: usize = 1000;
     let new = NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(NOW),
         name: None,
         policy: Policy::Open,

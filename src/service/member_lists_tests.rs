@@ -9,7 +9,9 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::bus::Local;
 use crate::fixtures::{Backend, HOST};
-use crate::model::{ChatRef, Clock, Command, Profile, Reply, SanctionTerm, User, UserId};
+use crate::model::{
+    ChatChoice, ChatRef, Clock, Command, Profile, Reply, SanctionTerm, User, UserId,
+};
 use crate::store::{Gate, gated, open};
 use crate::telemetry::Metrics;
 
@@ -40,6 +42,7 @@ impl Fixture {
             known.push(backend.user(&external_id, Profile::default()).await);
         }
         let create = Command::CreateChat {
+            chosen: ChatChoice::default(),
             name: None,
             members: vec![known[0].id],
             key: None,

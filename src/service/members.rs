@@ -17,7 +17,7 @@ struct Change<'a> {
     identity: &'a Identity,
     actor: Actor,
     /// As the request names it.
-    requested: ChatRef,
+    requested: &'a ChatRef,
     chat: ChatId,
     user: UserId,
 }
@@ -29,7 +29,7 @@ impl Service {
         chat: ChatRef,
         read: Option<Seq>,
     ) -> Result<Reply, Error> {
-        let (members, user) = self.taking_part(identity, chat).await?;
+        let (members, user) = self.taking_part(identity, &chat).await?;
         if !members.has(user) {
             access::may_come_and_go(&members)?;
             self.has_room(&members, 1)?;
@@ -40,7 +40,7 @@ impl Service {
         let change = Change {
             identity,
             actor: Actor::User(user),
-            requested: chat,
+            requested: &chat,
             chat: members.chat(),
             user,
         };
@@ -56,11 +56,11 @@ impl Service {
         identity: &Identity,
         chat: ChatRef,
     ) -> Result<Reply, Error> {
-        let (members, user) = self.taking_part(identity, chat).await?;
+        let (members, user) = self.taking_part(identity, &chat).await?;
         let change = Change {
             identity,
             actor: Actor::User(user),
-            requested: chat,
+            requested: &chat,
             chat: members.chat(),
             user,
         };
@@ -78,7 +78,7 @@ impl Service {
         users: Vec<UserId>,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
         access::may_invite(actor, &members, at)?;
         for user in &users {
@@ -102,13 +102,13 @@ impl Service {
             let change = Change {
                 identity,
                 actor,
-                requested: chat,
+                requested: &chat,
                 chat: members.chat(),
                 user,
             };
             self.add_and_publish(&change, None).await?;
         }
-        self.current(chat, members.chat()).await
+        self.current(&chat, members.chat()).await
     }
 
     pub(super) async fn remove_member(
@@ -118,7 +118,7 @@ impl Service {
         user: UserId,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         access::may_remove(actor, user, &members, self.clock.now())?;
         if !members.has(user) {
             return Err(no_member(user));
@@ -126,12 +126,12 @@ impl Service {
         let change = Change {
             identity,
             actor,
-            requested: chat,
+            requested: &chat,
             chat: members.chat(),
             user,
         };
         self.remove_and_publish(&change).await?;
-        self.current(chat, members.chat()).await
+        self.current(&chat, members.chat()).await
     }
 
     pub(super) async fn list_members(
@@ -142,10 +142,10 @@ impl Service {
         let actor = access::actor(identity, None)?;
         let read = async |id| {
             let found = self.store.chat_rights(id).await.map_err(store_error)?;
-            let found = found.ok_or_else(|| access::no_chat(chat))?;
+            let found = found.ok_or_else(|| access::no_chat(&chat))?;
             Ok(access::with_ranks(found))
         };
-        self.judged(actor, chat, read).await.map(Reply::Members)
+        self.judged(actor, &chat, read).await.map(Reply::Members)
     }
 
     pub(super) async fn mark_read(
@@ -157,12 +157,12 @@ impl Service {
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, named)?;
         let user = access::user(identity, named)?;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         access::may_read_on(actor, user, &members, self.clock.now())?;
         let id = members.chat();
         let moved = self.store.advance_read(id, user, seq).await;
         let moved = moved.map_err(store_error)?;
-        let moved = moved.ok_or_else(|| access::no_chat(chat))?;
+        let moved = moved.ok_or_else(|| access::no_chat(&chat))?;
         let event_chat = match members.is_of_event() {
             true if moved => self.publish_reads(identity, id).await?,
             true => self
@@ -175,7 +175,7 @@ impl Service {
         };
         if members.is_of_event() && event_chat.is_none() {
             // It was deleted meanwhile.
-            return Err(access::no_chat(chat));
+            return Err(access::no_chat(&chat));
         }
         Ok(Reply::Read(MarkedRead {
             chat: id,
@@ -291,7 +291,7 @@ impl Service {
     }
 
     /// The chat as it is now, with its members.
-    async fn current(&self, chat: ChatRef, id: ChatId) -> Result<Reply, Error> {
+    async fn current(&self, chat: &ChatRef, id: ChatId) -> Result<Reply, Error> {
         let found: Option<Chat> = self.store.chat(id).await.map_err(store_error)?;
         let found = found.ok_or_else(|| access::no_chat(chat))?;
         self.room(found, 0).await.map(Reply::Room)
@@ -302,7 +302,7 @@ impl Service {
     async fn taking_part(
         &self,
         identity: &Identity,
-        chat: ChatRef,
+        chat: &ChatRef,
     ) -> Result<(Arc<MemberList>, UserId), Error> {
         let user = access::user(identity, None)?;
         let members = self.visible(Actor::User(user), chat).await?;

@@ -38,7 +38,7 @@ impl Service {
         self.check(&draft)?;
         let actor = access::actor(identity, named)?;
         let sender = access::user(identity, named)?;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
         access::may_post(actor, sender, &members, at)?;
         let request = SendRequest { actor, chat };
@@ -101,7 +101,7 @@ impl Service {
             let both = try_join(self.store.messages(chat, history), reads).await;
             both.map_err(store_error)
         };
-        let (page, reads) = self.judged(actor, chat, read).await?;
+        let (page, reads) = self.judged(actor, &chat, read).await?;
         Ok(Reply::Messages(page, reads))
     }
 }

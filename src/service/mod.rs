@@ -20,6 +20,7 @@ mod memberships;
 mod messages;
 mod moderation;
 mod newcomers;
+mod numbering;
 mod recent;
 mod revocation;
 mod rooms;
@@ -41,6 +42,7 @@ use tracing::error;
 
 pub use access::no_chat;
 pub use committer::Committer;
+pub use numbering::Numbering;
 pub use revocation::Revocations;
 
 use crate::bus::Bus;
@@ -66,6 +68,7 @@ pub struct Service {
     store: Arc<dyn Store>,
     clock: Clock,
     limits: Limits,
+    numbering: Numbering,
     memberships: Arc<memberships::Memberships>,
     member_lists: Arc<member_lists::MemberLists>,
     sweeper: Arc<sweeper::Sweeper>,
@@ -142,6 +145,7 @@ impl Service {
             store,
             clock,
             limits,
+            numbering: Numbering::default(),
             memberships,
             member_lists: Arc::clone(&member_lists),
             sweeper: Arc::clone(&sweeper),
@@ -164,6 +168,12 @@ impl Service {
             settlement,
         };
         (service, committer)
+    }
+
+    /// The same service with other integer ids for what is created.
+    #[must_use]
+    pub fn with_numbering(self, numbering: Numbering) -> Self {
+        Self { numbering, ..self }
     }
 
     /// Executes a command, if the caller has the right. The content of the reply is durable.
@@ -197,13 +207,20 @@ impl Service {
             }
             C::CreateUser {
                 external_id,
+                pk,
                 profile,
-            } => self.create_user(identity, external_id, profile).await,
+            } => self.create_user(identity, external_id, pk, profile).await,
             C::GetUser { user } => self.get_user(identity, user).await,
             C::UpdateUser { user, profile } => self.update_user(identity, user, profile).await,
             C::ListUsers { after, limit } => self.list_users(identity, after, limit).await,
-            C::CreateChat { name, members, key } => {
-                self.create_chat(identity, name, members, key).await
+            C::CreateChat {
+                name,
+                members,
+                key,
+                chosen,
+            } => {
+                let creation = self.create_chat(identity, name, members, key, chosen);
+                creation.await
             }
             C::CreateRoom { name, team } => self.create_room(identity, name, team).await,
             C::ListChats {
@@ -253,10 +270,11 @@ impl Service {
             } => self.sync(identity, user, chats, &until, budget).await,
             C::MarkRead { user, chat, seq } => self.mark_read(identity, user, chat, seq).await,
             C::CreateEvent {
+                pk,
                 owner,
                 details,
                 key,
-            } => self.create_event(identity, owner, details, key).await,
+            } => self.create_event(identity, pk, owner, details, key).await,
             C::GetEvent { event } => self.get_event(identity, event).await,
             C::ChangeEvent { event, change } => self.change_event(identity, event, change).await,
             C::DeleteEvent { event } => self.delete_event(identity, event).await,
@@ -265,7 +283,11 @@ impl Service {
                 after,
                 limit,
             } => self.list_events(identity, owner, after, limit).await,
-            C::OpenEventChat { user, event } => self.open_event_chat(identity, user, event).await,
+            C::OpenEventChat {
+                user,
+                event,
+                chosen,
+            } => self.open_event_chat(identity, user, event, chosen).await,
             C::RequestAccess { user, event, draft } => {
                 self.request_access(identity, user, event, draft).await
             }
@@ -366,6 +388,7 @@ fn store_error(error: StoreError) -> Error {
             Error::unavailable("the store does not answer, nothing was stored; try again")
                 .because(error)
         }
+        StoreError::PkTaken => Error::new(ErrorKind::Conflict, "pk: another one has this number"),
         StoreError::Duplicate | StoreError::Full(_) | StoreError::Corrupt(_) => internal(error),
     }
 }

@@ -24,9 +24,9 @@ impl Service {
         role: MemberRole,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
+        let id = self.visible(actor, &chat).await?.chat();
         let _in_order = self.memberships.in_order(id).await;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         access::may_set_role(actor, user, role, &members, self.clock.now())?;
         // A rank ends with the membership; that a user is a reader is kept for the next one.
         if role > MemberRole::Member && !members.has(user) {
@@ -37,7 +37,7 @@ impl Service {
         let audit = self.audit(actor, act.with([("role", role.name().into())]));
         let set = self.store.set_role(id, user, role, audit);
         let set = self.changing_members(identity, id, &[], set).await?;
-        let (changed, chat) = set.ok_or_else(|| access::no_chat(chat))?;
+        let (changed, chat) = set.ok_or_else(|| access::no_chat(&chat))?;
         let change = Arc::new(RoleChange {
             chat: id,
             user: concerned,
@@ -59,9 +59,9 @@ impl Service {
         term: SanctionTerm,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
+        let id = self.visible(actor, &chat).await?.chat();
         let _in_order = self.memberships.in_order(id).await;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
         access::may_sanction(actor, user, &members, at)?;
         let to_user = members.has(user);
@@ -70,7 +70,7 @@ impl Service {
         let audit = self.audit(actor, sanctioned(AuditAct::MuteUser, id, user, mute));
         let set = self.store.set_mute(id, user, mute, audit);
         let set = self.changing_members(identity, id, &[], set).await?;
-        let (changed, chat) = set.ok_or_else(|| access::no_chat(chat))?;
+        let (changed, chat) = set.ok_or_else(|| access::no_chat(&chat))?;
         let change = Arc::new(SanctionChange {
             chat: id,
             user: concerned,
@@ -94,9 +94,9 @@ impl Service {
         term: SanctionTerm,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
+        let id = self.visible(actor, &chat).await?.chat();
         let _in_order = self.memberships.in_order(id).await;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
         access::may_sanction(actor, user, &members, at)?;
         let ban = sanction(term, at)?;
@@ -105,7 +105,7 @@ impl Service {
         let change = self
             .ban(identity, actor, (id, is_open), concerned, ban)
             .await?;
-        let change = change.ok_or_else(|| access::no_chat(chat))?;
+        let change = change.ok_or_else(|| access::no_chat(&chat))?;
         Ok(Reply::Banned(change))
     }
 
@@ -162,7 +162,7 @@ impl Service {
         chat: ChatRef,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
         access::may_see_bans(actor, &members, at)?;
         Ok(Reply::Bans(members.bans(at)))

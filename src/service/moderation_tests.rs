@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixtures::{BlockingBackend, HOST, identity};
-use crate::model::{ChatChange, Command, ConnectionId, Draft, ErrorKind, Profile};
+use crate::model::{ChatChange, ChatChoice, Command, ConnectionId, Draft, ErrorKind, Profile};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
@@ -19,6 +19,7 @@ struct Scene {
 impl Scene {
     fn closed() -> Self {
         Self::of(|members| Command::CreateChat {
+            chosen: ChatChoice::default(),
             name: None,
             members,
             key: None,
@@ -72,38 +73,40 @@ impl Scene {
     }
 
     fn join(&self) -> Command {
-        let (chat, read) = (self.chat, None);
+        let (chat, read) = (self.chat.clone(), None);
         Command::JoinChat { chat, read }
     }
 
     fn leave(&self) -> Command {
-        Command::LeaveChat { chat: self.chat }
+        Command::LeaveChat {
+            chat: self.chat.clone(),
+        }
     }
 
     fn add(&self) -> Command {
         let users = vec![self.user()];
-        let chat = self.chat;
+        let chat = self.chat.clone();
         Command::AddMembers { chat, users }
     }
 
     fn remove(&self) -> Command {
-        let (chat, user) = (self.chat, self.user());
+        let (chat, user) = (self.chat.clone(), self.user());
         Command::RemoveMember { chat, user }
     }
 
     fn mute(&self, term: SanctionTerm) -> Command {
-        let (chat, user) = (self.chat, self.user());
+        let (chat, user) = (self.chat.clone(), self.user());
         Command::MuteUser { chat, user, term }
     }
 
     fn role(&self, role: MemberRole) -> Command {
-        let (chat, user) = (self.chat, self.user());
+        let (chat, user) = (self.chat.clone(), self.user());
         Command::SetRole { chat, user, role }
     }
 
     fn send(&self) -> Command {
         let (user, draft) = (None, Draft::text("hello"));
-        let chat = self.chat;
+        let chat = self.chat.clone();
         Command::SendMessage { user, chat, draft }
     }
 
@@ -161,7 +164,9 @@ fn who_is_added_to_a_closed_chat_again_is_still_muted_and_a_reader() {
     scene.does(scene.anna, scene.role(MemberRole::Moderator));
     scene.does(scene.anna, scene.remove());
     scene.does(scene.anna, scene.add());
-    let bans = Command::ListBans { chat: scene.chat };
+    let bans = Command::ListBans {
+        chat: scene.chat.clone(),
+    };
     assert_eq!(scene.refused(scene.boris, bans).kind, ErrorKind::Forbidden);
     scene.does(scene.boris, scene.send());
 }
@@ -199,15 +204,19 @@ fn a_muted_moderator_neither_renames_nor_adds_nor_removes() {
     let other = scene.backend.user("vera", Profile::default()).id;
     scene.does(scene.anna, scene.role(MemberRole::Moderator));
     scene.does(scene.anna, scene.mute(SanctionTerm::Seconds(60)));
-    let chat = scene.chat;
+    let chat = scene.chat.clone();
     let add = || Command::AddMembers {
-        chat,
+        chat: chat.clone(),
         users: vec![other],
     };
-    let remove = || Command::RemoveMember { chat, user: other };
+    let remove = || Command::RemoveMember {
+        chat: chat.clone(),
+        user: other,
+    };
     let change = || Command::ChangeChat {
-        chat,
+        chat: chat.clone(),
         change: ChatChange {
+            policy: None,
             name: Some("hello".into()),
             team: None,
         },

@@ -5,13 +5,14 @@ use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::model::{Profile, UserId};
+use crate::model::{NewPk, Profile, UserId};
 use crate::store::{gated, open};
 use crate::telemetry::Metrics;
 
 fn new_user(external_id: &str, name: Option<&str>) -> NewUser {
     let at = Timestamp::UNIX_EPOCH;
     NewUser {
+        pk: NewPk::default(),
         id: UserId::new(at),
         external_id: external_id.into(),
         profile: Profile {

@@ -10,6 +10,7 @@ fn at(second: i64) -> Timestamp {
 
 fn token(issued_at: Option<i64>, name: &str) -> Caller {
     Caller {
+        pk: None,
         external_id: "anna".into(),
         role: Role::User,
         profile: Profile {

@@ -34,6 +34,8 @@ impl Service {
         let at = self.clock.now();
         let new = NewChat {
             id: ChatId::new(at),
+            pk: self.numbering.chat(None)?,
+            external_id: None,
             name,
             policy: Policy::Open,
             owner: Some(owner),
@@ -107,10 +109,10 @@ impl Service {
         let actor = access::actor(identity, None)?;
         let read = async |id| {
             let found = self.store.chat(id).await.map_err(store_error)?;
-            let found = found.ok_or_else(|| access::no_chat(chat))?;
+            let found = found.ok_or_else(|| access::no_chat(&chat))?;
             self.room(found, messages).await
         };
-        self.judged(actor, chat, read).await.map(Reply::Room)
+        self.judged(actor, &chat, read).await.map(Reply::Room)
     }
 
     /// A chat with its members and its latest messages.
@@ -141,17 +143,31 @@ impl Service {
         change: ChatChange,
     ) -> Result<Reply, Error> {
         check_name(change.name.as_deref())?;
+        if change.policy.is_some() {
+            access::host(identity)?;
+        }
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
+        let id = self.visible(actor, &chat).await?.chat();
         // So the notice, which has the latest messages, does not overtake that of a removal.
         let _in_order = self.memberships.in_order(id).await;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         access::may_change(actor, &members, self.clock.now())?;
         let act = Act::of_chat(AuditAct::ChangeChat, id).with(detail_of(&change));
         let audit = self.audit(actor, act);
+        let policy = change.policy;
         let changed = self.store.change_chat(id, change, self.clock.now(), audit);
-        let changed = changed.await.map_err(store_error)?;
-        let changed = changed.ok_or_else(|| access::no_chat(chat))?;
+        let changed = if policy.is_some() {
+            access::may_have_policy(&members)?;
+            self.changing_members(identity, id, &[], changed).await?
+        } else {
+            changed.await.map_err(store_error)?
+        };
+        let changed = changed.ok_or_else(|| access::no_chat(&chat))?;
+        if policy.is_some() {
+            // Ends the subscriptions of users for whom the chat does not exist any more, before the notice.
+            let fact = Fact::MembersConfirmed(changed.clone());
+            self.publish(identity, fact).await;
+        }
         let room = self.room(changed, NOTICE_HISTORY).await?;
         let fact = Fact::ChatChanged(Arc::new(room.clone()));
         self.publish(identity, fact).await;
@@ -164,9 +180,9 @@ impl Service {
         chat: ChatRef,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
-        let id = self.visible(actor, chat).await?.chat();
+        let id = self.visible(actor, &chat).await?.chat();
         let _in_order = self.memberships.in_order(id).await;
-        let members = self.visible(actor, chat).await?;
+        let members = self.visible(actor, &chat).await?;
         access::may_delete(actor, &members, self.clock.now())?;
         let found = self.store.chat(id).await.map_err(store_error)?;
         let Chat {
@@ -175,7 +191,7 @@ impl Service {
             name,
             head,
             ..
-        } = found.ok_or_else(|| access::no_chat(chat))?;
+        } = found.ok_or_else(|| access::no_chat(&chat))?;
         let act = Act::of_chat(AuditAct::DeleteChat, id).with([("name", name.into())]);
         let audit = self.audit(actor, act);
         let deleted = self.store.delete_chat(id, audit);
@@ -185,6 +201,7 @@ impl Service {
             let fact = Fact::DeletionUncertain { chat: id, pk };
             self.publish(identity, fact).await;
         }
+        self.numbers.invalidate(&pk).await;
         self.sweeper.deleted();
         let deleted = deleted?;
         if deleted {
@@ -202,7 +219,8 @@ impl Service {
 fn detail_of(change: &ChatChange) -> Vec<(&'static str, Value)> {
     let name = change.name.as_deref().map(|name| ("name", name.into()));
     let team = change.team.map(|team| ("team", team.into()));
-    name.into_iter().chain(team).collect()
+    let policy = change.policy.map(|policy| ("policy", policy.name().into()));
+    name.into_iter().chain(team).chain(policy).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::bus::Local;
-use crate::model::{Clock, Command, NewUser, Profile, Rights};
+use crate::model::{Clock, Command, NewPk, NewUser, Profile, Rights};
 use crate::service::Limits;
 use crate::store;
 use crate::telemetry::Metrics;
@@ -14,6 +14,8 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn open_room(members: Vec<UserId>) -> NewChat {
     NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(NOW),
         name: None,
         policy: Policy::Open,
@@ -41,6 +43,7 @@ async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() 
     let mut people = Vec::new();
     for name in ["anna", "boris", "vera"] {
         let new = NewUser {
+            pk: NewPk::default(),
             id: UserId::new(NOW),
             external_id: name.into(),
             profile: Profile::default(),

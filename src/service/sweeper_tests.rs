@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::bus::Local;
 use crate::fixtures::{Backend, HOST};
-use crate::model::{ChatId, ChatRef, Clock, Command, Draft, Profile, Reply, UserId};
+use crate::model::{ChatChoice, ChatId, ChatRef, Clock, Command, Draft, Profile, Reply, UserId};
 use crate::store::{Gate, gated, open};
 use crate::telemetry::Metrics;
 
@@ -28,6 +28,7 @@ fn service(store: &Arc<dyn Store>) -> (Backend, Gate, TaskTracker, CancellationT
 
 async fn chat_with(backend: &Backend, user: UserId, messages: usize) -> ChatId {
     let create = Command::CreateChat {
+        chosen: ChatChoice::default(),
         name: None,
         members: vec![user],
         key: None,

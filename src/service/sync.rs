@@ -42,7 +42,7 @@ impl Service {
             return Err(Error::too_large("chats", format_args!("{CHATS} of them")));
         }
         let actor = access::actor(identity, user)?;
-        let named: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
+        let named: Vec<_> = chats.iter().map(|(chat, _)| chat.clone()).collect();
         let seen = self.seen(actor, &named).await?;
         let heads = self.heads(&seen, until).await?;
         let gaps = heads.iter().zip(&chats).map(|(head, (_, after))| {
@@ -56,7 +56,7 @@ impl Service {
         // A removal may have come before the messages were read.
         let named = named.iter().zip(&seen);
         let named: Vec<_> = named
-            .filter_map(|(chat, seen)| seen.map(|_| *chat))
+            .filter_map(|(chat, seen)| seen.map(|_| chat.clone()))
             .collect();
         let still = self.seen(actor, &named).await?;
         for (missed, seen) in missed
@@ -82,7 +82,7 @@ impl Service {
             let id = id?;
             let members = members.next().flatten()?;
             // One chat from which the user is banned must not hide the others.
-            self.sees(actor, *chat, &members).is_ok().then_some(id)
+            self.sees(actor, chat, &members).is_ok().then_some(id)
         });
         Ok(looks.collect())
     }
@@ -98,7 +98,7 @@ impl Service {
             .map(|chat| chat.map(|chat| (chat, until.get(&chat).copied())))
             .collect();
         let open = heads.iter().flatten().filter(|(_, head)| head.is_none());
-        let open: Vec<_> = open.map(|(chat, _)| *chat).collect();
+        let open: Vec<_> = open.map(|(chat, _)| chat.clone()).collect();
         if !open.is_empty() {
             let found = self.store.heads(&open).await.map_err(store_error)?;
             let waiting = heads

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use super::*;
 use crate::bus::Local;
 use crate::model::{
-    Clock, Command, Draft, ErrorKind, MessageId, NewChat, NewUser, PendingMessage, Policy, Profile,
-    Rights, User,
+    Clock, Command, Draft, ErrorKind, MessageId, NewChat, NewPk, NewUser, PendingMessage, Policy,
+    Profile, Rights, User,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -66,6 +66,8 @@ impl Scene {
 
     async fn chat(&self, policy: Policy, members: &[UserId], texts: &[String]) -> ChatId {
         let new = NewChat {
+            pk: NewPk::default(),
+            external_id: None,
             id: ChatId::new(NOW),
             name: None,
             policy,
@@ -137,6 +139,7 @@ impl Scene {
 
 async fn user(store: &dyn Store, external_id: &str) -> User {
     let new = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(NOW),
         external_id: external_id.into(),
         profile: Profile::default(),

@@ -12,7 +12,8 @@ use super::*;
 use crate::bus::{Bus, Local};
 use crate::fixtures::HOST;
 use crate::model::{
-    Caller, ChatRef, Clock, Command, Draft, EventDetails, Identity, Reply, Rights, Role, UserRef,
+    Caller, ChatChoice, ChatRef, Clock, Command, Draft, EventDetails, Identity, Reply, Rights,
+    Role, UserRef,
 };
 use crate::service::{Limits, Service};
 use crate::store::{self, Store};
@@ -36,6 +37,7 @@ struct World {
 
 fn caller(user: usize, profile: Profile) -> Caller {
     Caller {
+        pk: None,
         external_id: format!("user {user}"),
         profile,
         role: Role::User,
@@ -133,7 +135,12 @@ impl World {
                     members.push(self.id(user).await);
                 }
                 let (name, key) = (None, None);
-                let create = Command::CreateChat { name, members, key };
+                let create = Command::CreateChat {
+                    chosen: ChatChoice::default(),
+                    name,
+                    members,
+                    key,
+                };
                 if let Some(Reply::Chat(chat)) = self.host(create).await {
                     self.chats.push(chat.id);
                 }
@@ -196,6 +203,7 @@ impl World {
 
     async fn make_event(&mut self, owner: usize) {
         let create = Command::CreateEvent {
+            pk: None,
             owner: self.id(owner).await,
             details: EventDetails {
                 name: "event".into(),
@@ -213,7 +221,11 @@ impl World {
 
     async fn open_event_chat(&mut self, event: usize, guest: usize) {
         let event = self.event(event);
-        let open = Command::OpenEventChat { user: None, event };
+        let open = Command::OpenEventChat {
+            chosen: ChatChoice::default(),
+            user: None,
+            event,
+        };
         if let Some(Reply::EventChat(touched)) = self.own(guest, open).await {
             self.chats.push(touched.chat.chat);
         }

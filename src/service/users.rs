@@ -2,12 +2,13 @@
 //! Does not know tokens: the identity is an argument.
 
 use jiff::Timestamp;
+use tracing::info;
 
 use super::audit::Act;
 use super::{Service, access, store_error};
 use crate::model::{
-    AuditAct, AuditRecord, Caller, Error, ErrorKind, Identity, Issue, NewUser, Profile, Reply,
-    Rights, Role, User, UserId, UserPage, UserPk, UserRef,
+    AuditAct, AuditRecord, Caller, Error, ErrorKind, Identity, Issue, NewPk, NewUser, Profile,
+    Reply, Rights, Role, User, UserId, UserPage, UserPk, UserRef,
 };
 
 /// The longest external id, in characters.
@@ -52,8 +53,14 @@ impl Service {
             admits(user, revoked_before)?;
             user
         } else {
-            let found = self.find_or_create(caller.external_id, caller.profile, None, admits);
-            found.await?.id
+            let pk = self.numbering.claimed(&caller.external_id, caller.pk);
+            let found = self.find_or_create(caller.external_id, pk, caller.profile, None, admits);
+            let user = found.await?;
+            if let Some(claim) = caller.pk.filter(|claim| *claim != user.pk) {
+                let (user, pk) = (user.id, user.pk);
+                info!(%user, pk, claim, "the claim pk is ignored: the user has another number");
+            }
+            user.id
         };
         let rights = match caller.role {
             Role::Service => Rights::Service,
@@ -66,6 +73,7 @@ impl Service {
         &self,
         identity: &Identity,
         external_id: Option<String>,
+        pk: Option<UserPk>,
         profile: Profile,
     ) -> Result<Reply, Error> {
         // In open mode a connection becomes the user that it names.
@@ -81,10 +89,19 @@ impl Service {
             let act = changed(&profile);
             self.audit(access::actor(identity, None)?, act)
         };
+        let has = |user: User| match pk {
+            Some(pk) if user.pk != pk => Err(other_pk(&user)),
+            _ => Ok(user),
+        };
+        if pk.is_some() {
+            // Before the profile is updated.
+            let found = self.store.user_by_external_id(&external_id).await;
+            found.map_err(store_error)?.map(has).transpose()?;
+        }
         let admits = |_, _| Ok(());
-        let user = self.find_or_create(external_id, profile, audit, admits);
-        let user = user.await?;
-        Ok(Reply::User(user))
+        let new = self.numbering.user(&external_id, pk)?;
+        let user = self.find_or_create(external_id, new, profile, audit, admits);
+        user.await.and_then(has).map(Reply::User)
     }
 
     pub(super) async fn get_user(
@@ -151,9 +168,13 @@ impl Service {
 
     /// `admits` judges a user that is there by its [`User::revoked_before`], before its profile is
     /// updated. `audit`: the record, if it is created or updated.
+    ///
+    /// # Errors
+    /// Among others `Conflict`: another user has the integer id that was chosen for a new one.
     async fn find_or_create(
         &self,
         external_id: String,
+        pk: NewPk,
         profile: Profile,
         audit: Option<AuditRecord>,
         admits: impl Fn(UserId, Option<Timestamp>) -> Result<(), Error>,
@@ -174,6 +195,7 @@ impl Service {
         let at = self.clock.now();
         let new = NewUser {
             id: UserId::new(at),
+            pk,
             external_id,
             profile,
             at,
@@ -201,6 +223,12 @@ fn changed(profile: &Profile) -> Act {
         ("github", github.is_some()),
         ("imageUUID", image_uuid.is_some()),
     ])
+}
+
+/// The error of a user that has another integer id than the chosen one.
+fn other_pk(user: &User) -> Error {
+    let why = format!("user.pk: this user has the number {}", user.pk);
+    Error::new(ErrorKind::Conflict, why)
 }
 
 pub(super) fn no_user(user: UserRef) -> Error {

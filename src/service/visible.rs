@@ -32,7 +32,7 @@ impl Service {
     pub(super) async fn visible(
         &self,
         actor: Actor,
-        chat: ChatRef,
+        chat: &ChatRef,
     ) -> Result<Arc<MemberList>, Error> {
         let named = self.named(chat).await?;
         let members = match actor {
@@ -48,12 +48,14 @@ impl Service {
     pub(super) fn sees(
         &self,
         actor: Actor,
-        chat: ChatRef,
+        chat: &ChatRef,
         members: &MemberList,
     ) -> Result<(), Error> {
         let seen = access::may_see(actor, members, self.clock.now());
         seen.map_err(|error| access::as_requested(error, chat))?;
-        if matches!(chat, ChatRef::OfEvent(_)) && !members.is_of_event() {
+        if matches!(chat, ChatRef::OfEvent(_) | ChatRef::ExternalOfEvent(_))
+            && !members.is_of_event()
+        {
             return Err(access::no_chat(chat));
         }
         Ok(())
@@ -66,7 +68,7 @@ impl Service {
     pub(super) async fn judged<T>(
         &self,
         actor: Actor,
-        chat: ChatRef,
+        chat: &ChatRef,
         read: impl AsyncFnOnce(ChatId) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let id = self.visible(actor, chat).await?.chat();
@@ -79,14 +81,20 @@ impl Service {
     /// cached are read together.
     pub(super) async fn ids_of(&self, chats: &[ChatRef]) -> Result<Vec<Option<ChatId>>, Error> {
         let (mut ids, mut unknown) = (HashMap::new(), Vec::new());
+        let mut names = Vec::new();
         for chat in chats {
-            if let ChatRef::Pk(pk) = *chat {
-                match self.numbers.get(&pk).await {
-                    Some(id) => drop(ids.insert(pk, id)),
-                    None => unknown.push(pk),
+            match chat {
+                ChatRef::Pk(pk) => match self.numbers.get(pk).await {
+                    Some(id) => drop(ids.insert(*pk, id)),
+                    None => unknown.push(*pk),
+                },
+                ChatRef::External(name) | ChatRef::ExternalOfEvent(name) => {
+                    names.push(Arc::clone(name));
                 }
+                ChatRef::Id(_) | ChatRef::OfEvent(_) => {}
             }
         }
+        let named = self.ids_by_name(&names).await?;
         if !unknown.is_empty() {
             let found = self.store.chat_ids(&unknown).await.map_err(store_error)?;
             for (pk, id) in unknown.into_iter().zip(found) {
@@ -96,20 +104,39 @@ impl Service {
                 }
             }
         }
+        let mut named = named.into_iter();
         let id = |chat: &ChatRef| match chat {
             ChatRef::Id(id) | ChatRef::OfEvent(id) => Some(*id),
             ChatRef::Pk(pk) => ids.get(pk).copied(),
+            ChatRef::External(_) | ChatRef::ExternalOfEvent(_) => named.next().flatten(),
         };
         Ok(chats.iter().map(id).collect())
     }
 
-    async fn named(&self, chat: ChatRef) -> Result<Named, Error> {
+    /// The id of the chat of each of these names in the host application, in the order given.
+    pub(super) async fn ids_by_name(
+        &self,
+        names: &[Arc<str>],
+    ) -> Result<Vec<Option<ChatId>>, Error> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.store.chats_by_external_id(names).await;
+        found.map_err(store_error)
+    }
+
+    async fn named(&self, chat: &ChatRef) -> Result<Named, Error> {
         let pk = match chat {
             ChatRef::Id(id) | ChatRef::OfEvent(id) => {
-                let (id, cached) = (Some(id), None);
+                let (id, cached) = (Some(*id), None);
                 return Ok(Named { id, cached });
             }
-            ChatRef::Pk(pk) => pk,
+            ChatRef::External(name) | ChatRef::ExternalOfEvent(name) => {
+                let found = self.ids_by_name(&[Arc::clone(name)]).await?;
+                let id = found.into_iter().next().flatten();
+                return Ok(Named { id, cached: None });
+            }
+            ChatRef::Pk(pk) => *pk,
         };
         if let Some(id) = self.numbers.get(&pk).await {
             let (id, cached) = (Some(id), Some(pk));
@@ -148,7 +175,11 @@ impl Service {
         }
         if let Some(pk) = named.cached {
             // A number that is not given out is read each time.
-            self.store.chat_id(pk).await.map_err(store_error)?;
+            let now = self.store.chat_id(pk).await.map_err(store_error)?;
+            // A deleted chat's may have been chosen again.
+            if now != Some(chat) {
+                self.numbers.invalidate(&pk).await;
+            }
         }
         let is_visible = self.store.is_visible(chat, user).await;
         if !is_visible.map_err(store_error)? {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::fixtures::{Backend, identity};
 use crate::model::{
-    Chat, Clock, Command, ConnectionId, Identity, NewChat, NewUser, Policy, Profile, Reply,
+    Chat, Clock, Command, ConnectionId, Identity, NewChat, NewPk, NewUser, Policy, Profile, Reply,
 };
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
@@ -32,6 +32,7 @@ impl World {
         let store = store::instrumented(opened, metrics.clone());
         let user = async |name: &str| {
             let new = NewUser {
+                pk: NewPk::default(),
                 id: UserId::new(NOW),
                 external_id: name.into(),
                 profile: Profile::default(),
@@ -43,6 +44,8 @@ impl World {
         };
         let (anna, stranger) = (user("anna").await, user("stranger").await);
         let new = NewChat {
+            pk: NewPk::default(),
+            external_id: None,
             id: ChatId::new(NOW),
             name: None,
             policy,
@@ -91,7 +94,7 @@ impl World {
         let before = self.counts();
         let seen = backend
             .service
-            .visible(Actor::User(user.user.expect("a user")), chat);
+            .visible(Actor::User(user.user.expect("a user")), &chat);
         let seen = seen.await.map(drop).map_err(|error| error.kind);
         let mut calls = self.counts();
         for (operation, count) in &mut calls {
@@ -109,7 +112,7 @@ async fn a_hidden_chat_takes_the_reads_of_one_that_does_not_exist() {
     let missing = [ChatRef::Id(ChatId::new(NOW)), ChatRef::Pk(99)];
     for (hidden, missing) in hidden.into_iter().zip(missing) {
         let cold = world.backend();
-        let expected = world.look(&cold, &world.stranger, missing).await;
+        let expected = world.look(&cold, &world.stranger, missing.clone()).await;
         assert_eq!(expected.1, Err(ErrorKind::NotFound));
         assert!(!expected.0.is_empty(), "it is read each time");
         let warm = world.backend();
@@ -118,8 +121,13 @@ async fn a_hidden_chat_takes_the_reads_of_one_that_does_not_exist() {
             assert_eq!(seen.1, Ok(()));
         }
         for backend in [&cold, &warm] {
-            for chat in [hidden, missing, hidden, missing] {
-                let found = world.look(backend, &world.stranger, chat).await;
+            for chat in [
+                hidden.clone(),
+                missing.clone(),
+                hidden.clone(),
+                missing.clone(),
+            ] {
+                let found = world.look(backend, &world.stranger, chat.clone()).await;
                 assert_eq!(found, expected, "{chat:?}");
             }
         }
@@ -138,7 +146,7 @@ async fn a_member_costs_no_additional_read() {
     // As each connection does.
     backend.service.chats_of(anna).await.expect("chats");
     let chat = ChatRef::Id(world.chat.id);
-    let (calls, seen) = world.look(&backend, &world.anna, chat).await;
+    let (calls, seen) = world.look(&backend, &world.anna, chat.clone()).await;
     assert_eq!((calls.len(), seen), (1, Ok(())), "{calls:?}");
     for chat in [chat, ChatRef::Pk(world.chat.pk), ChatRef::Pk(world.chat.pk)] {
         let (calls, seen) = world.look(&backend, &world.anna, chat).await;
@@ -157,10 +165,10 @@ async fn an_open_chat_is_read_once_for_everybody() {
     let world = World::open(Policy::Open).await;
     let backend = world.backend();
     let chat = ChatRef::Id(world.chat.id);
-    let (calls, seen) = world.look(&backend, &world.stranger, chat).await;
+    let (calls, seen) = world.look(&backend, &world.stranger, chat.clone()).await;
     assert_eq!((calls.len(), seen), (2, Ok(())), "{calls:?}");
     for user in [&world.stranger, &world.anna] {
-        let (calls, seen) = world.look(&backend, user, chat).await;
+        let (calls, seen) = world.look(&backend, user, chat.clone()).await;
         assert_eq!((calls.len(), seen), (0, Ok(())), "{calls:?}");
     }
     let get = Command::GetRoom { chat, messages: 1 };

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// It exists already.
     #[error("it exists already")]
     Duplicate,
+    /// Another one has the chosen integer id.
+    #[error("the chosen integer id is another one's")]
+    PkTaken,
     /// A limit does not allow it.
     #[error("{0}")]
     Full(Full),

@@ -13,7 +13,8 @@ use crate::model::{
 /// Events, and the chats between their owners and guests.
 #[async_trait]
 pub trait Events: Send + Sync {
-    /// Creates an event with the next `pk`. `Duplicate`: the name of its key is taken.
+    /// Creates an event with its `pk` ([`NewPk`](crate::model::NewPk)). `Duplicate`: the name of its key is
+    /// taken. `PkTaken`: another event has the chosen `pk`.
     /// `Corrupt`: the owner is no user.
     async fn create_event(&self, event: NewEvent) -> Result<Event, StoreError>;
 
@@ -53,8 +54,9 @@ pub trait Events: Send + Sync {
     /// The chats of this event, by `pk`. An event that does not exist has none.
     async fn chats_of_event(&self, pk: EventPk) -> Result<Vec<(ChatId, ChatPk)>, StoreError>;
 
-    /// The closed chat of this event's owner and this guest, made with the next `pk` and both
-    /// as members, in this order, if there is none yet. Atomic: of two calls at once one makes
+    /// The closed chat of this event's owner and this guest, made with its `pk` and both
+    /// as members, in this order, if there is none yet; `Duplicate` and `PkTaken` as in
+    /// [`super::Chats::create_chat_within`]. Atomic: of two calls at once one makes
     /// it and both answer it. Returns whether it is new; `None`: there is no such event.
     /// `Corrupt`: the guest is no user. `Full`: as in [`super::Chats::create_chat_within`], if it would be
     /// new. The guest must not be the owner.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::lease::{LeaseState, Leasing, Process};
 use super::settling::Settling;
 use super::sweep::Sweeping;
-use super::transfer::{ChatRecord, EventRecord, Greatest, Transfer, Unfinished};
+use super::transfer::{ChatRecord, EventRecord, Pks, Transfer, Unfinished};
 use super::{
     Audit, BanOutcome, Chats, Events, Members, Messages, OpenError, Sanctions, Store, StoreError,
     Users,
@@ -96,7 +96,7 @@ impl Instrumented {
 const fn kind(error: &StoreError) -> Option<&'static str> {
     match error {
         StoreError::Full(_) => None,
-        StoreError::Duplicate => Some("duplicate"),
+        StoreError::Duplicate | StoreError::PkTaken => Some("duplicate"),
         StoreError::Corrupt(_) => Some("corrupt"),
         StoreError::Unavailable(_) => Some("unavailable"),
     }
@@ -212,6 +212,7 @@ instrumented! {
 instrumented! {
     Chats:
     create_chat_within(chat: NewChat, limits: MemberLimits) -> Chat;
+    chats_by_external_id(names: &[Arc<str>]) -> Vec<Option<ChatId>>;
     chat_by_key(name: &str) -> Option<(Chat, Fingerprint)>;
     chat(id: ChatId) -> Option<Chat>;
     chat_id(pk: ChatPk) -> Option<ChatId>;
@@ -283,10 +284,11 @@ instrumented! {
     begin_copy() -> ();
     is_unfinished() -> bool;
     finish_copy() -> ();
-    greatest() -> Greatest;
+    greatest() -> Pks;
+    counters() -> Pks;
     event_records(after: EventPk, limit: usize) -> Vec<EventRecord>;
     chat_records(after: ChatPk, limit: usize) -> Vec<ChatRecord>;
-    take_greatest(greatest: Greatest) -> ();
+    take_counters(counters: Pks) -> ();
     take_users(users: Vec<User>) -> ();
     take_events(events: Vec<EventRecord>) -> ();
     take_chats(chats: Vec<ChatRecord>) -> ();

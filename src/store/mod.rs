@@ -77,10 +77,11 @@ pub trait Store:
 /// Users.
 #[async_trait]
 pub trait Users: Send + Sync {
-    /// The users of these external ids, in the order given: each created with the next `pk` if
-    /// there is none, with the profile taken over in either case, by one after the other. Atomic
+    /// The users of these external ids, in the order given: each created with its `pk`
+    /// ([`NewPk`](crate::model::NewPk)) if there is none, with the profile taken over in either case, by one after the other. Atomic
     /// for each: of two calls at once with one external id, both answer the same user. The record of
-    /// each is stored if the user is new or its profile changes. On an error SQLite has stored
+    /// each is stored if the user is new or its profile changes. `PkTaken`: another user has the `pk` that was
+    /// chosen for a new one. On an error SQLite has stored
     /// nothing; MongoDB may have stored some of them.
     async fn find_or_create_users(&self, users: Vec<NewUser>) -> Result<Vec<User>, StoreError>;
 
@@ -132,8 +133,9 @@ pub trait Users: Send + Sync {
 /// Chats and their members.
 #[async_trait]
 pub trait Chats: Send + Sync {
-    /// Creates a chat with the next `pk`, no messages, its members in the order given, and its
-    /// records. Atomic: all or nothing. `Duplicate`: the id or the name of its key is taken. `Corrupt`: a member is
+    /// Creates a chat with its `pk` ([`NewPk`](crate::model::NewPk)), no messages, its members in the order given, and its
+    /// records. Atomic: all or nothing. `Duplicate`: the id, the name of its key or its name in the host
+    /// application is taken. `PkTaken`: another chat has the chosen `pk`, or a deleted one whose messages are not removed yet. `Corrupt`: a member is
     /// no user (call [`Users::unknown_users`] first). `Full`: a member or the owner would have more
     /// chats than `limits` allow, judged in the same step.
     async fn create_chat_within(
@@ -151,6 +153,12 @@ pub trait Chats: Send + Sync {
     /// The chat that was created with a key of this name, and the content of that key; `None`:
     /// there is none.
     async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError>;
+
+    /// The id of the chat of each of these names in the host application, in the order given.
+    async fn chats_by_external_id(
+        &self,
+        names: &[Arc<str>],
+    ) -> Result<Vec<Option<ChatId>>, StoreError>;
 
     /// The chat of this id; `None`: there is none.
     async fn chat(&self, id: ChatId) -> Result<Option<Chat>, StoreError>;
@@ -177,7 +185,7 @@ pub trait Chats: Send + Sync {
     ) -> Result<VisiblePage, StoreError>;
 
     /// Changes a chat; its `modified_at` and `active_at` move to `at` unless they are later. That alone
-    /// is not recorded. Returns the chat afterwards; `None`: there is none.
+    /// is not recorded. Another policy increments [`Chat::members_version`]. Returns the chat afterwards; `None`: there is none.
     async fn change_chat(
         &self,
         id: ChatId,

@@ -27,8 +27,12 @@ pub trait Transfer {
     /// Removes the mark.
     async fn finish_copy(&self) -> Result<(), StoreError>;
 
-    /// The greatest `pk`s ever assigned, including those of deleted records.
-    async fn greatest(&self) -> Result<Greatest, StoreError>;
+    /// The greatest `pk`s of all records, chosen or not; 0: there is none.
+    async fn greatest(&self) -> Result<Pks, StoreError>;
+
+    /// The last `pk`s that were not chosen ([`NewPk::NextFrom`](crate::model::NewPk)), including those
+    /// of deleted records; 0: there was none.
+    async fn counters(&self) -> Result<Pks, StoreError>;
 
     /// At most `limit` events with a greater `pk` than `after`, by `pk`.
     async fn event_records(
@@ -45,8 +49,8 @@ pub trait Transfer {
         limit: usize,
     ) -> Result<Vec<ChatRecord>, StoreError>;
 
-    /// Raises the counters: `pk`s assigned from now on are greater than these.
-    async fn take_greatest(&self, greatest: Greatest) -> Result<(), StoreError>;
+    /// Sets the counters. Imported records do not move them.
+    async fn take_counters(&self, counters: Pks) -> Result<(), StoreError>;
 
     /// Imports users. `Duplicate`: one of them exists.
     async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError>;
@@ -92,9 +96,9 @@ impl Unfinished {
     }
 }
 
-/// The greatest `pk`s ever assigned; 0: none was.
+/// A `pk` of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Greatest {
+pub struct Pks {
     /// Of a user.
     pub user: UserPk,
     /// Of a chat.
@@ -160,7 +164,8 @@ pub struct MemberRecord {
 /// Whether no record was ever created in a store.
 ///
 /// # Errors
-/// Those of [`Transfer::greatest`].
+/// Those of [`Transfer::greatest`] and [`Transfer::counters`].
 pub async fn is_empty(store: &dyn Store) -> Result<bool, StoreError> {
-    Ok(store.greatest().await? == Greatest::default())
+    let none = Pks::default();
+    Ok(store.greatest().await? == none && store.counters().await? == none)
 }

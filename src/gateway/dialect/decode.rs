@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::Value;
 
 use super::whole;
-use crate::model::Error;
+use crate::model::{ChatRef, Error};
 
 /// Decodes the body of a request, all of whose fields are [`Field`]s.
 ///
@@ -105,6 +105,17 @@ pub fn id<T: FromStr>(text: &str, noun: &str) -> Result<T, Error> {
         let shown: String = text.chars().take(SHOWN).collect();
         Error::not_found(format_args!("{noun} {shown}"))
     })
+}
+
+/// The chat of an id as a request gives it: its id, or `external:` and its name in the host application.
+///
+/// # Errors
+/// `NotFound`: it is no id.
+pub fn chat_ref(text: &str) -> Result<ChatRef, Error> {
+    match ChatRef::external(text) {
+        Some(named) => Ok(named),
+        None => id(text, "chat").map(ChatRef::Id),
+    }
 }
 
 /// An object, and nothing else: `derive(Deserialize)` would read a list as the fields of a struct

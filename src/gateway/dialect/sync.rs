@@ -55,7 +55,10 @@ impl SyncRequest {
 
     /// The chats and seqs.
     pub fn chats(&self) -> Vec<(ChatRef, Seq)> {
-        self.names.iter().filter_map(|(_, chat)| *chat).collect()
+        self.names
+            .iter()
+            .filter_map(|(_, chat)| chat.clone())
+            .collect()
     }
 
     /// The command for it, on behalf of this user.
@@ -72,7 +75,7 @@ impl SyncRequest {
     pub fn found<'a>(&'a self, synced: &'a [Option<Missed>]) -> Vec<(&'a str, Option<&'a Missed>)> {
         let mut synced = synced.iter();
         let found = self.names.iter().map(|(name, chat)| {
-            let missed = chat.and_then(|_| synced.next()?.as_ref());
+            let missed = chat.as_ref().and_then(|_| synced.next()?.as_ref());
             (&**name, missed)
         });
         found.collect()
@@ -107,7 +110,7 @@ impl SyncRequest {
 
 /// The chat whose id this is.
 pub fn by_id(name: &str) -> Option<ChatRef> {
-    name.parse().ok().map(ChatRef::Id)
+    ChatRef::external(name).or_else(|| name.parse().ok().map(ChatRef::Id))
 }
 
 /// The chat whose number this is.

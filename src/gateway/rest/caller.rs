@@ -73,7 +73,7 @@ impl ServiceCaller {
     /// The id of this user.
     ///
     /// # Errors
-    /// `NotFound`: there is none with this number. An unknown id is returned as it is.
+    /// `NotFound`: there is none with this number or name. An unknown id is returned as it is.
     pub async fn user_id(&self, user: UserRef) -> Result<UserId, Error> {
         let UserRef::Id(id) = user else {
             return match self.execute(Command::GetUser { user }).await? {
@@ -91,7 +91,7 @@ impl ServiceCaller {
     pub async fn chat_id(&self, chat: ChatRef) -> Result<ChatId, Error> {
         match chat {
             ChatRef::Id(id) | ChatRef::OfEvent(id) => Ok(id),
-            ChatRef::Pk(_) => {
+            ChatRef::Pk(_) | ChatRef::External(_) | ChatRef::ExternalOfEvent(_) => {
                 let get = Command::GetRoom { chat, messages: 0 };
                 match self.execute(get).await? {
                     Reply::Room(room) => Ok(room.chat.id),

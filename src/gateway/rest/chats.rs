@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -19,7 +20,9 @@ use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, UserInPath};
 use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::timestamps::time;
-use crate::model::{Chat, ChatChange, ChatId, Command, Error, MAX_ID, Policy, Reply, UserId};
+use crate::model::{
+    Chat, ChatChange, ChatChoice, ChatId, Command, Error, MAX_ID, Policy, Reply, UserId,
+};
 
 /// The most members that a chat can be made with; more can be added afterwards.
 const MEMBERS: usize = 10_000;
@@ -38,6 +41,9 @@ pub struct ChatView {
     /// The same as a small integer.
     #[schema(minimum = 1)]
     pk: i64,
+    /// The name in the host application, if it has one.
+    #[serde(rename = "externalChatId", skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
     /// The name.
     name: Option<String>,
     policy: PolicyView,
@@ -61,7 +67,7 @@ pub struct ChatView {
 }
 
 /// The visibility of a chat: its members only, or any user.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Policy)]
 enum PolicyView {
@@ -69,11 +75,21 @@ enum PolicyView {
     Open,
 }
 
+impl From<PolicyView> for Policy {
+    fn from(policy: PolicyView) -> Self {
+        match policy {
+            PolicyView::Closed => Self::Closed,
+            PolicyView::Open => Self::Open,
+        }
+    }
+}
+
 impl From<Chat> for ChatView {
     fn from(chat: Chat) -> Self {
         Self {
             id: chat.id,
             pk: chat.pk,
+            external_id: chat.external_id,
             name: chat.name,
             policy: match chat.policy {
                 Policy::Closed => PolicyView::Closed,
@@ -106,9 +122,29 @@ pub struct NewChat {
     /// The name. At most 1024 bytes.
     #[schema(max_length = 1024)]
     name: Option<String>,
-    /// The members, in this order. Duplicates are dropped. The server may allow fewer.
-    #[schema(min_items = 1, max_items = 10_000)]
+    /// The members, in this order. Duplicates are dropped. The server may allow fewer. An open chat needs none.
+    #[serde(default)]
+    #[schema(max_items = 10_000)]
     users: Vec<UserName>,
+    /// Its visibility: `closed` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyView>,
+    /// Its small integer, if the host application chooses it. One that another chat has is a conflict.
+    #[serde(
+        default,
+        deserialize_with = "numbers::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(minimum = 1, maximum = 94_000_000)]
+    pk: Option<i64>,
+    /// Its name in the host application, unique. If a chat has it, that is the answer, unchanged.
+    #[serde(rename = "externalChatId", skip_serializing_if = "Option::is_none")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    external_id: Option<String>,
 }
 
 /// The changes of a chat. A field that is not given stays as it is.
@@ -119,6 +155,8 @@ pub struct Change {
     /// The name. At most 1024 bytes.
     #[schema(max_length = 1024)]
     name: Option<String>,
+    /// Its visibility. From `open` to `closed` also ends the subscriptions of users that are no members.
+    policy: Option<PolicyView>,
     /// The number of a team in the host application; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
@@ -167,8 +205,9 @@ impl FromQuery for Chats {
 
 /// Create a chat
 ///
-/// A closed chat: only its members see it. With an `Idempotency-Key` the same request again
-/// is answered with the chat created first; another request under that key is a conflict.
+/// A closed chat: only its members see it; with the policy `open` any user may read and join it, and it needs no
+/// members. A chat of this `externalChatId` is found rather than created. With an `Idempotency-Key` the same request
+/// again is answered with the chat created first; another request under that key is a conflict.
 #[utoipa::path(
     post, path = "/chats", operation_id = "createChat", tag = "chats",
     params((
@@ -182,6 +221,7 @@ impl FromQuery for Chats {
             status = 201, description = "The chat.", body = ChatView,
             headers(("Location" = String, description = "Where the chat is."))
         ),
+        (status = 200, description = "The chat that has this `externalChatId` already.", body = ChatView),
         CommonErrors, NotFoundError, ConflictError, BodyErrors
     )
 )]
@@ -190,19 +230,26 @@ pub async fn create(
     _: Query<()>,
     key: Key,
     Body(new): Body<NewChat>,
-) -> Result<Created<ChatView>, Problem> {
+) -> Result<Response, Problem> {
     let key = key.of(&new);
     let members = caller.user_ids(new.users, MEMBERS).await?;
     let command = Command::CreateChat {
         name: new.name,
         members,
         key,
+        chosen: ChatChoice {
+            pk: new.pk,
+            external_id: new.external_id,
+            policy: new.policy.map(Policy::from),
+        },
     };
     match caller.execute(command).await? {
         Reply::Chat(chat) => Ok(Created {
             location: format!("chats/{}", chat.id),
-            body: chat.into(),
-        }),
+            body: ChatView::from(chat),
+        }
+        .into_response()),
+        Reply::ChatFound(chat) => Ok(Json(ChatView::from(chat)).into_response()),
         _ => Err(wrong_reply().into()),
     }
 }
@@ -210,7 +257,7 @@ pub async fn create(
 /// Get a chat
 #[utoipa::path(
     get, path = "/chats/{chat}", operation_id = "getChat", tag = "chats",
-    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat.")),
     responses((status = 200, description = "The chat.", body = ChatView), CommonErrors, NotFoundError)
 )]
 pub async fn get(
@@ -227,7 +274,7 @@ pub async fn get(
 /// Fields that are not given stay as they are.
 #[utoipa::path(
     patch, path = "/chats/{chat}", operation_id = "changeChat", tag = "chats",
-    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat.")),
     request_body = Change,
     responses(
         (status = 200, description = "The chat afterwards.", body = ChatView),
@@ -238,9 +285,13 @@ pub async fn change(
     caller: ServiceCaller,
     PathId(ChatName(chat)): PathId<ChatName>,
     _: Query<()>,
-    Body(Change { name, team }): Body<Change>,
+    Body(change): Body<Change>,
 ) -> Result<Json<ChatView>, Problem> {
-    let change = ChatChange { name, team };
+    let change = ChatChange {
+        name: change.name,
+        team: change.team,
+        policy: change.policy.map(Policy::from),
+    };
     let command = if change == ChatChange::default() {
         // Nothing is changed, so nothing is published.
         Command::GetRoom { chat, messages: 0 }
@@ -253,7 +304,7 @@ pub async fn change(
 /// Delete a chat with all its messages
 #[utoipa::path(
     delete, path = "/chats/{chat}", operation_id = "deleteChat", tag = "chats",
-    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat.")),
     responses((status = 204, description = "It is gone."), CommonErrors, NotFoundError)
 )]
 pub async fn delete(

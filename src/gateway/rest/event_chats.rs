@@ -12,11 +12,12 @@ use super::body::Body;
 use super::caller::{ServiceCaller, wrong_reply};
 use super::events::EventView;
 use super::names::{ChatName, EventName, PathId, UserName};
+use super::numbers;
 use super::problem::{BodyErrors, CommonErrors, ConflictError, NotFoundError, Problem};
 use super::query::Query;
 use super::schemas::{ChatInPath, EventInPath};
 use crate::model::{
-    Access, ChatId, ChatRef, Command, Error, EventChat, Reply, Side, Updated, User,
+    Access, ChatChoice, ChatId, ChatRef, Command, Error, EventChat, Reply, Side, Updated, User,
 };
 
 /// The chat between an event's owner and one guest.
@@ -111,6 +112,14 @@ pub struct NewEventChat {
     /// The guest.
     #[serde(rename = "userId")]
     user: UserName,
+    /// The small integer of a new chat, if the host application chooses it. One that another chat has is a conflict.
+    #[serde(default, deserialize_with = "numbers::optional")]
+    #[schema(minimum = 1, maximum = 94_000_000)]
+    pk: Option<i64>,
+    /// The name that a new chat has in the host application. One that another chat has is a conflict.
+    #[serde(rename = "externalChatId")]
+    #[schema(min_length = 1, max_length = 256)]
+    external_id: Option<String>,
 }
 
 /// A decision about an application.
@@ -135,7 +144,7 @@ pub struct Decision {
             status = 201, description = "The chat, which is new.", body = EventChatView,
             headers(("Location" = String, description = "Where the chat is."))
         ),
-        CommonErrors, NotFoundError, BodyErrors
+        CommonErrors, NotFoundError, ConflictError, BodyErrors
     )
 )]
 pub async fn open(
@@ -145,7 +154,15 @@ pub async fn open(
     Body(new): Body<NewEventChat>,
 ) -> Result<Response, Problem> {
     let user = Some(caller.user_id(new.user.0).await?);
-    let command = Command::OpenEventChat { user, event };
+    let command = Command::OpenEventChat {
+        user,
+        event,
+        chosen: ChatChoice {
+            pk: new.pk,
+            external_id: new.external_id,
+            policy: None,
+        },
+    };
     let Updated { changed, chat } = updated(caller.execute(command).await?)?;
     let body = EventChatView::from(&*chat);
     if !changed {
@@ -182,7 +199,7 @@ pub async fn grant(
     Body(decision): Body<Decision>,
 ) -> Result<Json<EventChatView>, Problem> {
     let command = Command::GetRoom {
-        chat: named,
+        chat: named.clone(),
         messages: 0,
     };
     let Reply::Room(room) = caller.execute(command).await? else {

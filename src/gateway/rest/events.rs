@@ -92,6 +92,14 @@ pub struct EventList {
     "dateFromS": 1_740_837_113, "dateToS": 1_740_844_313
 })))]
 pub struct NewEvent {
+    /// Its number, if the host application chooses it. One that another event has is a conflict.
+    #[serde(
+        default,
+        deserialize_with = "numbers::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    id: Option<i64>,
     /// Its owner.
     #[serde(rename = "eventOwnerId")]
     owner: UserName,
@@ -193,6 +201,7 @@ pub async fn create(
 ) -> Result<Created<EventView>, Problem> {
     let command = Command::CreateEvent {
         key: key.of(&new),
+        pk: new.id,
         owner: caller.user_id(new.owner.0).await?,
         details: EventDetails {
             name: new.name,

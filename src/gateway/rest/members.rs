@@ -32,7 +32,7 @@ pub struct NewMembers {
 /// The chat of an event belongs to its owner and one guest: no user can be added there.
 #[utoipa::path(
     post, path = "/chats/{chat}/members", operation_id = "addMembers", tag = "chats",
-    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat.")),
     request_body = NewMembers,
     responses(
         (status = 200, description = "The chat afterwards.", body = ChatView),
@@ -56,7 +56,7 @@ pub async fn add(
 #[utoipa::path(
     delete, path = "/chats/{chat}/members/{user}", operation_id = "removeMember", tag = "chats",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
     responses(

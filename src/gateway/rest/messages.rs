@@ -193,7 +193,7 @@ impl Messages {
 #[utoipa::path(
     get, path = "/chats/{chat}/messages", operation_id = "listMessages", tag = "messages",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         Messages
     ),
     responses(
@@ -235,7 +235,7 @@ pub async fn list(
 #[utoipa::path(
     post, path = "/chats/{chat}/messages", operation_id = "sendMessage", tag = "messages",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         (
             "Idempotency-Key" = Option<String>, Header, nullable = false,
             description = "Stands for `client_id`.",

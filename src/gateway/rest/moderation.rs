@@ -197,7 +197,7 @@ impl Term {
 /// List the members of a chat with their roles and mutes
 #[utoipa::path(
     get, path = "/chats/{chat}/members", operation_id = "listMembers", tag = "chats",
-    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat.")),
     responses(
         (status = 200, description = "All members.", body = MemberList),
         CommonErrors, NotFoundError
@@ -228,7 +228,7 @@ pub async fn list_members(
 #[utoipa::path(
     put, path = "/chats/{chat}/members/{user}/role", operation_id = "setRole", tag = "chats",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
     request_body = NewRole,
@@ -266,7 +266,7 @@ pub async fn set_role(
 #[utoipa::path(
     put, path = "/chats/{chat}/mutes/{user}", operation_id = "muteUser", tag = "chats",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
     request_body = Term,
@@ -295,7 +295,7 @@ pub async fn mute(
 #[utoipa::path(
     delete, path = "/chats/{chat}/mutes/{user}", operation_id = "unmuteUser", tag = "chats",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
     responses((status = 204, description = "The user is not muted."), CommonErrors, NotFoundError)
@@ -320,7 +320,7 @@ pub async fn unmute(
 #[utoipa::path(
     put, path = "/chats/{chat}/bans/{user}", operation_id = "banUser", tag = "chats",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
     request_body = Term,
@@ -349,7 +349,7 @@ pub async fn ban(
 #[utoipa::path(
     delete, path = "/chats/{chat}/bans/{user}", operation_id = "unbanUser", tag = "chats",
     params(
-        ("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat."),
+        ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
         ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
     ),
     responses((status = 204, description = "The user is not banned."), CommonErrors, NotFoundError)
@@ -370,7 +370,7 @@ pub async fn unban(
 /// List the bans of a chat
 #[utoipa::path(
     get, path = "/chats/{chat}/bans", operation_id = "listBans", tag = "chats",
-    params(("chat" = inline(ChatInPath), Path, description = "The UUID or the number of a chat.")),
+    params(("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat.")),
     responses(
         (status = 200, description = "All bans in force.", body = BanList),
         CommonErrors, NotFoundError

@@ -23,6 +23,10 @@ const DIGITS: usize = 16;
 pub const PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
                            [0-9a-fA-F]{4}-[0-9a-fA-F]{12})$";
 
+/// The same of a chat, which may also have a name in the host application.
+pub const CHAT_PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
+                                [0-9a-fA-F]{4}-[0-9a-fA-F]{12}|external:.{1,256})$";
+
 /// The form of a number.
 pub const PK_PATTERN: &str = "^[1-9][0-9]{0,15}$";
 
@@ -33,8 +37,8 @@ const SHOWN: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserName(pub UserRef);
 
-/// A chat: the UUID, or the number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A chat: the UUID, the number, or `external:` and the name in the host application.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatName(pub ChatRef);
 
 /// An event: the number.
@@ -56,7 +60,8 @@ impl FromStr for ChatName {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let pk = pk(text).map(ChatRef::Pk);
-        let named = pk.or_else(|| text.parse().ok().map(ChatRef::Id));
+        let named = pk.or_else(|| ChatRef::external(text));
+        let named = named.or_else(|| text.parse().ok().map(ChatRef::Id));
         named.map(Self).ok_or(())
     }
 }

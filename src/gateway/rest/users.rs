@@ -10,7 +10,8 @@ use super::body::Body;
 use super::caller::{ServiceCaller, wrong_reply};
 use super::cursor::{self, List};
 use super::names::{PathId, UserName};
-use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
+use super::numbers;
+use super::problem::{BodyErrors, CommonErrors, ConflictError, NotFoundError, Problem};
 use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{Limit, UserInPath};
 use crate::gateway::dialect::timestamps::time;
@@ -103,6 +104,11 @@ pub struct NewUser {
         pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
     )]
     external_user_id: String,
+    /// The integer id of a new user, if the host application chooses it. Another number than the user has, or one that
+    /// another user has, is a conflict.
+    #[serde(default, deserialize_with = "numbers::optional")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    pk: Option<i64>,
     /// The handle; at first the external id. At most 2048 bytes, like all that follow.
     #[schema(min_length = 1, max_length = 2048, pattern = r"\S")]
     username: Option<String>,
@@ -172,7 +178,10 @@ impl FromQuery for Users {
 #[utoipa::path(
     post, path = "/users", operation_id = "createUser", tag = "users",
     request_body = NewUser,
-    responses((status = 200, description = "The user.", body = UserView), CommonErrors, BodyErrors)
+    responses(
+        (status = 200, description = "The user.", body = UserView),
+        CommonErrors, ConflictError, BodyErrors
+    )
 )]
 pub async fn create(
     caller: ServiceCaller,
@@ -181,6 +190,7 @@ pub async fn create(
 ) -> Result<Json<UserView>, Problem> {
     let command = Command::CreateUser {
         external_id: Some(new.external_user_id),
+        pk: new.pk,
         profile: Profile {
             username: new.username,
             name: new.name,

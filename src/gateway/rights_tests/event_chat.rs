@@ -114,6 +114,7 @@ impl Chat {
         };
         let (user, key) = (Some(guest), None);
         let create = Command::CreateEvent {
+            pk: None,
             owner,
             details,
             key,
@@ -170,6 +171,7 @@ impl Chat {
             O::Change => Command::ChangeChat {
                 chat,
                 change: ChatChange {
+                    policy: None,
                     name: Some("Dinner".into()),
                     team: None,
                 },

@@ -225,6 +225,7 @@ fn command(scene: &Scene, operation: O, actor: UserId) -> Command {
         O::Change => Command::ChangeChat {
             chat,
             change: ChatChange {
+                policy: None,
                 name: Some("Dinner".into()),
                 team: None,
             },

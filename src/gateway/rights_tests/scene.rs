@@ -17,8 +17,8 @@ use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::{
-    Chat, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Identity, MemberRole,
-    Profile, Reply, Rights, SanctionTerm, User, UserId,
+    Chat, ChatChoice, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Identity,
+    MemberRole, Profile, Reply, Rights, SanctionTerm, User, UserId,
 };
 use crate::service::Service;
 
@@ -196,9 +196,17 @@ impl Scene {
             world.banned,
         ];
         let users = users.to_vec();
-        host(Command::AddMembers { chat, users }).await;
+        host(Command::AddMembers {
+            chat: chat.clone(),
+            users,
+        })
+        .await;
         let user = world.of(Role::ExMember);
-        host(Command::RemoveMember { chat, user }).await;
+        host(Command::RemoveMember {
+            chat: chat.clone(),
+            user,
+        })
+        .await;
         let roles = [
             (world.of(Role::Reader), MemberRole::Reader),
             (world.of(Role::Moderator), MemberRole::Moderator),
@@ -207,14 +215,29 @@ impl Scene {
             (world.owner, MemberRole::Owner),
         ];
         for (user, role) in roles {
-            host(Command::SetRole { chat, user, role }).await;
+            host(Command::SetRole {
+                chat: chat.clone(),
+                user,
+                role,
+            })
+            .await;
         }
         let term = SanctionTerm::Seconds(TERM);
         for user in [world.of(Role::Muted), world.muted] {
-            host(Command::MuteUser { chat, user, term }).await;
+            host(Command::MuteUser {
+                chat: chat.clone(),
+                user,
+                term,
+            })
+            .await;
         }
         for user in [world.of(Role::Banned), world.banned] {
-            host(Command::BanUser { chat, user, term }).await;
+            host(Command::BanUser {
+                chat: chat.clone(),
+                user,
+                term,
+            })
+            .await;
         }
         let user = Some(world.creator);
         let draft = Draft::text("hello");
@@ -229,7 +252,12 @@ async fn created(world: &World, kind: Kind) -> Chat {
     match kind {
         Kind::Closed => {
             let members = vec![world.creator];
-            let create = Command::CreateChat { name, members, key };
+            let create = Command::CreateChat {
+                chosen: ChatChoice::default(),
+                name,
+                members,
+                key,
+            };
             match world.execute(&creator, create).await {
                 Reply::Chat(chat) => chat,
                 other => panic!("{other:?}"),

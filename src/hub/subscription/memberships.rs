@@ -20,8 +20,18 @@ pub(in crate::hub) struct Live {
 #[derive(Debug)]
 pub(in crate::hub) struct Watch {
     version: MembersVersion,
-    /// Whether its user was a member; otherwise the connection may see every chat, or this is open.
-    as_member: bool,
+    by: WatchedBy,
+}
+
+/// Why a connection may watch a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::hub) enum WatchedBy {
+    /// Its user was a member.
+    Member,
+    /// The chat was open.
+    Anyone,
+    /// It may see every chat.
+    Service,
 }
 
 /// How a connection comes into a chat.
@@ -209,7 +219,7 @@ impl Subscription {
             return true;
         }
         let is_later = watch.version >= chat.members_version;
-        if is_member || is_later || !watch.as_member {
+        if is_member || is_later || watch.by == WatchedBy::Service {
             watch.version = watch.version.max(chat.members_version);
             return true;
         }
@@ -219,7 +229,7 @@ impl Subscription {
 
     /// Adds a watched chat as it was read; `false`: the connection has ended, or the chat no longer
     /// exists for its user.
-    pub(in crate::hub) fn watch(&self, chat: &Chat) -> bool {
+    pub(in crate::hub) fn watch(&self, chat: &Chat, sees_all: bool) -> bool {
         let version = chat.members_version;
         let mut watched = false;
         let is_open = self.change(|state| {
@@ -228,8 +238,13 @@ impl Subscription {
             if is_lost || removals.has_later_ban(chat.id, version) {
                 return;
             }
-            let as_member = state.user.is_some_and(|user| chat.members.contains(&user));
-            let watch = Watch { version, as_member };
+            let is_member = state.user.is_some_and(|user| chat.members.contains(&user));
+            let by = match chat.policy {
+                _ if is_member => WatchedBy::Member,
+                Policy::Open if !sees_all => WatchedBy::Anyone,
+                _ => WatchedBy::Service,
+            };
+            let watch = Watch { version, by };
             state.watched.insert(chat.id, watch);
             watched = true;
         });

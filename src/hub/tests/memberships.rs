@@ -224,3 +224,28 @@ fn a_room_that_is_reconciled_is_not_watched_by_former_members() {
     assert!(received(&boriss).is_empty());
     assert_eq!(received(&services), ["deleted"]);
 }
+
+#[test]
+fn an_open_chat_that_is_closed_is_watched_by_members_and_services_only() {
+    let (hub, chat, anna) = (Hub::default(), ChatId::new(NOW), user());
+    let _annas = subscribed(&hub, anna, chat, 0);
+    let open = |version| Chat {
+        policy: Policy::Open,
+        ..read(chat, &[anna], version)
+    };
+    let (members, strangers, services) =
+        (bound(&hub, anna), bound(&hub, user()), bound(&hub, user()));
+    hub.watch(&members.entering(), &open(1));
+    hub.watch(&strangers.entering(), &open(1));
+    hub.watch_as_service(&services.entering(), &open(1));
+    hub.members_confirmed(&open(1));
+    assert!(strangers.is_there(chat));
+    hub.members_confirmed(&read(chat, &[anna], 2));
+    assert!(!strangers.is_there(chat) && services.is_there(chat) && members.is_there(chat));
+    // One that has read the chat before it was closed is compared with the store.
+    let late = bound(&hub, user());
+    hub.watch(&late.entering(), &open(1));
+    assert!(!hub.has_seen_members(chat, 2));
+    hub.reconcile(&read(chat, &[anna], 2));
+    assert!(!late.is_there(chat));
+}

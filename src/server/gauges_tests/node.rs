@@ -15,7 +15,9 @@ use crate::fixtures::HOST;
 use crate::gateway::{self, Gateway, MetricsAddress};
 use crate::lease::Lease;
 use crate::limits::Hosts;
-use crate::model::{ChatId, ChatRef, Command, Draft, EventDetails, Profile, Reply, UserId};
+use crate::model::{
+    ChatChoice, ChatId, ChatRef, Command, Draft, EventDetails, Profile, Reply, UserId,
+};
 use crate::server::listeners::Listeners;
 use crate::store;
 use crate::store::transfer::Unfinished;
@@ -111,6 +113,7 @@ impl Node {
     async fn populate(&mut self) {
         for user in 0..USERS {
             let create = Command::CreateUser {
+                pk: None,
                 external_id: Some(name(user)),
                 profile: Profile::default(),
             };
@@ -121,6 +124,7 @@ impl Node {
         }
         for _ in 0..CHATS {
             let create = Command::CreateChat {
+                chosen: ChatChoice::default(),
                 name: None,
                 members: self.users.clone(),
                 key: None,
@@ -135,6 +139,7 @@ impl Node {
             ..EventDetails::default()
         };
         let create = Command::CreateEvent {
+            pk: None,
             owner: self.users[0],
             details,
             key: None,
@@ -143,6 +148,7 @@ impl Node {
             panic!("no event");
         };
         let open = Command::OpenEventChat {
+            chosen: ChatChoice::default(),
             user: Some(self.users[1]),
             event: event.pk,
         };
@@ -178,7 +184,11 @@ impl Node {
     /// The host application removes the user from the chat, and adds it again.
     pub(super) async fn remove_for_a_while(&self, chat: usize, user: usize) {
         let (chat, user) = (ChatRef::Id(self.chats[chat].0), self.users[user]);
-        self.execute(Command::RemoveMember { chat, user }).await;
+        self.execute(Command::RemoveMember {
+            chat: chat.clone(),
+            user,
+        })
+        .await;
         let users = vec![user];
         self.execute(Command::AddMembers { chat, users }).await;
     }

@@ -7,7 +7,7 @@ use super::sanctions::{FOR_EVER, until};
 use super::*;
 use crate::model::{
     Access, AuditAct, AuditFilter, AuditId, AuditRecord, ChatChange, EventDetails, MemberRole,
-    NewEvent, NewEventChat,
+    NewEvent, NewEventChat, NewPk,
 };
 use crate::store::StoreError;
 
@@ -64,6 +64,7 @@ pub async fn every_act_is_recorded_with_its_change(store: Subject) {
     recorded_once!(store, expected, DeleteChat, audit => store.delete_chat(talk.id, audit));
     let details = EventDetails::default();
     let event = store.create_event(NewEvent {
+        pk: NewPk::default(),
         owner: anna.id,
         details,
         key: None,
@@ -72,6 +73,8 @@ pub async fn every_act_is_recorded_with_its_change(store: Subject) {
     });
     let event = event.await.expect("an event").pk;
     let opened = store.open_event_chat(NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(6)),
         event,
         guest: boris.id,

@@ -251,6 +251,7 @@ pub async fn a_change_keeps_what_it_does_not_name_and_moves_the_times(store: Sub
     let anna = user(&store, "anna").await;
     let before = chat(&store, &[&anna], 5).await;
     let change = |name: Option<&str>, team| ChatChange {
+        policy: None,
         name: name.map(str::to_owned),
         team,
     };

@@ -5,13 +5,14 @@ use super::audit::{log, record, recorded_once};
 use super::*;
 use crate::model::{
     AuditAct, AuditRecord, ChatChange, EventChange, EventDetails, Fingerprint, IdempotencyKey,
-    NewEvent, NewEventChat,
+    NewEvent, NewEventChat, NewPk,
 };
 use crate::store::StoreError;
 
 pub async fn every_change_of_a_user_is_recorded_once(store: Subject) {
     let mut expected = Vec::new();
     let new = |external_id: &str, name: Option<&str>, audit| NewUser {
+        pk: NewPk::default(),
         id: UserId::new(at(0)),
         external_id: external_id.into(),
         profile: Profile {
@@ -119,6 +120,7 @@ pub async fn members_are_recorded_with_their_new_chat(store: Subject) {
 pub async fn every_change_of_an_event_is_recorded_once(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let new = |now| NewEvent {
+        pk: NewPk::default(),
         owner: anna.id,
         details: EventDetails::default(),
         key: Some(IdempotencyKey {
@@ -142,7 +144,7 @@ pub async fn every_change_of_an_event_is_recorded_once(store: Subject) {
     recorded_once!(store, expected, ChangeEvent, audit =>
         store.change_event(event.pk, change(), at(2), audit));
     recorded_once!(store, expected, OpenEventChat, audit =>
-    store.open_event_chat(NewEventChat {
+    store.open_event_chat(NewEventChat { pk: NewPk::default(), external_id: None,
         id: ChatId::new(at(3)),
         event: event.pk,
         guest: boris.id,
@@ -153,6 +155,8 @@ pub async fn every_change_of_an_event_is_recorded_once(store: Subject) {
     let nowhere = store.change_event(99, change(), at(3), audit()).await;
     assert_eq!(nowhere.expect("an answer"), None);
     let nowhere = store.open_event_chat(NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(4)),
         event: 99,
         guest: boris.id,
@@ -187,6 +191,7 @@ pub async fn a_change_of_a_chat_is_recorded_if_something_is_other_than_before(st
             store.change_chat(talk.id, change.clone(), at(2), audit));
     }
     let both = ChatChange {
+        policy: None,
         name: Some("walk".into()),
         team: Some(Some(4)),
     };

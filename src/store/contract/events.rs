@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::*;
 use crate::model::{
     Access, Event, EventChange, EventChat, EventChatState, EventDetails, History, NewEvent,
-    NewEventChat, Range, Window,
+    NewEventChat, NewPk, Range, Window,
 };
 use crate::store::StoreError;
 
 fn new_event(owner: &User, name: &str, millisecond: i64) -> NewEvent {
     NewEvent {
+        pk: NewPk::default(),
         owner: owner.id,
         details: EventDetails {
             name: name.into(),
@@ -33,6 +34,8 @@ async fn event(store: &Subject, owner: &User, name: &str) -> Event {
 
 async fn open(store: &Subject, event: &Event, guest: &User, now: i64) -> (bool, EventChat) {
     let new = NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(now)),
         event: event.pk,
         guest: guest.id,
@@ -192,6 +195,8 @@ pub async fn without_event_or_guest_no_chat_is_opened(store: Subject) {
     let anna = user(&store, "anna").await;
     let made = event(&store, &anna, "Picnic").await;
     let new = NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(1)),
         event: made.pk + 1,
         guest: anna.id,

@@ -2,7 +2,7 @@
 //! Does not know which store is under test.
 
 use super::*;
-use crate::model::{EventDetails, Fingerprint, IdempotencyKey, NewEvent};
+use crate::model::{EventDetails, Fingerprint, IdempotencyKey, NewEvent, NewPk};
 use crate::store::StoreError;
 
 fn key(name: &str) -> IdempotencyKey {
@@ -21,6 +21,7 @@ fn keyed_chat(owner: &User, name: &str) -> NewChat {
 
 fn keyed_event(owner: &User, name: &str) -> NewEvent {
     NewEvent {
+        pk: NewPk::default(),
         owner: owner.id,
         details: EventDetails::default(),
         key: Some(key(name)),

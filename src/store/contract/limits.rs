@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::model::{Event, EventDetails, MemberLimits, NewEvent, NewEventChat};
+use crate::model::{Event, EventDetails, MemberLimits, NewEvent, NewEventChat, NewPk};
 use crate::store::{Full, StoreError};
 
 /// How many additions are made at once.
@@ -66,6 +66,7 @@ fn owned(owner: &User, millisecond: i64) -> NewChat {
 
 async fn event_of(store: &Subject, owner: &User) -> Event {
     let new = NewEvent {
+        pk: NewPk::default(),
         owner: owner.id,
         details: EventDetails::default(),
         key: None,
@@ -77,6 +78,8 @@ async fn event_of(store: &Subject, owner: &User) -> Event {
 
 fn about(event: &Event, guest: &User) -> NewEventChat {
     NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(2)),
         event: event.pk,
         guest: guest.id,

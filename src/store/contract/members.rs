@@ -103,6 +103,7 @@ pub async fn each_change_of_the_members_has_the_next_version(store: Subject) {
     }
     send(&store, &made, &anna, 4).await;
     let change = ChatChange {
+        policy: None,
         name: Some("new".into()),
         team: None,
     };

@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod members;
 mod messages;
+pub(in crate::store) mod numbers;
 mod sanctions;
 mod sweep;
 mod transfer;
@@ -25,7 +26,8 @@ use jiff::Timestamp;
 
 use super::Store;
 use crate::model::{
-    Chat, ChatId, Draft, MessageId, NewChat, NewUser, PendingMessage, Policy, Profile, User, UserId,
+    Chat, ChatId, Draft, MessageId, NewChat, NewPk, NewUser, PendingMessage, Policy, Profile, User,
+    UserId,
 };
 
 /// A store under test: empty, and not shared.
@@ -39,6 +41,7 @@ pub(in crate::store) fn at(millisecond: i64) -> Timestamp {
 
 pub(in crate::store) async fn user(store: &Subject, external_id: &str) -> User {
     let new = NewUser {
+        pk: NewPk::default(),
         id: UserId::new(at(0)),
         external_id: external_id.into(),
         profile: Profile::default(),
@@ -50,6 +53,8 @@ pub(in crate::store) async fn user(store: &Subject, external_id: &str) -> User {
 
 pub(in crate::store) fn new_chat(members: &[&User], millisecond: i64) -> NewChat {
     NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(millisecond)),
         name: Some("talk".into()),
         policy: Policy::Closed,
@@ -245,6 +250,17 @@ macro_rules! every_promise {
                 the_latest_messages_of_an_events_chat_end_where_it_ended,
                 a_message_carries_how_things_stand_after_it,
                 history_carries_how_things_stand_now,
+            ],
+            numbers: [
+                next_numbers_leave_out_chosen_ones,
+                a_chosen_number_of_another_is_taken,
+                next_numbers_of_deleted_ones_are_not_given_again,
+                a_batch_has_chosen_and_next_numbers,
+                a_long_row_of_chosen_numbers_is_left_out,
+                chosen_and_next_numbers_at_once_never_collide,
+                chosen_numbers_are_taken_along,
+                a_chat_is_found_by_its_name_in_the_host_application,
+                another_policy_is_another_version_of_the_members,
             ],
             keys: [
                 a_chat_is_found_by_the_name_of_its_key,

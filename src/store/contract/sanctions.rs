@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::model::{
-    ChatRights, EventDetails, MemberRights, MemberRole, NewEvent, NewEventChat, Sanction,
+    ChatRights, EventDetails, MemberRights, MemberRole, NewEvent, NewEventChat, NewPk, Sanction,
 };
 
 pub(super) const FOR_EVER: Sanction = Sanction { until: None };
@@ -74,6 +74,7 @@ pub async fn members_begin_with_the_default_role(store: Subject) {
 pub async fn the_creator_of_an_events_chat_is_its_owner(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let event = store.create_event(NewEvent {
+        pk: NewPk::default(),
         owner: anna.id,
         details: EventDetails::default(),
         key: None,
@@ -82,6 +83,8 @@ pub async fn the_creator_of_an_events_chat_is_its_owner(store: Subject) {
     });
     let event = event.await.expect("an event");
     let opened = store.open_event_chat(NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(2)),
         event: event.pk,
         guest: boris.id,

@@ -4,11 +4,11 @@
 use super::*;
 use crate::model::{
     Access, AuditAct, AuditFilter, AuditId, AuditRecord, EventDetails, Fingerprint, History,
-    IdempotencyKey, MemberRights, MemberRole, Message, NewEvent, NewEventChat, Range, Sanction,
-    Window,
+    IdempotencyKey, MemberRights, MemberRole, Message, NewEvent, NewEventChat, NewPk, Range,
+    Sanction, Window,
 };
 use crate::store::StoreError;
-use crate::store::transfer::{ChatRecord, EventRecord, Greatest, Unfinished};
+use crate::store::transfer::{ChatRecord, EventRecord, Pks, Unfinished};
 
 fn key(name: &str) -> IdempotencyKey {
     IdempotencyKey {
@@ -35,6 +35,7 @@ async fn fill(store: &Subject) {
     let gone = chat(store, &[&anna], 3).await;
     store.delete_chat(gone.id, None).await.expect("deleted");
     let event = store.create_event(NewEvent {
+        pk: NewPk::default(),
         owner: anna.id,
         details: EventDetails {
             name: "Picnic".into(),
@@ -47,6 +48,8 @@ async fn fill(store: &Subject) {
     });
     let event = event.await.expect("an event");
     let opened = store.open_event_chat(NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(5)),
         event: event.pk,
         guest: vera.id,
@@ -133,7 +136,7 @@ async fn messages(store: &Subject, chat: &ChatRecord) -> Vec<Message> {
 
 /// Everything that a store holds.
 type Everything = (
-    Greatest,
+    Pks,
     Vec<User>,
     Vec<EventRecord>,
     Vec<ChatRecord>,
@@ -148,7 +151,7 @@ async fn everything(store: &Subject) -> Everything {
         all.extend(messages(store, chat).await);
     }
     (
-        store.greatest().await.expect("numbers"),
+        store.counters().await.expect("numbers"),
         store.users_after(0, 99).await.expect("users"),
         store.event_records(0, 99).await.expect("events"),
         chats,
@@ -166,7 +169,7 @@ async fn copied(store: Subject) -> (Everything, Subject) {
         .await
         .expect("a store");
     fill(&source).await;
-    let (greatest, users, events, chats, messages, audit) = everything(&source).await;
+    let (counters, users, events, chats, messages, audit) = everything(&source).await;
     assert_eq!(store.latest_audit().await.expect("an answer"), None);
     store.take_users(users.clone()).await.expect("users");
     store.take_events(events.clone()).await.expect("events");
@@ -185,8 +188,8 @@ async fn copied(store: Subject) -> (Everything, Subject) {
         let last = part.last().or(audit.last()).map(|record| record.id);
         assert_eq!(latest, last);
     }
-    store.take_greatest(greatest).await.expect("numbers");
-    ((greatest, users, events, chats, messages, audit), store)
+    store.take_counters(counters).await.expect("numbers");
+    ((counters, users, events, chats, messages, audit), store)
 }
 
 pub async fn what_goes_out_comes_in_as_it_was(store: Subject) {
@@ -199,13 +202,13 @@ pub async fn what_goes_out_comes_in_as_it_was(store: Subject) {
 
 pub async fn a_filled_store_returns_all_of_it(store: Subject) {
     fill(&store).await;
-    let (greatest, users, events, chats, messages, audit) = everything(&store).await;
-    let expected = Greatest {
+    let (counters, users, events, chats, messages, audit) = everything(&store).await;
+    let expected = Pks {
         user: 3,
         chat: 3,
         event: 1,
     };
-    assert_eq!(greatest, expected);
+    assert_eq!(counters, expected);
     assert_eq!(
         (users.len(), events.len(), chats.len(), messages.len()),
         (3, 1, 2, 3)

@@ -19,6 +19,7 @@ pub async fn a_known_external_id_finds_the_same_user(store: Subject) {
 pub async fn a_profile_is_taken_over_and_kept(store: Subject) {
     let first = user(&store, "anna").await;
     let update = NewUser {
+        pk: crate::model::NewPk::default(),
         id: UserId::new(at(5)),
         external_id: "anna".into(),
         profile: Profile {
@@ -44,6 +45,7 @@ pub async fn two_calls_at_once_make_one_user(store: Subject) {
 pub async fn many_users_are_found_or_created_in_the_order_given(store: Subject) {
     let anna = user(&store, "anna").await;
     let new = |external_id: &str, name: Option<&str>, millisecond| NewUser {
+        pk: crate::model::NewPk::default(),
         id: UserId::new(at(millisecond)),
         external_id: external_id.into(),
         profile: Profile {
@@ -83,6 +85,7 @@ pub async fn many_users_are_found_or_created_in_the_order_given(store: Subject) 
 pub async fn calls_at_once_with_some_users_in_common_make_each_once(store: Subject) {
     let new = |names: [&str; 3]| {
         let new = |name: &str| NewUser {
+            pk: crate::model::NewPk::default(),
             id: UserId::new(at(0)),
             external_id: name.into(),
             profile: Profile::default(),

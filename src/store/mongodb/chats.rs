@@ -1,13 +1,15 @@
 //! [`Chats`] on MongoDB: create, change, delete, find.
 //! Does not know anything about chats beyond the contract in `store`; lists are in `lists`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
-use super::database::Database;
+use super::database::{Database, Query};
 use super::documents::{CHATS, ChatDocument, FoundChat, KeyDocument, MEMBERS, MemberDocument};
 use super::failure::corrupt;
 use super::fields::{date, parse};
@@ -27,11 +29,28 @@ impl Chats for Mongo {
         chat: NewChat,
         limits: MemberLimits,
     ) -> Result<Chat, StoreError> {
-        let id = chat.id;
+        let (id, pk) = (chat.id, chat.pk);
         let creation = self.creation_of(chat, limits).await?;
-        self.database.pk_transaction(creation).await?;
+        self.database.pk_transaction(&[pk], creation).await?;
         let created = retry_until_deadline(|| self.chat_now(doc! { "_id": id })).await?;
         created.ok_or_else(|| corrupt(format!("no chat {id} once created")))
+    }
+
+    async fn chats_by_external_id(
+        &self,
+        names: &[Arc<str>],
+    ) -> Result<Vec<Option<ChatId>>, StoreError> {
+        let named: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let found = retry_until_deadline(|| {
+            let query = Query::all(doc! { "external_id": { "$in": named.clone() } });
+            self.database.all::<ChatDocument>(query)
+        });
+        let found = found.await?;
+        let of = |name: &Arc<str>| {
+            let is = |found: &&FoundChat| found.chat.external_id.as_deref() == Some(&**name);
+            found.iter().find(is).map(|found| found.chat.id)
+        };
+        Ok(names.iter().map(of).collect())
     }
 
     async fn chat_by_key(&self, name: &str) -> Result<Option<(Chat, Fingerprint)>, StoreError> {
@@ -225,7 +244,8 @@ impl Transactional for CreateChatTx {
         let at = date(new.at);
         let document = ChatDocument {
             id: new.id.into(),
-            pk: database.next_pk(CHATS, session).await?,
+            pk: database.assign_one(CHATS, new.pk, session).await?,
+            external_id: new.external_id.clone(),
             name: new.name.clone(),
             policy: new.policy.into(),
             owner: self.owner,
@@ -249,7 +269,7 @@ impl Transactional for CreateChatTx {
     }
 }
 
-/// Changes a chat, and records that if its name or team changes. Returns whether there is such a
+/// Changes a chat, and records that if its name, team or policy changes. Returns whether there is such a
 /// chat.
 struct ChangeChatTx {
     id: ChatId,
@@ -267,7 +287,7 @@ impl Transactional for ChangeChatTx {
         database: &Database,
         session: &mut ClientSession,
     ) -> Result<bool, StoreError> {
-        let ChatChange { name, team } = &self.change;
+        let ChatChange { name, team, policy } = &self.change;
         let mut update = doc! { "$max": touched(self.at) };
         let mut set = Document::new();
         if let Some(name) = name {
@@ -275,6 +295,9 @@ impl Transactional for ChangeChatTx {
         }
         if let Some(team) = team {
             set.insert("team", team);
+        }
+        if let Some(policy) = policy {
+            set.insert("policy", policy.name());
         }
         if !set.is_empty() {
             update.insert("$set", set);
@@ -286,7 +309,14 @@ impl Transactional for ChangeChatTx {
         };
         let before: ChatDocument = parse(&before)?;
         let is_other_name = name.is_some() && *name != before.name;
-        if is_other_name || team.is_some_and(|team| team != before.team) {
+        let is_other_policy = policy.is_some_and(|policy| policy != before.policy.into());
+        if is_other_policy {
+            let next = doc! { "$inc": { "members_version": 1_i64 } };
+            let next = chats.update_one(doc! { "_id": self.id }, next);
+            next.session(&mut *session).await?;
+        }
+        let is_other_team = team.is_some_and(|team| team != before.team);
+        if is_other_name || is_other_policy || is_other_team {
             database.record(self.audit.as_ref(), session).await?;
         }
         Ok(true)

@@ -7,13 +7,14 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Hint, ReadConcern};
 use mongodb::{Client, ClientSession, Collection, Cursor};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{error, info};
 
 use super::commit::Commits;
 use super::documents::{CHATS, SCHEMA};
 use super::fields::{Readable, decode};
+use super::numbers::Numbers;
 use super::retry::DEADLINE;
 use crate::store::StoreError;
 
@@ -32,8 +33,7 @@ pub(super) struct Database {
     app_name: String,
     /// Hosts and database, without credentials and options.
     place: String,
-    /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
-    pub(super) pk_lock: Mutex<()>,
+    pub(super) numbers: Numbers,
     pub(super) commits: Arc<Commits>,
     /// Permits for transactions that add a member (`limits.rs`).
     pub(super) additions: Semaphore,
@@ -86,7 +86,7 @@ impl Database {
             driver,
             app_name,
             place,
-            pk_lock: Mutex::default(),
+            numbers: Numbers::default(),
             commits: Arc::default(),
             additions: Semaphore::new(ADDITIONS),
         }

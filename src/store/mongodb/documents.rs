@@ -91,6 +91,8 @@ pub(super) struct ChatDocument {
     #[serde(rename = "_id")]
     pub(super) id: Uuid,
     pub(super) pk: ChatPk,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) external_id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) policy: PolicyField,
     pub(super) owner: Option<UserPk>,
@@ -119,6 +121,7 @@ impl Readable for ChatDocument {
             chat: Chat {
                 id: self.id.into(),
                 pk: self.pk,
+                external_id: self.external_id,
                 policy: self.policy.into(),
                 owner: self.owner,
                 team: self.team,

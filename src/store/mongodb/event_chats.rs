@@ -186,7 +186,8 @@ impl Transactional for OpenEventChatTx {
         let user = users.iter().find(|user| user.id == owner);
         let document = ChatDocument {
             id: new.id.into(),
-            pk: database.next_pk(CHATS, session).await?,
+            pk: database.assign_one(CHATS, new.pk, session).await?,
+            external_id: new.external_id.clone(),
             name: None,
             policy: PolicyField::Closed,
             owner: user.map(|user| user.pk),

@@ -30,7 +30,9 @@ impl Events for Mongo {
         let Some(owner) = users.get(&event.owner) else {
             return Err(corrupt(format!("no user {} to own it", event.owner)));
         };
-        let made = self.database.pk_transaction(CreateEventTx(event)).await?;
+        let pk = event.pk;
+        let creation = CreateEventTx(event);
+        let made = self.database.pk_transaction(&[pk], creation).await?;
         made.with_owner(Arc::clone(owner))
     }
 
@@ -145,8 +147,9 @@ impl Events for Mongo {
         let opened = if let Some(known) = known {
             Some((false, known.chat.id))
         } else {
+            let pk = chat.pk;
             let opening = OpenEventChatTx(chat, limits);
-            self.database.pk_transaction(opening).await?
+            self.database.pk_transaction(&[pk], opening).await?
         };
         let Some((fresh, id)) = opened else {
             return Ok(None);
@@ -257,7 +260,7 @@ impl Transactional for CreateEventTx {
         session: &mut ClientSession,
     ) -> Result<EventDocument, StoreError> {
         let new = self.0.clone();
-        let pk = database.next_pk(EVENTS, session).await?;
+        let pk = database.assign_one(EVENTS, new.pk, session).await?;
         let document = EventDocument::new(pk, new.owner, new.details, new.key, new.at);
         let events = database.collection::<EventDocument>(EVENTS);
         events.insert_one(&document).session(&mut *session).await?;

@@ -8,6 +8,13 @@ use crate::store::StoreError;
 /// The server's error code for a violated unique index.
 const DUPLICATE_KEY: i32 = 11_000;
 
+/// How the message of that error names the indexes of integer ids.
+const PKS: [&str; 3] = [
+    ".users index: pk ",
+    ".chats index: pk ",
+    ".events index: _id_ ",
+];
+
 /// The error codes of a server that starts, stops, or is not the primary.
 const TRANSIENT: [i32; 14] = [
     6, 7, 89, 91, 134, 189, 262, 9001, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436,
@@ -15,10 +22,10 @@ const TRANSIENT: [i32; 14] = [
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        if duplicate_key(&error) {
-            Self::Duplicate
-        } else {
-            Self::Unavailable(Box::new(error))
+        match duplicate_key(&error) {
+            Some(message) if PKS.iter().any(|index| message.contains(index)) => Self::PkTaken,
+            Some(_) => Self::Duplicate,
+            None => Self::Unavailable(Box::new(error)),
         }
     }
 }
@@ -67,16 +74,19 @@ fn is_transient_code(code: i32) -> bool {
     TRANSIENT.contains(&code)
 }
 
-fn duplicate_key(error: &Error) -> bool {
-    match &*error.kind {
-        ErrorKind::Command(command) => command.code == DUPLICATE_KEY,
-        ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
+/// The message of a violated unique index, which alone names the index.
+fn duplicate_key(error: &Error) -> Option<&str> {
+    let (code, message) = match &*error.kind {
+        ErrorKind::Command(command) => (command.code, &command.message),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => (error.code, &error.message),
         ErrorKind::InsertMany(failed) => {
             let mut errors = failed.write_errors.iter().flatten();
-            errors.any(|error| error.code == DUPLICATE_KEY)
+            let duplicate = errors.find(|error| error.code == DUPLICATE_KEY)?;
+            (duplicate.code, &duplicate.message)
         }
-        _ => false,
-    }
+        _ => return None,
+    };
+    (code == DUPLICATE_KEY).then_some(message)
 }
 
 /// The position at which an ordered insert of many has violated a unique index: the documents

@@ -10,7 +10,7 @@ use super::append_tests::named;
 use super::documents::{CHATS, MEMBERS, MESSAGES};
 use super::replica_set::Scratch;
 use crate::model::{
-    Chat, ChatId, EventChat, EventChatState, EventDetails, NewEvent, NewEventChat, Seq, User,
+    Chat, ChatId, EventChat, EventChatState, EventDetails, NewEvent, NewEventChat, NewPk, Seq, User,
 };
 use crate::store::contract::{Subject, at, chat, entry, user};
 
@@ -26,6 +26,7 @@ async fn send(store: &Subject, chat: ChatId, sender: &User, times: i64) {
 
 async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
     let new = NewEvent {
+        pk: NewPk::default(),
         owner: owner.id,
         details: EventDetails::default(),
         key: None,
@@ -34,6 +35,8 @@ async fn event_chat(store: &Subject, owner: &User, guest: &User) -> EventChat {
     };
     let event = store.create_event(new).await.expect("an event");
     let new = NewEventChat {
+        pk: NewPk::default(),
+        external_id: None,
         id: ChatId::new(at(0)),
         event: event.pk,
         guest: guest.id,

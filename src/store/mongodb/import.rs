@@ -13,10 +13,10 @@ use super::sanction_documents::{AUDIT, AuditDocument, BANS, BanDocument};
 use super::transaction::Transactional;
 use crate::store::StoreError;
 
-/// Imports records, and raises the counter to the greatest of their `pk`s.
+/// Imports records.
 pub(super) enum ImportTx {
-    Users(Vec<UserDocument>, i64),
-    Events(Vec<EventDocument>, i64),
+    Users(Vec<UserDocument>),
+    Events(Vec<EventDocument>),
     Chats(Vec<ImportedChat>),
     Audit(Vec<AuditDocument>),
 }
@@ -39,18 +39,15 @@ impl Transactional for ImportTx {
         session: &mut ClientSession,
     ) -> Result<(), StoreError> {
         match self {
-            Self::Users(users, greatest) => {
+            Self::Users(users) => {
                 let collection = database.collection::<UserDocument>(USERS);
-                collection.insert_many(users).session(&mut *session).await?;
-                database.count_up(USERS, *greatest, Some(session)).await
+                collection.insert_many(users).session(session).await?;
+                Ok(())
             }
-            Self::Events(events, greatest) => {
+            Self::Events(events) => {
                 let collection = database.collection::<EventDocument>(EVENTS);
-                collection
-                    .insert_many(events)
-                    .session(&mut *session)
-                    .await?;
-                database.count_up(EVENTS, *greatest, Some(session)).await
+                collection.insert_many(events).session(session).await?;
+                Ok(())
             }
             Self::Chats(chats) => {
                 let collection = database.collection::<ChatDocument>(CHATS);
@@ -62,10 +59,7 @@ impl Transactional for ImportTx {
                 let bans = chats.iter().flat_map(|imported| &imported.bans);
                 database.import(BANS, bans, session).await?;
                 let kept = chats.iter().flat_map(|imported| &imported.kept);
-                database.import(KEPT_RIGHTS, kept, session).await?;
-                let greatest = chats.iter().map(|imported| imported.chat.pk).max();
-                let greatest = greatest.unwrap_or(0);
-                database.count_up(CHATS, greatest, Some(session)).await
+                database.import(KEPT_RIGHTS, kept, session).await
             }
             Self::Audit(records) => {
                 let collection = database.collection::<AuditDocument>(AUDIT);

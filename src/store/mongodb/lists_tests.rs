@@ -29,7 +29,11 @@ async fn lists(slow: &Subject, boris: &User) -> Vec<Chat> {
 
 async fn rename(store: &Subject, chat: ChatId) {
     let name = Some(NEWER.to_owned());
-    let change = ChatChange { name, team: None };
+    let change = ChatChange {
+        policy: None,
+        name,
+        team: None,
+    };
     let changed = store.change_chat(chat, change, at(5), None).await;
     changed.expect("an answer").expect("a chat");
 }

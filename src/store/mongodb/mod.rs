@@ -30,6 +30,7 @@ mod lists;
 mod members;
 mod message_document;
 mod messages;
+mod numbers;
 mod retry;
 mod rights;
 mod sanction_documents;
@@ -54,6 +55,8 @@ mod heads_tests;
 mod lease_tests;
 #[cfg(test)]
 mod lists_tests;
+#[cfg(test)]
+mod numbers_tests;
 #[cfg(test)]
 pub(in crate::store) mod replica_set;
 #[cfg(test)]

@@ -16,8 +16,9 @@ use crate::store::{OpenError, StoreError};
 
 /// The newest version. Version 3 has roles, mutes, bans and revoked tokens, version 4 what is kept of
 /// them for users that are no members, and the mark of a copy: an older polychat would not apply
-/// these. A document of an older version is one of the newest without any.
-const VERSION: i64 = 4;
+/// these. Version 5 has integer ids that the host application chooses, which an older one would give out again, and
+/// its names of chats. A document of an older version is one of the newest without any.
+const VERSION: i64 = 5;
 
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;
@@ -141,6 +142,7 @@ fn chat_indexes() -> [(&'static str, Vec<IndexModel>); 5] {
                 plain("policy_pk", doc! { "policy": 1, "pk": 1 }),
                 plain("owner", doc! { "owner": 1 }),
                 partial("key", doc! { "key.name": 1 }, "key.name"),
+                partial("external_id", doc! { "external_id": 1 }, "external_id"),
                 partial(
                     "event_guest",
                     doc! { "event.pk": 1, "event.guest": 1 },

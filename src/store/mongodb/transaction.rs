@@ -1,15 +1,14 @@
-//! Transactions, retried on transient conflicts, and the assignment of `pk`s within one.
+//! Transactions, retried on transient conflicts.
 //! Does not know the writes of a transaction.
 
 use async_trait::async_trait;
 use mongodb::ClientSession;
-use mongodb::bson::{Document, doc};
-use mongodb::options::{ReadConcern, ReturnDocument};
+use mongodb::bson::Document;
+use mongodb::options::ReadConcern;
 
 use super::connection::write_concern;
 use super::database::Database;
-use super::documents::COUNTERS;
-use super::failure::{corrupt, is_transient};
+use super::failure::is_transient;
 use super::retry::{Backoff, with_deadline};
 use crate::model::AuditRecord;
 use crate::store::StoreError;
@@ -35,19 +34,7 @@ impl Database {
         &self,
         body: T,
     ) -> Result<T::Output, StoreError> {
-        with_deadline(self.run_transaction(body)).await
-    }
-
-    /// Like [`Self::transaction`], for one that assigns a `pk`.
-    pub(super) async fn pk_transaction<T: Transactional>(
-        &self,
-        body: T,
-    ) -> Result<T::Output, StoreError> {
-        with_deadline(async {
-            let _turn = self.pk_lock.lock().await;
-            self.run_transaction(body).await
-        })
-        .await
+        with_deadline(self.run_transaction(&body)).await
     }
 
     /// Like [`Self::transaction`], for one that adds a member.
@@ -57,12 +44,16 @@ impl Database {
     ) -> Result<T::Output, StoreError> {
         with_deadline(async {
             let _permit = self.additions.acquire().await;
-            self.run_transaction(body).await
+            self.run_transaction(&body).await
         })
         .await
     }
 
-    async fn run_transaction<T: Transactional>(&self, body: T) -> Result<T::Output, StoreError> {
+    /// The same without a deadline.
+    pub(super) async fn run_transaction<T: Transactional>(
+        &self,
+        body: &T,
+    ) -> Result<T::Output, StoreError> {
         let mut session = self.session().await?;
         let mut backoff = Backoff::start();
         loop {
@@ -92,38 +83,6 @@ impl Database {
             backoff.wait(error).await?;
         }
     }
-
-    /// The next `pk` of this noun: 1, 2, 3 … Rolled back with the transaction.
-    pub(super) async fn next_pk(
-        &self,
-        noun: &str,
-        session: &mut ClientSession,
-    ) -> Result<i64, StoreError> {
-        self.next_pks(noun, 1, session).await
-    }
-
-    /// The same for so many at once: the last of them.
-    pub(super) async fn next_pks(
-        &self,
-        noun: &str,
-        count: usize,
-        session: &mut ClientSession,
-    ) -> Result<i64, StoreError> {
-        let counters = self.collection::<Document>(COUNTERS);
-        let counted = counters
-            .find_one_and_update(
-                doc! { "_id": noun },
-                doc! { "$inc": { "value": pks(count) } },
-            )
-            .upsert(true)
-            .return_document(ReturnDocument::After)
-            .session(session)
-            .await?;
-        let value = counted
-            .as_ref()
-            .and_then(|counted| counted.get_i64("value").ok());
-        value.ok_or_else(|| corrupt(format!("the document {noun} in {COUNTERS} has no value")))
-    }
 }
 
 /// Updates one document, and records the act. Returns whether there is such a document.
@@ -152,9 +111,4 @@ impl Transactional for UpdateTx {
         database.record(self.audit.as_ref(), session).await?;
         Ok(true)
     }
-}
-
-/// So many `pk`s.
-pub(super) fn pks(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -3,13 +3,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 
 use super::Mongo;
-use super::database::{Database, Query};
+use super::database::Query;
 use super::documents::{
-    CHATS, COUNTERS, ChatDocument, EVENTS, EventPartDocument, FoundChat, KeyDocument, MESSAGES,
+    CHATS, ChatDocument, EVENTS, EventPartDocument, FoundChat, KeyDocument, MESSAGES,
     MemberDocument, SCHEMA, USERS, UserDocument,
 };
 use super::event_documents::EventDocument;
@@ -25,9 +24,7 @@ use super::schema::copy_mark;
 use crate::model::{
     AuditId, AuditRecord, ChatPk, EventPk, IdempotencyKey, MemberRights, Message, User, UserId,
 };
-use crate::store::transfer::{
-    ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
-};
+use crate::store::transfer::{ChatRecord, EventPart, EventRecord, MemberRecord, Pks, Transfer};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 /// How many members, bans and kept rights go into one transaction, which must be short.
@@ -60,12 +57,23 @@ impl Transfer for Mongo {
         .await
     }
 
-    async fn greatest(&self) -> Result<Greatest, StoreError> {
+    async fn greatest(&self) -> Result<Pks, StoreError> {
         retry_until_deadline(|| async {
-            Ok(Greatest {
-                user: self.database.counted(USERS).await?,
-                chat: self.database.counted(CHATS).await?,
-                event: self.database.counted(EVENTS).await?,
+            Ok(Pks {
+                user: self.database.greatest_pk(USERS).await?,
+                chat: self.database.greatest_pk(CHATS).await?,
+                event: self.database.greatest_pk(EVENTS).await?,
+            })
+        })
+        .await
+    }
+
+    async fn counters(&self) -> Result<Pks, StoreError> {
+        retry_until_deadline(|| async {
+            Ok(Pks {
+                user: self.database.counter(USERS).await?,
+                chat: self.database.counter(CHATS).await?,
+                event: self.database.counter(EVENTS).await?,
             })
         })
         .await
@@ -101,35 +109,29 @@ impl Transfer for Mongo {
         Ok(records)
     }
 
-    async fn take_greatest(&self, greatest: Greatest) -> Result<(), StoreError> {
-        for (noun, number) in [
-            (USERS, greatest.user),
-            (CHATS, greatest.chat),
-            (EVENTS, greatest.event),
+    async fn take_counters(&self, counters: Pks) -> Result<(), StoreError> {
+        for (noun, last) in [
+            (USERS, counters.user),
+            (CHATS, counters.chat),
+            (EVENTS, counters.event),
         ] {
-            retry_until_deadline(|| self.database.count_up(noun, number, None)).await?;
+            retry_until_deadline(|| self.database.set_counter(noun, last, None)).await?;
         }
         Ok(())
     }
 
     async fn take_users(&self, users: Vec<User>) -> Result<(), StoreError> {
-        let greatest = users.last().map_or(0, |user| user.pk);
         let documents = users.into_iter().map(UserDocument::from).collect();
-        self.database
-            .transaction(ImportTx::Users(documents, greatest))
-            .await
+        self.database.transaction(ImportTx::Users(documents)).await
     }
 
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError> {
-        let greatest = events.last().map_or(0, |record| record.event.pk);
         let documents = events.into_iter().map(|record| {
             let EventRecord { event, key } = record;
             EventDocument::imported(event, key)
         });
         let documents = documents.collect();
-        self.database
-            .transaction(ImportTx::Events(documents, greatest))
-            .await
+        self.database.transaction(ImportTx::Events(documents)).await
     }
 
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError> {
@@ -320,6 +322,7 @@ impl Mongo {
             team: chat.team,
             places: members.last().map_or(0, |member| member.place + 1),
             members_version: chat.members_version,
+            external_id: chat.external_id,
             created_at: date(chat.created_at),
             modified_at: date(chat.modified_at),
             active_at: date(chat.active_at),
@@ -332,32 +335,5 @@ impl Mongo {
             bans,
             kept,
         })
-    }
-}
-
-impl Database {
-    async fn counted(&self, noun: &str) -> Result<i64, StoreError> {
-        let counters = self.collection::<Document>(COUNTERS);
-        let found = counters.find_one(doc! { "_id": noun }).await?;
-        Ok(found.map_or(0, |found| found.get_i64("value").unwrap_or(0)))
-    }
-
-    /// Raises the counter of this noun to `number` at least.
-    pub(super) async fn count_up(
-        &self,
-        noun: &str,
-        number: i64,
-        session: Option<&mut ClientSession>,
-    ) -> Result<(), StoreError> {
-        let counters = self.collection::<Document>(COUNTERS);
-        let further = doc! { "$max": { "value": number } };
-        let update = counters
-            .update_one(doc! { "_id": noun }, further)
-            .upsert(true);
-        match session {
-            Some(session) => update.session(session).await?,
-            None => update.await?,
-        };
-        Ok(())
     }
 }

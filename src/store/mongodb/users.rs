@@ -16,7 +16,7 @@ use super::documents::{USERS, UserDocument};
 use super::failure::corrupt;
 use super::fields::date;
 use super::retry::retry_until_deadline;
-use super::transaction::{Transactional, UpdateTx, pks};
+use super::transaction::{Transactional, UpdateTx};
 use crate::model::{AuditRecord, NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
@@ -47,8 +47,10 @@ impl Users for Mongo {
         let mut known = self.by_external_id(&users).await?;
         let unknown = self.create_unknown(&users, &mut known).await;
         match unknown {
-            // Another call has created some of them meanwhile.
-            Err(StoreError::Duplicate) => known = self.by_external_id(&users).await?,
+            // Another call has created some of them meanwhile, or one of them has a number that is taken.
+            Err(StoreError::Duplicate | StoreError::PkTaken) => {
+                known = self.by_external_id(&users).await?
+            }
             created => created?,
         }
         let mut answers = Vec::with_capacity(users.len());
@@ -168,7 +170,7 @@ impl Mongo {
         if unknown.is_empty() {
             return Ok(());
         }
-        let created = self.database.pk_transaction(CreateUsersTx(unknown)).await?;
+        let created = self.create(unknown).await?;
         known.extend(
             created
                 .into_iter()
@@ -180,7 +182,7 @@ impl Mongo {
     /// A user that was unknown before, while other calls create users concurrently.
     async fn create_or_find(&self, new: NewUser) -> Result<User, StoreError> {
         let filter = doc! { "external_id": &new.external_id };
-        match self.database.pk_transaction(CreateUsersTx(vec![new])).await {
+        match self.create(vec![new]).await {
             Ok(created) => created.into_iter().next().ok_or(StoreError::Duplicate),
             Err(StoreError::Duplicate) => {
                 let found =
@@ -189,6 +191,12 @@ impl Mongo {
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn create(&self, users: Vec<NewUser>) -> Result<Vec<User>, StoreError> {
+        let pks: Vec<_> = users.iter().map(|user| user.pk).collect();
+        let creation = CreateUsersTx(users);
+        self.database.pk_transaction(&pks, creation).await
     }
 
     /// Those of these users that exist.
@@ -286,9 +294,9 @@ impl Transactional for CreateUsersTx {
         database: &Database,
         session: &mut ClientSession,
     ) -> Result<Vec<User>, StoreError> {
-        let last = database.next_pks(USERS, self.0.len(), session).await?;
-        let first = last - pks(self.0.len()) + 1;
-        let made = (first..=last).zip(self.0.iter().cloned());
+        let pks: Vec<_> = self.0.iter().map(|new| new.pk).collect();
+        let pks = database.assign(USERS, &pks, session).await?;
+        let made = pks.into_iter().zip(self.0.iter().cloned());
         let made: Vec<_> = made.map(|(pk, new)| new.into_user(pk)).collect();
         let users = database.collection::<UserDocument>(USERS);
         let documents: Vec<_> = made.iter().cloned().map(UserDocument::from).collect();

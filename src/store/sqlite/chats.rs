@@ -1,13 +1,15 @@
 //! Chats and their members in SQLite.
 //! Does not know anything about them beyond the contract in `store`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::lists::{self, COLUMNS, chat, collect, with_members};
 use super::rows::{Millisecond, taken};
-use super::{Sqlite, audit, limits, sweep};
+use super::{Sqlite, audit, limits, numbers, sweep};
 use crate::model::{
     AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
     MembersVersion, NewChat, Seq, UserId, VisibleCursor, VisiblePage,
@@ -45,6 +47,20 @@ impl Chats for Sqlite {
                 transaction.prepare_cached("SELECT id FROM chats WHERE pk = ?1 AND deleted = 0")?;
             let id = |pk| statement.query_row([pk], |row| row.get(0)).optional();
             Ok(pks.into_iter().map(id).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn chats_by_external_id(
+        &self,
+        names: &[Arc<str>],
+    ) -> Result<Vec<Option<ChatId>>, StoreError> {
+        let names = names.to_vec();
+        self.read(move |transaction| {
+            let mut statement =
+                transaction.prepare_cached("SELECT id FROM chats WHERE external_id = ?1")?;
+            let id = |name| statement.query_row([name], |row| row.get(0)).optional();
+            Ok(names.into_iter().map(id).collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -97,13 +113,16 @@ impl Chats for Sqlite {
     ) -> Result<Option<Chat>, StoreError> {
         self.write(move |transaction| {
             let mut statement = transaction.prepare_cached(
-                "UPDATE chats SET name = coalesce(?2, name), team = iif(?3, ?4, team)
+                "UPDATE chats SET name = coalesce(?2, name), team = iif(?3, ?4, team),
+                                  policy = coalesce(?5, policy),
+                                  members_version = members_version + (policy IS NOT coalesce(?5, policy))
                  WHERE id = ?1 AND (name IS NOT coalesce(?2, name)
-                                    OR team IS NOT iif(?3, ?4, team))",
+                                    OR team IS NOT iif(?3, ?4, team)
+                                    OR policy IS NOT coalesce(?5, policy))",
             )?;
-            let ChatChange { name, team } = change;
+            let ChatChange { name, team, policy } = change;
             let (changes_team, team) = (team.is_some(), team.flatten());
-            if statement.execute(params![id, name, changes_team, team])? > 0 {
+            if statement.execute(params![id, name, changes_team, team, policy])? > 0 {
                 audit::record(transaction, audit.as_ref())?;
             }
             touch(transaction, id, at)?;
@@ -212,14 +231,17 @@ fn insert(
     new: &NewChat,
     limits: MemberLimits,
 ) -> Result<Chat, StoreError> {
+    let pk = numbers::assign(transaction, numbers::CHATS, new.pk)?;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO chats (id, name, policy, owner, team, created_at, modified_at, active_at,
-                            key_name, key_content)
-         VALUES (?1, ?2, ?3, (SELECT pk FROM users WHERE id = ?4), ?5, ?6, ?6, ?6, ?7, ?8)",
+        "INSERT INTO chats (pk, id, external_id, name, policy, owner, team, created_at, modified_at,
+                            active_at, key_name, key_content)
+         VALUES (?1, ?2, ?3, ?4, ?5, (SELECT pk FROM users WHERE id = ?6), ?7, ?8, ?8, ?8, ?9, ?10)",
     )?;
     let key = new.key.as_ref();
-    let inserted = statement.insert(params![
+    taken(statement.execute(params![
+        pk,
         new.id,
+        new.external_id,
         new.name,
         new.policy,
         new.owner,
@@ -227,8 +249,7 @@ fn insert(
         Millisecond(new.at),
         key.map(|key| &key.name),
         key.map(|key| key.content),
-    ]);
-    let pk = taken(inserted)?;
+    ]))?;
     let mut statement = transaction.prepare_cached(
         "INSERT INTO members (chat, place, user) SELECT ?1, ?2, pk FROM users WHERE id = ?3",
     )?;

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::chats::{self, touch};
 use super::rows::{Millisecond, Texts, taken};
-use super::{Sqlite, audit, limits, users};
+use super::{Sqlite, audit, limits, numbers, users};
 use crate::model::{
     Access, AuditRecord, ChatId, ChatPk, Event, EventChange, EventChat, EventChatState,
     EventDetails, EventPk, Fingerprint, History, MemberLimits, Message, NewEvent, NewEventChat,
@@ -196,10 +196,11 @@ fn insert(transaction: &Transaction<'_>, new: &NewEvent) -> Result<Event, StoreE
             new.owner
         )));
     };
+    let pk = numbers::assign(transaction, numbers::EVENTS, new.pk)?;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO events (owner, name, icons, location, starts, ends, key_name, key_content,
+        "INSERT INTO events (pk, owner, name, icons, location, starts, ends, key_name, key_content,
                              created_at, modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
     )?;
     let EventDetails {
         name,
@@ -209,7 +210,8 @@ fn insert(transaction: &Transaction<'_>, new: &NewEvent) -> Result<Event, StoreE
         ends,
     } = &new.details;
     let key = new.key.as_ref();
-    let inserted = statement.insert(params![
+    taken(statement.execute(params![
+        pk,
         owner.pk,
         name,
         Texts(icons.clone()),
@@ -219,8 +221,7 @@ fn insert(transaction: &Transaction<'_>, new: &NewEvent) -> Result<Event, StoreE
         key.map(|key| &key.name),
         key.map(|key| key.content),
         Millisecond(new.at),
-    ]);
-    let pk = taken(inserted)?;
+    ]))?;
     let record = new.audit.as_ref().map(|record| record.of_event(pk));
     audit::record(transaction, record.as_ref())?;
     let created = by_pk(transaction, pk)?;
@@ -278,14 +279,21 @@ fn open(
     if let Some(chat) = known.optional()? {
         return Ok(of_chat(transaction, chat)?.map(|chat| (false, chat)));
     }
-    // Only now: an insert that comes to nothing would use up a number all the same.
+    let chat = numbers::assign(transaction, numbers::CHATS, new.pk)?;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO chats (id, policy, owner, event, guest, access, created_at, modified_at,
-                            active_at)
-         VALUES (?1, 'closed', ?2, ?3, ?4, 'unasked', ?5, ?5, ?5)",
+        "INSERT INTO chats (pk, id, external_id, policy, owner, event, guest, access, created_at,
+                            modified_at, active_at)
+         VALUES (?1, ?2, ?3, 'closed', ?4, ?5, ?6, 'unasked', ?7, ?7, ?7)",
     )?;
-    let at = Millisecond(new.at);
-    let chat = statement.insert(params![new.id, event.owner.pk, event.pk, guest.pk, at])?;
+    taken(statement.execute(params![
+        chat,
+        new.id,
+        new.external_id,
+        event.owner.pk,
+        event.pk,
+        guest.pk,
+        Millisecond(new.at),
+    ]))?;
     let mut statement = transaction
         .prepare_cached("INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)")?;
     for (place, member) in [event.owner.pk, guest.pk].into_iter().enumerate() {

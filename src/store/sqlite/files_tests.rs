@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::model::{NewUser, Profile, UserId};
+use crate::model::{NewPk, NewUser, Profile, UserId};
 use crate::store::contract::at;
 use crate::store::{Store, StoreError};
 
@@ -44,6 +44,7 @@ impl Scene {
 
     async fn write(&self, external_id: &str) -> Result<(), StoreError> {
         let user = NewUser {
+            pk: NewPk::default(),
             id: UserId::new(at(0)),
             external_id: external_id.into(),
             profile: Profile::default(),

@@ -10,7 +10,8 @@ use crate::store::{PAGE_MEMBERS, StoreError};
 
 /// The columns of [`chat`].
 pub(super) const COLUMNS: &str = "chats.id, chats.pk, chats.name, policy, owner, team, head, \
-                       chats.created_at, chats.modified_at, active_at, event, members_version";
+                       chats.created_at, chats.modified_at, active_at, event, members_version, \
+                       chats.external_id";
 
 /// The chats of which a user is a member.
 const OWN: &str = "FROM members JOIN chats ON chats.pk = members.chat
@@ -133,6 +134,7 @@ pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
         active_at: row.get::<_, Millisecond>(9)?.0,
         event: row.get(10)?,
         members_version: row.get(11)?,
+        external_id: row.get(12)?,
     })
 }
 

@@ -13,6 +13,7 @@ mod lists;
 mod lock;
 mod members;
 mod messages;
+mod numbers;
 mod rows;
 mod sanctions;
 mod schema;

@@ -140,10 +140,7 @@ impl FromSql for Access {
 
 impl ToSql for Policy {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Closed => "closed".into(),
-            Self::Open => "open".into(),
-        })
+        Ok(self.name().into())
     }
 }
 

@@ -9,12 +9,13 @@ use crate::store::transfer::Unfinished;
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// The first version that has the mark of an unfinished copy.

@@ -29,7 +29,7 @@ impl Sweeping for Sqlite {
 /// Marks a chat as deleted, so that nothing finds it any more; `false`: there was none.
 pub(super) fn mark(transaction: &Transaction<'_>, id: ChatId) -> rusqlite::Result<bool> {
     let mut statement = transaction.prepare_cached(
-        "UPDATE chats SET id = randomblob(16), name = NULL, policy = 'closed', owner = NULL,
+        "UPDATE chats SET id = randomblob(16), external_id = NULL, name = NULL, policy = 'closed', owner = NULL,
                           team = NULL, event = NULL, guest = NULL, access = NULL,
                           key_name = NULL, key_content = NULL, deleted = 1
          WHERE id = ?1",

@@ -3,16 +3,14 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
 use super::rows::{Millisecond, Texts, mute, taken};
-use super::{Sqlite, audit, chats, events, kept_rights, messages, sanctions, users};
+use super::{Sqlite, audit, chats, events, kept_rights, messages, numbers, sanctions, users};
 use crate::model::{
     AuditId, AuditRecord, Ban, ChatPk, EventPk, IdempotencyKey, Message, User, UserId,
 };
-use crate::store::transfer::{
-    ChatRecord, EventPart, EventRecord, Greatest, MemberRecord, Transfer,
-};
+use crate::store::transfer::{ChatRecord, EventPart, EventRecord, MemberRecord, Pks, Transfer};
 use crate::store::{PAGE_MEMBERS, StoreError};
 
 #[async_trait]
@@ -39,15 +37,14 @@ impl Transfer for Sqlite {
         .await
     }
 
-    async fn greatest(&self) -> Result<Greatest, StoreError> {
-        self.read(|transaction| {
-            Ok(Greatest {
-                user: greatest(transaction, "users")?,
-                chat: greatest(transaction, "chats")?,
-                event: greatest(transaction, "events")?,
-            })
-        })
-        .await
+    async fn greatest(&self) -> Result<Pks, StoreError> {
+        self.read(|transaction| Ok(pks_of(|table| numbers::greatest(transaction, table))?))
+            .await
+    }
+
+    async fn counters(&self) -> Result<Pks, StoreError> {
+        self.read(|transaction| Ok(pks_of(|table| numbers::last(transaction, table))?))
+            .await
     }
 
     async fn event_records(
@@ -96,18 +93,14 @@ impl Transfer for Sqlite {
         .await
     }
 
-    async fn take_greatest(&self, given: Greatest) -> Result<(), StoreError> {
+    async fn take_counters(&self, counters: Pks) -> Result<(), StoreError> {
         self.write(move |transaction| {
-            for (table, number) in [
-                ("users", given.user),
-                ("chats", given.chat),
-                ("events", given.event),
+            for (table, last) in [
+                (numbers::USERS, counters.user),
+                (numbers::CHATS, counters.chat),
+                (numbers::EVENTS, counters.event),
             ] {
-                let known = greatest(transaction, table)?;
-                transaction.execute("DELETE FROM sqlite_sequence WHERE name = ?1", [table])?;
-                // A table that has never given a number has no row.
-                let insert = "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ?2 WHERE ?2 > 0";
-                transaction.execute(insert, params![table, number.max(known)])?;
+                numbers::count_to(transaction, table, last)?;
             }
             Ok(())
         })
@@ -167,12 +160,13 @@ pub(super) fn is_unfinished(transaction: &Transaction<'_>) -> rusqlite::Result<b
         .exists([])
 }
 
-/// The greatest number that a table has ever given.
-fn greatest(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<i64> {
-    let mut statement =
-        transaction.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?1")?;
-    let found = statement.query_row([table], |row| row.get(0)).optional()?;
-    Ok(found.unwrap_or(0))
+/// One of each table.
+fn pks_of(of: impl Fn(&str) -> rusqlite::Result<i64>) -> rusqlite::Result<Pks> {
+    Ok(Pks {
+        user: of(numbers::USERS)?,
+        chat: of(numbers::CHATS)?,
+        event: of(numbers::EVENTS)?,
+    })
 }
 
 fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<IdempotencyKey>> {
@@ -285,9 +279,9 @@ fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), S
     let mut statement = transaction.prepare_cached(
         "INSERT INTO chats (pk, id, name, policy, owner, team, latest_at, created_at, modified_at,
                             active_at, event, guest, access, access_version, key_name,
-                            key_content, members_version)
+                            key_content, members_version, external_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-                 (SELECT pk FROM users WHERE id = ?12), ?13, ?14, ?15, ?16, ?17)",
+                 (SELECT pk FROM users WHERE id = ?12), ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     taken(statement.execute(params![
         chat.pk,
@@ -307,6 +301,7 @@ fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), S
         key.as_ref().map(|key| &key.name),
         key.as_ref().map(|key| key.content),
         chat.members_version,
+        chat.external_id,
     ]))?;
     take_members(transaction, record)
 }

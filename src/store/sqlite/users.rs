@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::Millisecond;
-use super::{Sqlite, audit};
+use super::{Sqlite, audit, numbers};
 use crate::model::{AuditRecord, NewUser, Profile, User, UserId, UserPk};
 use crate::store::{StoreError, Users};
 
@@ -164,14 +164,15 @@ fn by_external_id(
 }
 
 fn insert(transaction: &Transaction<'_>, new: NewUser) -> Result<User, StoreError> {
-    // The store gives the number; everything else stands in the user that is made of it.
-    let mut user = new.into_user(0);
+    let pk = numbers::assign(transaction, numbers::USERS, new.pk)?;
+    let user = new.into_user(pk);
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO users (id, external_id, username, name, avatar, github, image_uuid,
+        "INSERT INTO users (pk, id, external_id, username, name, avatar, github, image_uuid,
                             created_at, modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
-    user.pk = statement.insert(params![
+    statement.execute(params![
+        user.pk,
         user.id,
         user.external_id,
         user.username,

@@ -21,8 +21,8 @@ use crate::gateway::dialect::{Acks, Decoded, DialectSession, Push, SessionOption
 use crate::hub::SharedEncoding;
 use crate::model::{
     Chat, ChatId, ChatPk, ChatRef, Clock, Command, ConnectionId, Draft, Error, ErrorKind, Fact,
-    ListedMembers, Message, MessageId, NewChat, Notice, Policy, Profile, Reply, Room, RoomPage,
-    Seq, User, UserId, VisibleCursor,
+    ListedMembers, Message, MessageId, NewChat, NewPk, Notice, Policy, Profile, Reply, Room,
+    RoomPage, Seq, User, UserId, VisibleCursor,
 };
 
 const OWN: ConnectionId = ConnectionId::from_bytes([1; 16]);
@@ -116,6 +116,8 @@ impl Rooms {
         for pk in 1..=7 {
             let is_open = matches!(pk, 4 | 7);
             let new = NewChat {
+                pk: NewPk::default(),
+                external_id: None,
                 id: chat_id(pk),
                 name: (pk == 4).then(|| "Python".to_owned()),
                 policy: if is_open {

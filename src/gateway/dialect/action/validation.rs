@@ -82,7 +82,11 @@ pub(super) fn update(data: &RawValue) -> Result<ChatChange, Refusal> {
     let name = name(&data).and_then(|name| name.ok_or(REQUIRED.to_owned()));
     let (name, team) = both("name", name, "team", team(&data))?;
     let name = Some(name);
-    Ok(ChatChange { name, team })
+    Ok(ChatChange {
+        name,
+        team,
+        policy: None,
+    })
 }
 
 /// The changes of a room.
@@ -92,7 +96,11 @@ pub(super) fn update(data: &RawValue) -> Result<ChatChange, Refusal> {
 pub(super) fn patch(data: &RawValue) -> Result<ChatChange, Refusal> {
     let data = dictionary(data)?;
     let (name, team) = both("name", name(&data), "team", team(&data))?;
-    Ok(ChatChange { name, team })
+    Ok(ChatChange {
+        name,
+        team,
+        policy: None,
+    })
 }
 
 /// The `data` of a room to create or to change. Null is another error than a missing field.

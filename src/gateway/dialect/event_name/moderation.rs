@@ -11,7 +11,7 @@ use crate::gateway::dialect::decode::{Field, Object, Text, Whole, missing};
 use crate::gateway::dialect::timestamps::optional_time;
 use crate::hub::Body;
 use crate::model::{
-    ChatId, Command, Error, MemberRole, RoleChange, SanctionChange, SanctionTerm, UserId,
+    ChatId, ChatRef, Command, Error, MemberRole, RoleChange, SanctionChange, SanctionTerm, UserId,
 };
 
 /// `set-role`
@@ -56,18 +56,16 @@ pub(super) fn set_role(request: &SetRole<'_>) -> Result<Command, Error> {
 
 pub(super) fn mute_user(request: &SanctionUser<'_>) -> Result<Command, Error> {
     let (chat, user, term) = request.read()?;
-    let chat = chat.into();
     Ok(Command::MuteUser { chat, user, term })
 }
 
 pub(super) fn ban_user(request: &SanctionUser<'_>) -> Result<Command, Error> {
     let (chat, user, term) = request.read()?;
-    let chat = chat.into();
     Ok(Command::BanUser { chat, user, term })
 }
 
 impl SanctionUser<'_> {
-    fn read(&self) -> Result<(ChatId, UserId, SanctionTerm), Error> {
+    fn read(&self) -> Result<(ChatRef, UserId, SanctionTerm), Error> {
         let chat = chat(&self.room, &self.chat)?;
         let user = user(&self.user)?;
         let seconds = self.seconds.get("seconds")?;
@@ -76,7 +74,7 @@ impl SanctionUser<'_> {
     }
 }
 
-fn chat(room: &Field<Text<'_>>, chat: &Field<Object<Named<'_>>>) -> Result<ChatId, Error> {
+fn chat(room: &Field<Text<'_>>, chat: &Field<Object<Named<'_>>>) -> Result<ChatRef, Error> {
     let room = room.get("room")?.map(|Text(room)| *room);
     one_chat(room, chat)
 }

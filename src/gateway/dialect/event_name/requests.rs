@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::moderation;
-use super::names::{Named, named, one_chat};
+use super::names::{Named, named, named_chat, one_chat};
 use super::responses::{
     BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE,
     SET_ROLE, SYNC,
@@ -16,7 +16,7 @@ use crate::gateway::dialect::incoming::{Event, or_empty};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
 use crate::model::{
-    ChatId, Command, Draft, Error, History, Positions, Profile, Range, UserRef, Window,
+    ChatChoice, Command, Draft, Error, History, Positions, Profile, Range, UserRef, Window,
 };
 
 /// Every event that is a request.
@@ -49,6 +49,7 @@ struct UserFields<'a> {
     external_user_id: Field<Text<'a>>,
     #[serde(borrow)]
     external_id: Field<Text<'a>>,
+    pk: Field<Whole<0>>,
     #[serde(borrow)]
     username: Field<Text<'a>>,
     #[serde(borrow)]
@@ -78,6 +79,8 @@ struct CreateChat<'a> {
 struct ChatFields<'a> {
     #[serde(borrow)]
     name: Field<Text<'a>>,
+    #[serde(borrow, rename = "externalChatId")]
+    external_chat_id: Field<Text<'a>>,
 }
 
 /// `list-chats`
@@ -200,25 +203,29 @@ fn create_user(request: &CreateUser<'_>) -> Result<Command, Error> {
     let external_id = external_id.or(owned(&user.external_id, "user.external_id")?);
     let user_id = user.id.get("user.id")?;
     let user_id = user_id.map(|Text(text)| id(text, "user")).transpose()?;
+    let pk = user.pk.get("user.pk")?.map(|Whole(pk)| *pk);
+    let user_id = user_id.map(UserRef::Id).or(pk.map(UserRef::Pk));
     match (external_id, user_id) {
         (None, Some(_)) if profile != Profile::default() => Err(Error::invalid(
             "user.externalUserId",
             "is missing: a profile is updated under it",
         )),
-        (None, Some(id)) => Ok(Command::GetUser {
-            user: UserRef::Id(id),
-        }),
+        (None, Some(user)) => Ok(Command::GetUser { user }),
         (external_id, _) => Ok(Command::CreateUser {
             external_id,
+            pk,
             profile,
         }),
     }
 }
 
 fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
-    let name = match request.chat.get("chat")? {
-        Some(Object(chat)) => owned(&chat.name, "chat.name")?,
-        None => None,
+    let (name, external_id) = match request.chat.get("chat")? {
+        Some(Object(chat)) => (
+            owned(&chat.name, "chat.name")?,
+            owned(&chat.external_chat_id, "chat.externalChatId")?,
+        ),
+        None => (None, None),
     };
     let users = request.users.get("users")?.into_iter();
     let members = users.flat_map(|Texts(users)| users);
@@ -227,6 +234,10 @@ fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
         name,
         members: members.collect::<Result<_, _>>()?,
         key: None,
+        chosen: ChatChoice {
+            external_id,
+            ..ChatChoice::default()
+        },
     })
 }
 
@@ -258,10 +269,10 @@ fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
         };
     }
     let user = named(&request.user, "user")?;
-    let chat: Option<ChatId> = named(&request.chat, "chat")?;
+    let chat = named_chat(&request.chat)?;
     Ok(Command::ListMessages {
         user,
-        chat: chat.ok_or_else(|| missing("chat.id"))?.into(),
+        chat: chat.ok_or_else(|| missing("chat.id"))?,
         history: History { range, window },
         positions: Positions::Omitted,
     })
@@ -298,11 +309,7 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
         client_id: owned(&request.client_id, "client_id")?,
         ..Draft::text(*text)
     };
-    Ok(Command::SendMessage {
-        user,
-        chat: chat.into(),
-        draft,
-    })
+    Ok(Command::SendMessage { user, chat, draft })
 }
 
 fn size(limit: &Field<Whole<1>>, path: &str) -> Result<Option<usize>, Error> {

@@ -57,7 +57,7 @@ pub(super) fn response(reply: &Reply) -> Option<(&'static str, Arc<Body>)> {
     };
     Some(match reply {
         Reply::User(found) => (CREATE_USER, Body::of(&user(found))),
-        Reply::Chat(created) => (CREATE_CHAT, chat(created)),
+        Reply::Chat(created) | Reply::ChatFound(created) => (CREATE_CHAT, chat(created)),
         Reply::Chats(page) => (LIST_CHATS, Body::of(&ChatsAnswer::of(page))),
         Reply::Messages(page, _) => (LIST_MESSAGES, Body::of(&MessagesAnswer::of(page))),
         Reply::Sent(sent) => (NEW_MESSAGE, message(sent.message())),
@@ -178,6 +178,8 @@ impl<'a> ChatsAnswer<'a> {
 struct ChatBody<'a> {
     id: ChatId,
     pk: i64,
+    #[serde(rename = "externalChatId", skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
     name: Option<&'a str>,
     users: &'a [UserId],
     #[serde(serialize_with = "time")]
@@ -191,6 +193,7 @@ impl<'a> ChatBody<'a> {
         Self {
             id: chat.id,
             pk: chat.pk,
+            external_id: chat.external_id.as_deref(),
             name: chat.name.as_deref(),
             users: &chat.members,
             created_at: chat.created_at,

@@ -191,6 +191,7 @@ fn an_id_that_is_none_was_never_given_out() {
 fn names_of_the_later_revision_are_understood() {
     let body = json!({"user": {"external_id": "anna", "photo": "/a.jpg"}});
     let Ok(Command::CreateUser {
+        pk: None,
         external_id,
         profile,
     }) = decoded(CREATE_USER, &[body])

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::gateway::dialect::decode::{
-    Field, Flag, Object, Text, Texts, Whole, decode as fields, id,
+    Field, Flag, Object, Text, Texts, Whole, chat_ref, decode as fields,
 };
 use crate::gateway::dialect::incoming::Event;
 use crate::model::{
-    Access, ChatId, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
+    Access, ChatChoice, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
 };
 
 /// How many messages of history a response holds.
@@ -27,14 +27,14 @@ pub(super) const EVENTS: [&str; 6] = [
 ];
 
 /// The kind of the request, with the parts that the response depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     /// `send_message`
     Message,
     /// `read_messages`
     Read,
     /// `load_history` of this chat
-    History(ChatId),
+    History(ChatRef),
     /// `open_chat`, `request_access` and `grant_access`
     Chat,
 }
@@ -141,7 +141,7 @@ fn send_message(request: &SendMessage<'_>) -> Result<(Command, Question), Error>
     Ok((
         Command::SendMessage {
             user: None,
-            chat: ChatRef::OfEvent(chat),
+            chat: chat.of_event(),
             draft: draft(message)?,
         },
         Question::Message,
@@ -155,7 +155,7 @@ fn read_messages(request: &ReadMessages<'_>) -> Result<(Command, Question), Erro
     Ok((
         Command::MarkRead {
             user: None,
-            chat: ChatRef::OfEvent(chat),
+            chat: chat.of_event(),
             seq,
         },
         Question::Read,
@@ -168,7 +168,7 @@ fn load_history(request: &LoadHistory<'_>) -> Result<(Command, Question), Error>
     Ok((
         Command::ListMessages {
             user: None,
-            chat: ChatRef::OfEvent(chat),
+            chat: chat.clone().of_event(),
             history: History {
                 range: Range {
                     before: Some(before),
@@ -187,6 +187,7 @@ fn open_chat(request: &OpenChat) -> Result<(Command, Question), Error> {
         Command::OpenEventChat {
             user: None,
             event: event(&request.event_id)?,
+            chosen: ChatChoice::default(),
         },
         Question::Chat,
     ))
@@ -223,7 +224,7 @@ fn grant_access(request: &GrantAccess<'_>) -> Result<(Command, Question), Error>
     };
     Ok((
         Command::GrantAccess {
-            chat: ChatRef::OfEvent(chat),
+            chat: chat.of_event(),
             access,
         },
         Question::Chat,
@@ -259,9 +260,9 @@ fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
     })
 }
 
-fn chat(chat: &Field<Text<'_>>) -> Result<ChatId, Error> {
+fn chat(chat: &Field<Text<'_>>) -> Result<ChatRef, Error> {
     let Text(chat) = chat.required("chatId")?;
-    id(chat, "chat")
+    chat_ref(chat)
 }
 
 fn event(event: &Field<Whole<0>>) -> Result<i64, Error> {

@@ -11,8 +11,8 @@ use super::requests::Question;
 use crate::gateway::dialect::timestamps::time;
 use crate::hub::{Body, Outgoing};
 use crate::model::{
-    Access, ChatId, Error, Event, EventChat, EventChatSnapshot, EventPk, Marketplace, Message,
-    Reply, Seq, Side, User, UserId, UserPk,
+    Access, ChatId, ChatRef, Error, Event, EventChat, EventChatSnapshot, EventPk, Marketplace,
+    Message, Reply, Seq, Side, User, UserId, UserPk,
 };
 
 /// The initial data of a connection.
@@ -48,7 +48,7 @@ pub(super) fn response(
             Outgoing::event(CHAT_UNREAD, chat_unread(side_of(&chat), &chat))
         }
         (Question::History(chat), Reply::Messages(page, _)) => {
-            Outgoing::event(HISTORY, history(*chat, &page.messages))
+            Outgoing::event(HISTORY, history(chat, &page.messages))
         }
         (Question::Chat, Reply::EventChat(touched)) => {
             let chat = refresh(&touched.chat);
@@ -102,11 +102,11 @@ pub(super) fn chat_unread(side: Side, chat: &EventChat) -> Arc<Body> {
     })
 }
 
-/// `history` of this chat.
-fn history(chat: ChatId, messages: &[Message]) -> Arc<Body> {
+/// `history` of this chat, which is named as in the request.
+fn history(chat: &ChatRef, messages: &[Message]) -> Arc<Body> {
     let body = |message| MessageBody::within(message);
     Body::of(&History {
-        chat_id: chat,
+        chat_id: chat.to_string(),
         messages: messages.iter().filter_map(body).collect(),
     })
 }
@@ -299,7 +299,7 @@ struct Unread {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct History<'a> {
-    chat_id: ChatId,
+    chat_id: String,
     messages: Vec<MessageBody<'a>>,
 }
 

@@ -17,7 +17,7 @@ use self::sanctions::{answers_about_rights, record, rights};
 use super::replica_set::Scratch;
 use crate::model::{
     ChatChange, ChatId, Draft, EventChange, EventDetails, Fingerprint, IdempotencyKey, MessageId,
-    NewChat, NewEvent, NewEventChat, NewUser, PendingMessage, Policy, Profile, UserId,
+    NewChat, NewEvent, NewEventChat, NewPk, NewUser, PendingMessage, Policy, Profile, UserId,
 };
 use crate::store::contract::{Subject, at};
 use crate::store::{Store, StoreError};
@@ -48,6 +48,7 @@ fn comparable<T: Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Ok(answer) => format!("{answer:#?}"),
         Err(StoreError::Duplicate) => "Duplicate".into(),
+        Err(StoreError::PkTaken) => "PkTaken".into(),
         Err(StoreError::Full(full)) => format!("{full:?}"),
         Err(StoreError::Corrupt(_)) => "Corrupt".into(),
         Err(error @ StoreError::Unavailable(_)) => panic!("{error:?}"),
@@ -88,6 +89,7 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
     match act {
         Act::MakeUsers { users, now } => {
             let new = |(name, handle)| NewUser {
+                pk: NewPk::default(),
                 id: UserId::new(at(now)),
                 external_id: format!("user {name}"),
                 profile: profile(handle),
@@ -123,6 +125,7 @@ async fn answers(stores: &(Subject, Subject), act: Act, ids: &mut StoredIds) -> 
         } => {
             let chat = ids.chat(chat);
             let change = ChatChange {
+                policy: None,
                 name: name.map(text),
                 // A team of 0 takes it away.
                 team: team.map(|team| (team > 0).then_some(team)),
@@ -192,6 +195,7 @@ async fn answers_about_events(
             now,
         } => {
             let new = NewEvent {
+                pk: NewPk::default(),
                 owner: ids.user(owner),
                 details: EventDetails::default(),
                 key: number.map(key),
@@ -224,6 +228,8 @@ async fn answers_about_events(
             ids.chats.push(id);
             ids.event_chats.push(id);
             let new = NewEventChat {
+                pk: NewPk::default(),
+                external_id: None,
                 id,
                 event,
                 guest,
@@ -250,6 +256,8 @@ fn new_chat(
     let placed = members.iter();
     let audit = placed.map(|member| record(now, Some(id), Some(*member)));
     NewChat {
+        pk: NewPk::default(),
+        external_id: None,
         id,
         audit: audit.collect(),
         name: None,

@@ -7,9 +7,21 @@ fn requests_become_commands() {
     let client = Client::new();
     let chat = ChatRef::Pk(4);
     let command = |action: &str| client.command(&json!({"action": action, "pk": "4", "x": 1}));
-    let look = |messages| Command::GetRoom { chat, messages };
-    assert_eq!(command("join_room"), Command::JoinChat { chat, read: None });
-    assert_eq!(command("leave_room"), Command::LeaveChat { chat });
+    let look = |messages| Command::GetRoom {
+        chat: chat.clone(),
+        messages,
+    };
+    assert_eq!(
+        command("join_room"),
+        Command::JoinChat {
+            chat: chat.clone(),
+            read: None
+        }
+    );
+    assert_eq!(
+        command("leave_room"),
+        Command::LeaveChat { chat: chat.clone() }
+    );
     assert_eq!(command("retrieve"), look(1000));
     assert_eq!(command("subscribe_to_messages_in_room"), look(0));
     assert_eq!(command("subscribe_instance"), look(0));
@@ -85,6 +97,7 @@ fn room_data_become_commands() {
     let change = |name: Option<&str>, team| Command::ChangeChat {
         chat: ChatRef::Pk(4),
         change: crate::model::ChatChange {
+            policy: None,
             name: name.map(str::to_owned),
             team,
         },

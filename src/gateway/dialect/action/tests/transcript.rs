@@ -88,6 +88,7 @@ fn execute_remark(rooms: &Rooms, remark: &str) {
         }
         "# the room is renamed" => {
             let change = ChatChange {
+                policy: None,
                 name: Some("Python 3".to_owned()),
                 team: None,
             };

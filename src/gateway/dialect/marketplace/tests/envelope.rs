@@ -13,7 +13,7 @@ use crate::gateway::dialect::{
     Acks, Autodetect, Decoded, DialectSession, Push, SessionOptions, untrusted_json,
 };
 use crate::hub::Outgoing;
-use crate::model::{Clock, Command, ConnectionId, Error};
+use crate::model::{ChatChoice, Clock, Command, ConnectionId, Error};
 
 /// The result of decoding a frame on Gleb's connection: a command, or an error.
 fn decoded(text: &str) -> Result<Command, Value> {
@@ -67,6 +67,7 @@ fn where_all_dialects_meet_the_first_event_asks_for_what_a_user_begins_with() {
 #[test]
 fn a_frame_is_a_name_and_a_body() {
     let expected = Command::OpenEventChat {
+        chosen: ChatChoice::default(),
         user: None,
         event: 10,
     };

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::super::requests::{self, Question};
 use super::scene::chat_id;
 use crate::gateway::dialect::incoming::Event;
-use crate::model::{Access, ChatRef, Command, Draft, Error, History, Positions, Range, Window};
+use crate::model::{
+    Access, ChatChoice, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
+};
 
 const NAMES: [&str; 6] = [
     "send_message",
@@ -112,7 +114,11 @@ fn the_requests_of_the_document_are_their_commands() {
         (
             "send_message",
             json!({"chatId": id, "message": message}),
-            Command::SendMessage { user, chat, draft },
+            Command::SendMessage {
+                user,
+                chat: chat.clone(),
+                draft,
+            },
             Question::Message,
         ),
         (
@@ -120,7 +126,7 @@ fn the_requests_of_the_document_are_their_commands() {
             json!({"chatId": id, "lastReadedMessageId": 10}),
             Command::MarkRead {
                 user,
-                chat,
+                chat: chat.clone(),
                 seq: 10,
             },
             Question::Read,
@@ -134,7 +140,7 @@ fn the_requests_of_the_document_are_their_commands() {
                 history,
                 positions: Positions::Omitted,
             },
-            Question::History(chat_id(7)),
+            Question::History(chat_id(7).into()),
         ),
     ];
     for (name, body, command, question) in cases {
@@ -154,7 +160,11 @@ fn the_requests_beyond_the_document_are_their_commands() {
         (
             "open_chat",
             json!({"eventId": 10}),
-            Command::OpenEventChat { user, event },
+            Command::OpenEventChat {
+                chosen: ChatChoice::default(),
+                user,
+                event,
+            },
         ),
         ("request_access", json!({"eventId": 10}), request(None)),
         (

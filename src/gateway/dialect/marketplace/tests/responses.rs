@@ -190,7 +190,7 @@ fn history_is_as_in_the_document() {
     });
     let expected = json!({"chatId": chat_id(7), "messages": [earlier, message_body()]});
     for user in [olga(), gleb()] {
-        let events = answer(&user, Question::History(chat_id(7)), &reply);
+        let events = answer(&user, Question::History(chat_id(7).into()), &reply);
         assert_eq!(events, ("history".to_owned(), expected.clone()));
     }
 }
@@ -198,7 +198,7 @@ fn history_is_as_in_the_document() {
 #[test]
 fn history_that_has_no_end_has_no_messages_either() {
     let reply = Reply::Messages(MessagePage::default(), Reads::default());
-    let events = answer(&gleb(), Question::History(chat_id(9)), &reply);
+    let events = answer(&gleb(), Question::History(chat_id(9).into()), &reply);
     let expected = json!({"chatId": chat_id(9), "messages": []});
     assert_eq!(events, ("history".to_owned(), expected));
 }

@@ -15,8 +15,8 @@ use crate::gateway::dialect::{Acks, DialectSession, Push, RequestRef, SessionOpt
 use crate::hub::{Outgoing, SharedEncoding};
 use crate::model::{
     Access, ChatId, Clock, ConnectionId, Event, EventChat, EventChatSnapshot, EventChatState,
-    EventDetails, Fact, Marketplace, Message, MessageId, NewUser, Notice, Profile, Reply, Seq,
-    User, UserId,
+    EventDetails, Fact, Marketplace, Message, MessageId, NewPk, NewUser, Notice, Profile, Reply,
+    Seq, User, UserId,
 };
 
 /// The time of the seed's messages.
@@ -30,6 +30,7 @@ pub fn at(time: &str) -> Timestamp {
 
 pub fn user(pk: u8, name: &str, image: Option<&str>) -> Arc<User> {
     let new = NewUser {
+        pk: NewPk::default(),
         id: UserId::from_bytes([pk; 16]),
         external_id: format!("external {pk}"),
         profile: Profile {

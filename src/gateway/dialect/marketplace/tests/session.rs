@@ -177,7 +177,11 @@ fn what_changes_nothing_is_answered_to_the_one_who_asked() {
 #[test]
 fn history_is_always_answered() {
     let reply = Reply::Messages(MessagePage::default(), Reads::default());
-    let events = respond(&fresh(&gleb()), Question::History(chat_id(7)), &reply);
+    let events = respond(
+        &fresh(&gleb()),
+        Question::History(chat_id(7).into()),
+        &reply,
+    );
     assert_eq!(names(&events), ["history"]);
 }
 
@@ -201,7 +205,7 @@ fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
             "nothing but the acknowledgement: {frames:?}"
         );
         let body: Value = serde_json::from_str(frames[0].body.as_str()).expect("JSON");
-        let answered = respond(&session, question, &old);
+        let answered = respond(&session, question.clone(), &old);
         assert_eq!(answered[0].1, body, "{question:?}");
     }
 }

@@ -18,7 +18,7 @@ use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::{
-    Clock, Command, ConnectionId, Error, Fact, NewEvent, Notice, Profile, Reply, User,
+    Clock, Command, ConnectionId, Error, Fact, NewEvent, NewPk, Notice, Profile, Reply, User,
 };
 use crate::telemetry::{Metrics, Transport};
 
@@ -78,6 +78,7 @@ impl<'a> Replay<'a> {
             backend.user(name, profile)
         });
         let new = NewEvent {
+            pk: NewPk::default(),
             owner: users[0].id,
             details: event(1, &user(1, "Olga", None)).details.clone(),
             key: None,

@@ -31,11 +31,17 @@ fn each_request_is_its_command() {
         name: None,
         team: None,
     };
-    let join = Command::JoinChat { chat, read: None };
-    let details = Command::GetRoom { chat, messages: 0 };
+    let join = Command::JoinChat {
+        chat: chat.clone(),
+        read: None,
+    };
+    let details = Command::GetRoom {
+        chat: chat.clone(),
+        messages: 0,
+    };
     let send = Command::SendMessage {
         user: None,
-        chat,
+        chat: chat.clone(),
         draft: Draft {
             client_id: Some("mine".to_owned()),
             sent_as_read: true,

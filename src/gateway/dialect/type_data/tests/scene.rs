@@ -12,7 +12,7 @@ use crate::gateway::dialect::fixtures::{decode, respond};
 use crate::gateway::dialect::{Acks, Decoded, DialectSession, Push, SessionOptions};
 use crate::hub::Outgoing;
 use crate::model::{
-    Chat, ChatId, Clock, Command, ConnectionId, Error, Message, MessageId, NewUser, Policy,
+    Chat, ChatId, Clock, Command, ConnectionId, Error, Message, MessageId, NewPk, NewUser, Policy,
     Profile, Reply, Room, User, UserId,
 };
 
@@ -29,6 +29,7 @@ pub fn noon() -> Timestamp {
 
 pub fn user(pk: u8, name: &str) -> Arc<User> {
     let new = NewUser {
+        pk: NewPk::default(),
         id: UserId::from_bytes([pk; 16]),
         external_id: name.to_owned(),
         profile: Profile::default(),
