@@ -292,12 +292,13 @@ impl Inbox {
         }
     }
 
-    /// Begins a command. A client that finds or creates a user acts as this user from then on.
+    /// Begins a command. The first user that the client of a connection without one finds or creates
+    /// is the user of the connection until it ends.
     async fn begin(&self, command: Command) -> InFlight {
         let begun = self.connection.begin(command).await;
         if let InFlight::Done(Some(reply)) = &begun
             && let Ok(Reply::User(user)) = &**reply
-            && let Err(error) = self.connection.act_as(user.id).await
+            && let Err(error) = self.connection.bind(user.id).await
         {
             return InFlight::from(Err(error));
         }

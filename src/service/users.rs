@@ -68,8 +68,10 @@ impl Service {
         external_id: Option<String>,
         profile: Profile,
     ) -> Result<Reply, Error> {
-        // In open mode a connection becomes the user that it names.
-        let becomes = identity.rights == Rights::Open && identity.connection.is_some();
+        // In open mode a connection without a user becomes the one that it names.
+        let becomes = identity.rights == Rights::Open
+            && identity.connection.is_some()
+            && identity.user.is_none();
         let own = match identity.user {
             Some(id) if !becomes => Some(self.user(id).await?.external_id),
             _ => None,
