@@ -342,6 +342,18 @@ impl Command {
         }
     }
 
+    /// Whether it needs an acting user and names none: only the connection can have one.
+    pub const fn needs_user(&self) -> bool {
+        matches!(
+            self,
+            Self::ListChats { user: None, .. }
+                | Self::SendMessage { user: None, .. }
+                | Self::MarkRead { user: None, .. }
+                | Self::OpenEventChat { user: None, .. }
+                | Self::RequestAccess { user: None, .. }
+        )
+    }
+
     /// The sender that the request names, if it sends a message; `Some(None)`: it names none.
     pub const fn sends_for(&self) -> Option<Option<UserId>> {
         match self {
