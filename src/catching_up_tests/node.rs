@@ -105,7 +105,7 @@ impl Node {
     pub(super) async fn make_chat(&mut self) {
         let create = Command::CreateChat {
             name: None,
-            members: vec![self.anna, self.boris],
+            members: vec![self.anna.into(), self.boris.into()],
             key: None,
         };
         match self.state.service.execute(&HOST, create).await {
@@ -122,7 +122,7 @@ impl Node {
         let mut begun = Vec::new();
         for _ in 0..count {
             let send = Command::SendMessage {
-                user: Some(self.boris),
+                user: Some(self.boris.into()),
                 chat: ChatRef::Id(chat),
                 draft: Draft::text("hello"),
             };

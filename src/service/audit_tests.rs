@@ -147,7 +147,7 @@ fn members_that_others_place_into_a_new_chat_are_recorded() {
     let mut log = Log(&backend, known);
     let create = |members: &[UserId], name: &str| Command::CreateChat {
         name: None,
-        members: members.to_vec(),
+        members: members.iter().copied().map(Into::into).collect(),
         key: Some(IdempotencyKey {
             name: name.into(),
             content: Fingerprint::of(name),

@@ -19,7 +19,7 @@ fn repeated(host: bool) -> (BlockingBackend, Chat, Result<Reply, Error>, UserId)
     };
     let create = || Command::CreateChat {
         name: Some("Tea".to_owned()),
-        members: vec![anna, boris],
+        members: vec![anna.into(), boris.into()],
         key: Some(IdempotencyKey {
             name: "once".to_owned(),
             content: Fingerprint::of("Tea"),

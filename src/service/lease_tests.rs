@@ -68,7 +68,7 @@ impl Fixture {
     async fn chat(&self, members: &[UserId]) -> ChatId {
         let create = Command::CreateChat {
             name: None,
-            members: members.to_vec(),
+            members: members.iter().copied().map(Into::into).collect(),
             key: None,
         };
         let chat = match self.host(create).await {
@@ -174,7 +174,7 @@ async fn a_change_of_members_without_an_answer_is_not_forgotten() {
     assert!(!fixture.sees(boris, chat).await);
     let add = Command::AddMembers {
         chat: ChatRef::Id(chat),
-        users: vec![vera],
+        users: vec![vera.into()],
     };
     fixture.loses_the_answer("add_member", add).await;
     assert!(fixture.sees(vera, chat).await);

@@ -75,7 +75,7 @@ impl Scene {
     async fn chat(&self, identity: &Identity, members: &[UserId]) -> Result<ChatId, Error> {
         let create = Command::CreateChat {
             name: None,
-            members: members.to_vec(),
+            members: members.iter().copied().map(Into::into).collect(),
             key: None,
         };
         match self.execute(identity, create).await? {
@@ -98,7 +98,7 @@ impl Scene {
     async fn add(&self, chat: ChatId, user: UserId) -> Result<Reply, Error> {
         let add = Command::AddMembers {
             chat: ChatRef::Id(chat),
-            users: vec![user],
+            users: vec![user.into()],
         };
         self.execute(&HOST, add).await
     }

@@ -20,7 +20,7 @@ impl Scene {
     fn closed() -> Self {
         Self::of(|members| Command::CreateChat {
             name: None,
-            members,
+            members: members.into_iter().map(Into::into).collect(),
             key: None,
         })
     }
@@ -83,7 +83,10 @@ impl Scene {
     fn add(&self) -> Command {
         let users = vec![self.user()];
         let chat = self.chat;
-        Command::AddMembers { chat, users }
+        Command::AddMembers {
+            chat,
+            users: users.into_iter().map(Into::into).collect(),
+        }
     }
 
     fn remove(&self) -> Command {
@@ -93,12 +96,20 @@ impl Scene {
 
     fn mute(&self, term: SanctionTerm) -> Command {
         let (chat, user) = (self.chat, self.user());
-        Command::MuteUser { chat, user, term }
+        Command::MuteUser {
+            chat,
+            user: user.into(),
+            term,
+        }
     }
 
     fn role(&self, role: MemberRole) -> Command {
         let (chat, user) = (self.chat, self.user());
-        Command::SetRole { chat, user, role }
+        Command::SetRole {
+            chat,
+            user: user.into(),
+            role,
+        }
     }
 
     fn send(&self) -> Command {
@@ -202,7 +213,7 @@ fn a_muted_moderator_neither_renames_nor_adds_nor_removes() {
     let chat = scene.chat;
     let add = || Command::AddMembers {
         chat,
-        users: vec![other],
+        users: vec![other.into()],
     };
     let remove = || Command::RemoveMember { chat, user: other };
     let change = || Command::ChangeChat {

@@ -133,7 +133,11 @@ impl World {
                     members.push(self.id(user).await);
                 }
                 let (name, key) = (None, None);
-                let create = Command::CreateChat { name, members, key };
+                let create = Command::CreateChat {
+                    name,
+                    members: members.into_iter().map(Into::into).collect(),
+                    key,
+                };
                 if let Some(Reply::Chat(chat)) = self.host(create).await {
                     self.chats.push(chat.id);
                 }
@@ -148,7 +152,7 @@ impl World {
                 }
             }
             Act::Add(chat, user) => {
-                let (chat, users) = (self.chat(chat), vec![self.id(user).await]);
+                let (chat, users) = (self.chat(chat), vec![self.id(user).await.into()]);
                 self.host(Command::AddMembers { chat, users }).await;
             }
             Act::Remove(chat, user) => {
@@ -191,7 +195,12 @@ impl World {
         // Sent again it is a repetition.
         draft.client_id = Some(text.to_string());
         let (chat, user) = (self.chat(chat), Some(self.id(user).await));
-        self.host(Command::SendMessage { user, chat, draft }).await;
+        self.host(Command::SendMessage {
+            user: user.map(Into::into),
+            chat,
+            draft,
+        })
+        .await;
     }
 
     async fn make_event(&mut self, owner: usize) {

@@ -31,7 +31,7 @@ pub struct MomentInQuery;
 
 impl PartialSchema for UserInPath {
     fn schema() -> RefOr<Schema> {
-        text(names::PATTERN)
+        text(names::USER_PATTERN)
     }
 }
 

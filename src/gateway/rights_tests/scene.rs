@@ -195,7 +195,7 @@ impl Scene {
             world.muted,
             world.banned,
         ];
-        let users = users.to_vec();
+        let users = users.iter().copied().map(Into::into).collect();
         host(Command::AddMembers { chat, users }).await;
         let user = world.of(Role::ExMember);
         host(Command::RemoveMember { chat, user }).await;
@@ -207,18 +207,38 @@ impl Scene {
             (world.owner, MemberRole::Owner),
         ];
         for (user, role) in roles {
-            host(Command::SetRole { chat, user, role }).await;
+            host(Command::SetRole {
+                chat,
+                user: user.into(),
+                role,
+            })
+            .await;
         }
         let term = SanctionTerm::Seconds(TERM);
         for user in [world.of(Role::Muted), world.muted] {
-            host(Command::MuteUser { chat, user, term }).await;
+            host(Command::MuteUser {
+                chat,
+                user: user.into(),
+                term,
+            })
+            .await;
         }
         for user in [world.of(Role::Banned), world.banned] {
-            host(Command::BanUser { chat, user, term }).await;
+            host(Command::BanUser {
+                chat,
+                user: user.into(),
+                term,
+            })
+            .await;
         }
         let user = Some(world.creator);
         let draft = Draft::text("hello");
-        host(Command::SendMessage { user, chat, draft }).await;
+        host(Command::SendMessage {
+            user: user.map(Into::into),
+            chat,
+            draft,
+        })
+        .await;
         Self { chat: id, pk }
     }
 }
@@ -228,7 +248,7 @@ async fn created(world: &World, kind: Kind) -> Chat {
     let (name, key) = (None, None);
     match kind {
         Kind::Closed => {
-            let members = vec![world.creator];
+            let members = vec![world.creator.into()];
             let create = Command::CreateChat { name, members, key };
             match world.execute(&creator, create).await {
                 Reply::Chat(chat) => chat,

@@ -122,7 +122,7 @@ impl Node {
         for _ in 0..CHATS {
             let create = Command::CreateChat {
                 name: None,
-                members: self.users.clone(),
+                members: self.users.iter().copied().map(Into::into).collect(),
                 key: None,
             };
             match self.execute(create).await {
@@ -167,7 +167,7 @@ impl Node {
     pub(super) async fn send(&self, chat: usize, count: usize, length: usize) {
         for _ in 0..count {
             let send = Command::SendMessage {
-                user: Some(self.users[0]),
+                user: Some(self.users[0].into()),
                 chat: ChatRef::Id(self.chats[chat].0),
                 draft: Draft::text("x".repeat(length)),
             };
@@ -179,7 +179,7 @@ impl Node {
     pub(super) async fn remove_for_a_while(&self, chat: usize, user: usize) {
         let (chat, user) = (ChatRef::Id(self.chats[chat].0), self.users[user]);
         self.execute(Command::RemoveMember { chat, user }).await;
-        let users = vec![user];
+        let users = vec![user.into()];
         self.execute(Command::AddMembers { chat, users }).await;
     }
 

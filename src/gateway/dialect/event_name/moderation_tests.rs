@@ -52,7 +52,14 @@ fn requests_name_the_chat_and_the_user() {
         let chat = ChatRef::Id(chat());
         let role = MemberRole::Moderator;
         let set = decode("set-role", &with(json!({"role": "moderator"})));
-        assert_eq!(set, Ok(Command::SetRole { chat, user, role }));
+        assert_eq!(
+            set,
+            Ok(Command::SetRole {
+                chat,
+                user: user.into(),
+                role
+            })
+        );
         let terms = [
             (json!({}), SanctionTerm::Endless),
             (json!({"seconds": null}), SanctionTerm::Endless),
@@ -61,9 +68,23 @@ fn requests_name_the_chat_and_the_user() {
         ];
         for (seconds, term) in terms {
             let muted = decode("mute-user", &with(seconds.clone()));
-            assert_eq!(muted, Ok(Command::MuteUser { chat, user, term }));
+            assert_eq!(
+                muted,
+                Ok(Command::MuteUser {
+                    chat,
+                    user: user.into(),
+                    term
+                })
+            );
             let banned = decode("ban-user", &with(seconds));
-            assert_eq!(banned, Ok(Command::BanUser { chat, user, term }));
+            assert_eq!(
+                banned,
+                Ok(Command::BanUser {
+                    chat,
+                    user: user.into(),
+                    term
+                })
+            );
         }
     }
 }

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::moderation;
-use super::names::{Named, named, one_chat};
+use super::names::{Named, NamedUser, Users, named, named_user, one_chat, users};
 use super::responses::{
     BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE,
     SET_ROLE, SYNC,
 };
 use crate::gateway::dialect::cursors::CursorText;
-use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
+use crate::gateway::dialect::decode::{Field, Object, Text, Whole, decode, id, missing};
 use crate::gateway::dialect::incoming::{Event, or_empty};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
@@ -45,6 +45,7 @@ struct CreateUser<'a> {
 struct UserFields<'a> {
     #[serde(borrow)]
     id: Field<Text<'a>>,
+    pk: Field<Whole<1>>,
     #[serde(borrow, rename = "externalUserId")]
     external_user_id: Field<Text<'a>>,
     #[serde(borrow)]
@@ -70,7 +71,7 @@ struct CreateChat<'a> {
     #[serde(borrow)]
     chat: Field<Object<ChatFields<'a>>>,
     #[serde(borrow)]
-    users: Field<Texts<'a>>,
+    users: Field<Users<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,7 +86,7 @@ struct ChatFields<'a> {
 #[serde(default)]
 struct ListChats<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     limit: Field<Whole<1>>,
     before: Field<CursorText>,
 }
@@ -95,7 +96,7 @@ struct ListChats<'a> {
 #[serde(default)]
 struct ListMessages<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     #[serde(borrow)]
     chat: Field<Object<Named<'a>>>,
     query: Field<Object<Query>>,
@@ -116,7 +117,7 @@ struct Query {
 #[serde(default)]
 struct NewMessage<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     #[serde(borrow)]
     chat: Field<Object<Named<'a>>>,
     #[serde(borrow)]
@@ -145,7 +146,7 @@ struct MessageFields<'a> {
 #[serde(default)]
 struct Sync<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
 }
 
 /// The command that an event stands for.
@@ -180,7 +181,7 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
 pub(super) fn sync(event: Event) -> Result<(SyncRequest, Command), Error> {
     let body = event.into_body();
     let Sync { user } = decode(&body)?;
-    let user = named(&user, "user")?;
+    let user = named_user(&user)?;
     let request = SyncRequest::read(body.get("chats"), "chats", by_id)?;
     let command = request.command(user);
     Ok((request, command))
@@ -200,14 +201,13 @@ fn create_user(request: &CreateUser<'_>) -> Result<Command, Error> {
     let external_id = external_id.or(owned(&user.external_id, "user.external_id")?);
     let user_id = user.id.get("user.id")?;
     let user_id = user_id.map(|Text(text)| id(text, "user")).transpose()?;
-    match (external_id, user_id) {
+    let pk = user.pk.get("user.pk")?.map(|Whole(pk)| UserRef::Pk(*pk));
+    match (external_id, user_id.map(UserRef::Id).or(pk)) {
         (None, Some(_)) if profile != Profile::default() => Err(Error::invalid(
             "user.externalUserId",
             "is missing: a profile is updated under it",
         )),
-        (None, Some(id)) => Ok(Command::GetUser {
-            user: UserRef::Id(id),
-        }),
+        (None, Some(user)) => Ok(Command::GetUser { user }),
         (external_id, _) => Ok(Command::CreateUser {
             external_id,
             profile,
@@ -220,12 +220,9 @@ fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
         Some(Object(chat)) => owned(&chat.name, "chat.name")?,
         None => None,
     };
-    let users = request.users.get("users")?.into_iter();
-    let members = users.flat_map(|Texts(users)| users);
-    let members = members.map(|user| id(user, "user"));
     Ok(Command::CreateChat {
         name,
-        members: members.collect::<Result<_, _>>()?,
+        members: users(&request.users)?,
         key: None,
     })
 }
@@ -233,7 +230,7 @@ fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
 fn list_chats(request: &ListChats<'_>) -> Result<Command, Error> {
     let before = request.before.get("before")?;
     Ok(Command::ListChats {
-        user: named(&request.user, "user")?,
+        user: named_user(&request.user)?,
         limit: size(&request.limit, "limit")?,
         before: before.map(|CursorText(before)| *before),
     })
@@ -257,7 +254,7 @@ fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
             None => Window::Last(limit),
         };
     }
-    let user = named(&request.user, "user")?;
+    let user = named_user(&request.user)?;
     let chat: Option<ChatId> = named(&request.chat, "chat")?;
     Ok(Command::ListMessages {
         user,
@@ -290,7 +287,7 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
     if let (None, Some(message)) = (kind, message) {
         kind = message.kind.get("message.type")?;
     }
-    let user = named(&request.user, "user")?;
+    let user = named_user(&request.user)?;
     let field = message.map_or("msg", |_| "message.value");
     let Text(text) = text.ok_or_else(|| missing(field))?;
     let draft = Draft {
