@@ -144,6 +144,19 @@ describe('with a shared secret', () => {
     assert.deepEqual([user.externalUserId, user.name], [sub, 'Imported']);
   });
 
+  test('a service is the user of its own token, whomever it finds or creates', async (t) => {
+    const [alice, bob] = [await holder(t, server, 'alice'), await holder(t, server, 'bob')];
+    const service = await holder(t, server, 'backend', { role: 'service' });
+    await ask(service.socket, 'create-user', { user: { externalUserId: alice.user.externalUserId } });
+    await ask(service.socket, 'create-user', { user: { id: bob.id } });
+    const [own, foreign] = [await chatOf(service, alice), await chatOf(alice, bob)];
+    const sent = await sendMessage(service, own, 'from the backend');
+    assert.equal(sent.user_id, service.id);
+    await sendMessage(alice, foreign, 'just us');
+    await flushInboxes(service, alice, bob);
+    assert.deepEqual([received(service, own), received(service, foreign)], [[sent], []]);
+  });
+
   test('a role that is none gives no rights', async (t) => {
     const alice = await holder(t, server, 'alice');
     const eve = await holder(t, server, 'eve', { role: 'admin' });

@@ -78,7 +78,8 @@ describe('connections of one user', () => {
     const error = await refusedRequest(sockets[2], 'create-user', hello);
     assert.equal(error.code, 'rate_limited');
     assert.ok(error.retry_after_ms > 0);
-    await ask(sockets[2], 'create-user', { user: { externalUserId: uniqueName('bob') } });
+    const bob = await connect(t, server.url, { auth: { token: uniqueName('bob') } });
+    await ask(bob, 'create-user', hello); // bob finds alice, and stays bob
     sockets[0].close();
     const taken = () => refusedRequest(sockets[2], 'create-user', hello).then(() => false, () => true);
     await eventually(taken, 'there is a place again');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import {
-  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, received, history, sendMessage, withInbox,
+  chatOf, connectAgain, connectUser, connectUsers, flushInboxes, received, history, sendMessage, uniqueName, withInbox,
 } from '../clients/fixtures.mjs';
 import { ask, askByEvent, collect, connect, refusal } from '../clients/socketio.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -84,21 +84,49 @@ test('the members are exactly those listed, in the order given, without duplicat
   assert.deepEqual([alice, bob, carol].map((each) => received(each, chat)), [[], [sent], [sent]]);
 });
 
-test('a connection that switches to another user receives the chats of that one only', async (t) => {
-  const [alice, bob, carol] = await connectUsers(t, server, 'alice', 'bob', 'carol');
-  const [withAlice, withBob] = [await chatOf(carol, alice), await chatOf(carol, bob)];
-  await sendMessage(carol, withAlice, 'before');
-  await alice.inbox.until(1);
+test('a connection stays the user\'s that it named first, whomever it finds or creates later', async (t) => {
+  const [bob, carol] = await connectUsers(t, server, 'bob', 'carol');
+  const socket = await connect(t, server.url);
+  const find = (externalUserId) => ask(socket, 'create-user', { user: { externalUserId } });
+  const { user } = await find(uniqueName('alice'));
+  const alice = withInbox(socket, user);
+  assert.deepEqual((await find(bob.user.externalUserId)).user, bob.user);
+  assert.deepEqual((await ask(socket, 'create-user', { user: { id: carol.id } })).user, carol.user);
+  await find(uniqueName('somebody new'));
 
-  await ask(alice.socket, 'create-user', { user: { externalUserId: bob.user.externalUserId } });
-  await sendMessage(carol, withAlice, 'after');
-  const toBob = await sendMessage(carol, withBob, 'hello bob');
-  await flushInboxes(bob, alice, carol); // alice's connection receives it as bob
-  assert.deepEqual(received(alice, withAlice).map(({ msg }) => msg), ['before']);
-  assert.deepEqual(received(alice, withBob), [toBob]);
+  const chat = await chatOf(alice, bob);
+  const others = await chatOf(bob, carol);
+  const sent = [await sendMessage(bob, chat, 'hello'), await sendMessage(alice, chat, 'it is me')];
+  await sendMessage(carol, others, 'just us');
+  await flushInboxes(alice, bob, carol);
+  assert.equal(sent[1].user_id, alice.id);
+  assert.deepEqual(received(alice, chat), sent);
+  assert.deepEqual(received(alice, others), []);
+  assert.equal((await refusal(socket, 'list-messages', { chat: { id: others.id } })).code, 'not_found');
+});
 
-  assert.equal((await sendMessage(alice, withBob, 'I am bob')).user_id, bob.id);
-  assert.equal((await refusal(alice.socket, 'list-messages', { chat: { id: withAlice.id } })).code, 'not_found');
+test('a connection stays the user\'s of its token, too', async (t) => {
+  const [alice, bob] = await connectUsers(t, server, 'alice', 'bob');
+  const token = alice.user.externalUserId;
+  const again = withInbox(await connect(t, server.url, { auth: { token } }), alice.user);
+  await ask(again.socket, 'create-user', { user: { externalUserId: bob.user.externalUserId } });
+  const [own, foreign] = [await chatOf(alice), await chatOf(bob)];
+  const sent = await sendMessage(again, own, 'still alice');
+  await sendMessage(bob, foreign, 'just me');
+  await flushInboxes(again, alice, bob);
+  assert.equal(sent.user_id, alice.id);
+  assert.deepEqual([received(again, own), received(again, foreign)], [[sent], []]);
+});
+
+test('a user that is retrieved by the first create-user is the user of the connection', async (t) => {
+  const alice = await connectUser(t, server, 'alice');
+  const back = withInbox(await connect(t, server.url), alice.user);
+  await ask(back.socket, 'create-user', { user: { id: alice.id } });
+  const chat = await chatOf(alice);
+  const sent = await sendMessage(back, chat, 'back again');
+  assert.equal(sent.user_id, alice.id);
+  await flushInboxes(back, alice);
+  assert.deepEqual(received(back, chat), [sent]);
 });
 
 test('a token that names the user makes the connection that user\'s from the start', async (t) => {

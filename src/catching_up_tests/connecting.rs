@@ -54,7 +54,14 @@ pub(super) async fn remove(node: &Node, chat: ChatId, user: UserId) {
 
 pub(super) async fn add(node: &Node, chat: ChatId, user: UserId) {
     let (chat, users) = (ChatRef::Id(chat), vec![user]);
-    host(node, Command::AddMembers { chat, users }).await;
+    host(
+        node,
+        Command::AddMembers {
+            chat,
+            users: users.into_iter().map(Into::into).collect(),
+        },
+    )
+    .await;
 }
 
 /// Asserts that these seqs of this chat arrive, and no others before a last message in another
@@ -199,7 +206,7 @@ async fn messages_while_the_heads_are_read_come_once() {
     let sending = async {
         held.answered().await;
         let send = Command::SendMessage {
-            user: Some(anna),
+            user: Some(anna.into()),
             chat: ChatRef::Id(chat),
             draft: crate::model::Draft::text("hello"),
         };
@@ -258,7 +265,7 @@ async fn a_new_profile_is_seen_at_once() {
             assert_eq!(user, Some(node.anna));
         }
         let user = crate::model::UserRef::Id(node.anna);
-        let get = Command::GetUser { user };
+        let get = Command::GetUser { user: user.clone() };
         match node.state.service.execute(&HOST, get).await {
             Ok(Reply::User(user)) => assert_eq!(user.name, profile_name),
             other => panic!("{other:?}"),

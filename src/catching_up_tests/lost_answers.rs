@@ -148,7 +148,7 @@ async fn an_opened_event_chat_is_there_for_both_sides() {
         };
         assert_eq!((again.changed, again.chat.chat), (false, chat));
         let message = Command::SendMessage {
-            user: Some(node.anna),
+            user: Some(node.anna.into()),
             chat: ChatRef::Id(chat),
             draft: Draft::text("hello"),
         };
@@ -168,7 +168,7 @@ async fn a_created_chat_is_there_for_its_members() {
     let create = Command::CreateChat {
         chosen: ChatChoice::default(),
         name: None,
-        members: vec![node.anna, node.boris],
+        members: vec![node.anna.into(), node.boris.into()],
         key: None,
     };
     answer_lost(&node, "create_chat", create).await;

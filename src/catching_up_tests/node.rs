@@ -107,7 +107,7 @@ impl Node {
         let create = Command::CreateChat {
             chosen: ChatChoice::default(),
             name: None,
-            members: vec![self.anna, self.boris],
+            members: vec![self.anna.into(), self.boris.into()],
             key: None,
         };
         match self.state.service.execute(&HOST, create).await {
@@ -124,7 +124,7 @@ impl Node {
         let mut begun = Vec::new();
         for _ in 0..count {
             let send = Command::SendMessage {
-                user: Some(self.boris),
+                user: Some(self.boris.into()),
                 chat: ChatRef::Id(chat),
                 draft: Draft::text("hello"),
             };

@@ -33,7 +33,7 @@ fn reads(chat: ChatId) -> [Command; 2] {
 
 fn message(user: Option<UserId>, chat: ChatId) -> Command {
     Command::SendMessage {
-        user,
+        user: user.map(Into::into),
         chat: ChatRef::Id(chat),
         draft: Draft::text("hello"),
     }
@@ -179,7 +179,7 @@ async fn a_removal_whose_answer_was_lost_ends_the_deliveries() {
         let (user, role) = (node.boris, MemberRole::Moderator);
         let later = Command::SetRole {
             chat: named,
-            user,
+            user: user.into(),
             role,
         };
         node.state.service.execute(&HOST, later).await.expect("set");
@@ -209,7 +209,7 @@ async fn a_request_that_is_repeated_because_its_answer_was_lost_subscribes_the_m
     let connection = connect(&node, anna).await;
     let addition = Command::AddMembers {
         chat: ChatRef::Id(chat),
-        users: vec![anna],
+        users: vec![anna.into()],
     };
     answer_lost(&node, "add_member", addition).await;
     node.send(0, 1).await;
@@ -220,7 +220,7 @@ async fn a_request_that_is_repeated_because_its_answer_was_lost_subscribes_the_m
     let creation = || Command::CreateChat {
         chosen: ChatChoice::default(),
         name: None,
-        members: vec![anna, node.boris],
+        members: vec![anna.into(), node.boris.into()],
         key: Some(IdempotencyKey {
             name: "once".to_owned(),
             content: Fingerprint::of("a chat"),
@@ -248,7 +248,7 @@ async fn a_chat_is_not_announced_to_a_member_that_was_removed_before() {
     let create = Command::CreateChat {
         chosen: ChatChoice::default(),
         name: None,
-        members: vec![anna, node.boris],
+        members: vec![anna.into(), node.boris.into()],
         key: None,
     };
     let created = async { node.state.service.execute(&HOST, create).await };

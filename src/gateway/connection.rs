@@ -187,14 +187,14 @@ impl Connection {
         }
     }
 
-    /// From now on the connection acts as this user and receives its chats.
+    /// A connection without a user is this user's from now on and receives its chats. One that has
+    /// a user, from its token or since an earlier call, keeps it.
     ///
     /// # Errors
     /// `RateLimited`: the user has as many connections as it may. `Unavailable`: the chats
-    /// could not be read. In either case the connection acts as before. `Unauthenticated`: its token
-    /// was revoked, and it ends.
-    pub async fn act_as(&self, user: UserId) -> Result<(), Error> {
-        if self.identity.lock().user != Some(user) {
+    /// could not be read. In either case the connection still has no user.
+    pub async fn bind(&self, user: UserId) -> Result<(), Error> {
+        if self.user().is_none() {
             let slot = self.state.reserve_connection(Some(user))?;
             self.subscribe(user).await?;
             self.identity.lock().user = Some(user);

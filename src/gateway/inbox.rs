@@ -3,25 +3,27 @@
 //! Does not know transports and dialects: a transport pushes requests, a [`DialectSession`]
 //! decodes them, responses go into the outbox.
 
+mod pending;
 mod queue;
+mod unclaimed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::pending::{Finished, Logged, PendingResponse, Unanswered};
 use self::queue::Queue;
+use self::unclaimed::Unclaimed;
 use super::connection::Connection;
-use super::dialect::{Decoded, DialectSession, Incoming, Respond};
+use super::dialect::{Decoded, DialectSession, Incoming};
 use super::request_log;
 use super::transport::Handled;
-use crate::hub::{Entering, Outgoing, Reserved};
+use crate::hub::Outgoing;
 use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply};
 use crate::service::{InFlight, no_chat};
 
@@ -31,6 +33,9 @@ const STORING: usize = 256;
 /// How long the answer to a message waits at most for the messages before it to be delivered: as
 /// long as the relay waits for the crowded outboxes of a chat, and for the store.
 const TURN: Duration = Duration::from_secs(2);
+
+/// After how long requests that wait for the user of the connection notice the shutdown.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// One connection's requests.
 pub struct Inbox {
@@ -44,60 +49,6 @@ pub struct Inbox {
     more: Notify,
     /// Wakes the transport.
     room: Notify,
-}
-
-/// What the log line of a request needs.
-#[derive(Clone, Copy)]
-struct Logged {
-    /// The request's name; `None`: it is not logged.
-    name: Option<&'static str>,
-    /// When it came in.
-    read: Instant,
-}
-
-/// A request that was served.
-struct Finished {
-    respond: Respond,
-    outcome: Result<Reply, Error>,
-    logged: Logged,
-    token: TaskTrackerToken,
-    /// Present if the outcome shows this chat: the connection may watch it then.
-    entering: Option<(Entering, ChatRef)>,
-    /// Dropped once the response is in the outbox.
-    _reserved: Option<Reserved>,
-}
-
-/// A response whose turn has not come.
-struct PendingResponse {
-    message: Arc<Message>,
-    frames: Vec<Outgoing>,
-    latest: Instant,
-    logged: Logged,
-    _token: TaskTrackerToken,
-}
-
-/// The requests that have begun, in their order.
-struct Unanswered<F: Future<Output = Finished>> {
-    /// The first of them, if it was served.
-    waiting: Option<Box<PendingResponse>>,
-    storing: FuturesOrdered<F>,
-}
-
-impl<F: Future<Output = Finished>> Unanswered<F> {
-    fn new() -> Self {
-        Self {
-            waiting: None,
-            storing: FuturesOrdered::new(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.storing.len() + usize::from(self.waiting.is_some())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 impl Inbox {
@@ -160,16 +111,17 @@ impl Inbox {
     }
 
     /// Serves requests until none are left. Messages wait for the store together; every other
-    /// request waits for the messages before it.
+    /// request waits for the messages before it. Those that need the user of the connection wait for
+    /// the request that names it.
     async fn serve(self: Arc<Self>) {
-        let mut unanswered = Unanswered::new();
+        let (mut unanswered, mut unclaimed) = (Unanswered::new(), Unclaimed::default());
         loop {
             let idle = unanswered.is_empty();
             let full = unanswered.len() >= STORING;
             let incoming = tokio::select! {
                 biased;
                 () = self.answer_next(&mut unanswered), if !idle => continue,
-                incoming = self.next(idle), if !full => incoming,
+                incoming = self.next(idle, &mut unclaimed), if !full => incoming,
             };
             let Some(incoming) = incoming else { return };
             self.connection.outbox().has_room().await;
@@ -184,6 +136,11 @@ impl Inbox {
                 }
             }
             let (command, respond) = match decoded {
+                Decoded::Request(command, _) if self.awaits_user(&command) => {
+                    let refused = unclaimed.push(incoming, Instant::now());
+                    self.queue.lock().put_first(refused);
+                    continue;
+                }
                 Decoded::Request(command, respond) => (command, respond),
                 Decoded::Refused(kind, frames) => {
                     self.put(frames);
@@ -222,28 +179,58 @@ impl Inbox {
 
     /// The next request; `None`: there is none, and the task that serves ends. Requests that the
     /// connection refuses are dropped. `idle`: no earlier request is being served.
-    async fn next(&self, idle: bool) -> Option<Incoming> {
+    async fn next(&self, idle: bool, unclaimed: &mut Unclaimed) -> Option<Incoming> {
         loop {
             {
                 let mut queue = self.queue.lock();
+                if unclaimed.until().is_some() && !self.lacks_user() {
+                    queue.put_first(unclaimed.take());
+                }
                 if self.connection.refuses() {
                     queue.clear();
                 }
-                let next = queue.pop();
+                let next = unclaimed.expired(Instant::now()).or_else(|| queue.pop());
                 if queue.has_room_again() {
                     self.room.notify_one();
                 }
                 if next.is_some() {
                     return next;
                 }
-                if idle {
+                if self.connection.outbox().closed().is_some() {
+                    // No request will name the user any more.
+                    unclaimed.clear();
+                }
+                if idle && unclaimed.until().is_none() {
                     queue.clear();
                     queue.served = false;
                     return None;
                 }
             }
-            self.more.notified().await;
+            self.progress(unclaimed.until()).await;
         }
+    }
+
+    /// Returns when there may be a request to serve, one has waited until this instant, or the
+    /// connection has ended. Cancel safe.
+    async fn progress(&self, until: Option<Instant>) {
+        let Some(until) = until else {
+            return self.more.notified().await;
+        };
+        tokio::select! {
+            () = self.more.notified() => {}
+            () = self.connection.outbox().ended() => {}
+            () = tokio::time::sleep_until(until.min(Instant::now() + GLANCE)) => {}
+        }
+    }
+
+    /// Whether a request of a connection without a user has to wait for that.
+    fn awaits_user(&self, command: &Command) -> bool {
+        command.needs_user() && self.lacks_user()
+    }
+
+    /// Whether the user of the connection is not known yet. At shutdown none is waited for.
+    fn lacks_user(&self) -> bool {
+        self.connection.user().is_none() && !self.requests.is_closed()
     }
 
     /// Returns the next request, once it was served and it is its turn. Cancel safe.
@@ -292,12 +279,13 @@ impl Inbox {
         }
     }
 
-    /// Begins a command. A client that finds or creates a user acts as this user from then on.
+    /// Begins a command. The first user that the client of a connection without one finds or creates
+    /// is the user of the connection until it ends.
     async fn begin(&self, command: Command) -> InFlight {
         let begun = self.connection.begin(command).await;
         if let InFlight::Done(Some(reply)) = &begun
             && let Ok(Reply::User(user)) = &**reply
-            && let Err(error) = self.connection.act_as(user.id).await
+            && let Err(error) = self.connection.bind(user.id).await
         {
             return InFlight::from(Err(error));
         }

@@ -200,3 +200,6 @@ async fn an_answer_is_not_lost_where_nothing_is_delivered() {
     tokio::time::sleep(2 * TURN).await;
     assert_eq!(taken(&second), [(2, Some(0))]);
 }
+
+#[path = "inbox/unclaimed_tests.rs"]
+mod unclaimed_tests;

@@ -201,6 +201,14 @@ impl Outbox {
         }
     }
 
+    /// Returns when the outbox is closed. For one waiter at a time, which is that of
+    /// [`Outbox::has_room`].
+    pub async fn ended(&self) {
+        while self.closed().is_none() {
+            self.emptied.notified().await;
+        }
+    }
+
     /// Whether the pressure is [`Pressure::High`].
     pub fn is_crowded(&self) -> bool {
         self.pressure(&self.state.lock()) == Pressure::High

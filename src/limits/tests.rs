@@ -26,7 +26,7 @@ fn user() -> UserId {
 
 fn send(user: Option<UserId>) -> Command {
     Command::SendMessage {
-        user,
+        user: user.map(Into::into),
         chat: ChatRef::Id(ChatId::new(Clock::system().now())),
         draft: Draft::text("hello"),
     }

@@ -86,7 +86,7 @@ impl World {
         let op = self.ledger.begin(Act::Send, Some(chat), Some(user), None);
         let sender = Some(self.node.users[user]);
         self.host(op, chat, move |chat| Command::SendMessage {
-            user: sender,
+            user: sender.map(Into::into),
             chat,
             draft: Draft::text(text_of(op)),
         });
@@ -115,7 +115,7 @@ impl World {
         let user = self.node.users[user];
         self.host(op, chat, move |chat| {
             if adds {
-                let users = vec![user];
+                let users = vec![user.into()];
                 Command::AddMembers { chat, users }
             } else {
                 Command::RemoveMember { chat, user }
@@ -165,7 +165,7 @@ impl World {
         let others = (1..USERS).filter(|_| random.one_in(2));
         let members: Vec<_> = [HOST_MEMBER].into_iter().chain(others).collect();
         let (chat, op) = self.new_chat(Policy::Closed, false, members.clone());
-        let members = members.iter().map(|user| self.node.users[*user]);
+        let members = members.iter().map(|user| self.node.users[*user].into());
         let create = Command::CreateChat {
             chosen: ChatChoice::default(),
             name: Some(name_of(op)),
@@ -205,7 +205,7 @@ impl World {
             .begin(Act::Add(HOST_MEMBER), Some(chat), None, None);
         let add = Command::AddMembers {
             chat: ChatRef::Id(id),
-            users: vec![owner],
+            users: vec![owner.into()],
         };
         let reply = self.node.host(add).await;
         self.ledger.finish_with(op, &reply);

@@ -67,9 +67,6 @@ impl Ledger {
                 _ => {}
             }
         }
-        if let (Act::Switch(user), Some(connection)) = (&act, connection) {
-            state.connections[connection].switching.push(*user);
-        }
         let step = state.step;
         state.ops.push(Op {
             step,
@@ -134,13 +131,9 @@ impl Ledger {
         state.connections.push(ConnectionRecord {
             dialect,
             begun,
-            bound: begun,
-            switches: Vec::new(),
             opened: None,
             closed: false,
             user,
-            first_user: user,
-            switching: Vec::new(),
             listens: BTreeMap::new(),
             live: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -202,11 +195,11 @@ impl Ledger {
         let Some(chat) = notice.fact.chat() else {
             return;
         };
-        let users = state.connections[connection].users();
+        let user = state.connections[connection].user;
         state.witnessed.push(Witnessed {
             connection,
             tick: self.tick(),
-            users,
+            user,
             chat,
             kind,
             seq,
@@ -294,11 +287,11 @@ impl State {
         if let Some((op, succeeded)) = answer {
             self.answered(connection, op, succeeded, tick, &shown);
         }
-        let users = self.connections[connection].users();
+        let user = self.connections[connection].user;
         let shown = shown.into_iter().map(|(chat, (latest, name))| Shown {
             connection,
             tick,
-            users: users.clone(),
+            user,
             answers: answer.map(|(op, _)| op),
             chat,
             latest,
@@ -326,14 +319,7 @@ impl State {
         } = &self.ops[op];
         let record = &mut self.connections[connection];
         match (act, chat) {
-            (Act::Switch(user), _) => {
-                record.switching.remove(0);
-                record.user = *user;
-                record.bound = *begun;
-                record.switches.push((*user, *begun));
-                record.opened = Some(tick);
-                record.since.clear();
-            }
+            (Act::Bind, _) => record.opened = Some(tick),
             (Act::Listen, Some(chat)) if succeeded => {
                 record.listens.entry(*chat).or_insert(tick);
             }

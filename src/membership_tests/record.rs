@@ -41,8 +41,8 @@ pub(super) enum Act {
     Listen,
     /// Subscribes to the room without its messages.
     Watch,
-    /// Acts as this user from now on.
-    Switch(UserNo),
+    /// Binds the connection, which has no user yet.
+    Bind,
 }
 
 /// How an operation ended.
@@ -93,18 +93,10 @@ pub(super) struct ChatRecord {
 pub(super) struct ConnectionRecord {
     pub(super) dialect: DialectLabel,
     pub(super) begun: Tick,
-    /// When it began to be bound to its user.
-    pub(super) bound: Tick,
-    /// The users as which it acted later than the first one, with the instant when that began.
-    pub(super) switches: Vec<(UserNo, Tick)>,
     /// Since when it is open as its user.
     pub(super) opened: Option<Tick>,
     pub(super) closed: bool,
     pub(super) user: UserNo,
-    /// The user with which it was opened.
-    pub(super) first_user: UserNo,
-    /// The users of requests to act as another that were not answered yet.
-    pub(super) switching: Vec<UserNo>,
     /// Since when its client is subscribed to messages.
     pub(super) listens: BTreeMap<ChatNo, Tick>,
     /// The seqs of the messages delivered, in their order.
@@ -120,8 +112,7 @@ pub(super) struct ConnectionRecord {
 pub(super) struct Shown {
     pub(super) connection: ConnectionNo,
     pub(super) tick: Tick,
-    /// One of which is the user of the connection.
-    pub(super) users: Vec<UserNo>,
+    pub(super) user: UserNo,
     pub(super) answers: Option<OpNo>,
     pub(super) chat: ChatNo,
     /// The latest message in it, or the head.
@@ -135,7 +126,7 @@ pub(super) struct Shown {
 pub(super) struct Witnessed {
     pub(super) connection: ConnectionNo,
     pub(super) tick: Tick,
-    pub(super) users: Vec<UserNo>,
+    pub(super) user: UserNo,
     pub(super) chat: ChatId,
     pub(super) kind: &'static str,
     /// Of a message.
@@ -173,19 +164,5 @@ impl State {
     pub(super) fn may_be_deleted(&self, chat: ChatNo) -> bool {
         let mut changes = self.chats[chat].changes.iter();
         changes.any(|op| self.ops[*op].act == Act::Delete)
-    }
-}
-
-impl ConnectionRecord {
-    /// One of these is its user at this moment.
-    pub(super) fn users(&self) -> Vec<UserNo> {
-        let mut users = self.switching.clone();
-        users.push(self.user);
-        users
-    }
-
-    /// The user of the next request.
-    pub(super) fn next_user(&self) -> UserNo {
-        self.switching.last().copied().unwrap_or(self.user)
     }
 }

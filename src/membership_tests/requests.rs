@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::frames::{name_of, text_of};
-use super::record::OpNo;
+use super::record::{OpNo, UserNo};
 use crate::gateway::dialect::{Incoming, fixtures};
 use crate::hub::AckId;
 use crate::model::{ChatId, Seq};
@@ -122,9 +122,10 @@ impl Request {
     }
 }
 
-/// The request of a client of the event-name dialect to act as a user.
-pub(super) fn switch(op: OpNo, external_id: &str) -> Incoming {
-    let user = json!({ "externalUserId": external_id });
+/// The request of a client of the event-name dialect that finds a user. The first one on a
+/// connection without a user binds it.
+pub(super) fn create_user(op: OpNo, user: UserNo) -> Incoming {
+    let user = json!({ "externalUserId": format!("user-{user}") });
     packet(op, &json!(["create-user", { "user": user }]))
 }
 

@@ -141,18 +141,14 @@ impl State {
             if self.chats[chat].policy == Policy::Open {
                 continue;
             }
-            let users = match answered.and_then(|op| op.user) {
-                Some(user) => vec![user],
-                None => shown.users.clone(),
-            };
+            let user = answered.and_then(|op| op.user).unwrap_or(shown.user);
             let latest = shown.latest.map(|seq| after(&stored[chat], seq));
             let name = shown.name.map(|op| self.ops[op].begun);
             let request = answered.map(|op| op.begun);
             let from = latest.max(name).max(request).unwrap_or(0);
-            let absent = |user: &UserNo| self.is_absent(chat, *user, from, shown.tick);
-            if users.iter().all(absent) {
+            if self.is_absent(chat, user, from, shown.tick) {
                 let rule = format!(
-                    "a frame at {} for {users:?} shows the chat as it was after {from}: message {:?}, name of {:?}, answer to {answered:?}",
+                    "a frame at {} for user {user} shows the chat as it was after {from}: message {:?}, name of {:?}, answer to {answered:?}",
                     shown.tick, shown.latest, shown.name
                 );
                 return Err(violation(rule));
@@ -171,14 +167,13 @@ impl State {
             }
             let message = witnessed.seq.map(|seq| after(&stored[chat], seq));
             let from = message.unwrap_or(witnessed.published);
-            let absent = |user: &UserNo| self.is_absent(chat, *user, from, witnessed.tick);
-            if witnessed.users.iter().all(absent) {
+            if self.is_absent(chat, witnessed.user, from, witnessed.tick) {
                 let Witnessed {
-                    kind, tick, users, ..
+                    kind, tick, user, ..
                 } = witnessed;
                 let seq = witnessed.seq.map_or(String::new(), |seq| format!(" {seq}"));
                 let rule =
-                    format!("{kind}{seq} of after {from} was delivered to {users:?} at {tick}");
+                    format!("{kind}{seq} of after {from} was delivered to user {user} at {tick}");
                 return Err(Violation {
                     rule,
                     chat: Some(chat),
@@ -223,23 +218,14 @@ impl State {
     }
 
     /// No message is delivered twice to a connection, except where its user joined meanwhile: what
-    /// was missed there is sent up to the latest message (docs/RECONNECTING.md). The same if it acts
-    /// as another user, to which the messages since its join are delivered, too, or since a repeated
-    /// request to add it.
+    /// was missed there is sent up to the latest message (docs/RECONNECTING.md).
     fn judge_order(&self, now: Tick) -> Result<(), Violation> {
         let open = self.connections.iter().enumerate();
         for (number, connection) in open.filter(|(_, connection)| !connection.closed) {
             for (chat, live) in &connection.live {
-                let member = self.present_since(*chat, connection.first_user, now);
+                let member = self.present_since(*chat, connection.user, now);
                 let is_member = member.is_some_and(|since| since < connection.begun);
-                let mut switches = connection.switches.iter();
-                let joined_meanwhile = |(user, at): &(UserNo, Tick)| {
-                    let mut adds = self.changes(&self.chats[*chat]).filter(|op| op.adds(*user));
-                    adds.any(|op| !op.is_over(*at))
-                };
-                if connection.replayed.contains(chat) && !is_member
-                    || switches.any(joined_meanwhile)
-                {
+                if connection.replayed.contains(chat) && !is_member {
                     continue;
                 }
                 let mut seqs = live.clone();
@@ -319,7 +305,7 @@ impl State {
             let of_chat = op.chat.is_some() && op.chat == violation.chat;
             match op.act {
                 Act::Read | Act::Look | Act::Listen | Act::Watch => own && of_chat,
-                Act::Switch(_) => own,
+                Act::Bind => own,
                 _ => of_chat,
             }
         });

@@ -14,7 +14,7 @@ use super::ledger::Ledger;
 use super::node::Node;
 use super::random::Random;
 use super::record::{Act, ChatNo, HOST_MEMBER, USERS, UserNo};
-use super::requests::{Request, switch};
+use super::requests::{Request, create_user};
 use super::verdict::Violation;
 use crate::model::Seq;
 use crate::telemetry::DialectLabel;
@@ -165,7 +165,7 @@ impl World {
         };
         match random.below(200) {
             0..=27 => self.come_or_go(random, slot, user),
-            28..=35 => self.switch(random, user),
+            28..=35 => self.find_user(random, user),
             36..=75 => self.request(random, slot, user, chat, Request::Send),
             76..=95 => {
                 let sender = if random.one_in(3) { user } else { HOST_MEMBER };
@@ -213,7 +213,7 @@ impl World {
                 Slot::Connected(client) => client,
                 Slot::Connecting | Slot::Free => continue,
             };
-            let acting = self.ledger.state().connections[client.number].next_user();
+            let acting = self.ledger.state().connections[client.number].user;
             if acting == user && dialect != DialectLabel::Marketplace && request.exists_in(dialect)
             {
                 self.request(random, slot, user, chat, request);
@@ -280,18 +280,16 @@ impl World {
         }
     }
 
-    /// A client of the event-name dialect acts as another user.
-    fn switch(self: &Arc<Self>, random: &mut Random, user: UserNo) {
+    /// A client of the event-name dialect finds another user, and stays its own.
+    fn find_user(self: &Arc<Self>, random: &mut Random, user: UserNo) {
         let slot = random.below(3);
         let Some(client) = self.client(slot) else {
             return self.come_or_go(random, slot, user);
         };
-        let acting = self.ledger.state().connections[client.number].next_user();
-        let act = Act::Switch(user);
-        let op = self
-            .ledger
-            .begin(act, None, Some(acting), Some(client.number));
-        client.inbox.push(switch(op, &format!("user-{user}")));
+        let acting = self.ledger.state().connections[client.number].user;
+        let connection = Some(client.number);
+        let op = self.ledger.begin(Act::Look, None, Some(acting), connection);
+        client.inbox.push(create_user(op, user));
     }
 
     /// A client sends a request.
@@ -319,7 +317,7 @@ impl World {
         else {
             return self.come_or_go(random, slot, user);
         };
-        let acting = self.ledger.state().connections[client.number].next_user();
+        let acting = self.ledger.state().connections[client.number].user;
         if request == Request::Leave && acting == HOST_MEMBER {
             return self.send(acting, chat);
         }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     Access, AuditFilter, AuditId, ChatChange, ChatChoice, ChatCursor, ChatId, ChatPk, ChatRef,
-    Draft, EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, Positions,
-    Profile, SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
+    Draft, EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, PageBudget,
+    Positions, Profile, SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
 };
 
 /// The command of a client. `user` is the one that the request names, if it names one. Converted to
@@ -50,7 +50,7 @@ pub enum Command {
         /// The name.
         name: Option<String>,
         /// The members, in this order.
-        members: Vec<UserId>,
+        members: Vec<UserRef>,
         /// The idempotency key.
         key: Option<IdempotencyKey>,
         /// What the host application chooses.
@@ -66,7 +66,7 @@ pub enum Command {
     /// The chats of a user, the most recently active first.
     ListChats {
         /// The user.
-        user: Option<UserId>,
+        user: Option<UserRef>,
         /// How many at most; `None`: as many as a page holds.
         limit: Option<usize>,
         /// Where the page before ended.
@@ -129,7 +129,7 @@ pub enum Command {
         /// The chat.
         chat: ChatRef,
         /// The users, in this order; those that are members already stay members.
-        users: Vec<UserId>,
+        users: Vec<UserRef>,
     },
     /// Remove a member.
     RemoveMember {
@@ -148,7 +148,7 @@ pub enum Command {
         /// The chat.
         chat: ChatRef,
         /// The member.
-        user: UserId,
+        user: UserRef,
         /// The role.
         role: MemberRole,
     },
@@ -157,7 +157,7 @@ pub enum Command {
         /// The chat.
         chat: ChatRef,
         /// The member.
-        user: UserId,
+        user: UserRef,
         /// For how long.
         term: SanctionTerm,
     },
@@ -166,7 +166,7 @@ pub enum Command {
         /// The chat.
         chat: ChatRef,
         /// The user, member or not.
-        user: UserId,
+        user: UserRef,
         /// For how long.
         term: SanctionTerm,
     },
@@ -201,7 +201,7 @@ pub enum Command {
     /// A part of a chat's history.
     ListMessages {
         /// The acting user.
-        user: Option<UserId>,
+        user: Option<UserRef>,
         /// The chat.
         chat: ChatRef,
         /// The part.
@@ -212,7 +212,7 @@ pub enum Command {
     /// The messages after these seqs, for a client that reconnects.
     Sync {
         /// The acting user.
-        user: Option<UserId>,
+        user: Option<UserRef>,
         /// Of which chats, each with the latest seq that the client knows.
         chats: Vec<(ChatRef, Seq)>,
         /// Up to which seq the messages of a chat are sent, where later ones are delivered to the
@@ -224,7 +224,7 @@ pub enum Command {
     /// Send a message.
     SendMessage {
         /// The acting user.
-        user: Option<UserId>,
+        user: Option<UserRef>,
         /// The chat.
         chat: ChatRef,
         /// What.
@@ -350,11 +350,24 @@ impl Command {
         }
     }
 
-    /// The sender that the request names, if it sends a message; `Some(None)`: it names none.
-    pub const fn sends_for(&self) -> Option<Option<UserId>> {
+    /// Whether it needs an acting user and names none: only the connection can have one.
+    pub const fn needs_user(&self) -> bool {
+        matches!(
+            self,
+            Self::ListChats { user: None, .. }
+                | Self::SendMessage { user: None, .. }
+                | Self::MarkRead { user: None, .. }
+                | Self::OpenEventChat { user: None, .. }
+                | Self::RequestAccess { user: None, .. }
+        )
+    }
+
+    /// The sender that the request names by its id, if it sends a message; `Some(None)`: it names none
+    /// in this way.
+    pub fn sends_for(&self) -> Option<Option<UserId>> {
         match self {
-            Self::SendMessage { user, .. }
-            | Self::RequestAccess {
+            Self::SendMessage { user, .. } => Some(user.as_ref().and_then(UserRef::id)),
+            Self::RequestAccess {
                 user,
                 draft: Some(_),
                 ..
@@ -362,31 +375,4 @@ impl Command {
             _ => None,
         }
     }
-}
-
-/// How much one reply to [`Command::Sync`] holds. `has_more` is set if something did not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageBudget {
-    /// The messages of one chat.
-    pub of_chat: Seq,
-    /// The messages of all chats.
-    pub messages: Seq,
-    /// Their texts, in bytes; one message fits in any case.
-    pub bytes: usize,
-}
-
-impl PageBudget {
-    /// The response to a request.
-    pub const RESPONSE: Self = Self {
-        of_chat: 1000,
-        messages: 10_000,
-        bytes: 1024 * 1024,
-    };
-
-    /// The replay at the start of a connection.
-    pub const REPLAY: Self = Self {
-        of_chat: 1000,
-        messages: 1000,
-        bytes: 1024 * 1024,
-    };
 }

@@ -16,6 +16,7 @@ mod idempotency;
 mod identity;
 mod message;
 mod notice;
+mod page_budget;
 mod pair;
 mod read;
 mod reply;
@@ -29,7 +30,7 @@ pub use chat::{
     NewChat, Policy, Room, RoomPage, VisibleCursor, VisiblePage,
 };
 pub use clock::Clock;
-pub use command::{Command, PageBudget};
+pub use command::Command;
 pub use error::{Error, ErrorKind};
 pub use event::{
     Access, Event, EventChange, EventChat, EventChatSnapshot, EventChatState, EventDetails,
@@ -45,6 +46,7 @@ pub use message::{
     Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
 };
 pub use notice::{Fact, ListedMembers, Membership, Notice, RoleChange, SanctionChange};
+pub use page_budget::PageBudget;
 pub use pair::{pair, unpair};
 pub use read::{MarkedRead, Positions, Reads};
 pub use reply::Reply;

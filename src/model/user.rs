@@ -36,12 +36,30 @@ pub struct User {
 }
 
 /// How a request names a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserRef {
     /// By its id.
     Id(UserId),
     /// By its small integer.
     Pk(UserPk),
+    /// By its id in the host application.
+    External(String),
+}
+
+impl UserRef {
+    /// The id, if that is the name.
+    pub const fn id(&self) -> Option<UserId> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Pk(_) | Self::External(_) => None,
+        }
+    }
+}
+
+impl From<UserId> for UserRef {
+    fn from(id: UserId) -> Self {
+        Self::Id(id)
+    }
 }
 
 impl std::fmt::Display for UserRef {
@@ -49,6 +67,7 @@ impl std::fmt::Display for UserRef {
         match self {
             Self::Id(id) => id.fmt(out),
             Self::Pk(pk) => pk.fmt(out),
+            Self::External(external_id) => write!(out, "external:{external_id}"),
         }
     }
 }

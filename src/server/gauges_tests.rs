@@ -97,7 +97,7 @@ impl World {
         assert!(opened.await.is_none(), "{kind:?} was accepted");
     }
 
-    /// A client changes to a WebSocket, decides on its dialect, or acts as another user.
+    /// A client changes to a WebSocket, decides on its dialect, or finds another user.
     async fn change_kind(&mut self) {
         let Some(index) = self.pick() else { return };
         let (is_action, user) = (self.random.one_in(2), self.random.below(USERS));
@@ -121,7 +121,6 @@ impl World {
                 Some(())
             }
             Kind::EventName => {
-                client.user = user;
                 let user = json!({ "user": { "externalUserId": name(user) } });
                 let event = json!(["create-user", user]);
                 client.send(&format!("42{event}")).await

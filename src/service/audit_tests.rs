@@ -105,6 +105,10 @@ fn users_that_others_create_or_change_are_recorded() {
     // Over REST in open mode: as a user, and without one.
     let (records, _) = log.of(&open(Some(anna), None), &create_user("boris", named("B.")));
     let changed = (Some(anna), "change-user", Some(boris), fields(&["name"]));
+    assert_eq!(records, std::slice::from_ref(&changed));
+    // On a connection in open mode that is a user's already.
+    let connected = open(Some(anna), Some(ConnectionId::new(NOW)));
+    let (records, _) = log.of(&connected, &create_user("boris", named("Bob")));
     assert_eq!(records, [changed]);
     let (records, _) = log.of(&open(None, None), &create_user("boris", named("Boris")));
     assert_eq!(records.len(), 1);
@@ -145,7 +149,7 @@ fn members_that_others_place_into_a_new_chat_are_recorded() {
     let create = |members: &[UserId], name: &str| Command::CreateChat {
         chosen: ChatChoice::default(),
         name: None,
-        members: members.to_vec(),
+        members: members.iter().copied().map(Into::into).collect(),
         key: Some(IdempotencyKey {
             name: name.into(),
             content: Fingerprint::of(name),

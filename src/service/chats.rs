@@ -1,17 +1,17 @@
 //! Creates and lists chats.
 //! Does not check rights: `access` does.
 
-use std::collections::HashSet;
-
 use moka::future::Cache;
 
 use super::access::{self, Actor};
 use super::audit::Act;
+use super::named::Invited;
 use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
     AuditAct, AuditRecord, Chat, ChatChoice, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error,
     ErrorKind, Fact, IdempotencyKey, Identity, NewChat, Policy, Reply, Rights, Seq, UserId,
+    UserRef,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -40,7 +40,7 @@ impl Service {
         &self,
         identity: &Identity,
         name: Option<String>,
-        members: Vec<UserId>,
+        members: Vec<UserRef>,
         key: Option<IdempotencyKey>,
         chosen: ChatChoice,
     ) -> Result<Reply, Error> {
@@ -51,7 +51,7 @@ impl Service {
         }
         let pk = self.numbering.chat(chosen.pk)?;
         let policy = chosen.policy.unwrap_or(Policy::Closed);
-        let members = self.members(identity, members, policy)?;
+        let members = self.members(identity, members, policy).await?;
         let key = key.map(|key| access::own_key(identity, key));
         if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
             return Ok(Reply::Chat(chat));
@@ -59,14 +59,7 @@ impl Service {
         if let Some(chat) = self.of_that_name(identity, &chosen).await? {
             return Ok(Reply::ChatFound(chat));
         }
-        let unknown = self
-            .store
-            .unknown_users(&members)
-            .await
-            .map_err(store_error)?;
-        if let Some(id) = unknown.first() {
-            return Err(Error::not_found(format_args!("user {id}")));
-        }
+        let members = self.created(identity, members).await?;
         let at = self.clock.now();
         let changing = self.user_cache.changing(&members);
         let id = ChatId::new(at);
@@ -190,36 +183,42 @@ impl Service {
 
     /// The named users, each once, in the order given; a verified user is always one. An open chat needs
     /// none.
-    fn members(
+    async fn members(
         &self,
         identity: &Identity,
-        named: Vec<UserId>,
+        mut named: Vec<UserRef>,
         policy: Policy,
-    ) -> Result<Vec<UserId>, Error> {
+    ) -> Result<Vec<Invited>, Error> {
         let caller = identity.user.filter(|_| identity.rights == Rights::Own);
-        let mut seen = HashSet::new();
-        let members: Vec<_> = named
-            .into_iter()
-            .chain(caller)
-            .filter(|&member| seen.insert(member))
-            .collect();
+        named.extend(caller.map(UserRef::Id));
+        let members = self.invited(identity, named).await?;
         if members.is_empty() && policy == Policy::Closed {
             return Err(Error::invalid("users", "name at least one member"));
         }
-        if members.len() > self.limits.members {
+        self.check_members(members.len())?;
+        Ok(members)
+    }
+
+    /// Whether a chat may have so many members.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub(super) fn check_members(&self, count: usize) -> Result<(), Error> {
+        if count > self.limits.members {
             let limit = format_args!("{} members", self.limits.members);
             return Err(Error::too_large("users", limit));
         }
-        Ok(members)
+        Ok(())
     }
 
     pub(super) async fn list_chats(
         &self,
         identity: &Identity,
-        named: Option<UserId>,
+        named: Option<UserRef>,
         limit: Option<usize>,
         before: Option<ChatCursor>,
     ) -> Result<Reply, Error> {
+        let named = self.named_user(named).await?;
         let user = access::user(identity, named)?;
         if identity.user != Some(user) {
             self.user(user).await?;

@@ -20,7 +20,7 @@ fn repeated(host: bool) -> (BlockingBackend, Chat, Result<Reply, Error>, UserId)
     let create = || Command::CreateChat {
         chosen: ChatChoice::default(),
         name: Some("Tea".to_owned()),
-        members: vec![anna, boris],
+        members: vec![anna.into(), boris.into()],
         key: Some(IdempotencyKey {
             name: "once".to_owned(),
             content: Fingerprint::of("Tea"),

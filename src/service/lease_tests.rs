@@ -69,7 +69,7 @@ impl Fixture {
         let create = Command::CreateChat {
             chosen: ChatChoice::default(),
             name: None,
-            members: members.to_vec(),
+            members: members.iter().copied().map(Into::into).collect(),
             key: None,
         };
         let chat = match self.host(create).await {
@@ -176,7 +176,7 @@ async fn a_change_of_members_without_an_answer_is_not_forgotten() {
     assert!(!fixture.sees(boris, chat).await);
     let add = Command::AddMembers {
         chat: ChatRef::Id(chat),
-        users: vec![vera],
+        users: vec![vera.into()],
     };
     fixture.loses_the_answer("add_member", add).await;
     assert!(fixture.sees(vera, chat).await);

@@ -78,7 +78,7 @@ impl Scene {
         let create = Command::CreateChat {
             chosen: ChatChoice::default(),
             name: None,
-            members: members.to_vec(),
+            members: members.iter().copied().map(Into::into).collect(),
             key: None,
         };
         match self.execute(identity, create).await? {
@@ -101,7 +101,7 @@ impl Scene {
     async fn add(&self, chat: ChatId, user: UserId) -> Result<Reply, Error> {
         let add = Command::AddMembers {
             chat: ChatRef::Id(chat),
-            users: vec![user],
+            users: vec![user.into()],
         };
         self.execute(&HOST, add).await
     }

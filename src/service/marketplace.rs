@@ -79,7 +79,7 @@ impl Service {
         };
         let room = ChatRef::Id(chat.chat);
         let sent = self
-            .send_message(identity, Some(guest), room, draft)
+            .send_message(identity, Some(guest.into()), room, draft)
             .await?;
         let Reply::Sent(sent) = InFlight::Storing(sent).await? else {
             return Ok(Reply::EventChat(updated));

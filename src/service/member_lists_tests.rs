@@ -44,7 +44,7 @@ impl Fixture {
         let create = Command::CreateChat {
             chosen: ChatChoice::default(),
             name: None,
-            members: vec![known[0].id],
+            members: vec![known[0].id.into()],
             key: None,
         };
         let chat = match backend.service.execute(&HOST, create).await {
@@ -67,7 +67,7 @@ impl Fixture {
     }
 
     async fn add(&self, user: usize) {
-        let (chat, users) = (ChatRef::Id(self.chat), vec![self.users[user].id]);
+        let (chat, users) = (ChatRef::Id(self.chat), vec![self.users[user].id.into()]);
         self.host(Command::AddMembers { chat, users }).await;
     }
 
@@ -168,7 +168,13 @@ async fn a_ban_is_followed_by_a_list_without_the_user() {
     fixture.add(1).await;
     let (chat, user) = (ChatRef::Id(fixture.chat), fixture.users[1].id);
     let term = SanctionTerm::Endless;
-    fixture.host(Command::BanUser { chat, user, term }).await;
+    fixture
+        .host(Command::BanUser {
+            chat,
+            user: user.into(),
+            term,
+        })
+        .await;
     let facts = fixture.end().await;
     let banned = facts
         .iter()

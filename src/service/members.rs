@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::access::{self, Actor, MemberList};
 use super::audit::Act;
+use super::named::Invited;
 use super::{Service, store_error};
 use crate::model::{
     AuditAct, Chat, ChatId, ChatRef, Error, Fact, Identity, Joined, MarkedRead, Membership, Reply,
-    Seq, User, UserId,
+    Seq, User, UserId, UserRef,
 };
 use crate::store::StoreError;
 
@@ -75,26 +76,23 @@ impl Service {
         &self,
         identity: &Identity,
         chat: ChatRef,
-        users: Vec<UserId>,
+        users: Vec<UserRef>,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
         let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
         access::may_invite(actor, &members, at)?;
-        for user in &users {
-            access::may_add(actor, *user, &members, at)?;
+        let invited = self.invited(identity, users).await?;
+        let is_new = |one: &&Invited| !matches!(one, Invited::User(user) if members.has(*user));
+        for one in &invited {
+            if let Invited::User(user) = one {
+                access::may_add(actor, *user, &members, at)?;
+            }
         }
+        self.has_room(&members, invited.iter().filter(is_new).count())?;
+        let users = self.created(identity, invited).await?;
         let new = users.iter().copied().filter(|user| !members.has(*user));
         let new: Vec<UserId> = new.collect();
-        self.has_room(&members, new.len())?;
-        let unknown = self
-            .store
-            .unknown_users(&users)
-            .await
-            .map_err(store_error)?;
-        if let Some(id) = unknown.first() {
-            return Err(Error::not_found(format_args!("user {id}")));
-        }
         let strangers = new.into_iter().filter(|user| !members.is_creator(*user));
         self.may_join_more(identity, &strangers.collect::<Vec<_>>())
             .await?;

@@ -8,7 +8,7 @@ use super::append::SendRequest;
 use super::{Service, access, store_error};
 use crate::model::{
     ChatRef, Draft, Error, History, Identity, MessageId, PendingMessage, Positions, Reads, Reply,
-    Sent, UserId,
+    Sent, UserRef,
 };
 
 /// How many messages of history one answer holds at most.
@@ -31,11 +31,12 @@ impl Service {
     pub(super) async fn send_message(
         &self,
         identity: &Identity,
-        named: Option<UserId>,
+        named: Option<UserRef>,
         chat: ChatRef,
         draft: Draft,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
         self.check(&draft)?;
+        let named = self.named_user(named).await?;
         let actor = access::actor(identity, named)?;
         let sender = access::user(identity, named)?;
         let members = self.visible(actor, &chat).await?;
@@ -81,11 +82,12 @@ impl Service {
     pub(super) async fn list_messages(
         &self,
         identity: &Identity,
-        named: Option<UserId>,
+        named: Option<UserRef>,
         chat: ChatRef,
         history: History,
         positions: Positions,
     ) -> Result<Reply, Error> {
+        let named = self.named_user(named).await?;
         let actor = access::actor(identity, named)?;
         let history = History {
             window: history.window.at_most(PAGE),

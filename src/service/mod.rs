@@ -19,6 +19,7 @@ mod members;
 mod memberships;
 mod messages;
 mod moderation;
+mod named;
 mod newcomers;
 mod numbering;
 mod recent;

@@ -12,7 +12,7 @@ use super::audit::Act;
 use super::members::{membership, no_member};
 use crate::model::{
     AuditAct, ChatId, ChatRef, Error, Fact, Identity, MemberRole, Reply, RoleChange, Sanction,
-    SanctionChange, SanctionTerm, User, UserId,
+    SanctionChange, SanctionTerm, User, UserId, UserRef,
 };
 
 impl Service {
@@ -20,11 +20,12 @@ impl Service {
         &self,
         identity: &Identity,
         chat: ChatRef,
-        user: UserId,
+        user: UserRef,
         role: MemberRole,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
         let id = self.visible(actor, &chat).await?.chat();
+        let user = self.id_of(user).await?;
         let _in_order = self.memberships.in_order(id).await;
         let members = self.visible(actor, &chat).await?;
         access::may_set_role(actor, user, role, &members, self.clock.now())?;
@@ -55,11 +56,12 @@ impl Service {
         &self,
         identity: &Identity,
         chat: ChatRef,
-        user: UserId,
+        user: UserRef,
         term: SanctionTerm,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
         let id = self.visible(actor, &chat).await?.chat();
+        let user = self.id_of(user).await?;
         let _in_order = self.memberships.in_order(id).await;
         let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();
@@ -90,11 +92,12 @@ impl Service {
         &self,
         identity: &Identity,
         chat: ChatRef,
-        user: UserId,
+        user: UserRef,
         term: SanctionTerm,
     ) -> Result<Reply, Error> {
         let actor = access::actor(identity, None)?;
         let id = self.visible(actor, &chat).await?.chat();
+        let user = self.id_of(user).await?;
         let _in_order = self.memberships.in_order(id).await;
         let members = self.visible(actor, &chat).await?;
         let at = self.clock.now();

@@ -21,7 +21,7 @@ impl Scene {
         Self::of(|members| Command::CreateChat {
             chosen: ChatChoice::default(),
             name: None,
-            members,
+            members: members.into_iter().map(Into::into).collect(),
             key: None,
         })
     }
@@ -86,7 +86,10 @@ impl Scene {
     fn add(&self) -> Command {
         let users = vec![self.user()];
         let chat = self.chat.clone();
-        Command::AddMembers { chat, users }
+        Command::AddMembers {
+            chat,
+            users: users.into_iter().map(Into::into).collect(),
+        }
     }
 
     fn remove(&self) -> Command {
@@ -96,12 +99,20 @@ impl Scene {
 
     fn mute(&self, term: SanctionTerm) -> Command {
         let (chat, user) = (self.chat.clone(), self.user());
-        Command::MuteUser { chat, user, term }
+        Command::MuteUser {
+            chat,
+            user: user.into(),
+            term,
+        }
     }
 
     fn role(&self, role: MemberRole) -> Command {
         let (chat, user) = (self.chat.clone(), self.user());
-        Command::SetRole { chat, user, role }
+        Command::SetRole {
+            chat,
+            user: user.into(),
+            role,
+        }
     }
 
     fn send(&self) -> Command {
@@ -207,7 +218,7 @@ fn a_muted_moderator_neither_renames_nor_adds_nor_removes() {
     let chat = scene.chat.clone();
     let add = || Command::AddMembers {
         chat: chat.clone(),
-        users: vec![other],
+        users: vec![other.into()],
     };
     let remove = || Command::RemoveMember {
         chat: chat.clone(),

@@ -34,7 +34,7 @@ impl Service {
         }
         // As it is stored.
         let before = Timestamp::from_millisecond(before.as_millisecond()).unwrap_or(now);
-        let found = self.found(user).await?;
+        let found = self.found(user.clone()).await?;
         let act = Act::new(AuditAct::RevokeTokens).about(found.id);
         let act = act.with([("before", format!("{before:.3}").into())]);
         let audit = self.audit(access::actor(identity, None)?, act);
@@ -44,7 +44,9 @@ impl Service {
         if revoked.is_err() {
             self.settlement.revocation(found.id);
         }
-        let (_, user) = revoked.map_err(store_error)?.ok_or_else(|| no_user(user))?;
+        let (_, user) = revoked
+            .map_err(store_error)?
+            .ok_or_else(|| no_user(&user))?;
         // Without a change as well: the connections may not have been ended the first time.
         let fact = Fact::TokensRevoked {
             user: user.id,

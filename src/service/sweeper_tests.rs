@@ -30,7 +30,7 @@ async fn chat_with(backend: &Backend, user: UserId, messages: usize) -> ChatId {
     let create = Command::CreateChat {
         chosen: ChatChoice::default(),
         name: None,
-        members: vec![user],
+        members: vec![user.into()],
         key: None,
     };
     let chat = match backend.service.execute(&HOST, create).await {
@@ -40,9 +40,14 @@ async fn chat_with(backend: &Backend, user: UserId, messages: usize) -> ChatId {
     let send = || {
         let chat = ChatRef::Id(chat);
         let (user, draft) = (Some(user), Draft::text("hello"));
-        backend
-            .service
-            .begin(&HOST, Command::SendMessage { user, chat, draft })
+        backend.service.begin(
+            &HOST,
+            Command::SendMessage {
+                user: user.map(Into::into),
+                chat,
+                draft,
+            },
+        )
     };
     let mut begun = Vec::new();
     for _ in 0..messages {

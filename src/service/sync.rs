@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use super::access::{self, Actor};
 use super::{Service, store_error};
 use crate::model::{
-    ChatId, ChatRef, Error, Identity, Message, Missed, PageBudget, Reply, Seq, UserId,
+    ChatId, ChatRef, Error, Identity, Message, Missed, PageBudget, Reply, Seq, UserRef,
 };
 
 /// The most chats in one request.
@@ -33,7 +33,7 @@ impl Service {
     pub(super) async fn sync(
         &self,
         identity: &Identity,
-        user: Option<UserId>,
+        user: Option<UserRef>,
         chats: Vec<(ChatRef, Seq)>,
         until: &HashMap<ChatId, Seq>,
         budget: PageBudget,
@@ -41,6 +41,7 @@ impl Service {
         if chats.len() > CHATS {
             return Err(Error::too_large("chats", format_args!("{CHATS} of them")));
         }
+        let user = self.named_user(user).await?;
         let actor = access::actor(identity, user)?;
         let named: Vec<_> = chats.iter().map(|(chat, _)| chat.clone()).collect();
         let seen = self.seen(actor, &named).await?;

@@ -18,7 +18,7 @@ use super::*;
 use crate::bus::Local;
 use crate::model::{
     Clock, Command, Draft, ErrorKind, MessageId, NewChat, NewPk, NewUser, PendingMessage, Policy,
-    Profile, Rights, User,
+    Profile, Rights, User, UserId,
 };
 use crate::service::Limits;
 use crate::store::{self, Store};
@@ -332,7 +332,7 @@ async fn a_user_cannot_ask_for_another() {
     let boris = user(&*scene.store, "boris").await;
     let identity = own(&scene.anna);
     let sync = Command::Sync {
-        user: Some(boris.id),
+        user: Some(boris.id.into()),
         chats: Vec::new(),
         until: HashMap::new(),
         budget: PageBudget::RESPONSE,

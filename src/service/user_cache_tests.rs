@@ -138,7 +138,7 @@ impl World {
                 let create = Command::CreateChat {
                     chosen: ChatChoice::default(),
                     name,
-                    members,
+                    members: members.into_iter().map(Into::into).collect(),
                     key,
                 };
                 if let Some(Reply::Chat(chat)) = self.host(create).await {
@@ -155,7 +155,7 @@ impl World {
                 }
             }
             Act::Add(chat, user) => {
-                let (chat, users) = (self.chat(chat), vec![self.id(user).await]);
+                let (chat, users) = (self.chat(chat), vec![self.id(user).await.into()]);
                 self.host(Command::AddMembers { chat, users }).await;
             }
             Act::Remove(chat, user) => {
@@ -198,7 +198,12 @@ impl World {
         // Sent again it is a repetition.
         draft.client_id = Some(text.to_string());
         let (chat, user) = (self.chat(chat), Some(self.id(user).await));
-        self.host(Command::SendMessage { user, chat, draft }).await;
+        self.host(Command::SendMessage {
+            user: user.map(Into::into),
+            chat,
+            draft,
+        })
+        .await;
     }
 
     async fn make_event(&mut self, owner: usize) {

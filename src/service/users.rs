@@ -76,8 +76,10 @@ impl Service {
         pk: Option<UserPk>,
         profile: Profile,
     ) -> Result<Reply, Error> {
-        // In open mode a connection becomes the user that it names.
-        let becomes = identity.rights == Rights::Open && identity.connection.is_some();
+        // In open mode a connection without a user becomes the one that it names.
+        let becomes = identity.rights == Rights::Open
+            && identity.connection.is_some()
+            && identity.user.is_none();
         let own = match identity.user {
             Some(id) if !becomes => Some(self.user(id).await?.external_id),
             _ => None,
@@ -109,10 +111,13 @@ impl Service {
         identity: &Identity,
         user: UserRef,
     ) -> Result<Reply, Error> {
-        // Rights first: a verified user must not learn which other ids exist.
         match user {
+            // Rights first: nothing has to be looked up for a refusal.
             UserRef::Id(id) => access::actor(identity, Some(id)).map(drop)?,
-            UserRef::Pk(_) => access::host(identity)?,
+            UserRef::Pk(_) | UserRef::External(_) => {
+                let id = self.id_of(user.clone()).await?;
+                access::actor(identity, Some(id)).map(drop)?;
+            }
         }
         self.found(user).await.map(Reply::User)
     }
@@ -127,14 +132,14 @@ impl Service {
         check_profile(&profile)?;
         let User {
             id, external_id, ..
-        } = self.found(user).await?;
+        } = self.found(user.clone()).await?;
         let act = changed(&profile).about(id);
         let audit = self.audit(access::actor(identity, None)?, act);
         let at = self.clock.now();
         let updated = self.store.update_user(id, profile, at, audit).await;
         self.user_cache.profile_changed(&external_id);
         let updated = updated.map_err(store_error)?;
-        updated.map(Reply::User).ok_or_else(|| no_user(user))
+        updated.map(Reply::User).ok_or_else(|| no_user(&user))
     }
 
     pub(super) async fn list_users(
@@ -155,11 +160,15 @@ impl Service {
     }
 
     pub(super) async fn found(&self, user: UserRef) -> Result<User, Error> {
-        let found = match user {
-            UserRef::Id(id) => self.store.user(id).await,
-            UserRef::Pk(pk) => self.store.user_by_pk(pk).await,
+        let found = match &user {
+            UserRef::Id(id) => self.store.user(*id).await,
+            UserRef::Pk(pk) => self.store.user_by_pk(*pk).await,
+            UserRef::External(external_id) => {
+                check_external_id(external_id)?;
+                self.store.user_by_external_id(external_id).await
+            }
         };
-        found.map_err(store_error)?.ok_or_else(|| no_user(user))
+        found.map_err(store_error)?.ok_or_else(|| no_user(&user))
     }
 
     pub(super) async fn user(&self, id: UserId) -> Result<User, Error> {
@@ -171,7 +180,7 @@ impl Service {
     ///
     /// # Errors
     /// Among others `Conflict`: another user has the integer id that was chosen for a new one.
-    async fn find_or_create(
+    pub(super) async fn find_or_create(
         &self,
         external_id: String,
         pk: NewPk,
@@ -207,6 +216,11 @@ impl Service {
     }
 }
 
+/// The act on a user that is created without a profile.
+pub(super) fn created() -> Act {
+    changed(&Profile::default())
+}
+
 /// The act on a user whose profile is given these fields.
 fn changed(profile: &Profile) -> Act {
     let Profile {
@@ -231,11 +245,11 @@ fn other_pk(user: &User) -> Error {
     Error::new(ErrorKind::Conflict, why)
 }
 
-pub(super) fn no_user(user: UserRef) -> Error {
+pub(super) fn no_user(user: &UserRef) -> Error {
     Error::not_found(format_args!("user {user}"))
 }
 
-fn check_external_id(external_id: &str) -> Result<(), Error> {
+pub(super) fn check_external_id(external_id: &str) -> Result<(), Error> {
     let field = "user.externalUserId";
     if external_id.trim().is_empty() {
         return Err(Error::invalid(field, "is empty"));

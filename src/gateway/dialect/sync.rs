@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::whole;
 use crate::model::{
-    ChatPk, ChatRef, Command, Error, MAX_ID, Message, Missed, PageBudget, Seq, UserId,
+    ChatPk, ChatRef, Command, Error, MAX_ID, Message, Missed, PageBudget, Seq, UserRef,
 };
 
 /// As much of a wrong id as an error repeats, in characters.
@@ -62,7 +62,7 @@ impl SyncRequest {
     }
 
     /// The command for it, on behalf of this user.
-    pub fn command(&self, user: Option<UserId>) -> Command {
+    pub fn command(&self, user: Option<UserRef>) -> Command {
         Command::Sync {
             user,
             chats: self.chats(),

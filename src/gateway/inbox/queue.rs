@@ -29,6 +29,19 @@ impl Queue {
     pub(super) fn push(&mut self, incoming: Incoming) {
         self.bytes += incoming.text.len();
         self.waiting.push_back(incoming);
+        self.judge();
+    }
+
+    /// Adds requests before all others, each before the one that is given before it.
+    pub(super) fn put_first(&mut self, latest_first: impl IntoIterator<Item = Incoming>) {
+        for incoming in latest_first {
+            self.bytes += incoming.text.len();
+            self.waiting.push_front(incoming);
+        }
+        self.judge();
+    }
+
+    fn judge(&mut self) {
         if self.waiting.len() >= FULL_AT || self.bytes >= FULL_AT_BYTES {
             self.full = true;
         }

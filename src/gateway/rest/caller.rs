@@ -1,7 +1,6 @@
 //! The host application's backend as the caller of the service.
 //! Does not know the commands.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -10,7 +9,6 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
-use super::names::UserName;
 use super::problem::Problem;
 use super::request_log::CallerCell;
 use crate::gateway::credentials;
@@ -73,7 +71,7 @@ impl ServiceCaller {
     /// The id of this user.
     ///
     /// # Errors
-    /// `NotFound`: there is none with this number or name. An unknown id is returned as it is.
+    /// `NotFound`: there is none of this name. An unknown id is returned as it is.
     pub async fn user_id(&self, user: UserRef) -> Result<UserId, Error> {
         let UserRef::Id(id) = user else {
             return match self.execute(Command::GetUser { user }).await? {
@@ -99,31 +97,6 @@ impl ServiceCaller {
                 }
             }
         }
-    }
-
-    /// The ids of these users, each once, in the order given.
-    ///
-    /// # Errors
-    /// `TooLarge`: more than `most` are named. `NotFound`: there is none of that number.
-    pub async fn user_ids(&self, named: Vec<UserName>, most: usize) -> Result<Vec<UserId>, Error> {
-        if named.len() > most {
-            return Err(Error::too_large("users", format_args!("{most} of them")));
-        }
-        let (mut known, mut seen) = (HashMap::new(), HashSet::new());
-        let mut ids = Vec::with_capacity(named.len());
-        for UserName(user) in named {
-            let id = match user {
-                UserRef::Id(id) => id,
-                UserRef::Pk(pk) => match known.get(&pk) {
-                    Some(id) => *id,
-                    None => *known.entry(pk).or_insert(self.user_id(user).await?),
-                },
-            };
-            if seen.insert(id) {
-                ids.push(id);
-            }
-        }
-        Ok(ids)
     }
 }
 

@@ -13,7 +13,7 @@ use super::body::Body;
 use super::caller::{ServiceCaller, wrong_reply};
 use super::cursor::{self, List};
 use super::key::Key;
-use super::names::{ChatName, PathId, UserName};
+use super::names::{ChatName, PathId, UserName, user_refs};
 use super::numbers;
 use super::problem::{BodyErrors, CommonErrors, ConflictError, NotFoundError, Problem};
 use super::query::{FromQuery, Parameters, Query};
@@ -232,7 +232,7 @@ pub async fn create(
     Body(new): Body<NewChat>,
 ) -> Result<Response, Problem> {
     let key = key.of(&new);
-    let members = caller.user_ids(new.users, MEMBERS).await?;
+    let members = user_refs(new.users, MEMBERS)?;
     let command = Command::CreateChat {
         name: new.name,
         members,
@@ -333,7 +333,7 @@ pub async fn list(
     let command = match query.user {
         Some(UserName(user)) => Command::ListChats {
             before: cursor::before(cursor)?,
-            user: Some(caller.user_id(user).await?),
+            user: Some(user),
             limit,
         },
         None => Command::ListAllChats {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::caller::ServiceCaller;
 use super::chats::{ChatView, room};
-use super::names::{ChatName, PathId, UserName};
+use super::names::{ChatName, PathId, UserName, user_refs};
 use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
 use super::query::Query;
 use super::schemas::{ChatInPath, UserInPath};
@@ -45,7 +45,7 @@ pub async fn add(
     _: Query<()>,
     Body(new): Body<NewMembers>,
 ) -> Result<Json<ChatView>, Problem> {
-    let users = caller.user_ids(new.users, AT_ONCE).await?;
+    let users = user_refs(new.users, AT_ONCE)?;
     if users.is_empty() {
         return Err(Error::invalid("users", "name at least one user").into());
     }
@@ -57,7 +57,7 @@ pub async fn add(
     delete, path = "/chats/{chat}/members/{user}", operation_id = "removeMember", tag = "chats",
     params(
         ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
-        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
+        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")
     ),
     responses(
         (status = 200, description = "The chat afterwards.", body = ChatView),

@@ -229,7 +229,7 @@ pub async fn list_members(
     put, path = "/chats/{chat}/members/{user}/role", operation_id = "setRole", tag = "chats",
     params(
         ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
-        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
+        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")
     ),
     request_body = NewRole,
     responses(
@@ -246,7 +246,7 @@ pub async fn set_role(
 ) -> Result<Json<MemberRoleView>, Problem> {
     let command = Command::SetRole {
         chat,
-        user: caller.user_id(user).await?,
+        user,
         role: new.role.into(),
     };
     match caller.execute(command).await? {
@@ -267,7 +267,7 @@ pub async fn set_role(
     put, path = "/chats/{chat}/mutes/{user}", operation_id = "muteUser", tag = "chats",
     params(
         ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
-        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
+        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")
     ),
     request_body = Term,
     responses(
@@ -283,7 +283,6 @@ pub async fn mute(
     Body(term): Body<Term>,
 ) -> Result<Json<SanctionView>, Problem> {
     let term = term.read()?;
-    let user = caller.user_id(user).await?;
     sanction(
         caller
             .execute(Command::MuteUser { chat, user, term })
@@ -296,7 +295,7 @@ pub async fn mute(
     delete, path = "/chats/{chat}/mutes/{user}", operation_id = "unmuteUser", tag = "chats",
     params(
         ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
-        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
+        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")
     ),
     responses((status = 204, description = "The user is not muted."), CommonErrors, NotFoundError)
 )]
@@ -306,7 +305,7 @@ pub async fn unmute(
     PathId(UserName(user)): PathId<UserName>,
     _: Query<()>,
 ) -> Result<StatusCode, Problem> {
-    let (user, term) = (caller.user_id(user).await?, SanctionTerm::Lifted);
+    let term = SanctionTerm::Lifted;
     caller
         .execute(Command::MuteUser { chat, user, term })
         .await?;
@@ -321,7 +320,7 @@ pub async fn unmute(
     put, path = "/chats/{chat}/bans/{user}", operation_id = "banUser", tag = "chats",
     params(
         ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
-        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
+        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")
     ),
     request_body = Term,
     responses(
@@ -337,7 +336,6 @@ pub async fn ban(
     Body(term): Body<Term>,
 ) -> Result<Json<SanctionView>, Problem> {
     let term = term.read()?;
-    let user = caller.user_id(user).await?;
     sanction(
         caller
             .execute(Command::BanUser { chat, user, term })
@@ -350,7 +348,7 @@ pub async fn ban(
     delete, path = "/chats/{chat}/bans/{user}", operation_id = "unbanUser", tag = "chats",
     params(
         ("chat" = inline(ChatInPath), Path, description = "The UUID, the number, or `external:` and the name of a chat."),
-        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")
+        ("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")
     ),
     responses((status = 204, description = "The user is not banned."), CommonErrors, NotFoundError)
 )]
@@ -360,7 +358,7 @@ pub async fn unban(
     PathId(UserName(user)): PathId<UserName>,
     _: Query<()>,
 ) -> Result<StatusCode, Problem> {
-    let (user, term) = (caller.user_id(user).await?, SanctionTerm::Lifted);
+    let term = SanctionTerm::Lifted;
     caller
         .execute(Command::BanUser { chat, user, term })
         .await?;

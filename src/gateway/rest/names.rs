@@ -1,12 +1,14 @@
-//! How an address or a body names a user, a chat or an event: by the id, or by the number.
+//! How an address or a body names a user, a chat or an event: by the id, by the number, or, a user,
+//! by the id in the host application.
 //! Does not know whether there is such a thing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -19,22 +21,21 @@ use crate::model::{ChatRef, Error, EventPk, MAX_ID, UserRef};
 /// How many digits a number has at most; as many as [`MAX_ID`] has.
 const DIGITS: usize = 16;
 
-/// The form of an id or a number.
-pub const PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
-                           [0-9a-fA-F]{4}-[0-9a-fA-F]{12})$";
-
-/// The same of a chat, which may also have a name in the host application.
-pub const CHAT_PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
-                                [0-9a-fA-F]{4}-[0-9a-fA-F]{12}|external:.{1,256})$";
-
 /// The form of a number.
 pub const PK_PATTERN: &str = "^[1-9][0-9]{0,15}$";
+
+/// Begins the name of a user or a chat by the id in the host application.
+const EXTERNAL: &str = "external:";
+
+/// The form of the name of a user or a chat.
+pub const PATTERN: &str = "^([1-9][0-9]{0,15}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-\
+     [0-9a-fA-F]{4}-[0-9a-fA-F]{12}|external:.+)$";
 
 /// How much of a wrong name an error repeats.
 const SHOWN: usize = 64;
 
-/// A user: the UUID, or the number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A user: the UUID, the number, or the id in the host application.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserName(pub UserRef);
 
 /// A chat: the UUID, the number, or `external:` and the name in the host application.
@@ -49,6 +50,9 @@ impl FromStr for UserName {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(external_id) = text.strip_prefix(EXTERNAL) {
+            return Ok(Self(UserRef::External(external_id.to_owned())));
+        }
         let pk = pk(text).map(UserRef::Pk);
         let named = pk.or_else(|| text.parse().ok().map(UserRef::Id));
         named.map(Self).ok_or(())
@@ -137,18 +141,37 @@ impl<'de> Deserialize<'de> for UserName {
 
 struct Reader;
 
-impl Visitor<'_> for Reader {
+/// What names a user.
+const FORMS: &str =
+    "the UUID or the number of a user, or an object with its id, pk or externalUserId";
+
+fn must_be<E: serde::de::Error>() -> E {
+    E::custom(format_args!("must be {FORMS}"))
+}
+
+/// The users of a list.
+///
+/// # Errors
+/// `TooLarge`: more than `most` are named.
+pub fn user_refs(named: Vec<UserName>, most: usize) -> Result<Vec<UserRef>, Error> {
+    if named.len() > most {
+        return Err(Error::too_large("users", format_args!("{most} of them")));
+    }
+    Ok(named.into_iter().map(|UserName(user)| user).collect())
+}
+
+impl<'de> Visitor<'de> for Reader {
     type Value = UserName;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the UUID or the number of a user")
+        out.write_str(FORMS)
     }
 
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<UserName, E> {
         let pk = i64::try_from(number).ok();
         let pk = pk.filter(|pk| (1..=MAX_ID).contains(pk));
         let named = pk.map(|pk| UserName(UserRef::Pk(pk)));
-        named.ok_or_else(|| E::custom("must be the UUID or the number of a user"))
+        named.ok_or_else(must_be)
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<UserName, E> {
@@ -159,7 +182,22 @@ impl Visitor<'_> for Reader {
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<UserName, E> {
         let named = text.parse();
-        named.map_err(|()| E::custom("must be the UUID or the number of a user"))
+        named.map_err(|()| must_be())
+    }
+
+    /// An object that names a user, as a user that was answered: the first of the fields counts.
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<UserName, A::Error> {
+        let (mut id, mut pk, mut external) = (None, None, None);
+        while let Some(field) = fields.next_key::<Cow<'_, str>>()? {
+            match &*field {
+                "id" => id = fields.next_value::<Option<UserName>>()?,
+                "pk" => pk = fields.next_value::<Option<UserName>>()?,
+                "externalUserId" => external = fields.next_value::<Option<String>>()?,
+                _ => drop(fields.next_value::<IgnoredAny>()?),
+            }
+        }
+        let external = external.map(|external| UserName(UserRef::External(external)));
+        id.or(pk).or(external).ok_or_else(must_be)
     }
 }
 
@@ -172,11 +210,17 @@ impl PartialSchema for UserName {
         let text = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
             .pattern(Some(PATTERN));
+        let external = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Object))
+            .property("externalUserId", String::schema())
+            .required("externalUserId");
         let either = OneOfBuilder::new()
             .item(number)
             .item(text)
+            .item(external)
             .description(Some(
-                "A user: the number (`pk`), the same as a string, or the UUID (`id`).",
+                "A user: the number (`pk`), the same as a string, the UUID (`id`), `external:` with the \
+                 id in your application, or an object with one of `id`, `pk` and `externalUserId`.",
             ))
             .examples([serde_json::Value::from(1)]);
         either.into()
@@ -209,6 +253,11 @@ mod tests {
         let id: UserId = ID.parse().expect("an id");
         let named = Some(UserName(UserRef::Id(id)));
         assert_eq!(read(&format!("\"{ID}\"")), named);
+        assert_eq!(read(&format!("{{\"pk\":7,\"id\":\"{ID}\"}}")), named);
+        assert_eq!(read("{\"name\":\"x\",\"pk\":\"7\"}"), seven);
+        let anna = Some(UserName(UserRef::External("anna".into())));
+        assert_eq!(read("{\"externalUserId\":\"anna\",\"pk\":null}"), anna);
+        assert_eq!(read("\"external:anna\""), anna);
     }
 
     #[test]
@@ -223,6 +272,8 @@ mod tests {
             "null",
             "[]",
             "{}",
+            "{\"id\":true}",
+            "{\"externalUserId\":7}",
             "\"\"",
             "\"07\"",
             "\"+7\"",

@@ -44,7 +44,7 @@ pub struct RevokedView {
 /// opened with one are closed. The time never moves backwards.
 #[utoipa::path(
     post, path = "/users/{user}/revoke", operation_id = "revokeTokens", tag = "tokens",
-    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")),
+    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")),
     request_body = Revocation,
     responses(
         (status = 200, description = "Since when tokens are valid.", body = RevokedView),

@@ -37,7 +37,7 @@ impl PartialSchema for UserInPath {
 
 impl PartialSchema for ChatInPath {
     fn schema() -> RefOr<Schema> {
-        text(names::CHAT_PATTERN)
+        text(names::PATTERN)
     }
 }
 

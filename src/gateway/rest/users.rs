@@ -205,7 +205,7 @@ pub async fn create(
 /// Get a user
 #[utoipa::path(
     get, path = "/users/{user}", operation_id = "getUser", tag = "users",
-    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")),
+    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")),
     responses((status = 200, description = "The user.", body = UserView), CommonErrors, NotFoundError)
 )]
 pub async fn get(
@@ -221,7 +221,7 @@ pub async fn get(
 /// Fields that are not given, or null, stay as they are.
 #[utoipa::path(
     patch, path = "/users/{user}", operation_id = "changeUser", tag = "users",
-    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user.")),
+    params(("user" = inline(UserInPath), Path, description = "The UUID or the number of a user, or `external:` with its id in your application.")),
     request_body = UserChange,
     responses(
         (status = 200, description = "The user afterwards.", body = UserView),

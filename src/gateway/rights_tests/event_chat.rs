@@ -165,7 +165,7 @@ impl Chat {
             O::Leave => Command::LeaveChat { chat },
             O::Add => Command::AddMembers {
                 chat,
-                users: vec![world.outsider],
+                users: vec![world.outsider.into()],
             },
             O::Remove => Command::RemoveMember { chat, user: guest },
             O::Change => Command::ChangeChat {
@@ -179,17 +179,17 @@ impl Chat {
             O::Delete => Command::DeleteChat { chat },
             O::SetRole => Command::SetRole {
                 chat,
-                user: guest,
+                user: guest.into(),
                 role: MemberRole::Reader,
             },
             O::Mute => Command::MuteUser {
                 chat,
-                user: guest,
+                user: guest.into(),
                 term,
             },
             O::Ban => Command::BanUser {
                 chat,
-                user: guest,
+                user: guest.into(),
                 term,
             },
             O::ListBans => Command::ListBans { chat },

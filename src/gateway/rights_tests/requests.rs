@@ -138,13 +138,25 @@ fn on_user_request(scene: &Scene, act: &OnUser, via: Via) -> Option<Request> {
     Some(match via {
         Via::Command => Request::Command(match *act {
             OnUser::Add(user) => {
-                let users = vec![user];
+                let users = vec![user.into()];
                 Command::AddMembers { chat, users }
             }
             OnUser::Remove(user) => Command::RemoveMember { chat, user },
-            OnUser::Role(user, role) => Command::SetRole { chat, user, role },
-            OnUser::Mute(user, term) => Command::MuteUser { chat, user, term },
-            OnUser::Ban(user, term) => Command::BanUser { chat, user, term },
+            OnUser::Role(user, role) => Command::SetRole {
+                chat,
+                user: user.into(),
+                role,
+            },
+            OnUser::Mute(user, term) => Command::MuteUser {
+                chat,
+                user: user.into(),
+                term,
+            },
+            OnUser::Ban(user, term) => Command::BanUser {
+                chat,
+                user: user.into(),
+                term,
+            },
         }),
         Via::EventName => match *act {
             OnUser::Role(user, role) => event(
@@ -211,7 +223,7 @@ fn command(scene: &Scene, operation: O, actor: UserId) -> Command {
             draft: draft(),
         },
         O::SendFor => Command::SendMessage {
-            user: Some(actor),
+            user: Some(actor.into()),
             chat,
             draft: draft(),
         },

@@ -195,12 +195,12 @@ impl Scene {
             world.muted,
             world.banned,
         ];
-        let users = users.to_vec();
-        host(Command::AddMembers {
+        let users = users.iter().copied().map(Into::into).collect();
+        let added = Command::AddMembers {
             chat: chat.clone(),
             users,
-        })
-        .await;
+        };
+        host(added).await;
         let user = world.of(Role::ExMember);
         host(Command::RemoveMember {
             chat: chat.clone(),
@@ -217,7 +217,7 @@ impl Scene {
         for (user, role) in roles {
             host(Command::SetRole {
                 chat: chat.clone(),
-                user,
+                user: user.into(),
                 role,
             })
             .await;
@@ -226,7 +226,7 @@ impl Scene {
         for user in [world.of(Role::Muted), world.muted] {
             host(Command::MuteUser {
                 chat: chat.clone(),
-                user,
+                user: user.into(),
                 term,
             })
             .await;
@@ -234,14 +234,19 @@ impl Scene {
         for user in [world.of(Role::Banned), world.banned] {
             host(Command::BanUser {
                 chat: chat.clone(),
-                user,
+                user: user.into(),
                 term,
             })
             .await;
         }
         let user = Some(world.creator);
         let draft = Draft::text("hello");
-        host(Command::SendMessage { user, chat, draft }).await;
+        host(Command::SendMessage {
+            user: user.map(Into::into),
+            chat,
+            draft,
+        })
+        .await;
         Self { chat: id, pk }
     }
 }
@@ -251,7 +256,7 @@ async fn created(world: &World, kind: Kind) -> Chat {
     let (name, key) = (None, None);
     match kind {
         Kind::Closed => {
-            let members = vec![world.creator];
+            let members = vec![world.creator.into()];
             let create = Command::CreateChat {
                 chosen: ChatChoice::default(),
                 name,

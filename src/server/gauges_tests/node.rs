@@ -126,7 +126,7 @@ impl Node {
             let create = Command::CreateChat {
                 chosen: ChatChoice::default(),
                 name: None,
-                members: self.users.clone(),
+                members: self.users.iter().copied().map(Into::into).collect(),
                 key: None,
             };
             match self.execute(create).await {
@@ -173,7 +173,7 @@ impl Node {
     pub(super) async fn send(&self, chat: usize, count: usize, length: usize) {
         for _ in 0..count {
             let send = Command::SendMessage {
-                user: Some(self.users[0]),
+                user: Some(self.users[0].into()),
                 chat: ChatRef::Id(self.chats[chat].0),
                 draft: Draft::text("x".repeat(length)),
             };
@@ -189,7 +189,7 @@ impl Node {
             user,
         })
         .await;
-        let users = vec![user];
+        let users = vec![user.into()];
         self.execute(Command::AddMembers { chat, users }).await;
     }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::names::{Named, named, one_chat};
+use super::names::{Named, NamedUser, named_user, one_chat};
 use crate::gateway::dialect::decode::{Field, Object, Text, Whole, missing};
 use crate::gateway::dialect::timestamps::optional_time;
 use crate::hub::Body;
 use crate::model::{
     ChatId, ChatRef, Command, Error, MemberRole, RoleChange, SanctionChange, SanctionTerm, UserId,
+    UserRef,
 };
 
 /// `set-role`
@@ -23,7 +24,7 @@ pub(super) struct SetRole<'a> {
     #[serde(borrow)]
     chat: Field<Object<Named<'a>>>,
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     #[serde(borrow)]
     role: Field<Text<'a>>,
 }
@@ -37,7 +38,7 @@ pub(super) struct SanctionUser<'a> {
     #[serde(borrow)]
     chat: Field<Object<Named<'a>>>,
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     seconds: Field<Whole<0>>,
 }
 
@@ -65,7 +66,7 @@ pub(super) fn ban_user(request: &SanctionUser<'_>) -> Result<Command, Error> {
 }
 
 impl SanctionUser<'_> {
-    fn read(&self) -> Result<(ChatRef, UserId, SanctionTerm), Error> {
+    fn read(&self) -> Result<(ChatRef, UserRef, SanctionTerm), Error> {
         let chat = chat(&self.room, &self.chat)?;
         let user = user(&self.user)?;
         let seconds = self.seconds.get("seconds")?;
@@ -79,8 +80,8 @@ fn chat(room: &Field<Text<'_>>, chat: &Field<Object<Named<'_>>>) -> Result<ChatR
     one_chat(room, chat)
 }
 
-fn user(user: &Field<Object<Named<'_>>>) -> Result<UserId, Error> {
-    named(user, "user")?.ok_or_else(|| missing("user.id"))
+fn user(user: &Field<Object<NamedUser<'_>>>) -> Result<UserRef, Error> {
+    named_user(user)?.ok_or_else(|| missing("user.id"))
 }
 
 /// A change of a role.

@@ -56,7 +56,7 @@ fn requests_name_the_chat_and_the_user() {
             set,
             Ok(Command::SetRole {
                 chat: chat.clone(),
-                user,
+                user: user.into(),
                 role
             })
         );
@@ -72,7 +72,7 @@ fn requests_name_the_chat_and_the_user() {
                 muted,
                 Ok(Command::MuteUser {
                     chat: chat.clone(),
-                    user,
+                    user: user.into(),
                     term
                 })
             );
@@ -81,7 +81,7 @@ fn requests_name_the_chat_and_the_user() {
                 banned,
                 Ok(Command::BanUser {
                     chat: chat.clone(),
-                    user,
+                    user: user.into(),
                     term
                 })
             );

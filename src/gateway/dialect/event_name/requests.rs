@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::moderation;
-use super::names::{Named, named, named_chat, one_chat};
+use super::names::{Named, NamedUser, Users, named_chat, named_user, one_chat, users};
 use super::responses::{
     BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE,
     SET_ROLE, SYNC,
 };
 use crate::gateway::dialect::cursors::CursorText;
-use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
+use crate::gateway::dialect::decode::{Field, Object, Text, Whole, decode, id, missing};
 use crate::gateway::dialect::incoming::{Event, or_empty};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
@@ -45,11 +45,11 @@ struct CreateUser<'a> {
 struct UserFields<'a> {
     #[serde(borrow)]
     id: Field<Text<'a>>,
+    pk: Field<Whole<1>>,
     #[serde(borrow, rename = "externalUserId")]
     external_user_id: Field<Text<'a>>,
     #[serde(borrow)]
     external_id: Field<Text<'a>>,
-    pk: Field<Whole<0>>,
     #[serde(borrow)]
     username: Field<Text<'a>>,
     #[serde(borrow)]
@@ -71,7 +71,7 @@ struct CreateChat<'a> {
     #[serde(borrow)]
     chat: Field<Object<ChatFields<'a>>>,
     #[serde(borrow)]
-    users: Field<Texts<'a>>,
+    users: Field<Users<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -88,7 +88,7 @@ struct ChatFields<'a> {
 #[serde(default)]
 struct ListChats<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     limit: Field<Whole<1>>,
     before: Field<CursorText>,
 }
@@ -98,7 +98,7 @@ struct ListChats<'a> {
 #[serde(default)]
 struct ListMessages<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     #[serde(borrow)]
     chat: Field<Object<Named<'a>>>,
     query: Field<Object<Query>>,
@@ -119,7 +119,7 @@ struct Query {
 #[serde(default)]
 struct NewMessage<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
     #[serde(borrow)]
     chat: Field<Object<Named<'a>>>,
     #[serde(borrow)]
@@ -148,7 +148,7 @@ struct MessageFields<'a> {
 #[serde(default)]
 struct Sync<'a> {
     #[serde(borrow)]
-    user: Field<Object<Named<'a>>>,
+    user: Field<Object<NamedUser<'a>>>,
 }
 
 /// The command that an event stands for.
@@ -183,7 +183,7 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
 pub(super) fn sync(event: Event) -> Result<(SyncRequest, Command), Error> {
     let body = event.into_body();
     let Sync { user } = decode(&body)?;
-    let user = named(&user, "user")?;
+    let user = named_user(&user)?;
     let request = SyncRequest::read(body.get("chats"), "chats", by_id)?;
     let command = request.command(user);
     Ok((request, command))
@@ -227,12 +227,9 @@ fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
         ),
         None => (None, None),
     };
-    let users = request.users.get("users")?.into_iter();
-    let members = users.flat_map(|Texts(users)| users);
-    let members = members.map(|user| id(user, "user"));
     Ok(Command::CreateChat {
         name,
-        members: members.collect::<Result<_, _>>()?,
+        members: users(&request.users)?,
         key: None,
         chosen: ChatChoice {
             external_id,
@@ -244,7 +241,7 @@ fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {
 fn list_chats(request: &ListChats<'_>) -> Result<Command, Error> {
     let before = request.before.get("before")?;
     Ok(Command::ListChats {
-        user: named(&request.user, "user")?,
+        user: named_user(&request.user)?,
         limit: size(&request.limit, "limit")?,
         before: before.map(|CursorText(before)| *before),
     })
@@ -268,7 +265,7 @@ fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
             None => Window::Last(limit),
         };
     }
-    let user = named(&request.user, "user")?;
+    let user = named_user(&request.user)?;
     let chat = named_chat(&request.chat)?;
     Ok(Command::ListMessages {
         user,
@@ -301,7 +298,7 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
     if let (None, Some(message)) = (kind, message) {
         kind = message.kind.get("message.type")?;
     }
-    let user = named(&request.user, "user")?;
+    let user = named_user(&request.user)?;
     let field = message.map_or("msg", |_| "message.value");
     let Text(text) = text.ok_or_else(|| missing(field))?;
     let draft = Draft {

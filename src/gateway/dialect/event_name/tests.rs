@@ -130,7 +130,7 @@ fn a_message_is_of_type_text_unless_it_says_otherwise() {
     };
     assert_eq!(draft.kind, "text");
     assert_eq!(draft.client_id.as_deref(), Some("c"));
-    assert_eq!(user, USER.parse().ok());
+    assert_eq!(user, USER.parse().ok().map(UserRef::Id));
 }
 
 #[test]
@@ -212,6 +212,62 @@ fn an_id_alone_fetches_a_user() {
             user: UserRef::Id(id)
         }
     );
+}
+
+#[test]
+fn a_user_is_named_by_id_number_or_external_id() {
+    let id = UserRef::Id(USER.parse().expect("an id"));
+    let anna = UserRef::External("anna".into());
+    let cases = [
+        (json!({"id": USER, "pk": 7, "externalUserId": "anna"}), &id),
+        (json!({"pk": 7, "externalUserId": "anna"}), &UserRef::Pk(7)),
+        (json!({"id": null, "pk": "7"}), &UserRef::Pk(7)),
+        (json!({"externalUserId": "anna"}), &anna),
+        (json!({"external_id": "anna"}), &anna),
+    ];
+    for (named, expected) in cases {
+        let list = decoded(LIST_CHATS, &[json!({"user": named})]);
+        let Ok(Command::ListChats { user, .. }) = list else {
+            panic!("{list:?}");
+        };
+        assert_eq!(user.as_ref(), Some(expected), "{named}");
+        let create = decoded(CREATE_CHAT, &[json!({"users": [USER, named]})]);
+        let Ok(Command::CreateChat { members, .. }) = create else {
+            panic!("{create:?}");
+        };
+        assert_eq!(members, [id.clone(), expected.clone()]);
+    }
+    let fetch = decoded(CREATE_USER, &[json!({"user": {"pk": 7}})]);
+    let user = UserRef::Pk(7);
+    assert_eq!(fetch.expect("a command"), Command::GetUser { user });
+}
+
+#[test]
+fn what_names_no_user_is_refused() {
+    let list = "users: must be a list of ids, or of objects that name users";
+    let cases = [
+        (json!([7]), list),
+        (json!([[USER]]), list),
+        (json!([null]), list),
+        (json!({"id": USER}), list),
+        (json!([{}]), "users.id: is missing"),
+        (json!([{"id": 7}]), "users.id: must be a string"),
+        (
+            json!([{"pk": 0}]),
+            "users.pk: must be a whole number of at least 1",
+        ),
+        (
+            json!([{"externalUserId": 7}]),
+            "users.externalUserId: must be a string",
+        ),
+    ];
+    for (users, expected) in cases {
+        let refused = decoded(CREATE_CHAT, &[json!({"users": users})]);
+        assert_eq!(refused.expect_err("refused").message, expected, "{users}");
+    }
+    let body = json!({"user": {"name": "Anna"}});
+    let refused = decoded(LIST_CHATS, &[body]).expect_err("refused");
+    assert_eq!(refused.message, "user.id: is missing");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn the_requests_of_the_document_are_their_commands() {
             "read_messages",
             json!({"chatId": id, "lastReadedMessageId": 10}),
             Command::MarkRead {
-                user,
+                user: None,
                 chat: chat.clone(),
                 seq: 10,
             },
@@ -135,7 +135,7 @@ fn the_requests_of_the_document_are_their_commands() {
             "load_history",
             json!({"chatId": id, "lastMessageId": 124}),
             Command::ListMessages {
-                user,
+                user: None,
                 chat,
                 history,
                 positions: Positions::Omitted,
