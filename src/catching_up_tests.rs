@@ -108,6 +108,7 @@ impl Client {
             user: Some(node.anna),
             rights: Rights::Own,
             connection: None,
+            request: None,
         };
         let session = Arc::clone(&dialect) as Arc<dyn DialectSession>;
         let state = node.state.clone();
@@ -115,7 +116,11 @@ impl Client {
         let connection = connection.await.expect("a connection");
         self.behind.clone_from(&node.chats);
         if replay && delivery == Delivery::Enabled {
-            let chats = node.chats.iter().map(|chat| self.position(*chat)).collect();
+            let chats = node.chats.iter().map(|chat| {
+                let (chat, known) = self.position(*chat);
+                (chat, known.into())
+            });
+            let chats = chats.collect();
             let respond = |reply: &Reply| {
                 let Reply::Synced(synced) = reply else {
                     panic!("{reply:?}")
@@ -189,7 +194,10 @@ impl Client {
         let chats: Vec<_> = behind.iter().map(|chat| self.position(*chat)).collect();
         let sync = Command::Sync {
             user: None,
-            chats: chats.clone(),
+            chats: chats
+                .iter()
+                .map(|(chat, seq)| (chat.clone(), (*seq).into()))
+                .collect(),
             until: HashMap::new(),
             budget: PageBudget::RESPONSE,
         };
@@ -340,6 +348,7 @@ async fn a_replay_and_what_follows_are_one_row() {
         user: Some(node.anna),
         rights: Rights::Own,
         connection: None,
+        request: None,
     };
     let state = node.state.clone();
     let writing = async {
@@ -371,7 +380,7 @@ async fn a_replay_and_what_follows_are_one_row() {
                 other => panic!("{other:?}"),
             };
             let since = Since {
-                chats: vec![(ChatRef::Id(chat), known)],
+                chats: vec![(ChatRef::Id(chat), known.into())],
                 respond: Box::new(respond),
             };
             connection.begin_after(since).await.expect("a replay");

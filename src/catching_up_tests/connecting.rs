@@ -26,6 +26,7 @@ pub(super) fn own(user: UserId) -> Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: None,
+        request: None,
     }
 }
 
@@ -93,7 +94,7 @@ pub(super) async fn assert_received(
 pub(super) async fn synced(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
     let sync = Command::Sync {
         user: None,
-        chats: vec![(ChatRef::Id(chat), 0)],
+        chats: vec![(ChatRef::Id(chat), 0.into())],
         until: HashMap::new(),
         budget: PageBudget::RESPONSE,
     };
@@ -199,6 +200,7 @@ async fn messages_while_the_heads_are_read_come_once() {
             user: Some(anna),
             rights: Rights::Own,
             connection: None,
+            request: None,
         };
         let state = node.state.clone();
         Connection::open(state, identity, None, dialect, Transport::WebSocket).await

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::model::{
-    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Profile, SanctionTerm, Seq,
+    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, KnownUpTo, Profile, SanctionTerm,
 };
 
 /// The greatest integer that every JSON client can hold.
@@ -50,15 +50,13 @@ pub fn hold_error(error: &Error) {
 /// # Panics
 /// A value is out of its bounds, or the command is greater than its input.
 pub fn hold_command(command: &Command, read: usize) {
-    if let Some(ChatRef::Pk(pk)) = chat_of(command) {
-        assert!((1..=GREATEST).contains(pk), "{pk}");
-    }
+    hold_chat(chat_of(command));
     match command {
         Command::CreateUser {
-            pk: _,
-            external_id,
+            external_id: id,
             profile,
-        } => hold_profile(external_id.as_deref(), profile, read),
+            ..
+        } => hold_profile(id.as_deref(), profile, read),
         Command::CreateChat { name, members, .. } => {
             assert!(name.as_ref().is_none_or(|name| name.len() <= read) && members.len() <= read);
         }
@@ -117,11 +115,17 @@ fn hold_term(term: SanctionTerm) {
     assert!(!matches!(term, SanctionTerm::Seconds(seconds) if seconds < 1));
 }
 
-fn hold_positions(chats: &[(ChatRef, Seq)]) {
-    for (chat, seq) in chats {
+fn hold_positions(chats: &[(ChatRef, KnownUpTo)]) {
+    for (chat, KnownUpTo { seq, .. }) in chats {
         let in_range = |pk: &ChatPk| (1..=GREATEST).contains(pk);
         assert!(!matches!(chat, ChatRef::Pk(pk) if !in_range(pk)), "{chat}");
         assert!(*seq >= 0, "{seq}");
+    }
+}
+
+fn hold_chat(chat: Option<&ChatRef>) {
+    if let Some(ChatRef::Pk(pk)) = chat {
+        assert!((1..=GREATEST).contains(pk), "{pk}");
     }
 }
 

@@ -24,7 +24,7 @@ use super::dialect::{Decoded, DialectSession, Incoming};
 use super::request_log;
 use super::transport::Handled;
 use crate::hub::Outgoing;
-use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply};
+use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply, RequestNumber};
 use crate::service::{InFlight, no_chat};
 
 /// How many messages of one connection may be on their way into the store at once.
@@ -126,14 +126,13 @@ impl Inbox {
             let Some(incoming) = incoming else { return };
             self.connection.outbox().has_room().await;
             let (decoded, logged) = self.decode(&incoming);
+            let number = self.session.request_number();
             if let Err(error) = self.connection.greet().await {
                 self.connection.end_unopened(&error);
                 continue;
             }
             if !matches!(decoded, Decoded::Request(Command::SendMessage { .. }, _)) {
-                while !unanswered.is_empty() {
-                    self.answer_next(&mut unanswered).await;
-                }
+                self.answer_all(&mut unanswered).await;
             }
             let (command, respond) = match decoded {
                 Decoded::Request(command, _) if self.awaits_user(&command) => {
@@ -143,9 +142,7 @@ impl Inbox {
                 }
                 Decoded::Request(command, respond) => (command, respond),
                 Decoded::Refused(kind, frames) => {
-                    self.put(frames);
-                    self.connection.metrics().refused(kind);
-                    self.log(logged, Some(kind));
+                    self.refuse(logged, kind, frames);
                     continue;
                 }
             };
@@ -157,7 +154,7 @@ impl Inbox {
             let shown = shows(&command);
             let entering = shown.map(|chat| (self.connection.entering(), chat));
             // Boxed: this memory is needed only while a request is served.
-            let begun = Box::pin(self.begin(command)).await;
+            let begun = Box::pin(self.begin(command, number)).await;
             let is_done = matches!(begun, InFlight::Done(_));
             let finished = async move {
                 Finished {
@@ -175,6 +172,19 @@ impl Inbox {
                 unanswered.storing.push_back(finished);
             }
         }
+    }
+
+    async fn answer_all(&self, unanswered: &mut Unanswered<impl Future<Output = Finished>>) {
+        while !unanswered.is_empty() {
+            self.answer_next(unanswered).await;
+        }
+    }
+
+    /// Answers a request that was not decoded.
+    fn refuse(&self, logged: Logged, kind: ErrorKind, frames: Vec<Outgoing>) {
+        self.put(frames);
+        self.connection.metrics().refused(kind);
+        self.log(logged, Some(kind));
     }
 
     /// The next request; `None`: there is none, and the task that serves ends. Requests that the
@@ -281,8 +291,8 @@ impl Inbox {
 
     /// Begins a command. The first user that the client of a connection without one finds or creates
     /// is the user of the connection until it ends.
-    async fn begin(&self, command: Command) -> InFlight {
-        let begun = self.connection.begin(command).await;
+    async fn begin(&self, command: Command, number: Option<RequestNumber>) -> InFlight {
+        let begun = self.connection.begin_numbered(command, number).await;
         if let InFlight::Done(Some(reply)) = &begun
             && let Ok(Reply::User(user)) = &**reply
             && let Err(error) = self.connection.bind(user.id).await

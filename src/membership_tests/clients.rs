@@ -99,6 +99,7 @@ fn identity(user: Option<UserId>, dialect: DialectLabel, connection: ConnectionI
             _ => Rights::Own,
         },
         connection: Some(connection),
+        request: None,
     }
 }
 

@@ -41,9 +41,10 @@ pub use id::{
     NewPk, Seq, UserId, UserPk,
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use identity::{Caller, Identity, Issue, Rights, Role};
+pub use identity::{Caller, Identity, Issue, Origin, RequestNumber, Rights, Role};
 pub use message::{
-    Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
+    Draft, History, KnownId, KnownUpTo, Message, MessagePage, Missed, PendingMessage, Range, Sent,
+    Window, weight,
 };
 pub use notice::{Fact, ListedMembers, Membership, Notice, RoleChange, SanctionChange};
 pub use page_budget::PageBudget;

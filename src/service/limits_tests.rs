@@ -27,6 +27,7 @@ const HOST: Identity = Identity {
     user: None,
     rights: Rights::Service,
     connection: None,
+    request: None,
 };
 
 const fn own(user: UserId) -> Identity {
@@ -34,6 +35,7 @@ const fn own(user: UserId) -> Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: None,
+        request: None,
     }
 }
 

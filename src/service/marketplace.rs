@@ -225,7 +225,7 @@ impl Service {
         chat: ChatId,
         changed: Option<(bool, EventChat)>,
     ) -> Result<Updated, Error> {
-        let (changed, chat) = changed.ok_or_else(|| access::no_chat(&chat))?;
+        let (changed, chat) = changed.ok_or_else(|| access::no_chat(chat))?;
         let chat = Arc::new(chat);
         if changed {
             let fact = Fact::AccessChanged(Arc::clone(&chat));

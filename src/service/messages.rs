@@ -48,7 +48,7 @@ impl Service {
             id: MessageId::new(at),
             chat,
             sender,
-            origin: identity.connection,
+            origin: identity.origin(),
             draft,
             at,
         };

@@ -10,6 +10,7 @@ mod committer;
 mod events;
 mod heads;
 mod history_cache;
+mod in_flight;
 #[cfg(test)]
 mod lease_tests;
 mod limits;
@@ -32,24 +33,21 @@ mod user_cache;
 mod users;
 mod visible;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::RwLock;
 use tracing::error;
 
 pub use access::no_chat;
 pub use committer::Committer;
+pub use in_flight::InFlight;
 pub use numbering::Numbering;
 pub use revocation::Revocations;
 
 use crate::bus::Bus;
-use crate::model::{
-    AuditId, Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Reply, Sent,
-};
+use crate::model::{AuditId, Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Reply};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -347,36 +345,7 @@ impl Service {
     /// Publishes to every node. The store has the change already: a failure here delays others, it
     /// loses nothing.
     async fn publish(&self, identity: &Identity, fact: Fact) {
-        self.settlement.publish(identity.connection, fact).await;
-    }
-}
-
-/// A command that has its place in the order; await it for the reply.
-pub enum InFlight {
-    /// It is finished.
-    Done(Option<Box<Result<Reply, Error>>>),
-    /// Its message is on the way into the store.
-    Storing(oneshot::Receiver<Result<Sent, Error>>),
-}
-
-impl From<Result<Reply, Error>> for InFlight {
-    fn from(reply: Result<Reply, Error>) -> Self {
-        Self::Done(Some(Box::new(reply)))
-    }
-}
-
-impl Future for InFlight {
-    type Output = Result<Reply, Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let lost = || Err(Error::unavailable("the server is shutting down"));
-        match self.get_mut() {
-            Self::Done(reply) => Poll::Ready(reply.take().map_or_else(lost, |reply| *reply)),
-            Self::Storing(stored) => Pin::new(stored).poll(context).map(|stored| match stored {
-                Ok(stored) => stored.map(Reply::Sent),
-                Err(_) => lost(),
-            }),
-        }
+        self.settlement.publish(identity.origin(), fact).await;
     }
 }
 

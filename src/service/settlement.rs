@@ -15,7 +15,7 @@ use super::heads::Heads;
 use super::memberships::Memberships;
 use super::user_cache::UserCache;
 use crate::bus::Bus;
-use crate::model::{ConnectionId, Fact, Notice, User, UserId};
+use crate::model::{Fact, Notice, Origin, User, UserId};
 use crate::store::Store;
 
 /// How long to wait after a failure of the store.
@@ -36,7 +36,7 @@ pub(super) struct Settlement {
 #[derive(Debug)]
 enum Change {
     /// It was published as uncertain; that is published again.
-    Published(Fact),
+    Published(Box<Fact>),
     /// The tokens of this user may have been revoked.
     Revocation(UserId),
 }
@@ -60,11 +60,11 @@ impl Settlement {
         }
     }
 
-    /// Publishes a notice of a request that came on the connection `origin`. If it is uncertain, it
+    /// Publishes a notice of a request that came from `origin`. If it is uncertain, it
     /// is published again once the outcome is known.
-    pub(super) async fn publish(&self, origin: Option<ConnectionId>, fact: Fact) {
+    pub(super) async fn publish(&self, origin: Option<Origin>, fact: Fact) {
         if fact.is_uncertain() {
-            self.add(Change::Published(fact.clone()));
+            self.add(Change::Published(Box::new(fact.clone())));
         }
         self.send(origin, fact).await;
     }
@@ -101,7 +101,7 @@ impl Settlement {
                     if let Some(chat) = fact.chat() {
                         self.heads.unknown(chat);
                     }
-                    self.send(None, fact).await;
+                    self.send(None, *fact).await;
                 }
                 Change::Revocation(user) => self.look_up_revocation(user).await,
             }
@@ -127,7 +127,7 @@ impl Settlement {
         }
     }
 
-    async fn send(&self, origin: Option<ConnectionId>, fact: Fact) {
+    async fn send(&self, origin: Option<Origin>, fact: Fact) {
         let notice = Notice {
             origin,
             fact,

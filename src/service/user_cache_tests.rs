@@ -74,7 +74,7 @@ impl World {
         let identity = Identity {
             user: Some(self.id(user).await),
             rights: Rights::Own,
-            connection: None,
+            ..HOST
         };
         self.service.execute(&identity, command).await.ok()
     }
@@ -88,11 +88,10 @@ impl World {
     /// How often the store was called.
     fn calls(&self) -> usize {
         let text = self.metrics.text();
-        let counts = text
-            .lines()
-            .filter(|line| line.starts_with("polychat_store_seconds_count"))
-            // The sweeper has its own times.
-            .filter(|line| !line.contains("operation=\"sweep\""));
+        let lines = text.lines();
+        let counts = lines.filter(|line| line.starts_with("polychat_store_seconds_count"));
+        // The sweeper has its own times.
+        let counts = counts.filter(|line| !line.contains("operation=\"sweep\""));
         let count = |line: &str| line.rsplit(' ').next()?.parse::<usize>().ok();
         counts.filter_map(count).sum()
     }
@@ -129,22 +128,7 @@ impl World {
                 let profile = named(Some(name));
                 self.host(Command::UpdateUser { user, profile }).await;
             }
-            Act::MakeChat(users) => {
-                let mut members = Vec::new();
-                for user in users {
-                    members.push(self.id(user).await);
-                }
-                let (name, key) = (None, None);
-                let create = Command::CreateChat {
-                    chosen: ChatChoice::default(),
-                    name,
-                    members: members.into_iter().map(Into::into).collect(),
-                    key,
-                };
-                if let Some(Reply::Chat(chat)) = self.host(create).await {
-                    self.chats.push(chat.id);
-                }
-            }
+            Act::MakeChat(users) => self.make_chat(users).await,
             Act::MakeRoom(user) => {
                 let create = Command::CreateRoom {
                     name: None,
@@ -182,6 +166,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    async fn make_chat(&mut self, users: Vec<usize>) {
+        let mut members = Vec::new();
+        for user in users {
+            members.push(self.id(user).await.into());
+        }
+        let create = Command::CreateChat {
+            name: None,
+            members,
+            key: None,
+            chosen: ChatChoice::default(),
+        };
+        if let Some(Reply::Chat(chat)) = self.host(create).await {
+            self.chats.push(chat.id);
+        }
     }
 
     async fn identify_as(&self, user: usize, name: Option<u8>) -> TestCaseResult {

@@ -81,7 +81,7 @@ impl Service {
     /// cached are read together.
     pub(super) async fn ids_of(&self, chats: &[ChatRef]) -> Result<Vec<Option<ChatId>>, Error> {
         let (mut ids, mut unknown) = (HashMap::new(), Vec::new());
-        let mut names = Vec::new();
+        let mut external = Vec::new();
         for chat in chats {
             match chat {
                 ChatRef::Pk(pk) => match self.numbers.get(pk).await {
@@ -89,12 +89,12 @@ impl Service {
                     None => unknown.push(*pk),
                 },
                 ChatRef::External(name) | ChatRef::ExternalOfEvent(name) => {
-                    names.push(Arc::clone(name));
+                    external.push(Arc::clone(name));
                 }
                 ChatRef::Id(_) | ChatRef::OfEvent(_) => {}
             }
         }
-        let named = self.ids_by_name(&names).await?;
+        let external = self.ids_by_name(&external).await?;
         if !unknown.is_empty() {
             let found = self.store.chat_ids(&unknown).await.map_err(store_error)?;
             for (pk, id) in unknown.into_iter().zip(found) {
@@ -104,11 +104,11 @@ impl Service {
                 }
             }
         }
-        let mut named = named.into_iter();
+        let mut external = external.into_iter();
         let id = |chat: &ChatRef| match chat {
             ChatRef::Id(id) | ChatRef::OfEvent(id) => Some(*id),
             ChatRef::Pk(pk) => ids.get(pk).copied(),
-            ChatRef::External(_) | ChatRef::ExternalOfEvent(_) => named.next().flatten(),
+            ChatRef::External(_) | ChatRef::ExternalOfEvent(_) => external.next().flatten(),
         };
         Ok(chats.iter().map(id).collect())
     }

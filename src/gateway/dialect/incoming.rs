@@ -1,12 +1,15 @@
 //! A request as its transport received it, and the event in it.
 //! Does not know the meaning of events.
 
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
 use super::surrogates;
-use super::untrusted_json::{UntrustedJson, from_str};
+use super::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::hub::AckId;
 use crate::model::Error;
 
@@ -43,6 +46,8 @@ pub struct RequestRef {
     pub name: String,
     /// The number under which the client waits for an acknowledgement.
     pub ack: Option<AckId>,
+    /// The `request_id` in the envelope, to be echoed exactly as it was written. Null is none.
+    pub request_id: Option<Arc<str>>,
 }
 
 /// A decoded event.
@@ -52,6 +57,40 @@ pub struct Event {
     pub name: String,
     /// Its arguments.
     pub arguments: Vec<Value>,
+    /// See [`RequestRef::request_id`].
+    pub request_id: Option<Arc<str>>,
+    /// What it was decoded from.
+    pub source: Source,
+}
+
+/// The text of an event, for fields that are kept as they were written.
+#[derive(Debug, Clone, Default)]
+pub struct Source(Option<(Utf8Bytes, Framing)>);
+
+impl Source {
+    /// The JSON of a field, as it was written: of the argument with this index, under these keys.
+    /// `None`: it is not there.
+    pub fn field(&self, argument: usize, keys: &[&str]) -> Option<String> {
+        let (text, framing) = self.0.as_ref()?;
+        let text = surrogates::replaced(text);
+        let mut json = match framing {
+            Framing::Packet => {
+                let packet: Vec<&RawValue> = serde_json::from_str(&text).ok()?;
+                packet.get(argument + 1)?.get()
+            }
+            Framing::Envelope => field(&text, "data").filter(|_| argument == 0)?,
+        };
+        for key in keys {
+            json = field(json, key)?;
+        }
+        Some(json.to_owned())
+    }
+}
+
+/// The JSON of a field of an object.
+fn field<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    let RawFields(fields) = serde_json::from_str(object).ok()?;
+    fields.get(key).map(|json| json.get())
 }
 
 impl Event {
@@ -75,22 +114,31 @@ impl Incoming {
     /// # Errors
     /// `Invalid`: there is none.
     pub fn event(&self) -> Result<Event, Error> {
-        match self.framing {
+        let event = match self.framing {
             Framing::Packet => packet(&self.text),
             Framing::Envelope => envelope(&self.text),
-        }
+        };
+        event.map(|event| Event {
+            source: Source(Some((self.text.clone(), self.framing))),
+            ..event
+        })
     }
 
     /// The fields by which a client matches a response with this request, as far as they can be
     /// decoded. The name is empty where it cannot.
     pub fn request_ref(&self) -> RequestRef {
-        let name = match self.framing {
-            Framing::Packet => packet_name(&self.text),
-            Framing::Envelope => envelope(&self.text).ok().map(|event| event.name),
+        let (name, request_id) = match self.framing {
+            Framing::Packet => (packet_name(&self.text), None),
+            Framing::Envelope => {
+                let event = envelope(&self.text).ok();
+                let name = event.map(|event| event.name);
+                (name, request_id(&self.text))
+            }
         };
         RequestRef {
             name: name.unwrap_or_default(),
             ack: self.ack,
+            request_id,
         }
     }
 }
@@ -110,6 +158,8 @@ fn packet(text: &str) -> Result<Event, Error> {
         Some(Value::String(name)) => Ok(Event {
             name,
             arguments: values.collect(),
+            request_id: None,
+            source: Source::default(),
         }),
         _ => Err(malformed("has no event name")),
     }
@@ -132,9 +182,21 @@ fn envelope(text: &str) -> Result<Event, Error> {
         return Err(Error::invalid("frame", "must be an object"));
     };
     let arguments = vec![or_empty(frame.remove("data"))];
+    let request_id = frame.get("request_id").and_then(|_| request_id(text));
     match frame.remove("event") {
-        Some(Value::String(name)) => Ok(Event { name, arguments }),
+        Some(Value::String(name)) => Ok(Event {
+            name,
+            arguments,
+            request_id,
+            source: Source::default(),
+        }),
         None => Err(Error::invalid("event", "is missing")),
         Some(_) => Err(Error::invalid("event", "must be a string")),
     }
+}
+
+/// The `request_id` in an envelope, as it was written.
+fn request_id(text: &str) -> Option<Arc<str>> {
+    let written = field(text, "request_id")?;
+    (written != "null").then(|| written.into())
 }

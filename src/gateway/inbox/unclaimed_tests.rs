@@ -33,6 +33,7 @@ impl Nobody {
         let connection = ConnectionId::new(server.state.clock.now());
         let session: Arc<dyn DialectSession> = Arc::new(EventNameSession::new(Some(connection)));
         let identity = Identity {
+            request: None,
             user: None,
             rights: Rights::Open,
             connection: Some(connection),

@@ -207,38 +207,7 @@ impl Scene {
             user,
         })
         .await;
-        let roles = [
-            (world.of(Role::Reader), MemberRole::Reader),
-            (world.of(Role::Moderator), MemberRole::Moderator),
-            (world.of(Role::Owner), MemberRole::Owner),
-            (world.moderator, MemberRole::Moderator),
-            (world.owner, MemberRole::Owner),
-        ];
-        for (user, role) in roles {
-            host(Command::SetRole {
-                chat: chat.clone(),
-                user: user.into(),
-                role,
-            })
-            .await;
-        }
-        let term = SanctionTerm::Seconds(TERM);
-        for user in [world.of(Role::Muted), world.muted] {
-            host(Command::MuteUser {
-                chat: chat.clone(),
-                user: user.into(),
-                term,
-            })
-            .await;
-        }
-        for user in [world.of(Role::Banned), world.banned] {
-            host(Command::BanUser {
-                chat: chat.clone(),
-                user: user.into(),
-                term,
-            })
-            .await;
-        }
+        judge(world, &chat).await;
         let user = Some(world.creator);
         let draft = Draft::text("hello");
         host(Command::SendMessage {
@@ -248,6 +217,32 @@ impl Scene {
         })
         .await;
         Self { chat: id, pk }
+    }
+}
+
+/// Gives the users of the scene their roles, mutes and bans.
+async fn judge(world: &World, chat: &ChatRef) {
+    let host = async |command| world.execute(&HOST, command).await;
+    let chat = || chat.clone();
+    let roles = [
+        (world.of(Role::Reader), MemberRole::Reader),
+        (world.of(Role::Moderator), MemberRole::Moderator),
+        (world.of(Role::Owner), MemberRole::Owner),
+        (world.moderator, MemberRole::Moderator),
+        (world.owner, MemberRole::Owner),
+    ];
+    for (user, role) in roles {
+        let (chat, user) = (chat(), user.into());
+        host(Command::SetRole { chat, user, role }).await;
+    }
+    let term = SanctionTerm::Seconds(TERM);
+    for user in [world.of(Role::Muted), world.muted] {
+        let (chat, user) = (chat(), user.into());
+        host(Command::MuteUser { chat, user, term }).await;
+    }
+    for user in [world.of(Role::Banned), world.banned] {
+        let (chat, user) = (chat(), user.into());
+        host(Command::BanUser { chat, user, term }).await;
     }
 }
 

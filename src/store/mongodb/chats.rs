@@ -40,9 +40,9 @@ impl Chats for Mongo {
         &self,
         names: &[Arc<str>],
     ) -> Result<Vec<Option<ChatId>>, StoreError> {
-        let named: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let wanted: Vec<&str> = names.iter().map(|name| &**name).collect();
         let found = retry_until_deadline(|| {
-            let query = Query::all(doc! { "external_id": { "$in": named.clone() } });
+            let query = Query::all(doc! { "external_id": { "$in": wanted.clone() } });
             self.database.all::<ChatDocument>(query)
         });
         let found = found.await?;

@@ -49,7 +49,7 @@ impl Users for Mongo {
         match unknown {
             // Another call has created some of them meanwhile, or one of them has a number that is taken.
             Err(StoreError::Duplicate | StoreError::PkTaken) => {
-                known = self.by_external_id(&users).await?
+                known = self.by_external_id(&users).await?;
             }
             created => created?,
         }

@@ -267,12 +267,9 @@ fn open(
     let Some(event) = by_pk(transaction, new.event)? else {
         return Ok(None);
     };
-    let Some(guest) = users::by_id(transaction, new.guest)? else {
-        return Err(StoreError::Corrupt(format!(
-            "no user {} to open it",
-            new.guest
-        )));
-    };
+    let guest = users::by_id(transaction, new.guest)?;
+    let missing = || StoreError::Corrupt(format!("no user {} to open it", new.guest));
+    let guest = guest.ok_or_else(missing)?;
     let mut statement =
         transaction.prepare_cached("SELECT id FROM chats WHERE event = ?1 AND guest = ?2")?;
     let known = statement.query_row([event.pk, guest.pk], |row| row.get(0));

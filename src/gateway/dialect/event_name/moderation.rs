@@ -49,7 +49,7 @@ pub(super) fn set_role(request: &SetRole<'_>) -> Result<Command, Error> {
     let role = MemberRole::of_name(role);
     let why = "must be reader, member, moderator or owner";
     Ok(Command::SetRole {
-        chat: chat.into(),
+        chat,
         user,
         role: role.ok_or_else(|| Error::invalid("role", why))?,
     })

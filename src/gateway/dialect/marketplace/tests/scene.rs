@@ -201,12 +201,13 @@ pub fn delivered(session: &dyn DialectSession, notice: &Notice) -> Vec<(String, 
 }
 
 /// The events that answer a request without an acknowledgement.
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 pub fn respond(
     session: &MarketplaceSession,
     question: Question,
     reply: &Reply,
 ) -> Vec<(String, Value)> {
-    read_frames(&session.respond(&RequestRef::default(), &question, reply))
+    read_frames(&session.respond(&RequestRef::default(), None, &question, reply))
 }
 
 /// One raw WebSocket of this user.
