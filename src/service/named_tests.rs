@@ -134,10 +134,10 @@ fn requests_on_behalf_of_a_user_and_about_one_find_it_and_create_none() {
         draft: Draft::text("hello"),
     };
     for name in [external("anna"), UserRef::Pk(anna.pk)] {
-        let Ok(Reply::Sent(sent)) = backend.execute(&OPEN, send(name)) else {
+        let Ok(Reply::Sent(stored)) = backend.execute(&OPEN, send(name)) else {
             panic!("a message");
         };
-        assert_eq!(sent.message().sender.id, anna.id);
+        assert_eq!(stored.message().sender.id, anna.id);
     }
     let about = |user: UserRef| {
         [

@@ -130,14 +130,10 @@ impl World {
             Act::MakeChat(users) => {
                 let mut members = Vec::new();
                 for user in users {
-                    members.push(self.id(user).await);
+                    members.push(self.id(user).await.into());
                 }
                 let (name, key) = (None, None);
-                let create = Command::CreateChat {
-                    name,
-                    members: members.into_iter().map(Into::into).collect(),
-                    key,
-                };
+                let create = Command::CreateChat { name, members, key };
                 if let Some(Reply::Chat(chat)) = self.host(create).await {
                     self.chats.push(chat.id);
                 }

@@ -207,38 +207,21 @@ impl Scene {
             (world.owner, MemberRole::Owner),
         ];
         for (user, role) in roles {
-            host(Command::SetRole {
-                chat,
-                user: user.into(),
-                role,
-            })
-            .await;
+            let user = user.into();
+            host(Command::SetRole { chat, user, role }).await;
         }
         let term = SanctionTerm::Seconds(TERM);
         for user in [world.of(Role::Muted), world.muted] {
-            host(Command::MuteUser {
-                chat,
-                user: user.into(),
-                term,
-            })
-            .await;
+            let user = user.into();
+            host(Command::MuteUser { chat, user, term }).await;
         }
         for user in [world.of(Role::Banned), world.banned] {
-            host(Command::BanUser {
-                chat,
-                user: user.into(),
-                term,
-            })
-            .await;
+            let user = user.into();
+            host(Command::BanUser { chat, user, term }).await;
         }
-        let user = Some(world.creator);
+        let user = Some(world.creator.into());
         let draft = Draft::text("hello");
-        host(Command::SendMessage {
-            user: user.map(Into::into),
-            chat,
-            draft,
-        })
-        .await;
+        host(Command::SendMessage { user, chat, draft }).await;
         Self { chat: id, pk }
     }
 }
