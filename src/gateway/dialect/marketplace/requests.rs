@@ -17,13 +17,14 @@ use crate::model::{
 const HISTORY: usize = 50;
 
 /// Every event that is a request.
-pub(super) const EVENTS: [&str; 6] = [
+pub(super) const EVENTS: [&str; 7] = [
     "send_message",
     "read_messages",
     "load_history",
     "open_chat",
     "request_access",
     "grant_access",
+    "whoami",
 ];
 
 /// The kind of the request, with the parts that the response depends on.
@@ -37,6 +38,8 @@ pub(super) enum Question {
     History(ChatId),
     /// `open_chat`, `request_access` and `grant_access`
     Chat,
+    /// `whoami`
+    Me,
 }
 
 /// `send_message`
@@ -122,6 +125,7 @@ pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
         "open_chat" => open_chat(&fields(&body)?),
         "request_access" => request_access(&fields(&body)?),
         "grant_access" => grant_access(&fields(&body)?),
+        "whoami" => fields(&body).map(|Empty {}| (Command::WhoAmI, Question::Me)),
         unknown => {
             // A body that is none is at fault whatever the name.
             fields::<Empty>(&body)?;

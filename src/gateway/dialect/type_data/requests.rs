@@ -25,7 +25,7 @@ use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Wi
 const PAGE: usize = 10_000;
 
 /// Every type.
-const TYPES: [&str; 7] = [
+const TYPES: [&str; 8] = [
     "getChats",
     "createEmptyChat",
     "joinChat",
@@ -33,6 +33,7 @@ const TYPES: [&str; 7] = [
     "newMessage",
     "getChatMessages",
     "sync",
+    "whoAmI",
 ];
 
 /// The kind of the request, with the parts that the response depends on.
@@ -55,6 +56,8 @@ pub(super) enum Question {
     Messages(Order),
     /// `sync`
     Sync(SyncRequest),
+    /// `whoAmI`
+    Me,
 }
 
 /// In which order messages are listed.
@@ -165,6 +168,7 @@ impl<'a> Envelope<'a> {
             Some("newMessage") => new_message(&self.data()?),
             Some("getChatMessages") => chat_messages(&self.data()?, options),
             Some("sync") => sync(&self.data()?),
+            Some("whoAmI") => Ok((Command::WhoAmI, Question::Me)),
             _ => Err(invalid(UNKNOWN_TYPE)),
         }
     }
