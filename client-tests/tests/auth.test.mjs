@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { chatOf, flushInboxes, received, sendMessage, uniqueName, withInbox } from '../clients/fixtures.mjs';
 import { TRANSPORT_LOST, ask, collect, connect, connectRefused, nextEvent, refusal } from '../clients/socketio.mjs';
+import { refusedWith } from '../clients/websocket.mjs';
 import { isUser } from '../data/shapes.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer, tempDir } from '../harness/server.mjs';
@@ -234,6 +235,27 @@ describe('with public keys', () => {
     await assertOut(t, after, tokens.old);
   });
 });
+
+for (const text of ['null', 'undefined']) {
+  test(`in open mode the token ${text} names nobody`, async (t) => {
+    const server = await startServer(t);
+    const authorization = { authorization: `Bearer ${text}` };
+    for (const options of [{ auth: { token: text } }, { query: { token: text } }, { extraHeaders: authorization }]) {
+      assert.equal((await connectRefused(t, server.url, options)).message, 'unauthenticated');
+      assert.equal((await connectRefused(t, `${server.url}/events`, options)).message, 'unauthenticated');
+    }
+    assert.equal((await connectRefused(t, server.url, { client: 2, query: { token: text } })), 'unauthenticated');
+    for (const path of ['/ws', '/ws/chats/', '/ws/events/']) {
+      assert.equal(await refusedWith(t, server, path, { token: text }), 401);
+    }
+    const users = `${server.url}/api/v1/users`;
+    assert.equal((await fetch(`${users}?token=${text}`)).status, 401);
+    assert.equal((await fetch(users, { headers: authorization })).status, 401);
+    assert.match(server.logs(), new RegExp(`the token is the text .{1,2}${text}`));
+    await connect(t, server.url, { auth: { token: null } });
+    await connect(t, server.url, { auth: { token: `${text}-1` } });
+  });
+}
 
 test('a server that trusts everybody listens on all addresses only with the option that names this insecure', async (t) => {
   const server = await startServer(t, ['--listen', '0.0.0.0:0', '--auth', 'open', '--insecure-open-auth']);

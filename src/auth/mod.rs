@@ -32,6 +32,8 @@ pub enum Authenticator {
 pub enum Refusal {
     #[error("no token was given")]
     Missing,
+    #[error("the token is the text `{0}`, which a page sends that has no token yet")]
+    NoToken(&'static str),
     #[error("the token is longer than {MAX_TOKEN_BYTES} bytes")]
     LongToken,
     #[error("the external user id is blank")]
@@ -93,6 +95,9 @@ pub struct Minted {
 
 const MAX_ID_CHARACTERS: usize = 256;
 
+/// The texts of a token that is not there.
+const NOT_THERE: [&str; 2] = ["null", "undefined"];
+
 /// By how much the clock of the token's issuer may be ahead. A revocation does not cover tokens whose
 /// `iat` is later than it, so no more than clocks that are set by NTP differ by.
 const ISSUE_LEEWAY: SignedDuration = SignedDuration::from_secs(5);
@@ -142,7 +147,7 @@ impl Authenticator {
         match (self, token) {
             (Self::Open, None) => Ok(None),
             (Self::Open, Some(token)) => Ok(Some(Caller {
-                external_id: external_id(token)?,
+                external_id: external_id(given(token)?)?,
                 role: Role::User,
                 pk: None,
                 profile: Profile::default(),
@@ -280,6 +285,15 @@ fn caller(claims: &Claims, now: Timestamp) -> Result<Caller, Refusal> {
     })
 }
 
+/// A token in open mode. JavaScript makes these texts of a token that is not there; a user of that
+/// name would be shared by all clients that have none.
+fn given(token: &str) -> Result<&str, Refusal> {
+    match NOT_THERE.iter().find(|text| **text == token) {
+        Some(text) => Err(Refusal::NoToken(text)),
+        None => Ok(token),
+    }
+}
+
 fn external_id(text: &str) -> Result<String, Refusal> {
     if text.trim().is_empty() {
         Err(Refusal::BlankId)
@@ -346,3 +360,6 @@ mod length_tests;
 
 #[cfg(test)]
 mod minting_tests;
+
+#[cfg(test)]
+mod open_tests;

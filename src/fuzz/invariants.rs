@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use crate::model::{
-    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, KnownUpTo, Profile, SanctionTerm,
+    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, EventPk, History, KnownUpTo, Profile,
+    SanctionTerm,
 };
 
 /// The greatest integer that every JSON client can hold.
@@ -74,12 +75,11 @@ pub fn hold_command(command: &Command, read: usize) {
         }
         Command::SendMessage { draft, .. } => hold_draft(draft, read),
         Command::RequestAccess { event, draft, .. } => {
-            assert!(*event >= 0);
-            if let Some(draft) = draft {
-                hold_draft(draft, read);
-            }
+            hold_application(*event, draft.as_ref(), read);
         }
         Command::GetUser { .. }
+        | Command::GetProfile { .. }
+        | Command::WhoAmI
         | Command::ListMyRooms { .. }
         | Command::ListRooms { .. }
         | Command::GetRoom { .. }
@@ -108,6 +108,13 @@ pub fn hold_command(command: &Command, read: usize) {
         | Command::DeleteEvent { .. }
         | Command::ListEvents { .. }
         | Command::EnterMarketplace => panic!("no frame has this command: {command:?}"),
+    }
+}
+
+fn hold_application(event: EventPk, draft: Option<&Draft>, read: usize) {
+    assert!(event >= 0);
+    if let Some(draft) = draft {
+        hold_draft(draft, read);
     }
 }
 

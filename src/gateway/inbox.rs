@@ -136,8 +136,7 @@ impl Inbox {
             }
             let (command, respond) = match decoded {
                 Decoded::Request(command, _) if self.awaits_user(&command) => {
-                    let refused = unclaimed.push(incoming, Instant::now());
-                    self.queue.lock().put_first(refused);
+                    self.park(incoming, &mut unclaimed);
                     continue;
                 }
                 Decoded::Request(command, respond) => (command, respond),
@@ -151,8 +150,7 @@ impl Inbox {
             }
             let token = self.requests.token();
             let reserved = self.connection.reserve(&command).await;
-            let shown = shows(&command);
-            let entering = shown.map(|chat| (self.connection.entering(), chat));
+            let entering = shows(&command).map(|chat| (self.connection.entering(), chat));
             // Boxed: this memory is needed only while a request is served.
             let begun = Box::pin(self.begin(command, number)).await;
             let is_done = matches!(begun, InFlight::Done(_));
@@ -231,6 +229,12 @@ impl Inbox {
             () = self.connection.outbox().ended() => {}
             () = tokio::time::sleep_until(until.min(Instant::now() + GLANCE)) => {}
         }
+    }
+
+    /// Lets a request wait for the user. If there is no room for it, it is the next one, refused.
+    fn park(&self, incoming: Incoming, unclaimed: &mut Unclaimed) {
+        let refused = unclaimed.push(incoming, Instant::now());
+        self.queue.lock().put_first(refused);
     }
 
     /// Whether a request of a connection without a user has to wait for that.

@@ -90,6 +90,11 @@ impl DialectSession for Witness {
     }
 }
 
+/// Whether the connection has no user before its first request: every second one that may.
+fn says_later(dialect: DialectLabel, number: ConnectionNo) -> bool {
+    dialect == DialectLabel::EventName && !number.is_multiple_of(2)
+}
+
 fn identity(user: Option<UserId>, dialect: DialectLabel, connection: ConnectionId) -> Identity {
     Identity {
         user,
@@ -143,14 +148,11 @@ impl Client {
             ledger: Arc::clone(ledger),
             number,
         });
-        // Every second one of these has no user before its first request.
-        let is_nobody = dialect == DialectLabel::EventName && since.is_empty() && number % 2 == 1;
+        let is_nobody = says_later(dialect, number) && since.is_empty();
         let token = (!is_nobody).then(|| node.users[user]);
-        let identity = identity(token, dialect, connection);
-        let state = node.state.clone();
         let opened = Connection::open(
-            state,
-            identity,
+            node.state.clone(),
+            identity(token, dialect, connection),
             None,
             Arc::clone(&session),
             Transport::WebSocket,

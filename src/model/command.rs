@@ -31,6 +31,13 @@ pub enum Command {
         /// The user.
         user: UserRef,
     },
+    /// The public profile of a user.
+    GetProfile {
+        /// The user.
+        user: UserRef,
+    },
+    /// The user of the caller.
+    WhoAmI,
     /// Change the profile of a user.
     UpdateUser {
         /// The user.
@@ -310,6 +317,8 @@ impl Command {
     pub const fn stores(&self) -> bool {
         match self {
             Self::GetUser { .. }
+            | Self::GetProfile { .. }
+            | Self::WhoAmI
             | Self::ListUsers { .. }
             | Self::ListChats { .. }
             | Self::ListAllChats { .. }
@@ -354,7 +363,8 @@ impl Command {
     pub const fn needs_user(&self) -> bool {
         matches!(
             self,
-            Self::ListChats { user: None, .. }
+            Self::WhoAmI
+                | Self::ListChats { user: None, .. }
                 | Self::SendMessage { user: None, .. }
                 | Self::MarkRead { user: None, .. }
                 | Self::OpenEventChat { user: None, .. }

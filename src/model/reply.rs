@@ -14,6 +14,10 @@ use super::{
 pub enum Reply {
     /// To `CreateUser`, `GetUser` and `UpdateUser`.
     User(User),
+    /// To `GetProfile`.
+    Profile(User),
+    /// To `WhoAmI`.
+    Me(User),
     /// To `ListUsers`.
     Users(UserPage),
     /// To `CreateChat`.

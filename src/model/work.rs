@@ -35,7 +35,10 @@ impl Command {
     /// Whether its reply may be megabytes long: with many messages, chats, users or events.
     pub const fn has_long_reply(&self) -> bool {
         match self {
-            Self::GetUser { .. } | Self::GetEvent { .. } => false,
+            Self::GetUser { .. }
+            | Self::GetProfile { .. }
+            | Self::WhoAmI
+            | Self::GetEvent { .. } => false,
             Self::JoinChat { .. } => true,
             command => !command.stores(),
         }
@@ -66,6 +69,8 @@ impl Reply {
             Self::Events(page) => page.events.len(),
             Self::Marketplace(data) => data.own.len() + data.chats.len() * CHAT,
             Self::User(_)
+            | Self::Profile(_)
+            | Self::Me(_)
             | Self::Chat(_)
             | Self::ChatFound(_)
             | Self::RoleSet(_)

@@ -210,6 +210,8 @@ impl Service {
                 profile,
             } => self.create_user(identity, external_id, pk, profile).await,
             C::GetUser { user } => self.get_user(identity, user).await,
+            C::GetProfile { user } => self.get_profile(identity, user).await,
+            C::WhoAmI => self.who_am_i(identity).await,
             C::UpdateUser { user, profile } => self.update_user(identity, user, profile).await,
             C::ListUsers { after, limit } => self.list_users(identity, after, limit).await,
             C::CreateChat {

@@ -184,3 +184,36 @@ fn requests_on_behalf_of_a_user_and_about_one_find_it_and_create_none() {
     let refused = backend.execute(&verified, send(external("boris")));
     assert_eq!(refused.expect_err("refused").kind, ErrorKind::Forbidden);
 }
+
+#[test]
+fn every_user_may_look_up_every_other_one_and_itself() {
+    let backend = BlockingBackend::open(NOW);
+    let [anna, boris] = ["anna", "boris"].map(|name| user(&backend, name));
+    let verified = identity(anna.id, ConnectionId::new(NOW));
+    let names = [boris.id.into(), UserRef::Pk(boris.pk), external("boris")];
+    for caller in [verified, HOST, OPEN] {
+        for user in names.clone() {
+            let found = backend.execute(&caller, Command::GetProfile { user });
+            assert_eq!(found.expect("found"), Reply::Profile(boris.clone()));
+        }
+        let user = external("eve");
+        let refused = backend.execute(&caller, Command::GetProfile { user });
+        assert_eq!(refused.expect_err("refused").kind, ErrorKind::NotFound);
+    }
+    let of_service = Identity {
+        user: Some(anna.id),
+        ..HOST
+    };
+    for caller in [verified, of_service] {
+        let me = backend.execute(&caller, Command::WhoAmI);
+        assert_eq!(me.expect("found"), Reply::Me(anna.clone()));
+    }
+    let nobody = backend.execute(&OPEN, Command::WhoAmI);
+    assert_eq!(nobody.expect_err("refused").kind, ErrorKind::Invalid);
+    // The own full profile by the number, and no other one.
+    let get = |user| Command::GetUser { user };
+    let own = backend.execute(&verified, get(UserRef::Pk(anna.pk)));
+    assert_eq!(own.expect("found"), Reply::User(anna));
+    let other = backend.execute(&verified, get(UserRef::Pk(boris.pk)));
+    assert_eq!(other.expect_err("refused").kind, ErrorKind::Forbidden);
+}

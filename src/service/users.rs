@@ -122,6 +122,22 @@ impl Service {
         self.found(user).await.map(Reply::User)
     }
 
+    /// Every user may look up every other one: a member of a chat is shown the others, and a user
+    /// has to find those that it writes to first.
+    pub(super) async fn get_profile(
+        &self,
+        identity: &Identity,
+        user: UserRef,
+    ) -> Result<Reply, Error> {
+        access::actor(identity, None)?;
+        self.found(user).await.map(Reply::Profile)
+    }
+
+    pub(super) async fn who_am_i(&self, identity: &Identity) -> Result<Reply, Error> {
+        let user = access::user(identity, None)?;
+        self.user(user).await.map(Reply::Me)
+    }
+
     pub(super) async fn update_user(
         &self,
         identity: &Identity,

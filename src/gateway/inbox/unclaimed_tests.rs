@@ -187,3 +187,21 @@ async fn at_shutdown_they_are_refused() {
     let answers = nobody.answers(1).await;
     assert_eq!(answers, [(1, Some("unavailable".into()))]);
 }
+
+#[tokio::test]
+async fn a_user_that_is_looked_up_is_not_the_user_of_the_connection() {
+    let nobody = Nobody::connect().await;
+    let anna = json!({"user": {"externalUserId": "anna"}});
+    nobody.request(1, "get-user", &anna);
+    nobody.request(2, "whoami", &json!({}));
+    assert_eq!(nobody.answers(1).await, [(1, None)]);
+    assert_eq!(nobody.inbox.connection.user(), None);
+    nobody.say_who(3);
+    assert_eq!(nobody.answers(2).await, [(3, None), (2, None)]);
+    let anna = nobody.inbox.connection.user();
+    assert!(anna.is_some());
+    let boris = json!({"user": {"externalUserId": "boris"}});
+    nobody.request(4, "create-user", &boris);
+    assert_eq!(nobody.answers(1).await, [(4, None)]);
+    assert_eq!(nobody.inbox.connection.user(), anna);
+}

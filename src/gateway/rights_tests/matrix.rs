@@ -103,6 +103,8 @@ pub(super) enum Operation {
     BanCreator,
     LiftBan,
     ListBans,
+    WhoAmI,
+    Profile,
 }
 
 impl Operation {
@@ -133,6 +135,8 @@ impl Operation {
                 | Self::Sync
                 | Self::Watch
                 | Self::ListBans
+                | Self::WhoAmI
+                | Self::Profile
         )
     }
 }
@@ -162,7 +166,7 @@ const fn row(operation: Operation, name: &'static str, letters: &'static str) ->
 use Operation as O;
 
 /// The chats of their members. The columns are those of [`ROLES`].
-pub(super) const CLOSED: [Row; 38] = [
+pub(super) const CLOSED: [Row; 40] = [
     row(O::Listed, "find the chat in the list of rooms", "NNN+++++N"),
     row(
         O::ListedAmongAll,
@@ -221,10 +225,16 @@ pub(super) const CLOSED: [Row; 38] = [
     row(O::BanCreator, "ban the creator", "NNNFFFFF+"),
     row(O::LiftBan, "lift a ban", "NNNFFF+++"),
     row(O::ListBans, "list the bans", "NNNFFF+++"),
+    row(O::WhoAmI, "`whoami`", "+++++++++"),
+    row(
+        O::Profile,
+        "see the public profile of another user",
+        "+++++++++",
+    ),
 ];
 
 /// The chats that everybody may look at and join.
-pub(super) const OPEN: [Row; 38] = [
+pub(super) const OPEN: [Row; 40] = [
     row(O::Listed, "find the chat in the list of rooms", "++N++++++"),
     row(
         O::ListedAmongAll,
@@ -283,4 +293,10 @@ pub(super) const OPEN: [Row; 38] = [
     row(O::BanCreator, "ban the creator", "FFWFFFFF+"),
     row(O::LiftBan, "lift a ban", "FFWFFF+++"),
     row(O::ListBans, "list the bans", "FFWFFF+++"),
+    row(O::WhoAmI, "`whoami`", "+++++++++"),
+    row(
+        O::Profile,
+        "see the public profile of another user",
+        "+++++++++",
+    ),
 ];

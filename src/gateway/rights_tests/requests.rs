@@ -72,6 +72,9 @@ pub(super) fn request(
     actor: UserId,
     via: Via,
 ) -> Option<Request> {
+    if operation == O::Profile {
+        return profile(world.creator, via);
+    }
     if let Some(act) = on_user(world, operation) {
         return on_user_request(scene, &act, via);
     }
@@ -84,6 +87,19 @@ pub(super) fn request(
         Via::Type => type_data(scene, operation),
         Via::Rest => rest(scene, operation, role, actor),
     }
+}
+
+fn profile(user: UserId, via: Via) -> Option<Request> {
+    Some(match via {
+        Via::Command => Request::Command(Command::GetProfile { user: user.into() }),
+        Via::EventName => event("get-user", &json!({"user": {"id": user}})),
+        Via::Rest => Request::Rest {
+            method: "GET",
+            path: format!("/users/{user}"),
+            body: None,
+        },
+        Via::Action | Via::Type => return None,
+    })
 }
 
 fn on_user(world: &World, operation: O) -> Option<OnUser> {
@@ -244,6 +260,7 @@ fn command(scene: &Scene, operation: O, actor: UserId) -> Command {
         },
         O::Delete => Command::DeleteChat { chat },
         O::ListBans => Command::ListBans { chat },
+        O::WhoAmI => Command::WhoAmI,
         other => panic!("{other:?}"),
     }
 }
@@ -262,6 +279,7 @@ fn event_name(scene: &Scene, operation: O, actor: UserId) -> Option<Request> {
             let body = json!({"room": id, "msg": "hello", "user": {"id": actor}});
             event("new-message", &body)
         }
+        O::WhoAmI => event("whoami", &json!({})),
         _ => return None,
     })
 }
@@ -278,6 +296,7 @@ fn action(scene: &Scene, operation: O) -> Option<Request> {
         O::Leave => json!({"action": "leave_room", "pk": pk}),
         O::Change => json!({"action": "patch", "pk": pk, "data": {"name": "Dinner"}}),
         O::Delete => json!({"action": "delete", "pk": pk}),
+        O::WhoAmI => json!({"action": "whoami"}),
         _ => return None,
     };
     Some(Request::Frame(body.to_string()))
@@ -291,6 +310,7 @@ fn type_data(scene: &Scene, operation: O) -> Option<Request> {
         O::Sync => ("sync", json!({"chats": {pk.to_string(): 0}})),
         O::Send => ("newMessage", json!({"chat": pk, "text": "hello"})),
         O::Join => ("joinChat", json!({"chat": pk})),
+        O::WhoAmI => ("whoAmI", json!({})),
         _ => return None,
     };
     let frame = json!({"type": kind, "data": data});

@@ -208,14 +208,9 @@ impl Scene {
         })
         .await;
         judge(world, &chat).await;
-        let user = Some(world.creator);
+        let user = Some(world.creator.into());
         let draft = Draft::text("hello");
-        host(Command::SendMessage {
-            user: user.map(Into::into),
-            chat,
-            draft,
-        })
-        .await;
+        host(Command::SendMessage { user, chat, draft }).await;
         Self { chat: id, pk }
     }
 }

@@ -28,7 +28,7 @@ const KEPT: usize = 256;
 const SHOWN: usize = 255;
 
 /// Every action.
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 14] = [
     "join_room",
     "leave_room",
     "retrieve",
@@ -42,6 +42,7 @@ const ACTIONS: [&str; 13] = [
     "patch",
     "sync",
     "delete",
+    "whoami",
 ];
 
 /// The purpose of a request: the action after success.
@@ -63,6 +64,8 @@ pub(super) enum Purpose {
     Show(u16),
     /// Deletes a room.
     Delete,
+    /// Replies with the user.
+    WhoAmI,
     /// Replies with the missed messages of these rooms.
     Sync(SyncRequest),
 }
@@ -225,6 +228,7 @@ fn decode(
             (Purpose::Show(200), Command::ChangeChat { chat, change })
         }
         Some("sync") => sync(&body.decode()?)?,
+        Some("whoami") => (Purpose::WhoAmI, Command::WhoAmI),
         Some("delete") => (Purpose::Delete, Command::DeleteChat { chat: room()? }),
         _ => return Err(not_allowed(action)),
     };

@@ -9,10 +9,11 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::people::{UserBody, users};
 use super::refusal::{Complaint, Refusal};
 use crate::gateway::dialect::sync::Numbered;
 use crate::hub::{Body, Outgoing};
-use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Room, User, UserPk, pair};
+use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Room, UserPk, pair};
 
 /// How frames are wrapped: as the request that they belong to was.
 #[derive(Clone, Default)]
@@ -280,29 +281,6 @@ pub(super) struct MessageBody<'a> {
     room: ChatPk,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     photos: &'a [String],
-}
-
-#[derive(Serialize)]
-struct UserBody<'a> {
-    id: UserPk,
-    username: &'a str,
-    avatar: &'a str,
-    github: &'a str,
-}
-
-impl<'a> UserBody<'a> {
-    fn of(user: &'a User) -> Self {
-        Self {
-            id: user.pk,
-            username: &user.username,
-            avatar: &user.avatar,
-            github: &user.github,
-        }
-    }
-}
-
-fn users(users: &[Arc<User>]) -> Vec<UserBody<'_>> {
-    users.iter().map(|user| UserBody::of(user)).collect()
 }
 
 /// The message's integer id. One that does not fit was refused when it was sent.

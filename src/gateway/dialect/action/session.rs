@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::people::Me;
 use super::refusal::Refusal;
 use super::requests::{self, Purpose};
 use super::responses::{self, Bodies, Echo, Envelope};
@@ -168,6 +169,7 @@ impl ActionSession {
                 let body = request.response(synced, |message| self.bodies().numbered(message));
                 Some(echo.reply(200, &body))
             }
+            (Purpose::WhoAmI, Reply::Me(me)) => Some(echo.reply(200, &Me::of(me))),
             (Purpose::Delete, Reply::Deleted { .. }) => Some(echo.reply(204, &())),
             _ => return Err(unexpected()),
         };

@@ -13,6 +13,8 @@ pub use session::EventNameSession;
 #[cfg(test)]
 mod moderation_tests;
 #[cfg(test)]
+mod profile_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::moderation;
 use super::names::{Named, NamedUser, Users, named_chat, named_user, one_chat, users};
 use super::responses::{
-    BAN_USER, CREATE_CHAT, CREATE_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER, NEW_MESSAGE,
-    SET_ROLE, SYNC,
+    BAN_USER, CREATE_CHAT, CREATE_USER, GET_USER, LIST_CHATS, LIST_MESSAGES, MUTE_USER,
+    NEW_MESSAGE, SET_ROLE, SYNC, WHOAMI,
 };
 use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::decode::{Content, Field, Object, Text, Whole, decode, id, missing};
@@ -20,8 +20,10 @@ use crate::model::{
 };
 
 /// Every event that is a request.
-pub(super) const EVENTS: [&str; 9] = [
+pub(super) const EVENTS: [&str; 11] = [
     CREATE_USER,
+    GET_USER,
+    WHOAMI,
     CREATE_CHAT,
     LIST_CHATS,
     LIST_MESSAGES,
@@ -63,6 +65,18 @@ struct UserFields<'a> {
     #[serde(borrow, rename = "imageUUID")]
     image_uuid: Field<Text<'a>>,
 }
+
+/// `get-user`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GetUser<'a> {
+    #[serde(borrow)]
+    user: Field<Object<NamedUser<'a>>>,
+}
+
+/// `whoami`
+#[derive(Deserialize)]
+struct WhoAmI {}
 
 /// `create-chat`
 #[derive(Default, Deserialize)]
@@ -163,6 +177,8 @@ pub(super) fn command(event: Event) -> Result<Command, Error> {
     let body = event.into_body();
     match &*name {
         CREATE_USER => create_user(&decode(&body)?),
+        GET_USER => get_user(&decode(&body)?),
+        WHOAMI => decode::<WhoAmI>(&body).map(|WhoAmI {}| Command::WhoAmI),
         CREATE_CHAT => create_chat(&decode(&body)?),
         LIST_CHATS => list_chats(&decode(&body)?),
         LIST_MESSAGES => list_messages(&decode(&body)?),
@@ -217,6 +233,12 @@ fn create_user(request: &CreateUser<'_>) -> Result<Command, Error> {
             profile,
         }),
     }
+}
+
+fn get_user(request: &GetUser<'_>) -> Result<Command, Error> {
+    let user = named_user(&request.user)?;
+    let user = user.ok_or_else(|| missing("user"))?;
+    Ok(Command::GetProfile { user })
 }
 
 fn create_chat(request: &CreateChat<'_>) -> Result<Command, Error> {

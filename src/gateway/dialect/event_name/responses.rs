@@ -18,6 +18,10 @@ use crate::model::{
 
 /// Finds or creates a user.
 pub(super) const CREATE_USER: &str = "create-user";
+/// The public profile of a user.
+pub(super) const GET_USER: &str = "get-user";
+/// The user of the connection.
+pub(super) const WHOAMI: &str = "whoami";
 /// Creates a chat; also notifies its other members.
 pub(super) const CREATE_CHAT: &str = "create-chat";
 /// The chats of a user.
@@ -57,6 +61,8 @@ pub(super) fn response(reply: &Reply) -> Option<(&'static str, Arc<Body>)> {
     };
     Some(match reply {
         Reply::User(found) => (CREATE_USER, Body::of(&user(found))),
+        Reply::Profile(found) => (GET_USER, Body::of(&ProfileAnswer::of(found))),
+        Reply::Me(me) => (WHOAMI, Body::of(&user(me))),
         Reply::Chat(created) | Reply::ChatFound(created) => (CREATE_CHAT, chat(created)),
         Reply::Chats(page) => (LIST_CHATS, Body::of(&ChatsAnswer::of(page))),
         Reply::Messages(page, _) => (LIST_MESSAGES, Body::of(&MessagesAnswer::of(page))),
@@ -124,7 +130,21 @@ struct UserAnswer<'a> {
 }
 
 #[derive(Serialize)]
-struct UserBody<'a> {
+struct ProfileAnswer<'a> {
+    user: ProfileBody<'a>,
+}
+
+impl<'a> ProfileAnswer<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            user: ProfileBody::of(user),
+        }
+    }
+}
+
+/// The fields that other users are shown.
+#[derive(Serialize)]
+struct ProfileBody<'a> {
     id: UserId,
     pk: i64,
     #[serde(rename = "externalUserId")]
@@ -135,13 +155,9 @@ struct UserBody<'a> {
     github: &'a str,
     #[serde(rename = "imageUUID")]
     image_uuid: Option<&'a str>,
-    #[serde(serialize_with = "time")]
-    created_at: Timestamp,
-    #[serde(serialize_with = "time")]
-    modified_at: Timestamp,
 }
 
-impl<'a> UserBody<'a> {
+impl<'a> ProfileBody<'a> {
     fn of(user: &'a User) -> Self {
         Self {
             id: user.id,
@@ -152,6 +168,24 @@ impl<'a> UserBody<'a> {
             avatar: &user.avatar,
             github: &user.github,
             image_uuid: user.image_uuid.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct UserBody<'a> {
+    #[serde(flatten)]
+    profile: ProfileBody<'a>,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    modified_at: Timestamp,
+}
+
+impl<'a> UserBody<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            profile: ProfileBody::of(user),
             created_at: user.created_at,
             modified_at: user.modified_at,
         }

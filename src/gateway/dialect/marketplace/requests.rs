@@ -21,13 +21,14 @@ const NO_TEXT: &str = "must be a string";
 const HISTORY: usize = 50;
 
 /// Every event that is a request.
-pub(super) const EVENTS: [&str; 6] = [
+pub(super) const EVENTS: [&str; 7] = [
     "send_message",
     "read_messages",
     "load_history",
     "open_chat",
     "request_access",
     "grant_access",
+    "whoami",
 ];
 
 /// The kind of the request, with the parts that the response depends on.
@@ -41,6 +42,8 @@ pub(super) enum Question {
     History(ChatRef),
     /// `open_chat`, `request_access` and `grant_access`
     Chat,
+    /// `whoami`
+    Me,
 }
 
 /// `send_message`
@@ -127,6 +130,7 @@ pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
         "open_chat" => open_chat(&fields(&body)?),
         "request_access" => request_access(&fields(&body)?, &source),
         "grant_access" => grant_access(&fields(&body)?),
+        "whoami" => fields(&body).map(|Empty {}| (Command::WhoAmI, Question::Me)),
         unknown => {
             // A body that is none is at fault whatever the name.
             fields::<Empty>(&body)?;

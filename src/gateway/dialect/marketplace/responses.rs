@@ -23,6 +23,8 @@ pub(super) const CHAT_UPDATES: &str = "chat_updates";
 pub(super) const CHAT_UNREAD: &str = "chat_unread";
 /// Earlier messages of a chat.
 const HISTORY: &str = "history";
+/// The user of the connection.
+const ME: &str = "me";
 /// An error.
 const DEBUG_INFO: &str = "debug_info";
 
@@ -54,6 +56,7 @@ pub(super) fn response(
             let chat = refresh(&touched.chat);
             Outgoing::event(CHAT_UPDATES, chat_updates(side_of(&chat), &chat, None))
         }
+        (Question::Me, Reply::Me(me)) => Outgoing::event(ME, Body::of(&Me::of(me))),
         _ => return None,
     })
 }
@@ -249,6 +252,23 @@ impl<'a> Person<'a> {
             id: user.pk,
             name: &user.name,
             image_uuid: user.image_uuid.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Me<'a> {
+    #[serde(flatten)]
+    user: Person<'a>,
+    #[serde(rename = "externalUserId")]
+    external_user_id: &'a str,
+}
+
+impl<'a> Me<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            user: Person::of(user),
+            external_user_id: &user.external_id,
         }
     }
 }

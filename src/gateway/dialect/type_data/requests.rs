@@ -31,7 +31,7 @@ const LONGEST_ECHO: usize = 256;
 const PAGE: usize = 10_000;
 
 /// Every type.
-const TYPES: [&str; 7] = [
+const TYPES: [&str; 8] = [
     "getChats",
     "createEmptyChat",
     "joinChat",
@@ -39,6 +39,7 @@ const TYPES: [&str; 7] = [
     "newMessage",
     "getChatMessages",
     "sync",
+    "whoAmI",
 ];
 
 /// The kind of the request, with the parts that the response depends on.
@@ -61,6 +62,8 @@ pub(super) enum Question {
     Messages(Order),
     /// `sync`
     Sync(SyncRequest),
+    /// `whoAmI`
+    Me,
 }
 
 /// In which order messages are listed.
@@ -171,6 +174,7 @@ impl<'a> Envelope<'a> {
             Some("newMessage") => new_message(&self.data()?),
             Some("getChatMessages") => chat_messages(&self.data()?, options),
             Some("sync") => sync(&self.data()?),
+            Some("whoAmI") => Ok((Command::WhoAmI, Question::Me)),
             _ => Err(invalid(UNKNOWN_TYPE)),
         }
     }

@@ -60,6 +60,7 @@ impl Question {
             (Self::Sync(request), Reply::Synced(synced)) => {
                 success("sync", request.response(&synced, numbered), request_id)
             }
+            (Self::Me, Reply::Me(me)) => success("me", Me::of(&me), request_id),
             // Not the response to a request.
             _ => refusal(&Error::new(ErrorKind::Internal, UNEXPECTED), request_id),
         }
@@ -68,7 +69,8 @@ impl Question {
     /// The error in the words of the original server, where it had any for it.
     fn excuse(&self, error: Error) -> Error {
         let text = match (error.kind, self) {
-            (ErrorKind::NotFound, Self::Chats | Self::EmptyChat | Self::Sync(_)) => return error,
+            (ErrorKind::NotFound, Self::Chats | Self::EmptyChat | Self::Sync(_) | Self::Me)
+            | (ErrorKind::Unavailable, Self::Me) => return error,
             (ErrorKind::NotFound, _) => NO_CHAT,
             (ErrorKind::Unavailable, _) => self.unavailable(),
             _ => return error,
@@ -88,7 +90,7 @@ impl Question {
                 "An error occurred while retrieving chat details. Please try again later."
             }
             Self::Message => NOT_CREATED,
-            Self::Messages(_) | Self::Sync(_) => NOT_RETRIEVED,
+            Self::Messages(_) | Self::Sync(_) | Self::Me => NOT_RETRIEVED,
         }
     }
 }
@@ -203,6 +205,24 @@ impl<'a> Person<'a> {
         Self {
             id: user.pk,
             username: &user.username,
+        }
+    }
+}
+
+/// The user of the connection.
+#[derive(Serialize)]
+struct Me<'a> {
+    #[serde(flatten)]
+    user: Person<'a>,
+    #[serde(rename = "externalUserId")]
+    external_user_id: &'a str,
+}
+
+impl<'a> Me<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            user: Person::of(user),
+            external_user_id: &user.external_id,
         }
     }
 }
