@@ -108,6 +108,7 @@ impl Client {
             user: Some(node.anna),
             rights: Rights::Own,
             connection: None,
+            request: None,
         };
         let session = Arc::clone(&dialect) as Arc<dyn DialectSession>;
         let state = node.state.clone();
@@ -340,6 +341,7 @@ async fn a_replay_and_what_follows_are_one_row() {
         user: Some(node.anna),
         rights: Rights::Own,
         connection: None,
+        request: None,
     };
     let state = node.state.clone();
     let writing = async {

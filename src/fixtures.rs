@@ -31,6 +31,7 @@ pub const HOST: Identity = Identity {
     user: None,
     rights: Rights::Service,
     connection: None,
+    request: None,
 };
 
 /// This user on this connection.
@@ -39,6 +40,7 @@ pub const fn identity(user: UserId, connection: ConnectionId) -> Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: Some(connection),
+        request: None,
     }
 }
 

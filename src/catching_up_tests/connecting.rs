@@ -26,6 +26,7 @@ pub(super) fn own(user: UserId) -> Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: None,
+        request: None,
     }
 }
 
@@ -192,6 +193,7 @@ async fn messages_while_the_heads_are_read_come_once() {
             user: Some(anna),
             rights: Rights::Own,
             connection: None,
+            request: None,
         };
         let state = node.state.clone();
         Connection::open(state, identity, None, dialect, Transport::WebSocket).await

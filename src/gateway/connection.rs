@@ -16,7 +16,7 @@ use crate::hub::{Entering, Outbox, Outgoing, Reserved, Subscriber, Subscription}
 use crate::limits::{Gauges, Over, Payer, Slot, Verdict};
 use crate::model::{
     Chat, ChatRef, Command, ConnectionId, Error, ErrorKind, Identity, Message, PageBudget, Reply,
-    UserId,
+    RequestNumber, UserId,
 };
 use crate::service::{InFlight, Revocations};
 use crate::telemetry::{CloseReason, ConnectionMetrics, Transport};
@@ -204,8 +204,20 @@ impl Connection {
     /// nor leave a gap (see `hub/live_from.rs`).
     ///
     /// [`Service::begin`]: crate::service::Service::begin
-    pub async fn begin(&self, mut command: Command) -> InFlight {
-        let identity = *self.identity.lock();
+    pub async fn begin(&self, command: Command) -> InFlight {
+        self.begin_numbered(command, None).await
+    }
+
+    /// The same for a request that its session has to find in the notices that it brings about.
+    pub async fn begin_numbered(
+        &self,
+        mut command: Command,
+        request: Option<RequestNumber>,
+    ) -> InFlight {
+        let identity = Identity {
+            request,
+            ..*self.identity.lock()
+        };
         self.metrics.count_command(&command);
         let rows = command.rows() + command.rows_of_client();
         let limits = &self.state.limits;

@@ -22,7 +22,7 @@ use super::dialect::{Decoded, DialectSession, Incoming, Respond};
 use super::request_log;
 use super::transport::Handled;
 use crate::hub::{Entering, Outgoing, Reserved};
-use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply};
+use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply, RequestNumber};
 use crate::service::{InFlight, no_chat};
 
 /// How many messages of one connection may be on their way into the store at once.
@@ -174,6 +174,7 @@ impl Inbox {
             let Some(incoming) = incoming else { return };
             self.connection.outbox().has_room().await;
             let (decoded, logged) = self.decode(&incoming);
+            let number = self.session.request_number();
             if let Err(error) = self.connection.greet().await {
                 self.connection.end_unopened(&error);
                 continue;
@@ -200,7 +201,7 @@ impl Inbox {
             let shown = shows(&command);
             let entering = shown.map(|chat| (self.connection.entering(), chat));
             // Boxed: this memory is needed only while a request is served.
-            let begun = Box::pin(self.begin(command)).await;
+            let begun = Box::pin(self.begin(command, number)).await;
             let is_done = matches!(begun, InFlight::Done(_));
             let finished = async move {
                 Finished {
@@ -293,8 +294,8 @@ impl Inbox {
     }
 
     /// Begins a command. A client that finds or creates a user acts as this user from then on.
-    async fn begin(&self, command: Command) -> InFlight {
-        let begun = self.connection.begin(command).await;
+    async fn begin(&self, command: Command, number: Option<RequestNumber>) -> InFlight {
+        let begun = self.connection.begin_numbered(command, number).await;
         if let InFlight::Done(Some(reply)) = &begun
             && let Ok(Reply::User(user)) = &**reply
             && let Err(error) = self.connection.act_as(user.id).await

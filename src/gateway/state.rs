@@ -98,6 +98,7 @@ impl GatewayState {
                 user,
                 rights,
                 connection: Some(ConnectionId::new(now)),
+                request: None,
             },
             lifetime,
             token: user.filter(|_| is_token).map(|user| {

@@ -103,14 +103,14 @@ impl<'a> Delivery<'a> {
             self.encode_for(subscription, self.notice, &mut put);
             return interleaver.broadcast(chat, news, outbox);
         };
-        let has_origin = self.notice.origin == Some(subscription.id);
+        let has_origin = self.notice.is_from(subscription.id);
         let is_own = has_origin || interleaver.is_own(chat, message.seq);
         if is_own == has_origin {
             self.encode_for(subscription, self.notice, &mut put);
         } else {
             // It was read from the store, which does not keep where a message came from.
             let own = Notice {
-                origin: Some(subscription.id),
+                origin: Some(subscription.id.into()),
                 ..self.notice.clone()
             };
             self.encode_for(subscription, &own, &mut put);

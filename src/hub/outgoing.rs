@@ -19,6 +19,9 @@ pub struct Outgoing {
     pub name: Option<&'static str>,
     /// Set if this is the acknowledgement of a request, which has no name on the wire.
     pub ack: Option<AckId>,
+    /// The `request_id` of the request that it answers, as the client wrote it, where the transport
+    /// puts it beside the body.
+    pub request_id: Option<Arc<str>>,
     /// The JSON.
     pub body: Arc<Body>,
 }
@@ -29,6 +32,7 @@ impl Outgoing {
         Self {
             name: Some(name),
             ack: None,
+            request_id: None,
             body,
         }
     }
@@ -38,6 +42,7 @@ impl Outgoing {
         Self {
             name: None,
             ack: Some(ack),
+            request_id: None,
             body,
         }
     }
@@ -47,14 +52,22 @@ impl Outgoing {
         Self {
             name: None,
             ack: None,
+            request_id: None,
             body,
         }
+    }
+
+    /// The same frame with the `request_id` of the request that it answers.
+    #[must_use]
+    pub fn with_request_id(self, request_id: Option<Arc<str>>) -> Self {
+        Self { request_id, ..self }
     }
 
     /// About how many bytes it takes on the wire and in an outbox.
     pub fn weight(&self) -> usize {
         const ENVELOPE: usize = 64;
-        ENVELOPE + self.body.json.len()
+        let request_id = self.request_id.as_ref().map_or(0, |id| id.len());
+        ENVELOPE + request_id + self.body.json.len()
     }
 }
 

@@ -68,7 +68,7 @@ impl Subscription {
         notice: &Notice,
         message: Option<&Message>,
     ) -> Option<&Interleaver> {
-        let own = message.filter(|_| notice.origin == Some(self.id));
+        let own = message.filter(|_| notice.is_from(self.id));
         let own = own.and_then(|message| self.answer_interleaver(message.chat));
         own.map(|(interleaver, _)| interleaver)
             .or_else(|| self.interleaver.get().map(|interleaver| &**interleaver))

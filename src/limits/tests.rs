@@ -37,6 +37,7 @@ fn caller(user: Option<UserId>, rights: Rights) -> Identity {
         user,
         rights,
         connection: None,
+        request: None,
     }
 }
 

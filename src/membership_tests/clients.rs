@@ -98,6 +98,7 @@ fn identity(user: UserId, dialect: DialectLabel, connection: ConnectionId) -> Id
             _ => Rights::Own,
         },
         connection: Some(connection),
+        request: None,
     }
 }
 

@@ -189,6 +189,7 @@ impl World {
             user: Some(owner),
             rights: Rights::Own,
             connection: None,
+            request: None,
         };
         let id = match self.node.execute(&own, create).await {
             Ok(Reply::Room(room)) => {

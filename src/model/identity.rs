@@ -54,6 +54,41 @@ pub struct Identity {
     pub rights: Rights,
     /// The live connection that the request came on, if it came on one.
     pub connection: Option<ConnectionId>,
+    /// The number of the request on that connection, if its session has to find it in the notices
+    /// that it brings about.
+    pub request: Option<RequestNumber>,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The number of the request on it, if its session has to find it in the notice.
+    pub request: Option<RequestNumber>,
+}
+
+impl From<ConnectionId> for Origin {
+    fn from(connection: ConnectionId) -> Self {
+        Self {
+            connection,
+            request: None,
+        }
+    }
+}
+
+/// Counts the requests of one connection of which the notices are to be found.
+pub type RequestNumber = u64;
+
+impl Identity {
+    /// Where a notice of its request comes from.
+    pub fn origin(&self) -> Option<Origin> {
+        let request = self.request;
+        self.connection.map(|connection| Origin {
+            connection,
+            request,
+        })
+    }
 }
 
 /// The right to act for users.

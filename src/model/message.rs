@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, ConnectionId, EventChat, MessageId, Seq, User, UserId};
+use super::{ChatId, ChatPk, EventChat, MessageId, Origin, Seq, User, UserId};
 
 /// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub struct PendingMessage {
     /// Its sender.
     pub sender: UserId,
     /// The connection that it was sent on.
-    pub origin: Option<ConnectionId>,
+    pub origin: Option<Origin>,
     /// The content.
     pub draft: Draft,
     /// Now; the store moves it forward where the predecessor is later.

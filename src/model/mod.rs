@@ -40,7 +40,7 @@ pub use id::{
     UserPk,
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use identity::{Caller, Identity, Issue, Rights, Role};
+pub use identity::{Caller, Identity, Issue, Origin, RequestNumber, Rights, Role};
 pub use message::{
     Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
 };

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::{
     Chat, ChatId, ChatPk, ConnectionId, EventChat, EventChatState, MemberRole, MembersVersion,
-    Message, Policy, Room, Sanction, Seq, User, UserId,
+    Message, Origin, Policy, Room, Sanction, Seq, User, UserId,
 };
 
 /// A [`Fact`], and the connection whose request brought it about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The connection of the request; some dialects do not notify it.
-    pub origin: Option<ConnectionId>,
+    /// Where the request came from; some dialects do not notify that connection.
+    pub origin: Option<Origin>,
     /// The fact.
     pub fact: Fact,
     /// Since when it is durable, if this node stored it: for metrics.
@@ -23,6 +23,12 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// Whether a request on this connection brought it about.
+    pub fn is_from(&self, connection: ConnectionId) -> bool {
+        self.origin
+            .is_some_and(|origin| origin.connection == connection)
+    }
+
     /// The same notice, with this state of an event's chat.
     #[must_use]
     pub fn with_state(&self, state: EventChatState) -> Self {

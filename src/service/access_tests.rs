@@ -18,6 +18,7 @@ fn identity(rights: Rights, user: Option<UserId>) -> Identity {
         user,
         rights,
         connection: None,
+        request: None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::heads::Heads;
 use super::memberships::Memberships;
 use super::store_error;
 use crate::bus::Bus;
-use crate::model::{ChatId, ChatRef, ConnectionId, Error, Fact, Notice, PendingMessage, Sent};
+use crate::model::{ChatId, ChatRef, Error, Fact, Notice, Origin, PendingMessage, Sent};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, Queued};
 
@@ -258,7 +258,7 @@ struct Written {
 /// The sender of an entry while the store writes it.
 struct Sender {
     chat: ChatId,
-    origin: Option<ConnectionId>,
+    origin: Option<Origin>,
     answer: oneshot::Sender<Result<Sent, Error>>,
     _queued: Queued,
 }

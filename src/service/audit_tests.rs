@@ -18,6 +18,7 @@ const fn open(user: Option<UserId>, connection: Option<ConnectionId>) -> Identit
         user,
         rights: Rights::Open,
         connection,
+        request: None,
     }
 }
 

@@ -26,6 +26,7 @@ const HOST: Identity = Identity {
     user: None,
     rights: Rights::Service,
     connection: None,
+    request: None,
 };
 
 const fn own(user: UserId) -> Identity {
@@ -33,6 +34,7 @@ const fn own(user: UserId) -> Identity {
         user: Some(user),
         rights: Rights::Own,
         connection: None,
+        request: None,
     }
 }
 

@@ -36,6 +36,7 @@ async fn nothing_is_published_of_a_chat_before_the_chat() {
         user: Some(guest),
         rights: Rights::Own,
         connection: None,
+        request: None,
     };
     for round in 0..ROUNDS {
         let new = NewEvent {

@@ -204,7 +204,7 @@ impl MemberLists {
             version: chat.members_version,
         };
         let notice = Notice {
-            origin,
+            origin: origin.map(Into::into),
             fact: Fact::MembersListed(Arc::new(listed)),
             durable: None,
         };

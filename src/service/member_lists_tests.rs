@@ -182,6 +182,7 @@ async fn a_list_that_could_not_be_read_is_published_later() {
         user,
         rights: crate::model::Rights::Own,
         connection: None,
+        request: None,
     };
     fixture.add(1).await;
     // To leave reads no profiles but for the list.

@@ -47,7 +47,7 @@ impl Service {
             id: MessageId::new(at),
             chat,
             sender,
-            origin: identity.connection,
+            origin: identity.origin(),
             draft,
             at,
         };

@@ -324,7 +324,7 @@ impl Service {
     /// Publishes to every node. The store has the change already: a failure here delays others, it
     /// loses nothing.
     async fn publish(&self, identity: &Identity, fact: Fact) {
-        self.settlement.publish(identity.connection, fact).await;
+        self.settlement.publish(identity.origin(), fact).await;
     }
 }
 

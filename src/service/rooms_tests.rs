@@ -66,6 +66,7 @@ async fn the_people_of_all_listed_rooms_are_read_at_once_and_keep_their_order() 
         user: Some(anna),
         rights: Rights::Own,
         connection: None,
+        request: None,
     };
     let listed = service
         .execute(

@@ -15,7 +15,7 @@ use super::heads::Heads;
 use super::memberships::Memberships;
 use super::user_cache::UserCache;
 use crate::bus::Bus;
-use crate::model::{ConnectionId, Fact, Notice, User, UserId};
+use crate::model::{Fact, Notice, Origin, User, UserId};
 use crate::store::Store;
 
 /// How long to wait after a failure of the store.
@@ -60,9 +60,9 @@ impl Settlement {
         }
     }
 
-    /// Publishes a notice of a request that came on the connection `origin`. If it is uncertain, it
+    /// Publishes a notice of a request that came from `origin`. If it is uncertain, it
     /// is published again once the outcome is known.
-    pub(super) async fn publish(&self, origin: Option<ConnectionId>, fact: Fact) {
+    pub(super) async fn publish(&self, origin: Option<Origin>, fact: Fact) {
         if fact.is_uncertain() {
             self.add(Change::Published(fact.clone()));
         }
@@ -127,7 +127,7 @@ impl Settlement {
         }
     }
 
-    async fn send(&self, origin: Option<ConnectionId>, fact: Fact) {
+    async fn send(&self, origin: Option<Origin>, fact: Fact) {
         let notice = Notice {
             origin,
             fact,

@@ -151,6 +151,7 @@ fn own(user: &User) -> Identity {
         user: Some(user.id),
         rights: Rights::Own,
         connection: None,
+        request: None,
     }
 }
 

@@ -73,6 +73,7 @@ impl World {
             user: Some(self.id(user).await),
             rights: Rights::Own,
             connection: None,
+            request: None,
         };
         self.service.execute(&identity, command).await.ok()
     }

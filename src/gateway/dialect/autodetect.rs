@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 use super::untrusted_json::{UntrustedJson, from_str};
 use super::{ALL, Decoded, Dialect, DialectSession, Incoming, SessionOptions, type_data};
 use crate::hub::{AnswerPlace, Outgoing, SharedEncoding, Subscriber};
-use crate::model::{ChatId, Command, Error, Notice, Reply};
+use crate::model::{ChatId, Command, Error, Notice, Reply, RequestNumber};
 use crate::telemetry::DialectLabel;
 
 /// A session whose dialect is not known yet. Until then it answers in the type dialect.
@@ -69,6 +69,10 @@ impl DialectSession for Autodetect {
             }
         }
         Arc::clone(self.current()).decode(incoming)
+    }
+
+    fn request_number(&self) -> Option<RequestNumber> {
+        self.current().request_number()
     }
 
     fn request_name(&self, incoming: &Incoming) -> &'static str {

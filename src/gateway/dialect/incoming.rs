@@ -1,12 +1,14 @@
 //! A request as its transport received it, and the event in it.
 //! Does not know the meaning of events.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
 use super::surrogates;
-use super::untrusted_json::{UntrustedJson, from_str};
+use super::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::hub::AckId;
 use crate::model::Error;
 
@@ -43,6 +45,8 @@ pub struct RequestRef {
     pub name: String,
     /// The number under which the client waits for an acknowledgement.
     pub ack: Option<AckId>,
+    /// The `request_id` in the envelope, to be echoed exactly as it was written. Null is none.
+    pub request_id: Option<Arc<str>>,
 }
 
 /// A decoded event.
@@ -52,6 +56,8 @@ pub struct Event {
     pub name: String,
     /// Its arguments.
     pub arguments: Vec<Value>,
+    /// See [`RequestRef::request_id`].
+    pub request_id: Option<Arc<str>>,
 }
 
 impl Event {
@@ -84,13 +90,18 @@ impl Incoming {
     /// The fields by which a client matches a response with this request, as far as they can be
     /// decoded. The name is empty where it cannot.
     pub fn request_ref(&self) -> RequestRef {
-        let name = match self.framing {
-            Framing::Packet => packet_name(&self.text),
-            Framing::Envelope => envelope(&self.text).ok().map(|event| event.name),
+        let (name, request_id) = match self.framing {
+            Framing::Packet => (packet_name(&self.text), None),
+            Framing::Envelope => {
+                let event = envelope(&self.text).ok();
+                let name = event.map(|event| event.name);
+                (name, request_id(&self.text))
+            }
         };
         RequestRef {
             name: name.unwrap_or_default(),
             ack: self.ack,
+            request_id,
         }
     }
 }
@@ -110,6 +121,7 @@ fn packet(text: &str) -> Result<Event, Error> {
         Some(Value::String(name)) => Ok(Event {
             name,
             arguments: values.collect(),
+            request_id: None,
         }),
         _ => Err(malformed("has no event name")),
     }
@@ -132,9 +144,21 @@ fn envelope(text: &str) -> Result<Event, Error> {
         return Err(Error::invalid("frame", "must be an object"));
     };
     let arguments = vec![or_empty(frame.remove("data"))];
+    let request_id = frame.get("request_id").and_then(|_| request_id(text));
     match frame.remove("event") {
-        Some(Value::String(name)) => Ok(Event { name, arguments }),
+        Some(Value::String(name)) => Ok(Event {
+            name,
+            arguments,
+            request_id,
+        }),
         None => Err(Error::invalid("event", "is missing")),
         Some(_) => Err(Error::invalid("event", "must be a string")),
     }
+}
+
+/// The `request_id` in an envelope, as it was written.
+fn request_id(text: &str) -> Option<Arc<str>> {
+    let RawFields(fields) = serde_json::from_str(text).ok()?;
+    let written = fields.get("request_id")?.get();
+    (written != "null").then(|| written.into())
 }

@@ -29,7 +29,8 @@ use serde_json::Value;
 
 use crate::hub::{Outgoing, Subscriber};
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Message, Reply, Seq, UserId,
+    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Message, Reply, RequestNumber,
+    Seq, UserId,
 };
 use crate::telemetry::DialectLabel;
 
@@ -43,6 +44,12 @@ pub trait DialectSession: Subscriber {
 
     /// Decodes a request.
     fn decode(self: Arc<Self>, incoming: &Incoming) -> Decoded;
+
+    /// The number of the request that was decoded last, if the session has to find it in the notices
+    /// that it brings about.
+    fn request_number(&self) -> Option<RequestNumber> {
+        None
+    }
 
     /// The name of a request for the log, or [`UNKNOWN`]: never a text of the client. It is decoded
     /// once more for that.

@@ -7,11 +7,23 @@ use crate::hub::Outgoing;
 /// Distinguishes the framing of a raw WebSocket from those of the namespaces of Socket.IO.
 const RAW: &str = "raw";
 
-/// The frame with the body, or with `{"event": name, "data": body}` if it has a name. A raw
-/// WebSocket has no acknowledgements.
+/// The frame with the body, or with `{"event": name, "data": body}` if it has a name, and with the
+/// `request_id` that it answers. A raw WebSocket has no acknowledgements.
 pub(super) fn encoded(frame: &Outgoing) -> Frame {
     let body = &frame.body;
     let name = frame.name.unwrap_or_default();
+    if let Some(request_id) = &frame.request_id {
+        // For this client alone.
+        return Frame::text(&[
+            br#"{"event":""#,
+            name.as_bytes(),
+            br#"","data":"#,
+            body.json(),
+            br#","request_id":"#,
+            request_id.as_bytes(),
+            b"}",
+        ]);
+    }
     Frame::from_encoded(body.framed((RAW, name), |body| {
         let frame = if name.is_empty() {
             Frame::text(&[body])
@@ -45,6 +57,9 @@ mod tests {
         assert_eq!(text(&Outgoing::bare(body())), "[1]");
         let event = Outgoing::event("history", body());
         assert_eq!(text(&event), r#"{"event":"history","data":[1]}"#);
+        let answer = event.with_request_id(Some(r#" {"a": 1}"#.into()));
+        let expected = r#"{"event":"history","data":[1],"request_id": {"a": 1}}"#;
+        assert_eq!(text(&answer), expected);
     }
 
     #[test]

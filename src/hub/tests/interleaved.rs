@@ -10,7 +10,7 @@ struct Sender(ConnectionId, AnswerPlace);
 
 impl Subscriber for Sender {
     fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
-        if notice.origin != Some(self.0) || self.1 == AnswerPlace::Beside {
+        if !notice.is_from(self.0) || self.1 == AnswerPlace::Beside {
             Numbers.encode(notice, shared, sink);
         }
     }
@@ -60,7 +60,7 @@ impl Scene {
 
     fn message(&self, seq: Seq, origin: Option<ConnectionId>) -> Arc<Notice> {
         Arc::new(Notice {
-            origin,
+            origin: origin.map(Into::into),
             ..message(self.chat, seq)
         })
     }

@@ -66,7 +66,7 @@ impl Subscriber for ActionSession {
         match &notice.fact {
             Fact::MessageSent(message) => self.encode_message(message, shared, sink),
             Fact::MembersListed(listed) => {
-                if notice.origin != Some(self.options.connection) {
+                if !notice.is_from(self.options.connection) {
                     self.encode_members(listed, shared, sink);
                 }
             }

@@ -160,7 +160,7 @@ impl Rooms {
 }
 
 fn notice(origin: ConnectionId, fact: Fact) -> Notice {
-    let origin = Some(origin);
+    let origin = Some(origin.into());
     Notice {
         origin,
         fact,

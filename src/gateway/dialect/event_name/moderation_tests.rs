@@ -171,7 +171,7 @@ fn a_change_is_acknowledged_and_announced_in_the_same_words() {
         assert_eq!(sent, json!({"event": event, "data": expected}));
         let frames = encode(
             &*session,
-            &notice(Some(own)),
+            &notice(Some(own.into())),
             &mut SharedEncoding::default(),
         );
         assert!(frames.is_empty(), "the caller has the acknowledgement");

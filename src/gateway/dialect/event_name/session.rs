@@ -49,7 +49,7 @@ impl Subscriber for EventNameSession {
             }
             // It has the same in the response already.
             Fact::ChatCreated(_) | Fact::RoleSet(_) | Fact::Muted(_) | Fact::Banned(_)
-                if notice.origin.is_some() && notice.origin == self.connection =>
+                if self.connection.is_some_and(|own| notice.is_from(own)) =>
             {
                 return;
             }
@@ -124,6 +124,7 @@ impl EventNameSession {
     fn request(&self, incoming: &Incoming) -> Result<(Command, Respond), Error> {
         let event = incoming.event()?;
         let channels = self.channels(RequestRef {
+            request_id: None,
             name: event.name.clone(),
             ack: incoming.ack,
         });

@@ -47,7 +47,7 @@ fn user() -> User {
 /// The frames for a connection about an action of another one.
 fn delivered(fact: Fact, connection: Option<ConnectionId>) -> Option<Outgoing> {
     let notice = Notice {
-        origin: Some(ConnectionId::from_bytes([9; 16])),
+        origin: Some(ConnectionId::from_bytes([9; 16]).into()),
         fact,
         durable: None,
     };
@@ -256,6 +256,7 @@ fn what_is_no_event_is_invalid() {
     let deep = format!("[\"new-message\",{}", "[".repeat(100_000));
     assert!(incoming(&deep).event().is_err());
     let expected = RequestRef {
+        request_id: None,
         name: "new-message".to_owned(),
         ack: None,
     };

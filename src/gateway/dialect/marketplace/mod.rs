@@ -3,6 +3,7 @@
 //! connection.
 //! Does not know transports, nor rights.
 
+mod echoes;
 mod requests;
 mod responses;
 mod session;
@@ -17,7 +18,7 @@ pub use session::MarketplaceSession;
 pub(super) const DIALECT: Dialect = Dialect {
     paths: &["/ws/events"],
     recognises: |frame| frame.get("event").is_some(),
-    begin: |options| Arc::new(MarketplaceSession::new(options.user)),
+    begin: |options| Arc::new(MarketplaceSession::raw(&options)),
 };
 
 #[cfg(test)]

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::echoes::Echoes;
 use super::requests::Question;
 use super::responses::{CHAT_UNREAD, CHAT_UPDATES, INITIAL_DATA};
 use super::{requests, responses};
-use crate::gateway::dialect::{Decoded, DialectSession, Incoming, RequestRef};
+use crate::gateway::dialect::{Decoded, DialectSession, Incoming, RequestRef, SessionOptions};
 use crate::gateway::request_log::known;
 use crate::hub::{Outgoing, SharedEncoding, Subscriber};
 use crate::model::{
-    ChatId, Command, Error, EventChat, EventChatSnapshot, EventChatState, Fact, Marketplace,
-    Message, Notice, Reply, Sent, Seq, Side, UserId,
+    ChatId, Command, ConnectionId, Error, EventChat, EventChatSnapshot, EventChatState, Fact,
+    Marketplace, Message, Notice, Reply, RequestNumber, Sent, Seq, Side, UserId,
 };
 use crate::telemetry::DialectLabel;
 
@@ -25,6 +26,9 @@ const HELD: usize = 4096;
 /// One connection's session.
 pub struct MarketplaceSession {
     user: UserId,
+    /// Of a raw WebSocket, where the frame that answers a request echoes its `request_id`.
+    connection: Option<ConnectionId>,
+    echoes: Mutex<Echoes>,
     phase: Mutex<Phase>,
     /// Held while a notice is encoded.
     delivery: Mutex<()>,
@@ -45,6 +49,8 @@ type KnownChats = HashMap<ChatId, KnownChat>;
 struct KnownChat {
     /// The latest message that `initial_data` may have shown: up to it none is sent again.
     shown: Seq,
+    /// The latest message that was delivered.
+    delivered: Seq,
     /// The latest state that the client was sent.
     state: EventChatState,
 }
@@ -54,21 +60,33 @@ impl MarketplaceSession {
     pub fn new(user: UserId) -> Self {
         Self {
             user,
+            connection: None,
+            echoes: Mutex::default(),
             phase: Mutex::new(Phase::Opening(Vec::new())),
             delivery: Mutex::default(),
         }
     }
 
+    /// The session of a raw WebSocket.
+    pub(super) fn raw(options: &SessionOptions) -> Self {
+        Self {
+            connection: Some(options.connection),
+            ..Self::new(options.user)
+        }
+    }
+
     /// The events that answer a request, and then its acknowledgement, if it requested one. Events
-    /// that the hub sends to both sides are not sent twice.
+    /// that the hub sends to both sides are not sent twice. `number`: of a request whose
+    /// `request_id` is to be echoed.
     pub(super) fn respond(
         &self,
         request: &RequestRef,
+        number: Option<RequestNumber>,
         question: &Question,
         reply: &Reply,
     ) -> Vec<Outgoing> {
         // The state in a response that is not sent must not count as known to the client.
-        let is_delivered = self.is_delivered(reply);
+        let is_delivered = self.is_delivered(reply) && !self.was_delivered(number, reply);
         if is_delivered && request.ack.is_none() {
             return Vec::new();
         }
@@ -79,7 +97,8 @@ impl MarketplaceSession {
         let ack = request
             .ack
             .map(|ack| Outgoing::ack(ack, Arc::clone(&event.body)));
-        let event = (!is_delivered).then_some(event);
+        let request_id = number.and_then(|number| self.echoes.lock().take(number));
+        let event = (!is_delivered).then(|| event.with_request_id(request_id));
         event.into_iter().chain(ack).collect()
     }
 
@@ -94,6 +113,38 @@ impl MarketplaceSession {
             }
             _ => false,
         }
+    }
+
+    /// Whether the message of this request was delivered without its `request_id`: it was read from
+    /// the store, which does not keep where a message came from. If it is still to be delivered its
+    /// `request_id` waits for that.
+    fn was_delivered(&self, number: Option<RequestNumber>, reply: &Reply) -> bool {
+        let (Some(number), Reply::Sent(sent)) = (number, reply) else {
+            return false;
+        };
+        let (chat, seq) = (sent.message().chat, sent.message().seq);
+        let delivered = match &*self.phase.lock() {
+            Phase::Open(known) => known.get(&chat).map_or(0, |known| known.delivered),
+            Phase::Opening(_) => 0,
+        };
+        let mut echoes = self.echoes.lock();
+        if delivered < seq {
+            echoes.stored(number, chat, seq);
+            return false;
+        }
+        echoes.is_waiting(number)
+    }
+
+    /// The `request_id` of the request that this notice answers, on the connection that sent it.
+    fn echo(&self, notice: &Notice) -> Option<Arc<str>> {
+        let connection = self.connection?;
+        let mut echoes = self.echoes.lock();
+        let own = notice.origin.filter(|_| notice.is_from(connection));
+        let request_id = own.and_then(|origin| echoes.take(origin.request?));
+        request_id.or_else(|| match &notice.fact {
+            Fact::MessageSent(message) => echoes.take_of(message.chat, message.seq),
+            _ => None,
+        })
     }
 
     /// The chat with the latest state that this connection was sent: a response may have been
@@ -120,7 +171,12 @@ impl MarketplaceSession {
             return;
         };
         let chat = refresh(known, announced);
-        let shown = known.get(&chat.chat).map_or(0, |known| known.shown);
+        let shown = known.get_mut(&chat.chat).map_or(0, |known| {
+            if let Fact::MessageSent(message) = &notice.fact {
+                known.delivered = known.delivered.max(message.seq);
+            }
+            known.shown
+        });
         // This client was sent a later state than the notice has: no other client gets this body.
         let mut alone = SharedEncoding::default();
         let shared = if announced.state == chat.state {
@@ -128,18 +184,19 @@ impl MarketplaceSession {
         } else {
             &mut alone
         };
+        let answer = |frame: Outgoing| frame.with_request_id(self.echo(notice));
         match &notice.fact {
             Fact::MessageSent(message) => {
                 if message.seq > shown {
-                    sink(update(side, &chat, Some(message), shared));
+                    sink(answer(update(side, &chat, Some(message), shared)));
                 }
                 sink(unread(side, &chat, shared));
             }
             Fact::EventChatOpened(_) if side == Side::Guest => {
-                sink(update(side, &chat, None, shared));
+                sink(answer(update(side, &chat, None, shared)));
             }
-            Fact::AccessChanged(_) => sink(update(side, &chat, None, shared)),
-            Fact::ReadMoved(_) => sink(unread(side, &chat, shared)),
+            Fact::AccessChanged(_) => sink(answer(update(side, &chat, None, shared))),
+            Fact::ReadMoved(_) => sink(answer(unread(side, &chat, shared))),
             _ => {}
         }
     }
@@ -151,6 +208,7 @@ impl MarketplaceSession {
             .map(|EventChatSnapshot { chat, .. }| {
                 let known = KnownChat {
                     shown: chat.state.head,
+                    delivered: 0,
                     state: chat.state,
                 };
                 (chat.chat, known)
@@ -201,6 +259,7 @@ fn unread(side: Side, chat: &EventChat, shared: &mut SharedEncoding) -> Outgoing
 fn refresh(known: &mut KnownChats, chat: &Arc<EventChat>) -> Arc<EventChat> {
     let known = known.entry(chat.chat).or_insert(KnownChat {
         shown: 0,
+        delivered: 0,
         state: chat.state,
     });
     known.state.merge(chat.state);
@@ -238,20 +297,31 @@ impl DialectSession for MarketplaceSession {
             let request = RequestRef {
                 name: event.name.clone(),
                 ack: incoming.ack,
+                request_id: event.request_id.clone(),
             };
             let decoded = requests::decode(event)?;
             Ok((request, decoded))
         });
+        let echoed = decoded.as_ref().ok();
+        let echoed = echoed.and_then(|(request, _)| request.request_id.as_ref());
+        let number = self.echoes.lock().begin(echoed);
         match decoded {
             Ok((request, (command, question))) => Decoded::Request(
                 command,
                 Box::new(move |outcome, _| match outcome {
-                    Ok(reply) => self.respond(&request, &question, &reply),
-                    Err(error) => refusal(&request, &error),
+                    Ok(reply) => self.respond(&request, number, &question, &reply),
+                    Err(error) => {
+                        number.and_then(|number| self.echoes.lock().take(number));
+                        refusal(&request, &error)
+                    }
                 }),
             ),
             Err(error) => Decoded::Refused(error.kind, self.refuse(incoming, &error)),
         }
+    }
+
+    fn request_number(&self) -> Option<RequestNumber> {
+        self.echoes.lock().decoded()
     }
 
     fn request_name(&self, incoming: &Incoming) -> &'static str {
@@ -281,6 +351,7 @@ impl DialectSession for MarketplaceSession {
 /// `debug_info`, and with an acknowledgement the error in that, too.
 fn refusal(request: &RequestRef, error: &Error) -> Vec<Outgoing> {
     let event = responses::refused(&request.name, error);
+    let event = event.with_request_id(request.request_id.clone());
     let ack = request
         .ack
         .map(|ack| Outgoing::ack(ack, responses::acknowledged(&request.name, error)));

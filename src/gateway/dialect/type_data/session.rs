@@ -27,7 +27,7 @@ impl Subscriber for TypeSession {
     /// The original server sent no notices; docs/protocols/type.md lists those of polychat. The
     /// effect of this connection's own request is in its response.
     fn encode(&self, notice: &Notice, shared: &mut SharedEncoding, sink: &mut dyn FnMut(Outgoing)) {
-        if self.options.push == Push::Off || notice.origin == Some(self.options.connection) {
+        if self.options.push == Push::Off || notice.is_from(self.options.connection) {
             return;
         }
         let body = match &notice.fact {

@@ -250,7 +250,7 @@ proptest! {
         }
         let body = json!(body);
         let frame = json!({"event": name, "data": body}).to_string();
-        prop_assert_eq!(decoded(&frame).is_ok(), requests::decode(Event { name, arguments: vec![body] }).is_ok());
+        prop_assert_eq!(decoded(&frame).is_ok(), requests::decode(Event { name, arguments: vec![body], request_id: None }).is_ok());
     }
 }
 

@@ -38,6 +38,7 @@ fn chat() -> String {
 
 fn decode(name: &str, body: &Value) -> Result<(Command, Question), Error> {
     requests::decode(Event {
+        request_id: None,
         name: name.to_owned(),
         arguments: vec![body.clone()],
     })

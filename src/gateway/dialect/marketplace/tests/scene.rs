@@ -205,7 +205,7 @@ pub fn respond(
     question: Question,
     reply: &Reply,
 ) -> Vec<(String, Value)> {
-    read_frames(&session.respond(&RequestRef::default(), &question, reply))
+    read_frames(&session.respond(&RequestRef::default(), None, &question, reply))
 }
 
 /// One raw WebSocket of this user.

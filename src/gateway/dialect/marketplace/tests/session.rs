@@ -93,7 +93,7 @@ fn that_a_chat_was_opened_is_sent_to_its_guest_only() {
 fn who_sent_a_message_is_notified_of_it_like_everybody() {
     let chat = chat(state(3, 1, 3));
     let mut notice = sent(&chat, 3, &gleb());
-    notice.origin = Some(ConnectionId::from_bytes([1; 16]));
+    notice.origin = Some(ConnectionId::from_bytes([1; 16]).into());
     for user in [gleb(), olga()] {
         let events = delivered(&fresh(&user), &notice);
         assert_eq!(names(&events), ["chat_updates", "chat_unread"]);
@@ -194,7 +194,7 @@ fn an_acknowledgement_has_a_body_even_where_the_answer_is_silent() {
             ack: Some(AckId(1)),
             ..RequestRef::default()
         };
-        let frames = session.respond(&request, &question, &new);
+        let frames = session.respond(&request, None, &question, &new);
         assert_eq!(
             frames.len(),
             1,

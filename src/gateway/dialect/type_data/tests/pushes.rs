@@ -17,7 +17,7 @@ fn delivered_in(
     fact: Fact,
     encoded: &mut SharedEncoding,
 ) -> Vec<Outgoing> {
-    let origin = origin.map(|byte| ConnectionId::from_bytes([byte; 16]));
+    let origin = origin.map(|byte| ConnectionId::from_bytes([byte; 16]).into());
     let notice = Notice {
         origin,
         fact,
