@@ -10,6 +10,7 @@ const FORMATTED = /^\d\d-\d\d-\d{4} \d\d:\d\d:\d\d$/;
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$/;
 
 const REPLY = ['errors', 'data', 'action', 'response_status', 'request_id'];
+const REFUSAL = [...REPLY, 'code', 'retryable'];
 
 const id = (value) => Number.isSafeInteger(value) && value >= 1;
 const text = (value) => typeof value === 'string';
@@ -29,9 +30,9 @@ export const isRoom = checker({
   pk: id, name: text, user: idOrNull, team: idOrNull, messages: oldMessages, member: everyone,
 }, 'the room');
 
-/** A reply: exactly five keys, `errors` a list, and empty when all is well. */
+/** A reply: exactly five keys, seven of a refusal, `errors` a list, and empty when all is well. */
 export function isReply(frame, action, status) {
-  assert.deepEqual(Object.keys(frame), REPLY, JSON.stringify(frame));
+  assert.deepEqual(Object.keys(frame), status >= 400 ? REFUSAL : REPLY, JSON.stringify(frame));
   assert.equal(frame.response_status, status, JSON.stringify(frame));
   assert.equal(frame.action, action);
   assert.ok(Array.isArray(frame.errors));

@@ -8,7 +8,7 @@ const JSON_TYPE = 'application/json';
 const PROBLEM_TYPE = 'application/problem+json';
 
 /** The members of every problem; there may be `retry_after_ms`, too. */
-const PROBLEM = ['type', 'title', 'status', 'detail', 'code'];
+const PROBLEM = ['type', 'title', 'status', 'detail', 'code', 'retryable'];
 
 /** Sends a request as it is given: the status, the headers, the parsed body (undefined if there is none). */
 async function send(url, request) {
@@ -99,5 +99,6 @@ export function isProblem({ status, type, body, text }, expected, code) {
   for (const member of ['type', 'title', 'detail']) assert.equal(typeof body[member], 'string', text);
   assert.ok(body.detail.length > 0);
   assert.equal(body.code, code, text);
+  assert.equal(body.retryable, ['rate_limited', 'unavailable', 'internal'].includes(code), text);
   return body;
 }

@@ -13,7 +13,8 @@ import { startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
 
 function assertIsError(error, { codes, names }) {
-  assert.deepEqual(Object.keys(error).sort(), ['code', 'message']);
+  assert.deepEqual(Object.keys(error).sort(), ['code', 'message', 'retryable']);
+  assert.equal(error.retryable, false);
   assert.ok(codes.includes(error.code), `${error.code} (${error.message}) instead of ${codes.join(' or ')}`);
   assert.match(error.message, names);
 }

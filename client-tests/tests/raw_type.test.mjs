@@ -8,7 +8,7 @@ import {
   pushed, readFlags, refusal, sendMessage,
 } from '../clients/type-data.mjs';
 import { PATH, dial } from '../clients/websocket.mjs';
-import { unpair } from '../data/normalize.mjs';
+import { pair, unpair } from '../data/normalize.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { tick } from '../harness/wait.mjs';
@@ -142,16 +142,19 @@ describe('joining', () => {
     assert.equal((await details(alice, chat)).participants.length, 2);
   });
 
-  test('with a message of another chat, or of none, is an error', async (t) => {
+  test('with a message of another chat, or of none, moves nothing and is no error', async (t) => {
     const alice = await connectType(t, server, 'alice');
     const [here, there] = [await chatOf(alice), await chatOf(alice)];
     const { id } = await sendMessage(alice, there, 'elsewhere');
-    const newcomer = await connectType(t, server, 'newcomer');
-    for (const last_read_message of [id, NEVER_GIVEN_OUT, 'x', { a: 1 }, [1], -1]) {
-      const { code } = await refusal(newcomer, 'joinChat', { chat: here, last_read_message });
-      assert.match(code, /^(invalid|not_found)$/, `${last_read_message}`);
+    for (const words of ['one', 'two']) await sendMessage(alice, here, words);
+    const beyond = pair(here, 3);
+    for (const last_read_message of [id, NEVER_GIVEN_OUT, beyond, 'x', '4e1f-a', { a: 1 }, [1], -1]) {
+      const newcomer = await connectType(t, server, 'newcomer');
+      assert.deepEqual((await join(newcomer, here, { last_read_message })).last_read_message, last_read_message);
+      const again = await newcomer.wire.ask({ type: 'joinChat', data: { chat: here, last_read_message } });
+      assert.equal(again.type, 'info');
+      assert.deepEqual(await readFlags(alice, here), [false, false], 'unread as before');
     }
-    assert.deepEqual(await chats(newcomer), []);
   });
 });
 

@@ -57,6 +57,19 @@ impl ErrorKind {
             Self::Internal => "internal",
         }
     }
+
+    /// Whether the same request may succeed later.
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::RateLimited | Self::Unavailable | Self::Internal => true,
+            Self::Invalid
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::Conflict
+            | Self::TooLarge => false,
+        }
+    }
 }
 
 impl std::fmt::Display for ErrorKind {

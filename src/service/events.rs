@@ -214,8 +214,5 @@ fn check(details: &EventDetails) -> Result<(), Error> {
             return Err(Error::invalid(field, "lies beyond the year 9999"));
         }
     }
-    if details.ends < details.starts {
-        return Err(Error::invalid("dateToS", "lies before dateFromS"));
-    }
     Ok(())
 }

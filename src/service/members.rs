@@ -44,11 +44,22 @@ impl Service {
             chat: members.chat(),
             user,
         };
+        let read = self.existing(members.chat(), read).await?;
         let (fresh, chat, user) = self.add_and_publish(&change, read).await?;
         if members.is_of_event() && read.is_some() {
             self.publish_reads(identity, members.chat()).await?;
         }
         Ok(Reply::Joined(Joined { fresh, chat, user }))
+    }
+
+    /// This seq, if the chat has a message of it.
+    async fn existing(&self, chat: ChatId, seq: Option<Seq>) -> Result<Option<Seq>, Error> {
+        if seq.is_none() {
+            return Ok(None);
+        }
+        let found = self.store.chat(chat).await.map_err(store_error)?;
+        let head = found.map_or(0, |found| found.head);
+        Ok(seq.filter(|seq| *seq <= head))
     }
 
     pub(super) async fn leave_chat(

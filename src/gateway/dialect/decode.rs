@@ -173,7 +173,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
                 let mut texts = Vec::new();
-                while let Some(Item(text)) = items.next_element()? {
+                while let Some(Content(text)) = items.next_element()? {
                     let wrong = || serde::de::Error::custom("must be a list of strings");
                     texts.push(text.ok_or_else(wrong)?);
                 }
@@ -185,52 +185,53 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
     }
 }
 
-/// An item of a list: a string, or anything else. The list as a whole is at fault for that.
-struct Item<'a>(Option<&'a str>);
+/// A string, or anything else: a text that counts as its JSON then.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a>(pub Option<&'a str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Item<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
 
         impl<'de> Visitor<'de> for Any {
-            type Value = Item<'de>;
+            type Value = Content<'de>;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("anything")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Item(Some(text)))
+                Ok(Content(Some(text)))
             }
 
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Item(None))
+                Ok(Content(None))
             }
 
             fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Item(None))
+                Ok(Content(None))
             }
 
             fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Item(None))
+                Ok(Content(None))
             }
 
             fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(Item(None))
+                Ok(Content(None))
             }
 
             fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Item(None))
+                Ok(Content(None))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
                 while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Item(None))
+                Ok(Content(None))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
                 while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Item(None))
+                Ok(Content(None))
             }
         }
 

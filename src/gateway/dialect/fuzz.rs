@@ -22,7 +22,7 @@ use crate::fuzz::Target;
 use crate::fuzz::fixtures::{CONNECTION, Fixture, ROOMS, USER};
 use crate::fuzz::invariants::{KINDS, hold_command};
 use crate::hub::{Outgoing, SharedEncoding};
-use crate::model::{ChatPk, ChatRef, Clock, Command, Error, Fact, Notice, Reply};
+use crate::model::{ChatPk, ChatRef, Clock, Command, Draft, Error, Fact, Notice, Reply};
 
 /// How much longer than its request an answer without stored data may be, in bytes.
 const ENVELOPE: usize = 4096;
@@ -240,16 +240,24 @@ fn only_frame(session: &Arc<dyn DialectSession>, line: &str) -> String {
 
 /// A value that is no text is sent as its JSON: there the spelling matters.
 fn is_same(one: &Command, other: &Command) -> bool {
-    let (mut one, other) = (one.clone(), other.clone());
-    if let Command::SendMessage { draft: one, .. } = &mut one
-        && let Command::SendMessage { draft: other, .. } = &other
-        && let (Ok(UntrustedJson(value)), Ok(UntrustedJson(same))) =
-            (from_str(&one.text), from_str(&other.text))
+    let (mut one, mut other) = (one.clone(), other.clone());
+    let json = |draft: &Draft| from_str(&draft.text).map(|UntrustedJson(value)| value);
+    if let Some(one) = draft_mut(&mut one)
+        && let Some(other) = draft_mut(&mut other)
+        && let (Ok(value), Ok(same)) = (json(one), json(other))
         && value == same
     {
         one.text.clone_from(&other.text);
     }
     one == other
+}
+
+fn draft_mut(command: &mut Command) -> Option<&mut Draft> {
+    match command {
+        Command::SendMessage { draft, .. } => Some(draft),
+        Command::RequestAccess { draft, .. } => draft.as_mut(),
+        _ => None,
+    }
 }
 
 /// A change and the end of this room as the connection is notified of them: in no more frames

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
@@ -58,6 +59,38 @@ pub struct Event {
     pub arguments: Vec<Value>,
     /// See [`RequestRef::request_id`].
     pub request_id: Option<Arc<str>>,
+    /// What it was decoded from.
+    pub source: Source,
+}
+
+/// The text of an event, for fields that are kept as they were written.
+#[derive(Debug, Clone, Default)]
+pub struct Source(Option<(Utf8Bytes, Framing)>);
+
+impl Source {
+    /// The JSON of a field, as it was written: of the argument with this index, under these keys.
+    /// `None`: it is not there.
+    pub fn field(&self, argument: usize, keys: &[&str]) -> Option<String> {
+        let (text, framing) = self.0.as_ref()?;
+        let text = surrogates::replaced(text);
+        let mut json = match framing {
+            Framing::Packet => {
+                let packet: Vec<&RawValue> = serde_json::from_str(&text).ok()?;
+                packet.get(argument + 1)?.get()
+            }
+            Framing::Envelope => field(&text, "data").filter(|_| argument == 0)?,
+        };
+        for key in keys {
+            json = field(json, key)?;
+        }
+        Some(json.to_owned())
+    }
+}
+
+/// The JSON of a field of an object.
+fn field<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    let RawFields(fields) = serde_json::from_str(object).ok()?;
+    fields.get(key).map(|json| json.get())
 }
 
 impl Event {
@@ -81,10 +114,14 @@ impl Incoming {
     /// # Errors
     /// `Invalid`: there is none.
     pub fn event(&self) -> Result<Event, Error> {
-        match self.framing {
+        let event = match self.framing {
             Framing::Packet => packet(&self.text),
             Framing::Envelope => envelope(&self.text),
-        }
+        };
+        event.map(|event| Event {
+            source: Source(Some((self.text.clone(), self.framing))),
+            ..event
+        })
     }
 
     /// The fields by which a client matches a response with this request, as far as they can be
@@ -122,6 +159,7 @@ fn packet(text: &str) -> Result<Event, Error> {
             name,
             arguments: values.collect(),
             request_id: None,
+            source: Source::default(),
         }),
         _ => Err(malformed("has no event name")),
     }
@@ -150,6 +188,7 @@ fn envelope(text: &str) -> Result<Event, Error> {
             name,
             arguments,
             request_id,
+            source: Source::default(),
         }),
         None => Err(Error::invalid("event", "is missing")),
         Some(_) => Err(Error::invalid("event", "must be a string")),
@@ -158,7 +197,6 @@ fn envelope(text: &str) -> Result<Event, Error> {
 
 /// The `request_id` in an envelope, as it was written.
 fn request_id(text: &str) -> Option<Arc<str>> {
-    let RawFields(fields) = serde_json::from_str(text).ok()?;
-    let written = fields.get("request_id")?.get();
+    let written = field(text, "request_id")?;
     (written != "null").then(|| written.into())
 }

@@ -1,19 +1,21 @@
 //! Timestamps as clients write them, and as they are written to clients.
 //! Does not know time zones: a day is one in UTC here.
 
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
-use serde::de::Error as _;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 
-use super::decode::Text;
+use super::whole;
 
-/// The error of a text that is no [`Moment`].
-pub const NO_MOMENT: &str = "must be an RFC 3339 time or a date";
+/// The error of a value that is no [`Moment`].
+pub const NO_MOMENT: &str =
+    "must be an RFC 3339 time, a date, YYYY-MM-DD HH:MM:SS in UTC, or milliseconds since 1970";
 
 /// A point in time, or a whole day in UTC.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,11 @@ pub enum Moment {
 }
 
 impl Moment {
+    /// So many milliseconds after the beginning of 1970; `None`: no timestamp can hold it.
+    pub fn of_millisecond(millisecond: i64) -> Option<Self> {
+        Timestamp::from_millisecond(millisecond).ok().map(Self::At)
+    }
+
     /// The earliest instant that it stands for.
     pub fn first(self) -> Timestamp {
         match self {
@@ -47,10 +54,15 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const DATE: usize = "2025-03-01".len();
-        if text.len() == DATE {
+        if let Some(moment) = digits(text).and_then(Self::of_millisecond) {
+            Ok(moment)
+        } else if text.len() == DATE {
             text.parse().map(Self::On)
         } else {
-            let at = text.parse().or_else(|error| beyond(text).ok_or(error));
+            let at = text.parse().or_else(|error| {
+                let other = beyond(text).or_else(|| in_utc(text));
+                other.ok_or(error)
+            });
             at.map(Self::At)
         }
     }
@@ -58,9 +70,52 @@ impl FromStr for Moment {
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::custom(NO_MOMENT))
+        struct Any;
+
+        impl Visitor<'_> for Any {
+            type Value = Moment;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(NO_MOMENT.trim_start_matches("must be "))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Moment, E> {
+                Moment::of_millisecond(number).ok_or_else(|| E::custom(NO_MOMENT))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Moment, E> {
+                let number = i64::try_from(number).map_err(|_| E::custom(NO_MOMENT))?;
+                self.visit_i64(number)
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Moment, E> {
+                let number = whole::of_float(number).ok_or_else(|| E::custom(NO_MOMENT))?;
+                self.visit_i64(number)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
+                text.parse().map_err(|_| E::custom(NO_MOMENT))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
     }
+}
+
+/// A whole number, and nothing else.
+fn digits(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+/// `2025-03-01 13:51:53`, with or without a fraction of a second.
+fn in_utc(text: &str) -> Option<Timestamp> {
+    const DATE_AND_TIME: usize = "2025-03-01 13:51:53".len();
+    let has_seconds = text.len() == DATE_AND_TIME || text.get(DATE_AND_TIME..)?.starts_with('.');
+    let is_alike = has_seconds && text.as_bytes().get(10) == Some(&b' ');
+    let moment: DateTime = text.parse().ok().filter(|_| is_alike)?;
+    Some(utc(moment, Timestamp::MAX))
 }
 
 /// The last hours of the year 9999 are a time, but one that no timestamp can hold.
@@ -118,6 +173,29 @@ mod tests {
     }
 
     #[test]
+    fn one_time_has_many_spellings() {
+        let at = "2025-03-01T13:51:53Z".parse().ok();
+        for text in [
+            "2025-03-01T13:51:53Z",
+            "2025-03-01T13:51:53.000Z",
+            "2025-03-01T16:51:53+03:00",
+            "2025-03-01 13:51:53Z",
+            "2025-03-01 13:51:53",
+            "2025-03-01 13:51:53.000",
+            "1740837113000",
+        ] {
+            assert_eq!(read(text).map(Moment::first), at, "{text}");
+            assert_eq!(read(text).map(Moment::last), at, "{text}");
+        }
+        for json in ["1740837113000", "1740837113000.0", "\"1740837113000\""] {
+            let moment: Moment = serde_json::from_str(json).expect(json);
+            assert_eq!(Some(moment.first()), at, "{json}");
+        }
+        let before: Moment = serde_json::from_str("-1").expect("before 1970");
+        assert_eq!(before.first().as_millisecond(), -1);
+    }
+
+    #[test]
     fn what_is_no_time_is_none() {
         for text in [
             "",
@@ -125,8 +203,28 @@ mod tests {
             "2025-02-30",
             "2025-03-01T10:00:00",
             "2025-03-01T25:00:00Z",
+            "2025-03-01 10:00",
+            "2025-03-01 25:00:00",
+            "2025-03-01 10:00:00 ",
+            "2025-03-01 10:00:00[UTC]",
+            "9223372036854775807",
+            "--1",
+            "+1",
+            "1.5",
+            "1e3",
         ] {
             assert!(read(text).is_none(), "{text}");
+        }
+        for json in [
+            "1.5",
+            "1e300",
+            "true",
+            "[]",
+            "{}",
+            "\"\"",
+            "18446744073709551615",
+        ] {
+            assert!(serde_json::from_str::<Moment>(json).is_err(), "{json}");
         }
     }
 }

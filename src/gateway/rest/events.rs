@@ -109,7 +109,7 @@ pub struct NewEvent {
     #[serde(rename = "dateFromS", deserialize_with = "numbers::whole")]
     #[schema(minimum = -377_705_023_201_i64, maximum = 253_402_207_200_i64)]
     starts: i64,
-    /// When it ends, in seconds since 1970; not before it begins.
+    /// When it ends, in seconds since 1970.
     #[serde(rename = "dateToS", deserialize_with = "numbers::whole")]
     #[schema(minimum = -377_705_023_201_i64, maximum = 253_402_207_200_i64)]
     ends: i64,
@@ -134,7 +134,7 @@ pub struct Change {
     #[serde(default, rename = "dateFromS", deserialize_with = "numbers::optional")]
     #[schema(minimum = -377_705_023_201_i64, maximum = 253_402_207_200_i64)]
     starts: Option<i64>,
-    /// When it ends, in seconds since 1970; not before it begins.
+    /// When it ends, in seconds since 1970.
     #[serde(default, rename = "dateToS", deserialize_with = "numbers::optional")]
     #[schema(minimum = -377_705_023_201_i64, maximum = 253_402_207_200_i64)]
     ends: Option<i64>,

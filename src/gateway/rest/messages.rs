@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
 use super::caller::{ServiceCaller, wrong_reply};
+use super::content;
 use super::cursor::{self, List};
 use super::key::{self, Key};
 use super::names::{ChatName, PathId, UserName};
@@ -101,7 +102,8 @@ pub struct NewMessage {
     /// The sender. Without it: the token's own user, if there is a token.
     #[serde(rename = "userId")]
     user_id: Option<UserName>,
-    /// The text. Blank only with photos. The server limits its length, by default to 16384 bytes.
+    #[serde(deserialize_with = "content::text")]
+    #[schema(schema_with = content::text_schema)]
     text: String,
     /// The kind of content of the text; by default `text`.
     #[serde(rename = "type")]
@@ -120,12 +122,11 @@ pub struct NewMessage {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Messages {
-    /// Only messages stored then or later: an RFC 3339 time, or a date, which means its
-    /// beginning in UTC.
+    /// Only messages stored then or later: an RFC 3339 time, `YYYY-MM-DD HH:MM:SS` in UTC, milliseconds
+    /// since 1970, or a date, which means its beginning in UTC.
     #[param(value_type = Option<MomentInQuery>, inline, nullable = false)]
     from: Option<Timestamp>,
-    /// Only messages stored then or earlier: an RFC 3339 time, or a date, which means its end
-    /// in UTC.
+    /// Only messages stored then or earlier: the same, but a date means its end in UTC.
     #[param(value_type = Option<MomentInQuery>, inline, nullable = false)]
     to: Option<Timestamp>,
     /// Only messages with a greater `seq`; with it the first ones are taken, not the last.

@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod caller;
 mod chats;
+mod content;
 mod cursor;
 mod document;
 mod event_chats;

@@ -44,6 +44,7 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: &error.message,
             code: Code::from(error.kind),
+            retryable: error.kind.is_retryable(),
             retry_after_ms: error.retry_after_ms,
         };
         let body = serde_json::to_string(&body).unwrap_or_default();
@@ -88,7 +89,8 @@ fn retry_after(error: &Error) -> Option<u64> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, examples(json!({
     "type": "about:blank", "title": "Bad Request", "status": 400,
-    "detail": "limit: must be a whole number of at least 1", "code": "invalid"
+    "detail": "limit: must be a whole number of at least 1", "code": "invalid",
+    "retryable": false
 })))]
 pub struct ProblemBody<'a> {
     /// Always `about:blank`: `code` has the kind of the problem.
@@ -102,6 +104,8 @@ pub struct ProblemBody<'a> {
     /// The error, for people: which field, which limit, which id.
     detail: &'a str,
     code: Code,
+    /// Whether the same request may succeed later.
+    retryable: bool,
     /// With `rate_limited`, and with `forbidden` where a mute or a ban ends: how long to wait, in
     /// milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,18 +11,17 @@ use super::caller::{ServiceCaller, wrong_reply};
 use super::names::{PathId, UserName};
 use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
 use super::query::Query;
-use super::schemas::UserInPath;
-use crate::gateway::dialect::timestamps::optional_time;
-use crate::model::{Command, Error, Reply, UserId};
+use super::schemas::{UserInPath, moment};
+use crate::gateway::dialect::timestamps::{Moment, optional_time};
+use crate::model::{Command, Reply, UserId};
 
 /// Which tokens to revoke.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"before": "2025-03-01T14:51:53Z"})))]
 pub struct Revocation {
-    /// Those that were issued before this time (RFC 3339); null, or not given: before now.
-    #[schema(format = DateTime)]
-    before: Option<String>,
+    #[schema(schema_with = moment)]
+    before: Option<Moment>,
 }
 
 /// The tokens of a user that are not valid.
@@ -57,9 +56,7 @@ pub async fn revoke(
     _: Query<()>,
     Body(Revocation { before }): Body<Revocation>,
 ) -> Result<Json<RevokedView>, Problem> {
-    let before = before.map(|before| before.parse::<Timestamp>());
-    let wrong = |_| Error::invalid("before", "must be an RFC 3339 time");
-    let before = before.transpose().map_err(wrong)?;
+    let before = before.map(Moment::first);
     match caller
         .execute(Command::RevokeTokens { user, before })
         .await?

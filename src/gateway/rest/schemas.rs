@@ -61,17 +61,47 @@ impl PartialSchema for SeqInQuery {
 
 impl PartialSchema for MomentInQuery {
     fn schema() -> RefOr<Schema> {
-        let formatted = |format, example| {
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .format(Some(SchemaFormat::KnownFormat(format)))
-                .examples([json!(example)])
-        };
-        let either = AnyOfBuilder::new()
-            .item(formatted(KnownFormat::DateTime, "2025-03-01T13:51:53Z"))
-            .item(formatted(KnownFormat::Date, "2025-03-01"));
-        either.into()
+        moment_texts().into()
     }
+}
+
+/// A time in a body, which may be null.
+pub fn moment() -> RefOr<Schema> {
+    let number = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(-377_705_023_201_000_i64))
+        .maximum(Some(253_402_207_200_000_i64));
+    let why = "Those that were issued before this time: RFC 3339, a date, YYYY-MM-DD HH:MM:SS in UTC, or \
+               milliseconds since 1970. Null, or not given: before now.";
+    let either = moment_texts()
+        .item(number)
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .description(Some(why));
+    either.into()
+}
+
+/// The texts that are a time.
+fn moment_texts() -> AnyOfBuilder {
+    let formatted = |format, example| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(format)))
+            .examples([json!(example)])
+    };
+    let shaped = |pattern: &str, example| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(pattern))
+            .examples([json!(example)])
+    };
+    AnyOfBuilder::new()
+        .item(formatted(KnownFormat::DateTime, "2025-03-01T13:51:53Z"))
+        .item(formatted(KnownFormat::Date, "2025-03-01"))
+        .item(shaped(
+            "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$",
+            "2025-03-01 13:51:53",
+        ))
+        .item(shaped("^[0-9]{1,14}$", "1740837113000"))
 }
 
 impl ToSchema for Limit {}

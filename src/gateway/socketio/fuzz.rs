@@ -62,7 +62,11 @@ fn hold_packet(text: &str) {
     for protocol in [ProtocolVersion::V3, ProtocolVersion::V4] {
         let auth = packet.auth(protocol, text);
         assert!(auth.is_object() || protocol == ProtocolVersion::V4);
-        let refused = connect_error(protocol, packet.namespace, "no");
+        let refused = connect_error(
+            protocol,
+            packet.namespace,
+            crate::model::ErrorKind::Forbidden,
+        );
         assert!(refused.len() <= text.len() + 100);
     }
     let Some(list) = packet.list().filter(|_| packet.kind == Kind::Event) else {

@@ -12,6 +12,7 @@ use tungstenite::Utf8Bytes;
 use crate::gateway::credentials;
 use crate::gateway::dialect::untrusted_json::{self, UntrustedJson};
 use crate::gateway::websocket::Frame;
+use crate::model::ErrorKind;
 
 /// How many attachments an event may have.
 const ATTACHMENTS: usize = 16;
@@ -151,20 +152,26 @@ pub(super) fn prefix(namespace: &str) -> String {
 }
 
 /// The answer to a CONNECT that was refused. Clients of version 2 read the bare text.
-pub(super) fn connect_error(protocol: ProtocolVersion, namespace: &str, message: &str) -> Frame {
-    let message = Value::from(message);
-    let data = match protocol {
-        ProtocolVersion::V3 => message.to_string(),
-        ProtocolVersion::V4 => format!(r#"{{"message":{message}}}"#),
+pub(super) fn connect_error(protocol: ProtocolVersion, namespace: &str, kind: ErrorKind) -> Frame {
+    let (code, retryable) = (kind.code(), kind.is_retryable());
+    let body = match protocol {
+        ProtocolVersion::V3 => format!(r#""{code}""#),
+        ProtocolVersion::V4 => {
+            format!(r#"{{"message":"{code}","data":{{"code":"{code}","retryable":{retryable}}}}}"#)
+        }
     };
-    let namespace = prefix(namespace);
-    Frame::text(&[b"44", namespace.as_bytes(), data.as_bytes()])
+    refusal(namespace, &body)
 }
 
 /// The answer to a CONNECT to a namespace that there is not: the same for clients of all versions,
 /// as Node's server has it.
 pub(super) fn invalid_namespace(namespace: &str) -> Frame {
-    connect_error(ProtocolVersion::V4, namespace, "Invalid namespace")
+    refusal(namespace, r#"{"message":"Invalid namespace"}"#)
+}
+
+fn refusal(namespace: &str, body: &str) -> Frame {
+    let namespace = prefix(namespace);
+    Frame::text(&[b"44", namespace.as_bytes(), body.as_bytes()])
 }
 
 /// The answer to a CONNECT that succeeded; `data` has the id of the socket, which clients of
@@ -319,12 +326,12 @@ mod tests {
     #[test]
     fn a_refusal_is_what_each_version_reads() {
         let refused = |protocol| {
-            let frame = connect_error(protocol, "/events", "unauthenticated");
+            let frame = connect_error(protocol, "/events", ErrorKind::Unauthenticated);
             String::from_utf8_lossy(frame.payload()).into_owned()
         };
         assert_eq!(
             refused(ProtocolVersion::V4),
-            r#"44/events,{"message":"unauthenticated"}"#
+            r#"44/events,{"message":"unauthenticated","data":{"code":"unauthenticated","retryable":false}}"#
         );
         assert_eq!(
             refused(ProtocolVersion::V3),

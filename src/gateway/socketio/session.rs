@@ -160,8 +160,7 @@ impl Shared {
                 if let Some(why) = passing(&error) {
                     return Err(why);
                 }
-                let why = error.kind.code();
-                let frame = connect_error(session.protocol(), namespace.path, why);
+                let frame = connect_error(session.protocol(), namespace.path, error.kind);
                 return self.refuse(session, frame);
             }
         };

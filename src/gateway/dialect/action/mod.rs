@@ -3,6 +3,7 @@
 //! Django application whose frames the clients of this dialect expect.
 //! Does not know transports.
 
+mod refusal;
 mod requests;
 mod responses;
 mod session;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::responses::{Echo, Envelope, Refusal};
+use super::refusal::Refusal;
+use super::responses::{Echo, Envelope};
 use super::validation;
 use crate::gateway::dialect::decode::even_null;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};

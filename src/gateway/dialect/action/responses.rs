@@ -2,7 +2,6 @@
 //! room), and the envelope around them.
 //! Does not know the receivers, nor when a frame is sent.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,9 +9,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::refusal::{Complaint, Refusal};
 use crate::gateway::dialect::sync::Numbered;
 use crate::hub::{Body, Outgoing};
-use crate::model::{ChatPk, Error, ErrorKind, ListedMembers, Message, Room, User, UserPk, pair};
+use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Room, User, UserPk, pair};
 
 /// How frames are wrapped: as the request that they belong to was.
 #[derive(Clone, Default)]
@@ -65,7 +65,7 @@ pub(super) struct Echo {
 impl Echo {
     /// The reply to a request that succeeded.
     pub(super) fn reply<T: Serialize + ?Sized>(&self, status: u16, data: &T) -> Outgoing {
-        self.frame(&[], data, status, None)
+        self.frame(&[], data, status, None, None)
     }
 
     /// The same with a page of a list, and the `before` of the next one if there is one.
@@ -75,13 +75,13 @@ impl Echo {
         data: &T,
         next: Option<String>,
     ) -> Outgoing {
-        self.frame(&[], data, status, next)
+        self.frame(&[], data, status, next, None)
     }
 
     /// The reply to a request that did not.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Outgoing {
         let errors = std::slice::from_ref(&refusal.error);
-        self.frame(errors, &(), refusal.status, None)
+        self.frame(errors, &(), refusal.status, None, Some(refusal.kind()))
     }
 
     /// The subscription of this request.
@@ -98,6 +98,7 @@ impl Echo {
         data: &T,
         status: u16,
         next: Option<String>,
+        refused: Option<ErrorKind>,
     ) -> Outgoing {
         Outgoing::bare(self.envelope.wrap(&ReplyBody {
             errors,
@@ -106,6 +107,8 @@ impl Echo {
             response_status: status,
             request_id: self.request_id.as_deref(),
             next,
+            code: refused.map(ErrorKind::code),
+            retryable: refused.map(ErrorKind::is_retryable),
         }))
     }
 }
@@ -132,6 +135,8 @@ impl Instance {
             response_status: status,
             request_id: self.request_id.as_deref(),
             next: None,
+            code: None,
+            retryable: None,
         }))
     }
 }
@@ -151,88 +156,6 @@ pub(super) fn members(listed: &ListedMembers) -> Arc<Body> {
     Body::of(&MemberEvent {
         join_user: users(&listed.members),
     })
-}
-
-/// The error of a request, with the text of the original server.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: u16,
-    error: Complaint,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Complaint {
-    Text(String),
-    Fields(BTreeMap<&'static str, [String; 1]>),
-}
-
-impl Refusal {
-    /// One sentence.
-    pub(super) fn text(status: u16, text: impl Into<String>) -> Self {
-        let error = Complaint::Text(text.into());
-        Self { status, error }
-    }
-
-    /// A sentence for each field that is wrong.
-    pub(super) fn fields(wrong: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        let wrong = wrong.into_iter().map(|(field, why)| (field, [why]));
-        Self {
-            status: 400,
-            error: Complaint::Fields(wrong.collect()),
-        }
-    }
-
-    /// The code that all dialects share.
-    pub(super) const fn kind(&self) -> ErrorKind {
-        match self.status {
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::Forbidden,
-            404 => ErrorKind::NotFound,
-            409 => ErrorKind::Conflict,
-            413 => ErrorKind::TooLarge,
-            429 => ErrorKind::RateLimited,
-            500 => ErrorKind::Internal,
-            503 => ErrorKind::Unavailable,
-            // 400, and 405: no such action.
-            _ => ErrorKind::Invalid,
-        }
-    }
-
-    /// There is no such room, or none that the caller may see.
-    pub(super) fn not_found() -> Self {
-        Self::text(404, "Not found")
-    }
-}
-
-impl From<&Error> for Refusal {
-    fn from(error: &Error) -> Self {
-        let status = match error.kind {
-            ErrorKind::NotFound => return Self::not_found(),
-            ErrorKind::Forbidden => {
-                let why = "You do not have permission to perform this action";
-                return Self::text(
-                    403,
-                    match error.retry_after_ms {
-                        Some(wait) => format!("{why}; retry_after_ms: {wait}"),
-                        None => format!("{why}."),
-                    },
-                );
-            }
-            ErrorKind::Invalid => 400,
-            ErrorKind::Unauthenticated => 401,
-            ErrorKind::Conflict => 409,
-            ErrorKind::TooLarge => 413,
-            ErrorKind::RateLimited => 429,
-            ErrorKind::Internal => 500,
-            ErrorKind::Unavailable => 503,
-        };
-        let message = &error.message;
-        match error.retry_after_ms {
-            Some(wait) => Self::text(status, format!("{message}; retry_after_ms: {wait}")),
-            None => Self::text(status, message),
-        }
-    }
 }
 
 /// Builds the bodies of rooms and messages.
@@ -310,6 +233,11 @@ struct ReplyBody<'a, A, T: ?Sized> {
     request_id: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// Of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
 }
 
 #[derive(Serialize)]

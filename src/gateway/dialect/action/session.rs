@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::refusal::Refusal;
 use super::requests::{self, Purpose};
-use super::responses::{self, Bodies, Echo, Envelope, Refusal};
+use super::responses::{self, Bodies, Echo, Envelope};
 use super::subscriptions::Subscriptions;
 use crate::gateway::dialect::cursors::VisibleText;
 use crate::gateway::dialect::{Acks, Decoded, DialectSession, Incoming, SessionOptions};

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::responses::{Envelope, Instance, Refusal};
+use super::refusal::Refusal;
+use super::responses::{Envelope, Instance};
 use crate::model::{Chat, ChatId, ChatPk};
 
 /// How many subscriptions to the instance of one room a connection can have: each is a frame

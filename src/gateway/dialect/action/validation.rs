@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::responses::Refusal;
+use super::refusal::Refusal;
 use crate::gateway::dialect::cursors::{NO_CURSOR, VisibleText};
 use crate::gateway::dialect::decode::even_null;
 use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};

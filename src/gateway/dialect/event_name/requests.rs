@@ -11,8 +11,10 @@ use super::responses::{
     SET_ROLE, SYNC,
 };
 use crate::gateway::dialect::cursors::CursorText;
-use crate::gateway::dialect::decode::{Field, Object, Text, Texts, Whole, decode, id, missing};
-use crate::gateway::dialect::incoming::{Event, or_empty};
+use crate::gateway::dialect::decode::{
+    Content, Field, Object, Text, Texts, Whole, decode, id, missing,
+};
+use crate::gateway::dialect::incoming::{Event, Source, or_empty};
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
 use crate::model::{
@@ -122,7 +124,7 @@ struct NewMessage<'a> {
     #[serde(borrow)]
     room: Field<Text<'a>>,
     #[serde(borrow)]
-    msg: Field<Text<'a>>,
+    msg: Field<Content<'a>>,
     #[serde(borrow, rename = "type")]
     kind: Field<Text<'a>>,
     #[serde(borrow)]
@@ -135,7 +137,7 @@ struct NewMessage<'a> {
 #[serde(default)]
 struct MessageFields<'a> {
     #[serde(borrow)]
-    value: Field<Text<'a>>,
+    value: Field<Content<'a>>,
     #[serde(borrow, rename = "type")]
     kind: Field<Text<'a>>,
 }
@@ -154,7 +156,7 @@ struct Sync<'a> {
 /// `Invalid`, with the field at fault; `NotFound`: an id that was never given out.
 pub(super) fn command(event: Event) -> Result<Command, Error> {
     if event.name == NEW_MESSAGE {
-        return new_message(event.arguments);
+        return new_message(event.arguments, &event.source);
     }
     let name = event.name.clone();
     let body = event.into_body();
@@ -268,12 +270,13 @@ fn list_messages(request: &ListMessages<'_>) -> Result<Command, Error> {
 }
 
 /// The chat id may come as an argument of its own, before the body.
-fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
+fn new_message(arguments: Vec<Value>, source: &Source) -> Result<Command, Error> {
     let mut arguments = arguments.into_iter();
     let (room, body) = match arguments.next() {
         Some(Value::String(room)) => (Some(room), arguments.next().unwrap_or_default()),
         first => (None, or_empty(first)),
     };
+    let argument = usize::from(room.is_some());
     let request: NewMessage<'_> = decode(&body)?;
     let room = match &room {
         Some(room) => Some(&**room),
@@ -283,8 +286,10 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
     let message = request.message.get("message")?;
     let message = message.map(|Object(message)| message);
     let mut text = request.msg.get("msg")?;
+    let mut keys: &[&str] = &["msg"];
     if let (None, Some(message)) = (text, message) {
         text = message.value.get("message.value")?;
+        keys = &["message", "value"];
     }
     let mut kind = request.kind.get("type")?;
     if let (None, Some(message)) = (kind, message) {
@@ -292,11 +297,18 @@ fn new_message(arguments: Vec<Value>) -> Result<Command, Error> {
     }
     let user = named(&request.user, "user")?;
     let field = message.map_or("msg", |_| "message.value");
-    let Text(text) = text.ok_or_else(|| missing(field))?;
+    let Content(text) = text.ok_or_else(|| missing(field))?;
+    let text = if let Some(text) = text {
+        (*text).to_owned()
+    } else {
+        // Anything but a text is stored as its JSON.
+        let written = source.field(argument, keys);
+        written.ok_or_else(|| Error::invalid(field, "must be a string"))?
+    };
     let draft = Draft {
         kind: kind.map_or("text", |Text(kind)| kind).to_owned(),
         client_id: owned(&request.client_id, "client_id")?,
-        ..Draft::text(*text)
+        ..Draft::text(text)
     };
     Ok(Command::SendMessage {
         user,

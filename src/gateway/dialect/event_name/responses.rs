@@ -264,6 +264,7 @@ struct Exception<'a> {
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     code: &'static str,
+    retryable: bool,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
@@ -273,6 +274,7 @@ impl<'a> ErrorBody<'a> {
     fn of(error: &'a Error) -> Self {
         Self {
             code: error.kind.code(),
+            retryable: error.kind.is_retryable(),
             message: &error.message,
             retry_after_ms: error.retry_after_ms,
         }

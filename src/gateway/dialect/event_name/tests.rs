@@ -123,6 +123,24 @@ fn all_four_forms_of_a_message_mean_the_same() {
 }
 
 #[test]
+fn a_message_that_is_no_text_is_its_json_as_it_was_written() {
+    for json in ["7", "1.50", "true", "[ 1, 2]", r#"{"b":1,"a":{}}"#] {
+        let chat = format!(r#"{{"id":"{CHAT}"}}"#);
+        for packet in [
+            format!(r#"["new-message",{{"room":"{CHAT}","msg":{json}}}]"#),
+            format!(r#"["new-message", "{CHAT}" ,{{"msg":{json}}}]"#),
+            format!(r#"["new-message",{{"chat":{chat},"message":{{"value":{json}}}}}]"#),
+        ] {
+            let event = incoming(&packet).event().expect("an event");
+            let Ok(Command::SendMessage { draft, .. }) = command(event) else {
+                panic!("{packet}");
+            };
+            assert_eq!(draft.text, json, "{packet}");
+        }
+    }
+}
+
+#[test]
 fn a_message_is_of_type_text_unless_it_says_otherwise() {
     let body = json!({"room": CHAT, "msg": "hi", "user": {"id": USER}, "client_id": "c"});
     let Ok(Command::SendMessage { user, draft, .. }) = decoded(NEW_MESSAGE, &[body]) else {
@@ -137,10 +155,10 @@ fn a_message_is_of_type_text_unless_it_says_otherwise() {
 fn a_field_of_the_wrong_type_is_named() {
     let cases = [
         (NEW_MESSAGE, json!({"room": 7, "msg": "hi"}), "room"),
-        (NEW_MESSAGE, json!({"room": CHAT, "msg": ["hi"]}), "msg"),
+        (NEW_MESSAGE, json!({"room": CHAT, "msg": null}), "msg"),
         (
             NEW_MESSAGE,
-            json!({"chat": {"id": CHAT}, "message": {"value": 1}}),
+            json!({"chat": {"id": CHAT}, "message": {"value": null}}),
             "message.value",
         ),
         (CREATE_CHAT, json!({"users": USER}), "users"),

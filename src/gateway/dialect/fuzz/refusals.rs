@@ -75,7 +75,15 @@ pub fn hold_action(request: &str, refused: &str) {
     let keys: Vec<_> = reply.keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["action", "data", "errors", "request_id", "response_status"]
+        [
+            "action",
+            "code",
+            "data",
+            "errors",
+            "request_id",
+            "response_status",
+            "retryable"
+        ]
     );
     assert_eq!(reply["data"].get(), "null");
     let errors: Vec<Value> = serde_json::from_str(reply["errors"].get()).expect("a list");

@@ -1,17 +1,21 @@
 //! From an event to a command.
 //! Does not know the response beyond what the request decides of it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
 
 use crate::gateway::dialect::decode::{
-    Field, Flag, Object, Text, Texts, Whole, decode as fields, id,
+    Content, Field, Flag, Object, Text, Texts, Whole, decode as fields, id,
 };
-use crate::gateway::dialect::incoming::Event;
+use crate::gateway::dialect::incoming::{Event, Source};
 use crate::model::{
     Access, ChatId, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
 };
+
+/// The error of a text that is none.
+const NO_TEXT: &str = "must be a string";
 
 /// How many messages of history a response holds.
 const HISTORY: usize = 50;
@@ -53,7 +57,7 @@ struct SendMessage<'a> {
 #[serde(default)]
 struct MessageFields<'a> {
     #[serde(borrow)]
-    text: Field<Text<'a>>,
+    text: Field<Content<'a>>,
     #[serde(borrow)]
     photos: Field<Texts<'a>>,
     #[serde(borrow, rename = "attachedPhotos")]
@@ -94,7 +98,7 @@ struct RequestAccess<'a> {
     #[serde(rename = "eventId")]
     event_id: Field<Whole<0>>,
     #[serde(borrow)]
-    message: Field<Text<'a>>,
+    message: Field<Content<'a>>,
     #[serde(borrow)]
     client_id: Field<Text<'a>>,
 }
@@ -114,13 +118,14 @@ struct GrantAccess<'a> {
 /// `Invalid`, with the field at fault; `NotFound`: an id that was never given out.
 pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
     let name = event.name.clone();
+    let source = event.source.clone();
     let body = event.into_body();
     match &*name {
-        "send_message" => send_message(&fields(&body)?),
+        "send_message" => send_message(&fields(&body)?, &source),
         "read_messages" => read_messages(&fields(&body)?),
         "load_history" => load_history(&fields(&body)?),
         "open_chat" => open_chat(&fields(&body)?),
-        "request_access" => request_access(&fields(&body)?),
+        "request_access" => request_access(&fields(&body)?, &source),
         "grant_access" => grant_access(&fields(&body)?),
         unknown => {
             // A body that is none is at fault whatever the name.
@@ -135,14 +140,14 @@ pub(super) fn decode(event: Event) -> Result<(Command, Question), Error> {
 #[derive(Deserialize)]
 struct Empty {}
 
-fn send_message(request: &SendMessage<'_>) -> Result<(Command, Question), Error> {
+fn send_message(request: &SendMessage<'_>, source: &Source) -> Result<(Command, Question), Error> {
     let chat = chat(&request.chat_id)?;
     let Object(message) = request.message.required("message")?;
     Ok((
         Command::SendMessage {
             user: None,
             chat: ChatRef::OfEvent(chat),
-            draft: draft(message)?,
+            draft: draft(message, source)?,
         },
         Question::Message,
     ))
@@ -192,10 +197,17 @@ fn open_chat(request: &OpenChat) -> Result<(Command, Question), Error> {
     ))
 }
 
-fn request_access(request: &RequestAccess<'_>) -> Result<(Command, Question), Error> {
-    let text = request.message.get("message")?.map(|Text(text)| *text);
+fn request_access(
+    request: &RequestAccess<'_>,
+    source: &Source,
+) -> Result<(Command, Question), Error> {
+    let text = request.message.get("message")?.map(|text| {
+        let text = written(*text, source, &["message"]);
+        text.ok_or_else(|| Error::invalid("message", NO_TEXT))
+    });
+    let text = text.transpose()?;
     // Refused by the service, too, but in the field names of another dialect.
-    if text.is_some_and(|text| text.trim().is_empty()) {
+    if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
         return Err(Error::invalid("message", "is empty"));
     }
     let client_id = request.client_id.get("client_id")?;
@@ -231,7 +243,7 @@ fn grant_access(request: &GrantAccess<'_>) -> Result<(Command, Question), Error>
 }
 
 /// The photos are those that came with the message and then those attached to it, each once.
-fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
+fn draft(message: &MessageFields<'_>, source: &Source) -> Result<Draft, Error> {
     let (mut photos, mut seen) = (Vec::new(), HashSet::new());
     let fields = [
         (&message.photos, "message.photos"),
@@ -243,7 +255,10 @@ fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
         photos.extend(new.map(|photo| (*photo).to_owned()));
     }
     let text = message.text.get("message.text")?;
-    let text = text.map_or("", |Text(text)| text);
+    let text = text.map_or(Some(Cow::Borrowed("")), |text| {
+        written(*text, source, &["message", "text"])
+    });
+    let text = text.ok_or_else(|| Error::invalid("message.text", NO_TEXT))?;
     // Refused by the service, too, but in the field names of another dialect.
     if text.trim().is_empty() && photos.is_empty() {
         return Err(Error::invalid(
@@ -257,6 +272,14 @@ fn draft(message: &MessageFields<'_>) -> Result<Draft, Error> {
         client_id: client_id.map(|Text(id)| (*id).to_owned()),
         ..Draft::text(text)
     })
+}
+
+/// A text as it came, anything else as its JSON.
+fn written<'a>(Content(text): Content<'a>, source: &Source, keys: &[&str]) -> Option<Cow<'a, str>> {
+    match text {
+        Some(text) => Some(text.into()),
+        None => source.field(0, keys).map(Cow::Owned),
+    }
 }
 
 fn chat(chat: &Field<Text<'_>>) -> Result<ChatId, Error> {

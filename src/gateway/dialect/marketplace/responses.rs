@@ -322,6 +322,7 @@ fn in_place<'a>(event: &str, message: &'a str) -> Cow<'a, str> {
 #[derive(Serialize)]
 struct Debug<'a> {
     code: &'static str,
+    retryable: bool,
     message: Cow<'a, str>,
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -338,6 +339,7 @@ impl<'a> Debug<'a> {
             .map_or(event.len(), |(at, _)| at);
         Self {
             code: error.kind.code(),
+            retryable: error.kind.is_retryable(),
             message: in_place(event, &error.message),
             event: &event[..end],
             retry_after_ms: error.retry_after_ms,

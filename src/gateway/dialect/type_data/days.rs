@@ -7,15 +7,27 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-/// The day that a text names: a date, or one of three words counted back from `today`.
-/// `None`: it is no day.
-pub(super) fn day(text: &str, today: Date) -> Option<Date> {
+use crate::gateway::dialect::timestamps::Moment;
+
+/// The day that a text names: a date, one of three words counted back from `today`, or a time, which
+/// counts as its day in this zone. `None`: it is no day.
+pub(super) fn day(text: &str, today: Date, zone: &TimeZone) -> Option<Date> {
     let ago = |days: i32| today.checked_sub(days.days()).ok();
     match text {
         "yesterday" => ago(1),
         "day_before_yesterday" => ago(2),
         "last_7_days" => ago(7),
-        date => written(date),
+        // As long as a date without dashes: no milliseconds.
+        date if date.len() == 8 => written(date),
+        other => written(other).or_else(|| Some(day_of(other.parse().ok()?, zone))),
+    }
+}
+
+/// The day of a time; a date is its own day.
+pub(super) fn day_of(moment: Moment, zone: &TimeZone) -> Date {
+    match moment {
+        Moment::At(at) => at.to_zoned(zone.clone()).date(),
+        Moment::On(day) => day,
     }
 }
 

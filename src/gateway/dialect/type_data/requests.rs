@@ -16,10 +16,16 @@ use super::texts::{
 use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::cursors::{CursorText, NO_CURSOR};
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
+use crate::gateway::dialect::timestamps::Moment;
 use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
 use crate::gateway::dialect::whole;
 use crate::gateway::request_log::known;
-use crate::model::{ChatRef, Command, Draft, Error, History, Positions, Range, Window, unpair};
+use crate::model::{
+    ChatRef, Command, Draft, Error, History, MAX_ID, Positions, Range, Window, unpair,
+};
+
+/// As much of a `last_read_message` that is none as comes back, in bytes.
+const LONGEST_ECHO: usize = 256;
 
 /// How many messages an answer holds at most.
 const PAGE: usize = 10_000;
@@ -44,8 +50,8 @@ pub(super) enum Question {
     EmptyChat,
     /// `joinChat`
     Join {
-        /// The message up to which the client has read, if given.
-        last_read: Option<i64>,
+        /// The message up to which the client has read, if given: JSON, as it came.
+        last_read: Option<String>,
     },
     /// `getChatDetails`
     Details,
@@ -214,16 +220,16 @@ fn get_chats(data: &GetChats<'_>) -> Result<(Command, Question), Error> {
 fn join_chat(data: &JoinChat<'_>) -> Result<(Command, Question), Error> {
     let chat = data.chat.value()?.chat()?;
     let given = data.last_read_message.value()?;
-    let foreign = || Error::invalid("last_read_message", "is no message of this chat");
-    let (last_read, read) = if given.is_nothing() {
-        (None, None)
-    } else {
-        let id = given.integer().ok_or_else(foreign)?;
-        match unpair(id) {
-            Some((pk, seq)) if pk == chat && seq > 0 => (Some(id), Some(seq)),
-            _ => return Err(foreign()),
-        }
+    // One that is no message of this chat moves nothing, and comes back, as it did in the original.
+    let id = given.integer().filter(|_| !given.is_nothing());
+    let read = id.and_then(unpair).filter(|(pk, _)| *pk == chat);
+    let read = read.map(|(_, seq)| seq).filter(|seq| *seq > 0);
+    let written = || data.last_read_message.written().to_owned();
+    let last_read = match id.filter(|id| (0..=MAX_ID).contains(id)) {
+        Some(id) => Some(id.to_string()),
+        None => (!given.is_nothing()).then(written),
     };
+    let last_read = last_read.filter(|written| written.len() <= LONGEST_ECHO);
     Ok((
         Command::JoinChat {
             chat: ChatRef::Pk(chat),
@@ -245,13 +251,14 @@ fn chat_details(data: &GetChatDetails<'_>) -> Result<(Command, Question), Error>
 
 fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
     let (chat, text) = (data.chat.value()?, data.text.value()?);
-    if chat.is_nothing() || text.is_nothing() {
+    if chat.is_nothing() {
         return Err(invalid(NO_CHAT_OR_TEXT));
     }
     let chat = chat.chat()?;
     let text = match text {
+        Given::Null => return Err(invalid(NO_CHAT_OR_TEXT)),
         Given::Text(text) => text,
-        // The original server stored Python's spelling of it; as in the action dialect it is
+        // The original server stored Python's spelling of it; as in the other dialects it is
         // stored as its JSON text.
         _ => data.text.written().to_owned(),
     };
@@ -311,7 +318,11 @@ fn chat_messages(
         let day = match field.value()? {
             Given::Null => return Ok(None),
             Given::Text(text) if text.is_empty() => return Ok(None),
-            Given::Text(text) => days::day(&text, today),
+            Given::Text(text) => days::day(&text, today, zone),
+            Given::Number(number) => {
+                let moment = whole::of_number(&number).and_then(Moment::of_millisecond);
+                moment.map(|moment| days::day_of(moment, zone))
+            }
             _ => None,
         };
         day.map(Some).ok_or_else(|| invalid(NOT_RETRIEVED))

@@ -45,9 +45,11 @@ impl Question {
             (Self::Join { .. }, Reply::Joined(joined)) if !joined.fresh => {
                 info(ALREADY_IN, request_id)
             }
-            (Self::Join { last_read }, Reply::Joined(joined)) => {
-                success("chatJoined", JoinedBody::of(&joined, last_read), request_id)
-            }
+            (Self::Join { last_read }, Reply::Joined(joined)) => success(
+                "chatJoined",
+                JoinedBody::of(&joined, last_read.as_deref()),
+                request_id,
+            ),
             (Self::Details, Reply::Room(room)) => {
                 success("chatDetails", ChatBody::of(&room), request_id)
             }
@@ -122,6 +124,7 @@ pub(super) fn refusal(error: &Error, request_id: Option<&RawValue>) -> Arc<Body>
         kind: "error",
         message: &error.message,
         code: Some(error.kind.code()),
+        retryable: Some(error.kind.is_retryable()),
         retry_after_ms: error.retry_after_ms,
         request_id,
     })
@@ -132,6 +135,7 @@ fn info(message: &str, request_id: Option<&RawValue>) -> Arc<Body> {
         kind: "info",
         message,
         code: None,
+        retryable: None,
         retry_after_ms: None,
         request_id,
     })
@@ -181,6 +185,8 @@ struct Remark<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a RawValue>,
@@ -228,22 +234,23 @@ struct JoinedBody<'a> {
     chat: ChatPk,
     user: Person<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_read_message: Option<i64>,
+    last_read_message: Option<Box<RawValue>>,
 }
 
 impl<'a> JoinedBody<'a> {
     /// Names the message that the client has `given`, else the newest; only a given one moves
     /// the read position.
-    fn of(joined: &'a Joined, given: Option<i64>) -> Self {
+    fn of(joined: &'a Joined, given: Option<&str>) -> Self {
         let chat = &joined.chat;
         let newest = || match chat.head {
             0 => None,
-            head => pair(chat.pk, head),
+            head => pair(chat.pk, head).map(|id| id.to_string()),
         };
+        let shown = given.map(ToOwned::to_owned).or_else(newest);
         Self {
             chat: chat.pk,
             user: Person::of(&joined.user),
-            last_read_message: given.or_else(newest),
+            last_read_message: shown.and_then(|json| RawValue::from_string(json).ok()),
         }
     }
 }

@@ -21,7 +21,7 @@ fn refused(request: &Value) -> (u64, Value) {
 #[test]
 fn what_cannot_be_read_is_answered_without_action_and_request_id() {
     let client = Client::new();
-    let text = r#"{"errors":["Expected a JSON object."],"data":null,"action":null,"response_status":400,"request_id":null}"#;
+    let text = r#"{"errors":["Expected a JSON object."],"data":null,"action":null,"response_status":400,"request_id":null,"code":"invalid","retryable":false}"#;
     for frame in ["[]", "5", "null", r#""text""#] {
         assert_eq!(client.send(frame), [text], "{frame}");
     }
@@ -40,7 +40,7 @@ fn what_cannot_be_read_is_answered_without_action_and_request_id() {
     assert_eq!(
         response,
         [
-            r#"{"errors":["A frame must be text."],"data":null,"action":null,"response_status":400,"request_id":null}"#
+            r#"{"errors":["A frame must be text."],"data":null,"action":null,"response_status":400,"request_id":null,"code":"invalid","retryable":false}"#
         ]
     );
 }
@@ -242,8 +242,9 @@ fn every_kind_of_error_has_its_status() {
             panic!("refused");
         };
         let response = texts(&respond(answer, Err(Error::new(kind, "why"))));
+        let (code, retryable) = (kind.code(), status > 413);
         let expected = format!(
-            r#"{{"errors":["{text}"],"data":null,"action":"join_room","response_status":{status},"request_id":[1]}}"#
+            r#"{{"errors":["{text}"],"data":null,"action":"join_room","response_status":{status},"request_id":[1],"code":"{code}","retryable":{retryable}}}"#
         );
         assert_eq!(response, [expected]);
         let nowhere = client.answer(&json!({"action": "create_message", "message": "a"}));

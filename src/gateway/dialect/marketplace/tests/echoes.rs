@@ -1,4 +1,4 @@
-//! The `request_id` of a raw WebSocket in the frame that answers the request, whoever sends that.
+//! The `request_id` of a raw WebSocket in the frame that answers the request: a response or a delivery.
 
 use std::sync::Arc;
 

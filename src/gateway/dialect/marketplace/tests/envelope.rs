@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::{DIALECT, requests, responses};
 use super::scene::{begin, chat_id, gleb, read_frames};
-use crate::gateway::dialect::fixtures::{decode, frame};
-use crate::gateway::dialect::incoming::Event;
+use crate::gateway::dialect::fixtures::{decode, frame, packet};
 use crate::gateway::dialect::{
     Acks, Autodetect, Decoded, DialectSession, Push, SessionOptions, untrusted_json,
 };
@@ -37,7 +36,7 @@ fn debug_info(frames: &[Outgoing]) -> Value {
 }
 
 fn error(message: &str, event: &str) -> Value {
-    json!({"code": "invalid", "message": message, "event": event})
+    json!({"code": "invalid", "retryable": false, "message": message, "event": event})
 }
 
 #[test]
@@ -249,8 +248,9 @@ proptest! {
             body.insert("chatId".to_owned(), json!(chat_id(7)));
         }
         let body = json!(body);
-        let frame = json!({"event": name, "data": body}).to_string();
-        prop_assert_eq!(decoded(&frame).is_ok(), requests::decode(Event { name, arguments: vec![body], request_id: None }).is_ok());
+        let framed = decoded(&json!({"event": name, "data": body}).to_string());
+        let event = packet(&json!([name, body]).to_string(), None).event().expect("an event");
+        prop_assert_eq!(framed.is_ok(), requests::decode(event).is_ok());
     }
 }
 

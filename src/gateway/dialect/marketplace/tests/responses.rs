@@ -257,9 +257,11 @@ fn a_message_goes_to_the_other_side_on_either_side() {
 #[test]
 fn an_error_says_its_code_its_reason_and_its_request() {
     let events = |error: &Error| read_frames(&[refused("open_chat", error)]);
-    let invalid = json!({"code": "invalid", "message": "a: is b", "event": "open_chat"});
+    let invalid = json!({
+        "code": "invalid", "retryable": false, "message": "a: is b", "event": "open_chat",
+    });
     let slow = json!({
-        "code": "rate_limited", "message": "too many requests at once", "event": "open_chat",
+        "code": "rate_limited", "retryable": true, "message": "too many requests at once", "event": "open_chat",
         "retry_after_ms": 250,
     });
     for (error, body) in [

@@ -84,7 +84,7 @@ impl<'a> Replay<'a> {
             at: then(),
             audit: None,
         };
-        // The event of the seed ends before it starts, which the service refuses today.
+        // The event of the seed ends before it starts.
         let event = backend.store(async |store| store.create_event(new).await);
         assert_eq!(event.expect("an event").pk, 1);
         let state = GatewayState {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::scene::{anna, answered, at, begin, boris, message, only, room, setting, text};
+use super::scene::{anna, answered, at, begin, boris, error, message, only, room, setting, text};
 use crate::gateway::dialect::Decoded;
 use crate::gateway::dialect::fixtures::{decode, respond};
 use crate::model::{
@@ -105,6 +105,12 @@ fn a_join_is_answered_with_what_was_read() {
     expected["data"]["last_read_message"] = json!(pair(7, 3));
     let given = json!({"chat": 7, "last_read_message": pair(7, 3)});
     assert_eq!(response(given, 9), expected);
+    // One that is no message of this chat comes back as it came.
+    for other in [json!("4e1f-a"), json!(4), json!([1, 2])] {
+        expected["data"]["last_read_message"] = other.clone();
+        let given = json!({"chat": 7, "last_read_message": other});
+        assert_eq!(response(given, 9), expected);
+    }
 }
 
 #[test]
@@ -206,7 +212,7 @@ fn errors_have_the_texts_of_the_original() {
     ];
     for (kind, message) in cases {
         let answer = answered(&request(kind), Err(Error::unavailable("the disk is full")));
-        let expected = json!({"type": "error", "message": message, "code": "unavailable"});
+        let expected = error(&message, "unavailable");
         assert_eq!(answer, expected, "{kind}");
     }
     for kind in [
@@ -216,7 +222,7 @@ fn errors_have_the_texts_of_the_original() {
         "getChatMessages",
     ] {
         let answer = answered(&request(kind), Err(Error::not_found("chat 7")));
-        let expected = json!({"type": "error", "message": "Chat not found.", "code": "not_found"});
+        let expected = error("Chat not found.", "not_found");
         assert_eq!(answer, expected, "{kind}");
     }
 }
@@ -225,9 +231,7 @@ fn errors_have_the_texts_of_the_original() {
 fn other_errors_speak_for_themselves() {
     let forbidden = Error::forbidden("only members may write");
     let answer = answered(&request("newMessage"), Err(forbidden));
-    let mut expected = json!({"type": "error", "message": "only members may write"});
-    expected["code"] = json!("forbidden");
-    assert_eq!(answer, expected);
+    assert_eq!(answer, error("only members may write", "forbidden"));
     let refused = answered(&request("getChats"), Err(Error::rate_limited(250)));
     assert_eq!(refused["code"], "rate_limited");
     assert_eq!(refused["retry_after_ms"], 250);

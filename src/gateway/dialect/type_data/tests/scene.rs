@@ -116,7 +116,8 @@ pub fn request(kind: &str, data: &Value) -> Result<Command, Value> {
 
 /// An error as the client receives it.
 pub fn error(message: &str, code: &str) -> Value {
-    json!({"type": "error", "message": message, "code": code})
+    let retryable = ["rate_limited", "unavailable", "internal"].contains(&code);
+    json!({"type": "error", "message": message, "code": code, "retryable": retryable})
 }
 
 /// The answer to a request, once the service has returned this.
