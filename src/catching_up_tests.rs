@@ -20,8 +20,8 @@ use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Since};
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{
-    ChatId, ChatRef, Command, Error, Fact, Identity, Message, Notice, PageBudget, Reply, Rights,
-    Seq,
+    ChatId, ChatRef, Command, Error, Fact, Identity, KnownUpTo, Message, Notice, PageBudget, Reply,
+    Rights, Seq,
 };
 use crate::telemetry::{DialectLabel, Transport};
 
@@ -137,9 +137,9 @@ impl Client {
         self.connection = Some((connection, dialect));
     }
 
-    fn position(&self, chat: ChatId) -> (ChatRef, Seq) {
+    fn position(&self, chat: ChatId) -> (ChatRef, KnownUpTo) {
         let known = self.known.get(&chat).copied().unwrap_or(0);
-        (ChatRef::Id(chat), known)
+        (ChatRef::Id(chat), known.into())
     }
 
     /// The connection is closed; messages beyond a gap are forgotten.
@@ -197,7 +197,7 @@ impl Client {
         let Ok(Reply::Synced(synced)) = connection.begin(sync).await.await else {
             panic!("no answer");
         };
-        for (missed, (_, after)) in synced.into_iter().zip(chats) {
+        for (missed, (_, KnownUpTo { seq: after, .. })) in synced.into_iter().zip(chats) {
             let missed = missed.expect("her own chat");
             let numbers: Vec<_> = missed.messages.iter().map(|message| message.seq).collect();
             let expected: Vec<_> = (after + 1..).take(numbers.len()).collect();
@@ -373,7 +373,7 @@ async fn a_replay_and_what_follows_are_one_row() {
                 other => panic!("{other:?}"),
             };
             let since = Since {
-                chats: vec![(ChatRef::Id(chat), known)],
+                chats: vec![(ChatRef::Id(chat), known.into())],
                 respond: Box::new(respond),
             };
             connection.begin_after(since).await.expect("a replay");

@@ -294,7 +294,9 @@ describe('the rights of a sync', () => {
     const chat = await chatOf(anna);
     await sendMessage(anna, chat, 'psst');
     assert.deepEqual(seqsOf((await sync(anna, chat, 0)).messages), [1]);
-    assert.deepEqual((await sync(boris, chat, 0)).error, { code: 'not_found', message: `no such chat ${chat.id}` });
+    assert.deepEqual((await sync(boris, chat, 0)).error, {
+      code: 'not_found', retryable: false, message: `no such chat ${chat.id}`,
+    });
     const named = { user: { id: anna.id }, chats: { [chat.id]: 0 } };
     assert.equal((await refusal(boris.socket, 'sync', named)).code, 'forbidden');
     assert.deepEqual(seqsOf((await ask(anna.socket, 'sync', named)).chats[chat.id].messages), [1]);

@@ -169,7 +169,8 @@ for (const [name, dialect] of Object.entries(DIALECTS)) {
       assert.deepEqual(seqsOf(chats[chat].messages), [1]);
       assert.deepEqual(Object.keys(chats).sort(), [...names, `${chat}`].sort());
       for (const each of names) {
-        assert.deepEqual(chats[each], { error: { code: 'not_found', message: `no such chat ${[...each].slice(0, 64).join('')}` } });
+        const message = `no such chat ${[...each].slice(0, 64).join('')}`;
+        assert.deepEqual(chats[each], { error: { code: 'not_found', retryable: false, message } });
       }
     });
 

@@ -87,7 +87,7 @@ pub(super) async fn assert_received(
 pub(super) async fn synced(connection: &Connection, chat: ChatId) -> Option<(usize, Seq)> {
     let sync = Command::Sync {
         user: None,
-        chats: vec![(ChatRef::Id(chat), 0)],
+        chats: vec![(ChatRef::Id(chat), 0.into())],
         until: HashMap::new(),
         budget: PageBudget::RESPONSE,
     };

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::model::{
-    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, Profile, SanctionTerm, Seq,
+    ChatPk, ChatRef, Command, Draft, Error, ErrorKind, History, KnownUpTo, Profile, SanctionTerm,
 };
 
 /// The greatest integer that every JSON client can hold.
@@ -116,8 +116,8 @@ fn hold_term(term: SanctionTerm) {
     assert!(!matches!(term, SanctionTerm::Seconds(seconds) if seconds < 1));
 }
 
-fn hold_positions(chats: &[(ChatRef, Seq)]) {
-    for (chat, seq) in chats {
+fn hold_positions(chats: &[(ChatRef, KnownUpTo)]) {
+    for (chat, KnownUpTo { seq, .. }) in chats {
         let in_range = |pk: &ChatPk| (1..=GREATEST).contains(pk);
         assert!(!matches!(chat, ChatRef::Pk(pk) if !in_range(pk)), "{chat}");
         assert!(*seq >= 0, "{seq}");

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     Access, AuditFilter, AuditId, ChatChange, ChatCursor, ChatId, ChatPk, ChatRef, Draft,
-    EventChange, EventDetails, EventPk, History, IdempotencyKey, MemberRole, Positions, Profile,
-    SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
+    EventChange, EventDetails, EventPk, History, IdempotencyKey, KnownUpTo, MemberRole, Positions,
+    Profile, SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
 };
 
 /// The command of a client. `user` is the one that the request names, if it names one. Converted to
@@ -209,8 +209,8 @@ pub enum Command {
     Sync {
         /// The acting user.
         user: Option<UserId>,
-        /// Of which chats, each with the latest seq that the client knows.
-        chats: Vec<(ChatRef, Seq)>,
+        /// Of which chats, each with the latest message that the client knows.
+        chats: Vec<(ChatRef, KnownUpTo)>,
         /// Up to which seq the messages of a chat are sent, where later ones are delivered to the
         /// connection live; the connection sets it. Of other chats, all messages are sent.
         until: HashMap<ChatId, Seq>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, EventChat, MessageId, Origin, Seq, User, UserId};
+use super::{ChatId, ChatPk, EventChat, MessageId, Origin, Seq, User, UserId, pair};
 
 /// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,18 +213,57 @@ impl Window {
     }
 }
 
+/// Up to where a client knows a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownUpTo {
+    /// The latest message that it has; 0: none.
+    pub seq: Seq,
+    /// Its id, by which a store that was restored from a backup is noticed.
+    pub id: Option<KnownId>,
+}
+
+impl From<Seq> for KnownUpTo {
+    fn from(seq: Seq) -> Self {
+        Self { seq, id: None }
+    }
+}
+
+/// The id of a message, in a client's spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownId {
+    /// The id that polychat gave.
+    Id(MessageId),
+    /// The integer of the dialects that have integers.
+    Pair(i64),
+    /// No id at all.
+    Other,
+}
+
+impl KnownId {
+    /// Whether it is the id of this message.
+    pub fn is_of(self, message: &Message) -> bool {
+        match self {
+            Self::Id(id) => id == message.id,
+            Self::Pair(number) => pair(message.chat_pk, message.seq) == Some(number),
+            Self::Other => false,
+        }
+    }
+}
+
 /// The messages that a client has missed of one chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
     /// The chat.
     pub chat: ChatId,
-    /// The messages right after the requested seq, without a gap.
+    /// The messages right after the requested seq, or from the first one on, without a gap.
     pub messages: Vec<Arc<Message>>,
     /// The end of this range: messages with a greater seq are delivered live to a connection that
     /// is catching up; for other callers it is the latest message.
     pub head: Seq,
     /// Whether there are more up to `head`.
     pub has_more: bool,
+    /// Whether the client knows messages that the chat does not have: `messages` are the first ones.
+    pub reset: bool,
 }
 
 /// Messages of one chat, oldest first.

@@ -42,7 +42,8 @@ pub use id::{
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Issue, Origin, RequestNumber, Rights, Role};
 pub use message::{
-    Draft, History, Message, MessagePage, Missed, PendingMessage, Range, Sent, Window, weight,
+    Draft, History, KnownId, KnownUpTo, Message, MessagePage, Missed, PendingMessage, Range, Sent,
+    Window, weight,
 };
 pub use notice::{Fact, ListedMembers, Membership, Notice, RoleChange, SanctionChange};
 pub use pair::{pair, unpair};

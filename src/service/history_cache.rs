@@ -95,6 +95,19 @@ impl HistoryCache {
         Ok(run)
     }
 
+    /// One message of a chat, if it is there.
+    pub(super) async fn one(&self, chat: ChatId, seq: Seq) -> Result<Option<Arc<Message>>, Error> {
+        let before = (seq - 1) / SPAN;
+        if let Some(block) = self.known.get(&(chat, before)).await
+            && let Ok(index) = usize::try_from(seq - 1 - before * SPAN)
+            && let Some(message) = block.messages.get(index)
+        {
+            return Ok(Some(Arc::clone(message)));
+        }
+        let (mut messages, _) = self.read(chat, seq - 1, seq).await?;
+        Ok(messages.pop())
+    }
+
     /// The first of these messages, as many as stand together; none: there are none.
     async fn part(&self, chat: ChatId, after: Seq, until: Seq) -> Result<Vec<Arc<Message>>, Error> {
         let (before, skip) = (after / SPAN, after % SPAN);

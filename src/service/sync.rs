@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use super::access::{self, Actor};
 use super::{Service, store_error};
 use crate::model::{
-    ChatId, ChatRef, Error, Identity, Message, Missed, PageBudget, Reply, Seq, UserId,
+    ChatId, ChatRef, Error, Identity, KnownUpTo, Message, Missed, PageBudget, Reply, Seq, UserId,
 };
 
 /// The most chats in one request.
@@ -23,8 +23,9 @@ const CHATS: usize = 1000;
 const AT_ONCE: usize = 8;
 
 impl Service {
-    /// The messages of these chats after the seqs given, in the order given; `None`: no such
-    /// chat, or not for the caller. `until` and `budget` as in [`Command::Sync`].
+    /// The messages of these chats after those that the client knows, in the order given; `None`: no
+    /// such chat, or not for the caller. A chat that does not have the message that the client knows
+    /// begins at its first one. `until` and `budget` as in [`Command::Sync`].
     ///
     /// # Errors
     /// `TooLarge`: too many chats. `Forbidden`: another user's. `Unavailable`.
@@ -34,7 +35,7 @@ impl Service {
         &self,
         identity: &Identity,
         user: Option<UserId>,
-        chats: Vec<(ChatRef, Seq)>,
+        chats: Vec<(ChatRef, KnownUpTo)>,
         until: &HashMap<ChatId, Seq>,
         budget: PageBudget,
     ) -> Result<Reply, Error> {
@@ -44,15 +45,10 @@ impl Service {
         let actor = access::actor(identity, user)?;
         let named: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
         let seen = self.seen(actor, &named).await?;
-        let heads = self.heads(&seen, until).await?;
-        let gaps = heads.iter().zip(&chats).map(|(head, (_, after))| {
-            head.map(|(chat, head)| Gap {
-                chat,
-                after: *after,
-                head,
-            })
-        });
-        let mut missed = self.fill(gaps.collect(), budget).await?;
+        let known: Vec<_> = chats.iter().map(|(_, known)| *known).collect();
+        let ends = self.ends(&seen, &known, until).await?;
+        let gaps = self.gaps(&ends, &known).await?;
+        let mut missed = self.fill(gaps, budget).await?;
         // A removal may have come before the messages were read.
         let named = named.iter().zip(&seen);
         let named: Vec<_> = named
@@ -87,32 +83,73 @@ impl Service {
         Ok(looks.collect())
     }
 
-    /// Up to which seq each chat is read.
-    async fn heads(
+    /// Up to which seq each chat is read. The head of a chat is read unless it is known to be no
+    /// less than what the client knows.
+    async fn ends(
         &self,
         seen: &[Option<ChatId>],
+        known: &[KnownUpTo],
         until: &HashMap<ChatId, Seq>,
-    ) -> Result<Vec<Option<(ChatId, Seq)>>, Error> {
-        let mut heads: Vec<_> = seen
-            .iter()
-            .map(|chat| chat.map(|chat| (chat, until.get(&chat).copied())))
+    ) -> Result<Vec<Option<End>>, Error> {
+        let chats = seen.iter().zip(known);
+        let mut ends: Vec<_> = chats
+            .map(|(chat, known)| {
+                let chat = (*chat)?;
+                let until = until.get(&chat).copied();
+                let head = until.filter(|until| known.seq <= *until);
+                Some(End { chat, until, head })
+            })
             .collect();
-        let open = heads.iter().flatten().filter(|(_, head)| head.is_none());
-        let open: Vec<_> = open.map(|(chat, _)| *chat).collect();
+        let open = ends.iter().flatten().filter(|end| end.head.is_none());
+        let open: Vec<_> = open.map(|end| end.chat).collect();
         if !open.is_empty() {
             let found = self.store.heads(&open).await.map_err(store_error)?;
-            let waiting = heads
-                .iter_mut()
-                .flatten()
-                .filter(|(_, head)| head.is_none());
-            for ((_, head), found) in waiting.zip(found) {
-                *head = Some(found);
+            let waiting = ends.iter_mut().flatten();
+            let waiting = waiting.filter(|end| end.head.is_none());
+            for (end, found) in waiting.zip(found) {
+                end.head = Some(found);
             }
         }
-        let heads = heads.into_iter();
-        Ok(heads
-            .map(|head| head.map(|(chat, head)| (chat, head.unwrap_or(0))))
-            .collect())
+        Ok(ends)
+    }
+
+    /// What is missing of each chat.
+    async fn gaps(
+        &self,
+        ends: &[Option<End>],
+        known: &[KnownUpTo],
+    ) -> Result<Vec<Option<Gap>>, Error> {
+        let mut gaps = Vec::with_capacity(ends.len());
+        let chats: Vec<_> = ends.iter().zip(known).collect();
+        for group in chats.chunks(AT_ONCE) {
+            let group = group.iter().map(|(end, known)| async {
+                match end {
+                    Some(end) => self.gap(*end, **known).await.map(Some),
+                    None => Ok(None),
+                }
+            });
+            gaps.extend(try_join_all(group).await?);
+        }
+        Ok(gaps)
+    }
+
+    async fn gap(&self, end: End, known: KnownUpTo) -> Result<Gap, Error> {
+        let latest = end.head.unwrap_or(0);
+        let is_there = match known.id {
+            _ if known.seq > latest => false,
+            None => true,
+            Some(_) if known.seq == 0 => false,
+            Some(id) => {
+                let message = self.history_cache.one(end.chat, known.seq).await?;
+                message.is_some_and(|message| id.is_of(&message))
+            }
+        };
+        Ok(Gap {
+            chat: end.chat,
+            after: if is_there { known.seq } else { 0 },
+            head: end.until.unwrap_or(latest),
+            reset: !is_there,
+        })
     }
 
     /// Shares the budget out among the gaps, first come, first served. Seqs have no gaps, so the
@@ -151,12 +188,23 @@ impl Service {
     }
 }
 
+/// Up to which seq a chat is read.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    chat: ChatId,
+    /// Later messages are delivered live.
+    until: Option<Seq>,
+    /// The latest message, or an earlier one that is not before the one that the client knows.
+    head: Option<Seq>,
+}
+
 /// A chat of which something may be missing: everything after one number up to another.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
     chat: ChatId,
     after: Seq,
     head: Seq,
+    reset: bool,
 }
 
 impl Gap {
@@ -167,6 +215,7 @@ impl Gap {
             messages,
             head: self.head,
             has_more: latest < self.head,
+            reset: self.reset,
         }
     }
 }

@@ -29,8 +29,8 @@ use serde_json::Value;
 
 use crate::hub::{Outgoing, Subscriber};
 use crate::model::{
-    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, Message, Reply, RequestNumber,
-    Seq, UserId,
+    ChatId, ChatRef, Clock, Command, ConnectionId, Error, ErrorKind, KnownUpTo, Message, Reply,
+    RequestNumber, UserId,
 };
 use crate::telemetry::DialectLabel;
 
@@ -125,8 +125,8 @@ pub type RespondFirst = Box<dyn FnOnce(&Reply) -> Vec<Outgoing> + Send>;
 
 /// The positions of a connecting client, and the encoder of its missed messages.
 pub struct Since {
-    /// The chats, each with the latest seq that the client knows.
-    pub chats: Vec<(ChatRef, Seq)>,
+    /// The chats, each with the latest message that the client knows.
+    pub chats: Vec<(ChatRef, KnownUpTo)>,
     /// Encodes the reply.
     pub respond: RespondFirst,
 }

@@ -9,24 +9,25 @@ use serde_json::Value;
 
 use super::whole;
 use crate::model::{
-    ChatPk, ChatRef, Command, Error, MAX_ID, Message, Missed, PageBudget, Seq, UserId,
+    ChatPk, ChatRef, Command, Error, KnownId, KnownUpTo, MAX_ID, Message, Missed, PageBudget, Seq,
+    UserId,
 };
 
 /// As much of a wrong id as an error repeats, in characters.
 const SHOWN: usize = 64;
 
-/// A request for missed messages: chats, each with the latest seq that the client knows.
+/// A request for missed messages: chats, each with the latest message that the client knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncRequest {
     /// In the order of the request; `None` for names that no chat can have.
-    names: Vec<(String, Option<(ChatRef, Seq)>)>,
+    names: Vec<(String, Option<(ChatRef, KnownUpTo)>)>,
 }
 
 impl SyncRequest {
     /// Decodes the field `chats`; `chat` decodes the name of one.
     ///
     /// # Errors
-    /// `Invalid`: it is missing or no object, or a number in it is none.
+    /// `Invalid`: it is missing or no object, or a value in it is no number and has no `seq`.
     pub fn read(
         chats: Option<&Value>,
         field: &str,
@@ -37,12 +38,15 @@ impl SyncRequest {
             Some(Value::Object(chats)) => chats,
             Some(_) => return Err(Error::invalid(field, "must be an object")),
         };
-        let names = chats.iter().map(|(name, seq)| {
-            let after = number(seq).ok_or_else(|| {
-                let field = format!("{field}.{}", shown(name));
+        let names = chats.iter().map(|(name, value)| {
+            let known = known(value).ok_or_else(|| {
+                let mut field = format!("{field}.{}", shown(name));
+                if value.is_object() {
+                    field.push_str(".seq");
+                }
                 Error::invalid(&field, "must be a whole number of at least 0")
             })?;
-            Ok((name.clone(), chat(name).map(|chat| (chat, after))))
+            Ok((name.clone(), chat(name).map(|chat| (chat, known))))
         });
         let names = names.collect::<Result<_, Error>>()?;
         Ok(Self { names })
@@ -54,7 +58,7 @@ impl SyncRequest {
     }
 
     /// The chats and seqs.
-    pub fn chats(&self) -> Vec<(ChatRef, Seq)> {
+    pub fn chats(&self) -> Vec<(ChatRef, KnownUpTo)> {
         self.names.iter().filter_map(|(_, chat)| *chat).collect()
     }
 
@@ -94,6 +98,7 @@ impl SyncRequest {
                         messages: messages.map(|message| write(message)).collect(),
                         head: missed.head,
                         has_more: missed.has_more,
+                        reset: missed.reset,
                     }
                 },
             );
@@ -114,6 +119,23 @@ pub fn by_id(name: &str) -> Option<ChatRef> {
 pub fn by_pk(name: &str) -> Option<ChatRef> {
     let pk: ChatPk = name.trim().parse().ok()?;
     (1..=MAX_ID).contains(&pk).then_some(ChatRef::Pk(pk))
+}
+
+/// A number, or an object with one: `{seq, id?}`. Other keys are ignored.
+fn known(value: &Value) -> Option<KnownUpTo> {
+    let Value::Object(fields) = value else {
+        return number(value).map(KnownUpTo::from);
+    };
+    let seq = number(fields.get("seq")?)?;
+    let id = match fields.get("id") {
+        None | Some(Value::Null) => None,
+        Some(id) => {
+            let text = id.as_str().and_then(|text| text.parse().ok());
+            let pair = whole::of_json(id).map(KnownId::Pair);
+            Some(text.map(KnownId::Id).or(pair).unwrap_or(KnownId::Other))
+        }
+    };
+    Some(KnownUpTo { seq, id })
 }
 
 /// A whole number of at least 0.
@@ -151,6 +173,9 @@ pub enum SyncedChat<Body> {
         head: Seq,
         /// See [`Missed::has_more`].
         has_more: bool,
+        /// See [`Missed::reset`].
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        reset: bool,
     },
     /// No chat of the caller's: a chat that was left does not spoil the others.
     Missing {
@@ -160,12 +185,13 @@ pub enum SyncedChat<Body> {
 }
 
 impl<Body> SyncedChat<Body> {
-    /// There is more to request.
-    pub const fn more(head: Seq) -> Self {
+    /// The chat without the messages, which are sent one by one.
+    pub const fn announced(missed: &Missed) -> Self {
         Self::Found {
             messages: Vec::new(),
-            head,
-            has_more: true,
+            head: missed.head,
+            has_more: missed.has_more,
+            reset: missed.reset,
         }
     }
 
@@ -175,6 +201,7 @@ impl<Body> SyncedChat<Body> {
         Self::Missing {
             error: Reason {
                 code: error.kind.code(),
+                retryable: error.kind.is_retryable(),
                 message: error.message,
             },
         }
@@ -185,6 +212,7 @@ impl<Body> SyncedChat<Body> {
 #[derive(Serialize)]
 pub struct Reason {
     code: &'static str,
+    retryable: bool,
     message: String,
 }
 

@@ -201,7 +201,7 @@ fn command(scene: &Scene, operation: O, actor: UserId) -> Command {
         O::Watch => Command::GetRoom { chat, messages: 10 },
         O::Sync => Command::Sync {
             user: None,
-            chats: vec![(chat, 0)],
+            chats: vec![(chat, 0.into())],
             until: std::collections::HashMap::new(),
             budget: PageBudget::RESPONSE,
         },

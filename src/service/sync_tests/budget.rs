@@ -19,7 +19,8 @@ proptest! {
         let chat = ChatId::new(NOW);
         let (mut total, mut weight) = (0, 0);
         for (after, head) in gaps {
-            let gap = Gap { chat, after, head };
+            let reset = false;
+            let gap = Gap { chat, after, head, reset };
             let granted = left.reserve(&gap);
             prop_assert!(granted <= of_chat && granted <= (head - after).max(0));
             let run = (0..granted).map(|n| Arc::new(message(chat, after + n + 1, lengths[usize::try_from(n).expect("small")])));

@@ -73,17 +73,21 @@ pub(super) fn synced(request: &SyncRequest, synced: &[Option<Missed>]) -> Arc<Bo
     Body::of(&request.response(synced, MessageBody::of))
 }
 
-/// The first frames for a client that connected with `since`: the missed messages, one by one, and
-/// then the chats that it has to `sync`, or cannot.
+/// The first frames for a client that connected with `since`: the chats that begin anew, the missed
+/// messages, one by one, and then the chats that it has to `sync`, or cannot.
 pub(super) fn replay(request: &SyncRequest, synced: &[Option<Missed>]) -> Vec<Outgoing> {
-    let mut frames = Vec::new();
+    let mut news = Vec::new();
+    let mut first = SyncResponse::<MessageBody<'_>>::default();
     let mut rest = SyncResponse::<MessageBody<'_>>::default();
     for (name, missed) in request.found(synced) {
         let messages = missed.iter().flat_map(|missed| &missed.messages);
-        frames.extend(messages.map(|sent| Outgoing::event(NEW_MESSAGE, message(sent))));
+        news.extend(messages.map(|sent| Outgoing::event(NEW_MESSAGE, message(sent))));
         match missed {
+            Some(missed) if missed.reset => {
+                first.chats.insert(name, SyncedChat::announced(missed));
+            }
             Some(missed) if missed.has_more => {
-                rest.chats.insert(name, SyncedChat::more(missed.head));
+                rest.chats.insert(name, SyncedChat::announced(missed));
             }
             Some(_) => {}
             None => {
@@ -91,10 +95,11 @@ pub(super) fn replay(request: &SyncRequest, synced: &[Option<Missed>]) -> Vec<Ou
             }
         }
     }
-    if !rest.chats.is_empty() {
-        frames.push(Outgoing::event(SYNC, Body::of(&rest)));
-    }
-    frames
+    let [first, rest] = [first, rest].map(|part| {
+        let is_needed = !part.chats.is_empty();
+        is_needed.then(|| Outgoing::event(SYNC, Body::of(&part)))
+    });
+    first.into_iter().chain(news).chain(rest).collect()
 }
 
 /// An error as the body of an acknowledgement.

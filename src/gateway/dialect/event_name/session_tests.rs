@@ -52,6 +52,7 @@ fn answer(
 fn requests() -> Vec<(String, Reply, &'static str)> {
     let chat: ChatId = CHAT.parse().expect("an id");
     let missed = Missed {
+        reset: false,
         chat,
         messages: Vec::new(),
         head: 3,
