@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::refusal::{Complaint, Refusal};
 use crate::gateway::dialect::sync::Numbered;
 use crate::hub::{Body, Outgoing};
-use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Room, User, UserPk, pair};
+use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Metadata, Room, User, UserPk, pair};
 
 /// How frames are wrapped: as the request that they belong to was.
 #[derive(Clone, Default)]
@@ -176,6 +176,7 @@ impl Bodies<'_> {
             create_date: create_date(message.created_at, self.zone),
             room: message.chat_pk,
             photos: &message.photos,
+            metadata: message.metadata.as_ref(),
         }
     }
 
@@ -280,6 +281,8 @@ pub(super) struct MessageBody<'a> {
     room: ChatPk,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     photos: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 //! Does not check rights: the service does.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::moderation;
@@ -15,6 +16,7 @@ use crate::gateway::dialect::decode::{
     Content, Field, Object, Text, Texts, Whole, decode, id, missing,
 };
 use crate::gateway::dialect::incoming::{Event, Source, or_empty};
+use crate::gateway::dialect::metadata;
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
 use crate::model::{
@@ -131,6 +133,7 @@ struct NewMessage<'a> {
     client_id: Field<Text<'a>>,
     #[serde(borrow)]
     message: Field<Object<MessageFields<'a>>>,
+    metadata: Field<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -305,7 +308,13 @@ fn new_message(arguments: Vec<Value>, source: &Source) -> Result<Command, Error>
         let written = source.field(argument, keys);
         written.ok_or_else(|| Error::invalid(field, "must be a string"))?
     };
+    let metadata = match &request.metadata {
+        Field::Missing => None,
+        _ => source.field(argument, &["metadata"]),
+    };
+    let metadata = metadata.map(|json| metadata::read(&json, "metadata"));
     let draft = Draft {
+        metadata: metadata.transpose()?.flatten(),
         kind: kind.map_or("text", |Text(kind)| kind).to_owned(),
         client_id: owned(&request.client_id, "client_id")?,
         ..Draft::text(text)
