@@ -20,8 +20,8 @@ use crate::gateway::connection::Connection;
 use crate::gateway::dialect::{Decoded, DialectSession, Incoming, Since};
 use crate::hub::{Body, Outgoing, SharedEncoding, Subscriber};
 use crate::model::{
-    ChatId, ChatRef, Command, Error, Fact, Identity, Message, Notice, PageBudget, Reply, Rights,
-    Seq,
+    ChatId, ChatRef, Command, Error, Fact, Identity, KnownUpTo, Message, Notice, PageBudget, Reply,
+    Rights, Seq,
 };
 use crate::telemetry::{DialectLabel, Transport};
 
@@ -118,7 +118,7 @@ impl Client {
         if replay && delivery == Delivery::Enabled {
             let chats = node.chats.iter().map(|chat| {
                 let (chat, known) = self.position(*chat);
-                (chat, known.into())
+                (chat, known)
             });
             let chats = chats.collect();
             let respond = |reply: &Reply| {
@@ -141,9 +141,9 @@ impl Client {
         self.connection = Some((connection, dialect));
     }
 
-    fn position(&self, chat: ChatId) -> (ChatRef, Seq) {
+    fn position(&self, chat: ChatId) -> (ChatRef, KnownUpTo) {
         let known = self.known.get(&chat).copied().unwrap_or(0);
-        (ChatRef::Id(chat), known)
+        (ChatRef::Id(chat), known.into())
     }
 
     /// The connection is closed; messages beyond a gap are forgotten.
@@ -196,7 +196,7 @@ impl Client {
             user: None,
             chats: chats
                 .iter()
-                .map(|(chat, seq)| (chat.clone(), (*seq).into()))
+                .map(|(chat, seq)| (chat.clone(), *seq))
                 .collect(),
             until: HashMap::new(),
             budget: PageBudget::RESPONSE,
@@ -204,7 +204,7 @@ impl Client {
         let Ok(Reply::Synced(synced)) = connection.begin(sync).await.await else {
             panic!("no answer");
         };
-        for (missed, (_, after)) in synced.into_iter().zip(chats) {
+        for (missed, (_, KnownUpTo { seq: after, .. })) in synced.into_iter().zip(chats) {
             let missed = missed.expect("her own chat");
             let numbers: Vec<_> = missed.messages.iter().map(|message| message.seq).collect();
             let expected: Vec<_> = (after + 1..).take(numbers.len()).collect();

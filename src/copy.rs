@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
 use crate::model::{
-    AuditFilter, AuditId, AuditRecord, Chat, ChatId, History, Message, MessagePage, Range, Seq,
-    Window,
+    AuditFilter, AuditId, AuditRecord, Chat, ChatId, History, Message, MessagePage, Metadata,
+    Range, Seq, Window,
 };
 use crate::store::transfer::{self, ChatRecord, Pks};
 use crate::store::{OpenError, Store, StoreError};
@@ -312,6 +312,7 @@ fn hash(message: &Message, hasher: &mut DefaultHasher) {
         text,
         photos,
         client_id,
+        metadata,
         sent_as_read,
         // The state belongs to the chat, which is compared as a whole.
         event_chat: _,
@@ -320,6 +321,7 @@ fn hash(message: &Message, hasher: &mut DefaultHasher) {
     } = message;
     (id, chat, chat_pk, seq, sender.pk, kind, text, photos).hash(hasher);
     (client_id, sent_as_read, created_at, modified_at).hash(hasher);
+    metadata.as_ref().map(Metadata::json).hash(hasher);
 }
 
 async fn audit(store: &dyn Store, after: Option<AuditId>) -> Result<Vec<AuditRecord>, StoreError> {

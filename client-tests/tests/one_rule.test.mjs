@@ -26,12 +26,12 @@ before(async () => {
 describe('a text that is no string is stored as its JSON', () => {
   test('in REST, action and type, as it was written', async (t) => {
     const anna = await action.connectAction(t, server, 'anna', { acks: true });
-    const { pk } = await action.newRoom(anna);
+    const pk = await action.newRoom(anna);
     await action.ask(anna, 'join_room', { pk });
     const boris = await type.connectType(t, server, 'boris');
     await type.join(boris, pk);
     const { id } = (await host.get('/chats?limit=1000')).chats.find((chat) => chat.pk === pk);
-    const userId = (await host.get(`/users/external:${anna.name}`)).pk;
+    const userId = (await host.ok(200, 'POST', '/users', { externalUserId: anna.name })).pk;
     const texts = [...TEXTS, ' { "b" : 1 }'.trim()];
     for (const text of texts) {
       anna.wire.sendText(`{"action":"create_message","pk":${pk},"message":${text}}`);
@@ -67,9 +67,9 @@ describe('a text that is no string is stored as its JSON', () => {
     }
     const [owner, guest] = [await host.user('owner'), await host.user('guest')];
     const event = await host.event(owner);
+    const { chatId } = await host.eventChat(event, guest);
     for (const enter of [enterSocketIo, enterWebSocket]) {
       const connection = await enter(t, server, guest);
-      const { chatId } = await host.eventChat(event, guest);
       for (const text of TEXTS) {
         const value = JSON.parse(text);
         connection.send('send_message', { chatId, message: { text: value } });

@@ -40,7 +40,8 @@ describe('in the type dialect', () => {
     alice.wire.sendText(text);
     const answer = await alice.wire.take();
     assert.equal(answer.type, 'error', brief(answer));
-    assert.deepEqual(Object.keys(answer).filter((key) => key !== 'request_id').sort(), ['code', 'message', 'type']);
+    const keys = Object.keys(answer).filter((key) => key !== 'request_id').sort();
+    assert.deepEqual(keys, ['code', 'message', 'retryable', 'type']);
     assert.equal(answer.code, code, brief(answer));
     if (message instanceof RegExp) assert.match(answer.message, message);
     else assert.equal(answer.message, message);

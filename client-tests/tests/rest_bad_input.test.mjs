@@ -233,7 +233,7 @@ describe('an address', () => {
 
   test('with a parameter that is wrong, given twice or unknown is invalid, and names it', async () => {
     const messages = `/chats/${chat.id}/messages`;
-    const noTimes = ['yesterday', '', '2024-13-01', '2024-02-30', '1700000000', '2024-01-01T00:00:00'];
+    const noTimes = ['yesterday', '', '2024-13-01', '2024-02-30', '1.5', '2024-01-01T00:00:00'];
     /** The path, and what the error names. @type {any[][]} */
     const wrong = [
       ...['/users', '/chats', '/events', messages].flatMap((path) => [

@@ -187,5 +187,6 @@ fn hold_draft(draft: &Draft, read: usize) {
     assert_eq!(photos.len(), draft.photos.len(), "a photo twice");
     let client_id = draft.client_id.as_ref().map_or(0, String::len);
     let photos: usize = draft.photos.iter().map(String::len).sum();
-    assert!(draft.text.len() + photos + client_id <= read);
+    let metadata = draft.metadata.as_ref().map_or(0, |it| it.json().len());
+    assert!(draft.text.len() + photos + client_id + metadata <= read);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChatId, ChatPk, EventChat, MessageId, Origin, Seq, User, UserId, pair};
+use super::{ChatId, ChatPk, EventChat, MessageId, Metadata, Origin, Seq, User, UserId, pair};
 
 /// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Message {
     pub photos: Vec<String>,
     /// The id that its sender gave it, which makes a repetition harmless.
     pub client_id: Option<String>,
+    /// What the application attached to it.
+    pub metadata: Option<Metadata>,
     /// Whether its sender marked it as read when sending it.
     pub sent_as_read: bool,
     /// The event's chat, with its state when the message was stored or later.
@@ -46,15 +48,17 @@ impl Message {
             text: self.text,
             photos: self.photos,
             client_id: self.client_id,
+            metadata: self.metadata,
             sent_as_read: self.sent_as_read,
         }
     }
 
-    /// The bytes of its content as JSON has it: the text and the ids of the photos. This bounds the
+    /// The bytes of its content as JSON has it: the text, the ids of the photos and the metadata. This bounds the
     /// pages that a store reads and the portions that a client is sent. Every other field is small
     /// and limited; [`Message::kept_bytes`] counts those in.
     pub fn weight(&self) -> usize {
-        weight(&self.text, &self.photos)
+        let metadata = self.metadata.as_ref().map(Metadata::json);
+        weight(&self.text, &self.photos, metadata)
     }
 
     /// About the bytes that it takes in memory. This bounds caches of messages.
@@ -72,8 +76,9 @@ impl Message {
 }
 
 /// See [`Message::weight`]; for content that is no [`Message`] yet.
-pub fn weight(text: &str, photos: &[String]) -> usize {
-    json_bytes(text) + photos.iter().map(|photo| json_bytes(photo)).sum::<usize>()
+pub fn weight(text: &str, photos: &[String], metadata: Option<&str>) -> usize {
+    let photos = photos.iter().map(|photo| json_bytes(photo));
+    json_bytes(text) + photos.sum::<usize>() + metadata.map_or(0, str::len)
 }
 
 /// The bytes that this text takes in JSON, without its quotes.
@@ -97,7 +102,7 @@ fn content_is_as_long_as_its_json() {
         .chain([String::new(), "a\n\"b\"".to_owned()])
     {
         let json = serde_json::to_string(&text).expect("a text");
-        assert_eq!(weight(&text, &[]), json.len() - 2, "{json}");
+        assert_eq!(weight(&text, &[], Some("{}")), json.len(), "{json}");
     }
 }
 
@@ -112,6 +117,8 @@ pub struct Draft {
     pub photos: Vec<String>,
     /// See [`Message::client_id`].
     pub client_id: Option<String>,
+    /// See [`Message::metadata`].
+    pub metadata: Option<Metadata>,
     /// See [`Message::sent_as_read`].
     pub sent_as_read: bool,
 }
@@ -124,6 +131,7 @@ impl Draft {
             text: text.into(),
             photos: Vec::new(),
             client_id: None,
+            metadata: None,
             sent_as_read: false,
         }
     }

@@ -15,6 +15,7 @@ mod id;
 mod idempotency;
 mod identity;
 mod message;
+mod metadata;
 mod notice;
 mod page_budget;
 mod pair;
@@ -46,6 +47,7 @@ pub use message::{
     Draft, History, KnownId, KnownUpTo, Message, MessagePage, Missed, PendingMessage, Range, Sent,
     Window, weight,
 };
+pub use metadata::Metadata;
 pub use notice::{Fact, ListedMembers, Membership, Notice, RoleChange, SanctionChange};
 pub use page_budget::PageBudget;
 pub use pair::{pair, unpair};

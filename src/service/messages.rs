@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::append::SendRequest;
 use super::{Service, access, store_error};
 use crate::model::{
-    ChatRef, Draft, Error, History, Identity, MessageId, PendingMessage, Positions, Reads, Reply,
-    Sent, UserRef,
+    ChatRef, Draft, Error, History, Identity, MessageId, Metadata, PendingMessage, Positions,
+    Reads, Reply, Sent, UserRef,
 };
 
 /// How many messages of history one answer holds at most.
@@ -63,6 +63,11 @@ impl Service {
         if draft.text.len() > self.limits.message_bytes {
             let limit = format_args!("{} bytes", self.limits.message_bytes);
             return Err(Error::too_large("msg", limit));
+        }
+        let metadata = draft.metadata.as_ref().map_or(0, |it| it.json().len());
+        if metadata > Metadata::BYTES {
+            let limit = format_args!("{} bytes", Metadata::BYTES);
+            return Err(Error::too_large("metadata", limit));
         }
         let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         if !(1..=KIND_CHARS).contains(&draft.kind.len()) || !draft.kind.bytes().all(allowed) {

@@ -14,6 +14,7 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod incoming;
 pub mod marketplace;
+pub mod metadata;
 pub mod surrogates;
 mod sync;
 pub mod timestamps;

@@ -1,10 +1,14 @@
-//! The text of a message in a body: a string, or anything else, which counts as its JSON.
+//! The text of a message in a body: a string, or anything else, which counts as its JSON; and its
+//! metadata.
 //! Does not know messages.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
+
+use crate::gateway::dialect::metadata;
+use crate::model::Metadata;
 
 use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};
 
@@ -20,6 +24,16 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
             Ok(json.get().to_owned())
         }
     }
+}
+
+/// The metadata of a message.
+pub fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Metadata>, D::Error> {
+    let json = Box::<RawValue>::deserialize(deserializer)?;
+    // The path is added where the body is read.
+    metadata::read(json.get(), "").map_err(|error| {
+        let why = error.message.trim_start_matches(": ");
+        D::Error::custom(why)
+    })
 }
 
 /// The schema of such a text.

@@ -18,8 +18,8 @@ use super::query::{FromQuery, Parameters, Query};
 use super::schemas::{ChatInPath, Limit, MomentInQuery, SeqInQuery, photos};
 use crate::gateway::dialect::timestamps::{Moment, NO_MOMENT, time};
 use crate::model::{
-    ChatId, Command, Draft, Error, History, Message, MessageId, Positions, Range, Reply, Seq,
-    UserId, Window,
+    ChatId, Command, Draft, Error, History, Message, MessageId, Metadata, Positions, Range, Reply,
+    Seq, UserId, Window,
 };
 
 /// The longest `client_id`, in characters.
@@ -64,6 +64,10 @@ pub struct MessageView {
     /// The `client_id` that its sender gave, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// What the application attached to it, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    metadata: Option<Metadata>,
 }
 
 impl From<&Message> for MessageView {
@@ -79,6 +83,7 @@ impl From<&Message> for MessageView {
             created_at: message.created_at,
             modified_at: message.modified_at,
             client_id: message.client_id.clone(),
+            metadata: message.metadata.clone(),
         }
     }
 }
@@ -116,6 +121,11 @@ pub struct NewMessage {
     /// nothing, and the answer is the message stored first.
     #[schema(min_length = 1, max_length = 64)]
     client_id: Option<String>,
+    /// What the application attaches to the message: at most 4096 bytes of JSON, given back as it came.
+    /// `{}` counts as null.
+    #[serde(default, deserialize_with = "content::metadata")]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
 }
 
 /// Which part of a history to list.
@@ -272,6 +282,7 @@ pub async fn send(
             kind: new.kind.unwrap_or_else(|| "text".to_owned()),
             photos: new.photos.unwrap_or_default(),
             client_id,
+            metadata: new.metadata,
             ..Draft::text(new.text)
         },
     };

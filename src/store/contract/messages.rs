@@ -2,7 +2,7 @@
 //! Does not know which store is under test.
 
 use super::*;
-use crate::model::{History, Message, MessagePage, Range, Sent, Seq, Window};
+use crate::model::{History, Message, MessagePage, Metadata, Range, Sent, Seq, Window};
 use crate::store::PAGE_BYTES;
 
 /// Appends, and expects every entry to have found its chat.
@@ -315,4 +315,24 @@ pub async fn photos_come_back_in_their_order(store: Subject) {
     let stored = append(&store, vec![entry]).await;
     assert_eq!(stored[0].message().photos, photos);
     assert_eq!(all(&store, chat.id).await[0].photos, photos);
+}
+
+pub async fn metadata_comes_back_as_it_was_written(store: Subject) {
+    let (anna, chat) = chat_with(&store, 0).await;
+    let metadata = |json: &str| Metadata::of_json(json.to_owned());
+    let written = metadata("{\"b\": 1.0,\n\"a\":[ \"\\u00e9\u{1F600}\" ]}");
+    assert!(written.is_some());
+    let mut first = entry(chat.id, &anna, "with", 1);
+    first.draft.client_id = Some("c".into());
+    first.draft.metadata.clone_from(&written);
+    let mut again = first.clone();
+    again.draft.metadata = metadata("{\"other\":1}");
+    for entry in [first, again] {
+        let stored = append(&store, vec![entry]).await;
+        assert_eq!(stored[0].message().metadata, written, "of the first");
+    }
+    append(&store, vec![entry(chat.id, &anna, "without", 2)]).await;
+    let all = all(&store, chat.id).await.into_iter();
+    let found: Vec<_> = all.map(|message| message.metadata).collect();
+    assert_eq!(found, [written, None]);
 }

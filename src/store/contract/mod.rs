@@ -233,6 +233,7 @@ macro_rules! every_promise {
                 text_comes_back_as_it_was_given,
                 a_message_carries_its_sender_and_its_marks,
                 photos_come_back_in_their_order,
+                metadata_comes_back_as_it_was_written,
             ],
             events: [
                 a_new_event_gets_the_next_pk,

@@ -69,6 +69,7 @@ async fn fill(store: &Subject) {
         text: "one".into(),
         photos: vec!["a".into(), "b".into()],
         client_id: Some("1".into()),
+        metadata: crate::model::Metadata::of_json("{\"order\":7}".to_owned()),
         sent_as_read: true,
     };
     batch.push(entry(private.chat, &vera, "three", 8));

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::documents::{ChatSeq, Latest, MESSAGES};
 use super::fields::{Readable, date, time};
 use crate::model::{
-    ChatId, ChatPk, Draft, EventChat, Fingerprint, Message, MessageId, PendingMessage, Seq, User,
-    UserId, weight,
+    ChatId, ChatPk, Draft, EventChat, Fingerprint, Message, MessageId, Metadata, PendingMessage,
+    Seq, User, UserId, weight,
 };
 use crate::store::StoreError;
 
@@ -31,6 +31,9 @@ pub(super) struct MessageDocument {
     photos: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// As JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
     /// Whether its sender marked it as read when sending it.
     read: bool,
     pub(super) created_at: DateTime,
@@ -62,6 +65,7 @@ impl MessageDocument {
             text: draft.text,
             photos: draft.photos,
             client_id: draft.client_id,
+            metadata: draft.metadata.map(|it| it.json().to_owned()),
             read: draft.sent_as_read,
             created_at: date(own.created_at),
             modified_at: date(own.modified_at),
@@ -84,7 +88,7 @@ impl MessageDocument {
 
     /// See [`Message::weight`].
     pub(super) fn weight(&self) -> usize {
-        weight(&self.text, &self.photos)
+        weight(&self.text, &self.photos, self.metadata.as_deref())
     }
 
     /// The message, with those parts of it that other collections hold.
@@ -94,8 +98,12 @@ impl MessageDocument {
         sender: Arc<User>,
         event_chat: Option<Arc<EventChat>>,
     ) -> Result<Message, StoreError> {
+        let id = MessageId::from(self.id);
+        let wrong = || StoreError::Corrupt(format!("the metadata of message {id} is no JSON"));
+        let read = |json| Metadata::of_json(json).ok_or_else(wrong);
+        let metadata = self.metadata.clone().map(read).transpose()?;
         Ok(Message {
-            id: self.id.into(),
+            id,
             chat: self.chat(),
             chat_pk,
             seq: self.chat_seq.seq,
@@ -104,6 +112,7 @@ impl MessageDocument {
             text: self.text,
             photos: self.photos,
             client_id: self.client_id,
+            metadata,
             sent_as_read: self.read,
             event_chat,
             created_at: time(self.created_at)?,

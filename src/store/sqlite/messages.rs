@@ -169,6 +169,7 @@ fn append_one(
         text: entry.draft.text,
         photos: entry.draft.photos,
         client_id: entry.draft.client_id,
+        metadata: entry.draft.metadata,
         sent_as_read: entry.draft.sent_as_read,
         event_chat: head.event_chat.clone().map(Arc::new),
         created_at: head.latest_at,
@@ -185,8 +186,8 @@ fn append_one(
 pub(super) fn insert(transaction: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
-                               modified_at, photos)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                               modified_at, photos, metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     statement.execute(params![
         message.chat_pk,
@@ -200,12 +201,13 @@ pub(super) fn insert(transaction: &Transaction<'_>, message: &Message) -> rusqli
         Millisecond(message.created_at),
         Millisecond(message.modified_at),
         (!message.photos.is_empty()).then(|| Texts(message.photos.clone())),
+        message.metadata,
     ])?;
     Ok(())
 }
 
 const SELECT: &str = "SELECT id, seq, sender, kind, text, client_id, read, created_at,
-                             modified_at, photos
+                             modified_at, photos, metadata
                       FROM messages";
 
 fn by_client_id(
@@ -331,6 +333,7 @@ impl<'a> Reader<'a> {
             photos: row
                 .get::<_, Option<Texts>>(9)?
                 .map_or_else(Vec::new, |photos| photos.0),
+            metadata: row.get(10)?,
             event_chat: self.event_chat.clone(),
             created_at: row.get::<_, Millisecond>(7)?.0,
             modified_at: row.get::<_, Millisecond>(8)?.0,

@@ -7,7 +7,8 @@ use rusqlite::{ErrorCode, Row};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Access, AuditAct, AuditId, ChatId, Fingerprint, MemberRole, MessageId, Policy, Sanction, UserId,
+    Access, AuditAct, AuditId, ChatId, Fingerprint, MemberRole, MessageId, Metadata, Policy,
+    Sanction, UserId,
 };
 use crate::store::StoreError;
 
@@ -48,6 +49,24 @@ impl FromSql for Millisecond {
         time.map(Self).map_err(FromSqlError::other)
     }
 }
+
+impl ToSql for Metadata {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.json().into())
+    }
+}
+
+impl FromSql for Metadata {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let json = value.as_str()?.to_owned();
+        let wrong = || FromSqlError::other(NoMetadata);
+        Self::of_json(json).ok_or_else(wrong)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the metadata of a message is no JSON")]
+struct NoMetadata;
 
 /// Texts as a JSON list.
 pub(super) struct Texts(pub Vec<String>);

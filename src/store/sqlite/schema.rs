@@ -9,13 +9,14 @@ use crate::store::transfer::Unfinished;
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// The first version that has the mark of an unfinished copy.
@@ -76,7 +77,9 @@ mod tests {
     use jiff::Timestamp;
     use rusqlite::{Connection, params};
 
-    use crate::model::{ChatId, MemberRights, MemberRole, Sanction, UserId};
+    use crate::model::{
+        ChatId, History, MemberRights, MemberRole, Range, Sanction, UserId, Window,
+    };
 
     const ANNA: UserId = UserId::from_bytes([1; 16]);
     const TALK: ChatId = ChatId::from_bytes([2; 16]);
@@ -100,6 +103,28 @@ mod tests {
         let insert = "INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)";
         file.execute(insert, params![9, 0, 7]).expect("a member");
         (file, format!("sqlite:{}", path.display()))
+    }
+
+    #[tokio::test]
+    async fn a_message_of_version_5_has_no_metadata() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, url) = older(folder.path(), 5);
+        let insert = "INSERT INTO messages (chat, seq, id, sender, kind, text, read, created_at, modified_at)
+                      VALUES (9, 1, ?1, 7, 'text', 'old', 0, 0, 0)";
+        file.execute(insert, [ANNA]).expect("a message");
+        file.execute("UPDATE chats SET head = 1", [])
+            .expect("a head");
+        drop(file);
+        let store = crate::store::open(&url).await.expect("a store");
+        let history = History {
+            range: Range::default(),
+            window: Window::First(9),
+        };
+        let page = store.messages(TALK, history).await.expect("a page");
+        let [message] = &page.messages[..] else {
+            panic!("{page:?}");
+        };
+        assert_eq!((&*message.text, &message.metadata), ("old", &None));
     }
 
     #[tokio::test]

@@ -95,6 +95,8 @@ struct CreateMessage<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     client_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 /// `create`, `update` and `patch`
@@ -266,7 +268,7 @@ fn create_message(
     Ok(Command::SendMessage {
         user: None,
         chat,
-        draft: validation::draft(request.message, request.client_id)?,
+        draft: validation::draft(request.message, request.client_id, request.metadata)?,
     })
 }
 

@@ -13,7 +13,7 @@ use super::people::{UserBody, users};
 use super::refusal::{Complaint, Refusal};
 use crate::gateway::dialect::sync::Numbered;
 use crate::hub::{Body, Outgoing};
-use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Room, UserPk, pair};
+use crate::model::{ChatPk, ErrorKind, ListedMembers, Message, Metadata, Room, UserPk, pair};
 
 /// How frames are wrapped: as the request that they belong to was.
 #[derive(Clone, Default)]
@@ -177,6 +177,7 @@ impl Bodies<'_> {
             create_date: create_date(message.created_at, self.zone),
             room: message.chat_pk,
             photos: &message.photos,
+            metadata: message.metadata.as_ref(),
         }
     }
 
@@ -281,6 +282,8 @@ pub(super) struct MessageBody<'a> {
     room: ChatPk,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     photos: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
 }
 
 /// The message's integer id. One that does not fit was refused when it was sent.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::refusal::Refusal;
 use crate::gateway::dialect::cursors::{NO_CURSOR, VisibleText};
 use crate::gateway::dialect::decode::even_null;
+use crate::gateway::dialect::metadata;
 use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};
 use crate::model::{ChatChange, ChatPk, Draft, MAX_ID, VisibleCursor};
 
@@ -36,14 +37,21 @@ pub(super) fn pk(value: &RawValue) -> Option<ChatPk> {
 pub(super) fn draft(
     message: Option<&RawValue>,
     client_id: Option<&RawValue>,
+    metadata: Option<&RawValue>,
 ) -> Result<Draft, Refusal> {
     let text = content(message).map_err(|why| refuse("message", why))?;
     let client_id = client_id.map(|id| from_str(id.get()));
     let client_id = client_id
         .transpose()
         .map_err(|_| refuse("client_id", NO_TEXT))?;
+    let metadata = metadata.map(|json| metadata::read(json.get(), "metadata"));
+    let metadata = metadata.transpose().map_err(|error| {
+        let why = error.message.strip_prefix("metadata: ");
+        refuse("metadata", why.unwrap_or(&error.message))
+    })?;
     Ok(Draft {
         client_id,
+        metadata: metadata.flatten(),
         ..Draft::text(text)
     })
 }

@@ -2,6 +2,7 @@
 //! Does not check rights: the service does.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::moderation;
@@ -13,6 +14,7 @@ use super::responses::{
 use crate::gateway::dialect::cursors::CursorText;
 use crate::gateway::dialect::decode::{Content, Field, Object, Text, Whole, decode, id, missing};
 use crate::gateway::dialect::incoming::{Event, Source, or_empty};
+use crate::gateway::dialect::metadata;
 use crate::gateway::dialect::sync::{SyncRequest, by_id};
 use crate::gateway::dialect::timestamps::Moment;
 use crate::model::{
@@ -146,6 +148,7 @@ struct NewMessage<'a> {
     client_id: Field<Text<'a>>,
     #[serde(borrow)]
     message: Field<Object<MessageFields<'a>>>,
+    metadata: Field<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -333,7 +336,13 @@ fn new_message(arguments: Vec<Value>, source: &Source) -> Result<Command, Error>
         let written = source.field(argument, keys);
         written.ok_or_else(|| Error::invalid(field, "must be a string"))?
     };
+    let metadata = match &request.metadata {
+        Field::Missing => None,
+        _ => source.field(argument, &["metadata"]),
+    };
+    let metadata = metadata.map(|json| metadata::read(&json, "metadata"));
     let draft = Draft {
+        metadata: metadata.transpose()?.flatten(),
         kind: kind.map_or("text", |Text(kind)| kind).to_owned(),
         client_id: owned(&request.client_id, "client_id")?,
         ..Draft::text(text)

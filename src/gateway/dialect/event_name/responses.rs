@@ -12,8 +12,8 @@ use crate::gateway::dialect::sync::{SyncRequest, SyncResponse, SyncedChat};
 use crate::gateway::dialect::timestamps::time;
 use crate::hub::{Body, Outgoing};
 use crate::model::{
-    Chat, ChatId, ChatPage, Error, Message, MessageId, MessagePage, Missed, Reply, Seq, User,
-    UserId,
+    Chat, ChatId, ChatPage, Error, Message, MessageId, MessagePage, Metadata, Missed, Reply, Seq,
+    User, UserId,
 };
 
 /// Finds or creates a user.
@@ -273,6 +273,8 @@ struct MessageBody<'a> {
     client_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     photos: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
 }
 
 impl<'a> MessageBody<'a> {
@@ -288,6 +290,7 @@ impl<'a> MessageBody<'a> {
             modified_at: message.modified_at,
             client_id: message.client_id.as_deref(),
             photos: &message.photos,
+            metadata: message.metadata.as_ref(),
         }
     }
 }

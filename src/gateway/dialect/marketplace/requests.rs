@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::gateway::dialect::decode::{
     Content, Field, Flag, Object, Text, Texts, Whole, chat_ref, decode as fields,
 };
 use crate::gateway::dialect::incoming::{Event, Source};
+use crate::gateway::dialect::metadata;
 use crate::model::{
     Access, ChatChoice, ChatRef, Command, Draft, Error, History, Positions, Range, Window,
 };
@@ -67,6 +69,7 @@ struct MessageFields<'a> {
     attached_photos: Field<Texts<'a>>,
     #[serde(borrow)]
     client_id: Field<Text<'a>>,
+    metadata: Field<IgnoredAny>,
 }
 
 /// `read_messages`
@@ -272,7 +275,13 @@ fn draft(message: &MessageFields<'_>, source: &Source) -> Result<Draft, Error> {
         ));
     }
     let client_id = message.client_id.get("message.client_id")?;
+    let metadata = match &message.metadata {
+        Field::Missing => None,
+        _ => source.field(0, &["message", "metadata"]),
+    };
+    let metadata = metadata.map(|json| metadata::read(&json, "message.metadata"));
     Ok(Draft {
+        metadata: metadata.transpose()?.flatten(),
         photos,
         client_id: client_id.map(|Text(id)| (*id).to_owned()),
         ..Draft::text(text)

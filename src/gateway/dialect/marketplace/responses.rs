@@ -12,7 +12,7 @@ use crate::gateway::dialect::timestamps::time;
 use crate::hub::{Body, Outgoing};
 use crate::model::{
     Access, ChatId, ChatRef, Error, Event, EventChat, EventChatSnapshot, EventPk, Marketplace,
-    Message, Reply, Seq, Side, User, UserId, UserPk,
+    Message, Metadata, Reply, Seq, Side, User, UserId, UserPk,
 };
 
 /// The initial data of a connection.
@@ -285,6 +285,8 @@ struct MessageBody<'a> {
     to_user_id: UserPk,
     #[serde(rename = "client_id", skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
 }
 
 impl<'a> MessageBody<'a> {
@@ -304,6 +306,7 @@ impl<'a> MessageBody<'a> {
             from_user_id: message.sender.pk,
             to_user_id: chat.user(side.other()).pk,
             client_id: message.client_id.as_deref(),
+            metadata: message.metadata.as_ref(),
         }
     }
 }
@@ -334,6 +337,7 @@ fn in_place<'a>(event: &str, message: &'a str) -> Cow<'a, str> {
         (_, "msg") => "message.text",
         ("send_message", "photos") => "message.photos",
         ("send_message", "client_id") => "message.client_id",
+        ("send_message", "metadata") => "message.metadata",
         _ => return message.into(),
     };
     format!("{here}: {rest}").into()

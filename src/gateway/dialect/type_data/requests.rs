@@ -15,6 +15,7 @@ use super::texts::{
 };
 use crate::gateway::dialect::SessionOptions;
 use crate::gateway::dialect::cursors::{CursorText, NO_CURSOR};
+use crate::gateway::dialect::metadata;
 use crate::gateway::dialect::sync::{SyncRequest, by_pk};
 use crate::gateway::dialect::timestamps::Moment;
 use crate::gateway::dialect::untrusted_json::{RawFields, UntrustedJson, from_str};
@@ -112,6 +113,8 @@ struct NewMessage<'a> {
     is_read: RawField<'a>,
     #[serde(borrow, default)]
     client_id: RawField<'a>,
+    #[serde(borrow, default)]
+    metadata: RawField<'a>,
 }
 
 /// `getChatMessages`
@@ -281,6 +284,7 @@ fn new_message(data: &NewMessage<'_>) -> Result<(Command, Question), Error> {
             chat: ChatRef::Pk(chat),
             draft: Draft {
                 client_id,
+                metadata: metadata::read(data.metadata.written(), "metadata")?,
                 sent_as_read: is_read(&data.is_read)?,
                 ..Draft::text(text)
             },

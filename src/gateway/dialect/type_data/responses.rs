@@ -14,8 +14,8 @@ use crate::gateway::dialect::sync::Numbered;
 use crate::gateway::dialect::timestamps::time;
 use crate::hub::Body;
 use crate::model::{
-    ChatPk, Error, ErrorKind, Joined, Membership, Message, MessagePage, Reads, Reply, Room, User,
-    UserPk, pair,
+    ChatPk, Error, ErrorKind, Joined, Membership, Message, MessagePage, Metadata, Reads, Reply,
+    Room, User, UserPk, pair,
 };
 
 /// The error of a second join.
@@ -290,6 +290,8 @@ struct MessageBody<'a> {
     client_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     photos: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
 }
 
 impl<'a> MessageBody<'a> {
@@ -305,6 +307,7 @@ impl<'a> MessageBody<'a> {
             is_read,
             client_id: message.client_id.as_deref(),
             photos: &message.photos,
+            metadata: message.metadata.as_ref(),
         }
     }
 }

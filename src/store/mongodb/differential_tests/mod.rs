@@ -17,7 +17,8 @@ use self::sanctions::{answers_about_rights, record, rights};
 use super::replica_set::Scratch;
 use crate::model::{
     ChatChange, ChatId, Draft, EventChange, EventDetails, Fingerprint, IdempotencyKey, MessageId,
-    NewChat, NewEvent, NewEventChat, NewPk, NewUser, PendingMessage, Policy, Profile, UserId,
+    Metadata, NewChat, NewEvent, NewEventChat, NewPk, NewUser, PendingMessage, Policy, Profile,
+    UserId,
 };
 use crate::store::contract::{Subject, at};
 use crate::store::{Store, StoreError};
@@ -285,6 +286,7 @@ fn sent(
             text: format!("at {now}"),
             photos: client_id.map(text).into_iter().collect(),
             client_id: client_id.map(text),
+            metadata: Metadata::of_json(format!("{{\"at\": {now}}}")),
             sent_as_read: now % 2 == 0,
         },
         at: at(now),
