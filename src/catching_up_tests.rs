@@ -116,10 +116,7 @@ impl Client {
         let connection = connection.await.expect("a connection");
         self.behind.clone_from(&node.chats);
         if replay && delivery == Delivery::Enabled {
-            let chats = node.chats.iter().map(|chat| {
-                let (chat, known) = self.position(*chat);
-                (chat, known)
-            });
+            let chats = node.chats.iter().map(|chat| self.position(*chat));
             let chats = chats.collect();
             let respond = |reply: &Reply| {
                 let Reply::Synced(synced) = reply else {
@@ -194,10 +191,7 @@ impl Client {
         let chats: Vec<_> = behind.iter().map(|chat| self.position(*chat)).collect();
         let sync = Command::Sync {
             user: None,
-            chats: chats
-                .iter()
-                .map(|(chat, seq)| (chat.clone(), *seq))
-                .collect(),
+            chats: chats.clone(),
             until: HashMap::new(),
             budget: PageBudget::RESPONSE,
         };

@@ -363,3 +363,6 @@ mod minting_tests;
 
 #[cfg(test)]
 mod open_tests;
+
+#[cfg(test)]
+mod number_tests;

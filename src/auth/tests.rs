@@ -354,14 +354,10 @@ fn a_minted_token_is_accepted_until_it_ends() {
     let caller = with_secret().authenticate(Some(&token), start);
     assert_eq!(caller, Ok(Some(expected)));
     let service = mint(&secret(), "host", Role::Service, Duration::MAX, start).unwrap();
-    let caller = with_secret()
-        .authenticate(Some(&service), start)
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (caller.role, caller.expires_at),
-        (Role::Service, Some(Timestamp::MAX))
-    );
+    let caller = with_secret().authenticate(Some(&service), start);
+    let caller = caller.unwrap().unwrap();
+    let expected = (Role::Service, Some(Timestamp::MAX));
+    assert_eq!((caller.role, caller.expires_at), expected);
 }
 
 #[test]

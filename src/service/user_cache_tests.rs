@@ -169,15 +169,16 @@ impl World {
     }
 
     async fn make_chat(&mut self, users: Vec<usize>) {
-        let mut members = Vec::new();
-        for user in users {
-            members.push(self.id(user).await.into());
-        }
+        let ids = users
+            .into_iter()
+            .map(async |user| self.id(user).await.into());
+        let members = futures_util::future::join_all(ids).await;
+        let (name, key, chosen) = (None, None, ChatChoice::default());
         let create = Command::CreateChat {
-            name: None,
+            name,
             members,
-            key: None,
-            chosen: ChatChoice::default(),
+            key,
+            chosen,
         };
         if let Some(Reply::Chat(chat)) = self.host(create).await {
             self.chats.push(chat.id);

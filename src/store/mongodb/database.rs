@@ -2,19 +2,19 @@
 //! Does not know the contract in `store`, and caches nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Hint, ReadConcern};
 use mongodb::{Client, ClientSession, Collection, Cursor};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 use tracing::{error, info};
 
 use super::commit::Commits;
 use super::documents::{CHATS, SCHEMA};
 use super::fields::{Readable, decode};
-use super::numbers::Numbers;
 use super::retry::DEADLINE;
 use crate::store::StoreError;
 
@@ -33,7 +33,11 @@ pub(super) struct Database {
     app_name: String,
     /// Hosts and database, without credentials and options.
     place: String,
-    pub(super) numbers: Numbers,
+    /// Serialises the transactions of this node that assign a `pk`: they would only conflict.
+    pub(super) pk_lock: Mutex<()>,
+    /// Whether a `pk` that was next had been chosen by the host application: from then on, the next ones are
+    /// searched for.
+    pub(super) searches_pks: AtomicBool,
     pub(super) commits: Arc<Commits>,
     /// Permits for transactions that add a member (`limits.rs`).
     pub(super) additions: Semaphore,
@@ -86,7 +90,8 @@ impl Database {
             driver,
             app_name,
             place,
-            numbers: Numbers::default(),
+            pk_lock: Mutex::default(),
+            searches_pks: AtomicBool::default(),
             commits: Arc::default(),
             additions: Semaphore::new(ADDITIONS),
         }

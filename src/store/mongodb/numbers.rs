@@ -3,9 +3,9 @@
 //!
 //! A counter has the last one that was not chosen. A transaction that takes the next ones increments it, so
 //! two of them never take the same. It does not look whether they are free: that is checked by the unique
-//! index, and only after the first violation are chosen ones looked for ([`Numbers::careful`]).
+//! index, and only after the first violation are chosen ones looked for ([`Database::searches_pks`]).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use futures_util::TryStreamExt;
 use mongodb::ClientSession;
@@ -23,16 +23,6 @@ use crate::store::StoreError;
 /// How many that are taken are read at once.
 const TAKEN: i64 = 1_000;
 
-/// The state of this node's assignments.
-#[derive(Default)]
-pub(super) struct Numbers {
-    /// Serialises the transactions of this node that assign one: they would only conflict.
-    turn: tokio::sync::Mutex<()>,
-    /// Whether one that was next had been chosen by the host application: from then on, the next ones are
-    /// searched for.
-    careful: AtomicBool,
-}
-
 impl Database {
     /// Runs a transaction that assigns these. `PkTaken`: another record has a chosen one.
     pub(super) async fn pk_transaction<T: Transactional>(
@@ -42,18 +32,18 @@ impl Database {
     ) -> Result<T::Output, StoreError> {
         let all_next = pks.iter().all(|pk| pk.chosen().is_none());
         with_deadline(async {
-            let _turn = self.numbers.turn.lock().await;
+            let _turn = self.pk_lock.lock().await;
             let mut backoff = Backoff::start();
             loop {
                 match self.run_transaction(&body).await {
                     Err(error @ StoreError::PkTaken) if all_next => {
                         // The next one was chosen before, or just now.
-                        if self.numbers.careful.swap(true, Ordering::AcqRel) {
+                        if self.searches_pks.swap(true, Ordering::AcqRel) {
                             backoff.wait(error).await?;
                         }
                     }
-                    Err(StoreError::PkTaken)
-                        if !self.numbers.careful.swap(true, Ordering::AcqRel) => {}
+                    Err(StoreError::PkTaken) if !self.searches_pks.swap(true, Ordering::AcqRel) => {
+                    }
                     result => return result,
                 }
             }
@@ -122,7 +112,7 @@ impl Database {
         let last =
             last.ok_or_else(|| corrupt(format!("the document {noun} in {COUNTERS} has no value")))?;
         let first = last - count + 1;
-        if !self.numbers.careful.load(Ordering::Acquire) {
+        if !self.searches_pks.load(Ordering::Acquire) {
             return Ok((first..=last).collect());
         }
         let free = self.free(noun, first, count, session).await?;

@@ -64,10 +64,8 @@ fn invalid(why: &str) -> (&'static str, String) {
 
 /// The draft of a `message`.
 fn draft(message: &Value) -> Draft {
-    match decoded(
-        "send_message",
-        &json!({"chatId": chat(), "message": message}),
-    ) {
+    let body = json!({"chatId": chat(), "message": message});
+    match decoded("send_message", &body) {
         Command::SendMessage { draft, .. } => draft,
         other => panic!("{other:?}"),
     }
@@ -124,7 +122,7 @@ fn the_requests_of_the_document_are_their_commands() {
             json!({"chatId": id, "lastReadedMessageId": 10}),
             Command::MarkRead {
                 user: None,
-                chat: chat.clone(),
+                chat: ChatRef::OfEvent(chat_id(7)),
                 seq: 10,
             },
             Question::Read,
@@ -154,6 +152,7 @@ fn the_requests_beyond_the_document_are_their_commands() {
         access,
     };
     let request = |draft| Command::RequestAccess { user, event, draft };
+    let granted = |granted| json!({"chatId": id, "granted": granted});
     let cases = [
         (
             "open_chat",
@@ -175,16 +174,8 @@ fn the_requests_beyond_the_document_are_their_commands() {
             json!({"eventId": 10, "message": " Let me in"}),
             request(Some(Draft::text(" Let me in"))),
         ),
-        (
-            "grant_access",
-            json!({"chatId": id, "granted": true}),
-            access(Access::Granted),
-        ),
-        (
-            "grant_access",
-            json!({"chatId": id, "granted": false}),
-            access(Access::Asked),
-        ),
+        ("grant_access", granted(true), access(Access::Granted)),
+        ("grant_access", granted(false), access(Access::Asked)),
     ];
     for (name, body, command) in cases {
         let decoded = decode(name, &body).expect(name);
