@@ -3,7 +3,8 @@
 // an upgrade. Does not know the meaning of requests and frames.
 import { randomBytes } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
-import { Changes, within } from '../harness/wait.mjs';
+import { unreadBytes } from '../harness/sockets.mjs';
+import { Changes, eventually, within } from '../harness/wait.mjs';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
@@ -99,6 +100,13 @@ export class TcpConnection {
   }
 
   write(bytes) { this.#socket.write(bytes); }
+
+  /** Waits until the server has read all that was written, or the connection is closed. */
+  async isRead() {
+    const { localPort, remotePort } = this.#socket;
+    const read = () => this.isOver || (this.#socket.writableLength === 0 && unreadBytes(remotePort, localPort) === 0);
+    await eventually(read, 'the server has read what was written');
+  }
 
   /** Stops reading: the kernel's buffers fill, then the server's. */
   pause() { this.#socket.pause(); }

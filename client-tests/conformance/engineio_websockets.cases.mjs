@@ -151,7 +151,7 @@ for (const eio of PROTOCOLS) {
   upgrading.test('the poll that waits is answered with NOOP, the probe with its own text', async (t) => {
     const session = await polling(t, eio);
     const waiting = session.poll();
-    await moment();
+    await session.pollWaits();
     const probing = await second(t, session);
     await probing.send('2probe');
     assert.equal(await probing.packet('3'), '3probe');
@@ -188,7 +188,7 @@ for (const eio of PROTOCOLS) {
   upgrading.differs('polls that UPGRADE overtakes', async (t) => {
     const session = await polling(t, eio);
     const early = session.poll();
-    await moment();
+    await session.pollWaits();
     const quick = await second(t, session);
     await quick.send('2probe', '5');
     const { packets: overtaken } = await early;
@@ -201,7 +201,7 @@ for (const eio of PROTOCOLS) {
     const session = await polling(t, eio);
     const moved = await probe(t, server, session);
     const late = session.poll();
-    await sleep(20);
+    await session.pollWaits();
     await moved.send('5');
     const { status, packets: overtaken } = await late;
     assert.ok(status === 400 || [NOOP, PACKET.close].includes(overtaken.join()), `${status} ${overtaken}`);
