@@ -116,6 +116,13 @@ export class TcpConnection {
   /** Closes it with FIN. */
   destroy() { this.#socket.destroy(); }
 
+  /** The same, and waits until the server has closed its end, too. */
+  async leave() {
+    const { localPort, remotePort } = this.#socket;
+    this.#socket.destroy();
+    await eventually(() => unreadBytes(remotePort, localPort) === undefined, 'the server has closed its end');
+  }
+
   /** Closes it with RST. */
   reset() { this.#socket.resetAndDestroy(); }
 

@@ -210,8 +210,7 @@ for (const eio of PROTOCOLS) {
 
   upgrading.test('after a failed one succeeds', async (t) => {
     const { session, write } = await member(t, eio);
-    (await second(t, session)).tcp.destroy();
-    await moment();
+    await (await second(t, session)).tcp.leave();
     const moved = await upgrade(t, server, session);
     await write('by WebSocket');
     await moved.until(() => textsIn(moved.packets).length > 0, 'the message');
