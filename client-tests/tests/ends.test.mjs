@@ -17,8 +17,11 @@ import { CLIENTS, OfficialClient } from './ends.clients.mjs';
 const PROTOCOLS = [4, 3];
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 
-/** The life of a token that expires in a test, in seconds. */
-const LIFE_S = 3;
+/**
+ * The life of a token that expires in a test, and of a client that is not admitted, in seconds: far longer than it takes to
+ * open a session while all others are opened, too. The tests of the heartbeat beside them take longer still.
+ */
+const LIFE_S = 10;
 
 /** How early an end may be, and how late: about a second. */
 const EARLY_MS = 1000;
@@ -137,9 +140,9 @@ const REASONS = {
     official: (client) => client.sendBroken('9'),
   },
   'it is not admitted in time': {
-    args: ['--handshake-timeout', '2s'],
+    args: ['--handshake-timeout', `${LIFE_S}s`],
     stranger: true,
-    provoke: (client, { opened }) => until(opened.by + 2000),
+    provoke: (client, { opened }) => until(opened.by + LIFE_S * 1000),
     isDue: true,
     seen: { socket: '1008', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
   },

@@ -8,7 +8,7 @@ import * as type from '../clients/type-data.mjs';
 import { PATH, Wire, dial } from '../clients/websocket.mjs';
 import { unpair } from '../data/normalize.mjs';
 import { startServer, storeFile } from '../harness/server.mjs';
-import { SECRET, now, token } from '../harness/tokens.mjs';
+import { SECRET, SHORT_LIFE_S, now, token } from '../harness/tokens.mjs';
 import { within } from '../harness/wait.mjs';
 
 const PATIENCE_MS = 60_000;
@@ -93,11 +93,11 @@ describe('a connection ends', () => {
 
   test('with 1008 when its token does', async (t) => {
     const strict = await startServer(t, ['--auth', 'jwt', '--jwt-secret', SECRET]);
-    for (const path of [PATH.type, PATH.action, '/ws']) {
-      const wire = await dial(t, strict, path, { token: await token({ sub: 'alice', exp: now() + 2 }) });
+    await Promise.all([PATH.type, PATH.action, '/ws'].map(async (path) => {
+      const wire = await dial(t, strict, path, { token: await token({ sub: 'alice', exp: now() + SHORT_LIFE_S }) });
       await wire.ask({});
       assert.equal((await wire.end()).code, 1008);
-    }
+    }));
   });
 
   test('with 1013 and "lagging" when it does not keep up, and the others lose nothing', async (t) => {
