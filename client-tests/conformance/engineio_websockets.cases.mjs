@@ -246,8 +246,8 @@ for (const eio of PROTOCOLS) {
   const heartbeat = sectionOf(eio, 'heartbeat');
 
   heartbeat.test('of a client that never sends its part ends the session after pingInterval and pingTimeout', async (t) => {
-    const silent = await socket(t, eio);
     const began = Date.now();
+    const silent = await socket(t, eio);
     await silent.ended(INTERVAL_MS + TIMEOUT_MS + LATE_MS);
     const after = Date.now() - began;
     assert.ok(after > INTERVAL_MS + TIMEOUT_MS - EARLY_MS, `it ended after ${after} ms`);

@@ -48,7 +48,7 @@ for (const client of [4, 2]) {
 }
 
 test('the id of a session is in no line of the log, however the session ends', async (t) => {
-  const logged = await startServer(t, ['--log-level', 'debug', '--frame-limit', '10:20', '--handshake-timeout', '1s']);
+  const logged = await startServer(t, ['--log-level', 'debug', '--frame-limit', '10:20', '--handshake-timeout', '3s']);
   const sids = [];
   for (const eio of PROTOCOLS) {
     const polling = () => PollingSession.open(t, logged, { eio, token: uniqueName('anna') });
