@@ -3,7 +3,7 @@
 // an upgrade. Does not know the meaning of requests and frames.
 import { randomBytes } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
-import { unreadBytes } from '../harness/sockets.mjs';
+import { isRead, unreadBytes } from '../harness/sockets.mjs';
 import { Changes, eventually, within } from '../harness/wait.mjs';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
@@ -103,9 +103,7 @@ export class TcpConnection {
 
   /** Waits until the server has read all that was written, or the connection is closed. */
   async isRead() {
-    const { localPort, remotePort } = this.#socket;
-    const read = () => this.isOver || (this.#socket.writableLength === 0 && unreadBytes(remotePort, localPort) === 0);
-    await eventually(read, 'the server has read what was written');
+    await eventually(() => this.isOver || isRead(this.#socket), 'the server has read what was written');
   }
 
   /** Stops reading: the kernel's buffers fill, then the server's. */
@@ -120,7 +118,7 @@ export class TcpConnection {
   async leave() {
     const { localPort, remotePort } = this.#socket;
     this.#socket.destroy();
-    await eventually(() => unreadBytes(remotePort, localPort) === undefined, 'the server has closed its end');
+    await eventually(async () => await unreadBytes(remotePort, localPort) === undefined, 'the server has closed its end');
   }
 
   /** Closes it with RST. */
