@@ -112,8 +112,16 @@ export const memberEvents = ({ wire }) => wire.frames.filter((frame) => 'join_us
 /** How long no further member event follows one; the next is sent at the end. */
 export const LIST_WINDOW_MS = 250;
 
-/** Waits until the next change of the members is followed by a member event at once. */
-export const listsSettled = () => sleep(2 * LIST_WINDOW_MS + 100);
+/** Waits until the next change of the members is followed by a member event at once, if none waits for its window. */
+export const listWindowEnds = () => sleep(LIST_WINDOW_MS + 10);
+
+/** Waits until the newest member event has these users, and the next change is followed by another at once. */
+export async function listed({ wire }, ...users) {
+  const names = JSON.stringify(users.map(({ name }) => name));
+  const newest = () => wire.frames.findLast((frame) => 'join_user' in frame);
+  await wire.until((frame) => frame === newest() && JSON.stringify(isMemberEvent(frame)) === names, `a list of ${names}`);
+  await listWindowEnds();
+}
 
 /** Waits until this connection has received this text: all messages received by then. */
 export async function untilReceived(who, words, ms) {

@@ -2,7 +2,7 @@
 // Owns Engine.IO sessions driven by hand, of protocol 4 and 3: each poll, body, frame and probe is sent explicitly,
 // nothing automatically. Does not know the messages inside.
 import { OPCODE, TcpConnection, UPGRADE_LINES, frame, head } from './tcp.mjs';
-import { Changes } from '../harness/wait.mjs';
+import { Changes, eventually } from '../harness/wait.mjs';
 
 const SEPARATOR = '\x1e';
 const TEXT_TYPE = 'text/plain;charset=UTF-8';
@@ -60,6 +60,8 @@ export class PollingSession {
   #server;
   #query;
   #lines;
+  /** The connection of the latest poll. */
+  #polls;
   /** The packets of all polls. */
   packets = [];
   sid = '';
@@ -108,10 +110,19 @@ export class PollingSession {
   get lines() { return this.#lines; }
 
   async #request(method, lines, body, ms) {
+    if (method === 'GET') this.#polls = undefined;
     const connection = await TcpConnection.open(this.#owner, this.#server);
-    const response = await connection.request(method, this.target, [...this.#lines, ...lines], body, ms);
+    const responding = connection.request(method, this.target, [...this.#lines, ...lines], body, ms);
+    if (method === 'GET') this.#polls = connection;
+    const response = await responding;
     connection.destroy();
     return response ?? { status: 0, headers: {}, bytes: Buffer.alloc(0), body: '' };
+  }
+
+  /** Waits until the server has read the latest poll, which may be under way. */
+  async pollWaits() {
+    const connection = await eventually(() => this.#polls, 'a poll is sent');
+    await connection.isRead();
   }
 
   /** One poll: its response (status 0 if the connection was closed before) and the packets in it. */
@@ -145,6 +156,7 @@ export class PollingSession {
   async beginPoll() {
     const connection = await TcpConnection.open(this.#owner, this.#server);
     connection.write(head('GET', this.target, this.#lines));
+    await connection.isRead();
     return connection;
   }
 }

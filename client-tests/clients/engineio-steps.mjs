@@ -11,7 +11,7 @@ import { OPCODE, frame } from './tcp.mjs';
 /** The error about a session that there is not. */
 export const NO_SESSION = { code: 1, message: 'Session ID unknown' };
 
-/** Longer than an answer takes that is not held back. */
+/** Longer than an answer takes that is not held back, or the server needs to notice an end. */
 export const MOMENT_MS = 300;
 export const moment = () => sleep(MOMENT_MS);
 

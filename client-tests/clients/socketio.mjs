@@ -3,7 +3,8 @@
 import { io as io4 } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import { io as io3 } from 'socket.io-client-3';
-import { Changes, within } from '../harness/wait.mjs';
+import { isRead } from '../harness/sockets.mjs';
+import { Changes, eventually, within } from '../harness/wait.mjs';
 
 /** The reasons of a disconnect that the server did not request. */
 export const TRANSPORT_LOST = /^transport (close|error)$/;
@@ -90,6 +91,11 @@ export async function connectCutOff(owner, url, options = {}) {
   for (const lost of [connected, refused]) lost.catch(() => {});
   const ended = new Promise((resolve) => { socket.once('disconnect', resolve); });
   return within(Promise.race([ended, connected, refused]), () => 'the end of a connection that is none yet');
+}
+
+/** Waits until the server has read all that this client has sent by its WebSocket. */
+export function arrival({ io: { engine } }) {
+  return eventually(() => engine.writeBuffer.length === 0 && isRead(engine.transport.ws._socket), 'what was sent has arrived');
 }
 
 /** The next occurrence of an event: its first argument. */

@@ -3,7 +3,8 @@
 // an upgrade. Does not know the meaning of requests and frames.
 import { randomBytes } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
-import { Changes, within } from '../harness/wait.mjs';
+import { isRead, unreadBytes } from '../harness/sockets.mjs';
+import { Changes, eventually, within } from '../harness/wait.mjs';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
@@ -100,6 +101,11 @@ export class TcpConnection {
 
   write(bytes) { this.#socket.write(bytes); }
 
+  /** Waits until the server has read all that was written, or the connection is closed. */
+  async isRead() {
+    await eventually(() => this.isOver || isRead(this.#socket), 'the server has read what was written');
+  }
+
   /** Stops reading: the kernel's buffers fill, then the server's. */
   pause() { this.#socket.pause(); }
 
@@ -107,6 +113,13 @@ export class TcpConnection {
 
   /** Closes it with FIN. */
   destroy() { this.#socket.destroy(); }
+
+  /** The same, and waits until the server has closed its end, too. */
+  async leave() {
+    const { localPort, remotePort } = this.#socket;
+    this.#socket.destroy();
+    await eventually(async () => await unreadBytes(remotePort, localPort) === undefined, 'the server has closed its end');
+  }
 
   /** Closes it with RST. */
   reset() { this.#socket.resetAndDestroy(); }

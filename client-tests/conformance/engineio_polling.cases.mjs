@@ -18,7 +18,7 @@ async function beginPost(t, session, body, claims = body.length) {
   const connection = await TcpConnection.open(t, server);
   connection.write(head('POST', session.target, [...session.lines, 'Content-Type: text/plain', `Content-Length: ${claims}`]));
   connection.write(body.slice(0, 3));
-  await moment();
+  await connection.isRead();
   return {
     connection,
     finish: () => {
@@ -97,7 +97,7 @@ for (const eio of PROTOCOLS) {
   sending.test('with CLOSE ends the session, and the waiting poll is answered with NOOP', async (t) => {
     const session = await polling(t, eio);
     const waiting = session.poll();
-    await moment();
+    await session.pollWaits();
     const { status, body } = await session.post(PACKET.close);
     assert.deepEqual([status, body], [200, 'ok']);
     assert.deepEqual((await within(waiting, () => 'the end of the poll')).packets, [NOOP]);
@@ -173,7 +173,6 @@ for (const eio of PROTOCOLS) {
     receiving.test(`a poll that is aborted ends the session, so that no message is skipped (${end})`, async (t) => {
       const { session, write } = await member(t, eio);
       const poll = await session.beginPoll();
-      await moment();
       poll[end]();
       await moment();
       await write('into the void');
@@ -184,7 +183,7 @@ for (const eio of PROTOCOLS) {
   receiving.test('a second poll at once is answered 400 and ends the session', async (t) => {
     const session = await polling(t, eio);
     const waiting = session.poll();
-    await moment();
+    await session.pollWaits();
     assert.equal((await session.poll()).status, 400);
     const { status, packets } = await within(waiting, () => 'the end of the first poll');
     assert.ok(status === 400 || packets.join() === PACKET.close, `${status} ${packets}`);
@@ -237,7 +236,7 @@ for (const eio of PROTOCOLS) {
     packets.test(`a body with ${what} ends the session, and the waiting poll is answered with CLOSE`, async (t) => {
       const session = await polling(t, eio);
       const waiting = session.poll();
-      await moment();
+      await session.pollWaits();
       await session.post(packet);
       assert.deepEqual((await within(waiting, () => 'the end of the poll')).packets, [PACKET.close]);
       await assertSessionOver(session);

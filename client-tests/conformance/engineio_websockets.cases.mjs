@@ -151,7 +151,7 @@ for (const eio of PROTOCOLS) {
   upgrading.test('the poll that waits is answered with NOOP, the probe with its own text', async (t) => {
     const session = await polling(t, eio);
     const waiting = session.poll();
-    await moment();
+    await session.pollWaits();
     const probing = await second(t, session);
     await probing.send('2probe');
     assert.equal(await probing.packet('3'), '3probe');
@@ -188,7 +188,7 @@ for (const eio of PROTOCOLS) {
   upgrading.differs('polls that UPGRADE overtakes', async (t) => {
     const session = await polling(t, eio);
     const early = session.poll();
-    await moment();
+    await session.pollWaits();
     const quick = await second(t, session);
     await quick.send('2probe', '5');
     const { packets: overtaken } = await early;
@@ -201,7 +201,7 @@ for (const eio of PROTOCOLS) {
     const session = await polling(t, eio);
     const moved = await probe(t, server, session);
     const late = session.poll();
-    await sleep(20);
+    await session.pollWaits();
     await moved.send('5');
     const { status, packets: overtaken } = await late;
     assert.ok(status === 400 || [NOOP, PACKET.close].includes(overtaken.join()), `${status} ${overtaken}`);
@@ -210,8 +210,7 @@ for (const eio of PROTOCOLS) {
 
   upgrading.test('after a failed one succeeds', async (t) => {
     const { session, write } = await member(t, eio);
-    (await second(t, session)).tcp.destroy();
-    await moment();
+    await (await second(t, session)).tcp.leave();
     const moved = await upgrade(t, server, session);
     await write('by WebSocket');
     await moved.until(() => textsIn(moved.packets).length > 0, 'the message');
@@ -247,8 +246,8 @@ for (const eio of PROTOCOLS) {
   const heartbeat = sectionOf(eio, 'heartbeat');
 
   heartbeat.test('of a client that never sends its part ends the session after pingInterval and pingTimeout', async (t) => {
-    const silent = await socket(t, eio);
     const began = Date.now();
+    const silent = await socket(t, eio);
     await silent.ended(INTERVAL_MS + TIMEOUT_MS + LATE_MS);
     const after = Date.now() - began;
     assert.ok(after > INTERVAL_MS + TIMEOUT_MS - EARLY_MS, `it ended after ${after} ms`);

@@ -239,8 +239,8 @@ five.test('an EVENT for a namespace that was never connected ends the session', 
 });
 
 five.test('the session ends if no CONNECT comes in time', async (t) => {
-  const waiting = await WebSocketSession.open(t, hasty, {});
   const began = Date.now();
+  const waiting = await WebSocketSession.open(t, hasty, {});
   await waiting.ended((HASTE_SECS + 5) * 1000);
   assert.ok(Date.now() - began > HASTE_SECS * 900, `after ${Date.now() - began} ms`);
 });

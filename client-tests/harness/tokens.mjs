@@ -12,6 +12,9 @@ const base64url = (value) => Buffer.from(value).toString('base64url');
 
 export const now = () => Math.floor(Date.now() / 1000);
 
+/** The life of a token that expires in a test, in seconds: longer than it takes to connect on a busy machine. */
+export const SHORT_LIFE_S = 6;
+
 /**
  * A signed token; claims win over the defaults, and `exp: undefined` leaves it out.
  * @param {import('jose').JWTPayload} claims

@@ -9,11 +9,10 @@ import { isUser } from '../data/shapes.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer, tempDir } from '../harness/server.mjs';
 import {
-  SECRET, jwksFile, keyPair, now, pemFile, signed, signedWithPublicKey, token, unsigned,
+  SECRET, SHORT_LIFE_S, jwksFile, keyPair, now, pemFile, signed, signedWithPublicKey, token, unsigned,
 } from '../harness/tokens.mjs';
 
 const JWT = ['--auth', 'jwt'];
-const LIFE_S = 3;
 
 /** A user with a token of these claims. */
 async function holder(owner, server, base, claims, options) {
@@ -167,7 +166,7 @@ describe('with a shared secret', () => {
 
   for (const transport of ['websocket', 'polling']) {
     test(`a connection ends when its token does (${transport})`, async (t) => {
-      const alice = await holder(t, server, 'alice', { exp: now() + LIFE_S }, { transports: [transport] });
+      const alice = await holder(t, server, 'alice', { exp: now() + SHORT_LIFE_S }, { transports: [transport] });
       assert.match(await nextEvent(alice.socket, 'disconnect', 30_000), TRANSPORT_LOST);
     });
   }
@@ -180,7 +179,7 @@ describe('with a shared secret', () => {
       reconnectionDelay: 100,
       auth: async (answer) => {
         fetched += 1;
-        answer({ token: await token({ sub, exp: now() + (fetched === 1 ? LIFE_S : 3600) }) });
+        answer({ token: await token({ sub, exp: now() + (fetched === 1 ? SHORT_LIFE_S : 3600) }) });
       },
     });
     assert.match(await nextEvent(socket, 'disconnect', 30_000), TRANSPORT_LOST);

@@ -8,7 +8,7 @@ import io2 from 'socket.io-client-2';
 import { PACKET } from '../clients/engineio.mjs';
 import { PollingSession, WebSocketSession, target, upgrade } from '../clients/engineio-session.mjs';
 import { chatOf, connectUsers, history, sendMessage, uniqueName } from '../clients/fixtures.mjs';
-import { connect } from '../clients/socketio.mjs';
+import { arrival, connect } from '../clients/socketio.mjs';
 import { UPGRADE_LINES, exchange, head } from '../clients/tcp.mjs';
 import { refusal } from '../clients/websocket.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -157,7 +157,8 @@ test('while the server drains, first requests are refused with Retry-After, and 
   const lock = await lockStore(t, path);
   // The server waits for it, whether it is stored in the end or not.
   const sending = Promise.allSettled([sendMessage(alice, chat, 'the last one')]);
-  await history(bob, chat); // by now the send has arrived, too
+  await arrival(alice.socket);
+  await history(bob, chat);
   const ended = server.stop();
 
   const first = (asked, lines = []) => exchange(t, server, head('GET', asked, ['Host: localhost', ...lines]));

@@ -159,7 +159,7 @@ describe('connections of nobody', () => {
   describe('end', () => {
     const scope = useScope();
     let server;
-    before(async () => { server = await startServer(scope, ['--handshake-timeout', '1s']); });
+    before(async () => { server = await startServer(scope, ['--handshake-timeout', '2s']); });
 
     test('when nothing comes', async (t) => { await (await silent(t, server)).ended(); });
 
@@ -197,7 +197,7 @@ describe('connections of nobody', () => {
 describe('the body of a request', () => {
   const scope = useScope();
   let server;
-  before(async () => { server = await startServer(scope, ['--handshake-timeout', '1s']); });
+  before(async () => { server = await startServer(scope, ['--handshake-timeout', '2s']); });
 
   const head = (path, contentType, length) => (
     `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${contentType}\r\ncontent-length: ${length}\r\n\r\n`
@@ -224,7 +224,7 @@ describe('the body of a request', () => {
     const pieces = Array.from({ length: 6 }, (_, index) => body.slice(index * 2000, (index + 1) * 2000));
     const line = await silent(t, server);
     line.socket.write(head('/api/v1/users', 'application/json', body.length));
-    await slowly(line, pieces, 400);
+    await slowly(line, pieces, 500);
     await eventually(() => line.received.startsWith('HTTP/1.1 200'), `it is accepted; received: ${line.received}`);
   });
 

@@ -189,11 +189,11 @@ describe('taking part', () => {
       await everywhere(t, 'alice'), await everywhere(t, 'bob'), await everywhere(t, 'carol'),
     ];
     const chat = await openRoom(alice);
-    await action.listsSettled();
+    await action.listWindowEnds();
     await type.join(bob.byType, chat.pk);
-    await action.listsSettled();
+    await action.listed(alice.byAction, alice, bob);
     await action.ask(carol.byAction, 'join_room', { pk: chat.pk });
-    await action.listsSettled();
+    await action.listed(alice.byAction, alice, bob, carol);
     await SAY.byType(bob, chat, 'the end');
     await untilDelivered([alice], chat, 'the end');
     assert.deepEqual(action.memberEvents(alice.byAction), [[alice.name, bob.name], [alice.name, bob.name, carol.name]]);

@@ -17,8 +17,11 @@ import { CLIENTS, OfficialClient } from './ends.clients.mjs';
 const PROTOCOLS = [4, 3];
 const JWT = ['--auth', 'jwt', '--jwt-secret', SECRET];
 
-/** The life of a token that expires in a test, in seconds. */
-const LIFE_S = 3;
+/**
+ * The life of a token that expires in a test, and of a client that is not admitted, in seconds: far longer than it takes to
+ * open a session while all others are opened, too. The tests of the heartbeat beside them take longer still.
+ */
+const LIFE_S = 10;
 
 /** How early an end may be, and how late: about a second. */
 const EARLY_MS = 1000;
@@ -74,7 +77,7 @@ const OUTBOX_BYTES = '2000000';
 
 /**
  * A reason: the options of the server; whether the client is admitted, and how long its token lives; how its end is
- * provoked, whether that is due at the moment when `provoke` is done, and the observation on each kind of transport;
+ * provoked, whether that is due at the time that `provoke` returns, and the observation on each kind of transport;
  * how it is provoked for an official client. @typedef {{
  *   args?: string[], stranger?: boolean, life?: number, provoke: (client: any, chat: any, deployment: Deployment) => Promise<unknown>,
  *   isDue?: boolean, seen: { socket: string, waiting: string, idle: string }, without?: (transport: string) => boolean,
@@ -82,11 +85,17 @@ const OUTBOX_BYTES = '2000000';
  * }} Row
  */
 
+/** Waits until a time: that time. */
+async function until(time) {
+  await sleep(Math.max(0, time - Date.now()));
+  return time;
+}
+
 /** @type {Record<string, Row>} */
 const REASONS = {
   'its token expires': {
     life: LIFE_S,
-    provoke: (client, { ends }) => sleep(ends * 1000 - Date.now()),
+    provoke: (client, { ends }) => until(ends * 1000),
     isDue: true,
     seen: { socket: '1008', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
     official: () => {},
@@ -131,14 +140,14 @@ const REASONS = {
     official: (client) => client.sendBroken('9'),
   },
   'it is not admitted in time': {
-    args: ['--handshake-timeout', '2s'],
+    args: ['--handshake-timeout', `${LIFE_S}s`],
     stranger: true,
-    provoke: () => sleep(2000),
+    provoke: (client, { opened }) => until(opened.by + LIFE_S * 1000),
     isDue: true,
     seen: { socket: '1008', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
   },
   'its heartbeat is missing': {
-    provoke: () => sleep(45_000),
+    provoke: (client, { opened }) => until(opened.by + 45_000),
     isDue: true,
     seen: { socket: 'cut', waiting: UNKNOWN_SESSION, idle: UNKNOWN_SESSION },
   },
@@ -166,21 +175,22 @@ async function assertNothingAccepted(client, deployment, chat, hello = []) {
   assert.ok(!(await chat.texts()).includes('afterwards'), 'what was sent afterwards is stored');
 }
 
-/** A client that is connected and has sent a message, unless it is unauthenticated. */
+/** A client that is connected and has sent a message, unless it is unauthenticated; when its token ends, and it was opened. */
 async function connectClient(t, deployment, { open, eio, life = 3600, stranger = false }) {
   const chat = await deployment.chat();
   const ends = now() + life;
   const jwt = await token({ sub: chat.name, exp: ends });
+  const from = Date.now();
   const client = await open(t, deployment.server, { eio, token: stranger ? undefined : jwt });
+  const opened = { from, by: Date.now() };
   if (!stranger) {
     if (eio === 4) await client.send(PACKET.connect);
     await client.packet(PACKET.connect);
     await client.send(message(chat.id, 'before', '1'));
-    await client.packet(`${PACKET.ack}1`);
+    for (const prefix of [`${PACKET.ack}1`, `${PACKET.event}["new-message"`]) await client.packet(prefix);
   }
-  client.watch();
-  await sleep(200); // by then a poll waits
-  return { client, chat: { ...chat, ends } };
+  await client.watch();
+  return { client, chat: { ...chat, ends, opened } };
 }
 
 async function assertEnds(t, deployment, transport, eio, row) {
@@ -188,12 +198,12 @@ async function assertEnds(t, deployment, transport, eio, row) {
   const { client, chat } = await connectClient(t, deployment, { ...row, open: TRANSPORTS[transport], eio });
   const observed = client.kind === 'idle' ? undefined : client.end().then((end) => ({ end, at: Date.now() }));
   observed?.catch(() => {}); // awaited below
-  await provoke(client, chat, deployment);
-  const due = Date.now();
+  const due = Number(await provoke(client, chat, deployment));
   if (isDue && !observed) await sleep(LATE_MS);
   const { end, at } = await within(observed ?? client.end().then((words) => ({ end: words, at: due })), () => 'the end');
   assert.equal(end, seen[client.kind]);
-  if (isDue) assert.ok(at > due - EARLY_MS && at < due + LATE_MS, `the end came ${at - due} ms after it was due`);
+  const early = EARLY_MS + chat.opened.by - chat.opened.from;
+  if (isDue) assert.ok(at > due - early && at < due + LATE_MS, `the end came ${at - due} ms after it was due`);
   const refused = stranger && eio === 3 && client.kind !== 'idle' ? ['44"unauthenticated"'] : [];
   assertMayReconnect(client, ...refused, ...(end === PACKET.close ? [PACKET.close] : []));
   const hello = stranger && eio === 4 ? [`40${JSON.stringify({ token: await token({ sub: chat.name }) })}`] : [];

@@ -32,8 +32,8 @@ class ByPolling {
 
   packet(prefix) { return this.#session.packet(prefix); }
 
-  /** Begins to poll without a pause, if a poll waits on this transport. */
-  watch() {
+  /** Begins to poll without a pause, if a poll waits on this transport: the server has the poll. */
+  async watch() {
     if (!this.#waits) return;
     const polling = async () => {
       for (let polls = 0; polls < 1000; polls++) {
@@ -44,6 +44,7 @@ class ByPolling {
     };
     this.#poll = polling();
     this.#poll.catch(() => {}); // awaited by `end`
+    await this.#session.pollWaits();
   }
 
   /** Stops reading. */
@@ -77,7 +78,7 @@ class BySocket {
 
   packet(prefix) { return this.#socket.packet(prefix); }
 
-  watch() {}
+  async watch() {}
 
   stall() { this.#socket.tcp.pause(); }
 

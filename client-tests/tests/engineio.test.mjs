@@ -10,7 +10,7 @@ import { MOMENT_MS, assertSessionOver, connectRoot, createUser, moment } from '.
 import { chatOf, connectUsers, sendMessage } from '../clients/fixtures.mjs';
 import { TcpConnection, head } from '../clients/tcp.mjs';
 import { startServer } from '../harness/server.mjs';
-import { SECRET, now, token } from '../harness/tokens.mjs';
+import { SECRET, SHORT_LIFE_S, now, token } from '../harness/tokens.mjs';
 
 for (const eio of [4, 3]) {
   test(`a poll of protocol ${eio} whose response is not read ends the session, so that no message is skipped`, async (t) => {
@@ -66,9 +66,10 @@ describe('a proxy that shares one TCP connection among its clients', { concurren
   }
 
   test('sees a client\'s poll answered after another client\'s token has ended', async (t) => {
-    const life = await shared(t, [], { exp: now() + 3 });
+    const ends = now() + SHORT_LIFE_S;
+    const life = await shared(t, [], { exp: ends });
     await assertUpgradeRefused(life);
-    await assertUnaffected(life, sleep(3500));
+    await assertUnaffected(life, sleep(ends * 1000 + 500 - Date.now()));
   });
 
   test('sees a client\'s poll answered after another client was disconnected for its rate', async (t) => {
@@ -85,10 +86,11 @@ describe('a proxy that shares one TCP connection among its clients', { concurren
   });
 
   test('cannot keep a session alive beyond its token by an upgrade without Upgrade', async (t) => {
-    const life = await shared(t, [], { exp: now() + 3 });
+    const ends = now() + SHORT_LIFE_S;
+    const life = await shared(t, [], { exp: ends });
     const chat = '42["create-chat",{"chat":{"name":"late"},"users":[]}]';
     await assertUpgradeRefused(life);
-    await sleep(3800);
+    await sleep(ends * 1000 + 800 - Date.now());
     for (const answer of [await life.ask('POST', life.boris, chat), await life.boris.post(chat)]) {
       assert.equal(answer?.status, 400, answer?.body);
       assert.equal(JSON.parse(answer.body).code, 1);

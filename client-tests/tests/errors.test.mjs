@@ -37,6 +37,7 @@ describe('a bad request', () => {
     [alice, witness] = await connectUsers(scope, server, 'alice', 'witness');
     chat = await chatOf(alice, witness);
     sent = await sendMessage(alice, chat, 'before the bad requests');
+    await witness.inbox.until(1);
     for (const event of ['exception', 'create-chat', 'disconnect']) witness.socket.on(event, () => noticed.push(event));
   });
 

@@ -178,7 +178,7 @@ describe('a chat about an event', () => {
     const { owner, guest, chatId, pk } = set;
     for (const text of ['one', 'two', 'three']) await guest.market.ask('send_message', { chatId, message: { text } });
     await untilCounts(set, 3, 3, 0);
-    for (const connection of markets(owner, guest)) connection.takeRest();
+    for (const connection of markets(owner, guest)) await flush(connection);
     const answer = await owner.byType.wire.ask({
       type: 'joinChat', data: { chat: pk, last_read_message: pair(pk, 2) },
     });

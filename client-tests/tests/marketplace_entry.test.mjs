@@ -12,7 +12,7 @@ import { connectRefused } from '../clients/socketio.mjs';
 import { refusedWith } from '../clients/websocket.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
-import { SECRET, now, token, unsigned } from '../harness/tokens.mjs';
+import { SECRET, SHORT_LIFE_S, now, token, unsigned } from '../harness/tokens.mjs';
 import { within } from '../harness/wait.mjs';
 
 const scope = useScope();
@@ -94,7 +94,7 @@ describe('where tokens are checked', () => {
     });
 
     test(`a connection over ${transport} ends when its token does`, async (t) => {
-      const user = await holder('brief', { exp: now() + 2 });
+      const user = await holder('brief', { exp: now() + SHORT_LIFE_S });
       const connection = await enter(t, user);
       const ended = connection.until(() => false, 'nothing').catch(({ message }) => message);
       assert.match(await within(ended, () => 'the end of the connection'), /the connection ended/);

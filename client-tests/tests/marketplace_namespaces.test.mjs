@@ -124,7 +124,7 @@ for (const kind of KINDS) {
       const { owner, chatId } = await scene();
       const one = await both(t, owner);
       for (let index = 0; index < 20; index++) await host.sendMessage({ chatId }, owner, 'x'.repeat(1000));
-      one.connection.takeRest();
+      await one.connection.until(() => frontEnd(one.connection).head(chatId) === 20, 'twenty messages');
       await flush(one.connection);
       const count = 500;
       for (let index = 0; index < count; index++) {

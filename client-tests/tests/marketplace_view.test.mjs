@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { upTo } from '../clients/fixtures.mjs';
-import { TRANSPORTS, enterSocketIo, enterWebSocket, entered, frontEnd } from '../clients/marketplace.mjs';
+import { TRANSPORTS, enterSocketIo, enterWebSocket, entered, flush, frontEnd } from '../clients/marketplace.mjs';
 import { Backend } from '../clients/rest.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
@@ -207,7 +207,7 @@ describe('of a long chat', () => {
   test('a page of history may begin past the end, and anywhere', async () => {
     const { chatId, writer } = await longChat(60, 0);
     const before = async (lastMessageId) => {
-      writer.takeRest();
+      await flush(writer);
       writer.send('load_history', { chatId, lastMessageId });
       return (await writer.next('history')).messages.map(({ messageId }) => messageId);
     };

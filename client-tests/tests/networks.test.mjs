@@ -18,15 +18,23 @@ import { FAULTS, startMiddlebox } from './networks.middlebox.mjs';
 
 const VERSIONS = [4, 3, 2];
 
-/** A message every half second, until longer than a probe may take on either server (10 s). */
+/** A message every half second, until longer than a probe may take on either server. */
 const MESSAGES = 23;
 const INTERVAL_MS = 500;
+const PROBE_MS = 10_000;
 
 /**
  * Timing decides whether two messages come by one poll or by two, and whether a packet of the client meets another in one
  * POST; a poll that waits is one request more.
  */
 const REQUESTS = { factor: 1.1, more: 8 };
+
+/**
+ * The faults that leave a probe without an end. Until its time is up either server answers a poll ten times a second: how
+ * many polls that are is a matter of how fast server and client are, one of which may have the processor and the other not.
+ */
+const ENDLESS = ['swallows the frames of the server', 'changes the text of 3probe'];
+const POLLS_OF_PROBE = PROBE_MS / 100;
 
 /** A client connects again when a fault has ended its session, which is no matter of timing. */
 const CONNECTS = { factor: 1.1, more: 0 };
@@ -130,7 +138,7 @@ describe('behind a network that breaks WebSockets', () => {
     [polychat, reference] = await Promise.all(servers.map((server, index) => runAll(scope, server, rooms[index])));
     const all = [polychat, reference].flatMap((clients) => Object.values(clients)).flatMap((clients) => Object.values(clients));
     // The last message is still under way to some. A failure is that of the test of its client.
-    await eventually(() => all.every(({ complete }) => complete === MESSAGES), 'everything has come', 3000).catch(() => {});
+    await eventually(() => all.every(({ complete }) => complete === MESSAGES), 'everything has come').catch(() => {});
   });
 
   for (const version of VERSIONS) {
@@ -141,7 +149,8 @@ describe('behind a network that breaks WebSockets', () => {
         assertComplete(client);
         const both = `polychat: ${client}, Node: ${judge}`;
         assert.ok(client.connects <= atMost(judge.connects, CONNECTS), `connects: ${both}`);
-        assert.ok(client.requests <= atMost(judge.requests, REQUESTS), `requests: ${both}`);
+        const judged = ENDLESS.includes(name) ? Math.max(judge.requests, MESSAGES + POLLS_OF_PROBE) : judge.requests;
+        assert.ok(client.requests <= atMost(judged, REQUESTS), `requests: ${both}`);
       });
     }
   }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import {
   ask, connectAction, enter, flush, received, isMemberEvent, isMessage, isMessageEvent, isReply, isRoom, memberEvents,
-  LIST_WINDOW_MS, listsSettled, members, newRoom, refusal, room, send, sendAndFlush, untilReceived,
+  LIST_WINDOW_MS, listWindowEnds, listed, members, newRoom, refusal, room, send, sendAndFlush, untilReceived,
 } from '../clients/action.mjs';
 import { unpair } from '../data/normalize.mjs';
 import { useScope } from '../harness/scope.mjs';
@@ -91,30 +91,25 @@ describe('a member event', () => {
     const [owner, joined, reader, watcher, both, stranger, bob] = await actors(
       t, 'owner', 'joined', 'reader', 'watcher', 'both', 'stranger', 'bob',
     );
+    const twin = await connectAction(t, server, 'bob', { token: bob.token });
     const pk = await newRoom(owner);
     await sendAndFlush(joined, 'join_room', { pk });
     await sendAndFlush(reader, 'subscribe_to_messages_in_room', { pk });
-    await ask(watcher, 'subscribe_instance', { pk }, 201);
+    for (const who of [watcher, twin]) await ask(who, 'subscribe_instance', { pk }, 201);
+    await listWindowEnds();
     await enter(both, pk);
     await enter(stranger, await newRoom(owner));
-    const twin = await connectAction(t, server, 'bob', { token: bob.token });
-    await ask(twin, 'subscribe_instance', { pk }, 201);
-    const interested = [joined, reader, watcher, both, twin];
-    await listsSettled();
-    const counts = interested.map((who) => memberEvents(who).length);
+    for (const who of [joined, reader, watcher, twin]) await listed(who, joined, both);
 
     await enter(bob, pk);
-    await listsSettled();
+    for (const who of [joined, reader, watcher, twin, both]) await listed(who, joined, both, bob);
     await sendAndFlush(bob, 'leave_room', { pk });
-    const news = async (who, index) => {
-      const events = await who.wire.untilMany((frame) => 'join_user' in frame, counts[index] + 2, 'member events');
+    const others = [joined.name, both.name];
+    for (const who of [joined, reader, watcher, twin, both]) {
+      await listed(who, joined, both);
       await flush(who);
-      return events.slice(counts[index]).map(isMemberEvent);
-    };
-    for (const [index, who] of interested.entries()) {
-      const others = [joined.name, both.name];
-      assert.deepEqual(await news(who, index), [[...others, bob.name], others], who.name);
-      assert.equal(memberEvents(who).length, counts[index] + 2, who.name);
+      const since = who === both ? [] : [others];
+      assert.deepEqual(memberEvents(who), [...since, [...others, bob.name], others], who.name);
     }
     for (const who of [owner, stranger, bob]) {
       await flush(who);
@@ -131,7 +126,7 @@ describe('a member event', () => {
     await flush(carol);
     await sendAndFlush(bob, 'create_message', { message: 'the end' });
     await untilReceived(alice, 'the end');
-    await listsSettled();
+    await listed(alice, alice, bob);
     assert.deepEqual(memberEvents(alice), [[alice.name, bob.name]]);
   });
 
@@ -139,15 +134,13 @@ describe('a member event', () => {
     const [witness, ...others] = await actors(t, 'witness', 'a', 'b', 'c', 'd', 'e');
     const pk = await newRoom(witness);
     await enter(witness, pk);
-    await listsSettled();
+    await listWindowEnds();
     const began = performance.now();
     for (const other of others) await sendAndFlush(other, 'join_room', { pk });
     const windows = (performance.now() - began) / LIST_WINDOW_MS;
-    await listsSettled();
+    await listed(witness, witness, ...others);
     const events = memberEvents(witness);
-    const names = [witness, ...others].map(({ name }) => name);
-    assert.deepEqual(events[0], names.slice(0, 2));
-    assert.deepEqual(events.at(-1), names);
+    assert.deepEqual(events[0], [witness.name, others[0].name]);
     assert.ok(events.length <= 2 + windows, `${events.length} events`);
   });
 
@@ -155,13 +148,13 @@ describe('a member event', () => {
     const [alice, bob, carol] = await actors(t, 'alice', 'bob', 'carol');
     const pk = await newRoom(alice);
     await enter(alice, pk);
-    await listsSettled();
+    await listWindowEnds();
     await enter(bob, pk);
     await bob.wire.close();
-    await listsSettled();
+    await listed(alice, alice, bob);
     await enter(carol, pk);
-    const joins = await alice.wire.untilMany((frame) => 'join_user' in frame, 2, 'member events');
-    assert.deepEqual(isMemberEvent(joins[1]), [alice.name, bob.name, carol.name]);
+    await listed(alice, alice, bob, carol);
+    assert.equal(memberEvents(alice).length, 2);
   });
 });
 

@@ -231,7 +231,7 @@ describe('in the action dialect', () => {
     await action.ask(alice, 'create_message', { message: 'after the bad frames' });
     const received = await action.untilReceived(witness, 'after the bad frames');
     assert.deepEqual(received.map(({ text }) => text), [WORDS, 'after the bad frames']);
-    await action.listsSettled();
+    await action.listed(witness, witness, alice);
     assert.equal(action.memberEvents(witness).length, 1);
   });
 

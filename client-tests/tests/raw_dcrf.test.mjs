@@ -5,7 +5,7 @@ import { before, test } from 'node:test';
 import dcrf from 'dcrf-client';
 import { WebSocket } from 'ws';
 import {
-  connectAction, enter, isMessage, isReply, isRoom, listsSettled, memberEvents, newRoom, sendAndFlush,
+  connectAction, enter, isMessage, isReply, isRoom, listWindowEnds, listed, memberEvents, newRoom, sendAndFlush,
 } from '../clients/action.mjs';
 import { uniqueName } from '../clients/fixtures.mjs';
 import { PATH } from '../clients/websocket.mjs';
@@ -89,15 +89,15 @@ test('requests for joining, subscribing, sending and leaving resolve', async (t)
   const witness = await connectAction(t, server, 'witness');
   const pk = await newRoom(witness);
   await enter(witness, pk);
-  await listsSettled();
+  await listWindowEnds();
   const request = (action, fields) => settled(client.request(STREAM, { action, ...fields }));
   assert.equal(await request('join_room', { pk }), null);
   assert.equal(await request('subscribe_to_messages_in_room', { pk }), null);
   const message = isMessage(await request('create_message', { message: 'hello' }));
   assert.deepEqual([message.text, message.room, message.user.username], ['hello', pk, name]);
-  await listsSettled();
+  await listed(witness, witness, { name });
   assert.equal(await request('leave_room', { pk }), null);
-  await witness.wire.untilMany((frame) => 'join_user' in frame, 2, 'member events');
+  await listed(witness, witness);
   assert.deepEqual(memberEvents(witness), [[witness.name, name], [witness.name]]);
 });
 

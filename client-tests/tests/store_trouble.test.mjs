@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import {
   chatOf, connectAgain, connectUsers, flushInboxes, received, history, sendMessage, sendMany, seqsOf, upTo,
 } from '../clients/fixtures.mjs';
-import { ask, connectRefused, refusal } from '../clients/socketio.mjs';
+import { arrival, ask, connectRefused, refusal } from '../clients/socketio.mjs';
 import { probe } from '../harness/http.mjs';
 import { slowDisk } from '../harness/preload.mjs';
 import { startServer, storeFile } from '../harness/server.mjs';
@@ -185,7 +185,8 @@ describe('SIGTERM while a send waits for a locked store', () => {
     const { path, server, alice, bob, chat } = await startScene(t, ...args);
     const lock = await lockStore(t, path);
     const sending = underWay(sendMessage(alice, chat, 'the last'));
-    const reading = await history(bob, chat); // by now the send has arrived, too
+    await arrival(alice.socket);
+    const reading = await history(bob, chat);
     assert.equal(reading.length, 1);
     const ended = underWay(server.stop());
     return { server, bob, chat, lock, sending, ended };
