@@ -6,8 +6,8 @@ import { readdirSync } from 'node:fs';
 
 const here = import.meta.dirname;
 
-/** How many files run at once; TESTS_AT_ONCE=1 takes three times as long, and shows which file a busy machine fails. */
-const AT_ONCE = Number(process.env.TESTS_AT_ONCE ?? 3);
+/** How many files run at once; TESTS_AT_ONCE=1 takes twice as long, and shows which file a busy machine fails. */
+const AT_ONCE = Number(process.env.TESTS_AT_ONCE ?? 2);
 
 /** Those that measure how fast a client reads: a second without the processor is too slow for them. */
 const ALONE = /^tests\/slow_reader\./;

@@ -112,6 +112,7 @@ impl Relay {
             Fact::DeletionUncertain { chat, pk } => {
                 self.hub.look_up(*chat, Lookup::Deletion(*pk));
             }
+            Fact::Disconnected(user) => self.hub.disconnect(*user),
             Fact::TokensRevoked { user, before } => self.hub.tokens_revoked(*user, *before),
             Fact::ChatDeleted { chat, .. } => self.hub.chat_deleted(*chat, notice),
         }

@@ -158,7 +158,8 @@ describe('a chat of the host', () => {
     assert.deepEqual(received(me, made).map(({ msg }) => msg), ['one', 'two', 'three']);
     const { messages } = await ask(socket, 'list-messages', { chat: { id: room } });
     assert.equal(messages.length, 3);
-    const { chats } = await ask(socket, 'sync', { chats: { [room]: 1, 'external:none': 0 } });
+    const later = await connect(t, plain.url, { auth: { token: anna.externalUserId } });
+    const { chats } = await ask(later, 'sync', { chats: { [room]: 1, 'external:none': 0 } });
     assert.deepEqual([chats[room].messages.length, chats['external:none'].error?.code], [2, 'not_found']);
     const found = await ask(socket, 'create-chat', { chat: { externalChatId }, users: [anna.id] });
     assert.equal(found.chat.id, made.id);

@@ -41,7 +41,7 @@ async fn execute(node: &Node, command: Command) -> Reply {
 async fn event(node: &Node) -> EventPk {
     let create = Command::CreateEvent {
         pk: None,
-        owner: node.boris,
+        owner: node.boris.into(),
         details: EventDetails {
             name: "Picnic".to_owned(),
             ..EventDetails::default()

@@ -100,6 +100,7 @@ pub fn hold_command(command: &Command, read: usize) {
         | Command::ListMembers { .. }
         | Command::ListBans { .. }
         | Command::RevokeTokens { .. }
+        | Command::Disconnect { .. }
         | Command::RecordToken { .. }
         | Command::ListAudit { .. }
         | Command::CreateEvent { .. }

@@ -270,6 +270,7 @@ impl Connection {
             self.outbox().closed(),
             Some(
                 CloseReason::Expired
+                    | CloseReason::Disconnected
                     | CloseReason::RateLimited
                     | CloseReason::NotAdmitted
                     | CloseReason::Refused

@@ -27,6 +27,7 @@ pub const fn close_frame(why: CloseReason) -> Option<(u16, &'static str)> {
         CloseReason::NotUtf8 => (1007, "not UTF-8"),
         CloseReason::ProtocolError => (1002, "protocol error"),
         CloseReason::Expired => (1008, "token expired"),
+        CloseReason::Disconnected => (1008, "disconnected"),
         CloseReason::NotAdmitted => (1008, "not authenticated in time"),
         CloseReason::Refused => (1008, "refused too often"),
         CloseReason::Lagging => (1013, "lagging"),

@@ -318,7 +318,7 @@ impl Hub {
         }
     }
 
-    fn connections_of(&self, users: &[UserId]) -> Vec<Arc<Subscription>> {
+    pub(super) fn connections_of(&self, users: &[UserId]) -> Vec<Arc<Subscription>> {
         let known = self.users.lock();
         let connected = users.iter().filter_map(|user| known.get(user));
         let connections = connected.flat_map(|user| user.all.values());

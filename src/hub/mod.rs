@@ -201,6 +201,15 @@ impl Hub {
         self.leave_all(&revoked);
     }
 
+    /// Ends all connections of this user.
+    pub fn disconnect(&self, user: UserId) {
+        let connections = self.connections_of(&[user]);
+        for connection in &connections {
+            connection.outbox.close(CloseReason::Disconnected);
+        }
+        self.leave_all(&connections);
+    }
+
     fn forget_if_empty(&self, chat: ChatId) {
         let mut rooms = self.rooms.write();
         if rooms.get(&chat).is_some_and(|room| room.lock().is_empty()) {

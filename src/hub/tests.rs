@@ -36,6 +36,7 @@ impl Subscriber for Numbers {
             Fact::RoleSet(_) => "role".into(),
             Fact::Muted(_) => "muted".into(),
             Fact::Banned(_) => "banned".into(),
+            Fact::Disconnected(_) => "disconnected".into(),
             Fact::TokensRevoked { .. } => "revoked".into(),
             Fact::MembersConfirmed(_)
             | Fact::MembersUncertain(_)

@@ -218,7 +218,7 @@ impl World {
         let owner = random.below(USERS);
         let create = Command::CreateEvent {
             pk: None,
-            owner: self.node.users[owner],
+            owner: self.node.users[owner].into(),
             details: EventDetails {
                 name: "an event".to_owned(),
                 ..EventDetails::default()

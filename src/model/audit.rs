@@ -95,11 +95,13 @@ pub enum AuditAct {
     OpenEventChat,
     /// Access to an event was applied for, for a guest.
     RequestAccess,
+    /// The connections of a user were closed.
+    Disconnect,
 }
 
 impl AuditAct {
     /// Every act.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AddMember,
         Self::RemoveMember,
         Self::SetRole,
@@ -117,6 +119,7 @@ impl AuditAct {
         Self::ChangeEvent,
         Self::OpenEventChat,
         Self::RequestAccess,
+        Self::Disconnect,
     ];
 
     /// The act as responses and documents name it.
@@ -139,6 +142,7 @@ impl AuditAct {
             Self::ChangeEvent => "change-event",
             Self::OpenEventChat => "open-event-chat",
             Self::RequestAccess => "request-access",
+            Self::Disconnect => "disconnect",
         }
     }
 

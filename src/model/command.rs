@@ -189,6 +189,11 @@ pub enum Command {
         /// The time; `None`: now.
         before: Option<Timestamp>,
     },
+    /// Close the connections of a user.
+    Disconnect {
+        /// The user.
+        user: UserRef,
+    },
     /// Record that a token is made for a user, who need not be known yet.
     RecordToken {
         /// The user's id in the host application.
@@ -251,7 +256,7 @@ pub enum Command {
         /// Its integer id, if the host application chooses it.
         pk: Option<EventPk>,
         /// Its owner.
-        owner: UserId,
+        owner: UserRef,
         /// Its details.
         details: EventDetails,
         /// The idempotency key.
@@ -347,6 +352,7 @@ impl Command {
             | Self::MuteUser { .. }
             | Self::BanUser { .. }
             | Self::RevokeTokens { .. }
+            | Self::Disconnect { .. }
             | Self::RecordToken { .. }
             | Self::SendMessage { .. }
             | Self::MarkRead { .. }

@@ -101,6 +101,8 @@ pub enum Fact {
         /// Its small integer.
         pk: ChatPk,
     },
+    /// The connections that this user has end.
+    Disconnected(UserId),
     /// The tokens of a user that were issued before a time were revoked: the connections that were
     /// opened with one end.
     TokensRevoked {
@@ -137,7 +139,7 @@ impl Fact {
             }
             Self::RoleSet(change) => change.chat,
             Self::Muted(change) | Self::Banned(change) => change.chat,
-            Self::TokensRevoked { .. } => return None,
+            Self::Disconnected(_) | Self::TokensRevoked { .. } => return None,
         })
     }
 

@@ -62,6 +62,8 @@ pub enum Reply {
     Bans(Vec<Ban>),
     /// To `RevokeTokens`: the user afterwards.
     Revoked(User),
+    /// To `Disconnect`.
+    Disconnected,
     /// To `RecordToken`.
     TokenRecorded,
     /// To `ListAudit`.

@@ -77,6 +77,7 @@ impl Reply {
             | Self::Muted(_)
             | Self::Banned(_)
             | Self::Revoked(_)
+            | Self::Disconnected
             | Self::TokenRecorded
             | Self::Sent(_)
             | Self::Read(_)

@@ -176,7 +176,7 @@ fn acts_on_events_and_tokens_are_recorded() {
     let mut log = Log(&backend, known);
     let create = Command::CreateEvent {
         pk: None,
-        owner: anna,
+        owner: anna.into(),
         details: EventDetails {
             name: "Picnic".into(),
             ..EventDetails::default()

@@ -2,10 +2,11 @@
 //! Does not know the chats of an event: `marketplace` does.
 
 use super::audit::Act;
+use super::users::no_user;
 use super::{Service, access, other_content, store_error};
 use crate::model::{
     AuditAct, Error, Event, EventChange, EventDetails, EventPage, EventPk, Fact, IdempotencyKey,
-    Identity, NewEvent, Reply, UserId,
+    Identity, NewEvent, Reply, UserId, UserRef,
 };
 use crate::store::StoreError;
 
@@ -26,7 +27,7 @@ impl Service {
         &self,
         identity: &Identity,
         pk: Option<EventPk>,
-        owner: UserId,
+        owner: UserRef,
         details: EventDetails,
         key: Option<IdempotencyKey>,
     ) -> Result<Reply, Error> {
@@ -37,7 +38,7 @@ impl Service {
         if let Some(event) = self.announced_before(key.as_ref()).await? {
             return Ok(Reply::Event(event));
         }
-        self.user(owner).await?;
+        let owner = self.owner(identity, owner).await?;
         let act = Act::new(AuditAct::CreateEvent).about(owner);
         let new = NewEvent {
             pk,
@@ -55,6 +56,13 @@ impl Service {
             }
             created => created.map(Reply::Event).map_err(store_error),
         }
+    }
+
+    /// The owner of a new event: created if it is named by an unknown external id.
+    async fn owner(&self, identity: &Identity, owner: UserRef) -> Result<UserId, Error> {
+        let invited = self.invited(identity, vec![owner.clone()]).await?;
+        let created = self.created(identity, invited).await?;
+        created.first().copied().ok_or_else(|| no_user(&owner))
     }
 
     pub(super) async fn get_event(

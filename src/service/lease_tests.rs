@@ -196,7 +196,7 @@ async fn a_deletion_without_an_answer_is_not_forgotten() {
 
     let create = Command::CreateEvent {
         pk: None,
-        owner: anna,
+        owner: anna.into(),
         details: EventDetails {
             name: "Fair".into(),
             ..EventDetails::default()

@@ -171,7 +171,7 @@ async fn every_way_in_at_once_stops_at_the_chats_of_a_user() {
     };
     let create = Command::CreateEvent {
         pk: None,
-        owner: *boris,
+        owner: (*boris).into(),
         details,
         key: None,
     };

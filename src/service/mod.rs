@@ -244,6 +244,7 @@ impl Service {
             C::MuteUser { chat, user, term } => self.mute_user(identity, chat, user, term).await,
             C::BanUser { chat, user, term } => self.ban_user(identity, chat, user, term).await,
             C::ListBans { chat } => self.list_bans(identity, chat).await,
+            C::Disconnect { user } => self.disconnect(identity, user).await,
             C::RevokeTokens { user, before } => self.revoke_tokens(identity, user, before).await,
             C::RecordToken {
                 external_id,

@@ -56,6 +56,23 @@ impl Service {
         Ok(Reply::Revoked(user))
     }
 
+    /// Ends the connections that a user has. A client that connects again is admitted as before.
+    pub(super) async fn disconnect(
+        &self,
+        identity: &Identity,
+        user: UserRef,
+    ) -> Result<Reply, Error> {
+        access::service(identity)?;
+        let user = self.id_of(user).await?;
+        self.user(user).await?;
+        let act = Act::new(AuditAct::Disconnect).about(user);
+        if let Some(record) = self.audit(access::actor(identity, None)?, act) {
+            self.store.add_audit(record).await.map_err(store_error)?;
+        }
+        self.publish(identity, Fact::Disconnected(user)).await;
+        Ok(Reply::Disconnected)
+    }
+
     /// Records that a token is made for a user, before it is handed out.
     pub(super) async fn record_token(
         &self,

@@ -80,9 +80,8 @@ impl World {
     }
 
     fn chat(&self, index: usize) -> ChatRef {
-        let none = ChatId::new(Timestamp::UNIX_EPOCH);
-        let chat = self.chats.get(index % self.chats.len().max(1));
-        ChatRef::Id(chat.copied().unwrap_or(none))
+        let chat = self.chats.get(index % self.chats.len().max(1)).copied();
+        ChatRef::Id(chat.unwrap_or_else(|| ChatId::new(Timestamp::UNIX_EPOCH)))
     }
 
     /// How often the store was called.
@@ -130,10 +129,8 @@ impl World {
             }
             Act::MakeChat(users) => self.make_chat(users).await,
             Act::MakeRoom(user) => {
-                let create = Command::CreateRoom {
-                    name: None,
-                    team: None,
-                };
+                let (name, team) = (None, None);
+                let create = Command::CreateRoom { name, team };
                 if let Some(Reply::Room(room)) = self.own(user, create).await {
                     self.chats.push(room.chat.id);
                 }
@@ -210,7 +207,7 @@ impl World {
     async fn make_event(&mut self, owner: usize) {
         let create = Command::CreateEvent {
             pk: None,
-            owner: self.id(owner).await,
+            owner: self.id(owner).await.into(),
             details: EventDetails {
                 name: "event".into(),
                 location: "here".into(),

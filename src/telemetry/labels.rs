@@ -57,6 +57,8 @@ pub enum CloseReason {
     ShuttingDown,
     /// The token ended.
     Expired,
+    /// The host application has disconnected the user.
+    Disconnected,
     /// A frame was longer than allowed.
     TooLarge,
     /// A text was no UTF-8.

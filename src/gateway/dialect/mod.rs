@@ -16,7 +16,7 @@ pub mod incoming;
 pub mod marketplace;
 pub mod metadata;
 pub mod surrogates;
-mod sync;
+pub mod sync;
 pub mod timestamps;
 mod type_data;
 pub mod untrusted_json;

@@ -8,20 +8,28 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::gateway::dialect::metadata;
-use crate::model::Metadata;
-
 use crate::gateway::dialect::untrusted_json::{UntrustedJson, from_str};
+use crate::model::Metadata;
 
 /// A text as it came, anything else but null as its JSON.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    optional_text(deserializer)?.ok_or_else(|| D::Error::custom("must not be null"))
+}
+
+/// The same where there may be none, or null.
+pub fn optional_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let json = Box::<RawValue>::deserialize(deserializer)?;
     match json.get().as_bytes() {
-        b"null" => Err(D::Error::custom("must not be null")),
-        [b'"', ..] => serde_json::from_str(json.get()).map_err(D::Error::custom),
+        b"null" => Ok(None),
+        [b'"', ..] => serde_json::from_str(json.get())
+            .map(Some)
+            .map_err(D::Error::custom),
         _ => {
             // JSON that not every client can read is no text.
             let UntrustedJson(_) = from_str(json.get()).map_err(D::Error::custom)?;
-            Ok(json.get().to_owned())
+            Ok(Some(json.get().to_owned()))
         }
     }
 }

@@ -220,7 +220,8 @@ pub async fn grant(
     Ok(Json((&*updated.chat).into()))
 }
 
-fn updated(reply: Reply) -> Result<Updated, Error> {
+/// The chat of a reply that contains one of an event's.
+pub fn updated(reply: Reply) -> Result<Updated, Error> {
     match reply {
         Reply::EventChat(updated) => Ok(updated),
         _ => Err(wrong_reply()),

@@ -100,7 +100,7 @@ pub struct NewEvent {
     )]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     id: Option<i64>,
-    /// Its owner.
+    /// Its owner. An unknown external id makes a new user.
     #[serde(rename = "eventOwnerId")]
     owner: UserName,
     /// The name. At most 1024 bytes.
@@ -202,7 +202,7 @@ pub async fn create(
     let command = Command::CreateEvent {
         key: key.of(&new),
         pk: new.id,
-        owner: caller.user_id(new.owner.0).await?,
+        owner: new.owner.0,
         details: EventDetails {
             name: new.name,
             icons: new.icons.unwrap_or_default(),

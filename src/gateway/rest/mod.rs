@@ -22,6 +22,7 @@ mod messages;
 mod moderation;
 mod names;
 mod numbers;
+mod on_behalf;
 mod problem;
 mod query;
 mod request_log;
@@ -125,7 +126,7 @@ fn api(server: Arc<Server>) -> (Router, OpenApi) {
 }
 
 fn operations(blank: OpenApi) -> (Router<Arc<Server>>, OpenApi) {
-    let operations: [UtoipaMethodRouter<Arc<Server>>; 18] = [
+    let operations: [UtoipaMethodRouter<Arc<Server>>; 22] = [
         routes!(users::create, users::list),
         routes!(users::get, users::change),
         routes!(chats::create, chats::list),
@@ -144,6 +145,10 @@ fn operations(blank: OpenApi) -> (Router<Arc<Server>>, OpenApi) {
         routes!(tokens::create),
         routes!(revocation::revoke),
         routes!(audit::list),
+        routes!(on_behalf::mark_read),
+        routes!(on_behalf::apply),
+        routes!(on_behalf::sync),
+        routes!(on_behalf::disconnect),
     ];
     let mut router = OpenApiRouter::with_openapi(blank);
     for operation in operations {
@@ -201,7 +206,7 @@ mod tests {
     fn every_operation_says_how_it_may_be_refused() {
         let document = description();
         let all = all(&document);
-        assert_eq!(all.len(), 30);
+        assert_eq!(all.len(), 34);
         for (name, operation) in all {
             assert!(operation["operationId"].is_string(), "{name}");
             assert!(operation["tags"][0].is_string(), "{name}");

@@ -115,7 +115,7 @@ impl Chat {
         let (user, key) = (Some(guest), None);
         let create = Command::CreateEvent {
             pk: None,
-            owner,
+            owner: owner.into(),
             details,
             key,
         };

@@ -140,7 +140,7 @@ impl Node {
         };
         let create = Command::CreateEvent {
             pk: None,
-            owner: self.users[0],
+            owner: self.users[0].into(),
             details,
             key: None,
         };

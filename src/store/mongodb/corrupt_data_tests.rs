@@ -143,13 +143,13 @@ async fn a_newer_database_is_refused() {
     scratch.node().await;
     let database = scratch.database().await;
     let schema = database.collection::<Document>(SCHEMA);
-    let newer = doc! { "$set": { "version": 5_i64 } };
+    let newer = doc! { "$set": { "version": 6_i64 } };
     schema
         .update_one(doc! { "_id": "version" }, newer)
         .await
         .expect("changed");
     let why = refusal(&scratch.url()).await;
-    assert!(why.contains("schema version 5"), "{why}");
+    assert!(why.contains("schema version 6"), "{why}");
 }
 
 #[tokio::test]

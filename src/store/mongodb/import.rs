@@ -38,6 +38,21 @@ impl Transactional for ImportTx {
         database: &Database,
         session: &mut ClientSession,
     ) -> Result<(), StoreError> {
+        // Nothing was chosen: a record with this number is there already.
+        let inserted = self.insert(database, session).await;
+        inserted.map_err(|error| match error {
+            StoreError::PkTaken => StoreError::Duplicate,
+            error => error,
+        })
+    }
+}
+
+impl ImportTx {
+    async fn insert(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), StoreError> {
         match self {
             Self::Users(users) => {
                 let collection = database.collection::<UserDocument>(USERS);

@@ -53,7 +53,7 @@ async fn a_database_of_version_2_is_brought_up_to_date() {
     let schema = database.collection::<Document>(SCHEMA);
     let version = schema.find_one(doc! { "_id": "version" }).await;
     let version = version.expect("an answer").expect("a version");
-    assert_eq!(version.get_i64("version").ok(), Some(4));
+    assert_eq!(version.get_i64("version").ok(), Some(5));
     let missing = store.missing_indexes().await.expect("an answer");
     assert!(missing.is_empty(), "{missing:?}");
     let found = store.chat_rights(talk.id).await.expect("an answer");

@@ -92,6 +92,7 @@ impl Subscriber for ActionSession {
             | Fact::MembersUncertain(_)
             | Fact::CreationUncertain(_)
             | Fact::DeletionUncertain { .. }
+            | Fact::Disconnected(_)
             | Fact::TokensRevoked { .. } => {}
         }
     }
