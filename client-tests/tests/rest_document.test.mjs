@@ -42,7 +42,7 @@ async function things() {
   return { owner, guest, other, chat, event, asked: await application(event, guest) };
 }
 
-/** A chat about an event in which access was requested; that can be done in the marketplace only. */
+/** A chat about an event in which access was requested, as a guest does it. */
 async function application(event, guest) {
   const user = { ...guest, token: await token({ sub: guest.externalUserId }) };
   const connection = await enterSocketIo(scope, server, user);
@@ -74,6 +74,7 @@ const CALLS = {
   unbanUser: ({ chat, other }) => ({ values: { chat: chat.id, user: other.id }, status: 204 }),
   listBans: ({ chat }) => ({ values: { chat: chat.id }, status: 200 }),
   revokeTokens: ({ other }) => ({ values: { user: other.id }, body: { before: '2025-03-01T14:51:53Z' }, status: 200 }),
+  disconnect: ({ other }) => ({ values: { user: other.id }, status: 204 }),
   listAudit: ({ chat, guest }) => ({ query: { chat: chat.id, user: guest.pk, limit: 2 }, status: 200 }),
   sendMessage: ({ chat, owner }) => ({
     values: { chat: chat.id }, body: { userId: owner.pk, text: 'hi', photos: ['p-1'], client_id: 'c-9' }, status: 201,
@@ -82,6 +83,8 @@ const CALLS = {
     values: { chat: chat.id }, query: { after_seq: 0, limit: 1, from: '2020-01-01', to: '2999-01-01T00:00:00Z' },
     status: 200,
   }),
+  markRead: ({ chat, owner }) => ({ values: { chat: chat.id }, body: { userId: owner.pk, seq: 1 }, status: 200 }),
+  sync: ({ chat }) => ({ body: { chats: { [chat.id]: 0, [chat.pk]: { seq: 1 } } }, status: 200 }),
   createEvent: ({ owner }) => ({
     body: { eventOwnerId: owner.pk, name: 'Picnic', iconsUUIDs: ['i-1'], location: 'ONLINE', ...dates },
     headers: { 'idempotency-key': uniqueName('k') }, status: 201,
@@ -93,6 +96,9 @@ const CALLS = {
   openEventChat: ({ event, other }) => ({ values: { event: event.id }, body: { userId: other.pk }, status: 201 }),
   grantAccess: ({ event, asked }) => ({
     values: { event: event.id, chat: asked }, body: { granted: true }, status: 200,
+  }),
+  requestAccess: ({ event, other }) => ({
+    values: { event: event.id }, body: { userId: other.pk, message: 'May I come?', client_id: uniqueName('c') }, status: 200,
   }),
   createToken: ({ owner }) => ({ body: { userId: owner.pk, ttl_s: 60 }, status: 201 }),
 };
@@ -151,7 +157,8 @@ test('every noun of the API has its operations', () => {
     'DELETE /chats/{}', 'DELETE /events/{}', 'POST /chats/{}/members', 'DELETE /chats/{}/members/{}',
     'POST /chats/{}/messages', 'GET /chats/{}/messages', 'POST /events/{}/chats', 'POST /tokens',
     'GET /chats/{}/members', 'PUT /chats/{}/members/{}/role', 'PUT /chats/{}/mutes/{}', 'DELETE /chats/{}/mutes/{}', 'PUT /chats/{}/bans/{}',
-    'DELETE /chats/{}/bans/{}', 'GET /chats/{}/bans', 'POST /users/{}/revoke', 'GET /audit',
+    'DELETE /chats/{}/bans/{}', 'GET /chats/{}/bans', 'POST /users/{}/revoke', 'GET /audit', 'POST /chats/{}/read', 'POST /events/{}/applications',
+    'POST /sync', 'DELETE /users/{}/connections',
   ];
   for (const operation of expected) assert.ok(there.has(operation), operation);
 });

@@ -50,7 +50,7 @@ describe('the backend', () => {
     assert.deepEqual(await read(`external:${owner.externalUserId}`, 1), { moved: false });
     assert.deepEqual(await read({ externalUserId: owner.externalUserId }, 99), { moved: true });
     const stranger = await host.user('stranger');
-    await host.refused(403, 'forbidden', 'POST', `/chats/${chatId}/read`, { userId: stranger.id, seq: 1 });
+    await host.refused(404, 'not_found', 'POST', `/chats/${chatId}/read`, { userId: stranger.id, seq: 1 });
     await host.refused(404, 'not_found', 'POST', '/chats/external:none/read', { userId: owner.id, seq: 1 });
     await host.refused(400, 'invalid', 'POST', `/chats/${chatId}/read`, { userId: owner.id, seq: -1 });
   });

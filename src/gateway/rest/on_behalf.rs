@@ -18,7 +18,7 @@ use super::problem::{BodyErrors, CommonErrors, NotFoundError, Problem};
 use super::query::Query;
 use super::schemas::{ChatInPath, EventInPath, UserInPath};
 use crate::gateway::dialect::sync::{SyncRequest, SyncResponse};
-use crate::model::{ChatRef, Command, Draft, Reply, Seq};
+use crate::model::{ChatRef, Command, Draft, Error, Reply, Seq};
 
 /// How far a user has read.
 #[derive(Deserialize, ToSchema)]
@@ -60,6 +60,9 @@ pub async fn mark_read(
     _: Query<()>,
     Body(ReadPosition { user, seq }): Body<ReadPosition>,
 ) -> Result<Json<ReadView>, Problem> {
+    if seq < 0 {
+        return Err(Error::invalid("seq", "must be a whole number of at least 0").into());
+    }
     let user = Some(caller.user_id(user.0).await?);
     match caller
         .execute(Command::MarkRead { user, chat, seq })

@@ -152,7 +152,7 @@ pub fn icons() -> Schema {
 }
 
 /// Constraints between the fields of some requests.
-pub fn conditions() -> [(&'static str, &'static str, Value); 2] {
+pub fn conditions() -> [(&'static str, &'static str, Value); 3] {
     let given = |field: &str, other: &str| {
         json!({
             "required": [field],
@@ -167,7 +167,12 @@ pub fn conditions() -> [(&'static str, &'static str, Value); 2] {
         {"properties": {"text": {"pattern": r"\S"}}},
         {"required": ["photos"], "properties": {"photos": {"type": "array", "minItems": 1}}}
     ]);
+    let somebody = json!([
+        {"required": ["users"], "properties": {"users": {"minItems": 1}}},
+        {"required": ["policy"], "properties": {"policy": {"const": "open"}}}
+    ]);
     [
+        ("NewChat", "anyOf", somebody),
         ("NewMessage", "anyOf", something),
         ("NewToken", "oneOf", one_user),
     ]

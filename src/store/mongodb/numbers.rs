@@ -5,6 +5,7 @@
 //! two of them never take the same. It does not look whether they are free: that is checked by the unique
 //! index, and only after the first violation are chosen ones looked for ([`Database::searches_pks`]).
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use futures_util::TryStreamExt;
@@ -20,8 +21,8 @@ use super::transaction::Transactional;
 use crate::model::NewPk;
 use crate::store::StoreError;
 
-/// How many that are taken are read at once.
-const TAKEN: i64 = 1_000;
+/// How many are looked through at once at most.
+const WIDEST: i64 = 4_096;
 
 impl Database {
     /// Runs a transaction that assigns these. `PkTaken`: another record has a chosen one.
@@ -132,29 +133,26 @@ impl Database {
     ) -> Result<Vec<i64>, StoreError> {
         let field = field_of(noun);
         let records = self.collection::<Document>(noun);
-        let (mut free, mut next) = (Vec::new(), first);
-        let missing = |free: &[i64]| count - i64::try_from(free.len()).unwrap_or(count);
+        let (mut free, mut next, mut width) = (Vec::new(), first, count);
+        let missing = |free: &[i64]| {
+            usize::try_from(count)
+                .unwrap_or(0)
+                .saturating_sub(free.len())
+        };
         while missing(&free) > 0 {
-            let taken = records
-                .find(doc! { field: { "$gte": next } })
-                .sort(doc! { field: 1 })
+            let end = next.saturating_add(width);
+            let mut found = records
+                .find(doc! { field: { "$gte": next, "$lt": end } })
                 .projection(doc! { field: 1 })
-                .limit(TAKEN)
                 .session(&mut *session)
                 .await?;
-            let mut taken = taken;
-            let taken: Vec<Document> = taken.stream(&mut *session).try_collect().await?;
-            let is_last = i64::try_from(taken.len()).unwrap_or(TAKEN) < TAKEN;
-            for record in taken {
-                let pk = record.get_i64(field);
-                let pk = pk.map_err(|error| corrupt(format!("a number of {noun}: {error}")))?;
-                free.extend((next..pk).take(usize::try_from(missing(&free)).unwrap_or(0)));
-                next = pk + 1;
-            }
-            if is_last {
-                let rest = missing(&free);
-                free.extend(next..next + rest);
-            }
+            let found: Vec<Document> = found.stream(&mut *session).try_collect().await?;
+            let taken = found.iter().map(|record| record.get_i64(field));
+            let taken: Result<HashSet<_>, _> = taken.collect();
+            let taken = taken.map_err(|error| corrupt(format!("a number of {noun}: {error}")))?;
+            let others = (next..end).filter(|pk| !taken.contains(pk));
+            free.extend(others.take(missing(&free)));
+            (next, width) = (end, (width * 2).min(WIDEST));
         }
         Ok(free)
     }

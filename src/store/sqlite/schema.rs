@@ -78,7 +78,8 @@ mod tests {
     use rusqlite::{Connection, params};
 
     use crate::model::{
-        ChatId, History, MemberRights, MemberRole, Range, Sanction, UserId, Window,
+        ChatId, History, MemberRights, MemberRole, NewPk, NewUser, Profile, Range, Sanction,
+        UserId, Window,
     };
 
     const ANNA: UserId = UserId::from_bytes([1; 16]);
@@ -144,6 +145,17 @@ mod tests {
         let until = Timestamp::from_millisecond(5).ok();
         let mute = rights.expect("a chat").members[0].mute;
         assert_eq!(mute, Some(Sanction { until }));
+        // The numbers that were given out are not given again.
+        let boris = NewUser {
+            id: UserId::from_bytes([3; 16]),
+            pk: NewPk::default(),
+            external_id: "boris".into(),
+            profile: Profile::default(),
+            at: now,
+            audit: None,
+        };
+        let boris = store.find_or_create_user(boris).await.expect("a user");
+        assert_eq!(boris.pk, 8);
         let missing = store.missing_indexes().await.expect("an answer");
         assert!(missing.is_empty(), "{missing:?}");
     }
