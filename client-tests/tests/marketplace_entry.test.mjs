@@ -42,7 +42,7 @@ describe('where tokens are checked', () => {
       const wrong = await make(uniqueName('alice'));
       const error = await connectRefused(t, `${closed.url}/events`, { auth: { token: wrong } });
       assert.equal(error.message, 'unauthenticated');
-      assert.equal(error.data, undefined);
+      assert.deepEqual(error.data, { code: 'unauthenticated', retryable: false });
       assert.equal(await refusedWith(t, closed, '/ws/events/', { token: wrong }), 401);
     });
   }

@@ -65,7 +65,7 @@ describe('the log', () => {
       await sendMessage({ socket }, chat, TEXT);
       await refusal(socket, 'new-message', { room: chat.id, msg: TOO_LONG });
       await refusal(socket, 'new-message', { room: chat.id, msg: TEXT, type: 'NO TYPE' });
-      await refusal(socket, 'new-message', { room: chat.id, msg: { text: TEXT } });
+      await refusal(socket, 'new-message', { room: chat.id, msg: 'hello', client_id: { text: TEXT } });
       socket.close();
     }
     return tokens;

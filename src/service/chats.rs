@@ -160,18 +160,13 @@ impl Service {
         };
         let named = ChatRef::External(name.into());
         let actor = access::actor(identity, None)?;
-        let id = match self.visible(actor, &named).await {
-            Ok(members) => members.chat(),
-            Err(error) if error.kind == ErrorKind::NotFound && access::host(identity).is_ok() => {
-                // One that is hidden from the user for whom the caller acts is not made again.
-                let found = self.ids_by_name(&[name.into()]).await?;
-                return match found.first() {
-                    Some(Some(_)) => Err(error),
-                    _ => Ok(None),
-                };
+        if access::host(identity).is_ok() {
+            let found = self.ids_by_name(&[name.into()]).await?;
+            if found.into_iter().flatten().next().is_none() {
+                return Ok(None);
             }
-            Err(error) => return Err(error),
-        };
+        }
+        let id = self.visible(actor, &named).await?.chat();
         let found = self.store.chat(id).await.map_err(store_error)?;
         let found = found.ok_or_else(|| access::no_chat(&named))?;
         if chosen.pk.is_some_and(|pk| pk != found.pk) {
