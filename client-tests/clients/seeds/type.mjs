@@ -12,7 +12,8 @@ export class TypeClient {
   messages = new Map();
   /** The frames of which the document says nothing. */
   others = [];
-  lists = 0;
+  /** How many histories were loaded. */
+  loads = 0;
   #url;
   #retryMs;
   #socket;
@@ -106,7 +107,6 @@ export class TypeClient {
     switch (type) {
       case 'chatsList':
         this.chats = data;
-        this.lists++;
         for (const { id } of data) this.#send('getChatMessages', { chatId: id });
         break;
       case 'emptyChatCreated':
@@ -122,6 +122,7 @@ export class TypeClient {
         this.details.set(data.id, data);
         break;
       case 'chatMessages': // an empty list names no chat
+        this.loads++;
         if (data.length) this.messages.set(data[0].chat, data);
         break;
       case 'messageCreated':
