@@ -90,6 +90,7 @@ describe('the number of a user', () => {
     assert.deepEqual(own, [number - 1, number + 1]);
     const again = await createUser(plainHost, chosen.externalUserId, { pk: number });
     assert.deepEqual(again, chosen);
+    assert.deepEqual(await createUser(plainHost, chosen.externalUserId, { pk: `${number}` }), chosen, 'as a string');
     const taken = { externalUserId: uniqueName('other'), pk: number };
     await plainHost.refused(409, 'conflict', 'POST', '/users', taken);
     const other = { externalUserId: chosen.externalUserId, pk: unused(), name: 'Changed' };
@@ -143,6 +144,7 @@ describe('a chat of the host', () => {
     assert.deepEqual([made.externalChatId, made.pk], [externalChatId, body.pk]);
     assert.deepEqual(await plainHost.ok(200, 'POST', '/chats', { ...body, name: 'Another' }), made);
     await plainHost.refused(409, 'conflict', 'POST', '/chats', { ...body, pk: unused() });
+    assert.deepEqual(await plainHost.ok(200, 'POST', '/chats', { externalChatId }), made, 'without users');
     const address = `/chats/external:${encodeURIComponent(externalChatId)}`;
     assert.deepEqual(await plainHost.get(address), made);
     await plainHost.refused(404, 'not_found', 'GET', '/chats/external:none');
@@ -172,12 +174,27 @@ describe('a chat of the host', () => {
     assert.deepEqual([none.code, none.message], ['not_found', 'no such chat external:none']);
   });
 
+  test('is not made, nor are its members, under a number that another has', async () => {
+    const taken = await plainHost.chat(await plainHost.user('anna'));
+    const externalUserId = uniqueName('new');
+    const body = { users: [{ externalUserId }], pk: taken.pk };
+    await plainHost.refused(409, 'conflict', 'POST', '/chats', body);
+    await plainHost.refused(404, 'not_found', 'GET', `/users/external:${externalUserId}`);
+    await createUser(plainHost, uniqueName('host'), { pk: 4242 });
+    const other = await createUser(host, uniqueName('own'), { pk: 4242 });
+    await host.refused(409, 'conflict', 'POST', '/chats', { users: [{ externalUserId }, 'external:4242'] });
+    await host.refused(404, 'not_found', 'GET', `/users/external:${externalUserId}`);
+    assert.equal(other.pk, 4242);
+  });
+
   test('is made once by many requests at once', async () => {
     const user = await plainHost.user('anna');
-    const body = { users: [user.id], externalChatId: uniqueName('team') };
-    const answers = await Promise.all(Array.from({ length: 8 }, () => plainHost.call('POST', '/chats', body)));
-    assert.equal(new Set(answers.map(({ body: { id } }) => id)).size, 1);
-    assert.equal(answers.filter(({ status }) => status === 201).length, 1);
+    for (let round = 0; round < 10; round++) {
+      const body = { users: [user.id], externalChatId: uniqueName('team') };
+      const answers = await Promise.all(Array.from({ length: 8 }, () => plainHost.call('POST', '/chats', body)));
+      assert.equal(new Set(answers.map(({ body: { id } }) => id)).size, 1);
+      assert.equal(answers.filter(({ status }) => status === 201).length, 1);
+    }
   });
 
   test('is not made under a name of the host by a user', async (t) => {
@@ -206,6 +223,12 @@ describe('a chat of the host', () => {
     const me = await entered(connectWebSocket(t, plain, guest));
     me.send('send_message', { chatId: `external:${externalChatId}`, message: { text: 'Hello' } });
     assert.equal((await nextMessage(me, opened.chatId)).messages[0].text, 'Hello');
+    me.send('load_history', { chatId: `external:${externalChatId}`, lastMessageId: 2 });
+    const { data: history } = await me.first(({ event: name }) => name === 'history', 'the history');
+    assert.equal(history.chatId, opened.chatId);
+    const chats = `/events/${event.id}/chats`;
+    await plainHost.ok(200, 'POST', chats, { userId: guest.id, externalChatId });
+    await plainHost.refused(409, 'conflict', 'POST', chats, { userId: guest.id, externalChatId: uniqueName('talk') });
   });
 });
 
@@ -240,7 +263,8 @@ describe('a room of the backend', () => {
     await askRaw(stranger, 'retrieve', { pk: made.pk });
   });
 
-  test('has no policy of a user', async () => {
+  test('has no policy of another kind, nor of a user', async () => {
+    await plainHost.refused(400, 'invalid', 'POST', '/chats', { policy: 1 });
     await plainHost.refused(400, 'invalid', 'POST', '/chats', { policy: 'secret' });
     await plainHost.refused(400, 'invalid', 'POST', '/chats', { policy: 'closed' });
     const event = await plainHost.event(await plainHost.user('owner'));

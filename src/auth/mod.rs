@@ -320,11 +320,18 @@ fn text(claims: &Claims, claim: &'static str) -> Result<Option<String>, Refusal>
 /// The claim `pk`: a number from 1 to [`MAX_ID`], also as a text. Anything else is not meant for this server.
 fn pk(claims: &Claims) -> Option<UserPk> {
     let pk = match claims.get("pk")? {
-        Value::Number(number) => number.as_i64(),
+        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
     pk.filter(|pk| (1..=MAX_ID).contains(pk))
+}
+
+/// The integer that this number is, as `14.0` is one.
+fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "greater ones are no ids")]
+    let whole = number as i64;
+    (number.fract() == 0.0).then_some(whole)
 }
 
 /// Reads a `NumericDate` (RFC 7519 §2): seconds, perhaps with a fraction. One beyond the calendar

@@ -10,6 +10,8 @@ fn a_claimed_number_is_an_integer_id_in_any_spelling_or_not_meant() {
     for (claim, expected) in [
         (json!(14), Some(14)),
         (json!("14"), Some(14)),
+        (json!(14.0), Some(14)),
+        (json!(1.4e1), Some(14)),
         (json!(MAX_ID), Some(MAX_ID)),
         (json!(null), None),
         (json!(0), None),

@@ -10,7 +10,7 @@ use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
     AuditAct, AuditRecord, Chat, ChatChoice, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error,
-    ErrorKind, Fact, IdempotencyKey, Identity, NewChat, Policy, Reply, Rights, Seq, UserId,
+    ErrorKind, Fact, IdempotencyKey, Identity, NewChat, NewPk, Policy, Reply, Rights, Seq, UserId,
     UserRef,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -51,7 +51,6 @@ impl Service {
         }
         let pk = self.numbering.chat(chosen.pk)?;
         let policy = chosen.policy.unwrap_or(Policy::Closed);
-        let members = self.members(identity, members, policy).await?;
         let key = key.map(|key| access::own_key(identity, key));
         if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
             return Ok(Reply::Chat(chat));
@@ -59,6 +58,8 @@ impl Service {
         if let Some(chat) = self.of_that_name(identity, &chosen).await? {
             return Ok(Reply::ChatFound(chat));
         }
+        let members = self.members(identity, members, policy).await?;
+        self.pk_is_free(pk).await?;
         let members = self.created(identity, members).await?;
         let at = self.clock.now();
         let changing = self.user_cache.changing(&members);
@@ -174,6 +175,15 @@ impl Service {
             return Err(Error::new(ErrorKind::Conflict, why));
         }
         Ok(Some(found))
+    }
+
+    /// Refuses early what the store would refuse, before users are created.
+    async fn pk_is_free(&self, pk: NewPk) -> Result<(), Error> {
+        let Some(pk) = pk.chosen() else { return Ok(()) };
+        match self.store.chat_id(pk).await.map_err(store_error)? {
+            Some(_) => Err(store_error(StoreError::PkTaken)),
+            None => Ok(()),
+        }
     }
 
     /// The named users, each once, in the order given; a verified user is always one. An open chat needs

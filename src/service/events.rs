@@ -38,6 +38,11 @@ impl Service {
         if let Some(event) = self.announced_before(key.as_ref()).await? {
             return Ok(Reply::Event(event));
         }
+        if let Some(pk) = pk.chosen()
+            && self.store.event(pk).await.map_err(store_error)?.is_some()
+        {
+            return Err(store_error(StoreError::PkTaken));
+        }
         let owner = self.owner(identity, owner).await?;
         let act = Act::new(AuditAct::CreateEvent).about(owner);
         let new = NewEvent {

@@ -10,8 +10,9 @@ use super::audit::Act;
 use super::chats::{check_external_id, name_taken};
 use super::{InFlight, Service, access, store_error};
 use crate::model::{
-    Access, AuditAct, ChatChoice, ChatId, ChatRef, Draft, Error, EventChat, EventChatSnapshot,
-    EventPk, Fact, Identity, Marketplace, Message, NewEventChat, Reply, Sent, Updated, UserId,
+    Access, AuditAct, ChatChoice, ChatId, ChatRef, Draft, Error, ErrorKind, EventChat,
+    EventChatSnapshot, EventPk, Fact, Identity, Marketplace, Message, NewEventChat, Reply, Sent,
+    Updated, UserId,
 };
 use crate::store::StoreError;
 
@@ -43,12 +44,30 @@ impl Service {
         }
         check_external_id(chosen.external_id.as_deref())?;
         let guest = access::user(identity, named)?;
-        let (changed, chat) = self.opened(identity, event, guest, chosen).await?;
+        let (changed, chat) = self.opened(identity, event, guest, chosen.clone()).await?;
+        if !changed {
+            self.is_chosen(chat.chat, &chosen).await?;
+        }
         if changed {
             let fact = Fact::EventChatOpened(Arc::clone(&chat));
             self.publish(identity, fact).await;
         }
         Ok(Reply::EventChat(Updated { changed, chat }))
+    }
+
+    /// Whether a chat that was there already has the chosen number and name.
+    async fn is_chosen(&self, chat: ChatId, chosen: &ChatChoice) -> Result<(), Error> {
+        if *chosen == ChatChoice::default() {
+            return Ok(());
+        }
+        let found = self.store.chat(chat).await.map_err(store_error)?;
+        let found = found.ok_or_else(|| access::no_chat(chat))?;
+        let has_pk = chosen.pk.is_none_or(|pk| pk == found.pk);
+        if has_pk && (chosen.external_id.is_none() || chosen.external_id == found.external_id) {
+            return Ok(());
+        }
+        let why = "the guest has a chat about this event, with another pk or externalChatId";
+        Err(Error::new(ErrorKind::Conflict, why))
     }
 
     pub(super) async fn request_access(

@@ -25,9 +25,9 @@ impl Service {
     /// `NotFound`: there is no such user. `Unavailable`.
     pub(super) async fn id_of(&self, user: UserRef) -> Result<UserId, Error> {
         if let UserRef::External(external_id) = &user
-            && let Ok((id, _)) = self.user_cache.user(external_id, &Profile::default())
+            && let Ok(known) = self.user_cache.user(external_id, &Profile::default())
         {
-            return Ok(id);
+            return Ok(known.id);
         }
         match user {
             UserRef::Id(id) => Ok(id),
@@ -90,6 +90,22 @@ impl Service {
         }
     }
 
+    /// Refuses early what the store would refuse: a new user of this external id, whose number another
+    /// user has.
+    async fn number_is_free(&self, external_id: &str) -> Result<(), Error> {
+        let Some(pk) = self.numbering.user(external_id, None)?.chosen() else {
+            return Ok(());
+        };
+        let taken = self.store.user_by_pk(pk).await.map_err(store_error)?;
+        match taken {
+            Some(_) => {
+                let why = format!("user external:{external_id}: another user has the number {pk}");
+                Err(Error::new(ErrorKind::Conflict, why))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The ids of these users, in the order given. Those that are new are created, together.
     ///
     /// # Errors
@@ -110,6 +126,11 @@ impl Service {
         }
         if known.len() == invited.len() {
             return Ok(known);
+        }
+        for one in &invited {
+            if let Invited::New(external_id) = one {
+                self.number_is_free(external_id).await?;
+            }
         }
         let actor = access::actor(identity, None)?;
         let ids = invited.into_iter().map(async |one| match one {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::recent::{Recent, Stamp};
-use crate::model::{ChatId, MembersVersion, Profile, User, UserId};
+use crate::model::{ChatId, MembersVersion, Profile, User, UserId, UserPk};
 
 /// How much is remembered of users, and of their chats, in bytes each.
 const BYTES: usize = 32 * 1024 * 1024;
@@ -47,6 +47,14 @@ impl Drop for Changing<'_> {
     }
 }
 
+/// A user that is known without a read of the store.
+pub(super) struct Known {
+    pub(super) id: UserId,
+    pub(super) pk: UserPk,
+    /// See [`User::revoked_before`].
+    pub(super) revoked_before: Option<Timestamp>,
+}
+
 /// The stamps before a user is created or changed, for [`UserCache::written`].
 pub(super) struct Before {
     user: Stamp,
@@ -64,16 +72,16 @@ impl UserCache {
         }
     }
 
-    /// The user of this external id, if its profile in the store has the fields claimed here, and
-    /// its [`User::revoked_before`]. Otherwise the stamp before a read of the store.
-    pub(super) fn user(
-        &self,
-        external_id: &str,
-        profile: &Profile,
-    ) -> Result<(UserId, Option<Timestamp>), Stamp> {
+    /// The user of this external id, if its profile in the store has the fields claimed here.
+    /// Otherwise the stamp before a read of the store.
+    pub(super) fn user(&self, external_id: &str, profile: &Profile) -> Result<Known, Stamp> {
         let (found, stamp) = self.users.look(external_id);
         let found = found.filter(|found| found.matches(profile));
-        let known = found.map(|found| (found.id, found.revoked_before));
+        let known = found.map(|found| Known {
+            id: found.id,
+            pk: found.pk,
+            revoked_before: found.revoked_before,
+        });
         known.ok_or(stamp)
     }
 
@@ -142,6 +150,7 @@ impl UserCache {
 /// connections, so it is packed.
 struct Remembered {
     id: UserId,
+    pk: UserPk,
     /// All fields of the profile, one after the other.
     texts: Box<str>,
     /// Where each ends.
@@ -173,6 +182,7 @@ impl Remembered {
         }
         Some(Self {
             id: user.id,
+            pk: user.pk,
             texts: texts.into(),
             ends,
             has_image: image.is_some(),

@@ -49,19 +49,18 @@ impl Service {
             }
         };
         let known = self.user_cache.user(&caller.external_id, &caller.profile);
-        let user = if let Ok((user, revoked_before)) = known {
-            admits(user, revoked_before)?;
-            user
+        let new = self.numbering.claimed(&caller.external_id, caller.pk);
+        let (user, pk) = if let Ok(known) = known {
+            admits(known.id, known.revoked_before)?;
+            (known.id, known.pk)
         } else {
-            let pk = self.numbering.claimed(&caller.external_id, caller.pk);
-            let found = self.find_or_create(caller.external_id, pk, caller.profile, None, admits);
+            let found = self.find_or_create(caller.external_id, new, caller.profile, None, admits);
             let user = found.await?;
-            if let Some(claim) = caller.pk.filter(|claim| *claim != user.pk) {
-                let (user, pk) = (user.id, user.pk);
-                info!(%user, pk, claim, "the claim pk is ignored: the user has another number");
-            }
-            user.id
+            (user.id, user.pk)
         };
+        if let Some(claim) = new.chosen().filter(|claim| *claim != pk) {
+            info!(%user, pk, claim, "the claimed number is ignored: the user has another one");
+        }
         let rights = match caller.role {
             Role::Service => Rights::Service,
             Role::User => rights,
@@ -95,13 +94,16 @@ impl Service {
             Some(pk) if user.pk != pk => Err(other_pk(&user)),
             _ => Ok(user),
         };
+        let mut new = self.numbering.user(&external_id, None)?;
         if pk.is_some() {
             // Before the profile is updated.
             let found = self.store.user_by_external_id(&external_id).await;
-            found.map_err(store_error)?.map(has).transpose()?;
+            let found = found.map_err(store_error)?.map(has).transpose()?;
+            if found.is_none() {
+                new = self.numbering.user(&external_id, pk)?;
+            }
         }
         let admits = |_, _| Ok(());
-        let new = self.numbering.user(&external_id, pk)?;
         let user = self.find_or_create(external_id, new, profile, audit, admits);
         user.await.and_then(has).map(Reply::User)
     }

@@ -68,11 +68,23 @@ pub struct ChatView {
 
 /// The visibility of a chat: its members only, or any user.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 #[schema(as = Policy)]
 enum PolicyView {
     Closed,
     Open,
+}
+
+impl TryFrom<String> for PolicyView {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match &*name {
+            "closed" => Ok(Self::Closed),
+            "open" => Ok(Self::Open),
+            _ => Err("must be closed or open"),
+        }
+    }
 }
 
 impl From<PolicyView> for Policy {
@@ -132,7 +144,7 @@ pub struct NewChat {
     /// Its small integer, if the host application chooses it. One that another chat has is a conflict.
     #[serde(
         default,
-        deserialize_with = "numbers::optional",
+        deserialize_with = "numbers::optional_id",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(minimum = 1, maximum = 94_000_000)]

@@ -113,7 +113,7 @@ pub struct NewEventChat {
     #[serde(rename = "userId")]
     user: UserName,
     /// The small integer of a new chat, if the host application chooses it. One that another chat has is a conflict.
-    #[serde(default, deserialize_with = "numbers::optional")]
+    #[serde(default, deserialize_with = "numbers::optional_id")]
     #[schema(minimum = 1, maximum = 94_000_000)]
     pk: Option<i64>,
     /// The name that a new chat has in the host application. One that another chat has is a conflict.

@@ -95,7 +95,7 @@ pub struct NewEvent {
     /// Its number, if the host application chooses it. One that another event has is a conflict.
     #[serde(
         default,
-        deserialize_with = "numbers::optional",
+        deserialize_with = "numbers::optional_id",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]

@@ -18,6 +18,22 @@ pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64
     Ok(number.map(|Whole(number)| number))
 }
 
+/// An integer id that may be missing, or null; it may also be written as a string.
+pub fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Id<'a> {
+        Text(std::borrow::Cow<'a, str>),
+        Number(Whole),
+    }
+    let expected = || D::Error::custom("expected a whole number");
+    match Option::deserialize(deserializer).map_err(|_| expected())? {
+        None => Ok(None),
+        Some(Id::Number(Whole(number))) => Ok(Some(number)),
+        Some(Id::Text(text)) => text.parse().map(Some).map_err(|_| expected()),
+    }
+}
+
 struct Whole(i64);
 
 impl<'de> Deserialize<'de> for Whole {

@@ -109,6 +109,10 @@ pub async fn apply(
     Body(application): Body<Application>,
 ) -> Result<Json<EventChatView>, Problem> {
     let client_id = application.client_id;
+    let is_blank = |text: &String| text.trim().is_empty();
+    if application.message.as_ref().is_some_and(is_blank) {
+        return Err(Error::invalid("message", "is empty").into());
+    }
     let draft = application.message.map(|text| Draft {
         client_id,
         ..Draft::text(text)

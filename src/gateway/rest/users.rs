@@ -106,7 +106,7 @@ pub struct NewUser {
     external_user_id: String,
     /// The integer id of a new user, if the host application chooses it. Another number than the user has, or one that
     /// another user has, is a conflict.
-    #[serde(default, deserialize_with = "numbers::optional")]
+    #[serde(default, deserialize_with = "numbers::optional_id")]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pk: Option<i64>,
     /// The handle; at first the external id. At most 2048 bytes, like all that follow.

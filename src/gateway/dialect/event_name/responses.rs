@@ -1,6 +1,7 @@
 //! From replies, errors and notices to JSON.
 //! Does not know the receivers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -82,11 +83,16 @@ pub(super) fn synced(request: &SyncRequest, synced: &[Option<Missed>]) -> Arc<Bo
 /// The first frames for a client that connected with `since`: the chats that begin anew, the missed
 /// messages, one by one, and then the chats that it has to `sync`, or cannot.
 pub(super) fn replay(request: &SyncRequest, synced: &[Option<Missed>]) -> Vec<Outgoing> {
-    let mut news = Vec::new();
+    let (mut news, mut seen) = (Vec::new(), HashSet::new());
     let mut first = SyncResponse::<MessageBody<'_>>::default();
     let mut rest = SyncResponse::<MessageBody<'_>>::default();
     for (name, missed) in request.found(synced) {
-        let messages = missed.iter().flat_map(|missed| &missed.messages);
+        // A chat may be named twice, by its id and by its name in the host application.
+        let is_new = |missed: &&&Missed| seen.insert(missed.chat);
+        let messages = missed
+            .iter()
+            .filter(is_new)
+            .flat_map(|missed| &missed.messages);
         news.extend(messages.map(|sent| Outgoing::event(NEW_MESSAGE, message(sent))));
         match missed {
             Some(missed) if missed.reset => {

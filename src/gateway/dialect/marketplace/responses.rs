@@ -105,11 +105,13 @@ pub(super) fn chat_unread(side: Side, chat: &EventChat) -> Arc<Body> {
     })
 }
 
-/// `history` of this chat, which is named as in the request.
+/// `history` of this chat, which is named as in the request if there are no messages.
 fn history(chat: &ChatRef, messages: &[Message]) -> Arc<Body> {
     let body = |message| MessageBody::within(message);
     Body::of(&History {
-        chat_id: chat.to_string(),
+        chat_id: messages
+            .first()
+            .map_or_else(|| chat.to_string(), |message| message.chat.to_string()),
         messages: messages.iter().filter_map(body).collect(),
     })
 }
