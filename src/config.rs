@@ -19,7 +19,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, LogLevel};
 
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
@@ -187,7 +187,7 @@ pub struct Config {
     /// The level of the log: error, warn, info, debug, or a list like `info,polychat::hub=debug`.
     /// The variable `RUST_LOG` has the same effect
     #[arg(long, env = "POLYCHAT_LOG_LEVEL", value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub log_level: Option<LogLevel>,
 
     /// Log each request in a line: dialect, name, user, code and time, never a text or a token
     #[arg(long, env = "POLYCHAT_LOG_REQUESTS", value_parser = BoolishValueParser::new())]

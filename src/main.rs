@@ -40,7 +40,8 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };
-    telemetry::start(config.log_format, config.log_level.as_deref())?;
+    let level = telemetry::level(config.log_level.as_ref())?;
+    telemetry::start(config.log_format, level);
     let runtime = Runtime::new()?;
     let served = runtime.block_on(server::run(config));
     // Remaining tasks had their time.
@@ -51,6 +52,7 @@ fn run() -> anyhow::Result<()> {
 /// Prints a line for each successful check.
 fn check(config: &Config) -> anyhow::Result<()> {
     server::check(config)?;
+    telemetry::level(config.log_level.as_ref())?;
     let mut out = std::io::stdout();
     writeln!(out, "options  ok")?;
     for line in Runtime::new()?.block_on(check::store(&config.store))? {

@@ -70,6 +70,8 @@ describe('one clear sentence refuses', () => {
     'a key file that does not exist': [['--auth', 'jwt', '--jwt-keys', '/no/such/key.pem'], /\/no\/such\/key\.pem/],
     'a limit that is no number': [['--max-message-bytes', 'many'], /--max-message-bytes|many/],
     'a time-out that is none': [['--shutdown-timeout', 'soon'], /--shutdown-timeout|soon/],
+    'a log level that is none': [['--log-level', 'warning'], /--log-level.*"warning".*error, warn, info, debug/],
+    'a log level that is none for a part': [['--log-level', 'info,polychat=lod'], /--log-level.*"polychat=lod".*warn/],
     'a log format that is none': [['--log-format', 'xml'], /xml/],
     'a configuration file that does not exist': [['--config', '/no/such/file.toml'], /\/no\/such\/file\.toml/],
   };
@@ -78,6 +80,12 @@ describe('one clear sentence refuses', () => {
     const defaults = SOMEWHERE.filter((_, index) => !args.includes(SOMEWHERE[index - (index % 2)]));
     test(what, () => assertRefuses([...defaults, ...args], why));
   }
+
+  test('a log level in a variable', async () => {
+    await assertRefuses(SOMEWHERE, /--log-level.*"inf0".*info/, { env: { POLYCHAT_LOG_LEVEL: 'inf0' } });
+    await assertRefuses(SOMEWHERE, /RUST_LOG.*"WARNING".*warn/, { env: { RUST_LOG: 'WARNING' } });
+    await assertRefuses(['check', ...SOMEWHERE], /RUST_LOG.*"WARNING".*warn/, { env: { RUST_LOG: 'WARNING' } });
+  });
 
   test('to trust everybody on an address that others can reach', async () => {
     const args = ['--listen', '0.0.0.0:0', '--store', 'sqlite::memory:'];
