@@ -64,6 +64,9 @@ describe('one clear sentence refuses', () => {
     'an option without its value': [['--listen'], /--listen/],
     'an address that is none': [['--listen', 'somewhere'], /listen|somewhere/],
     'a port beyond 65535': [['--listen', '127.0.0.1:70000'], /listen|70000/],
+    'an option of another program': [['--port', '3000'], /--port.*did you mean --listen/],
+    'a store with slashes before its path': [['--store', 'sqlite://x.db'], /write sqlite:x\.db/],
+    'a port for all addresses without a key': [['--listen', ':0'], /--auth jwt needs/],
     'a store of an unknown kind': [['--store', 'oracle:db'], /store|oracle/],
     'a mode of authentication that is none': [['--auth', 'maybe'], /maybe/],
     'tokens without a key': [['--auth', 'jwt'], /jwt/],
@@ -211,6 +214,13 @@ describe('configuration', () => {
     const args = ['--config', configFile(dir, { listen: '127.0.0.1:0', store: file.store })];
     const server = await startServer(t, args, { bare: true, env: { PORT: `${port}` } });
     assert.equal(server.port, port);
+  });
+
+  test('takes the name of this machine as an address, and a path as a store', async (t) => {
+    const path = join(await tempDir(t), 'chat.db');
+    const server = await startServer(t, ['--listen', 'localhost:0', '--store', path]);
+    assert.ok(existsSync(path));
+    assert.match(server.logs(), /sqlite:.*chat\.db/);
   });
 
   test('of the port on the command line wins over PORT', async (t) => {
