@@ -1,6 +1,7 @@
 //! Every option, its default and its check: flags, then environment, then a TOML file.
 //! Does not leave `server`, which passes values on: no other module has a [`Config`].
 
+mod environment;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -23,6 +24,7 @@ use jiff::tz::TimeZone;
 
 use crate::telemetry::{LogFormat, LogLevel};
 
+pub use environment::unknown_variables;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 pub use numbers::NumberOptions;

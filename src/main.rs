@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use polychat::config::{Cli, Command, Config, ConfigError, CopyOptions, TokenOptions, TokenRole};
 use polychat::model::{Clock, Role};
-use polychat::{auth, check, server, telemetry};
+use polychat::{auth, check, config, server, telemetry};
 use tokio::runtime::Runtime;
+use tracing::warn;
 
 fn main() -> ExitCode {
     match run() {
@@ -42,11 +43,22 @@ fn run() -> anyhow::Result<()> {
     };
     let level = telemetry::level(config.log_level.as_ref())?;
     telemetry::start(config.log_format, level);
+    if let Some(unknown) = unknown_variables() {
+        warn!("{unknown}");
+    }
     let runtime = Runtime::new()?;
     let served = runtime.block_on(server::run(config));
     // Remaining tasks had their time.
     runtime.shutdown_background();
     served
+}
+
+/// A sentence about variables that look like options, if there are any.
+fn unknown_variables() -> Option<String> {
+    let unknown = config::unknown_variables().join(", ");
+    (!unknown.is_empty()).then(|| {
+        format!("no option reads {unknown} of the environment; polychat --help names the variables that count")
+    })
 }
 
 /// Prints a line for each successful check.
@@ -55,6 +67,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     telemetry::level(config.log_level.as_ref())?;
     let mut out = std::io::stdout();
     writeln!(out, "options  ok")?;
+    if let Some(unknown) = unknown_variables() {
+        writeln!(out, "options  {unknown}")?;
+    }
     for line in Runtime::new()?.block_on(check::store(&config.store))? {
         writeln!(out, "{line}")?;
     }

@@ -223,6 +223,19 @@ describe('configuration', () => {
     assert.match(server.logs(), /sqlite:.*chat\.db/);
   });
 
+  test('names variables that no option reads, in one line', async (t) => {
+    const env = { POLYCHAT_STORRE: 'sqlite:s3cret.db', POLYCHAT_PORT: '3000', POLYCHAT_TEST_MONGODB: 'x' };
+    const server = await startServer(t, [], { env });
+    const lines = () => server.logs().split('\n').filter((line) => /STORRE|POLYCHAT_PORT/.test(line));
+    await eventually(() => lines().length > 0, 'a line about them');
+    assert.equal(lines().length, 1);
+    assert.match(lines()[0], /WARN.*no option reads POLYCHAT_PORT, POLYCHAT_STORRE of the environment/);
+    assert.doesNotMatch(server.logs(), /s3cret|TEST_MONGODB/);
+    const { code, stdout } = await runToEnd(['check', ...SOMEWHERE], { env });
+    assert.equal(code, 0);
+    assert.match(stdout, /^options +no option reads POLYCHAT_PORT, POLYCHAT_STORRE/m);
+  });
+
   test('of the port on the command line wins over PORT', async (t) => {
     const [here, there] = [await freePort(), await freePort()];
     const server = await startServer(t, ['--listen', `127.0.0.1:${here}`], { env: { PORT: `${there}` } });
