@@ -13,17 +13,23 @@ use tokio::net::TcpStream;
 
 use crate::lease::{Lease, LeaseError};
 use crate::store::transfer::Unfinished;
-use crate::store::{self, InUse, OpenError, Store, StoreError};
+use crate::store::{self, InUse, OpenError, Seen, Store, StoreError, Totals};
 
 /// The time limit of a readiness request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Connects to the store, runs pending migrations as a start does, and closes it. Returns a line for
-/// each check. A store that another process uses is checked as it is.
+/// each check. A store that another process uses is checked as it is, and a file that does not exist is not
+/// created.
 ///
 /// # Errors
 /// Why it cannot be used, in one sentence.
 pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
+    if store::is_missing(url) {
+        return Ok(vec![format!(
+            "store    none yet: there is no such file as {url}; a start creates it"
+        )]);
+    }
     let store = match store::connect_or_look(url).await? {
         Ok(store) => store,
         Err(used) => return beside(used),
@@ -37,34 +43,46 @@ pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
         }
         Err(holder) => lines.push(format!("schema   not migrated: in use by {holder}")),
     }
-    let checked = look(&*store).await;
+    let seen = look(&*store).await;
     store.close().await?;
-    lines.push(checked?);
+    lines.extend(of(&seen?)?);
     Ok(lines)
 }
 
 /// The lines for a store that another process uses, and that cannot be opened beside it.
 fn beside(used: InUse) -> Result<Vec<String>, CheckError> {
     let process = used.in_brackets();
-    Ok(vec![
+    let mut lines = vec![
         format!("store    ok: {}", used.store),
         format!("schema   not migrated: in use by another polychat{process}"),
-        indexes(&used.missing_indexes?)?,
-    ])
+    ];
+    lines.extend(of(&used.seen?)?);
+    Ok(lines)
 }
 
-/// Queries the store, and compares its indexes.
-async fn look(store: &dyn Store) -> Result<String, CheckError> {
+/// Queries the store, counts what is in it, and compares its indexes.
+async fn look(store: &dyn Store) -> Result<Seen, CheckError> {
     store.ping().await?;
-    indexes(&store.missing_indexes().await?)
+    Ok(Seen {
+        totals: store.totals().await?,
+        missing_indexes: store.missing_indexes().await?,
+    })
 }
 
-fn indexes(missing: &[String]) -> Result<String, CheckError> {
-    if missing.is_empty() {
-        Ok("indexes  ok".to_owned())
-    } else {
-        Err(CheckError::Indexes(missing.join(", ")))
+/// The lines about what was seen.
+fn of(seen: &Seen) -> Result<[String; 2], CheckError> {
+    if !seen.missing_indexes.is_empty() {
+        return Err(CheckError::Indexes(seen.missing_indexes.join(", ")));
     }
+    let Totals {
+        users,
+        chats,
+        messages,
+    } = seen.totals;
+    Ok([
+        format!("content  {users} users, {chats} chats, {messages} messages"),
+        "indexes  ok".to_owned(),
+    ])
 }
 
 impl From<LeaseError> for CheckError {
@@ -221,6 +239,7 @@ mod tests {
         let expected = [
             format!("store    ok: {}", store.describe()),
             format!("schema   not migrated: in use by another polychat (process {process})"),
+            "content  0 users, 0 chats, 0 messages".to_owned(),
             "indexes  ok".to_owned(),
         ];
         assert_eq!(lines, expected);
@@ -229,6 +248,18 @@ mod tests {
         store.close().await.expect("closed");
         drop(store);
         let lines = super::store(&url).await.expect("usable");
-        assert_eq!(lines, [&*expected[0], "indexes  ok"]);
+        assert_eq!(lines, [&*expected[0], &expected[2], "indexes  ok"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_exist_is_not_created() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("typo.db");
+        let url = format!("sqlite:{}", place.display());
+        let lines = super::store(&url).await.expect("a start would work");
+        assert!(lines[0].contains("no such file"), "{lines:?}");
+        assert!(!place.exists());
+        let nowhere = format!("sqlite:{}", folder.path().join("missing/chat.db").display());
+        super::store(&nowhere).await.expect_err("no folder");
     }
 }

@@ -1,12 +1,14 @@
 //! Every option, its default and its check: flags, then environment, then a TOML file.
 //! Does not leave `server`, which passes values on: no other module has a [`Config`].
 
+mod environment;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod keys;
 mod limits;
 mod numbers;
+mod places;
 mod web;
 
 use std::ffi::OsString;
@@ -15,12 +17,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValue};
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, LogLevel};
 
+pub use environment::unknown_variables;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 pub use numbers::NumberOptions;
@@ -68,27 +72,30 @@ pub struct Config {
     #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// The address to listen on; port 0 picks a free one. The variable PORT changes the port of
-    /// the file or of the default
+    /// The address to listen on, `localhost:3000`, or `:3000` for all addresses; port 0 picks a free
+    /// one. The variable PORT changes the port of the file or of the default
     #[arg(
         long,
         env = "POLYCHAT_LISTEN",
         default_value = "127.0.0.1:3000",
+        value_parser = places::address,
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
 
     /// The address that serves /metrics for Prometheus, without a token [default: that of
     /// --listen, with a service token unless in open mode]
-    #[arg(long, env = "POLYCHAT_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "POLYCHAT_METRICS_LISTEN", value_parser = places::address, value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
     /// The URL of the store: `sqlite:PATH`, `sqlite::memory:` in memory alone, or
-    /// `mongodb://HOST/DATABASE` of a replica set. The variable `MONGODB_URI` changes the default
+    /// `mongodb://HOST/DATABASE` of a replica set; a path that contains a / or ends with .db is one of
+    /// SQLite. The variable `MONGODB_URI` changes the default
     #[arg(
         long,
         env = "POLYCHAT_STORE",
         default_value = "sqlite:polychat.db",
+        value_parser = places::store,
         value_name = "URL"
     )]
     pub store: String,
@@ -187,7 +194,7 @@ pub struct Config {
     /// The level of the log: error, warn, info, debug, or a list like `info,polychat::hub=debug`.
     /// The variable `RUST_LOG` has the same effect
     #[arg(long, env = "POLYCHAT_LOG_LEVEL", value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub log_level: Option<LogLevel>,
 
     /// Log each request in a line: dialect, name, user, code and time, never a text or a token
     #[arg(long, env = "POLYCHAT_LOG_REQUESTS", value_parser = BoolishValueParser::new())]
@@ -222,11 +229,11 @@ pub struct TokenOptions {
 #[derive(Debug, Clone, Args)]
 pub struct CopyOptions {
     /// The store to copy from, as in --store
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_parser = places::store, value_name = "URL")]
     pub from: String,
 
     /// The store to copy to: an empty one
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_parser = places::store, value_name = "URL")]
     pub to: String,
 
     /// Continue a copy that was interrupted
@@ -358,7 +365,16 @@ fn in_one_line(error: &clap::Error) -> String {
     let lines: Vec<_> = first.lines().map(str::trim).collect();
     let sentence = lines.join(" ");
     let sentence = sentence.trim_start_matches("error: ");
-    format!("{sentence}; see polychat --help")
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(&**text),
+        _ => None,
+    };
+    let meant = text(ContextKind::InvalidArg).and_then(places::meant);
+    let hint = match meant.or_else(|| text(ContextKind::SuggestedArg)) {
+        Some(option) => format!("; did you mean {option}?"),
+        None => "; see polychat --help".to_owned(),
+    };
+    format!("{sentence}{hint}")
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use polychat::config::{Cli, Command, Config, ConfigError, CopyOptions, TokenOptions, TokenRole};
 use polychat::model::{Clock, Role};
-use polychat::{auth, check, server, telemetry};
+use polychat::{auth, check, config, server, telemetry};
 use tokio::runtime::Runtime;
+use tracing::warn;
 
 fn main() -> ExitCode {
     match run() {
@@ -40,7 +41,11 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };
-    telemetry::start(config.log_format, config.log_level.as_deref())?;
+    let level = telemetry::level(config.log_level.as_ref())?;
+    telemetry::start(config.log_format, level);
+    if let Some(unknown) = unknown_variables() {
+        warn!("{unknown}");
+    }
     let runtime = Runtime::new()?;
     let served = runtime.block_on(server::run(config));
     // Remaining tasks had their time.
@@ -48,11 +53,23 @@ fn run() -> anyhow::Result<()> {
     served
 }
 
+/// A sentence about variables that look like options, if there are any.
+fn unknown_variables() -> Option<String> {
+    let unknown = config::unknown_variables().join(", ");
+    (!unknown.is_empty()).then(|| {
+        format!("no option reads {unknown} of the environment; polychat --help names the variables that count")
+    })
+}
+
 /// Prints a line for each successful check.
 fn check(config: &Config) -> anyhow::Result<()> {
     server::check(config)?;
+    telemetry::level(config.log_level.as_ref())?;
     let mut out = std::io::stdout();
     writeln!(out, "options  ok")?;
+    if let Some(unknown) = unknown_variables() {
+        writeln!(out, "options  {unknown}")?;
+    }
     for line in Runtime::new()?.block_on(check::store(&config.store))? {
         writeln!(out, "{line}")?;
     }

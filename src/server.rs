@@ -153,6 +153,9 @@ pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
     } else {
         Target::Empty
     };
+    if store::is_missing(&options.from) {
+        bail!("--from: there is no such file as {}", options.from);
+    }
     let from = Side::open(&options.from, Unfinished::Refused);
     let mut from = from.await.context("--from")?;
     let to = Side::open(&options.to, Unfinished::Allowed);

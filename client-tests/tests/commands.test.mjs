@@ -124,10 +124,12 @@ describe('polychat copy', () => {
 
   test('refuses a source that holds nothing, that a server uses, or that is the target', async (t) => {
     const [empty, to] = [await storeFile(t), await storeFile(t)];
-    await assertRefused(copy(empty.store, to.store), /holds nothing/);
+    await assertRefused(copy(empty.store, to.store), /--from.*no such file/);
+    assert.ok(!existsSync(empty.path) && !existsSync(to.path));
     const server = await startServer(t, ['--store', empty.store]);
     await assertRefused(copy(empty.store, to.store), new RegExp(`another polychat is using it \\(process ${server.pid}\\)`));
     await server.stop();
+    await assertRefused(copy(empty.store, to.store), /holds nothing/);
     await assertRefused(copy(empty.store, empty.store), /same store/);
     await assertRefused(copy('redis://x', to.store), /--from.*no known kind/);
   });
@@ -138,8 +140,8 @@ describe('polychat check', () => {
     const { store } = await filledStore(t);
     const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
     assert.equal(code, 0, stderr);
-    assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/\s+/)[0]), ['options', 'store', 'indexes']);
-    for (const line of stdout.trim().split('\n')) assert.match(line, /^\w+ +ok/);
+    assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/\s+/)[0]), ['options', 'store', 'content', 'indexes']);
+    for (const line of stdout.trim().split('\n')) assert.match(line, /^(\w+ +ok|content +2 users, 1 chats, 3 messages$)/);
   });
 
   test('works beside a server, which it names, and changes nothing there', async (t) => {
@@ -149,8 +151,17 @@ describe('polychat check', () => {
     assert.equal(code, 0, stderr);
     const named = new RegExp(`^schema +not migrated: in use by another polychat \\(process ${server.pid}\\)$`, 'm');
     assert.match(stdout, named);
+    assert.match(stdout, /^content +2 users, 1 chats, 3 messages$/m);
     assert.match(stdout, /^indexes +ok$/m);
     await server.stop();
+  });
+
+  test('creates no file, and says that there is none', async (t) => {
+    const { path, store } = await storeFile(t);
+    const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^store +none yet: there is no such file as sqlite:.*chat\.db/m);
+    assert.ok(!existsSync(path));
   });
 
   test('takes the store from MONGODB_URI if nothing else names one, and never prints a password', async () => {

@@ -64,12 +64,17 @@ describe('one clear sentence refuses', () => {
     'an option without its value': [['--listen'], /--listen/],
     'an address that is none': [['--listen', 'somewhere'], /listen|somewhere/],
     'a port beyond 65535': [['--listen', '127.0.0.1:70000'], /listen|70000/],
+    'an option of another program': [['--port', '3000'], /--port.*did you mean --listen/],
+    'a store with slashes before its path': [['--store', 'sqlite://x.db'], /write sqlite:x\.db/],
+    'a port for all addresses without a key': [['--listen', ':0'], /--auth jwt needs/],
     'a store of an unknown kind': [['--store', 'oracle:db'], /store|oracle/],
     'a mode of authentication that is none': [['--auth', 'maybe'], /maybe/],
     'tokens without a key': [['--auth', 'jwt'], /jwt/],
     'a key file that does not exist': [['--auth', 'jwt', '--jwt-keys', '/no/such/key.pem'], /\/no\/such\/key\.pem/],
     'a limit that is no number': [['--max-message-bytes', 'many'], /--max-message-bytes|many/],
     'a time-out that is none': [['--shutdown-timeout', 'soon'], /--shutdown-timeout|soon/],
+    'a log level that is none': [['--log-level', 'warning'], /--log-level.*"warning".*error, warn, info, debug/],
+    'a log level that is none for a part': [['--log-level', 'info,polychat=lod'], /--log-level.*"polychat=lod".*warn/],
     'a log format that is none': [['--log-format', 'xml'], /xml/],
     'a configuration file that does not exist': [['--config', '/no/such/file.toml'], /\/no\/such\/file\.toml/],
   };
@@ -78,6 +83,12 @@ describe('one clear sentence refuses', () => {
     const defaults = SOMEWHERE.filter((_, index) => !args.includes(SOMEWHERE[index - (index % 2)]));
     test(what, () => assertRefuses([...defaults, ...args], why));
   }
+
+  test('a log level in a variable', async () => {
+    await assertRefuses(SOMEWHERE, /--log-level.*"inf0".*info/, { env: { POLYCHAT_LOG_LEVEL: 'inf0' } });
+    await assertRefuses(SOMEWHERE, /RUST_LOG.*"WARNING".*warn/, { env: { RUST_LOG: 'WARNING' } });
+    await assertRefuses(['check', ...SOMEWHERE], /RUST_LOG.*"WARNING".*warn/, { env: { RUST_LOG: 'WARNING' } });
+  });
 
   test('to trust everybody on an address that others can reach', async () => {
     const args = ['--listen', '0.0.0.0:0', '--store', 'sqlite::memory:'];
@@ -203,6 +214,26 @@ describe('configuration', () => {
     const args = ['--config', configFile(dir, { listen: '127.0.0.1:0', store: file.store })];
     const server = await startServer(t, args, { bare: true, env: { PORT: `${port}` } });
     assert.equal(server.port, port);
+  });
+
+  test('takes the name of this machine as an address, and a path as a store', async (t) => {
+    const path = join(await tempDir(t), 'chat.db');
+    const server = await startServer(t, ['--listen', 'localhost:0', '--store', path]);
+    assert.ok(existsSync(path));
+    assert.match(server.logs(), /sqlite:.*chat\.db/);
+  });
+
+  test('names variables that no option reads, in one line', async (t) => {
+    const env = { POLYCHAT_STORRE: 'sqlite:s3cret.db', POLYCHAT_PORT: '3000', POLYCHAT_TEST_MONGODB: 'x' };
+    const server = await startServer(t, [], { env });
+    const lines = () => server.logs().split('\n').filter((line) => /STORRE|POLYCHAT_PORT/.test(line));
+    await eventually(() => lines().length > 0, 'a line about them');
+    assert.equal(lines().length, 1);
+    assert.match(lines()[0], /WARN.*no option reads POLYCHAT_PORT, POLYCHAT_STORRE of the environment/);
+    assert.doesNotMatch(server.logs(), /s3cret|TEST_MONGODB/);
+    const { code, stdout } = await runToEnd(['check', ...SOMEWHERE], { env });
+    assert.equal(code, 0);
+    assert.match(stdout, /^options +no option reads POLYCHAT_PORT, POLYCHAT_STORRE/m);
   });
 
   test('of the port on the command line wins over PORT', async (t) => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command};
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::{ConfigError, places};
 
 /// The file that the command line or else the environment names. It has to be known before
 /// the command line is read, since it changes how that is read.
@@ -55,7 +55,10 @@ pub(super) fn read_into(
     for (key, value) in table {
         let known = |argument: &Arg| argument.get_long() == Some(&*key) && key != "config";
         if !command.get_arguments().any(known) {
-            return Err(wrong(format!("there is no option \"{key}\"")));
+            let meant = places::meant(&format!("--{key}"));
+            let meant = meant.map(|option| format!("; did you mean {}?", &option[2..]));
+            let hint = meant.unwrap_or_default();
+            return Err(wrong(format!("there is no option \"{key}\"{hint}")));
         }
         let value = plain(value).ok_or_else(|| {
             wrong(format!(

@@ -49,6 +49,43 @@ fn a_key_that_is_no_option_is_named() {
 }
 
 #[test]
+fn an_option_of_another_program_is_refused_with_the_one_that_is_meant() {
+    for (arguments, hint) in [
+        (
+            &["--port", "3000"][..],
+            "'--port' found; did you mean --listen?",
+        ),
+        (&["--port=3000"], "; did you mean --listen?"),
+        (&["serve", "-p", "3000"], "; did you mean --listen?"),
+        (&["--stor", "x.db"], "; did you mean --store?"),
+        (&["--colour", "blue"], "; see polychat --help"),
+    ] {
+        let error = read(arguments).expect_err("no such option").to_string();
+        assert!(error.ends_with(hint), "{error}");
+    }
+    let error = with_file("port = 3000", &[]).expect_err("no such option");
+    assert!(
+        error
+            .to_string()
+            .ends_with("\"port\"; did you mean listen?")
+    );
+}
+
+#[test]
+fn addresses_and_stores_are_taken_as_people_write_them() {
+    let config = read(&["--listen", ":3000", "--store", "polychat.db"]).expect("options");
+    assert_eq!(config.store, "sqlite:polychat.db");
+    assert_eq!(config.auth_mode().ok(), Some(AuthMode::Jwt));
+    let config = with_file("listen = \"localhost:7\"\nstore = \"./a.sqlite\"", &[]);
+    let config = config.expect("options");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7");
+    assert_eq!(config.store, "sqlite:./a.sqlite");
+    assert_eq!(config.auth_mode().ok(), Some(AuthMode::Open));
+    let error = read(&["--store", "sqlite://x.db"]).expect_err("slashes");
+    assert!(error.to_string().contains("write sqlite:x.db"), "{error}");
+}
+
+#[test]
 fn a_value_of_the_wrong_type_is_refused_like_a_flag() {
     let error = with_file("max-members = \"many\"", &[]).expect_err("no number");
     assert!(error.to_string().contains("--max-members"));

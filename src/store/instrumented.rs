@@ -17,7 +17,7 @@ use super::sweep::Sweeping;
 use super::transfer::{ChatRecord, EventRecord, Pks, Transfer, Unfinished};
 use super::{
     Audit, BanOutcome, Chats, Events, Members, Messages, OpenError, Sanctions, Store, StoreError,
-    Users,
+    Totals, Users,
 };
 use crate::model::{
     Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage,
@@ -155,6 +155,10 @@ impl Store for Instrumented {
 
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
         self.store.missing_indexes().await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.store.totals().await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ mod instrumented;
 pub mod lease;
 mod mongodb;
 mod sanctions;
+mod seen;
 pub mod settling;
 mod sqlite;
 pub mod sweep;
@@ -37,6 +38,7 @@ pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
 pub use sanctions::{Audit, BanOutcome, Sanctions};
+pub use seen::{InUse, Seen, Totals};
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
 /// Unreadable data is `Corrupt`; in a list it is logged and left out.
@@ -66,6 +68,10 @@ pub trait Store:
 
     /// The indexes that are missing.
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError>;
+
+    /// How many records there are, without waiting for pending calls. Messages of deleted chats may be among them
+    /// until they are removed.
+    async fn totals(&self) -> Result<Totals, StoreError>;
 
     /// Finishes pending calls and closes. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<(), StoreError>;
@@ -354,22 +360,12 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     }
 }
 
-/// A store that another process uses.
-#[derive(Debug)]
-pub struct InUse {
-    /// The store in a few words, as [`Store::describe`].
-    pub store: String,
-    /// The id of the process, if it is known.
-    pub process: Option<u32>,
-    /// The indexes that it lacks, or why they are not known.
-    pub missing_indexes: Result<Vec<String>, OpenError>,
-}
-
-impl InUse {
-    /// The process, to stand behind a name: ` (process 7)`.
-    pub fn in_brackets(&self) -> String {
-        let process = self.process;
-        process.map_or_else(String::new, |process| format!(" (process {process})"))
+/// Whether this is the URL of a SQLite file that does not exist yet, in a folder that does: [`connect`] would
+/// create it.
+pub fn is_missing(url: &str) -> bool {
+    match url.split_once(':') {
+        Some(("sqlite", place)) => sqlite::is_missing(place),
+        _ => false,
     }
 }
 

@@ -5,10 +5,11 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, dispatcher, error};
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::SubscriberExt;
@@ -27,32 +28,74 @@ pub enum LogFormat {
     Json,
 }
 
-/// A log level that cannot be parsed.
-#[derive(Debug, thiserror::Error)]
-#[error("--log-level {level}: {why}")]
-pub struct LogLevelError {
-    level: String,
-    why: ParseError,
+/// The levels, and how to write one for a part of the program.
+const LEVELS: &str =
+    "write error, warn, info, debug, trace, off, or a list like info,polychat::hub=debug";
+
+/// The lines that are written: those of a level, or of a list of parts of the program with theirs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogLevel(Targets);
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    /// A variable that is set to nothing counts as none.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        if let Some(wrong) = text.split(',').find(|part| !is_directive(part)) {
+            return Err(format!("\"{wrong}\" is no level; {LEVELS}"));
+        }
+        text.parse().map(Self).map_err(|_| LEVELS.to_owned())
+    }
 }
 
-/// Starts logging, panics included. `level` is the option `--log-level`; without it the variable
-/// `RUST_LOG` counts, and without that `info`.
+impl Default for LogLevel {
+    fn default() -> Self {
+        Self(Targets::new().with_default(LevelFilter::INFO))
+    }
+}
+
+/// Whether this is a level, a path of modules with one, or a path alone, for all its lines. The parser takes
+/// any word for such a path, so that a misspelt level would turn the whole log off.
+fn is_directive(part: &str) -> bool {
+    match part.rsplit_once('=') {
+        Some((_, level)) => is_level(level),
+        None => is_level(part) || part.starts_with("polychat") || part.contains("::"),
+    }
+}
+
+fn is_level(text: &str) -> bool {
+    !text.is_empty() && text.parse::<LevelFilter>().is_ok()
+}
+
+/// A log level in `RUST_LOG` that cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+#[error("{LEVEL_VARIABLE}: {0}")]
+pub struct LogLevelError(String);
+
+/// The level that counts: `given` is the option `--log-level`; without it that of the variable `RUST_LOG`, and
+/// without that `info`.
 ///
 /// # Errors
-/// The level cannot be parsed.
-pub fn start(format: LogFormat, level: Option<&str>) -> Result<(), LogLevelError> {
-    let variable = std::env::var(LEVEL_VARIABLE).ok();
-    let level = level.or(variable.as_deref()).unwrap_or("info");
-    let filter = level.parse().map_err(|why| LogLevelError {
-        level: level.to_owned(),
-        why,
-    })?;
+/// The variable cannot be parsed.
+pub fn level(given: Option<&LogLevel>) -> Result<LogLevel, LogLevelError> {
+    match (given, std::env::var(LEVEL_VARIABLE)) {
+        (Some(given), _) => Ok(given.clone()),
+        (None, Ok(variable)) => variable.parse().map_err(LogLevelError),
+        (None, Err(_)) => Ok(LogLevel::default()),
+    }
+}
+
+/// Starts logging, panics included.
+pub fn start(format: LogFormat, LogLevel(filter): LogLevel) {
     let is_terminal = std::io::stdout().is_terminal();
     let lines = lines(format, filter, is_terminal, std::io::stdout);
     // A process starts its log once, so none is there yet.
     let _ = dispatcher::set_global_default(lines);
     std::panic::set_hook(Box::new(log_panic));
-    Ok(())
 }
 
 /// Writes events to `writer`, with colours if it is a terminal.

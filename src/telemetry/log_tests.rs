@@ -176,3 +176,40 @@ fn a_panic_is_one_line_too() {
         "{text:?}"
     );
 }
+
+#[test]
+fn a_level_is_taken_in_any_case_and_for_parts() {
+    let level = |text: &str| text.parse::<LogLevel>().expect("a level").0;
+    for (text, expected) in [
+        ("warn", LevelFilter::WARN),
+        ("WARN", LevelFilter::WARN),
+        ("Info", LevelFilter::INFO),
+        ("off", LevelFilter::OFF),
+        (" debug\n", LevelFilter::DEBUG),
+        ("", LevelFilter::INFO),
+    ] {
+        assert_eq!(level(text), Targets::new().with_default(expected), "{text}");
+    }
+    let hub = Targets::new().with_default(LevelFilter::INFO);
+    let hub = hub.with_target("polychat::hub", LevelFilter::DEBUG);
+    assert_eq!(level("info,polychat::hub=debug"), hub);
+    let all = Targets::new().with_target("polychat::hub", LevelFilter::TRACE);
+    assert_eq!(level("polychat::hub"), all);
+}
+
+#[test]
+fn a_word_that_is_no_level_is_refused_with_the_levels() {
+    for (text, wrong) in [
+        ("warning", "warning"),
+        ("WARNING", "WARNING"),
+        ("inf0", "inf0"),
+        ("info,polychat=lod", "polychat=lod"),
+        ("info,", ""),
+        ("polychat=", "polychat="),
+        ("info;polychat=warning", "info;polychat=warning"),
+    ] {
+        let why = text.parse::<LogLevel>().expect_err(text);
+        let expected = format!("\"{wrong}\" is no level; write error, warn, info, debug, trace");
+        assert!(why.starts_with(&expected), "{why}");
+    }
+}

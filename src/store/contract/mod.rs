@@ -287,6 +287,7 @@ macro_rules! every_promise {
                 a_closed_store_is_unavailable,
                 an_open_store_lacks_no_index,
                 a_migration_again_changes_nothing,
+                the_totals_count_what_is_there,
             ],
             lease: [
                 a_free_lease_is_taken_and_renewed,

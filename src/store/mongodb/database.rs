@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use tracing::{error, info};
 
 use super::commit::Commits;
-use super::documents::{CHATS, SCHEMA};
+use super::documents::{CHATS, MESSAGES, SCHEMA, USERS};
 use super::fields::{Readable, decode};
 use super::retry::DEADLINE;
-use crate::store::StoreError;
+use crate::store::{StoreError, Totals};
 
 /// The most documents in one reply, as far as they fit into it: a page of a thousand, and the one
 /// that shows whether there is more.
@@ -164,6 +164,15 @@ impl Database {
             .upsert(true)
             .await?;
         Ok(())
+    }
+
+    /// How many documents there are, by the server's own count.
+    pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
+        Ok(Totals {
+            users: self.raw(USERS).estimated_document_count().await?,
+            chats: self.raw(CHATS).estimated_document_count().await?,
+            messages: self.raw(MESSAGES).estimated_document_count().await?,
+        })
     }
 
     /// Closes all connections, once the operations under way are done or the deadline has passed.

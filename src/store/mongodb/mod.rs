@@ -71,7 +71,7 @@ use self::lease::OwnLease;
 use self::retry::retry_until_deadline;
 use self::users::KnownUsers;
 use super::transfer::Unfinished;
-use super::{OpenError, Store, StoreError};
+use super::{OpenError, Store, StoreError, Totals};
 
 /// The store, as one node has it.
 pub struct Mongo {
@@ -124,6 +124,10 @@ impl Store for Mongo {
 
     async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
         retry_until_deadline(|| schema::missing_indexes(self.database.driver())).await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        retry_until_deadline(|| self.database.totals()).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

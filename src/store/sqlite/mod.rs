@@ -38,7 +38,7 @@ use self::files::Files;
 use self::lock::{LockError, lock};
 use super::settling::Settling;
 use super::transfer::Unfinished;
-use super::{InUse, OpenError, Store, StoreError};
+use super::{InUse, OpenError, Seen, Store, StoreError, Totals};
 
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
@@ -88,7 +88,7 @@ impl Sqlite {
         }
     }
 
-    /// The same; of a database that another process uses, its indexes.
+    /// The same; of a database that another process uses, what is in it.
     ///
     /// # Errors
     /// One sentence: the file cannot be used.
@@ -114,11 +114,11 @@ impl Sqlite {
         let lock = match lock(Path::new(place)) {
             Ok(lock) => lock,
             Err(LockError::Held(process)) => {
-                let missing_indexes = look(place).await;
+                let seen = look(place).await;
                 return Ok(Err(InUse {
                     store: format!("sqlite:{place}"),
                     process,
-                    missing_indexes,
+                    seen,
                 }));
             }
             Err(LockError::Unusable(why)) => return Err(refuse(place, &why)),
@@ -231,6 +231,10 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.read(|transaction| schema::totals(transaction)).await
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         for reader in &self.readers {
             close(reader).await?;
@@ -293,6 +297,18 @@ async fn close(thread: &Thread) -> Result<(), StoreError> {
     closed.map_err(|error| StoreError::Unavailable(Box::new(error)))
 }
 
+/// Whether there is no file at `place` yet, in a folder that exists.
+pub(super) fn is_missing(place: &str) -> bool {
+    // The URI of a file is no path.
+    if place.is_empty() || place == MEMORY || place.starts_with("file:") {
+        return false;
+    }
+    let place = Path::new(place);
+    let folder = place.parent().unwrap_or(place);
+    let is_folder = folder.as_os_str().is_empty() || folder.is_dir();
+    is_folder && matches!(place.try_exists(), Ok(false))
+}
+
 /// Starts a thread with a connection to `place` that `work` has set up.
 async fn connect(
     place: &str,
@@ -305,23 +321,29 @@ async fn connect(
     Ok(thread)
 }
 
-/// The indexes that a database lacks which another process uses. Changes nothing.
-async fn look(place: &str) -> Result<Vec<String>, OpenError> {
+/// What is in a database that another process uses. Changes nothing.
+async fn look(place: &str) -> Result<Seen, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let thread = Thread::open_with_flags(place, flags).await;
     let thread = thread.map_err(|error| refuse(place, &error))?;
-    let missing = prepare(place, &thread, |connection| {
+    let seen = prepare(place, &thread, |connection| {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let transaction = connection.transaction()?;
-        let missing = read_row(&transaction).and_then(|()| schema::missing_indexes(&transaction));
-        missing.map_err(|error| OpenError(error.to_string()))
+        let seen = schema::totals(&transaction).and_then(|totals| {
+            let missing_indexes = schema::missing_indexes(&transaction)?;
+            Ok(Seen {
+                totals,
+                missing_indexes,
+            })
+        });
+        seen.map_err(|error| OpenError(error.to_string()))
     });
-    let missing = missing.await;
+    let seen = seen.await;
     let closed = close(&thread).await;
     closed.map_err(|error| refuse(place, &error))?;
-    missing
+    seen
 }
 
 /// Runs `work` on a thread before the store is used.

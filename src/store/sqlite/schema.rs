@@ -4,8 +4,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{OpenError, transfer};
-use crate::store::StoreError;
 use crate::store::transfer::Unfinished;
+use crate::store::{StoreError, Totals};
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
@@ -61,6 +61,19 @@ pub(super) fn missing_indexes(connection: &Connection) -> Result<Vec<String>, St
     let mut missing = indexes(&model)?;
     missing.retain(|index| !there.contains(index));
     Ok(missing)
+}
+
+/// How many records there are. The messages of a chat have numbers without a gap.
+pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
+    let select = "SELECT (SELECT count(*) FROM users), count(*), coalesce(sum(head), 0) FROM chats WHERE deleted = 0";
+    let totals = connection.query_row(select, [], |row| {
+        Ok(Totals {
+            users: row.get(0)?,
+            chats: row.get(1)?,
+            messages: row.get(2)?,
+        })
+    });
+    Ok(totals?)
 }
 
 fn indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
