@@ -1,6 +1,7 @@
 //! Every option, its default and its check: flags, then environment, then a TOML file.
 //! Does not leave `server`, which passes values on: no other module has a [`Config`].
 
+mod completions;
 mod environment;
 mod file;
 #[cfg(any(test, fuzzing))]
@@ -21,9 +22,11 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
+use secrecy::SecretString;
 
 use crate::telemetry::{LogFormat, LogLevel};
 
+pub use completions::CompletionOptions;
 pub use environment::unknown_variables;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
@@ -53,7 +56,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the server (the default)
     Serve(Box<Config>),
-    /// Print a token for development, signed with the shared secret
+    /// Print a token for development, signed with the shared secret, or check one
     Token(TokenOptions),
     /// Check the options and open the store, printing a line for each; runs pending migrations
     /// unless a server uses the store
@@ -63,6 +66,8 @@ pub enum Command {
     /// Copy everything from one store into another, and compare it; no other process may use
     /// either meanwhile
     Copy(CopyOptions),
+    /// Print the completions of this command line for a shell
+    Completions(CompletionOptions),
 }
 
 /// The options of the server.
@@ -201,12 +206,17 @@ pub struct Config {
     pub log_requests: bool,
 }
 
-/// The user of a token to mint.
+/// The user of a token to mint, or a token to check.
 #[derive(Debug, Clone, Args)]
 pub struct TokenOptions {
     /// The external user id that the token is for
-    #[arg(long)]
-    pub user: String,
+    #[arg(long, required_unless_present = "check")]
+    pub user: Option<String>,
+
+    /// Check this token instead, as a server with these keys does, and print what is wrong with it; - reads it
+    /// from standard input, out of sight of other users of the machine
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["user", "role", "ttl"])]
+    pub check: Option<SecretString>,
 
     /// service: the token may act for any user
     #[arg(long, default_value = "user")]
@@ -220,7 +230,7 @@ pub struct TokenOptions {
     #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// The shared secret.
+    /// The keys of tokens.
     #[command(flatten)]
     pub keys: KeyOptions,
 }

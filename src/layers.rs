@@ -51,7 +51,7 @@ const FIXTURES: &str = "fixtures";
 const FUZZ: &str = "fuzz";
 
 /// The only modules that may name an external crate.
-const AT_HOME: [(&str, &[&str]); 30] = [
+const AT_HOME: [(&str, &[&str]); 31] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
@@ -98,6 +98,7 @@ const AT_HOME: [(&str, &[&str]); 30] = [
     ("ipnet", &["limits", "config"]),
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
+    ("clap_complete", &["config"]),
     ("toml", &["config"]),
     ("prometheus_client", &["telemetry"]),
     (

@@ -2,12 +2,13 @@
 //! sentence.
 //! Contains no logic of its own.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use polychat::config::{Cli, Command, Config, ConfigError, CopyOptions, TokenOptions, TokenRole};
 use polychat::model::{Clock, Role};
 use polychat::{auth, check, config, server, telemetry};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 use tracing::warn;
 
@@ -32,12 +33,20 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let cli = Cli::read(std::env::args_os().collect())?;
     let config = match cli.command {
-        Some(Command::Token(options)) => return mint(&options),
+        Some(Command::Token(options)) => {
+            return match &options.check {
+                Some(token) => check_token(&options, token),
+                None => mint(&options, options.user.as_deref().unwrap_or_default()),
+            };
+        }
         Some(Command::Check(config)) => return check(&config),
         Some(Command::Health(config)) => {
             return Ok(Runtime::new()?.block_on(check::health(config.listen))?);
         }
         Some(Command::Copy(options)) => return copy(&options),
+        Some(Command::Completions(options)) => {
+            return Ok(std::io::stdout().write_all(&options.script())?);
+        }
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };
@@ -90,8 +99,34 @@ fn copy(options: &CopyOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints the caller of a token that a server with these keys accepts.
+fn check_token(options: &TokenOptions, token: &SecretString) -> anyhow::Result<()> {
+    let mut token = token.expose_secret().to_owned();
+    if token == "-" {
+        token.clear();
+        std::io::stdin().read_to_string(&mut token)?;
+    }
+    let now = Clock::system().now();
+    let caller = server::check_token(&options.keys, token.trim(), now)?;
+    let who = match caller.role {
+        Role::User => "a user",
+        Role::Service => "a service",
+    };
+    let mut out = std::io::stdout();
+    writeln!(out, "the token is valid, for {who}")?;
+    writeln!(out, "  sub  {:?}", caller.external_id)?;
+    if let Some(end) = caller.expires_at {
+        writeln!(out, "  exp  {end}")?;
+    }
+    match caller.issued_at {
+        Some(issue) => writeln!(out, "  iat  {issue}")?,
+        None => writeln!(out, "  iat  none")?,
+    }
+    Ok(())
+}
+
 /// Prints a token that a server with the same secret accepts.
-fn mint(options: &TokenOptions) -> anyhow::Result<()> {
+fn mint(options: &TokenOptions, user: &str) -> anyhow::Result<()> {
     let Some(secret) = options.keys.secret()? else {
         anyhow::bail!(
             "no secret to sign with: give --jwt-secret or --jwt-secret-file (with --auth open \
@@ -103,7 +138,7 @@ fn mint(options: &TokenOptions) -> anyhow::Result<()> {
         TokenRole::Service => Role::Service,
     };
     let now = Clock::system().now();
-    let token = auth::mint(&secret, &options.user, role, options.ttl, now)?;
+    let token = auth::mint(&secret, user, role, options.ttl, now)?;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,14 +22,14 @@ use tracing::{error, info};
 use self::listeners::{Listeners, Sockets};
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
-use crate::config::{AuthMode, Config, CopyOptions, SocketIo};
+use crate::config::{AuthMode, Config, CopyOptions, KeyOptions, SocketIo};
 use crate::copy::{self, Copied, Target};
 use crate::gateway::state::GatewayState;
 use crate::gateway::{self, Gateway};
 use crate::hub::{Hub, OutboxLimits};
 use crate::lease::{Lease, LeaseError};
 use crate::limits::{self, Hosts, Origins};
-use crate::model::Clock;
+use crate::model::{Caller, Clock};
 use crate::relay::Relay;
 use crate::service::{Limits, Numbering, Service};
 use crate::store::transfer::Unfinished;
@@ -81,8 +82,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let gateway = Gateway::new(&parts.state, &origins, settings);
     let Listeners { clients, metrics } = &listeners;
-    let described = parts.store.describe();
-    banner::announce(&config, mode, clients, metrics.as_ref(), &described)?;
+    let store = parts.store.describe();
+    banner::announce(&config, mode, &origins, clients, metrics.as_ref(), &store)?;
     let serving = listeners.serve(&parts, &gateway, metrics_hosts);
 
     let lost = parts.until(&mut signals).await;
@@ -320,27 +321,39 @@ impl Parts {
     }
 }
 
+/// The caller that a server with these keys takes the token for.
+///
+/// # Errors
+/// What is wrong with it, or with the keys, in one sentence without either.
+pub fn check_token(keys: &KeyOptions, token: &str, now: Timestamp) -> anyhow::Result<Caller> {
+    let caller = jwt(keys)?.authenticate(Some(token), now);
+    let caller = caller.context("the token is refused")?;
+    caller.ok_or_else(|| anyhow!("no token was given"))
+}
+
 fn authenticator(config: &Config, mode: AuthMode) -> anyhow::Result<Authenticator> {
     match mode {
         AuthMode::Open => Ok(Authenticator::open()),
-        AuthMode::Jwt => {
-            let secret = config.keys.secret()?;
-            let files = config.keys.files()?;
-            let built = Authenticator::jwt(secret.as_ref(), &files);
-            built.map_err(|error| match error {
-                KeyError::NoKey => anyhow!(
-                    "--auth jwt needs --jwt-secret, --jwt-secret-file or --jwt-keys (it is the \
-                     default where others can reach the address)"
-                ),
-                KeyError::File { number, fault } => {
-                    let path = config.keys.jwt_keys.get(number - 1);
-                    let path = path.map(|path| path.display().to_string());
-                    anyhow!("--jwt-keys {} {fault}", path.unwrap_or_default())
-                }
-                KeyError::EmptySecret | KeyError::ShortSecret => anyhow!(error),
-            })
-        }
+        AuthMode::Jwt => jwt(&config.keys),
     }
+}
+
+fn jwt(keys: &KeyOptions) -> anyhow::Result<Authenticator> {
+    let secret = keys.secret()?;
+    let files = keys.files()?;
+    let built = Authenticator::jwt(secret.as_ref(), &files);
+    built.map_err(|error| match error {
+        KeyError::NoKey => anyhow!(
+            "--auth jwt needs --jwt-secret, --jwt-secret-file or --jwt-keys (it is the \
+                     default where others can reach the address)"
+        ),
+        KeyError::File { number, fault } => {
+            let path = keys.jwt_keys.get(number - 1);
+            let path = path.map(|path| path.display().to_string());
+            anyhow!("--jwt-keys {} {fault}", path.unwrap_or_default())
+        }
+        KeyError::EmptySecret | KeyError::ShortSecret => anyhow!(error),
+    })
 }
 
 /// The signals that stop the server.

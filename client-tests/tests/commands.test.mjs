@@ -3,7 +3,7 @@
 // a start does, and health reports readiness to a container.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { chatOf, connectUsers, fullHistory, sendMessage } from '../clients/fixtures.mjs';
@@ -156,6 +156,17 @@ describe('polychat check', () => {
     await server.stop();
   });
 
+  test('refuses a file of another program, and leaves it as it is', async (t) => {
+    const { path, store } = await storeFile(t);
+    execFileSync('python3', ['-c', 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("CREATE TABLE users (name)")', path]);
+    const before = readFileSync(path);
+    for (const args of [['check', '--store', store], ['--listen', '127.0.0.1:0', '--store', store]]) {
+      await assertRefused(runToEnd(args), /SQLite file of another program/);
+    }
+    await assertRefused(copy(store, (await storeFile(t)).store), /--from.*SQLite file of another program/);
+    assert.deepEqual(readFileSync(path), before);
+  });
+
   test('creates no file, and says that there is none', async (t) => {
     const { path, store } = await storeFile(t);
     const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
@@ -180,6 +191,21 @@ describe('polychat check', () => {
     assert.ok(!existsSync(nowhere));
     await assertRefused(runToEnd(['check', '--store', 'sqlite::memory:', '--auth', 'jwt']), /--jwt-secret/);
     await assertRefused(runToEnd(['check', '--listen', '0.0.0.0:1', '--auth', 'open']), /--insecure-open-auth/);
+  });
+});
+
+describe('polychat completions', () => {
+  test('are programs that the shell reads', async (t) => {
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const { code, stdout, stderr } = await runToEnd(['completions', shell]);
+      assert.equal(code, 0, stderr);
+      for (const word of ['allowed-origins', 'resume']) assert.ok(stdout.includes(word), `${shell}: ${word}`);
+    }
+    const path = join(await tempDir(t), 'polychat.bash');
+    writeFileSync(path, (await runToEnd(['completions', 'bash'])).stdout);
+    const complete = 'source "$1"; COMP_WORDS=(polychat --allowed-o); COMP_CWORD=1; _polychat polychat --allowed-o polychat; echo "${COMPREPLY[@]}"';
+    assert.equal(execFileSync('bash', ['-c', complete, 'bash', path], { encoding: 'utf8' }).trim(), '--allowed-origins');
+    await assertRefused(runToEnd(['completions', 'tcsh']), /tcsh.*bash/);
   });
 });
 

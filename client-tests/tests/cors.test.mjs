@@ -7,6 +7,7 @@ import { refusedWith } from '../clients/websocket.mjs';
 import { useScope } from '../harness/scope.mjs';
 import { startServer } from '../harness/server.mjs';
 import { SECRET, token } from '../harness/tokens.mjs';
+import { eventually } from '../harness/wait.mjs';
 
 const OURS = ['https://app.example', 'https://admin.example:8443'];
 const FOREIGN = ['https://evil.example', 'https://app.example.evil.example', 'http://app.example', 'null'];
@@ -40,6 +41,18 @@ describe('a page of another origin', () => {
     open = await startServer(scope);
     closed = await startServer(scope, JWT);
     listed = await startServer(scope, [...JWT, '--allowed-origins', OURS.join(',')]);
+  });
+
+  test('is named in the log, once a minute, with the option that would allow it; the start names the allowed ones', async () => {
+    const server = await startServer(scope, [...JWT, '--allowed-origins', OURS.join(',')]);
+    assert.ok(server.logs().includes(`origins the server's own, ${OURS.join(', ')}\n`), server.logs());
+    for (let round = 0; round < 3; round++) await allowedOrigins(server, FOREIGN[0]);
+    for (const origin of OURS) await allowedOrigins(server, origin);
+    await allowedOrigins(server, 'null');
+    await eventually(() => server.logs().includes('--allowed-origins * allows it'), 'a line about a page of a file');
+    const lines = server.logs().split('\n').filter((line) => line.includes('refused a page of another origin'));
+    assert.equal(lines.length, 2, lines.join('\n'));
+    assert.ok(lines[0].includes(`--allowed-origins ${FOREIGN[0]} allows it`), lines[0]);
   });
 
   test('may connect where no token is needed', async () => {

@@ -126,6 +126,31 @@ describe('polychat token', () => {
     assert.ok(exp >= start + 3600 && exp <= now() + 3601, `${exp - start} s`);
   });
 
+  test('checks a token, and says what is wrong with it, without the secret', async () => {
+    const check = (jwt, ...args) => runToEnd(['token', '--check', jwt, ...args]);
+    const keys = ['--jwt-secret', SECRET];
+    const good = await check(await mint('--user', 'alice', '--ttl', '1h'), ...keys);
+    assert.equal(good.code, 0, good.stderr);
+    assert.match(good.stdout, /^the token is valid, for a user\n {2}sub {2}"alice"\n {2}exp {2}20\S+Z\n {2}iat {2}20\S+Z\n$/);
+    const service = await check(await mint('--user', 'backend', '--role', 'service'), ...keys);
+    assert.match(service.stdout, /valid, for a service/);
+    const minted = await mint('--user', 'alice');
+    for (const [jwt, secret, why] of [
+      [await token({ sub: 'alice', exp: now() - 5 }), SECRET, /expired at 20/],
+      [minted, SECRET.split('').reverse().join(''), /signature was made by none of the keys/],
+      ['no-token', SECRET, /not a JWT/],
+    ]) {
+      const { code, stdout, stderr } = await check(jwt, '--jwt-secret', secret);
+      assert.equal(code, 1);
+      assert.equal(stdout, '');
+      assert.match(stderr, /^polychat: the token is refused: [^\n]*\n$/);
+      assert.match(stderr, why);
+      assert.ok(!stderr.includes(secret) && !stderr.includes(jwt));
+    }
+    assert.match((await check(minted)).stderr, /--jwt-secret/);
+    assert.match((await check(minted, '--user', 'alice', ...keys)).stderr, /cannot be used with/);
+  });
+
   test('requires a secret and a user', async () => {
     for (const args of [['token', '--user', 'alice'], ['token', '--jwt-secret', SECRET]]) {
       const { code, stdout, stderr } = await runToEnd(args);

@@ -118,6 +118,12 @@ fn any_page_may_connect_in_open_mode_only() {
         config.web.origins(AuthMode::Jwt).ok(),
         Some(Origins::Listed(Vec::new()))
     );
+    let nothing = read(&["--allowed-origins", ""]).expect("nothing");
+    assert_eq!(nothing.web.origins(AuthMode::Open).ok(), Some(Origins::Any));
+    assert_eq!(
+        nothing.web.origins(AuthMode::Jwt).ok(),
+        Some(Origins::Listed(Vec::new()))
+    );
     let listed = read(&["--allowed-origins", "https://a.example/"]).expect("an origin");
     let origin = HeaderValue::from_static("https://a.example");
     assert_eq!(

@@ -41,12 +41,13 @@ impl WebOptions {
     /// # Errors
     /// Something that is no origin.
     pub fn origins(&self, mode: AuthMode) -> Result<Origins, ConfigError> {
-        if self.allowed_origins.is_empty() && mode == AuthMode::Open
-            || self.allowed_origins.iter().any(|origin| origin == "*")
-        {
+        // A variable that is set to nothing has one empty text.
+        let given = self.allowed_origins.iter().map(|origin| origin.trim());
+        let given: Vec<_> = given.filter(|origin| !origin.is_empty()).collect();
+        if given.is_empty() && mode == AuthMode::Open || given.contains(&"*") {
             return Ok(Origins::Any);
         }
-        let parse = |origin: &String| {
+        let parse = |origin: &&str| {
             let value = origin.trim_end_matches('/').parse::<HeaderValue>().ok();
             value.filter(|_| origin.contains("://")).ok_or_else(|| {
                 ConfigError::Wrong(format!(
@@ -54,7 +55,7 @@ impl WebOptions {
                 ))
             })
         };
-        let listed = self.allowed_origins.iter().map(parse);
+        let listed = given.iter().map(parse);
         Ok(Origins::Listed(listed.collect::<Result<_, _>>()?))
     }
 

@@ -2,20 +2,32 @@
 //! any server in any page's name.
 //! Does not decide which pages may connect: [`Origins`] does.
 
+use std::time::Instant;
+
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+use tracing::info;
 
-use crate::limits::Origins;
+use crate::limits::{Origins, RefusedPages};
 use crate::telemetry::Metrics;
 
 /// The CORS headers.
 pub(super) fn cors(origins: &Origins) -> CorsLayer {
     let origin = match origins {
         Origins::Any => AllowOrigin::mirror_request(),
-        Origins::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
+        Origins::Listed(listed) => {
+            let (origins, listed) = (origins.clone(), listed.clone());
+            let refused = RefusedPages::default();
+            AllowOrigin::predicate(move |origin, request| {
+                if !origins.allow(&request.headers) && refused.logs(origin, Instant::now()) {
+                    log(origin);
+                }
+                listed.contains(origin)
+            })
+        }
     };
     CorsLayer::new()
         .allow_origin(origin)
@@ -28,6 +40,13 @@ pub(super) fn cors(origins: &Origins) -> CorsLayer {
             Method::DELETE,
         ]))
         .allow_headers(AllowHeaders::mirror_request())
+}
+
+/// Logs that a page may not connect. A page of a file has the origin `null`, which no list can have.
+fn log(origin: &HeaderValue) {
+    let origin = String::from_utf8_lossy(origin.as_bytes());
+    let allowed = if origin == "null" { "*" } else { &*origin };
+    info!(%origin, "refused a page of another origin; --allowed-origins {allowed} allows it");
 }
 
 /// The state of the check at an upgrade.

@@ -24,7 +24,7 @@ use crate::model::{Command, Error, ErrorKind, Identity, Rights, UserId};
 
 pub use counts::Slot;
 pub use hosts::Hosts;
-pub use origins::Origins;
+pub use origins::{Origins, RefusedPages};
 pub use proxies::Proxies;
 pub use rates::{Gauge, Over, Payer, Rate, Verdict};
 

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::config::{AuthMode, Config};
+use crate::limits::Origins;
 use crate::telemetry::LogFormat;
 
 /// Prints the address of the server and first steps: for people as text, for machines as a log
@@ -15,6 +16,7 @@ use crate::telemetry::LogFormat;
 pub(super) fn announce(
     config: &Config,
     mode: AuthMode,
+    origins: &Origins,
     clients: &TcpListener,
     metrics: Option<&TcpListener>,
     store: &str,
@@ -28,7 +30,7 @@ pub(super) fn announce(
         AuthMode::Jwt => "jwt",
     };
     if config.log_format == LogFormat::Json {
-        info!(%address, store, auth, metrics, "listening on http://{address}");
+        info!(%address, store, auth, %origins, metrics, "listening on http://{address}");
         if mode == AuthMode::Open {
             warn!("open authentication: anyone who can connect may act as any user");
         }
@@ -36,7 +38,7 @@ pub(super) fn announce(
     }
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!(
-        "polychat {version} listening on http://{address}\n  store  {store}\n  auth   {auth}\n"
+        "polychat {version} listening on http://{address}\n  store  {store}\n  auth   {auth}\n  origins {origins}\n"
     );
     if let Some(metrics) = metrics {
         let _ = writeln!(text, "  metrics {metrics}");

@@ -365,6 +365,7 @@ fn refuse(place: &str, why: &dyn Display) -> OpenError {
 
 fn prepare_writer(connection: &mut Connection) -> Result<(), OpenError> {
     prepare_reader(connection)?;
+    schema::refuse_others(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL")?;

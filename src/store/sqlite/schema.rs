@@ -25,6 +25,37 @@ const MARKS: usize = 4;
 /// Indexes beside those of the versions.
 const INDEXES: &str = include_str!("indexes.sql");
 
+/// The number in the header of the file by which SQLite files of one program are known: `poly` in ASCII. Files
+/// of older versions have none until they are migrated.
+const APPLICATION: i32 = 0x706f_6c79;
+
+/// Columns that files of every version have.
+const KNOWN: [&str; 2] = [
+    "SELECT pk, external_id, username FROM users",
+    "SELECT chat, seq, sender, kind, text FROM messages",
+];
+
+/// Refuses a file of another program, before anything is written into it.
+pub(super) fn refuse_others(connection: &Connection) -> Result<(), OpenError> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let ours = match number("application_id")? {
+        APPLICATION => true,
+        0 if number("user_version")? == 0 => {
+            let select = "SELECT count(*) FROM sqlite_schema";
+            connection.query_row(select, [], |row| row.get::<_, i64>(0))? == 0
+        }
+        0 => KNOWN
+            .iter()
+            .all(|select| connection.prepare(select).is_ok()),
+        _ => false,
+    };
+    if ours {
+        Ok(())
+    } else {
+        Err(OpenError("it is a SQLite file of another program".into()))
+    }
+}
+
 /// Migrates the database to the newest version and to all its indexes, in one transaction.
 pub(super) fn migrate(
     connection: &mut Connection,
@@ -46,6 +77,7 @@ pub(super) fn migrate(
     }
     transaction.execute_batch(INDEXES)?;
     transaction.pragma_update(None, "user_version", STEPS.len())?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.commit()?;
     Ok(())
 }
@@ -117,6 +149,64 @@ mod tests {
         let insert = "INSERT INTO members (chat, place, user) VALUES (?1, ?2, ?3)";
         file.execute(insert, params![9, 0, 7]).expect("a member");
         (file, format!("sqlite:{}", path.display()))
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_program_is_refused_untouched() {
+        for (number, statements) in [
+            (1, "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)"),
+            (
+                2,
+                "CREATE TABLE users (id INTEGER); PRAGMA user_version = 3",
+            ),
+            (3, "PRAGMA application_id = 7"),
+            (4, "CREATE TABLE notes (text); PRAGMA journal_mode = WAL"),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("other.db");
+            let file = Connection::open(&path).expect("a file");
+            file.execute_batch(statements).expect("a database");
+            drop(file);
+            let before = std::fs::read(&path).expect("a file");
+            let url = format!("sqlite:{}", path.display());
+            let Err(error) = crate::store::open(&url).await else {
+                panic!("{number} was opened");
+            };
+            let why = error.to_string();
+            assert!(
+                why.ends_with("it is a SQLite file of another program"),
+                "{why}"
+            );
+            assert_eq!(std::fs::read(&path).expect("a file"), before, "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_are_known_by_their_number_also_older_ones_once_they_are_migrated() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let number = |path: &Path| {
+            let file = Connection::open(path).expect("a file");
+            file.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))
+        };
+        for version in 1..=super::STEPS.len() {
+            let folder = folder.path().join(version.to_string());
+            std::fs::create_dir(&folder).expect("a folder");
+            let (file, url) = older(&folder, version);
+            // As programs that back up the file do.
+            file.execute_batch("CREATE TABLE _replica (seq)")
+                .expect("a table");
+            drop(file);
+            let store = crate::store::open(&url).await.expect("ours");
+            store.close().await.expect("closed");
+            assert_eq!(number(&folder.join("chat.db")), Ok(super::APPLICATION));
+        }
+        let fresh = folder.path().join("fresh.db");
+        let url = format!("sqlite:{}", fresh.display());
+        let store = crate::store::open(&url).await.expect("a store");
+        store.close().await.expect("closed");
+        drop(store);
+        assert_eq!(number(&fresh), Ok(super::APPLICATION));
+        crate::store::open(&url).await.expect("opened again");
     }
 
     #[tokio::test]
