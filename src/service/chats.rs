@@ -59,10 +59,13 @@ impl Service {
             return Ok(Reply::ChatFound(chat));
         }
         let members = self.members(identity, members, policy).await?;
-        self.pk_is_free(pk).await?;
+        if let Err(taken) = self.pk_is_free(pk).await {
+            // Perhaps by another request of this name, which was faster.
+            let found = self.of_that_name(identity, &chosen).await?;
+            return found.map(Reply::ChatFound).ok_or(taken);
+        }
         let members = self.created(identity, members).await?;
         let at = self.clock.now();
-        let changing = self.user_cache.changing(&members);
         let id = ChatId::new(at);
         let new = NewChat {
             id,
@@ -74,35 +77,52 @@ impl Service {
             owner: identity.user.or(members.first().copied()),
             team: None,
             members,
-            key: key.clone(),
+            key,
             at,
         };
-        let before = self.memberships.before_changes(new.id).await;
+        self.create_or_find(identity, new, &chosen).await
+    }
+
+    /// Creates this chat, unless another request of the same key or name was faster.
+    async fn create_or_find(
+        &self,
+        identity: &Identity,
+        new: NewChat,
+        chosen: &ChatChoice,
+    ) -> Result<Reply, Error> {
+        let (id, key) = (new.id, new.key.clone());
+        let changing = self.user_cache.changing(&new.members);
+        let before = self.memberships.before_changes(id).await;
         let created = self
             .store
             .create_chat_within(new, self.member_limits(identity));
         let created = created.await;
         drop(changing);
-        let chat = match created {
-            // Another request of this name was faster.
-            Err(StoreError::Duplicate) if key.is_some() || chosen.external_id.is_some() => {
+        match created {
+            Ok(chat) => {
+                self.publish(identity, Fact::ChatCreated(chat.clone()))
+                    .await;
+                Ok(Reply::Chat(chat))
+            }
+            Err(taken @ (StoreError::Duplicate | StoreError::PkTaken)) => {
                 drop(before);
                 if let Some(chat) = self.made_before(identity, key.as_ref()).await? {
                     return Ok(Reply::Chat(chat));
                 }
-                let found = self.of_that_name(identity, &chosen).await?;
-                return found.map(Reply::ChatFound).ok_or_else(other_content);
+                let found = self.of_that_name(identity, chosen).await?;
+                let found = found.map(Reply::ChatFound);
+                found.ok_or_else(|| match taken {
+                    StoreError::Duplicate if key.is_some() => other_content(),
+                    taken => store_error(taken),
+                })
             }
-            created => {
-                if matches!(created, Err(StoreError::Unavailable(_))) {
+            Err(error) => {
+                if matches!(error, StoreError::Unavailable(_)) {
                     self.publish(identity, Fact::CreationUncertain(id)).await;
                 }
-                created.map_err(|error| self.refused(identity, error))?
+                Err(self.refused(identity, error))
             }
-        };
-        self.publish(identity, Fact::ChatCreated(chat.clone()))
-            .await;
-        Ok(Reply::Chat(chat))
+        }
     }
 
     /// The records of those members of a new chat whom the caller places there.
