@@ -135,10 +135,11 @@ describe('polychat token', () => {
     const service = await check(await mint('--user', 'backend', '--role', 'service'), ...keys);
     assert.match(service.stdout, /valid, for a service/);
     const minted = await mint('--user', 'alice');
-    for (const [jwt, secret, why] of [
-      [await token({ sub: 'alice', exp: now() - 5 }), SECRET, /expired at 20/],
-      [minted, SECRET.split('').reverse().join(''), /signature was made by none of the keys/],
-      ['no-token', SECRET, /not a JWT/],
+    const expired = await token({ sub: 'alice', exp: now() - 5 });
+    for (const { jwt, secret, why } of [
+      { jwt: expired, secret: SECRET, why: /expired at 20/ },
+      { jwt: minted, secret: SECRET.split('').reverse().join(''), why: /signature was made by none of the keys/ },
+      { jwt: 'no-token', secret: SECRET, why: /not a JWT/ },
     ]) {
       const { code, stdout, stderr } = await check(jwt, '--jwt-secret', secret);
       assert.equal(code, 1);
