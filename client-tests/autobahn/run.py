@@ -5,6 +5,7 @@ Does not judge them. Usage: run.py plain|engineio URL [CASES TO LEAVE OUT, such 
 
 import asyncio
 import json
+import os
 import sys
 
 import kosoku
@@ -123,3 +124,7 @@ for result in asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3:])):
     why = f"{result.result} {result.result_close}"
     verdict = {"case": result.case_id, "behavior": result.behavior.value, "close": result.behavior_close.value, "why": why}
     print(json.dumps(verdict))
+
+# All verdicts are printed. The end of the interpreter, beside the threads of the library, may abort the process.
+sys.stdout.flush()
+os._exit(0)
