@@ -6,6 +6,7 @@ mod environment;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod import;
 mod keys;
 mod limits;
 mod numbers;
@@ -28,6 +29,7 @@ use crate::telemetry::{LogFormat, LogLevel};
 
 pub use completions::CompletionOptions;
 pub use environment::unknown_variables;
+pub use import::{ExportOptions, ImportOptions};
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 pub use numbers::NumberOptions;
@@ -66,6 +68,11 @@ pub enum Command {
     /// Copy everything from one store into another, and compare it; no other process may use
     /// either meanwhile
     Copy(CopyOptions),
+    /// Move in users, chats and messages from a file of JSON lines (docs/IMPORT.md)
+    Import(Box<ImportOptions>),
+    /// Write all users, chats and messages as JSON lines, which import reads; no other process may use
+    /// the store meanwhile
+    Export(Box<ExportOptions>),
     /// Print the completions of this command line for a shell
     Completions(CompletionOptions),
 }
@@ -320,6 +327,8 @@ impl Cli {
                 Some(Command::Serve(config) | Command::Check(config) | Command::Health(config)),
                 Some((_, matches)),
             ) => (&mut **config, matches),
+            (Some(Command::Import(options)), Some((_, matches))) => (&mut options.config, matches),
+            (Some(Command::Export(options)), Some((_, matches))) => (&mut options.config, matches),
             _ => (&mut cli.config, &matches),
         };
         // Hosting platforms set this variable to the port they expect. It overrides the file, but

@@ -6,13 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::sleep;
 
 use crate::model::{
     AuditFilter, AuditId, AuditRecord, Chat, ChatId, History, Message, MessagePage, Metadata,
     Range, Seq, Window,
 };
+use crate::progress;
 use crate::store::transfer::{self, ChatRecord, Pks};
 use crate::store::{OpenError, Store, StoreError};
 
@@ -87,7 +88,7 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, target: Target) -> Result<Co
         }
         if !to.is_unfinished().await? {
             // Complete, or never the target of a copy: nothing is written into it.
-            return compare(from, to, progress("comparing", 0)).await;
+            return compare(from, to, progress::bar("comparing", 0, "messages")).await;
         }
     }
     to.begin_copy().await?;
@@ -115,10 +116,10 @@ async fn copy_rest(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError
     copy_users(from, to, there).await?;
     copy_events(from, to, there).await?;
     let total = copy_chats(from, to, there).await?;
-    copy_messages(from, to, progress("copying", total)).await?;
+    copy_messages(from, to, progress::bar("copying", total, "messages")).await?;
     copy_audit(from, to).await?;
     to.take_counters(from.counters().await?).await?;
-    let copied = compare(from, to, progress("comparing", total)).await?;
+    let copied = compare(from, to, progress::bar("comparing", total, "messages")).await?;
     to.finish_copy().await?;
     Ok(copied)
 }
@@ -312,6 +313,7 @@ fn hash(message: &Message, hasher: &mut DefaultHasher) {
         text,
         photos,
         client_id,
+        original_id,
         metadata,
         sent_as_read,
         // The state belongs to the chat, which is compared as a whole.
@@ -320,7 +322,14 @@ fn hash(message: &Message, hasher: &mut DefaultHasher) {
         modified_at,
     } = message;
     (id, chat, chat_pk, seq, sender.pk, kind, text, photos).hash(hasher);
-    (client_id, sent_as_read, created_at, modified_at).hash(hasher);
+    (
+        client_id,
+        original_id,
+        sent_as_read,
+        created_at,
+        modified_at,
+    )
+        .hash(hasher);
     metadata.as_ref().map(Metadata::json).hash(hasher);
 }
 
@@ -342,18 +351,6 @@ async fn page(store: &dyn Store, chat: ChatId, after: Seq) -> Result<MessagePage
 
 fn differs(chat: &Chat) -> CopyError {
     CopyError::Differs(format!("chat {}", chat.id))
-}
-
-/// Shows the progress if standard error is a terminal.
-fn progress(doing: &'static str, total: u64) -> ProgressBar {
-    let template = "{msg:>9} [{wide_bar}] {pos}/{len} messages, {eta} left";
-    let style = ProgressStyle::with_template(template);
-    let bar = ProgressBar::new(total).with_message(doing);
-    match style {
-        Ok(style) => bar.with_style(style.progress_chars("=> ")),
-        // The template stands above; a bar of another look does as well.
-        Err(_) => bar,
-    }
 }
 
 #[cfg(test)]

@@ -3,113 +3,16 @@
 //! Does not know what any file does.
 
 mod prose;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::tables::{AT_HOME, EVERYTHING, FIXTURES, FUZZ, MAY_KNOW, NEVER};
+
 /// The longest file, in lines.
 const LINES: usize = 400;
-
-/// Which of our modules a module may name, from the lowest floor up: only modules above it in this
-/// table. The table in docs/ARCHITECTURE.md is the same, in this order.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
-    ("model", &[]),
-    ("bus", &["model"]),
-    ("auth", &["model"]),
-    ("limits", &["model"]),
-    ("telemetry", &["model"]),
-    ("store", &["model", "telemetry"]),
-    ("hub", &["model", "telemetry"]),
-    ("service", &["model", "telemetry", "store", "bus"]),
-    ("relay", &["model", "telemetry", "store", "bus", "hub"]),
-    (
-        "gateway",
-        &["model", "telemetry", "limits", "auth", "hub", "service"],
-    ),
-    ("config", &["limits", "telemetry"]),
-    ("copy", &["model", "store"]),
-    ("lease", &["store"]),
-    ("check", &["store", "lease"]),
-];
-
-/// Modules that may name every other: the wiring, and tests of the whole crate.
-const EVERYTHING: [&str; 7] = [
-    "server",
-    "main",
-    "layers",
-    "catching_up_tests",
-    "membership_tests",
-    FIXTURES,
-    FUZZ,
-];
-
-/// The service over a store in memory: every module's tests may name it.
-const FIXTURES: &str = "fixtures";
-
-/// Every module has a `fuzz.rs` that names this one, in tests only.
-const FUZZ: &str = "fuzz";
-
-/// The only modules that may name an external crate.
-const AT_HOME: [(&str, &[&str]); 31] = [
-    ("rusqlite", &["store/sqlite"]),
-    ("tokio_rusqlite", &["store/sqlite"]),
-    ("libc", &["store/sqlite"]),
-    ("mongodb", &["store/mongodb"]),
-    ("bson", &["store/mongodb"]),
-    ("socketioxide", &["gateway/socketio/oxide"]),
-    ("socketioxide_core", &["gateway/socketio"]),
-    ("socketioxide_parser_common", &["gateway/socketio"]),
-    (
-        "axum",
-        &[
-            "gateway",
-            "limits",
-            "server.rs",
-            "server",
-            "config.rs",
-            "config",
-            "check.rs",
-        ],
-    ),
-    (
-        "hyper",
-        &["check.rs", "gateway/socketio/oxide", "gateway/websocket"],
-    ),
-    ("hyper_util", &["check.rs", "gateway/websocket"]),
-    (
-        "engineioxide_core",
-        &["gateway/engineio", "gateway/socketio"],
-    ),
-    ("tungstenite", &["gateway"]),
-    ("form_urlencoded", &["gateway"]),
-    ("http_body_util", &["check.rs", "gateway/engineio"]),
-    ("indicatif", &["copy.rs"]),
-    ("tower_http", &["gateway"]),
-    ("utoipa", &["gateway/rest"]),
-    ("utoipa_axum", &["gateway/rest"]),
-    ("utoipa_swagger_ui", &["gateway/rest"]),
-    ("serde_path_to_error", &["gateway/rest"]),
-    (
-        "http_body",
-        &["gateway/request_guard.rs", "gateway/engineio"],
-    ),
-    ("governor", &["limits"]),
-    ("ipnet", &["limits", "config"]),
-    ("jsonwebtoken", &["auth"]),
-    ("clap", &["config.rs", "config"]),
-    ("clap_complete", &["config"]),
-    ("toml", &["config"]),
-    ("prometheus_client", &["telemetry"]),
-    (
-        "rustix",
-        &["lease.rs", "store/mongodb/lease.rs", "telemetry/process.rs"],
-    ),
-    ("anyhow", &["main.rs", "server.rs", "server"]),
-];
-
-/// Paths that are never named: others use the traits.
-const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
 
 #[test]
 fn every_module_names_only_what_it_may() {

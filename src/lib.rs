@@ -6,6 +6,7 @@ mod bus;
 pub mod check;
 pub mod config;
 pub mod copy;
+pub mod export;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(
     not(test),
@@ -16,9 +17,11 @@ mod fixtures;
 pub mod fuzz;
 mod gateway;
 mod hub;
+pub mod import;
 mod lease;
 mod limits;
 pub mod model;
+mod progress;
 mod relay;
 pub mod server;
 mod service;
@@ -31,3 +34,5 @@ mod catching_up_tests;
 mod layers;
 #[cfg(test)]
 mod membership_tests;
+#[cfg(test)]
+mod moving_in_tests;

@@ -5,7 +5,10 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use polychat::config::{Cli, Command, Config, ConfigError, CopyOptions, TokenOptions, TokenRole};
+use polychat::config::{
+    Cli, Command, Config, ConfigError, CopyOptions, ExportOptions, ImportOptions, TokenOptions,
+    TokenRole,
+};
 use polychat::model::{Clock, Role};
 use polychat::{auth, check, config, server, telemetry};
 use secrecy::{ExposeSecret, SecretString};
@@ -44,6 +47,8 @@ fn run() -> anyhow::Result<()> {
             return Ok(Runtime::new()?.block_on(check::health(config.listen))?);
         }
         Some(Command::Copy(options)) => return copy(&options),
+        Some(Command::Import(options)) => return import(&options),
+        Some(Command::Export(options)) => return export(&options),
         Some(Command::Completions(options)) => {
             return Ok(std::io::stdout().write_all(&options.script())?);
         }
@@ -96,6 +101,34 @@ fn copy(options: &CopyOptions) -> anyhow::Result<()> {
         copied.chats,
         copied.messages
     )?;
+    Ok(())
+}
+
+/// Imports, and prints the lines at fault and the totals.
+fn import(options: &ImportOptions) -> anyhow::Result<()> {
+    let mut wrong = |line: u32, why: &str| {
+        // Standard output may be closed; the exit code has the outcome.
+        let _ = writeln!(std::io::stdout(), "line {line}: {why}");
+    };
+    let report = Runtime::new()?.block_on(server::import(options, &mut wrong))?;
+    write!(std::io::stdout(), "{report}")?;
+    if report.is_complete() {
+        return Ok(());
+    }
+    anyhow::bail!("{} lines were refused", report.wrong + report.refused)
+}
+
+/// Exports, and prints the totals where the lines do not stand.
+fn export(options: &ExportOptions) -> anyhow::Result<()> {
+    let exported = Runtime::new()?.block_on(server::export(options))?;
+    let _ = writeln!(
+        std::io::stderr(),
+        "exported: {} users, {} events, {} chats, {} messages",
+        exported.users,
+        exported.events,
+        exported.chats,
+        exported.messages
+    );
     Ok(())
 }
 

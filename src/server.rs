@@ -6,11 +6,12 @@ mod banner;
 #[cfg(test)]
 mod gauges_tests;
 mod listeners;
+mod offline;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,10 +21,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use self::listeners::{Listeners, Sockets};
+pub use self::offline::{copy, export, import};
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
-use crate::config::{AuthMode, Config, CopyOptions, KeyOptions, SocketIo};
-use crate::copy::{self, Copied, Target};
+use crate::config::{AuthMode, Config, KeyOptions, SocketIo};
 use crate::gateway::state::GatewayState;
 use crate::gateway::{self, Gateway};
 use crate::hub::{Hub, OutboxLimits};
@@ -31,7 +32,7 @@ use crate::lease::{Lease, LeaseError};
 use crate::limits::{self, Hosts, Origins};
 use crate::model::{Caller, Clock};
 use crate::relay::Relay;
-use crate::service::{Limits, Numbering, Service};
+use crate::service::{Committer, Limits, Numbering, Service};
 use crate::store::transfer::Unfinished;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
@@ -141,66 +142,31 @@ impl Admission {
     }
 }
 
-/// Copies one store into another.
-///
-/// # Errors
-/// Why that cannot be, in one sentence.
-pub async fn copy(options: &CopyOptions) -> anyhow::Result<Copied> {
-    if options.from == options.to {
-        bail!("--from and --to are the same store");
+/// The limits of sizes.
+fn limits_of(config: &Config) -> Limits {
+    Limits {
+        message_bytes: config.max_message_bytes,
+        members: config.max_members,
+        chats: config.limits.max_chats_per_user.value(),
     }
-    let target = if options.resume {
-        Target::Resumed
-    } else {
-        Target::Empty
-    };
-    if store::is_missing(&options.from) {
-        bail!("--from: there is no such file as {}", options.from);
-    }
-    let from = Side::open(&options.from, Unfinished::Refused);
-    let mut from = from.await.context("--from")?;
-    let to = Side::open(&options.to, Unfinished::Allowed);
-    let to = to.await.context("--to");
-    let mut to = match to {
-        Ok(to) => to,
-        Err(error) => {
-            from.close().await?;
-            return Err(error);
-        }
-    };
-    let copied = tokio::select! {
-        copied = copy::copy(&*from.store, &*to.store, target) => copied.map_err(Into::into),
-        lost = from.lease.lost() => Err(anyhow!(lost)),
-        lost = to.lease.lost() => Err(anyhow!(lost)),
-    };
-    to.close().await?;
-    from.close().await?;
-    copied
 }
 
-/// A store that is copied from or to, which no server may use meanwhile.
-struct Side {
-    store: Arc<dyn Store>,
-    lease: Lease,
-}
-
-impl Side {
-    async fn open(url: &str, unfinished: Unfinished) -> anyhow::Result<Self> {
-        let store = store::connect(url).await?;
-        let lease = Lease::take(&store, "copy").await?;
-        if let Err(error) = store.migrate(unfinished).await {
-            lease.release().await;
-            return Err(error.into());
-        }
-        // No call of it succeeds without the lease; its metrics are not read.
-        let store = store::instrumented(store, Metrics::default());
-        Ok(Self { store, lease })
-    }
-
-    async fn close(self) -> Result<(), store::StoreError> {
-        self.lease.release().await;
-        self.store.close().await
-    }
+/// The service with these options, and its committer.
+fn service(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    bus: &Arc<dyn Bus>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> (Service, Committer) {
+    let limits = limits_of(config);
+    let (store, bus) = (Arc::clone(store), Arc::clone(bus));
+    let (service, committer) = Service::new(store, bus, clock.clone(), limits, metrics.clone());
+    let service = service.with_numbering(Numbering {
+        from: config.numbers.own_numbers_from,
+        external_ids: config.numbers.numeric_external_ids,
+    });
+    (service, committer)
 }
 
 /// The tasks behind the gateways.
@@ -228,23 +194,8 @@ impl Parts {
         let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
         let store = store::instrumented(store, metrics.clone());
         let bus: Arc<dyn Bus> = Arc::new(Local::default());
-        let limits = Limits {
-            message_bytes: config.max_message_bytes,
-            members: config.max_members,
-            chats: config.limits.max_chats_per_user.value(),
-        };
         let clock = Clock::system();
-        let (service, committer) = Service::new(
-            Arc::clone(&store),
-            Arc::clone(&bus),
-            clock.clone(),
-            limits,
-            metrics.clone(),
-        );
-        let service = service.with_numbering(Numbering {
-            from: config.numbers.own_numbers_from,
-            external_ids: config.numbers.numeric_external_ids,
-        });
+        let (service, committer) = service(config, &store, &bus, &clock, &metrics);
         let state = GatewayState {
             service: Arc::new(service),
             hub: Arc::new(Hub::default()),

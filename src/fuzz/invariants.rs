@@ -108,7 +108,8 @@ pub fn hold_command(command: &Command, read: usize) {
         | Command::ChangeEvent { .. }
         | Command::DeleteEvent { .. }
         | Command::ListEvents { .. }
-        | Command::EnterMarketplace => panic!("no frame has this command: {command:?}"),
+        | Command::EnterMarketplace
+        | Command::Import(_) => panic!("no frame has this command: {command:?}"),
     }
 }
 

@@ -37,6 +37,7 @@ use tower::ServiceBuilder;
 
 use self::paths::{SOCKET_IO, is_socketio, is_websocket};
 use self::raw::RawServer;
+pub use self::rest::archive;
 pub use self::socketio::SocketIo;
 use self::state::GatewayState;
 use crate::limits::{Hosts, Origins};

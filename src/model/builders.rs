@@ -32,6 +32,7 @@ impl Message {
             text: draft.text,
             photos: draft.photos,
             client_id: draft.client_id,
+            original_id: draft.original_id,
             metadata: draft.metadata,
             sent_as_read: draft.sent_as_read,
             event_chat: None,

@@ -163,7 +163,7 @@ pub struct VisiblePage {
 }
 
 /// How a request names a chat.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChatRef {
     /// By its id.
     Id(ChatId),

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::{
     Access, AuditFilter, AuditId, ChatChange, ChatChoice, ChatCursor, ChatId, ChatPk, ChatRef,
-    Draft, EventChange, EventDetails, EventPk, History, IdempotencyKey, KnownUpTo, MemberRole,
-    PageBudget, Positions, Profile, SanctionTerm, Seq, UserId, UserPk, UserRef, VisibleCursor,
+    Draft, EventChange, EventDetails, EventPk, History, IdempotencyKey, ImportRecord, KnownUpTo,
+    MemberRole, PageBudget, Positions, Profile, SanctionTerm, Seq, UserId, UserPk, UserRef,
+    VisibleCursor,
 };
 
 /// The command of a client. `user` is the one that the request names, if it names one. Converted to
@@ -315,6 +316,8 @@ pub enum Command {
     },
     /// The initial data of a user of the marketplace.
     EnterMarketplace,
+    /// Move in at most 1000 records, in this order. One that is refused does not affect the others.
+    Import(Vec<ImportRecord>),
 }
 
 impl Command {
@@ -338,7 +341,8 @@ impl Command {
             | Self::GetEvent { .. }
             | Self::ListEvents { .. }
             | Self::EnterMarketplace => false,
-            Self::CreateUser { .. }
+            Self::Import(_)
+            | Self::CreateUser { .. }
             | Self::UpdateUser { .. }
             | Self::CreateChat { .. }
             | Self::CreateRoom { .. }

@@ -1,6 +1,9 @@
 //! Idempotency keys: make a repeated request to create something harmless.
 //! Does not know headers: the host application's own name for a request comes in as text.
 
+use std::fmt;
+use std::str::FromStr;
+
 use uuid::Uuid;
 
 /// A request's idempotency key and its content.
@@ -30,6 +33,20 @@ impl Fingerprint {
     /// The 16 bytes under which a store keeps it.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(out)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Message {
     pub photos: Vec<String>,
     /// The id that its sender gave it, which makes a repetition harmless.
     pub client_id: Option<String>,
+    /// The id that it had where it was imported from; unique in its chat.
+    pub original_id: Option<String>,
     /// What the application attached to it.
     pub metadata: Option<Metadata>,
     /// Whether its sender marked it as read when sending it.
@@ -48,6 +50,7 @@ impl Message {
             text: self.text,
             photos: self.photos,
             client_id: self.client_id,
+            original_id: self.original_id,
             metadata: self.metadata,
             sent_as_read: self.sent_as_read,
         }
@@ -117,6 +120,8 @@ pub struct Draft {
     pub photos: Vec<String>,
     /// See [`Message::client_id`].
     pub client_id: Option<String>,
+    /// See [`Message::original_id`]. A draft that has one has no `client_id`.
+    pub original_id: Option<String>,
     /// See [`Message::metadata`].
     pub metadata: Option<Metadata>,
     /// See [`Message::sent_as_read`].
@@ -131,6 +136,7 @@ impl Draft {
             text: text.into(),
             photos: Vec::new(),
             client_id: None,
+            original_id: None,
             metadata: None,
             sent_as_read: false,
         }
@@ -159,7 +165,8 @@ pub struct PendingMessage {
 pub enum Sent {
     /// It is stored, and new.
     Stored(Arc<Message>),
-    /// The same sender had stored this `client_id` in this chat before: that message.
+    /// The same sender had stored this `client_id` in this chat before, or this `original_id` was imported into
+    /// it: that message.
     Repeated(Arc<Message>),
 }
 

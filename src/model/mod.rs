@@ -14,6 +14,7 @@ pub mod fuzz;
 mod id;
 mod idempotency;
 mod identity;
+mod import;
 mod message;
 mod metadata;
 mod notice;
@@ -43,6 +44,11 @@ pub use id::{
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Issue, Origin, RequestNumber, Rights, Role};
+pub use import::{
+    ImportRecord, ImportRefusal, Imported, ImportedChat, ImportedEvent, ImportedEventPart,
+    ImportedMember, ImportedMessage, ImportedNames, ImportedNumbers, ImportedRead, ImportedUser,
+    ReadUpTo,
+};
 pub use message::{
     Draft, History, KnownId, KnownUpTo, Message, MessagePage, Missed, PendingMessage, Range, Sent,
     Window, weight,

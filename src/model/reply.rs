@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::{
     AuditPage, Ban, Chat, ChatCursor, ChatId, ChatList, ChatPage, Event, EventPage, EventPk,
-    Joined, MarkedRead, Marketplace, MemberRights, MessagePage, Missed, Reads, RoleChange, Room,
-    RoomPage, SanctionChange, Sent, Seq, Updated, User, UserPage, VisibleCursor,
+    ImportRefusal, Imported, Joined, MarkedRead, Marketplace, MemberRights, MessagePage, Missed,
+    Reads, RoleChange, Room, RoomPage, SanctionChange, Sent, Seq, Updated, User, UserPage,
+    VisibleCursor,
 };
 
 /// The answer to one [`Command`](super::Command).
@@ -86,4 +87,6 @@ pub enum Reply {
     EventChat(Updated),
     /// To `EnterMarketplace`.
     Marketplace(Marketplace),
+    /// To `Import`: the outcome of each record.
+    Imported(Vec<Result<Imported, ImportRefusal>>),
 }

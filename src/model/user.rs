@@ -36,7 +36,7 @@ pub struct User {
 }
 
 /// How a request names a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UserRef {
     /// By its id.
     Id(UserId),

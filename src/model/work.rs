@@ -20,6 +20,7 @@ impl Command {
             Self::Sync { chats, .. } => chats.len() * CHAT,
             Self::AddMembers { users, .. } => users.len() * CHAT,
             Self::CreateChat { members, .. } => members.len(),
+            Self::Import(records) => records.len(),
             _ => 0,
         }
     }
@@ -83,6 +84,7 @@ impl Reply {
             | Self::Read(_)
             | Self::Event(_)
             | Self::EventDeleted(_)
+            | Self::Imported(_)
             | Self::EventChat(_) => 0,
         }
     }

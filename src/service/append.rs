@@ -34,7 +34,8 @@ pub(super) struct Append {
 
 struct PendingAppend {
     entry: PendingMessage,
-    request: SendRequest,
+    /// `None`: it is moved in, and was written elsewhere.
+    request: Option<SendRequest>,
     answer: oneshot::Sender<Result<Sent, Error>>,
     queued: Queued,
 }
@@ -82,14 +83,15 @@ pub(super) fn new(
 
 impl Append {
     /// Queues an entry: entries are stored in the order in which this returned. The receiver
-    /// answers once the message is durable and was published.
+    /// answers once the message is durable and was published. Without a `request` the sender's right to write
+    /// there is not checked.
     ///
     /// # Errors
     /// `Unavailable`: the committer has stopped.
     pub(super) async fn enqueue(
         &self,
         entry: PendingMessage,
-        request: SendRequest,
+        request: Option<SendRequest>,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let waiting = PendingAppend {
@@ -166,20 +168,22 @@ impl Committer {
                 answer,
                 queued,
             } = pending;
-            let known = latest.take().filter(|known| known.chat() == entry.chat);
-            let members = match known {
-                Some(members) => Ok(members),
-                None => self.memberships.of(entry.chat).await,
-            };
-            let judged = members.and_then(|members| {
-                access::may_post(request.actor, entry.sender, &members, entry.at)?;
-                latest = Some(members);
-                Ok(())
-            });
-            if let Err(refusal) = judged {
-                // The sender may have gone.
-                let _ = answer.send(Err(access::as_requested(refusal, &request.chat)));
-                continue;
+            if let Some(request) = request {
+                let known = latest.take().filter(|known| known.chat() == entry.chat);
+                let members = match known {
+                    Some(members) => Ok(members),
+                    None => self.memberships.of(entry.chat).await,
+                };
+                let judged = members.and_then(|members| {
+                    access::may_post(request.actor, entry.sender, &members, entry.at)?;
+                    latest = Some(members);
+                    Ok(())
+                });
+                if let Err(refusal) = judged {
+                    // The sender may have gone.
+                    let _ = answer.send(Err(access::as_requested(refusal, &request.chat)));
+                    continue;
+                }
             }
             senders.push(Sender {
                 chat: entry.chat,

@@ -79,7 +79,9 @@ async fn what_was_stored_without_an_answer_is_answered_when_it_is_sent_again() {
         actor: Actor::User(anna.id),
         chat: ChatRef::Id(chat.id),
     };
-    let answered = append.enqueue(entry(&anna, &chat, "once"), request).await;
+    let answered = append
+        .enqueue(entry(&anna, &chat, "once"), Some(request))
+        .await;
     let answer = answered.expect("a place").await.expect("an answer");
     let Ok(Sent::Repeated(again)) = answer else {
         panic!("{answer:?}");

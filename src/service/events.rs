@@ -207,7 +207,11 @@ pub(super) fn no_event(event: EventPk) -> Error {
     Error::not_found(format_args!("event {event}"))
 }
 
-fn check(details: &EventDetails) -> Result<(), Error> {
+/// Checks the details of an event.
+///
+/// # Errors
+/// `Invalid`, `TooLarge`.
+pub(super) fn check(details: &EventDetails) -> Result<(), Error> {
     if details.name.trim().is_empty() {
         return Err(Error::invalid("name", "is empty"));
     }

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::audit::Act;
 use super::chats::{check_external_id, name_taken};
+use super::messages;
 use super::{InFlight, Service, access, store_error};
 use crate::model::{
     Access, AuditAct, ChatChoice, ChatId, ChatRef, Draft, Error, ErrorKind, EventChat,
@@ -78,7 +79,7 @@ impl Service {
         draft: Option<Draft>,
     ) -> Result<Reply, Error> {
         if let Some(draft) = &draft {
-            self.check(draft)?;
+            messages::check(draft, self.limits)?;
         }
         let guest = access::user(identity, named)?;
         let opened = self.opened(identity, event, guest, ChatChoice::default());

@@ -5,7 +5,7 @@ use futures_util::future::try_join;
 use tokio::sync::oneshot;
 
 use super::append::SendRequest;
-use super::{Service, access, store_error};
+use super::{Limits, Service, access, store_error};
 use crate::model::{
     ChatRef, Draft, Error, History, Identity, MessageId, Metadata, PendingMessage, Positions,
     Reads, Reply, Sent, UserRef,
@@ -35,7 +35,7 @@ impl Service {
         chat: ChatRef,
         draft: Draft,
     ) -> Result<oneshot::Receiver<Result<Sent, Error>>, Error> {
-        self.check(&draft)?;
+        check(&draft, self.limits)?;
         let named = self.named_user(named).await?;
         let actor = access::actor(identity, named)?;
         let sender = access::user(identity, named)?;
@@ -52,36 +52,7 @@ impl Service {
             draft,
             at,
         };
-        self.append.enqueue(entry, request).await
-    }
-
-    pub(super) fn check(&self, draft: &Draft) -> Result<(), Error> {
-        check_photos(&draft.photos)?;
-        if draft.text.trim().is_empty() && draft.photos.is_empty() {
-            return Err(Error::invalid("msg", "is empty"));
-        }
-        if draft.text.len() > self.limits.message_bytes {
-            let limit = format_args!("{} bytes", self.limits.message_bytes);
-            return Err(Error::too_large("msg", limit));
-        }
-        let metadata = draft.metadata.as_ref().map_or(0, |it| it.json().len());
-        if metadata > Metadata::BYTES {
-            let limit = format_args!("{} bytes", Metadata::BYTES);
-            return Err(Error::too_large("metadata", limit));
-        }
-        let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-        if !(1..=KIND_CHARS).contains(&draft.kind.len()) || !draft.kind.bytes().all(allowed) {
-            return Err(Error::invalid(
-                "type",
-                "write 1 to 32 characters of a-z 0-9 _ -",
-            ));
-        }
-        match &draft.client_id {
-            Some(id) if !(1..=CLIENT_ID_CHARS).contains(&id.chars().count()) => {
-                Err(Error::invalid("client_id", "write 1 to 64 characters"))
-            }
-            _ => Ok(()),
-        }
+        self.append.enqueue(entry, Some(request)).await
     }
 
     pub(super) async fn list_messages(
@@ -110,6 +81,39 @@ impl Service {
         };
         let (page, reads) = self.judged(actor, &chat, read).await?;
         Ok(Reply::Messages(page, reads))
+    }
+}
+
+/// Checks the content of a message.
+///
+/// # Errors
+/// `Invalid`, `TooLarge`.
+pub(super) fn check(draft: &Draft, limits: Limits) -> Result<(), Error> {
+    check_photos(&draft.photos)?;
+    if draft.text.trim().is_empty() && draft.photos.is_empty() {
+        return Err(Error::invalid("msg", "is empty"));
+    }
+    if draft.text.len() > limits.message_bytes {
+        let limit = format_args!("{} bytes", limits.message_bytes);
+        return Err(Error::too_large("msg", limit));
+    }
+    let metadata = draft.metadata.as_ref().map_or(0, |it| it.json().len());
+    if metadata > Metadata::BYTES {
+        let limit = format_args!("{} bytes", Metadata::BYTES);
+        return Err(Error::too_large("metadata", limit));
+    }
+    let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    if !(1..=KIND_CHARS).contains(&draft.kind.len()) || !draft.kind.bytes().all(allowed) {
+        return Err(Error::invalid(
+            "type",
+            "write 1 to 32 characters of a-z 0-9 _ -",
+        ));
+    }
+    match &draft.client_id {
+        Some(id) if !(1..=CLIENT_ID_CHARS).contains(&id.chars().count()) => {
+            Err(Error::invalid("client_id", "write 1 to 64 characters"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ mod committer;
 mod events;
 mod heads;
 mod history_cache;
+mod import;
 mod in_flight;
 #[cfg(test)]
 mod lease_tests;
@@ -42,6 +43,7 @@ use tracing::error;
 
 pub use access::no_chat;
 pub use committer::Committer;
+pub use import::check as check_import;
 pub use in_flight::InFlight;
 pub use numbering::Numbering;
 pub use revocation::Revocations;
@@ -294,6 +296,7 @@ impl Service {
                 self.request_access(identity, user, event, draft).await
             }
             C::GrantAccess { chat, access } => self.grant_access(identity, chat, access).await,
+            C::Import(records) => self.import(identity, records).await,
             C::EnterMarketplace => self.enter_marketplace(identity).await,
         };
         InFlight::from(reply)

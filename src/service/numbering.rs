@@ -58,8 +58,13 @@ impl Numbering {
     pub(super) fn chat(self, chosen: Option<ChatPk>) -> Result<NewPk, Error> {
         match chosen {
             Some(pk) => within("pk", pk, MAX_CHAT_PK).map(NewPk::Chosen),
-            None => Ok(NewPk::NextFrom(self.from.min(LAST_FIRST_CHAT))),
+            None => Ok(NewPk::NextFrom(self.first_chat())),
         }
+    }
+
+    /// From which number on chats are numbered.
+    pub(super) fn first_chat(self) -> ChatPk {
+        self.from.min(LAST_FIRST_CHAT)
     }
 
     /// That of a new event.

@@ -283,7 +283,11 @@ pub(super) fn check_external_id(external_id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_profile(profile: &Profile) -> Result<(), Error> {
+/// Checks the fields of a profile.
+///
+/// # Errors
+/// `TooLarge`, `Invalid`.
+pub(super) fn check_profile(profile: &Profile) -> Result<(), Error> {
     let fields = [
         ("user.username", &profile.username),
         ("user.name", &profile.name),

@@ -22,9 +22,9 @@ use super::{
 use crate::model::{
     Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage,
     ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History, MemberLimits,
-    MemberRole, MembersVersion, Message, MessagePage, NewChat, NewEvent, NewEventChat, NewUser,
-    PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk, VisibleCursor,
-    VisiblePage,
+    MemberRole, MembersVersion, Message, MessageId, MessagePage, NewChat, NewEvent, NewEventChat,
+    NewUser, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk,
+    VisibleCursor, VisiblePage,
 };
 use crate::telemetry::Metrics;
 
@@ -297,6 +297,8 @@ instrumented! {
     take_events(events: Vec<EventRecord>) -> ();
     take_chats(chats: Vec<ChatRecord>) -> ();
     take_messages(messages: Vec<Message>) -> ();
+    imported(chat: ChatId, original_ids: Vec<String>) -> Vec<Option<(Seq, MessageId)>>;
+    next_chat_pks(from: ChatPk, count: usize) -> Vec<ChatPk>;
     latest_audit() -> Option<AuditId>;
     take_audit(records: Vec<AuditRecord>) -> ();
 }

@@ -309,7 +309,8 @@ pub trait Messages: Send + Sync {
     /// - Each message gets the next `seq` of its chat, without a gap.
     /// - `created_at` is the entry's time, or the predecessor's where that is later.
     /// - An entry whose sender has stored its `client_id` in that chat before, in this batch
-    ///   or earlier, stores nothing and answers the first message.
+    ///   or earlier, stores nothing and answers the first message. So does one whose `original_id` that
+    ///   chat has.
     /// - The chat's `active_at` moves to its latest message, its `modified_at` does not.
     /// - The sender's read position moves to its message, if it is a member.
     /// - A message in an event's chat carries that chat as it stands right after the message, or

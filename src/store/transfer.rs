@@ -1,4 +1,4 @@
-//! Export and import of a whole store, record by record, as `polychat copy` uses it.
+//! Export and import of a store, record by record, as `polychat copy`, `export` and `import` use it.
 //! Does not interpret the records: hidden ones are transferred as well.
 
 use async_trait::async_trait;
@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::{OpenError, Store, StoreError};
 use crate::model::{
-    Access, AuditId, AuditRecord, Ban, Chat, ChatPk, Event, EventPk, IdempotencyKey, MemberRights,
-    MemberRole, Message, Sanction, Seq, User, UserId, UserPk,
+    Access, AuditId, AuditRecord, Ban, Chat, ChatId, ChatPk, Event, EventPk, IdempotencyKey,
+    MemberRights, MemberRole, Message, MessageId, Sanction, Seq, User, UserId, UserPk,
 };
 
-/// Export and import of all records of a store. Requires exclusive access to both stores.
+/// Export and import of all records of a store. A whole store is copied with exclusive access to it.
 ///
 /// Users are exported by [`super::Users::users_after`], messages by
 /// [`super::Messages::messages`], the audit log by [`super::Audit::audit_records`]. Imported records keep their ids, `pk`s, `seq`s and times. They
@@ -59,12 +59,25 @@ pub trait Transfer {
     async fn take_events(&self, events: Vec<EventRecord>) -> Result<(), StoreError>;
 
     /// Imports chats whose members, banned and other users and events exist, with read positions but without messages:
-    /// `head` is 0 afterwards. `Duplicate`: one of the chats exists.
+    /// `head` is 0 afterwards. The read positions are those at the given `head`: messages up to it that
+    /// are appended do not move them. `Duplicate`: one of the chats exists.
     async fn take_chats(&self, chats: Vec<ChatRecord>) -> Result<(), StoreError>;
 
     /// Imports messages of one chat whose `seq`s continue the stored ones. Moves the chat's
     /// `head`, but neither its activity nor read positions. `Corrupt`: the `seq`s do not continue.
     async fn take_messages(&self, messages: Vec<Message>) -> Result<(), StoreError>;
+
+    /// The number and the id of the message of each of these original ids in this chat, in the order given;
+    /// `None`: there is none.
+    async fn imported(
+        &self,
+        chat: ChatId,
+        original_ids: Vec<String>,
+    ) -> Result<Vec<Option<(Seq, MessageId)>>, StoreError>;
+
+    /// The next free numbers of chats from this one on ([`NewPk::NextFrom`](crate::model::NewPk)). They count as
+    /// given out, and are not given again.
+    async fn next_chat_pks(&self, from: ChatPk, count: usize) -> Result<Vec<ChatPk>, StoreError>;
 
     /// The greatest id in the audit log; `None`: it is empty.
     async fn latest_audit(&self) -> Result<Option<AuditId>, StoreError>;

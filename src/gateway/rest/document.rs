@@ -43,6 +43,7 @@ const BEARER: &str = "bearer";
         (name = "chats", description = "Conversations and their members"),
         (name = "messages", description = "The messages of a chat"),
         (name = "events", description = "What is offered, and the chats about it"),
+        (name = "import", description = "Conversations from elsewhere"),
         (name = "tokens", description = "For users to connect with"),
         (name = "audit", description = "The acts on others")
     ),

@@ -64,6 +64,9 @@ pub struct MessageView {
     /// The `client_id` that its sender gave, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// The id that it had where it was imported from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_id: Option<String>,
     /// What the application attached to it, as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
@@ -83,6 +86,7 @@ impl From<&Message> for MessageView {
             created_at: message.created_at,
             modified_at: message.modified_at,
             client_id: message.client_id.clone(),
+            original_id: message.original_id.clone(),
             metadata: message.metadata.clone(),
         }
     }

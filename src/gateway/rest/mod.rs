@@ -3,6 +3,7 @@
 //! Does not know the store, nor rights.
 
 mod answers;
+pub mod archive;
 mod audit;
 mod body;
 mod caller;
@@ -15,6 +16,7 @@ mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
+mod import;
 mod key;
 mod media;
 mod members;
@@ -126,7 +128,7 @@ fn api(server: Arc<Server>) -> (Router, OpenApi) {
 }
 
 fn operations(blank: OpenApi) -> (Router<Arc<Server>>, OpenApi) {
-    let operations: [UtoipaMethodRouter<Arc<Server>>; 22] = [
+    let operations: [UtoipaMethodRouter<Arc<Server>>; 23] = [
         routes!(users::create, users::list),
         routes!(users::get, users::change),
         routes!(chats::create, chats::list),
@@ -149,6 +151,7 @@ fn operations(blank: OpenApi) -> (Router<Arc<Server>>, OpenApi) {
         routes!(on_behalf::apply),
         routes!(on_behalf::sync),
         routes!(on_behalf::disconnect),
+        routes!(import::import),
     ];
     let mut router = OpenApiRouter::with_openapi(blank);
     for operation in operations {

@@ -116,7 +116,7 @@ pub struct ProblemBody<'a> {
 /// The code of a problem, for programs.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Code {
+pub enum Code {
     Invalid,
     Unauthenticated,
     Forbidden,

@@ -7,6 +7,7 @@ mod bans;
 mod chats;
 mod creations;
 mod events;
+mod imports;
 mod kept_rights;
 mod keys;
 pub(in crate::store) mod lease;
@@ -277,6 +278,13 @@ macro_rules! every_promise {
                 a_hole_in_a_chat_is_refused,
                 an_unfinished_copy_is_marked_and_refused,
                 only_an_empty_store_is_empty,
+            ],
+            imports: [
+                an_original_id_counts_once_in_its_chat,
+                two_imports_at_once_store_each_message_once,
+                a_message_is_found_by_its_original_id,
+                next_numbers_of_chats_are_given_out_once,
+                messages_up_to_a_given_head_move_no_read_position,
             ],
             sweep: [
                 a_deleted_chat_is_emptied_in_pieces_and_never_seen_meanwhile,

@@ -62,6 +62,7 @@ async fn fill(store: &Subject) {
     let mut batch = vec![
         entry(keyed_chat.id, &anna, "one", 7),
         entry(keyed_chat.id, &vera, "two", 9),
+        entry(private.chat, &vera, "three", 8),
     ];
     // All fields, none at its default: a copy has to carry each of them, a new one included.
     batch[0].draft = Draft {
@@ -69,15 +70,14 @@ async fn fill(store: &Subject) {
         text: "one".into(),
         photos: vec!["a".into(), "b".into()],
         client_id: Some("1".into()),
+        original_id: None,
         metadata: crate::model::Metadata::of_json("{\"order\":7}".to_owned()),
         sent_as_read: true,
     };
-    batch.push(entry(private.chat, &vera, "three", 8));
+    batch[1].draft.original_id = Some("77".into());
     store.append(batch).await.expect("stored");
-    store
-        .advance_read(keyed_chat.id, anna.id, 2)
-        .await
-        .expect("an answer");
+    let read = store.advance_read(keyed_chat.id, anna.id, 2).await;
+    read.expect("an answer");
     sanction(store, keyed_chat.id, [&anna, &boris, &vera]).await;
 }
 

@@ -57,11 +57,9 @@ impl Batch {
                 batch.outcomes.push(Outcome::NoChat);
                 continue;
             }
-            let client_id = entry.draft.client_id.clone();
-            let earlier = client_id.map(|name| {
-                let earlier = named.entry((entry.chat, entry.sender, name));
-                *earlier.or_insert(index)
-            });
+            let at = date(entry.at);
+            let document = MessageDocument::from(entry);
+            let earlier = document.key.map(|key| *named.entry(key).or_insert(index));
             if let Some(earlier) = earlier.filter(|earlier| *earlier != index) {
                 batch.outcomes.push(Outcome::SameAs(earlier));
                 continue;
@@ -69,8 +67,8 @@ impl Batch {
             batch.outcomes.push(Outcome::Pending);
             batch.pending.push_back(PendingEntry {
                 index,
-                at: date(entry.at),
-                document: entry.into(),
+                at,
+                document,
             });
         }
         batch

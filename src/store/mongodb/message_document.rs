@@ -21,8 +21,8 @@ pub(super) struct MessageDocument {
     #[serde(rename = "_id")]
     pub(super) chat_seq: ChatSeq,
     pub(super) id: Uuid,
-    /// Stands for its chat, its sender and the sender's own name for it, so that a repeated send
-    /// meets the first one; absent if it has no such name.
+    /// Stands for its chat and its original id, or for its chat, its sender and the sender's own name for it,
+    /// so that a repetition meets the first one; absent if it has no such name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<Uuid>,
     pub(super) sender: Uuid,
@@ -31,6 +31,8 @@ pub(super) struct MessageDocument {
     photos: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    original_id: Option<String>,
     /// As JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<String>,
@@ -53,18 +55,23 @@ struct OwnFields {
 impl MessageDocument {
     fn new(own: &OwnFields, draft: Draft) -> Self {
         let client_id = draft.client_id.as_deref();
+        let client_key = client_id.map(|name| key(own.chat, own.sender, name));
+        let original_id = draft.original_id.as_deref();
         Self {
             chat_seq: ChatSeq {
                 chat: own.chat.into(),
                 seq: own.seq,
             },
             id: own.id.into(),
-            key: client_id.map(|name| key(own.chat, own.sender, name)),
+            key: original_id
+                .map(|name| original_key(own.chat, name))
+                .or(client_key),
             sender: own.sender.into(),
             kind: draft.kind,
             text: draft.text,
             photos: draft.photos,
             client_id: draft.client_id,
+            original_id: draft.original_id,
             metadata: draft.metadata.map(|it| it.json().to_owned()),
             read: draft.sent_as_read,
             created_at: date(own.created_at),
@@ -112,6 +119,7 @@ impl MessageDocument {
             text: self.text,
             photos: self.photos,
             client_id: self.client_id,
+            original_id: self.original_id,
             metadata,
             sent_as_read: self.read,
             event_chat,
@@ -157,6 +165,12 @@ impl Readable for MessageDocument {
     fn model(self) -> Result<Self, StoreError> {
         Ok(self)
     }
+}
+
+/// Stands for a message that was imported under this id.
+pub(super) fn original_key(chat: ChatId, original_id: &str) -> Uuid {
+    let named = Fingerprint::of(&format!("{chat} original {original_id}"));
+    Uuid::from_bytes(*named.as_bytes())
 }
 
 /// Stands for a message that its sender has given this name.

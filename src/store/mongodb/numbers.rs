@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
@@ -50,6 +51,19 @@ impl Database {
             }
         })
         .await
+    }
+
+    /// The next `count` free ones from `from` on. They count as given out.
+    pub(super) async fn next_pks(
+        &self,
+        noun: &'static str,
+        from: i64,
+        count: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        // Nothing is inserted that would show whether they are free.
+        self.searches_pks.store(true, Ordering::Release);
+        let _turn = self.pk_lock.lock().await;
+        self.transaction(NextPks { noun, from, count }).await
     }
 
     /// One for each of these, in their order; rolled back with the transaction. Whether a chosen one is
@@ -191,6 +205,28 @@ impl Database {
             .projection(doc! { field: 1 })
             .await?;
         Ok(greatest.map_or(0, |record| record.get_i64(field).unwrap_or(0)))
+    }
+}
+
+/// Takes the next ones, without records.
+struct NextPks {
+    noun: &'static str,
+    from: i64,
+    count: usize,
+}
+
+#[async_trait]
+impl Transactional for NextPks {
+    type Output = Vec<i64>;
+
+    async fn run(
+        &self,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<Vec<i64>, StoreError> {
+        database
+            .next(self.noun, self.count, self.from, session)
+            .await
     }
 }
 

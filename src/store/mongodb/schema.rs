@@ -17,8 +17,8 @@ use crate::store::{OpenError, StoreError};
 /// The newest version. Version 3 has roles, mutes, bans and revoked tokens, version 4 what is kept of
 /// them for users that are no members, and the mark of a copy: an older polychat would not apply
 /// these. Version 5 has integer ids that the host application chooses, which an older one would give out again, its
-/// names of chats, and the metadata of messages. A document of an older version is one of the newest without any.
-const VERSION: i64 = 5;
+/// names of chats, and the metadata of messages; version 6 the original ids of imported ones. A document of an older version is one of the newest without any.
+const VERSION: i64 = 6;
 
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;

@@ -1,9 +1,11 @@
 //! [`Transfer`] on MongoDB: export and import of all records.
 //! Does not skip unreadable documents: a copy without them would be incomplete.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, Uuid, doc};
 
 use super::Mongo;
 use super::database::Query;
@@ -17,12 +19,13 @@ use super::fields::{RoleField, date, time};
 use super::import::{ImportTx, ImportedChat};
 use super::kept_rights::KeptDocument;
 use super::lists::by_pk;
-use super::message_document::MessageDocument;
+use super::message_document::{MessageDocument, original_key};
 use super::retry::retry_until_deadline;
 use super::sanction_documents::{AuditDocument, BanDocument, MuteDocument};
 use super::schema::copy_mark;
 use crate::model::{
-    AuditId, AuditRecord, ChatPk, EventPk, IdempotencyKey, MemberRights, Message, User, UserId,
+    AuditId, AuditRecord, ChatId, ChatPk, EventPk, IdempotencyKey, MemberRights, Message,
+    MessageId, Seq, User, UserId,
 };
 use crate::store::transfer::{ChatRecord, EventPart, EventRecord, MemberRecord, Pks, Transfer};
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -184,6 +187,30 @@ impl Transfer for Mongo {
         // In order, so that after a failure the beginning is stored.
         collection.insert_many(documents).ordered(true).await?;
         Ok(())
+    }
+
+    async fn imported(
+        &self,
+        chat: ChatId,
+        original_ids: Vec<String>,
+    ) -> Result<Vec<Option<(Seq, MessageId)>>, StoreError> {
+        let keys = original_ids.iter().map(|id| original_key(chat, id));
+        let keys: Vec<Uuid> = keys.collect();
+        let query = || Query::all(doc! { "key": { "$in": &keys } });
+        let found = retry_until_deadline(|| self.database.all::<MessageDocument>(query())).await?;
+        let found = found.iter().filter_map(|found| {
+            let message = (found.chat_seq.seq, MessageId::from(found.id));
+            Some((found.key?, message))
+        });
+        let found: HashMap<_, _> = found.collect();
+        Ok(keys.iter().map(|key| found.get(key).copied()).collect())
+    }
+
+    async fn next_chat_pks(&self, from: ChatPk, count: usize) -> Result<Vec<ChatPk>, StoreError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        self.database.next_pks(CHATS, from, count).await
     }
 
     async fn latest_audit(&self) -> Result<Option<AuditId>, StoreError> {

@@ -125,6 +125,21 @@ pub(super) fn advance(
     Ok(statement.execute([chat, user, read])? > 0)
 }
 
+/// The same of a member that has sent this message, unless the position was imported with those up to it.
+pub(super) fn advance_by_sending(
+    transaction: &Transaction<'_>,
+    chat: ChatPk,
+    user: UserPk,
+    sent: Seq,
+) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE members SET last_read = ?3
+         WHERE chat = ?1 AND user = ?2 AND last_read < ?3 AND since < ?3",
+    )?;
+    statement.execute([chat, user, sent])?;
+    Ok(())
+}
+
 /// Ends a membership, and keeps what outlives it. Returns whether there was one.
 pub(super) fn remove(
     transaction: &Transaction<'_>,

@@ -116,7 +116,7 @@ impl ChatHeads {
             statement.execute(params![head.pk, head.head, Millisecond(head.latest_at)])?;
         }
         for ((chat, sender), read) in &self.reads {
-            members::advance(transaction, *chat, *sender, *read)?;
+            members::advance_by_sending(transaction, *chat, *sender, *read)?;
         }
         Ok(())
     }
@@ -158,6 +158,11 @@ fn append_one(
     {
         return Ok(Some(Sent::Repeated(Arc::new(first))));
     }
+    if let Some(original_id) = &entry.draft.original_id
+        && let Some(first) = by_original_id(transaction, entry.chat, head, original_id)?
+    {
+        return Ok(Some(Sent::Repeated(Arc::new(first))));
+    }
     head.advance(sender.id, entry.at);
     let message = Message {
         id: entry.id,
@@ -169,6 +174,7 @@ fn append_one(
         text: entry.draft.text,
         photos: entry.draft.photos,
         client_id: entry.draft.client_id,
+        original_id: entry.draft.original_id,
         metadata: entry.draft.metadata,
         sent_as_read: entry.draft.sent_as_read,
         event_chat: head.event_chat.clone().map(Arc::new),
@@ -186,8 +192,8 @@ fn append_one(
 pub(super) fn insert(transaction: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO messages (chat, seq, id, sender, kind, text, client_id, read, created_at,
-                               modified_at, photos, metadata)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                               modified_at, photos, metadata, original_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     statement.execute(params![
         message.chat_pk,
@@ -202,12 +208,13 @@ pub(super) fn insert(transaction: &Transaction<'_>, message: &Message) -> rusqli
         Millisecond(message.modified_at),
         (!message.photos.is_empty()).then(|| Texts(message.photos.clone())),
         message.metadata,
+        message.original_id,
     ])?;
     Ok(())
 }
 
 const SELECT: &str = "SELECT id, seq, sender, kind, text, client_id, read, created_at,
-                             modified_at, photos, metadata
+                             modified_at, photos, metadata, original_id
                       FROM messages";
 
 fn by_client_id(
@@ -223,6 +230,19 @@ fn by_client_id(
     let found = statement.query_row(params![head.pk, sender, client_id], |row| {
         reader.message(row)
     });
+    Ok(found.optional()?)
+}
+
+fn by_original_id(
+    transaction: &Transaction<'_>,
+    chat: ChatId,
+    head: &ChatHead,
+    original_id: &str,
+) -> Result<Option<Message>, StoreError> {
+    let select = format!("{SELECT} WHERE chat = ?1 AND original_id = ?2");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let mut reader = Reader::of(transaction, chat, head);
+    let found = statement.query_row(params![head.pk, original_id], |row| reader.message(row));
     Ok(found.optional()?)
 }
 
@@ -334,6 +354,7 @@ impl<'a> Reader<'a> {
                 .get::<_, Option<Texts>>(9)?
                 .map_or_else(Vec::new, |photos| photos.0),
             metadata: row.get(10)?,
+            original_id: row.get(11)?,
             event_chat: self.event_chat.clone(),
             created_at: row.get::<_, Millisecond>(7)?.0,
             modified_at: row.get::<_, Millisecond>(8)?.0,

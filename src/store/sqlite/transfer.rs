@@ -3,12 +3,13 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, Texts, mute, taken};
 use super::{Sqlite, audit, chats, events, kept_rights, messages, numbers, sanctions, users};
 use crate::model::{
-    AuditId, AuditRecord, Ban, ChatPk, EventPk, IdempotencyKey, Message, User, UserId,
+    AuditId, AuditRecord, Ban, ChatId, ChatPk, EventPk, IdempotencyKey, Message, MessageId, NewPk,
+    Seq, User, UserId,
 };
 use crate::store::transfer::{ChatRecord, EventPart, EventRecord, MemberRecord, Pks, Transfer};
 use crate::store::{PAGE_MEMBERS, StoreError};
@@ -135,6 +136,34 @@ impl Transfer for Sqlite {
         self.write(move |transaction| {
             let mut take = |message| take_message(transaction, message);
             messages.iter().try_for_each(&mut take)
+        })
+        .await
+    }
+
+    async fn imported(
+        &self,
+        chat: ChatId,
+        original_ids: Vec<String>,
+    ) -> Result<Vec<Option<(Seq, MessageId)>>, StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT messages.seq, messages.id FROM messages JOIN chats ON chats.pk = messages.chat
+                 WHERE chats.id = ?1 AND original_id = ?2",
+            )?;
+            let mut found = |original_id: &String| {
+                let values = params![chat, original_id];
+                let message = statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)));
+                Ok(message.optional()?)
+            };
+            original_ids.iter().map(&mut found).collect()
+        })
+        .await
+    }
+
+    async fn next_chat_pks(&self, from: ChatPk, count: usize) -> Result<Vec<ChatPk>, StoreError> {
+        self.write(move |transaction| {
+            let next = |_| numbers::assign(transaction, numbers::CHATS, NewPk::NextFrom(from));
+            (0..count).map(next).collect()
         })
         .await
     }
@@ -309,8 +338,8 @@ fn take_chat(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), S
 fn take_members(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<(), StoreError> {
     let chat = record.chat.pk;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO members (chat, place, user, last_read, role, muted, muted_until)
-         SELECT ?1, ?2, pk, ?4, ?5, ?6, ?7 FROM users WHERE id = ?3",
+        "INSERT INTO members (chat, place, user, last_read, role, muted, muted_until, since)
+         SELECT ?1, ?2, pk, ?4, ?5, ?6, ?7, ?8 FROM users WHERE id = ?3",
     )?;
     for member in &record.members {
         let MemberRecord {
@@ -322,7 +351,10 @@ fn take_members(transaction: &Transaction<'_>, record: &ChatRecord) -> Result<()
         } = member;
         let until = mute.and_then(|mute| mute.until).map(Millisecond);
         let muted = mute.is_some();
-        if statement.execute(params![chat, place, user, last_read, role, muted, until])? != 1 {
+        // The position is known, whatever the member has sent before it.
+        let since = record.chat.head;
+        let values = params![chat, place, user, last_read, role, muted, until, since];
+        if statement.execute(values)? != 1 {
             return Err(StoreError::Corrupt(format!("no user {user} to take part")));
         }
     }

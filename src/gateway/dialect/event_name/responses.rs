@@ -281,6 +281,8 @@ struct MessageBody<'a> {
     photos: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_id: Option<&'a str>,
 }
 
 impl<'a> MessageBody<'a> {
@@ -297,6 +299,7 @@ impl<'a> MessageBody<'a> {
             client_id: message.client_id.as_deref(),
             photos: &message.photos,
             metadata: message.metadata.as_ref(),
+            original_id: message.original_id.as_deref(),
         }
     }
 }

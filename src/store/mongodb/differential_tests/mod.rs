@@ -286,6 +286,7 @@ fn sent(
             text: format!("at {now}"),
             photos: client_id.map(text).into_iter().collect(),
             client_id: client_id.map(text),
+            original_id: None,
             metadata: Metadata::of_json(format!("{{\"at\": {now}}}")),
             sent_as_read: now % 2 == 0,
         },

@@ -1,0 +1,158 @@
+//! `polychat import`: checks a file of JSON lines, puts its records in order, and sends them to a store or to a
+//! running server.
+//! Does not decide what of it is new: the service does.
+
+mod check;
+mod file;
+mod here;
+mod remote;
+mod report;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use self::check::Checked;
+use self::report::Map;
+use crate::model::{Error, ErrorKind, ImportRecord, ImportRefusal, Imported};
+use crate::progress;
+use crate::service::{Limits, check_import};
+
+pub use here::Here;
+pub use remote::{Remote, RemoteError};
+pub use report::{Counts, Report};
+
+/// How many records are sent at a time at most.
+const RECORDS: usize = 500;
+
+/// How many bytes of the file are sent at a time at most, unless one record is longer.
+const BYTES: u64 = 256 * 1024;
+
+/// How often a target that does not answer is tried again, and after what time.
+const RETRIES: usize = 40;
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The file; `-` for standard input.
+    pub file: PathBuf,
+    /// Where to write the old and the new names.
+    pub map: Option<PathBuf>,
+}
+
+/// Why not everything was imported, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    File {
+        /// Its path.
+        file: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
+    /// Some of its lines cannot be read.
+    #[error("{0} lines are wrong, and nothing was imported")]
+    Wrong(usize),
+    /// The target does not take records.
+    #[error("{0}")]
+    Target(String),
+}
+
+/// What takes records.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Moves in records; the outcome of each, in their order.
+    ///
+    /// # Errors
+    /// `Unavailable`: it may be tried again. All others end the import.
+    async fn send(
+        &self,
+        records: Vec<ImportRecord>,
+    ) -> Result<Vec<Result<Imported, ImportRefusal>>, Error>;
+}
+
+/// Checks a file, also against the limits of a server, and sends nothing. `wrong` is called for each line at fault, with its number and the reason.
+///
+/// # Errors
+/// See [`ImportError`].
+pub fn check(
+    file: &Path,
+    limits: Limits,
+    now: Timestamp,
+    wrong: &mut (dyn FnMut(u32, &str) + Send),
+) -> Result<Report, ImportError> {
+    let fits = |record: &ImportRecord| check_import(record, limits, now);
+    let checked = Checked::read(file, &fits, wrong)?;
+    Ok(checked.into_report())
+}
+
+/// Checks a file, and sends its records if none is wrong. `wrong` is called for each line at fault and for each
+/// record that is refused, with the number of its line and the reason.
+///
+/// # Errors
+/// See [`ImportError`]. The records that were sent stay: the same import continues after them.
+pub async fn import(
+    task: &Task,
+    target: &dyn Target,
+    wrong: &mut (dyn FnMut(u32, &str) + Send),
+) -> Result<Report, ImportError> {
+    // Records that do not fit are named when they are refused.
+    let mut checked = Checked::read(&task.file, &|_| Ok(()), wrong)?;
+    if checked.report.wrong > 0 {
+        return Err(ImportError::Wrong(checked.report.wrong));
+    }
+    let mut map = Map::create(task.map.as_deref())?;
+    let total = u64::try_from(checked.places.len()).unwrap_or(u64::MAX);
+    let progress = progress::bar("importing", total, "lines");
+    let mut from = 0;
+    while let Some(batch) = checked.batch(from, RECORDS, BYTES)? {
+        from += batch.len();
+        let records = batch.iter().map(|(_, record)| record.clone()).collect();
+        let outcomes = send(target, records).await?;
+        for ((line, record), outcome) in batch.iter().zip(&outcomes) {
+            match outcome {
+                Ok(imported) => {
+                    checked.report.done(record, imported);
+                    map.write(record, imported)?;
+                }
+                Err(refusal) => {
+                    checked.report.refused += 1;
+                    progress.suspend(|| wrong(*line, &refusal.message));
+                }
+            }
+        }
+        progress.inc(u64::try_from(batch.len()).unwrap_or(0));
+    }
+    progress.finish();
+    map.finish()?;
+    Ok(checked.into_report())
+}
+
+/// Sends records, again while the target does not answer: what it has taken already is found then.
+async fn send(
+    target: &dyn Target,
+    records: Vec<ImportRecord>,
+) -> Result<Vec<Result<Imported, ImportRefusal>>, ImportError> {
+    let count = records.len();
+    let mut failures = 0;
+    loop {
+        let error = match target.send(records.clone()).await {
+            Ok(outcomes) if outcomes.len() == count => return Ok(outcomes),
+            Ok(_) => return Err(ImportError::Target("another number of outcomes".into())),
+            Err(error) => error,
+        };
+        let again = matches!(error.kind, ErrorKind::Unavailable | ErrorKind::RateLimited);
+        if !again || failures == RETRIES {
+            return Err(ImportError::Target(error.message));
+        }
+        failures += 1;
+        let wait = error.retry_after_ms.map_or(PAUSE, Duration::from_millis);
+        sleep(wait.min(PAUSE)).await;
+    }
+}
