@@ -21,13 +21,18 @@ function filesIn(folder) {
 /** Every file and folder (with a slash at its end) of the repository. */
 export const FILES = filesIn('');
 
-const isDocument = (path) => /^(README|SECURITY|CHANGELOG)\.md$|^docs\/.*\.md$|^(bench|fuzz)\/README\.md$/.test(path);
+const isDocument = (path) => /^(README|SECURITY|CHANGELOG)\.md$|^(docs|examples)\/.*\.md$|^(bench|fuzz)\/README\.md$/.test(path);
 
 /** The paths of all documents. */
 export const DOCUMENTS = FILES.filter(isDocument);
 
-/** The documents for users, whose programs are run: README and docs. */
-export const USER_DOCUMENTS = DOCUMENTS.filter((path) => /^(README\.md$|docs\/)/.test(path));
+/** The documents for users, whose programs are run: README, docs and examples. */
+export const USER_DOCUMENTS = DOCUMENTS.filter((path) => /^(README\.md$|docs\/|examples\/)/.test(path));
+
+/** The programs below the folder of an example's document. */
+export const programsOf = ({ path }) => FILES.filter((file) => (
+  path.startsWith('examples/') && file.startsWith(`${dirname(path)}/`) && /\.(mjs|py)$/.test(file)
+));
 
 const NAME = /[Ss]ave this as\s+`([\w.-]+)`/g;
 const COMMENT = /^<!-- (.*) -->$/;

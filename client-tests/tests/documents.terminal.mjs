@@ -6,8 +6,8 @@
 // 127.0.0.1:27017 that of a mongod; `cargo run --release` starts the server that `make build` built; `npm install` and
 // `pip install` check that the packages of the tests are those.
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BINARY, freePort, tempDir } from '../harness/server.mjs';
 import { Changes, within } from '../harness/wait.mjs';
@@ -148,6 +148,9 @@ export class Workplace {
 
   /** The text with the ports of this place. */
   placed(text) { return this.#substitutions.reduce((now, [from, to]) => now.replace(from, to), text); }
+
+  /** Copies a file of the repository, as a reader would. */
+  copy(path) { copyFileSync(join(ROOT, path), join(this.folder, basename(path))); }
 
   save(name, text) { writeFileSync(join(this.folder, name), `${this.placed(text)}\n`); }
 

@@ -5,15 +5,17 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { MongoClient } from 'mongodb';
 import { WebSocket } from 'ws';
 import { Backend } from '../clients/rest.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { startServer } from '../harness/server.mjs';
 import { Changes, within } from '../harness/wait.mjs';
-import { DOCUMENTS, FILES, ROOT, USER_DOCUMENTS, deadLinks, deadPaths, places, readDocument } from './documents.markdown.mjs';
+import { DOCUMENTS, FILES, ROOT, USER_DOCUMENTS, deadLinks, deadPaths, places, programsOf, readDocument } from './documents.markdown.mjs';
 import { optionsTable } from './documents.options.mjs';
 import { assertJson, assertOutput, quoted } from './documents.output.mjs';
 import { STARTS_SERVER, Workplace } from './documents.terminal.mjs';
+import { djangoProjectIn } from './import_converters.programs.mjs';
 
 /** Why a block is not run. */
 const REASONS = [
@@ -23,6 +25,16 @@ const NOT_RUN = 'not run: ';
 
 /** A block that needs a store with something in it, which no server uses. */
 const STORE_AND_STOP = 'store a user, then stop the server';
+
+/** Blocks that need a database of the reader's. */
+const DATABASES = {
+  'in a Django project': ({ folder }) => djangoProjectIn(folder),
+  'with a MongoDB collection': async (place) => {
+    const client = new MongoClient(place.placed('mongodb://127.0.0.1:27017/chat'));
+    const message = { chat: 'lunch', sender: 'anna', text: 'Soup?', timestamp: new Date() };
+    try { await client.db().collection('messages').insertOne(message); } finally { await client.close(); }
+  },
+};
 
 const PROGRAMS = { js: 'node', python: 'python3' };
 /** Blocks that are read and not run: output, settings, data. */
@@ -45,11 +57,13 @@ async function runPage(t, page) {
   const where = (block) => `${page.path}:${block.line}`;
   const needsMongo = page.blocks.some(({ lang, text }) => lang === 'sh' && text.includes('mongodb://127.0.0.1:27017'));
   const place = await Workplace.open(t, needsMongo ? (await startMongod(t)).port : 0);
+  for (const path of programsOf(page)) place.copy(path);
   const unnamed = page.blocks.filter((block) => block.lang === 'js' && !block.name);
   for (const block of page.blocks) {
     if (reasonOf(block)) continue;
     if (block.name) place.save(block.name, block.text);
     if (block.lang === 'sh') {
+      for (const text of block.directives) await DATABASES[text]?.(place);
       if (block.directives.includes(STORE_AND_STOP)) await storeAndStop(place);
       else if (!STARTS_SERVER.test(block.text)) await needServer(place, page, block);
       const printed = await place.run(block.text, where(block));
