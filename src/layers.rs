@@ -13,7 +13,7 @@ const LINES: usize = 400;
 
 /// Which of our modules a module may name, from the lowest floor up: only modules above it in this
 /// table. The table in docs/ARCHITECTURE.md is the same, in this order.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("bus", &["model"]),
     ("auth", &["model"]),
@@ -29,6 +29,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ),
     ("config", &["limits", "telemetry"]),
     ("copy", &["model", "store"]),
+    ("backup", &["store"]),
     ("lease", &["store"]),
     ("check", &["store", "lease"]),
 ];

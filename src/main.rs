@@ -5,9 +5,12 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use polychat::config::{Cli, Command, Config, ConfigError, CopyOptions, TokenOptions, TokenRole};
+use polychat::config::{
+    BackupOptions, Cli, Command, Config, ConfigError, CopyOptions, RestoreOptions, TokenOptions,
+    TokenRole,
+};
 use polychat::model::{Clock, Role};
-use polychat::{auth, check, config, server, telemetry};
+use polychat::{auth, backup, check, config, server, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 use tracing::warn;
@@ -44,6 +47,8 @@ fn run() -> anyhow::Result<()> {
             return Ok(Runtime::new()?.block_on(check::health(config.listen))?);
         }
         Some(Command::Copy(options)) => return copy(&options),
+        Some(Command::Backup(options)) => return back_up(&options),
+        Some(Command::Restore(options)) => return restore(&options),
         Some(Command::Completions(options)) => {
             return Ok(std::io::stdout().write_all(&options.script())?);
         }
@@ -79,10 +84,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     if let Some(unknown) = unknown_variables() {
         writeln!(out, "options  {unknown}")?;
     }
-    for line in Runtime::new()?.block_on(check::store(&config.store))? {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+    print(&Runtime::new()?.block_on(check::store(&config.store))?)
 }
 
 /// Copies, and prints the totals.
@@ -96,6 +98,27 @@ fn copy(options: &CopyOptions) -> anyhow::Result<()> {
         copied.chats,
         copied.messages
     )?;
+    Ok(())
+}
+
+/// Backs up, and prints what the backup holds.
+fn back_up(options: &BackupOptions) -> anyhow::Result<()> {
+    let backed_up = backup::back_up(&options.store, &options.file);
+    print(&Runtime::new()?.block_on(backed_up)?)
+}
+
+/// Restores, and prints what the store holds.
+fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    let restored = backup::restore(&options.file, &options.store, options.replace, now);
+    print(&Runtime::new()?.block_on(restored)?)
+}
+
+fn print(lines: &[String]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }
 
