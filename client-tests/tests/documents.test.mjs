@@ -17,7 +17,7 @@ import { STARTS_SERVER, Workplace } from './documents.terminal.mjs';
 
 /** Why a block is not run. */
 const REASONS = [
-  'Docker', 'root, systemd', 'the program sqlite3', 'perf', 'minutes', 'part of the client tests',
+  'Docker', 'root, systemd', 'the program mongosh', 'perf', 'minutes', 'part of the client tests',
 ];
 const NOT_RUN = 'not run: ';
 

@@ -114,6 +114,7 @@ pub(super) fn sync_folder(file: &Path) -> std::io::Result<()> {
 
 /// The URI by which SQLite opens this file with a parameter.
 pub(super) fn uri(path: &Path, parameter: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     // Without repeated slashes, after which a host would be expected.
     let path: PathBuf = path.components().collect();
     let mut uri = String::from("file:");
@@ -122,7 +123,10 @@ pub(super) fn uri(path: &Path, parameter: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
                 uri.push(char::from(*byte));
             }
-            _ => uri.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+                uri.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
         }
     }
     uri + "?" + parameter
