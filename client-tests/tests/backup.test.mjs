@@ -210,9 +210,11 @@ describe('a backup is refused in one sentence, and there is no file', () => {
     await server.stop();
     const before = join(dirname(file), 'before.db');
     copyFileSync(path, before);
-    const restoring = runToEnd(['restore', file, '--store', store, '--replace'], { env: disk.env });
-    await assertRefused(restoring, /disk is full|disk I\/O error/);
-    assert.deepEqual(readdirSync(folder), ['chat.db']);
+    for (const target of [store, `sqlite:${join(folder, 'new.db')}`]) {
+      const restoring = runToEnd(['restore', file, '--store', target, '--replace'], { env: disk.env });
+      await assertRefused(restoring, /disk is full|disk I\/O error/);
+      assert.deepEqual(readdirSync(folder), ['chat.db']);
+    }
     assert.equal(spawnSync('cmp', [path, before]).status, 0);
   });
 });
