@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod numbers;
 mod places;
+mod stores;
 mod web;
 
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ pub use import::{ExportOptions, ImportOptions};
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 pub use numbers::NumberOptions;
+pub use stores::{BackupOptions, CopyOptions, RestoreOptions};
 pub use web::WebOptions;
 
 /// One chat server for four existing chat protocols: an acknowledged message is never lost.
@@ -73,6 +75,10 @@ pub enum Command {
     /// Write all users, chats and messages as JSON lines, which import reads; no other process may use
     /// the store meanwhile
     Export(Box<ExportOptions>),
+    /// Write a checked copy of the store into a new file, while its server goes on: `SQLite` only
+    Backup(BackupOptions),
+    /// Put a backup in the place of the store, which no server may use meanwhile: `SQLite` only
+    Restore(RestoreOptions),
     /// Print the completions of this command line for a shell
     Completions(CompletionOptions),
 }
@@ -106,7 +112,7 @@ pub struct Config {
     #[arg(
         long,
         env = "POLYCHAT_STORE",
-        default_value = "sqlite:polychat.db",
+        default_value = stores::DEFAULT,
         value_parser = places::store,
         value_name = "URL"
     )]
@@ -242,22 +248,6 @@ pub struct TokenOptions {
     pub keys: KeyOptions,
 }
 
-/// The stores of a copy.
-#[derive(Debug, Clone, Args)]
-pub struct CopyOptions {
-    /// The store to copy from, as in --store
-    #[arg(long, value_parser = places::store, value_name = "URL")]
-    pub from: String,
-
-    /// The store to copy to: an empty one
-    #[arg(long, value_parser = places::store, value_name = "URL")]
-    pub to: String,
-
-    /// Continue a copy that was interrupted
-    #[arg(long)]
-    pub resume: bool,
-}
-
 /// How callers authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
@@ -322,30 +312,44 @@ impl Cli {
         let matches = command.try_get_matches_from(arguments);
         let matches = matches.map_err(ConfigError::Usage)?;
         let mut cli = Self::from_arg_matches(&matches).map_err(ConfigError::Usage)?;
-        let (config, matches) = match (&mut cli.command, matches.subcommand()) {
+        let (listen, store, matches) = match (&mut cli.command, matches.subcommand()) {
             (
                 Some(Command::Serve(config) | Command::Check(config) | Command::Health(config)),
                 Some((_, matches)),
-            ) => (&mut **config, matches),
-            (Some(Command::Import(options)), Some((_, matches))) => (&mut options.config, matches),
-            (Some(Command::Export(options)), Some((_, matches))) => (&mut options.config, matches),
-            _ => (&mut cli.config, &matches),
+            ) => (Some(&mut config.listen), &mut config.store, matches),
+            (Some(Command::Import(options)), Some((_, matches))) => {
+                (None, &mut options.config.store, matches)
+            }
+            (Some(Command::Export(options)), Some((_, matches))) => {
+                (None, &mut options.config.store, matches)
+            }
+            (Some(Command::Backup(options)), Some((_, matches))) => {
+                (None, &mut options.store, matches)
+            }
+            (Some(Command::Restore(options)), Some((_, matches))) => {
+                (None, &mut options.store, matches)
+            }
+            _ => (
+                Some(&mut cli.config.listen),
+                &mut cli.config.store,
+                &matches,
+            ),
         };
+        let by_default = |id| matches.value_source(id) == Some(ValueSource::DefaultValue);
         // Hosting platforms set this variable to the port they expect. It overrides the file, but
         // no option given to this server by name.
-        let by_default = matches.value_source("listen") == Some(ValueSource::DefaultValue);
-        if let Ok(port) = std::env::var("PORT")
-            && by_default
+        if let Some(listen) = listen
+            && let Ok(port) = std::env::var("PORT")
+            && by_default("listen")
         {
             let wrong = |_| ConfigError::Wrong(format!("PORT is no port number: {port}"));
-            config.listen.set_port(port.parse().map_err(wrong)?);
+            listen.set_port(port.parse().map_err(wrong)?);
         }
         // The same of a database.
-        let by_default = matches.value_source("store") == Some(ValueSource::DefaultValue);
         if let Ok(url) = std::env::var("MONGODB_URI")
-            && by_default
+            && by_default("store")
         {
-            config.store = url;
+            *store = url;
         }
         Ok(cli)
     }

@@ -2,6 +2,7 @@
 #![doc = include_str!("../docs/ARCHITECTURE.md")]
 
 pub mod auth;
+pub mod backup;
 mod bus;
 pub mod check;
 pub mod config;

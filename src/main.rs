@@ -6,11 +6,11 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use polychat::config::{
-    Cli, Command, Config, ConfigError, CopyOptions, ExportOptions, ImportOptions, TokenOptions,
-    TokenRole,
+    BackupOptions, Cli, Command, Config, ConfigError, CopyOptions, ExportOptions, ImportOptions,
+    RestoreOptions, TokenOptions, TokenRole,
 };
 use polychat::model::{Clock, Role};
-use polychat::{auth, check, config, server, telemetry};
+use polychat::{auth, backup, check, config, server, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 use tracing::warn;
@@ -49,6 +49,8 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Copy(options)) => return copy(&options),
         Some(Command::Import(options)) => return import(&options),
         Some(Command::Export(options)) => return export(&options),
+        Some(Command::Backup(options)) => return back_up(&options),
+        Some(Command::Restore(options)) => return restore(&options),
         Some(Command::Completions(options)) => {
             return Ok(std::io::stdout().write_all(&options.script())?);
         }
@@ -84,10 +86,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     if let Some(unknown) = unknown_variables() {
         writeln!(out, "options  {unknown}")?;
     }
-    for line in Runtime::new()?.block_on(check::store(&config.store))? {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+    print(&Runtime::new()?.block_on(check::store(&config.store))?)
 }
 
 /// Copies, and prints the totals.
@@ -129,6 +128,27 @@ fn export(options: &ExportOptions) -> anyhow::Result<()> {
         exported.chats,
         exported.messages
     );
+    Ok(())
+}
+
+/// Backs up, and prints what the backup holds.
+fn back_up(options: &BackupOptions) -> anyhow::Result<()> {
+    let backed_up = backup::back_up(&options.store, &options.file);
+    print(&Runtime::new()?.block_on(backed_up)?)
+}
+
+/// Restores, and prints what the store holds.
+fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    let restored = backup::restore(&options.file, &options.store, options.replace, now);
+    print(&Runtime::new()?.block_on(restored)?)
+}
+
+fn print(lines: &[String]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }
 

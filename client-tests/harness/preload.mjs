@@ -1,6 +1,6 @@
 // @ts-check
 // Owns faults of the operating system: C libraries loaded before all others into the process under test. A disk that
-// confirms nothing for a while, a disk without space, and a wall clock that is set.
+// confirms nothing for a while, a disk without space, a kill at a step, and a wall clock that is set.
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -160,6 +160,85 @@ export const FULL_DISKS = {
   'no space is left on the disk': { disk: withoutSpace, times: sized(2, 20) },
   'files may not grow any more': { disk: withLimit, times: 2 },
 };
+
+/**
+ * Before the call of the number KILLED_AT that changes or syncs files, the process is killed. Writes that follow each other
+ * count as one.
+ */
+const KILL_LIBRARY = `
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static long steps;
+static int writing;
+
+static void step(int writes) {
+  const char *at = getenv("KILLED_AT");
+  if (!at) return;
+  pthread_mutex_lock(&mutex);
+  if (!writes || !writing) steps += 1;
+  writing = writes;
+  if (steps == atol(at)) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+  }
+  pthread_mutex_unlock(&mutex);
+}
+
+#define NEXT(type, name) ((type) dlsym(RTLD_NEXT, name))
+
+int rename(const char *from, const char *to) {
+  step(0);
+  return NEXT(int (*)(const char *, const char *), "rename")(from, to);
+}
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+  step(0);
+  return NEXT(int (*)(int, const char *, int, const char *, int), "linkat")(from_folder, from, to_folder, to, flags);
+}
+
+int unlink(const char *path) {
+  step(0);
+  return NEXT(int (*)(const char *), "unlink")(path);
+}
+
+int fsync(int file) {
+  step(0);
+  return NEXT(int (*)(int), "fsync")(file);
+}
+
+int fdatasync(int file) {
+  step(0);
+  return NEXT(int (*)(int), "fdatasync")(file);
+}
+
+int ftruncate64(int file, off_t length) {
+  step(0);
+  return NEXT(int (*)(int, off_t), "ftruncate64")(file, length);
+}
+
+int ftruncate(int file, off_t length) { return ftruncate64(file, length); }
+
+ssize_t pwrite64(int file, const void *bytes, size_t count, off_t at) {
+  step(1);
+  return NEXT(ssize_t (*)(int, const void *, size_t, off_t), "pwrite64")(file, bytes, count, at);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) { return pwrite64(file, bytes, count, at); }
+`;
+
+/** Kills a process at a step: `at(number)` is what makes it do so. */
+export async function killer(owner) {
+  const { env } = await preloaded(owner, KILL_LIBRARY);
+  return { at: (number) => ({ ...env, KILLED_AT: `${number}` }) };
+}
 
 /** The seconds to add are in a file, which is read at every call. */
 const SHIFTED_CLOCK_LIBRARY = `

@@ -19,7 +19,7 @@ import { djangoProjectIn } from './import_converters.programs.mjs';
 
 /** Why a block is not run. */
 const REASONS = [
-  'Docker', 'root, systemd', 'the program sqlite3', 'perf', 'minutes', 'part of the client tests',
+  'Docker', 'root, systemd', 'the program mongosh', 'perf', 'minutes', 'part of the client tests',
 ];
 const NOT_RUN = 'not run: ';
 

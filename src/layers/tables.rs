@@ -3,7 +3,7 @@
 
 /// Which of our modules a module may name, from the lowest floor up: only modules above it in this
 /// table. The table in docs/ARCHITECTURE.md is the same, in this order.
-pub(super) const MAY_KNOW: [(&str, &[&str]); 17] = [
+pub(super) const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("bus", &["model"]),
     ("auth", &["model"]),
@@ -20,6 +20,7 @@ pub(super) const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("config", &["limits", "telemetry"]),
     ("progress", &[]),
     ("copy", &["model", "store", "progress"]),
+    ("backup", &["store"]),
     ("export", &["model", "store", "gateway", "progress"]),
     (
         "import",

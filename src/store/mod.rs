@@ -1,4 +1,4 @@
-//! The seam to the stores: traits per noun, summed into [`Store`], and [`open`].
+//! The seam to the stores: traits per noun, summed into [`Store`], and [`connect`].
 //! Does not know rights, notices, tokens and the time: all that arrives as values.
 //!
 //! The doc comment of each method is its contract; `contract/` tests every sentence of it on
@@ -9,6 +9,7 @@ mod events;
 mod instrumented;
 pub mod lease;
 mod mongodb;
+mod open;
 mod sanctions;
 mod seen;
 pub mod settling;
@@ -37,8 +38,11 @@ pub use events::Events;
 pub use instrumented::instrumented;
 #[cfg(test)]
 pub use instrumented::{Gate, gated};
+#[cfg(any(test, fuzzing))]
+pub use open::open;
+pub use open::{back_up, connect, connect_or_look, is_missing, kind, restore};
 pub use sanctions::{Audit, BanOutcome, Sanctions};
-pub use seen::{InUse, Seen, Totals};
+pub use seen::{Content, InUse, Restored, Seen, Totals};
 
 /// All that a store can do. Durable when it returns: a power cut afterwards loses nothing.
 /// Unreadable data is `Corrupt`; in a list it is logged and left out.
@@ -335,62 +339,3 @@ pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// A page of chats ends early once they have more members than this, for the same reason.
 pub const PAGE_MEMBERS: usize = 200_000;
-
-/// The kind of store that `url` names, in a word.
-pub fn kind(url: &str) -> &str {
-    url.split([':', '+']).next().unwrap_or_default()
-}
-
-/// Connects to the store that `url` names: `sqlite:PATH`, `sqlite::memory:` or
-/// `mongodb://HOST/DATABASE`. It is used once its lease is taken and it is migrated.
-///
-/// # Errors
-/// A sentence about the invalid URL or the unusable store.
-pub async fn connect(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    match url.split_once(':') {
-        Some(("sqlite", place)) => Ok(Arc::new(sqlite::Sqlite::open(place).await?)),
-        Some(("mongodb" | "mongodb+srv", _)) => {
-            Ok(Arc::new(self::mongodb::Mongo::connect(url).await?))
-        }
-        _ => Err(OpenError(format!(
-            "the store \"{}\" is of no known kind; write sqlite:PATH, sqlite::memory: or \
-             mongodb://HOST/DATABASE",
-            // The part after the scheme may contain a password.
-            url.split_once(':').map_or(url, |(scheme, _)| scheme)
-        ))),
-    }
-}
-
-/// Whether this is the URL of a SQLite file that does not exist yet, in a folder that does: [`connect`] would
-/// create it.
-pub fn is_missing(url: &str) -> bool {
-    match url.split_once(':') {
-        Some(("sqlite", place)) => sqlite::is_missing(place),
-        _ => false,
-    }
-}
-
-/// [`connect`], or what is seen of a store that nobody else can open while another process uses it.
-///
-/// # Errors
-/// As [`connect`].
-pub async fn connect_or_look(url: &str) -> Result<Result<Arc<dyn Store>, InUse>, OpenError> {
-    match url.split_once(':') {
-        Some(("sqlite", place)) => {
-            let opened = sqlite::Sqlite::open_or_look(place).await?;
-            Ok(opened.map(|opened| Arc::new(opened) as Arc<dyn Store>))
-        }
-        _ => connect(url).await.map(Ok),
-    }
-}
-
-/// Connects to a store and migrates it, without its lease.
-///
-/// # Errors
-/// As [`connect`] and [`Store::migrate`].
-#[cfg(any(test, fuzzing))]
-pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    let store = connect(url).await?;
-    store.migrate(transfer::Unfinished::Refused).await?;
-    Ok(store)
-}

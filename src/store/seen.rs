@@ -1,5 +1,7 @@
-//! What is seen of a store before it is used, for people.
+//! What is seen of a store, or of a copy of it, without using it: for people.
 //! Does not open a store.
+
+use std::path::PathBuf;
 
 use super::OpenError;
 
@@ -37,7 +39,29 @@ pub struct InUse {
 impl InUse {
     /// The process, to stand behind a name: ` (process 7)`.
     pub fn in_brackets(&self) -> String {
-        let process = self.process;
-        process.map_or_else(String::new, |process| format!(" (process {process})"))
+        in_brackets(self.process)
     }
+}
+
+/// A process, to stand behind a name, if it is known.
+pub(super) fn in_brackets(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |process| format!(" (process {process})"))
+}
+
+/// What a checked copy of a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// How many records it has.
+    pub totals: Totals,
+    /// The size of the file.
+    pub bytes: u64,
+}
+
+/// A store that was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// What it holds now.
+    pub content: Content,
+    /// The files that were in its place, under their new names.
+    pub kept: Vec<PathBuf>,
 }

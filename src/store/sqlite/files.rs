@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::RwLock;
 use rusqlite::Connection;
 
+use super::MEMORY;
 use crate::store::{OpenError, StoreError};
 
 /// The files of an open database.
@@ -164,6 +165,18 @@ impl FileId {
 /// A number that changes with each commit of another connection, and with none of this one.
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "data_version", |row| row.get(0))
+}
+
+/// Whether there is no file at `place` yet, in a folder that exists.
+pub(in crate::store) fn is_missing(place: &str) -> bool {
+    // The URI of a file is no path.
+    if place.is_empty() || place == MEMORY || place.starts_with("file:") {
+        return false;
+    }
+    let place = Path::new(place);
+    let folder = place.parent().unwrap_or(place);
+    let is_folder = folder.as_os_str().is_empty() || folder.is_dir();
+    is_folder && matches!(place.try_exists(), Ok(false))
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub(super) enum LockError {
     Unusable(String),
 }
 
+/// How often a file is opened again because another one was put in its place before it was locked.
+const TRIES: usize = 10;
+
 /// Locks the database, whatever its name, so that no second server opens it: each would assign seqs
 /// without delivering to the other's clients. SQLite's own locks are of another kind, which the
 /// process loses when it closes any handle of the file: this one is closed last.
@@ -29,17 +32,30 @@ pub(super) fn lock(place: &Path) -> Result<File, LockError> {
         let missing = |error| LockError::Unusable(format!("{}: {error}", folder.display()));
         found.map_err(missing)?;
     }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(place)
-        .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LockError::Held(holder(&file))),
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    for _ in 0..TRIES {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(place)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, place) => return Ok(file),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&file))),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
     }
+    Err(LockError::Unusable(
+        "its file is replaced all the time".into(),
+    ))
+}
+
+/// Whether this is the file at `place`: a backup may have been restored since it was opened.
+pub(super) fn is_at(file: &File, place: &Path) -> bool {
+    let id = |file: fs::Metadata| (file.dev(), file.ino());
+    let there = fs::metadata(place).map(id).ok();
+    there.is_some() && there == file.metadata().map(id).ok()
 }
 
 /// The process that holds the lock on this file. `None`: the kernel does not name it, as if it runs in
@@ -108,6 +124,20 @@ mod tests {
     fn a_device_has_two_numbers() {
         assert_eq!(device(0xfe00), (0xfe, 0));
         assert_eq!(device(0x0000_1234_5678_9abc), (0x189a, 0x2345_67bc));
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_at_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [place, other] = ["chat.db", "other.db"].map(|name| folder.path().join(name));
+        let file = lock(&place).ok().expect("locked");
+        assert!(is_at(&file, &place));
+        fs::write(&other, "other").expect("written");
+        fs::rename(&other, &place).expect("replaced");
+        assert!(!is_at(&file, &place));
+        assert!(lock(&place).is_ok(), "the new file is not locked");
+        fs::remove_file(&place).expect("removed");
+        assert!(!is_at(&file, &place));
     }
 
     #[test]

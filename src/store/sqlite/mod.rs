@@ -2,6 +2,9 @@
 //! Does not know any other process: while it is open the file is its own.
 
 mod audit;
+pub(in crate::store) mod backup;
+#[cfg(test)]
+mod backup_fixtures;
 mod chats;
 mod disk;
 mod events;
@@ -14,6 +17,8 @@ mod lock;
 mod members;
 mod messages;
 mod numbers;
+mod part;
+pub(in crate::store) mod restore;
 mod rows;
 mod sanctions;
 mod schema;
@@ -35,6 +40,7 @@ use tokio_rusqlite::Connection as Thread;
 
 use self::disk::{Disk, outlive_file_limits};
 use self::files::Files;
+pub(super) use self::files::is_missing;
 use self::lock::{LockError, lock};
 use super::settling::Settling;
 use super::transfer::Unfinished;
@@ -295,18 +301,6 @@ fn settle(error: tokio_rusqlite::Error<StoreError>) -> StoreError {
 async fn close(thread: &Thread) -> Result<(), StoreError> {
     let closed = thread.clone().close().await;
     closed.map_err(|error| StoreError::Unavailable(Box::new(error)))
-}
-
-/// Whether there is no file at `place` yet, in a folder that exists.
-pub(super) fn is_missing(place: &str) -> bool {
-    // The URI of a file is no path.
-    if place.is_empty() || place == MEMORY || place.starts_with("file:") {
-        return false;
-    }
-    let place = Path::new(place);
-    let folder = place.parent().unwrap_or(place);
-    let is_folder = folder.as_os_str().is_empty() || folder.is_dir();
-    is_folder && matches!(place.try_exists(), Ok(false))
 }
 
 /// Starts a thread with a connection to `place` that `work` has set up.

@@ -9,7 +9,7 @@ use crate::store::{StoreError, Totals};
 
 /// The migrations from version `n` to version `n + 1`, from the empty file (version 0) on. A step
 /// that has been released is never changed.
-const STEPS: [&str; 8] = [
+pub(super) const STEPS: [&str; 8] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -20,8 +20,14 @@ const STEPS: [&str; 8] = [
     include_str!("schema_8.sql"),
 ];
 
+/// The newest version.
+pub(super) const NEWEST: usize = STEPS.len();
+
 /// The first version that has the mark of an unfinished copy.
 const MARKS: usize = 4;
+
+/// The first version in which a deleted chat may still have a row.
+const DELETED: usize = 5;
 
 /// Indexes beside those of the versions.
 const INDEXES: &str = include_str!("indexes.sql");
@@ -57,19 +63,42 @@ pub(super) fn refuse_others(connection: &Connection) -> Result<(), OpenError> {
     }
 }
 
+/// The version of the tables; 0: there are none.
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn newer(version: usize) -> OpenError {
+    OpenError(format!(
+        "it has schema version {version}, written by a newer polychat; this one knows up to {NEWEST}"
+    ))
+}
+
+/// The version of a database of polychat that is complete, and that this program can migrate at least.
+///
+/// # Errors
+/// It is another program's, a newer one's, empty, or the target of an unfinished copy.
+pub(super) fn known_version(connection: &Connection) -> Result<usize, OpenError> {
+    refuse_others(connection)?;
+    match version(connection)? {
+        0 => Err(OpenError("it is empty".into())),
+        version if version > NEWEST => Err(newer(version)),
+        version => {
+            let is_marked = version >= MARKS && transfer::is_unfinished(connection)?;
+            Unfinished::Refused.check(is_marked)?;
+            Ok(version)
+        }
+    }
+}
+
 /// Migrates the database to the newest version and to all its indexes, in one transaction.
 pub(super) fn migrate(
     connection: &mut Connection,
     unfinished: Unfinished,
 ) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let Some(steps) = STEPS.get(version..) else {
-        return Err(OpenError(format!(
-            "it has schema version {version}, written by a newer polychat; this one knows up to {}",
-            STEPS.len()
-        )));
-    };
+    let version = version(&transaction)?;
+    let steps = STEPS.get(version..).ok_or_else(|| newer(version))?;
     if version >= MARKS {
         unfinished.check(transfer::is_unfinished(&transaction)?)?;
     }
@@ -98,8 +127,16 @@ pub(super) fn missing_indexes(connection: &Connection) -> Result<Vec<String>, St
 
 /// How many records there are. The messages of a chat have numbers without a gap.
 pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
-    let select = "SELECT (SELECT count(*) FROM users), count(*), coalesce(sum(head), 0) FROM chats WHERE deleted = 0";
-    let totals = connection.query_row(select, [], |row| {
+    totals_of(connection, NEWEST)
+}
+
+/// The same of a database of this version.
+pub(super) fn totals_of(connection: &Connection, version: usize) -> Result<Totals, StoreError> {
+    let select = format!(
+        "SELECT (SELECT count(*) FROM users), count(*), coalesce(sum(head), 0) FROM chats WHERE {}",
+        present(version)
+    );
+    let totals = connection.query_row(&select, [], |row| {
         Ok(Totals {
             users: row.get(0)?,
             chats: row.get(1)?,
@@ -107,6 +144,26 @@ pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
         })
     });
     Ok(totals?)
+}
+
+/// How many chats of a database of this version have other messages than their heads say.
+pub(super) fn incomplete_chats(connection: &Connection, version: usize) -> rusqlite::Result<u64> {
+    let select = format!(
+        "SELECT count(*) FROM chats WHERE {}
+         AND (head <> (SELECT count(*) FROM messages WHERE chat = chats.pk)
+              OR head <> (SELECT coalesce(max(seq), 0) FROM messages WHERE chat = chats.pk))",
+        present(version)
+    );
+    connection.query_row(&select, [], |row| row.get(0))
+}
+
+/// The condition for chats that are not deleted.
+const fn present(version: usize) -> &'static str {
+    if version < DELETED {
+        "TRUE"
+    } else {
+        "deleted = 0"
+    }
 }
 
 fn indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Millisecond, Texts, mute, taken};
 use super::{Sqlite, audit, chats, events, kept_rights, messages, numbers, sanctions, users};
@@ -183,8 +183,8 @@ impl Transfer for Sqlite {
 }
 
 /// Whether the database has the mark of an unfinished copy.
-pub(super) fn is_unfinished(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
-    transaction
+pub(super) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
         .prepare("SELECT 1 FROM unfinished_copy")?
         .exists([])
 }
