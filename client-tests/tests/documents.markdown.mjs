@@ -29,6 +29,15 @@ export const DOCUMENTS = FILES.filter(isDocument);
 /** The documents for users, whose programs are run: README and docs. */
 export const USER_DOCUMENTS = DOCUMENTS.filter((path) => /^(README\.md$|docs\/)/.test(path));
 
+/** The languages of programs, and what runs them. */
+export const PROGRAMS = { js: 'node', python: 'python3' };
+
+/** Whether a block is a program, or a part of one. */
+export const isProgram = ({ lang }) => Object.hasOwn(PROGRAMS, lang);
+
+/** The parts of a program that is spread over a document. */
+export const fragmentsOf = ({ blocks }) => blocks.filter((block) => block.lang === 'js' && !block.name);
+
 const NAME = /[Ss]ave this as\s+`([\w.-]+)`/g;
 const COMMENT = /^<!-- (.*) -->$/;
 
