@@ -11,7 +11,8 @@ import { startMongod } from '../harness/mongod.mjs';
 import { startServer } from '../harness/server.mjs';
 import { Changes, within } from '../harness/wait.mjs';
 import {
-  DOCUMENTS, FILES, ROOT, USER_DOCUMENTS, deadLinks, deadPaths, fragmentsOf, isProgram, places, readDocument,
+  DOCUMENTS, FILES, ROOT, USER_DOCUMENTS, WALKED, deadLinks, deadPaths, fragmentsOf, isProgram, isTranscript, outputAfter, places,
+  readDocument,
 } from './documents.markdown.mjs';
 import { optionsTable } from './documents.options.mjs';
 import { assertJson, assertOutput, quoted } from './documents.output.mjs';
@@ -27,18 +28,11 @@ const NOT_RUN = 'not run: ';
 const STORE_AND_STOP = 'store a user, then stop the server';
 
 /** Blocks that are read and not run: output, settings, data. */
-const DATA = ['text', 'json', 'yaml', 'toml', ''];
+const DATA = ['text', 'json', 'yaml', 'toml', 'sql', 'diff', ''];
 
 const pages = USER_DOCUMENTS.map(readDocument);
 const isRun = (block) => isProgram(block) || (block.lang === 'sh' && !reasonOf(block));
 const reasonOf = ({ directives }) => directives.find((text) => text.startsWith(NOT_RUN))?.slice(NOT_RUN.length);
-const isTranscript = ({ lang, text }) => lang === 'text' && text.startsWith('> ');
-
-/** The `text` block right after a block, in the same section: what it prints. */
-function outputAfter({ blocks }, block) {
-  const next = blocks[blocks.indexOf(block) + 1];
-  return next?.lang === 'text' && next.section === block.section && !isTranscript(next) ? next : undefined;
-}
 
 /** Runs the programs and shell blocks of a document from top to bottom. */
 async function runPage(t, page) {
@@ -152,7 +146,7 @@ describe('blocks', () => {
 });
 
 describe('programs and shell blocks', () => {
-  for (const page of pages.filter(({ blocks }) => blocks.some(isRun))) {
+  for (const page of pages.filter(({ path, blocks }) => path !== WALKED && blocks.some(isRun))) {
     test(`of ${page.path} work as they are printed`, (t) => runPage(t, page));
   }
 

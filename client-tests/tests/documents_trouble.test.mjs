@@ -51,7 +51,7 @@ const pages = USER_DOCUMENTS.map(readDocument).map((page) => ({ path: page.path,
 const clients = pages.flatMap(({ path, files, commands }) => commands.map((command) => ({ path, files, command })));
 
 test('the documents have programs that connect, in both languages', () => {
-  for (const program of Object.values(PROGRAMS)) {
+  for (const program of ['node', 'python3']) {
     assert.ok(clients.some(({ command }) => command.startsWith(program)), program);
   }
 });
