@@ -4,7 +4,7 @@
 // of conformance that wait for the heartbeat.
 import { filesOf, run } from './run.mjs';
 
-const ELSEWHERE = /^(raw_|rest|sync_raw|backup|commands|documents|mongodb_trouble|startup)/;
+const ELSEWHERE = /^(raw_|rest|sync_raw|backup|commands|documents|mongodb_trouble|moving_in|startup)/;
 const FAULTS = ['dropped', 'memory', 'storm'];
 
 await run({
