@@ -6,8 +6,9 @@ import { startMongod } from './harness/mongod.mjs';
 import { filesOf, run } from './run.mjs';
 
 const ELSEWHERE = [
-  'backup', 'backup_kills', 'commands', 'connect_trouble', 'documents', 'import_converters', 'marketplace_trouble',
-  'mongodb_backup', 'mongodb_lease', 'mongodb_trouble', 'moved_store', 'raw_days', 'startup', 'store_trouble',
+  'backup', 'backup_kills', 'commands', 'connect_trouble', 'documents', 'documents_trouble', 'import_converters',
+  'marketplace_trouble', 'mongodb_backup', 'mongodb_lease', 'mongodb_trouble', 'moved_store', 'moving_in', 'raw_days',
+  'startup', 'store_trouble',
 ];
 const TRANSPORTS = ['ends', 'engineio', 'engineio_requests', 'hosts', 'networks', 'restarts', 'socketio_connect', 'strangers'];
 const FAULTS = ['clock', 'dropped'];

@@ -4,8 +4,8 @@
 // of conformance that wait for the heartbeat.
 import { filesOf, run } from './run.mjs';
 
-const ELSEWHERE =
-  /^(raw_|rest|sync_raw|backup|commands|documents|import_converters|mongodb_backup|mongodb_trouble|startup)/;
+const ELSEWHERE = new RegExp('^(raw_|rest|sync_raw|backup|commands|documents|import_converters|mongodb_backup'
+  + '|mongodb_trouble|moving_in|startup)');
 const FAULTS = ['dropped', 'memory', 'storm'];
 
 await run({

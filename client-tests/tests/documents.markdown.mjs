@@ -34,7 +34,28 @@ export const programsOf = ({ path }) => FILES.filter((file) => (
   path.startsWith('examples/') && file.startsWith(`${dirname(path)}/`) && /\.(mjs|py)$/.test(file)
 ));
 
-const NAME = /[Ss]ave this as\s+`([\w.-]+)`/g;
+/** The languages of programs, and what runs them. */
+export const PROGRAMS = { js: 'node', python: 'python3', php: 'php' };
+
+/** Whether a block is a program, or a part of one. */
+export const isProgram = ({ lang }) => Object.hasOwn(PROGRAMS, lang);
+
+/** The document whose blocks are run with the clients and the host application of a move. */
+export const WALKED = 'docs/MOVING-IN.md';
+
+/** What is sent, and what is received: not the output of a block. */
+export const isTranscript = ({ lang, text }) => lang === 'text' && text.startsWith('> ');
+
+/** The `text` block right after a block, in the same section: what it prints. */
+export function outputAfter({ blocks }, block) {
+  const next = blocks[blocks.indexOf(block) + 1];
+  return next?.lang === 'text' && next.section === block.section && !isTranscript(next) ? next : undefined;
+}
+
+/** The parts of a program that is spread over a document. */
+export const fragmentsOf = ({ blocks }) => blocks.filter((block) => block.lang === 'js' && !block.name);
+
+const NAME = /[Ss]ave\s+this\s+as\s+`([\w.-]+)`/g;
 const COMMENT = /^<!-- (.*) -->$/;
 
 /**

@@ -197,27 +197,31 @@ export class Workplace {
     this.#terminal = undefined;
   }
 
-  /** Runs a program while nothing listens until it prints something that matches, or ends: what it printed. */
-  async untilPrinted(program, args, expected) {
-    const child = spawn(program, args, { cwd: this.folder, env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] });
+  /** Runs a command until it ends, or has printed enough: what it printed, and its exit code if it has ended. */
+  async untilEnd(command, isEnough = (_output) => false) {
+    const child = spawn('bash', ['-c', this.placed(command)], {
+      cwd: this.folder, env: this.#env, detached: true, stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    leaders.add(child.pid);
     const changes = new Changes();
     let output = '';
-    let over = false;
+    let code;
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
         output += text;
         changes.happened();
       });
     }
-    child.once('close', () => {
-      over = true;
+    child.once('close', (status) => {
+      code = status;
       changes.happened();
     });
     try {
-      await changes.until(() => expected.test(output) || over, () => `${expected} from ${args}\n${output}`, BLOCK_MS);
-      return output;
+      await changes.until(() => code !== undefined || isEnough(output), () => `the end of ${command}\n${output}`, BLOCK_MS);
+      return { output, code };
     } finally {
-      child.kill('SIGKILL');
+      signalGroup(child.pid, 'SIGKILL');
+      leaders.delete(child.pid);
     }
   }
 }
