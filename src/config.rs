@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod numbers;
 mod places;
+mod shutdown;
 mod web;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ pub use environment::unknown_variables;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 pub use numbers::NumberOptions;
+pub use shutdown::{Drain, ShutdownOptions};
 pub use web::WebOptions;
 
 /// One chat server for four existing chat protocols: an acknowledged message is never lost.
@@ -188,9 +190,9 @@ pub struct Config {
     #[command(flatten)]
     pub limits: LimitOptions,
 
-    /// The time limit of the shutdown, for clients and the store
-    #[arg(long, env = "POLYCHAT_SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub shutdown_timeout: Duration,
+    /// The shutdown.
+    #[command(flatten)]
+    pub shutdown: ShutdownOptions,
 
     /// The format of the log
     #[arg(long, env = "POLYCHAT_LOG_FORMAT", default_value = "text")]
