@@ -1,6 +1,7 @@
 //! Every option, its default and its check: flags, then environment, then a TOML file.
 //! Does not leave `server`, which passes values on: no other module has a [`Config`].
 
+mod commands;
 mod completions;
 mod environment;
 mod file;
@@ -16,17 +17,16 @@ mod web;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
 
 use crate::telemetry::{LogFormat, LogLevel};
 
+pub use commands::{CopyOptions, TokenOptions, TokenRole};
 pub use completions::CompletionOptions;
 pub use environment::unknown_variables;
 pub use keys::KeyOptions;
@@ -60,8 +60,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Print a token for development, signed with the shared secret, or check one
     Token(TokenOptions),
-    /// Check the options and open the store, printing a line for each; runs pending migrations
-    /// unless a server uses the store
+    /// Check the options, the keys and the addresses, and open the store, printing a line for each; runs
+    /// pending migrations unless a server uses the store
     Check(Box<Config>),
     /// Query the readiness of the server with these options: for a container's health check
     Health(Box<Config>),
@@ -208,51 +208,6 @@ pub struct Config {
     pub log_requests: bool,
 }
 
-/// The user of a token to mint, or a token to check.
-#[derive(Debug, Clone, Args)]
-pub struct TokenOptions {
-    /// The external user id that the token is for
-    #[arg(long, required_unless_present = "check")]
-    pub user: Option<String>,
-
-    /// Check this token instead, as a server with these keys does, and print what is wrong with it; - reads it
-    /// from standard input, out of sight of other users of the machine
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["user", "role", "ttl"])]
-    pub check: Option<SecretString>,
-
-    /// service: the token may act for any user
-    #[arg(long, default_value = "user")]
-    pub role: TokenRole,
-
-    /// The lifetime of the token
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub ttl: Duration,
-
-    /// A TOML file with further options
-    #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// The keys of tokens.
-    #[command(flatten)]
-    pub keys: KeyOptions,
-}
-
-/// The stores of a copy.
-#[derive(Debug, Clone, Args)]
-pub struct CopyOptions {
-    /// The store to copy from, as in --store
-    #[arg(long, value_parser = places::store, value_name = "URL")]
-    pub from: String,
-
-    /// The store to copy to: an empty one
-    #[arg(long, value_parser = places::store, value_name = "URL")]
-    pub to: String,
-
-    /// Continue a copy that was interrupted
-    #[arg(long)]
-    pub resume: bool,
-}
-
 /// How callers authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
@@ -269,15 +224,6 @@ pub enum SocketIo {
     Socketioxide,
     /// The server itself: a tenth of the memory for each client that is silent
     Native,
-}
-
-/// The role in a minted token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenRole {
-    /// One person
-    User,
-    /// The host application's backend
-    Service,
 }
 
 impl ValueEnum for LogFormat {
@@ -345,6 +291,23 @@ impl Cli {
 }
 
 impl Config {
+    /// Checks that the addresses can be listened on together.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check_addresses(&self) -> Result<(), ConfigError> {
+        match self.metrics_listen {
+            Some(metrics) if places::collide(self.listen, metrics) => {
+                Err(ConfigError::Wrong(format!(
+                    "--metrics-listen {metrics} is the address of --listen {}; leave it out, or choose \
+                     another port",
+                    self.listen
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The mode that was chosen, or that the address suggests.
     ///
     /// # Errors

@@ -72,14 +72,20 @@ fn unknown_variables() -> Option<String> {
 
 /// Prints a line for each successful check.
 fn check(config: &Config) -> anyhow::Result<()> {
-    server::check(config)?;
+    let options = server::check(config)?;
     telemetry::level(config.log_level.as_ref())?;
+    let unknown = unknown_variables().map(|unknown| format!("options  {unknown}"));
+    print(options.into_iter().chain(unknown))?;
+    let runtime = Runtime::new()?;
+    let store = runtime.block_on(check::store(&config.store))?;
+    print(store.lines)?;
+    print(runtime.block_on(server::check_ports(config, store.is_used))?)
+}
+
+/// Prints each line.
+fn print(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "options  ok")?;
-    if let Some(unknown) = unknown_variables() {
-        writeln!(out, "options  {unknown}")?;
-    }
-    for line in Runtime::new()?.block_on(check::store(&config.store))? {
+    for line in lines {
         writeln!(out, "{line}")?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! Does not implement behaviour that a client could observe.
 
 mod banner;
+mod checks;
 #[cfg(test)]
 mod gauges_tests;
 mod listeners;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
+pub use self::checks::{check, check_ports};
 use self::listeners::{Listeners, Sockets};
 use self::shutdown::{Signals, Stop};
 use crate::auth::{Authenticator, KeyError};
@@ -102,14 +104,6 @@ async fn open(store: &dyn Store, sockets: Sockets) -> anyhow::Result<Listeners> 
     sockets.listen()
 }
 
-/// Checks the combination of options, without using the store.
-///
-/// # Errors
-/// The error, in one sentence.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    Admission::of(config).map(drop)
-}
-
 /// Which requests are served, by the options.
 struct Admission {
     mode: AuthMode,
@@ -126,6 +120,7 @@ impl Admission {
     fn of(config: &Config) -> anyhow::Result<Self> {
         let mode = config.auth_mode()?;
         let metrics = config.metrics_listen.unwrap_or(config.listen);
+        config.check_addresses()?;
         Ok(Self {
             mode,
             origins: config.web.origins(mode)?,
