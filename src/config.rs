@@ -9,8 +9,10 @@ mod file;
 pub mod fuzz;
 mod keys;
 mod limits;
+mod listing;
 mod numbers;
 mod places;
+mod platform;
 mod shutdown;
 mod web;
 
@@ -20,10 +22,10 @@ use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::error::{ContextKind, ContextValue};
-use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
+use self::listing::Sources;
 use crate::telemetry::{LogFormat, LogLevel};
 
 pub use commands::{CopyOptions, TokenOptions, TokenRole};
@@ -31,6 +33,7 @@ pub use completions::CompletionOptions;
 pub use environment::unknown_variables;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
+pub use listing::ListingOptions;
 pub use numbers::NumberOptions;
 pub use shutdown::{Drain, ShutdownOptions};
 pub use web::WebOptions;
@@ -68,6 +71,9 @@ pub enum Command {
     /// Copy everything from one store into another, and compare it; no other process may use
     /// either meanwhile
     Copy(CopyOptions),
+    /// Print every option with its value and where that is from, secrets as (set); or a file with all
+    /// defaults
+    Config(Box<ListingOptions>),
     /// Print the completions of this command line for a shell
     Completions(CompletionOptions),
 }
@@ -257,8 +263,10 @@ impl Cli {
     /// The invalid option, or the text of `--help` or `--version`.
     pub fn read(arguments: Vec<OsString>) -> Result<Self, ConfigError> {
         let mut command = Self::command();
+        let mut file = None;
         if let Some(path) = file::named_in(&arguments) {
-            command = file::apply(&path, command)?;
+            let (with_file, read) = file::apply(&path, command)?;
+            (command, file) = (with_file, Some(read));
         }
         let matches = command.try_get_matches_from(arguments);
         let matches = matches.map_err(ConfigError::Usage)?;
@@ -268,23 +276,17 @@ impl Cli {
                 Some(Command::Serve(config) | Command::Check(config) | Command::Health(config)),
                 Some((_, matches)),
             ) => (&mut **config, matches),
+            (Some(Command::Config(options)), Some((_, matches))) => (&mut options.config, matches),
             _ => (&mut cli.config, &matches),
         };
-        // Hosting platforms set this variable to the port they expect. It overrides the file, but
-        // no option given to this server by name.
-        let by_default = matches.value_source("listen") == Some(ValueSource::DefaultValue);
-        if let Ok(port) = std::env::var("PORT")
-            && by_default
-        {
-            let wrong = |_| ConfigError::Wrong(format!("PORT is no port number: {port}"));
-            config.listen.set_port(port.parse().map_err(wrong)?);
-        }
-        // The same of a database.
-        let by_default = matches.value_source("store") == Some(ValueSource::DefaultValue);
-        if let Ok(url) = std::env::var("MONGODB_URI")
-            && by_default
-        {
-            config.store = url;
+        let file = file.as_ref();
+        let platform = platform::apply(config, matches, file)?;
+        if let Some(Command::Config(options)) = &mut cli.command {
+            options.text = if options.default {
+                listing::defaults()
+            } else {
+                listing::values(&options.config, matches, Sources { file, platform })
+            };
         }
         Ok(cli)
     }

@@ -47,6 +47,9 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Completions(options)) => {
             return Ok(std::io::stdout().write_all(&options.script())?);
         }
+        Some(Command::Config(options)) => {
+            return Ok(std::io::stdout().write_all(options.text.as_bytes())?);
+        }
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };

@@ -257,6 +257,60 @@ describe('polychat check', () => {
   });
 });
 
+describe('polychat config', () => {
+  const lines = async (args, env = {}) => {
+    const { code, stdout, stderr } = await runToEnd(['config', ...args], { env });
+    assert.equal(code, 0, stderr);
+    return stdout.trim().split('\n').map((line) => line.replace(/ +/g, ' '));
+  };
+
+  test('prints each option with its value and its source, and no secret', async (t) => {
+    const path = join(await tempDir(t), 'polychat.toml');
+    writeFileSync(path, 'max-members = 7\nmax-frame-bytes = 70000\nlisten = "localhost:1"\njwt-secret = "in the file"\n');
+    const env = {
+      POLYCHAT_CONFIG: path, POLYCHAT_MAX_MEMBERS: '8', POLYCHAT_LOG_REQUESTS: 'yes', PORT: '3999', RUST_LOG: 'warn',
+      MONGODB_URI: 'mongodb://anna:s3cret@h/chat',
+    };
+    const printed = await lines(['--rate-limit', '5:6'], env);
+    for (const line of [
+      `config ${path} variable POLYCHAT_CONFIG`, `listen 127.0.0.1:3999 file ${path}, variable PORT`, 'metrics-listen - default: that of --listen, with a service token unless in open mode',
+      'store mongodb://anna:(set)@h/chat variable MONGODB_URI', `jwt-secret (set) file ${path}`, 'max-members 8 variable POLYCHAT_MAX_MEMBERS',
+      `max-frame-bytes 70000 file ${path}`, 'rate-limit 5:6 flag --rate-limit', 'log-level warn variable RUST_LOG', 'log-requests yes variable POLYCHAT_LOG_REQUESTS',
+      'shutdown-timeout 20s default',
+    ]) assert.ok(printed.includes(line), `${line}\n${printed.join('\n')}`);
+    assert.doesNotMatch(printed.join('\n'), /s3cret|in the file/);
+    const { stdout } = await runToEnd(['--help']);
+    const options = [...stdout.matchAll(/^ {6}--([a-z-]+)/gm)].map(([, name]) => name);
+    assert.deepEqual(printed.map((line) => line.split(' ')[0]), options);
+    const own = await lines(['--listen', ':9', '--store', 'a.db'], env);
+    assert.ok(own.includes('listen :9 flag --listen') && own.includes('store sqlite:a.db flag --store'), own.join('\n'));
+  });
+
+  test('takes the store of a file before that of the platform', async (t) => {
+    const path = join(await tempDir(t), 'polychat.toml');
+    writeFileSync(path, 'store = "a.db"\n');
+    assert.ok((await lines(['--config', path], { MONGODB_URI: 'mongodb://h/chat' })).includes(`store sqlite:a.db file ${path}`));
+  });
+
+  test('--default prints a file that --config takes, as it is and with its options in force', async (t) => {
+    const dir = await tempDir(t);
+    const { code, stdout } = await runToEnd(['config', '--default'], { env: { POLYCHAT_JWT_SECRET: SECRET } });
+    assert.equal(code, 0);
+    assert.ok(!stdout.includes(SECRET));
+    const uncommented = stdout.replace(/^#(?=\S)/gm, '');
+    assert.match(uncommented, /^allowed-origins = \[\]$/m);
+    const plain = await lines([]);
+    for (const [name, text] of Object.entries({ commented: stdout, uncommented })) {
+      const path = join(dir, `${name}.toml`);
+      writeFileSync(path, text);
+      const values = (printed) => printed.slice(1).map((line) => line.split(' ').slice(0, 2));
+      assert.deepEqual(values(await lines(['--config', path])), values(plain));
+      const checked = await check(['--config', path, '--store', 'sqlite::memory:']);
+      assert.equal(checked.code, 0, checked.stderr);
+    }
+  });
+});
+
 describe('polychat completions', () => {
   test('are programs that the shell reads', async (t) => {
     for (const shell of ['bash', 'zsh', 'fish']) {

@@ -1,0 +1,51 @@
+//! The variables that hosting platforms set: the port that they expect, and the database that they
+//! have made.
+//! Does not read the variables of the options.
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::file::ConfigFile;
+use super::{Config, ConfigError};
+
+/// The variable of the port.
+pub(super) const PORT: &str = "PORT";
+
+/// The variable of the store.
+pub(super) const STORE: &str = "MONGODB_URI";
+
+/// Which of these variables count.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Platform {
+    pub(super) port: bool,
+    pub(super) store: bool,
+}
+
+/// Changes the options by these variables. None of them overrides an option that was given to this server by
+/// name; `PORT` overrides the port of a file, which may be that of an image.
+///
+/// # Errors
+/// `PORT` is no port.
+pub(super) fn apply(
+    config: &mut Config,
+    matches: &ArgMatches,
+    file: Option<&ConfigFile>,
+) -> Result<Platform, ConfigError> {
+    let by_default = |id| matches.value_source(id) == Some(ValueSource::DefaultValue);
+    let mut platform = Platform::default();
+    if let Ok(port) = std::env::var(PORT)
+        && by_default("listen")
+    {
+        let wrong = |_| ConfigError::Wrong(format!("{PORT} is no port number: {port}"));
+        config.listen.set_port(port.parse().map_err(wrong)?);
+        platform.port = true;
+    }
+    if let Ok(url) = std::env::var(STORE)
+        && by_default("store")
+        && !file.is_some_and(|file| file.has("store"))
+    {
+        config.store = url;
+        platform.store = true;
+    }
+    Ok(platform)
+}
