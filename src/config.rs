@@ -10,6 +10,7 @@ pub mod fuzz;
 mod keys;
 mod limits;
 mod listing;
+mod man;
 mod numbers;
 mod places;
 mod platform;
@@ -34,6 +35,7 @@ pub use environment::unknown_variables;
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
 pub use listing::ListingOptions;
+pub use man::manual;
 pub use numbers::NumberOptions;
 pub use shutdown::{Drain, ShutdownOptions};
 pub use web::WebOptions;
@@ -74,6 +76,8 @@ pub enum Command {
     /// Print every option with its value and where that is from, secrets as (set); or a file with all
     /// defaults
     Config(Box<ListingOptions>),
+    /// Print the manual page, for man
+    Man,
     /// Print the completions of this command line for a shell
     Completions(CompletionOptions),
 }

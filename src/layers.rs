@@ -51,7 +51,7 @@ const FIXTURES: &str = "fixtures";
 const FUZZ: &str = "fuzz";
 
 /// The only modules that may name an external crate.
-const AT_HOME: [(&str, &[&str]); 31] = [
+const AT_HOME: [(&str, &[&str]); 32] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
@@ -99,6 +99,7 @@ const AT_HOME: [(&str, &[&str]); 31] = [
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
     ("clap_complete", &["config"]),
+    ("clap_mangen", &["config"]),
     ("toml", &["config"]),
     ("prometheus_client", &["telemetry"]),
     (

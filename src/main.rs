@@ -50,6 +50,7 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Config(options)) => {
             return Ok(std::io::stdout().write_all(options.text.as_bytes())?);
         }
+        Some(Command::Man) => return Ok(std::io::stdout().write_all(&config::manual()?)?),
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };

@@ -2,7 +2,7 @@
 // Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check finds errors before
 // a start does, and health reports readiness to a container.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -308,6 +308,25 @@ describe('polychat config', () => {
       const checked = await check(['--config', path, '--store', 'sqlite::memory:']);
       assert.equal(checked.code, 0, checked.stderr);
     }
+  });
+});
+
+describe('polychat man', () => {
+  const isHere = (program) => {
+    try { return execFileSync(program, ['--version'], { stdio: 'pipe' }).length > 0; } catch { return false; }
+  };
+
+  test('prints a manual page with every option, which is well-formed', async () => {
+    const { code, stdout, stderr } = await runToEnd(['man']);
+    assert.equal(code, 0, stderr);
+    const text = stdout.replaceAll('\\-', '-');
+    const help = await runToEnd(['--help']);
+    for (const [option] of help.stdout.matchAll(/--[a-z-]+/g)) assert.ok(text.includes(option), option);
+    for (const word of ['--resume', '--ttl', 'completions', 'POLYCHAT_STORE']) assert.ok(text.includes(word), word);
+    if (!isHere('groff')) return;
+    const page = spawnSync('groff', ['-man', '-Tascii', '-ww', '-rLL=100n', '-P-cbou'], { input: stdout, encoding: 'utf8' });
+    assert.equal(page.stderr, '');
+    assert.match(page.stdout, /OPTIONS OF TOKEN[^]*--ttl/);
   });
 });
 
