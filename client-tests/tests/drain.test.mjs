@@ -177,6 +177,23 @@ describe('--drain-delay', () => {
     assert.deepEqual(await ended, { code: 0, signal: null });
   });
 
+  test('is some seconds by default on MongoDB, and none on SQLite and at Ctrl-C', async (t) => {
+    /** @type {any} */
+    const env = { POLYCHAT_DRAIN_DELAY: undefined, POLYCHAT_DRAIN: undefined };
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+      const server = await startServer(t, ['--shutdown-timeout', '30s'], { env });
+      const member = await connectUser(t, server, 'user');
+      const chat = await chatOf(member);
+      const ended = server.stop(signal);
+      if (process.env.POLYCHAT_TEST_MONGODB && signal === 'SIGTERM') {
+        await notReady(server);
+        await sendMessage(member, chat, 'still here');
+        member.socket.close();
+      }
+      assert.deepEqual(await ended, { code: 0, signal: null });
+    }
+  });
+
   test('and --drain that do not fit into --shutdown-timeout are refused in one sentence', async () => {
     const options = ['--listen', '127.0.0.1:0', '--store', 'sqlite::memory:'];
     for (const times of [
