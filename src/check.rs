@@ -121,7 +121,7 @@ impl From<LeaseError> for CheckError {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// It cannot be opened.
-    #[error(transparent)]
+    #[error("--store: {0}")]
     Open(#[from] OpenError),
     /// Its lease cannot be taken.
     #[error(transparent)]

@@ -156,6 +156,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_MESSAGE_BYTES",
         default_value_t = 16_384,
+        value_parser = limits::positive,
         value_name = "BYTES"
     )]
     pub max_message_bytes: usize,
@@ -165,6 +166,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_FRAME_BYTES",
         default_value_t = 1_048_576,
+        value_parser = limits::positive,
         value_name = "BYTES"
     )]
     pub max_frame_bytes: usize,
@@ -174,6 +176,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_MEMBERS",
         default_value_t = 10_000,
+        value_parser = limits::positive,
         value_name = "NUMBER"
     )]
     pub max_members: usize,
@@ -183,6 +186,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_OUTBOX_BYTES",
         default_value_t = 4_194_304,
+        value_parser = limits::positive,
         value_name = "BYTES"
     )]
     pub max_outbox_bytes: usize,
@@ -192,6 +196,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_OUTBOX_MESSAGES",
         default_value_t = 16_384,
+        value_parser = limits::positive,
         value_name = "NUMBER"
     )]
     pub max_outbox_messages: usize,

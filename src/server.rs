@@ -53,7 +53,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     } = Admission::of(&config)?;
     let mut signals = Signals::listen()?;
     let sockets = Sockets::bind(&config)?;
-    let store = store::connect(&config.store).await?;
+    let store = store::connect(&config.store).await.context("--store")?;
     let lease = tokio::select! {
         lease = Lease::take(&store, "serve") => lease?,
         _ = signals.next() => return Ok(()),
@@ -306,6 +306,12 @@ fn jwt(keys: &KeyOptions) -> anyhow::Result<Authenticator> {
             let path = path.map(|path| path.display().to_string());
             anyhow!("--jwt-keys {} {fault}", path.unwrap_or_default())
         }
-        KeyError::EmptySecret | KeyError::ShortSecret => anyhow!(error),
+        KeyError::EmptySecret | KeyError::ShortSecret => {
+            anyhow!(error).context(if keys.jwt_secret.is_some() {
+                "--jwt-secret"
+            } else {
+                "--jwt-secret-file"
+            })
+        }
     })
 }

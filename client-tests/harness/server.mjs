@@ -41,10 +41,11 @@ const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
 const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
-function launch(program, args, env) {
+function launch(program, args, env, /** @type {string | undefined} */ cwd = undefined) {
   const inherited = INHERITED.filter((name) => name in process.env).map((name) => [name, process.env[name]]);
   const child = spawn(program, args, {
     env: { ...Object.fromEntries(inherited), ...env },
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { stdout: '', stderr: '', over: false, changes: new Changes() };
@@ -73,11 +74,11 @@ function launch(program, args, env) {
 /**
  * Runs the binary until it exits.
  * @param {string[]} args
- * @param {{ env?: Record<string, string> }} options
+ * @param {{ env?: Record<string, string>, cwd?: string }} options
  * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
  */
-export async function runToEnd(args, { env = {} } = {}) {
-  const { child, output, ended } = launch(BINARY, args, env);
+export async function runToEnd(args, { env = {}, cwd } = {}) {
+  const { child, output, ended } = launch(BINARY, args, env, cwd);
   try {
     const exit = await within(ended, () => `the end of 'polychat ${args.join(' ')}'\n${output.stdout}${output.stderr}`);
     return { ...exit, stdout: output.stdout, stderr: output.stderr };

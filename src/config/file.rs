@@ -44,7 +44,7 @@ pub(super) fn named_in(arguments: &[OsString]) -> Option<PathBuf> {
 /// The file cannot be read, is no TOML, or has a key that is no option.
 pub(super) fn apply(path: &Path, command: Command) -> Result<(Command, ConfigFile), ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Wrong(format!("{}: {error}", path.display())))?;
+        .map_err(|error| ConfigError::Wrong(format!("--config {}: {error}", path.display())))?;
     read_into(path, &text, command)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn read_into(
         let before = &text[..error.span().map_or(0, |span| span.start)];
         wrong(format!(
             "line {}: {}",
-            before.lines().count().max(1),
+            before.matches('\n').count() + 1,
             error.message()
         ))
     })?;

@@ -25,7 +25,7 @@ pub(super) struct Platform {
 /// name; `PORT` overrides the port of a file, which may be that of an image.
 ///
 /// # Errors
-/// `PORT` is no port.
+/// `PORT` is no port, or the store none of MongoDB.
 pub(super) fn apply(
     config: &mut Config,
     matches: &ArgMatches,
@@ -44,6 +44,12 @@ pub(super) fn apply(
         && by_default("store")
         && !file.is_some_and(|file| file.has("store"))
     {
+        if !url.starts_with("mongodb:") && !url.starts_with("mongodb+srv:") {
+            // It may have a password, so it is not printed.
+            return Err(ConfigError::Wrong(format!(
+                "{STORE} is no URL of MongoDB; --store may name another store"
+            )));
+        }
         config.store = url;
         platform.store = true;
     }
