@@ -69,7 +69,7 @@ class Server {
   constructor(port, store) {
     this.port = port;
     this.begun = performance.now();
-    this.child = run([o.bin, '--listen', `127.0.0.1:${port}`, '--rate-limit', 'off', '--store', store], 0, ['ignore', 'ignore', 'inherit']);
+    this.child = run([o.bin, '--listen', `127.0.0.1:${port}`, '--rate-limit', 'off', '--drain-delay', '0s', '--drain', '0s', '--store', store], 0, ['ignore', 'ignore', 'inherit']);
   }
 
   static async start(store) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -15,49 +16,74 @@ use crate::lease::{Lease, LeaseError};
 use crate::store::transfer::Unfinished;
 use crate::store::{self, InUse, OpenError, Seen, Store, StoreError, Totals};
 
-/// The time limit of a readiness request.
+/// The time limit of a request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Connects to the store, runs pending migrations as a start does, and closes it. Returns a line for
-/// each check. A store that another process uses is checked as it is, and a file that does not exist is not
+/// The page by which a polychat is recognised, and where it serves nothing but metrics.
+pub const INDEX: &str = "/";
+/// The same there.
+pub const METRICS: &str = "/metrics";
+
+/// How long such a page may be, in bytes.
+const LONGEST_PAGE: usize = 4 << 20;
+
+/// What the check of a store found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// A line for each check.
+    pub lines: Vec<String>,
+    /// Whether another polychat uses the store.
+    pub is_used: bool,
+}
+
+/// Connects to the store, runs pending migrations as a start does, and closes it. A store that another process uses is checked as it is, and a file that does not exist is not
 /// created.
 ///
 /// # Errors
 /// Why it cannot be used, in one sentence.
-pub async fn store(url: &str) -> Result<Vec<String>, CheckError> {
+pub async fn store(url: &str) -> Result<Checked, CheckError> {
     if store::is_missing(url) {
-        return Ok(vec![format!(
-            "store    none yet: there is no such file as {url}; a start creates it"
-        )]);
+        let line = format!("store    none yet: there is no such file as {url}; a start creates it");
+        return Ok(Checked {
+            lines: vec![line],
+            is_used: false,
+        });
     }
     let store = match store::connect_or_look(url).await? {
         Ok(store) => store,
         Err(used) => return beside(used),
     };
     let mut lines = vec![format!("store    ok: {}", store.describe())];
+    let mut is_used = false;
     match Lease::try_take(&store, "check").await? {
         Ok(lease) => {
             let migrated = store.migrate(Unfinished::Refused).await;
             lease.release().await;
             migrated?;
         }
-        Err(holder) => lines.push(format!("schema   not migrated: in use by {holder}")),
+        Err(holder) => {
+            is_used = true;
+            lines.push(format!("schema   not migrated: in use by {holder}"));
+        }
     }
     let seen = look(&*store).await;
     store.close().await?;
     lines.extend(of(&seen?)?);
-    Ok(lines)
+    Ok(Checked { lines, is_used })
 }
 
 /// The lines for a store that another process uses, and that cannot be opened beside it.
-fn beside(used: InUse) -> Result<Vec<String>, CheckError> {
+fn beside(used: InUse) -> Result<Checked, CheckError> {
     let process = used.in_brackets();
     let mut lines = vec![
         format!("store    ok: {}", used.store),
         format!("schema   not migrated: in use by another polychat{process}"),
     ];
     lines.extend(of(&used.seen?)?);
-    Ok(lines)
+    Ok(Checked {
+        lines,
+        is_used: true,
+    })
 }
 
 /// Queries the store, counts what is in it, and compares its indexes.
@@ -95,7 +121,7 @@ impl From<LeaseError> for CheckError {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// It cannot be opened.
-    #[error(transparent)]
+    #[error("--store: {0}")]
     Open(#[from] OpenError),
     /// Its lease cannot be taken.
     #[error(transparent)]
@@ -113,12 +139,19 @@ pub enum CheckError {
 /// # Errors
 /// The response, or the reason why there is none.
 pub async fn health(address: SocketAddr) -> Result<(), HealthError> {
-    let response = tokio::time::timeout(TIME_LIMIT, request(reachable(address)));
-    match response.await {
-        Ok(Ok(StatusCode::OK)) => Ok(()),
-        Ok(Ok(status)) => Err(HealthError::NotReady(status)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(HealthError::Silent),
+    let address = reachable(address);
+    match request(address, "/readyz", &address.to_string()).await? {
+        (StatusCode::OK, _) => Ok(()),
+        (status, _) => Err(HealthError::NotReady(status)),
+    }
+}
+
+/// Whether the server that listens on `address` is a polychat, by its [`INDEX`] or its [`METRICS`].
+pub async fn is_polychat(address: SocketAddr, page: &'static str) -> bool {
+    // Under this name a polychat answers whatever its `--allowed-hosts` are.
+    match request(reachable(address), page, "localhost").await {
+        Ok((_, text)) => text.starts_with("polychat ") || text.contains(" polychat_"),
+        Err(_) => false,
     }
 }
 
@@ -139,16 +172,37 @@ pub enum HealthError {
     Silent,
 }
 
-async fn request(address: SocketAddr) -> Result<StatusCode, HealthError> {
+/// The status and the text of a page.
+async fn request(
+    address: SocketAddr,
+    page: &'static str,
+    host: &str,
+) -> Result<(StatusCode, String), HealthError> {
+    let response = tokio::time::timeout(TIME_LIMIT, exchange(address, page, host));
+    response.await.unwrap_or(Err(HealthError::Silent))
+}
+
+async fn exchange(
+    address: SocketAddr,
+    page: &'static str,
+    host: &str,
+) -> Result<(StatusCode, String), HealthError> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Body::empty());
-    *request.uri_mut() = axum::http::Uri::from_static("/readyz");
-    if let Ok(host) = address.to_string().parse() {
+    *request.uri_mut() = axum::http::Uri::from_static(page);
+    if let Ok(host) = host.parse() {
         request.headers_mut().insert(header::HOST, host);
     }
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST_PAGE).collect();
+        let text = body.await.map(Collected::to_bytes).unwrap_or_default();
+        Ok((status, String::from_utf8_lossy(&text).into_owned()))
+    };
     tokio::select! {
-        answer = sender.send_request(request) => Ok(answer?.status()),
+        answer = answer => answer,
         Err(error) = connection => Err(error.into()),
     }
 }
@@ -234,7 +288,8 @@ mod tests {
         let empty = super::store(&url).await.expect_err("no tables");
         assert!(empty.to_string().contains("no such table"), "{empty}");
         store.migrate(Unfinished::Refused).await.expect("a schema");
-        let lines = super::store(&url).await.expect("usable");
+        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        assert!(is_used);
         let process = std::process::id();
         let expected = [
             format!("store    ok: {}", store.describe()),
@@ -247,7 +302,8 @@ mod tests {
         held.release().await;
         store.close().await.expect("closed");
         drop(store);
-        let lines = super::store(&url).await.expect("usable");
+        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        assert!(!is_used);
         assert_eq!(lines, [&*expected[0], &expected[2], "indexes  ok"]);
     }
 
@@ -256,7 +312,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("typo.db");
         let url = format!("sqlite:{}", place.display());
-        let lines = super::store(&url).await.expect("a start would work");
+        let Checked { lines, .. } = super::store(&url).await.expect("a start would work");
         assert!(lines[0].contains("no such file"), "{lines:?}");
         assert!(!place.exists());
         let nowhere = format!("sqlite:{}", folder.path().join("missing/chat.db").display());

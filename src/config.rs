@@ -9,23 +9,26 @@ pub mod fuzz;
 mod import;
 mod keys;
 mod limits;
+mod listing;
+mod man;
 mod numbers;
 mod places;
+mod platform;
+mod shutdown;
 mod stores;
+mod tokens;
 mod web;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::error::{ContextKind, ContextValue};
-use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
 
+use self::listing::Sources;
 use crate::telemetry::{LogFormat, LogLevel};
 
 pub use completions::CompletionOptions;
@@ -33,8 +36,12 @@ pub use environment::unknown_variables;
 pub use import::{ExportOptions, ImportOptions};
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
+pub use listing::ListingOptions;
+pub use man::manual;
 pub use numbers::NumberOptions;
+pub use shutdown::{Drain, ShutdownOptions};
 pub use stores::{BackupOptions, CopyOptions, RestoreOptions};
+pub use tokens::{TokenOptions, TokenRole};
 pub use web::WebOptions;
 
 /// One chat server for four existing chat protocols: an acknowledged message is never lost.
@@ -62,8 +69,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Print a token for development, signed with the shared secret, or check one
     Token(TokenOptions),
-    /// Check the options and open the store, printing a line for each; runs pending migrations
-    /// unless a server uses the store
+    /// Check the options, the keys and the addresses, and open the store, printing a line for each; runs
+    /// pending migrations unless a server uses the store
     Check(Box<Config>),
     /// Query the readiness of the server with these options: for a container's health check
     Health(Box<Config>),
@@ -79,6 +86,11 @@ pub enum Command {
     Backup(BackupOptions),
     /// Put a backup in the place of the store, which no server may use meanwhile: `SQLite` only
     Restore(RestoreOptions),
+    /// Print every option with its value and where that is from, secrets as (set); or a file with all
+    /// defaults
+    Config(Box<ListingOptions>),
+    /// Print the manual page, for man
+    Man,
     /// Print the completions of this command line for a shell
     Completions(CompletionOptions),
 }
@@ -157,6 +169,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_MESSAGE_BYTES",
         default_value_t = 16_384,
+        value_parser = limits::positive,
         value_name = "BYTES"
     )]
     pub max_message_bytes: usize,
@@ -166,6 +179,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_FRAME_BYTES",
         default_value_t = 1_048_576,
+        value_parser = limits::positive,
         value_name = "BYTES"
     )]
     pub max_frame_bytes: usize,
@@ -175,6 +189,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_MEMBERS",
         default_value_t = 10_000,
+        value_parser = limits::positive,
         value_name = "NUMBER"
     )]
     pub max_members: usize,
@@ -184,6 +199,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_OUTBOX_BYTES",
         default_value_t = 4_194_304,
+        value_parser = limits::positive,
         value_name = "BYTES"
     )]
     pub max_outbox_bytes: usize,
@@ -193,6 +209,7 @@ pub struct Config {
         long,
         env = "POLYCHAT_MAX_OUTBOX_MESSAGES",
         default_value_t = 16_384,
+        value_parser = limits::positive,
         value_name = "NUMBER"
     )]
     pub max_outbox_messages: usize,
@@ -201,9 +218,9 @@ pub struct Config {
     #[command(flatten)]
     pub limits: LimitOptions,
 
-    /// The time limit of the shutdown, for clients and the store
-    #[arg(long, env = "POLYCHAT_SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub shutdown_timeout: Duration,
+    /// The shutdown.
+    #[command(flatten)]
+    pub shutdown: ShutdownOptions,
 
     /// The format of the log
     #[arg(long, env = "POLYCHAT_LOG_FORMAT", default_value = "text")]
@@ -217,35 +234,6 @@ pub struct Config {
     /// Log each request in a line: dialect, name, user, code and time, never a text or a token
     #[arg(long, env = "POLYCHAT_LOG_REQUESTS", value_parser = BoolishValueParser::new())]
     pub log_requests: bool,
-}
-
-/// The user of a token to mint, or a token to check.
-#[derive(Debug, Clone, Args)]
-pub struct TokenOptions {
-    /// The external user id that the token is for
-    #[arg(long, required_unless_present = "check")]
-    pub user: Option<String>,
-
-    /// Check this token instead, as a server with these keys does, and print what is wrong with it; - reads it
-    /// from standard input, out of sight of other users of the machine
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["user", "role", "ttl"])]
-    pub check: Option<SecretString>,
-
-    /// service: the token may act for any user
-    #[arg(long, default_value = "user")]
-    pub role: TokenRole,
-
-    /// The lifetime of the token
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub ttl: Duration,
-
-    /// A TOML file with further options
-    #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// The keys of tokens.
-    #[command(flatten)]
-    pub keys: KeyOptions,
 }
 
 /// How callers authenticate.
@@ -264,15 +252,6 @@ pub enum SocketIo {
     Socketioxide,
     /// The server itself: a tenth of the memory for each client that is silent
     Native,
-}
-
-/// The role in a minted token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenRole {
-    /// One person
-    User,
-    /// The host application's backend
-    Service,
 }
 
 impl ValueEnum for LogFormat {
@@ -306,8 +285,10 @@ impl Cli {
     /// The invalid option, or the text of `--help` or `--version`.
     pub fn read(arguments: Vec<OsString>) -> Result<Self, ConfigError> {
         let mut command = Self::command();
+        let mut file = None;
         if let Some(path) = file::named_in(&arguments) {
-            command = file::apply(&path, command)?;
+            let (with_file, read) = file::apply(&path, command)?;
+            (command, file) = (with_file, Some(read));
         }
         let matches = command.try_get_matches_from(arguments);
         let matches = matches.map_err(ConfigError::Usage)?;
@@ -317,6 +298,10 @@ impl Cli {
                 Some(Command::Serve(config) | Command::Check(config) | Command::Health(config)),
                 Some((_, matches)),
             ) => (Some(&mut config.listen), &mut config.store, matches),
+            (Some(Command::Config(options)), Some((_, matches))) => {
+                let config = &mut options.config;
+                (Some(&mut config.listen), &mut config.store, matches)
+            }
             (Some(Command::Import(options)), Some((_, matches))) => {
                 (None, &mut options.config.store, matches)
             }
@@ -335,27 +320,37 @@ impl Cli {
                 &matches,
             ),
         };
-        let by_default = |id| matches.value_source(id) == Some(ValueSource::DefaultValue);
-        // Hosting platforms set this variable to the port they expect. It overrides the file, but
-        // no option given to this server by name.
-        if let Some(listen) = listen
-            && let Ok(port) = std::env::var("PORT")
-            && by_default("listen")
-        {
-            let wrong = |_| ConfigError::Wrong(format!("PORT is no port number: {port}"));
-            listen.set_port(port.parse().map_err(wrong)?);
-        }
-        // The same of a database.
-        if let Ok(url) = std::env::var("MONGODB_URI")
-            && by_default("store")
-        {
-            *store = url;
+        let file = file.as_ref();
+        let platform = platform::apply(listen, store, matches, file)?;
+        if let Some(Command::Config(options)) = &mut cli.command {
+            options.text = if options.default {
+                listing::defaults()
+            } else {
+                listing::values(&options.config, matches, Sources { file, platform })
+            };
         }
         Ok(cli)
     }
 }
 
 impl Config {
+    /// Checks that the addresses can be listened on together.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check_addresses(&self) -> Result<(), ConfigError> {
+        match self.metrics_listen {
+            Some(metrics) if places::collide(self.listen, metrics) => {
+                Err(ConfigError::Wrong(format!(
+                    "--metrics-listen {metrics} is the address of --listen {}; leave it out, or choose \
+                     another port",
+                    self.listen
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The mode that was chosen, or that the address suggests.
     ///
     /// # Errors

@@ -54,6 +54,10 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Completions(options)) => {
             return Ok(std::io::stdout().write_all(&options.script())?);
         }
+        Some(Command::Config(options)) => {
+            return Ok(std::io::stdout().write_all(options.text.as_bytes())?);
+        }
+        Some(Command::Man) => return Ok(std::io::stdout().write_all(&config::manual()?)?),
         Some(Command::Serve(config)) => *config,
         None => cli.config,
     };
@@ -79,14 +83,23 @@ fn unknown_variables() -> Option<String> {
 
 /// Prints a line for each successful check.
 fn check(config: &Config) -> anyhow::Result<()> {
-    server::check(config)?;
+    let options = server::check(config)?;
     telemetry::level(config.log_level.as_ref())?;
+    let unknown = unknown_variables().map(|unknown| format!("options  {unknown}"));
+    print(options.into_iter().chain(unknown))?;
+    let runtime = Runtime::new()?;
+    let store = runtime.block_on(check::store(&config.store))?;
+    print(store.lines)?;
+    print(runtime.block_on(server::check_ports(config, store.is_used))?)
+}
+
+/// Prints each line.
+fn print(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "options  ok")?;
-    if let Some(unknown) = unknown_variables() {
-        writeln!(out, "options  {unknown}")?;
+    for line in lines {
+        writeln!(out, "{line}")?;
     }
-    print(&Runtime::new()?.block_on(check::store(&config.store))?)
+    Ok(())
 }
 
 /// Copies, and prints the totals.
@@ -134,22 +147,14 @@ fn export(options: &ExportOptions) -> anyhow::Result<()> {
 /// Backs up, and prints what the backup holds.
 fn back_up(options: &BackupOptions) -> anyhow::Result<()> {
     let backed_up = backup::back_up(&options.store, &options.file);
-    print(&Runtime::new()?.block_on(backed_up)?)
+    print(Runtime::new()?.block_on(backed_up)?)
 }
 
 /// Restores, and prints what the store holds.
 fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
     let now = Clock::system().now();
     let restored = backup::restore(&options.file, &options.store, options.replace, now);
-    print(&Runtime::new()?.block_on(restored)?)
-}
-
-fn print(lines: &[String]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    for line in lines {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+    print(Runtime::new()?.block_on(restored)?)
 }
 
 /// Prints the caller of a token that a server with these keys accepts.

@@ -3,32 +3,34 @@
 //! Does not implement behaviour that a client could observe.
 
 mod banner;
+mod checks;
 #[cfg(test)]
 mod gauges_tests;
 mod listeners;
 mod offline;
+mod shutdown;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::info;
 
+pub use self::checks::{check, check_ports};
 use self::listeners::{Listeners, Sockets};
 pub use self::offline::{copy, export, import};
+use self::shutdown::{Signals, Stop};
 use crate::auth::{Authenticator, KeyError};
 use crate::bus::{Bus, Local};
-use crate::config::{AuthMode, Config, KeyOptions, SocketIo};
+use crate::config::{AuthMode, Config, Drain, KeyOptions, SocketIo};
+use crate::gateway::closing::Closing;
 use crate::gateway::state::GatewayState;
 use crate::gateway::{self, Gateway};
 use crate::hub::{Hub, OutboxLimits};
-use crate::lease::{Lease, LeaseError};
+use crate::lease::Lease;
 use crate::limits::{self, Hosts, Origins};
 use crate::model::{Caller, Clock};
 use crate::relay::Relay;
@@ -36,12 +38,6 @@ use crate::service::{Committer, Limits, Numbering, Service};
 use crate::store::transfer::Unfinished;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
-
-/// How long requests that are under way may still take once no message waits for the store.
-const SETTLE: Duration = Duration::from_secs(2);
-
-/// How long clients may take to read their queued frames at the end.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until a signal to stop, or until another process has taken the lease on the store.
 ///
@@ -54,13 +50,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         origins,
         hosts,
         metrics_hosts,
+        drain,
     } = Admission::of(&config)?;
     let mut signals = Signals::listen()?;
     let sockets = Sockets::bind(&config)?;
-    let store = store::connect(&config.store).await?;
+    let store = store::connect(&config.store).await.context("--store")?;
     let lease = tokio::select! {
         lease = Lease::take(&store, "serve") => lease?,
-        () = signals.next() => return Ok(()),
+        _ = signals.next() => return Ok(()),
     };
     let listeners = match open(&*store, sockets).await {
         Ok(listeners) => listeners,
@@ -86,36 +83,26 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let store = parts.store.describe();
     banner::announce(&config, mode, &origins, clients, metrics.as_ref(), &store)?;
     let serving = listeners.serve(&parts, &gateway, metrics_hosts);
-
-    let lost = parts.until(&mut signals).await;
+    let stop = parts.until(&mut signals).await;
     let limits = Arc::clone(&parts.state.limits);
-    let ended = tokio::time::timeout(config.shutdown_timeout, parts.end(&gateway, serving));
+    let drain = match stop {
+        Ok(Stop::Terminate) => drain,
+        Ok(Stop::Interrupt) | Err(_) => config.shutdown.given(),
+    };
+    let timeout = config.shutdown.shutdown_timeout;
+    let ended = tokio::time::timeout(timeout, parts.end(&gateway, serving, stop, drain));
     let ended = tokio::select! {
-        ended = ended => match ended {
-            Ok(closed) => closed.context("the store did not close"),
-            Err(_) => Err(anyhow!("not everything ended within {:?}", config.shutdown_timeout)),
-        },
-        () = signals.next() => Err(anyhow!("a second signal: ended at once")),
+        ended = ended => ended.unwrap_or_else(|_| Err(anyhow!("not everything ended within {timeout:?}"))),
+        _ = signals.next() => Err(anyhow!("a second signal: ended at once")),
     };
     limits.sum_up_refusals();
-    match lost {
-        Some(lost) => Err(lost.into()),
-        None => ended.inspect(|()| info!("stopped")),
-    }
+    ended.inspect(|()| info!("stopped"))
 }
 
 /// Migrates the store, and listens.
 async fn open(store: &dyn Store, sockets: Sockets) -> anyhow::Result<Listeners> {
     store.migrate(Unfinished::Refused).await?;
     sockets.listen()
-}
-
-/// Checks the combination of options, without using the store.
-///
-/// # Errors
-/// The error, in one sentence.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    Admission::of(config).map(drop)
 }
 
 /// Which requests are served, by the options.
@@ -126,18 +113,22 @@ struct Admission {
     hosts: Hosts,
     /// On the address of the metrics, which need no token there in any mode.
     metrics_hosts: Hosts,
+    /// How the connections end at SIGTERM.
+    drain: Drain,
 }
 
 impl Admission {
     fn of(config: &Config) -> anyhow::Result<Self> {
         let mode = config.auth_mode()?;
         let metrics = config.metrics_listen.unwrap_or(config.listen);
+        config.check_addresses()?;
         Ok(Self {
             mode,
             origins: config.web.origins(mode)?,
             hosts: config.web.hosts(config.listen, mode)?,
             metrics_hosts: config.web.hosts(metrics, AuthMode::Open)?,
             authenticator: authenticator(config, mode)?,
+            drain: config.shutdown.drain(store::is_shared(&config.store))?,
         })
     }
 }
@@ -206,7 +197,7 @@ impl Parts {
                 bytes: config.max_outbox_bytes,
             },
             limits: Arc::new(limits::Limits::new(config.limits.settings())),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: metrics.clone(),
             log_requests: config.log_requests,
         };
@@ -220,7 +211,7 @@ impl Parts {
             metrics,
         };
         let (tasks, stop_committing) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(Arc::clone(&state.limits).keep_clean(state.closing.clone()));
+        tasks.spawn(Arc::clone(&state.limits).keep_clean(state.closing.all()));
         Self {
             committing: tasks.spawn(committer.run(stop_committing.clone())),
             relaying: tasks.spawn(relay.run()),
@@ -232,43 +223,6 @@ impl Parts {
             stop_committing,
             stop_accepting: CancellationToken::new(),
         }
-    }
-
-    /// Returns at a signal to stop, or with the reason once the lease is lost.
-    async fn until(&mut self, signals: &mut Signals) -> Option<LeaseError> {
-        tokio::select! {
-            () = signals.next() => {
-                info!("shutting down");
-                None
-            }
-            lost = self.lease.lost() => {
-                error!("shutting down: {lost}");
-                Some(lost)
-            }
-        }
-    }
-
-    /// Stops in this order: readiness, new connections, pending requests and their notices, the
-    /// connections, the lease, the store.
-    async fn end(
-        self,
-        gateway: &Gateway,
-        serving: Vec<JoinHandle<std::io::Result<()>>>,
-    ) -> Result<(), store::StoreError> {
-        gateway.refuse_new_connections();
-        self.state.service.close();
-        self.stop_committing.cancel();
-        let _ = self.committing.await;
-        let _ = tokio::time::timeout(SETTLE, gateway.settled()).await;
-        self.bus.close();
-        let _ = self.relaying.await;
-        self.state.closing.cancel();
-        let _ = tokio::time::timeout(DRAIN, gateway.drained()).await;
-        gateway.close();
-        self.stop_accepting.cancel();
-        let _ = tokio::time::timeout(DRAIN, join_all(serving)).await;
-        self.lease.release().await;
-        self.store.close().await
     }
 }
 
@@ -303,29 +257,12 @@ fn jwt(keys: &KeyOptions) -> anyhow::Result<Authenticator> {
             let path = path.map(|path| path.display().to_string());
             anyhow!("--jwt-keys {} {fault}", path.unwrap_or_default())
         }
-        KeyError::EmptySecret | KeyError::ShortSecret => anyhow!(error),
-    })
-}
-
-/// The signals that stop the server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Returns at the next of either.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        KeyError::EmptySecret | KeyError::ShortSecret => {
+            anyhow!(error).context(if keys.jwt_secret.is_some() {
+                "--jwt-secret"
+            } else {
+                "--jwt-secret-file"
+            })
         }
-    }
+    })
 }

@@ -22,6 +22,10 @@ const REPLICA_SET = process.env.POLYCHAT_TEST_MONGODB;
 
 /** The side that decodes the events of Socket.IO clients: the default one, or the one on which the tests are run. */
 export const SOCKETIO = process.env.POLYCHAT_TEST_SOCKETIO ?? 'socketioxide';
+/**
+ * Tests end a server without a drain, whose default is ten seconds on MongoDB: a stop would take them hundreds of times.
+ */
+const AT_ONCE = { POLYCHAT_DRAIN_DELAY: '0s', POLYCHAT_DRAIN: '0s' };
 const SIDE = SOCKETIO === 'socketioxide' ? {} : { POLYCHAT_SOCKETIO: SOCKETIO };
 
 /** A new database. */
@@ -37,10 +41,11 @@ const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
 const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
-function launch(program, args, env) {
+function launch(program, args, env, /** @type {string | undefined} */ cwd = undefined) {
   const inherited = INHERITED.filter((name) => name in process.env).map((name) => [name, process.env[name]]);
   const child = spawn(program, args, {
     env: { ...Object.fromEntries(inherited), ...env },
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { stdout: '', stderr: '', over: false, changes: new Changes() };
@@ -69,11 +74,11 @@ function launch(program, args, env) {
 /**
  * Runs the binary until it exits.
  * @param {string[]} args
- * @param {{ env?: Record<string, string> }} options
+ * @param {{ env?: Record<string, string>, cwd?: string }} options
  * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
  */
-export async function runToEnd(args, { env = {} } = {}) {
-  const { child, output, ended } = launch(BINARY, args, env);
+export async function runToEnd(args, { env = {}, cwd } = {}) {
+  const { child, output, ended } = launch(BINARY, args, env, cwd);
   try {
     const exit = await within(ended, () => `the end of 'polychat ${args.join(' ')}'\n${output.stdout}${output.stderr}`);
     return { ...exit, stdout: output.stdout, stderr: output.stderr };
@@ -159,7 +164,7 @@ export async function startServer(owner, args = [], { env = {}, bare = false } =
     ['--listen', '127.0.0.1:0'], ['--store', REPLICA_SET ? database() : 'sqlite::memory:'], ['--rate-limit', 'off'],
   ];
   const missing = defaults.filter(([flag]) => !args.includes(flag)).flat();
-  const server = new Server(BINARY, [...missing, ...args], { ...SIDE, ...env });
+  const server = new Server(BINARY, [...missing, ...args], { ...SIDE, ...AT_ONCE, ...env });
   owner.after(async () => {
     await server.kill();
     if (server.logs().includes('panicked at')) throw new Error(`the server panicked\n${server.logs()}`);

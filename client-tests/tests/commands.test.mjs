@@ -2,8 +2,11 @@
 // Owns the promise of the commands beside the server: a copy is the same server elsewhere, a check finds errors before
 // a start does, and health reports readiness to a container.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { chatOf, connectUsers, fullHistory, sendMessage } from '../clients/fixtures.mjs';
@@ -11,6 +14,7 @@ import { Backend } from '../clients/rest.mjs';
 import { ask, connect } from '../clients/socketio.mjs';
 import { startMongod } from '../harness/mongod.mjs';
 import { freePort, runToEnd, startServer, storeFile, tempDir } from '../harness/server.mjs';
+import { SECRET } from '../harness/tokens.mjs';
 
 /** Everything in a SQLite file, as SQL, but for SQLite's own counts of rows, which the server does not read. */
 function dump(path) {
@@ -23,6 +27,9 @@ function dump(path) {
 const sql = (path, statement) => execFileSync('python3', [
   '-c', 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()', path, statement,
 ]);
+
+/** On a free port: the default one may be another program's. */
+const check = (args) => runToEnd(['check', ...(args.includes('--listen') ? [] : ['--listen', '127.0.0.1:0']), ...args]);
 
 const copy = (from, to, ...more) => runToEnd(['copy', '--from', from, '--to', to, ...more]);
 
@@ -87,7 +94,7 @@ describe('polychat copy', () => {
     assert.equal(again.stdout, there.stdout);
     assert.equal(dump(back.path), dump(from.path));
     await assertRefused(copy(from.store, database), /not empty/);
-    const { code, stdout } = await runToEnd(['check', '--store', database]);
+    const { code, stdout } = await check(['--store', database]);
     assert.equal(code, 0);
     assert.match(stdout, /^indexes +ok/m);
   });
@@ -112,7 +119,7 @@ describe('polychat copy', () => {
     const { code, stderr } = await runToEnd(['--listen', '127.0.0.1:0', '--store', to.store]);
     assert.notEqual(code, 0);
     assert.match(stderr, refused);
-    await assertRefused(runToEnd(['check', '--store', to.store]), refused);
+    await assertRefused(check(['--store', to.store]), refused);
     const next = await storeFile(t);
     await assertRefused(copy(to.store, next.store), refused);
     await assertRefused(copy(from.store, to.store), /not empty.*--resume/);
@@ -138,16 +145,21 @@ describe('polychat copy', () => {
 describe('polychat check', () => {
   test('prints a line for each thing that is right', async (t) => {
     const { store } = await filledStore(t);
-    const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
+    const { code, stdout, stderr } = await check(['--store', store]);
     assert.equal(code, 0, stderr);
-    assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/\s+/)[0]), ['options', 'store', 'content', 'indexes']);
-    for (const line of stdout.trim().split('\n')) assert.match(line, /^(\w+ +ok|content +2 users, 1 chats, 3 messages$)/);
+    const lines = stdout.trim().split('\n');
+    assert.deepEqual(lines.map((line) => line.split(/\s+/)[0]), [
+      'options', 'keys', 'origins', 'hosts', 'store', 'content', 'indexes', 'listen',
+    ]);
+    for (const line of lines) {
+      assert.match(line, /^(\w+ +ok|content +2 users, 1 chats, 3 messages$|keys +none: |origins +any$|hosts +loopback names$)/);
+    }
   });
 
   test('works beside a server, which it names, and changes nothing there', async (t) => {
     const { store } = await filledStore(t);
     const server = await startServer(t, ['--store', store]);
-    const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
+    const { code, stdout, stderr } = await check(['--store', store]);
     assert.equal(code, 0, stderr);
     const named = new RegExp(`^schema +not migrated: in use by another polychat \\(process ${server.pid}\\)$`, 'm');
     assert.match(stdout, named);
@@ -156,11 +168,62 @@ describe('polychat check', () => {
     await server.stop();
   });
 
+  test('prints which keys, origins and names count, but no key', async (t) => {
+    const dir = await tempDir(t);
+    const [secret, keys] = [join(dir, 'secret'), join(dir, 'keys.pem')];
+    writeFileSync(secret, SECRET);
+    const pem = () => generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
+    writeFileSync(keys, `${pem()}${pem()}`);
+    const args = ['--store', 'sqlite::memory:', '--auth', 'jwt', '--allowed-origins', 'https://a.example', '--allowed-hosts', 'a.example'];
+    for (const [options, line] of /** @type {[string[], string][]} */ ([
+      [['--jwt-secret', SECRET], 'the shared secret'],
+      [['--jwt-secret-file', secret, '--jwt-keys', keys], 'the shared secret, 2 public keys in 1 file'],
+      [['--jwt-keys', keys], '2 public keys in 1 file'],
+    ])) {
+      const { code, stdout, stderr } = await check([...args, ...options]);
+      assert.equal(code, 0, stderr);
+      assert.ok(stdout.includes(`\nkeys     ok: ${line}\n`), stdout);
+      assert.ok(stdout.includes("\norigins  the server's own, https://a.example\n"), stdout);
+      assert.ok(stdout.includes('\nhosts    loopback names, a.example\n'), stdout);
+      assert.ok(!stdout.includes(SECRET) && !stdout.includes('BEGIN'));
+    }
+  });
+
+  test('finds an address that is occupied, and whether by a polychat, of the same options or not', async (t) => {
+    const [{ store }, other] = [await storeFile(t), await storeFile(t)];
+    const metrics = ['--metrics-listen', `127.0.0.1:${await freePort()}`];
+    const server = await startServer(t, ['--store', store, '--allowed-hosts', 'chat.example', ...metrics]);
+    const listen = ['--listen', `127.0.0.1:${server.port}`];
+    const { code, stdout, stderr } = await runToEnd(['check', '--store', store, ...listen, ...metrics]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, new RegExp(`^listen +127\\.0\\.0\\.1:${server.port} is in use by the running polychat$`, 'm'));
+    assert.match(stdout, new RegExp(`^metrics +${metrics[1]} is in use by the running polychat$`, 'm'));
+
+    const polychat = /cannot listen on 127\.0\.0\.1:\d+: a running polychat has it/;
+    for (const address of [listen, ['--listen', `0.0.0.0:${server.port}`, '--auth', 'open', '--insecure-open-auth'], metrics]) {
+      const { stderr: why, code: failed } = await check(['--store', other.store, ...address]);
+      assert.equal(failed, 1);
+      assert.match(why, new RegExp(`^polychat: ${address[0]}: cannot listen on ${address[1]}: a running polychat has it[^\n]*\n$`));
+    }
+    await server.stop();
+    const free = await runToEnd(['check', '--store', store, ...listen, ...metrics]);
+    assert.match(free.stdout, new RegExp(`^listen +ok: 127\\.0\\.0\\.1:${server.port}\nmetrics +ok: ${metrics[1]}$`, 'm'));
+
+    const foreign = createServer().listen(server.port, '127.0.0.1');
+    t.after(() => { foreign.close(); });
+    await once(foreign, 'listening');
+    foreign.on('connection', (socket) => socket.end('SSH-2.0-OpenSSH\r\n'));
+    const refused = await runToEnd(['check', '--store', store, ...listen]);
+    await assertRefused(refused, /--listen: cannot listen on .*in use/);
+    assert.doesNotMatch(refused.stderr, polychat);
+    await assertRefused(runToEnd(['check', '--store', store, '--listen', '127.0.0.1:7', '--metrics-listen', '127.0.0.1:7']), /--metrics-listen.*--listen/);
+  });
+
   test('refuses a file of another program, and leaves it as it is', async (t) => {
     const { path, store } = await storeFile(t);
     execFileSync('python3', ['-c', 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("CREATE TABLE users (name)")', path]);
     const before = readFileSync(path);
-    for (const args of [['check', '--store', store], ['--listen', '127.0.0.1:0', '--store', store]]) {
+    for (const args of [['check', '--listen', '127.0.0.1:0', '--store', store], ['--listen', '127.0.0.1:0', '--store', store]]) {
       await assertRefused(runToEnd(args), /SQLite file of another program/);
     }
     await assertRefused(copy(store, (await storeFile(t)).store), /--from.*SQLite file of another program/);
@@ -169,7 +232,7 @@ describe('polychat check', () => {
 
   test('creates no file, and says that there is none', async (t) => {
     const { path, store } = await storeFile(t);
-    const { code, stdout, stderr } = await runToEnd(['check', '--store', store]);
+    const { code, stdout, stderr } = await check(['--store', store]);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^store +none yet: there is no such file as sqlite:.*chat\.db/m);
     assert.ok(!existsSync(path));
@@ -187,10 +250,83 @@ describe('polychat check', () => {
 
   test('prints in one sentence what is wrong', async (t) => {
     const nowhere = join(await tempDir(t), 'missing', 'chat.db');
-    await assertRefused(runToEnd(['check', '--store', `sqlite:${nowhere}`]), /missing/);
+    await assertRefused(check(['--store', `sqlite:${nowhere}`]), /missing/);
     assert.ok(!existsSync(nowhere));
-    await assertRefused(runToEnd(['check', '--store', 'sqlite::memory:', '--auth', 'jwt']), /--jwt-secret/);
+    await assertRefused(check(['--store', 'sqlite::memory:', '--auth', 'jwt']), /--jwt-secret/);
     await assertRefused(runToEnd(['check', '--listen', '0.0.0.0:1', '--auth', 'open']), /--insecure-open-auth/);
+  });
+});
+
+describe('polychat config', () => {
+  const lines = async (args, env = {}) => {
+    const { code, stdout, stderr } = await runToEnd(['config', ...args], { env });
+    assert.equal(code, 0, stderr);
+    return stdout.trim().split('\n').map((line) => line.replace(/ +/g, ' '));
+  };
+
+  test('prints each option with its value and its source, and no secret', async (t) => {
+    const path = join(await tempDir(t), 'polychat.toml');
+    writeFileSync(path, 'max-members = 7\nmax-frame-bytes = 70000\nlisten = "localhost:1"\njwt-secret = "in the file"\n');
+    const env = {
+      POLYCHAT_CONFIG: path, POLYCHAT_MAX_MEMBERS: '8', POLYCHAT_LOG_REQUESTS: 'yes', PORT: '3999', RUST_LOG: 'warn',
+      MONGODB_URI: 'mongodb://anna:s3cret@h/chat',
+    };
+    const printed = await lines(['--rate-limit', '5:6'], env);
+    for (const line of [
+      `config ${path} variable POLYCHAT_CONFIG`, `listen 127.0.0.1:3999 file ${path}, variable PORT`, 'metrics-listen - default: that of --listen, with a service token unless in open mode',
+      'store mongodb://anna:(set)@h/chat variable MONGODB_URI', `jwt-secret (set) file ${path}`, 'max-members 8 variable POLYCHAT_MAX_MEMBERS',
+      `max-frame-bytes 70000 file ${path}`, 'rate-limit 5:6 flag --rate-limit', 'log-level warn variable RUST_LOG', 'log-requests yes variable POLYCHAT_LOG_REQUESTS',
+      'shutdown-timeout 20s default',
+    ]) assert.ok(printed.includes(line), `${line}\n${printed.join('\n')}`);
+    assert.doesNotMatch(printed.join('\n'), /s3cret|in the file/);
+    const { stdout } = await runToEnd(['--help']);
+    const options = [...stdout.matchAll(/^ {6}--([a-z-]+)/gm)].map(([, name]) => name);
+    assert.deepEqual(printed.map((line) => line.split(' ')[0]), options);
+    const own = await lines(['--listen', ':9', '--store', 'a.db'], env);
+    assert.ok(own.includes('listen :9 flag --listen') && own.includes('store sqlite:a.db flag --store'), own.join('\n'));
+  });
+
+  test('takes the store of a file before that of the platform', async (t) => {
+    const path = join(await tempDir(t), 'polychat.toml');
+    writeFileSync(path, 'store = "a.db"\n');
+    assert.ok((await lines(['--config', path], { MONGODB_URI: 'mongodb://h/chat' })).includes(`store sqlite:a.db file ${path}`));
+  });
+
+  test('--default prints a file that --config takes, as it is and with its options in force', async (t) => {
+    const dir = await tempDir(t);
+    const { code, stdout } = await runToEnd(['config', '--default'], { env: { POLYCHAT_JWT_SECRET: SECRET } });
+    assert.equal(code, 0);
+    assert.ok(!stdout.includes(SECRET));
+    const uncommented = stdout.replace(/^#(?=\S)/gm, '');
+    assert.match(uncommented, /^allowed-origins = \[\]$/m);
+    const plain = await lines([]);
+    for (const [name, text] of Object.entries({ commented: stdout, uncommented })) {
+      const path = join(dir, `${name}.toml`);
+      writeFileSync(path, text);
+      const values = (printed) => printed.slice(1).map((line) => line.split(' ').slice(0, 2));
+      assert.deepEqual(values(await lines(['--config', path])), values(plain));
+      const checked = await check(['--config', path, '--store', 'sqlite::memory:']);
+      assert.equal(checked.code, 0, checked.stderr);
+    }
+  });
+});
+
+describe('polychat man', () => {
+  const isHere = (program) => {
+    try { return execFileSync(program, ['--version'], { stdio: 'pipe' }).length > 0; } catch { return false; }
+  };
+
+  test('prints a manual page with every option, which is well-formed', async () => {
+    const { code, stdout, stderr } = await runToEnd(['man']);
+    assert.equal(code, 0, stderr);
+    const text = stdout.replaceAll('\\-', '-');
+    const help = await runToEnd(['--help']);
+    for (const [option] of help.stdout.matchAll(/--[a-z-]+/g)) assert.ok(text.includes(option), option);
+    for (const word of ['--resume', '--ttl', 'completions', 'POLYCHAT_STORE']) assert.ok(text.includes(word), word);
+    if (!isHere('groff')) return;
+    const page = spawnSync('groff', ['-man', '-Tascii', '-ww', '-rLL=100n', '-P-cbou'], { input: stdout, encoding: 'utf8' });
+    assert.equal(page.stderr, '');
+    assert.match(page.stdout, /OPTIONS OF TOKEN[^]*--ttl/);
   });
 });
 

@@ -159,13 +159,13 @@ describe('polychat check', () => {
   test('works beside a server, without migrations, and after it with them', async (t) => {
     const store = database();
     const server = await serve(t, store);
-    const beside = await runToEnd(['check', '--store', store]);
+    const beside = await runToEnd(['check', '--listen', '127.0.0.1:0', '--store', store]);
     assert.equal(beside.code, 0, beside.stderr);
     assert.match(beside.stdout, new RegExp(`^schema +not migrated: in use by polychat serve on .*process ${server.pid},`, 'm'));
     assert.match(beside.stdout, /^indexes +ok$/m);
     assert.equal((await runToEnd(['health', '--listen', `127.0.0.1:${server.port}`])).code, 0);
     await server.stop();
-    const after = await runToEnd(['check', '--store', store]);
+    const after = await runToEnd(['check', '--listen', '127.0.0.1:0', '--store', store]);
     assert.equal(after.code, 0, after.stderr);
     assert.doesNotMatch(after.stdout, /schema/);
     const { ms } = await timed(() => serve(t, store));

@@ -85,6 +85,11 @@ impl KeyRing {
         Ok(Self { keys })
     }
 
+    /// How many keys there are.
+    pub(super) fn count(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The keys that may have signed a token with this header: those of its algorithm which have
     /// its key id or none, or, when it names no id, all of its algorithm.
     pub(super) fn fitting(&self, header: &Header) -> impl Iterator<Item = &VerifyingKey> {

@@ -128,6 +128,14 @@ impl Authenticator {
         KeyRing::new(secret, key_files).map(Self::Jwt)
     }
 
+    /// How many keys verify tokens, the shared secret included.
+    pub fn keys(&self) -> usize {
+        match self {
+            Self::Open => 0,
+            Self::Jwt(ring) => ring.count(),
+        }
+    }
+
     /// Authenticates the caller at the moment `now`, without I/O.
     ///
     /// `None` is an anonymous caller, in open mode only. A JWT must have been signed by a fitting

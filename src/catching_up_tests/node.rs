@@ -12,6 +12,7 @@ use super::CHATS;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::fixtures::{Backend, HOST};
+use crate::gateway::closing::Closing;
 use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
@@ -71,7 +72,7 @@ impl Node {
                 bytes: 1 << 24,
             },
             limits: Arc::new(limits::Limits::off()),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: metrics.clone(),
             log_requests: false,
         };

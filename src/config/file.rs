@@ -10,6 +10,20 @@ use toml::{Table, Value};
 
 use super::{ConfigError, places};
 
+/// A file with options.
+pub(super) struct ConfigFile {
+    pub(super) path: PathBuf,
+    /// The options that it has, by their long names.
+    keys: Vec<String>,
+}
+
+impl ConfigFile {
+    /// Whether it has this option.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|it| it == key)
+    }
+}
+
 /// The file that the command line or else the environment names. It has to be known before
 /// the command line is read, since it changes how that is read.
 pub(super) fn named_in(arguments: &[OsString]) -> Option<PathBuf> {
@@ -28,9 +42,9 @@ pub(super) fn named_in(arguments: &[OsString]) -> Option<PathBuf> {
 ///
 /// # Errors
 /// The file cannot be read, is no TOML, or has a key that is no option.
-pub(super) fn apply(path: &Path, command: Command) -> Result<Command, ConfigError> {
+pub(super) fn apply(path: &Path, command: Command) -> Result<(Command, ConfigFile), ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Wrong(format!("{}: {error}", path.display())))?;
+        .map_err(|error| ConfigError::Wrong(format!("--config {}: {error}", path.display())))?;
     read_into(path, &text, command)
 }
 
@@ -42,16 +56,17 @@ pub(super) fn read_into(
     path: &Path,
     text: &str,
     mut command: Command,
-) -> Result<Command, ConfigError> {
+) -> Result<(Command, ConfigFile), ConfigError> {
     let wrong = |why: String| ConfigError::Wrong(format!("{}: {why}", path.display()));
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = &text[..error.span().map_or(0, |span| span.start)];
         wrong(format!(
             "line {}: {}",
-            before.lines().count().max(1),
+            before.matches('\n').count() + 1,
             error.message()
         ))
     })?;
+    let mut keys = Vec::new();
     for (key, value) in table {
         let known = |argument: &Arg| argument.get_long() == Some(&*key) && key != "config";
         if !command.get_arguments().any(known) {
@@ -60,14 +75,22 @@ pub(super) fn read_into(
             let hint = meant.unwrap_or_default();
             return Err(wrong(format!("there is no option \"{key}\"{hint}")));
         }
-        let value = plain(value).ok_or_else(|| {
-            wrong(format!(
-                "{key} must be a text, a number, true, false or a list of texts"
-            ))
-        })?;
-        command = set_default(command, &key, &value);
+        let value = match value {
+            Value::Array(values) if values.is_empty() => None,
+            value => Some(plain(value).ok_or_else(|| {
+                wrong(format!(
+                    "{key} must be a text, a number, true, false or a list of texts"
+                ))
+            })?),
+        };
+        // An empty list is as good as none.
+        if let Some(value) = value {
+            command = set_default(command, &key, &value);
+        }
+        keys.push(key);
     }
-    Ok(command)
+    let path = path.to_owned();
+    Ok((command, ConfigFile { path, keys }))
 }
 
 /// Sets the default of the option `long` in `command` and in its subcommands.

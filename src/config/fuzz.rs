@@ -18,7 +18,7 @@ const FILE: Target = Target {
             return;
         };
         match file::read_into(Path::new("polychat.toml"), text, Cli::command()) {
-            Ok(command) => hold(command, &["polychat".to_owned()]),
+            Ok((command, _)) => hold(command, &["polychat".to_owned()]),
             Err(error) => hold_error(&error),
         }
     },

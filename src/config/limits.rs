@@ -106,7 +106,7 @@ pub struct LimitOptions {
 
     /// The time limit until a connection is authenticated or a request is served, and for the
     /// body of a request, with a second more for each KiB
-    #[arg(long, env = "POLYCHAT_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    #[arg(long, env = "POLYCHAT_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = time_limit, value_name = "TIME")]
     pub handshake_timeout: Duration,
 
     /// Addresses, or ranges like 10.0.0.0/8, separated by commas, of trusted proxies: their
@@ -148,6 +148,21 @@ impl LimitOptions {
             handshake: self.handshake_timeout,
             proxies: Proxies(self.trusted_proxies.clone()),
         }
+    }
+}
+
+/// A size: without one nothing could be served.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "write a number from 1".to_owned())
+}
+
+/// A time limit that something can keep.
+fn time_limit(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(_) => Err("nobody can keep it; write a time like 10s".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

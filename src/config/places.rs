@@ -25,6 +25,13 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Whether no two sockets can listen on these addresses.
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let (one_ip, other_ip) = (one.ip(), other.ip());
+    let all = one_ip.is_unspecified() || other_ip.is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (all || one_ip == other_ip)
+}
+
 /// The URL of a store; a path alone is one of SQLite. Other kinds are left to the store.
 pub(super) fn store(text: &str) -> Result<String, String> {
     if let Some(path) = text.strip_prefix("sqlite://") {
@@ -86,6 +93,21 @@ mod tests {
         ] {
             let why = address(text).expect_err(text);
             assert!(why.contains("localhost:3000"), "{why}");
+        }
+    }
+
+    #[test]
+    fn addresses_collide_on_one_port_of_one_address_or_of_all() {
+        for (one, other, expected) in [
+            ("127.0.0.1:3000", "127.0.0.1:3000", true),
+            ("127.0.0.1:3000", "127.0.0.1:3001", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("0.0.0.0:3000", "127.0.0.1:3000", true),
+            ("127.0.0.1:3000", "127.0.0.2:3000", false),
+        ] {
+            let [one, other] = [one, other].map(|text| text.parse().expect("an address"));
+            assert_eq!(collide(one, other), expected, "{one} {other}");
+            assert_eq!(collide(other, one), expected, "{other} {one}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tests of the options, the file and the environment.
 
 use std::io::Write;
+use std::time::Duration;
 
 use axum::http::HeaderValue;
 

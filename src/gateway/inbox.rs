@@ -3,6 +3,7 @@
 //! Does not know transports and dialects: a transport pushes requests, a [`DialectSession`]
 //! decodes them, responses go into the outbox.
 
+mod ending;
 mod pending;
 mod queue;
 mod unclaimed;
@@ -16,7 +17,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use self::pending::{Finished, Logged, PendingResponse, Unanswered};
+use self::ending::Ending;
+use self::pending::{Finished, Logged, PendingResponse, Unanswered, shown, shows};
 use self::queue::Queue;
 use self::unclaimed::Unclaimed;
 use super::connection::Connection;
@@ -24,7 +26,7 @@ use super::dialect::{Decoded, DialectSession, Incoming};
 use super::request_log;
 use super::transport::Handled;
 use crate::hub::Outgoing;
-use crate::model::{Chat, ChatRef, Command, Error, ErrorKind, Message, Reply, RequestNumber};
+use crate::model::{Command, Error, ErrorKind, Message, Reply, RequestNumber};
 use crate::service::{InFlight, no_chat};
 
 /// How many messages of one connection may be on their way into the store at once.
@@ -49,6 +51,7 @@ pub struct Inbox {
     more: Notify,
     /// Wakes the transport.
     room: Notify,
+    ending: Ending,
 }
 
 impl Inbox {
@@ -65,6 +68,7 @@ impl Inbox {
             queue: Mutex::default(),
             more: Notify::new(),
             room: Notify::new(),
+            ending: Ending::default(),
         })
     }
 
@@ -74,8 +78,9 @@ impl Inbox {
     }
 
     /// Queues a request; a task serves it, and ends when there are no more.
-    pub fn push(self: &Arc<Self>, incoming: Incoming) {
+    pub fn push(self: &Arc<Self>, mut incoming: Incoming) {
         let mut queue = self.queue.lock();
+        incoming.admitted = incoming.admitted.and_then(|()| self.ending.admit());
         queue.push(incoming);
         let served = std::mem::replace(&mut queue.served, true);
         drop(queue);
@@ -211,6 +216,7 @@ impl Inbox {
                 if idle && unclaimed.until().is_none() {
                     queue.clear();
                     queue.served = false;
+                    self.ending.settled();
                     return None;
                 }
             }
@@ -244,7 +250,8 @@ impl Inbox {
 
     /// Whether the user of the connection is not known yet. At shutdown none is waited for.
     fn lacks_user(&self) -> bool {
-        self.connection.user().is_none() && !self.requests.is_closed()
+        let ends = self.requests.is_closed() || self.ending.has_begun();
+        self.connection.user().is_none() && !ends
     }
 
     /// Returns the next request, once it was served and it is its turn. Cancel safe.
@@ -371,22 +378,6 @@ impl Inbox {
             // A connection that accepts no more responses is being closed, with a reason recorded.
             let _ = self.connection.outbox().respond(frame);
         }
-    }
-}
-
-/// The chat that the reply to this request shows, to which the client may subscribe by it.
-fn shows(command: &Command) -> Option<ChatRef> {
-    match command {
-        Command::GetRoom { chat, .. } | Command::JoinChat { chat, .. } => Some(chat.clone()),
-        _ => None,
-    }
-}
-
-fn shown(outcome: &Result<Reply, Error>) -> Option<&Chat> {
-    match outcome {
-        Ok(Reply::Room(room)) => Some(&room.chat),
-        Ok(Reply::Joined(joined)) => Some(&joined.chat),
-        _ => None,
     }
 }
 

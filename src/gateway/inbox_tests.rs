@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::auth::Authenticator;
 use crate::fixtures::{Backend, identity};
+use crate::gateway::closing::Closing;
 use crate::gateway::dialect::fixtures::frame;
 use crate::gateway::dialect::{ALL, Acks, Push, SessionOptions};
 use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::{ChatRef, Clock, ConnectionId, Profile, Seq, User, unpair};
-use crate::telemetry::Transport;
+use crate::telemetry::{CloseReason, Transport};
 
 /// How many messages each connection sends.
 const EACH: usize = 100;
@@ -44,7 +45,7 @@ impl Server {
                 bytes: 1 << 24,
             },
             limits: Arc::new(Limits::off()),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: backend.metrics.clone(),
             log_requests: false,
         };
@@ -199,6 +200,37 @@ async fn an_answer_is_not_lost_where_nothing_is_delivered() {
     tokio::time::pause();
     tokio::time::sleep(2 * TURN).await;
     assert_eq!(taken(&second), [(2, Some(0))]);
+}
+
+#[tokio::test]
+async fn at_shutdown_received_requests_are_answered_before_the_connection_ends() {
+    let server = Server::open().await;
+    server.deliver();
+    let anna = server.user("anna").await;
+    server.chat_of(&[&anna]).await;
+    let (idle, busy) = (server.connect(&anna).await, server.connect(&anna).await);
+    idle.shut_down();
+    let ended = |inbox: &Inbox| inbox.connection.outbox().closed();
+    assert_eq!(ended(&idle), Some(CloseReason::ShuttingDown));
+    // The task that serves them has not run.
+    send(&busy, 3).await;
+    busy.shut_down();
+    assert_eq!(ended(&busy), None);
+    send(&busy, 1).await;
+    let mut frames: Vec<Value> = Vec::new();
+    while ended(&busy).is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        while let Some(frame) = busy.connection.outbox().try_next() {
+            frames.push(serde_json::from_str(frame.body.as_str()).expect("JSON"));
+        }
+    }
+    assert_eq!(ended(&busy), Some(CloseReason::ShuttingDown));
+    let answers = frames.iter().filter(|frame| !frame["request_id"].is_null());
+    let answers = answers.map(|frame| (frame["request_id"].as_u64(), frame["code"].as_str()));
+    let stored = (0..3).map(|id| (Some(id), None));
+    let refused = [(Some(0), Some("unavailable"))];
+    let expected: Vec<_> = stored.chain(refused).collect();
+    assert_eq!(answers.collect::<Vec<_>>(), expected, "{frames:#?}");
 }
 
 #[path = "inbox/unclaimed_tests.rs"]

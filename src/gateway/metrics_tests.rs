@@ -13,6 +13,7 @@ use tower::Service as _;
 use super::*;
 use crate::auth;
 use crate::fixtures::{Backend, HOST};
+use crate::gateway::closing::Closing;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::Limits;
 use crate::model::{Clock, Command, Profile, UserRef};
@@ -45,7 +46,7 @@ impl Server {
                 bytes: 1 << 20,
             },
             limits: Arc::new(Limits::off()),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: backend.metrics.clone(),
             log_requests: false,
         };

@@ -2,6 +2,7 @@
 //! [`Gateway`].
 //! Does not know the store and the bus.
 
+pub mod closing;
 pub mod connection;
 mod credentials;
 pub mod dialect;
@@ -95,13 +96,21 @@ pub struct Gateway {
     pub router: Router,
     sessions: Arc<engineio::Server>,
     tasks: Tasks,
-    closing: Arc<AtomicBool>,
+    refusing: Arc<Refusing>,
+}
+
+/// What the server refuses because it shuts down.
+#[derive(Default)]
+struct Refusing {
+    connections: AtomicBool,
+    /// Of REST, and for pages.
+    requests: AtomicBool,
 }
 
 /// The state of the gate that every request passes.
 #[derive(Clone)]
 struct Gate {
-    closing: Arc<AtomicBool>,
+    refusing: Arc<Refusing>,
     metrics: Metrics,
 }
 
@@ -116,7 +125,7 @@ impl Gateway {
             metrics: metrics_address,
         } = settings;
         let tasks = Tasks::default();
-        let closing = Arc::new(AtomicBool::new(false));
+        let refusing = Arc::<Refusing>::default();
         let raw = RawServer {
             state: state.clone(),
             zone,
@@ -142,7 +151,7 @@ impl Gateway {
             metrics: state.metrics.clone(),
         };
         let gate_keeping = Gate {
-            closing: Arc::clone(&closing),
+            refusing: Arc::clone(&refusing),
             metrics: state.metrics.clone(),
         };
         // From the outside in, as one layer: a router boxes each, and clones all for each request.
@@ -160,7 +169,7 @@ impl Gateway {
             router,
             sessions,
             tasks,
-            closing,
+            refusing,
         }
     }
 
@@ -174,9 +183,15 @@ impl Gateway {
         metrics::open(metrics).layer(from_fn_with_state(guard, hosts::guard))
     }
 
-    /// Refuses new connections from now on; existing ones continue.
+    /// Refuses new connections of clients from now on, and reports that the server is not ready;
+    /// existing ones continue, and requests without a connection are served.
     pub fn refuse_new_connections(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.refusing.connections.store(true, Ordering::Release);
+    }
+
+    /// Refuses requests without a connection from now on, too.
+    pub fn refuse_requests(&self) {
+        self.refusing.requests.store(true, Ordering::Release);
     }
 
     /// Returns when every request that was begun has its answer in an outbox, after the
@@ -186,8 +201,8 @@ impl Gateway {
         self.tasks.requests.wait().await;
     }
 
-    /// Returns when the outbox of every connection has been sent, after [`GatewayState::closing`]
-    /// was cancelled.
+    /// Returns when no connection is left: when the outbox of each has been sent, after
+    /// [`GatewayState::closing`] was cancelled.
     pub async fn drained(&self) {
         self.tasks.connections.close();
         self.tasks.connections.wait().await;
@@ -199,29 +214,37 @@ impl Gateway {
     }
 }
 
-/// While the server shuts down only health and the sessions that exist are served.
+/// While the server shuts down only health and the sessions that exist are served, and at first
+/// requests without a connection.
 async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    if !gate.refusing.connections.load(Ordering::Acquire) {
+        return next.run(request).await;
+    }
+    let why = "the server is shutting down";
     let path = request.uri().path().trim_end_matches('/');
-    let served = rest::is_health(path)
-        || path == metrics::PATH
-        || request
-            .uri()
-            .query()
-            .is_some_and(|query| query.contains("sid="));
-    if served || !gate.closing.load(Ordering::Acquire) {
+    if rest::is_readiness(path) {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
+    }
+    let (is_websocket, is_socketio) = (is_websocket(path), is_socketio(path));
+    let served = if is_websocket || is_socketio {
+        is_socketio && engineio::names_session(request.uri())
+    } else {
+        let refused = gate.refusing.requests.load(Ordering::Acquire);
+        !refused || rest::is_health(path) || path == metrics::PATH
+    };
+    if served {
         return next.run(request).await;
     }
     let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
-    let why = "the server is shutting down";
     if rest::is_api(path) {
         gate.metrics
             .refused(DialectLabel::Rest, ErrorKind::Unavailable);
         return (headers, rest::refusal(Error::unavailable(why))).into_response();
     }
-    if is_websocket(path) || is_socketio(path) {
+    if is_websocket || is_socketio {
         gate.metrics.turned_away("shutting_down");
     }
-    if is_socketio(path) {
+    if is_socketio {
         return (headers, engineio::unavailable()).into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;

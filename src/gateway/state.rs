@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::closing::Closing;
 use crate::auth::Authenticator;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits::{Limits, Slot};
@@ -36,8 +36,8 @@ pub struct GatewayState {
     pub outbox: OutboxLimits,
     /// How fast a client may send, and how many connections it may have.
     pub limits: Arc<Limits>,
-    /// Cancelled: queued frames are still sent, then each connection ends.
-    pub closing: CancellationToken,
+    /// When connections end at shutdown: queued frames are still sent before that.
+    pub closing: Closing,
     /// The metrics.
     pub metrics: Metrics,
     /// Whether each request is logged.

@@ -49,7 +49,7 @@ pub(super) const FIXTURES: &str = "fixtures";
 pub(super) const FUZZ: &str = "fuzz";
 
 /// The only modules that may name an external crate.
-pub(super) const AT_HOME: [(&str, &[&str]); 32] = [
+pub(super) const AT_HOME: [(&str, &[&str]); 33] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
@@ -98,6 +98,7 @@ pub(super) const AT_HOME: [(&str, &[&str]); 32] = [
     ("jsonwebtoken", &["auth"]),
     ("clap", &["config.rs", "config"]),
     ("clap_complete", &["config"]),
+    ("clap_mangen", &["config"]),
     ("toml", &["config"]),
     ("prometheus_client", &["telemetry"]),
     (

@@ -2,6 +2,7 @@
 //! machine (DNS rebinding) has the rights of a page of the server's, but not the server's name.
 //! Does not resolve names, and does not know the address that a request came to.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -29,6 +30,19 @@ impl Hosts {
         let mut names = in_header.chain(in_target).peekable();
         let allowed = |name: HostName| name.is_loopback() || listed.contains(&name);
         names.peek().is_some() && names.all(|name| name.is_some_and(allowed))
+    }
+}
+
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Listed(listed) = self else {
+            return f.write_str("any");
+        };
+        f.write_str("loopback names")?;
+        for HostName(name) in listed {
+            write!(f, ", {name}")?;
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +171,11 @@ mod tests {
             assert!(allowed(&hosts, "/", &[name]), "{name}");
         }
         assert!(!allowed(&hosts, "/", &["sub.chat.example"]));
+        let names = "loopback names, chat.example, 10.0.0.1, 2001:db8::1, 2001:db8::2";
+        assert_eq!(
+            (hosts.to_string(), Hosts::Any.to_string()),
+            (names.into(), "any".into())
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::record::USERS;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::fixtures::{Backend, HOST};
+use crate::gateway::closing::Closing;
 use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
 use crate::limits;
@@ -80,7 +81,7 @@ impl Node {
             clock,
             outbox: OUTBOX,
             limits: Arc::new(limits::Limits::off()),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: backend.metrics.clone(),
             log_requests: false,
         };

@@ -20,7 +20,7 @@ use crate::limits::Hosts;
 const BACKLOG: u32 = 4096;
 
 /// Reserves an address.
-fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -44,28 +44,39 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = |address| match bind(address) {
-            Ok(socket) => Ok((address, socket)),
-            Err(error) => Err(cannot_listen(address, error)),
-        };
         Ok(Self {
-            clients: bind(config.listen)?,
-            metrics: config.metrics_listen.map(bind).transpose()?,
+            clients: reserve("--listen", config.listen)?,
+            metrics: config
+                .metrics_listen
+                .map(|address| reserve("--metrics-listen", address))
+                .transpose()?,
         })
     }
 
     pub(super) fn listen(self) -> anyhow::Result<Listeners> {
-        let listen =
-            |(address, socket)| listen(socket).map_err(|error| cannot_listen(address, error));
+        let listen = |option, (address, socket)| {
+            listen(socket).map_err(|error| cannot_listen(option, address, error))
+        };
         Ok(Listeners {
-            clients: listen(self.clients)?,
-            metrics: self.metrics.map(listen).transpose()?,
+            clients: listen("--listen", self.clients)?,
+            metrics: self
+                .metrics
+                .map(|socket| listen("--metrics-listen", socket))
+                .transpose()?,
         })
     }
 }
 
-fn cannot_listen(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
-    anyhow!(error).context(format!("cannot listen on {address}"))
+/// Reserves the address of an option.
+fn reserve(option: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpSocket)> {
+    match bind(address) {
+        Ok(socket) => Ok((address, socket)),
+        Err(error) => Err(cannot_listen(option, address, error)),
+    }
+}
+
+fn cannot_listen(option: &str, address: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    anyhow!(error).context(format!("{option}: cannot listen on {address}"))
 }
 
 /// Where the server can be reached.

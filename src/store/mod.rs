@@ -40,7 +40,7 @@ pub use instrumented::instrumented;
 pub use instrumented::{Gate, gated};
 #[cfg(any(test, fuzzing))]
 pub use open::open;
-pub use open::{back_up, connect, connect_or_look, is_missing, kind, restore};
+pub use open::{back_up, connect, connect_or_look, is_missing, is_shared, kind, restore};
 pub use sanctions::{Audit, BanOutcome, Sanctions};
 pub use seen::{Content, InUse, Restored, Seen, Totals};
 

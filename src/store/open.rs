@@ -15,6 +15,11 @@ pub fn kind(url: &str) -> &str {
     url.split([':', '+']).next().unwrap_or_default()
 }
 
+/// Whether other nodes can use this store, too.
+pub fn is_shared(url: &str) -> bool {
+    kind(url) == "mongodb"
+}
+
 /// Connects to the store that `url` names: `sqlite:PATH`, `sqlite::memory:` or
 /// `mongodb://HOST/DATABASE`. It is used once its lease is taken and it is migrated.
 ///

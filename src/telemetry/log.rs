@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::escape::{EscapedFields, EscapedJson};
 
 /// The variable that counts without `--log-level`.
-const LEVEL_VARIABLE: &str = "RUST_LOG";
+pub const LEVEL_VARIABLE: &str = "RUST_LOG";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ mod process;
 pub use connection::ConnectionMetrics;
 pub use histogram::Histogram;
 pub use labels::{CloseReason, DialectLabel, Transport};
-pub use log::{LogFormat, LogLevel, LogLevelError, level, start};
+pub use log::{LEVEL_VARIABLE, LogFormat, LogLevel, LogLevelError, level, start};
 pub use metrics::{CONTENT_TYPE, Metrics, Queued, Taken};
 
 /// A number that goes up and down; clones are the same.

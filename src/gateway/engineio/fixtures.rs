@@ -14,13 +14,13 @@ use bytes::Bytes;
 use engineioxide_core::ProtocolVersion;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tungstenite::Utf8Bytes;
 
 use super::session::Session;
 use super::state::{Carrier, Settings};
 use super::{Handler, Opening, Server};
+use crate::gateway::closing::Closing;
 use crate::gateway::transport::Handled;
 use crate::gateway::websocket::{Batch, Frame};
 use crate::limits::{LimitSettings, Limits, Proxies};
@@ -250,7 +250,7 @@ impl Handler for Application {
 pub struct Fixture {
     pub server: Arc<Server>,
     pub limits: Arc<Limits>,
-    pub closing: CancellationToken,
+    pub closing: Closing,
     applications: Arc<Mutex<Vec<Application>>>,
 }
 
@@ -267,7 +267,7 @@ impl Fixture {
             handshake: SETTINGS.handshake,
             proxies: Proxies::default(),
         }));
-        let closing = CancellationToken::new();
+        let closing = Closing::default();
         let applications = Arc::<Mutex<Vec<Application>>>::default();
         let opened = Arc::clone(&applications);
         let begin = move |_: Opening| {

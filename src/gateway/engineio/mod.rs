@@ -22,6 +22,7 @@ mod session;
 mod state;
 
 pub use refusal::{forbidden, unavailable};
+pub use request::names_session;
 pub use server::Server;
 pub use session::{Handler, Opening, Session};
 pub use state::Settings;

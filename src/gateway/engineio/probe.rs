@@ -56,9 +56,9 @@ async fn probe(
     let probed = converse(&mut stream, &mut decoder, &session);
     let probed = timeout(server.settings.upgrade, probed);
     // At shutdown the session ends in any case: the client comes back without this probe.
-    let probed = server.closing.run_until_cancelled(probed).await;
+    let probed = session.closing.run_until_cancelled(probed).await;
     if matches!(probed, Some(Ok(Some(())))) && session.finish_probe() {
-        let (closing, posted) = (server.closing.clone(), session.posted());
+        let (closing, posted) = (session.closing.clone(), session.posted());
         let connection = Connection::new(stream, decoder, session, posted, closing);
         server.tasks.spawn(connection);
         return;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::Method;
+use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use engineioxide_core::ProtocolVersion;
@@ -47,6 +47,12 @@ impl<'a> Parameters<'a> {
         }
         parameters
     }
+}
+
+/// Whether this is a request of a session that exists, or did, rather than of a new one.
+pub fn names_session(uri: &Uri) -> bool {
+    let parameters = Parameters::of(uri.query().unwrap_or_default());
+    parameters.sid.is_some_and(|sid| !sid.is_empty())
 }
 
 impl Server {
@@ -157,7 +163,7 @@ fn open(
         };
         let mut decoder = Decoder::new(server.settings.max_payload);
         decoder.push(&read);
-        let closing = server.closing.clone();
+        let closing = session.closing.clone();
         let connection = Connection::new(stream, decoder, session, work, closing);
         // A task of its own: this one, with all that the upgrade needs, ends while the client
         // stays.

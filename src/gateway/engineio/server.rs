@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use engineioxide_core::{OpenPacket, Packet, ProtocolVersion, TransportType};
 use tokio::time::sleep_until;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::registry::Registry;
 use super::session::{Handler, Opening, Session};
 use super::state::{Carrier, Settings};
+use crate::gateway::closing::Closing;
 use crate::gateway::transport::Handled;
 use crate::gateway::websocket::Frame;
 use crate::limits::Limits;
@@ -27,21 +27,21 @@ pub struct Server {
     pub(super) metrics: Metrics,
     /// The tasks of all sessions.
     pub(super) tasks: TaskTracker,
-    /// Cancelled when the server shuts down.
-    pub(super) closing: CancellationToken,
+    /// When sessions end at shutdown.
+    closing: Closing,
     begin: Begin,
     sessions: Arc<Registry<Session>>,
 }
 
 impl Server {
     /// A server without sessions; `begin` creates the handler of each. Tasks run in `tasks`, and
-    /// sessions end once `closing` is cancelled and their queues are sent.
+    /// sessions end once their tokens of `closing` are cancelled and their queues are sent.
     pub fn new(
         settings: Settings,
         limits: Arc<Limits>,
         metrics: Metrics,
         tasks: TaskTracker,
-        closing: CancellationToken,
+        closing: Closing,
         begin: Begin,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -69,7 +69,10 @@ impl Server {
         let slots = slots.inspect_err(|error| self.metrics.turned_away(error.kind.code()))?;
         let (settings, sessions) = (&self.settings, &self.sessions);
         let handler = (self.begin)(opening);
-        let session = Session::new(settings, sessions, protocol, handler, carrier, slots);
+        let closing = self.closing.token();
+        let session = Session::new(
+            settings, sessions, protocol, handler, carrier, slots, closing,
+        );
         sessions.add(session.sid, Arc::clone(&session));
         Ok(session)
     }
@@ -113,7 +116,7 @@ impl Server {
 
     /// Runs the timers of a session that polls, until a WebSocket carries it or it ends.
     pub(super) fn watch(&self, session: &Arc<Session>) {
-        let (session, closing) = (Arc::clone(session), self.closing.clone());
+        let (session, closing) = (Arc::clone(session), session.closing.clone());
         self.tasks.spawn(async move {
             let mut closing = Some(Box::pin(closing.cancelled_owned()));
             let mut timer = std::pin::pin!(sleep_until(tokio::time::Instant::now()));

@@ -12,6 +12,7 @@ use engineioxide_core::{Packet, ProtocolVersion, Sid, Str};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tungstenite::Utf8Bytes;
 
 use super::registry::Registry;
@@ -60,7 +61,8 @@ pub trait Handler: Send + Sync {
     /// before that.
     fn fill(&self, context: &Context<'_>, batch: &mut Batch) -> Option<CloseReason>;
 
-    /// Whether frames wait for the client.
+    /// Whether frames wait for the client, or will: after [`Handler::shut_down`] the requests that
+    /// were received are answered.
     fn has_frames(&self) -> bool;
 
     /// The client has to read, or to poll, before more is taken. Has `context` woken if the
@@ -86,6 +88,8 @@ pub struct Session {
     pub(super) sid: Sid,
     protocol: ProtocolVersion,
     pub(super) settings: Arc<Settings>,
+    /// Cancelled when the session has to end because the server shuts down.
+    pub(super) closing: CancellationToken,
     registry: Weak<Registry<Self>>,
     pub(super) handler: Box<dyn Handler>,
     /// Messages are handled one after the other.
@@ -102,6 +106,7 @@ impl Session {
         handler: Box<dyn Handler>,
         carrier: Carrier,
         slots: ConnectionSlots,
+        closing: CancellationToken,
     ) -> Arc<Self> {
         let now = Instant::now();
         let state = State {
@@ -121,6 +126,7 @@ impl Session {
             sid: Sid::new(),
             protocol,
             settings: Arc::clone(settings),
+            closing,
             registry: Arc::downgrade(registry),
             handler,
             turn: Semaphore::new(1),

@@ -239,7 +239,7 @@ impl World {
         let (server, client) = tokio::io::duplex(200);
         let decoder = Decoder::new(SETTINGS.max_payload);
         let (carrier, posted) = (Arc::clone(&self.session), self.session.posted());
-        let closing = self.fixture.closing.clone();
+        let closing = self.session.closing.clone();
         spawn(Connection::new(server, decoder, carrier, posted, closing));
         settle().await;
         assert!(!self.poll_waits());

@@ -187,7 +187,7 @@ async fn a_websocket_learns_at_once_how_long_it_may_live() {
     let (session, application) = fixture.websocket(V4);
     let (server, _client) = tokio::io::duplex(1000);
     let decoder = Decoder::new(SETTINGS.max_payload);
-    let closing = fixture.closing.clone();
+    let closing = session.closing.clone();
     let carrier = Arc::clone(&session);
     let connection = spawn(Connection::new(server, decoder, carrier, None, closing));
     settle().await;
@@ -324,7 +324,7 @@ async fn a_websocket_handles_messages_after_those_that_were_posted() {
     let (server, _client) = tokio::io::duplex(1000);
     let mut decoder = Decoder::new(SETTINGS.max_payload);
     decoder.push(b"\x81\x86\0\0\0\x004after");
-    let (closing, work) = (fixture.closing.clone(), session.posted());
+    let (closing, work) = (session.closing.clone(), session.posted());
     let carrier = Arc::clone(&session);
     spawn(Connection::new(server, decoder, carrier, work, closing));
     settle().await;

@@ -9,7 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::gateway::dialect::Respond;
 use crate::hub::{Entering, Outgoing, Reserved};
-use crate::model::{ChatRef, Error, Message, Reply};
+use crate::model::{Chat, ChatRef, Command, Error, Message, Reply};
 
 /// What the log line of a request needs.
 #[derive(Clone, Copy)]
@@ -62,5 +62,22 @@ impl<F: Future<Output = Finished>> Unanswered<F> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The chat that the reply to this request shows, to which the client may subscribe by it.
+pub(super) fn shows(command: &Command) -> Option<ChatRef> {
+    match command {
+        Command::GetRoom { chat, .. } | Command::JoinChat { chat, .. } => Some(chat.clone()),
+        _ => None,
+    }
+}
+
+/// The chat that a reply shows.
+pub(super) fn shown(outcome: &Result<Reply, Error>) -> Option<&Chat> {
+    match outcome {
+        Ok(Reply::Room(room)) => Some(&room.chat),
+        Ok(Reply::Joined(joined)) => Some(&joined.chat),
+        _ => None,
     }
 }

@@ -158,7 +158,7 @@ impl Endpoint for RawSession {
     }
 
     fn shut_down(&self) {
-        self.inbox.connection.end(CloseReason::ShuttingDown);
+        self.inbox.shut_down();
     }
 
     fn end(&self, why: CloseReason) {

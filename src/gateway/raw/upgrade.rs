@@ -105,7 +105,7 @@ impl RawServer {
         handle.admit();
         let (response, stream) = upgrade.accept();
         let connections = self.tasks.connections.clone();
-        let (frame_bytes, closing) = (self.frame_bytes, self.state.closing.clone());
+        let (frame_bytes, closing) = (self.frame_bytes, self.state.closing.token());
         connections.clone().spawn(async move {
             let Some((stream, read)) = stream.await else {
                 return;

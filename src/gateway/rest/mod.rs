@@ -99,6 +99,11 @@ pub fn is_health(path: &str) -> bool {
     ["/livez", "/readyz", "/healthz"].contains(&path.trim_end_matches('/'))
 }
 
+/// Whether this is the path of a check whether the server can serve.
+pub fn is_readiness(path: &str) -> bool {
+    ["/readyz", "/healthz"].contains(&path.trim_end_matches('/'))
+}
+
 /// An error in the format of the API.
 pub fn refusal(error: Error) -> Response {
     Problem::from(error).into_response()

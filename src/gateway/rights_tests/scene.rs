@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::matrix::Role;
 use crate::auth::{self, Authenticator};
 use crate::fixtures::{Backend, HOST, identity};
+use crate::gateway::closing::Closing;
 use crate::gateway::rest;
 use crate::gateway::state::GatewayState;
 use crate::hub::{Hub, OutboxLimits};
@@ -164,7 +165,7 @@ fn state(backend: &Backend, clock: &Clock, authenticator: Authenticator) -> Gate
             bytes: 1 << 20,
         },
         limits: Arc::new(Limits::off()),
-        closing: CancellationToken::new(),
+        closing: Closing::default(),
         metrics: backend.metrics.clone(),
         log_requests: false,
     }

@@ -295,8 +295,8 @@ impl Handler for SocketIoSession {
 
     fn has_frames(&self) -> bool {
         let table = self.0.table.lock();
-        let mut sockets = table.sockets.iter();
-        sockets.any(|socket| !socket.connection().outbox().is_empty())
+        let mut outboxes = table.sockets.iter().map(|it| it.connection().outbox());
+        outboxes.any(|outbox| !outbox.is_empty() || outbox.closed().is_none())
     }
 
     fn await_client(&self, context: &Context<'_>) -> Option<CloseReason> {
@@ -331,7 +331,7 @@ impl Handler for SocketIoSession {
             table.sockets.clone()
         };
         for socket in sockets {
-            socket.connection().end(CloseReason::ShuttingDown);
+            socket.shut_down();
         }
     }
 

@@ -13,6 +13,7 @@ use super::*;
 use crate::auth::Authenticator;
 use crate::fixtures::Backend;
 use crate::gateway::SocketIo;
+use crate::gateway::closing::Closing;
 use crate::gateway::engineio::fixtures::{Application, Fixture, spawn};
 use crate::gateway::websocket::Endpoint;
 use crate::hub::{Hub, OutboxLimits};
@@ -59,7 +60,7 @@ impl World {
                 bytes: 100_000,
             },
             limits: Arc::new(Limits::off()),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: backend.metrics.clone(),
             log_requests: false,
         };

@@ -120,6 +120,11 @@ impl Socket {
             .delivered(connection.outbox().written());
     }
 
+    /// Ends it because the server shuts down, once its requests are answered.
+    pub(super) fn shut_down(&self) {
+        self.inbox.shut_down();
+    }
+
     /// Ends it.
     pub(super) fn end(&self, why: CloseReason) {
         self.connection().end(match why {

@@ -25,6 +25,7 @@ use tungstenite::Utf8Bytes;
 
 use self::verdicts::{Framing, check};
 use super::{Batch, Connection, Decoder, Endpoint, Frame, Upgrade};
+use crate::gateway::closing::Closing;
 use crate::gateway::engineio::{Handler, Server, Session, Settings};
 use crate::gateway::request_guard::{self, Guard};
 use crate::gateway::tcp::{GuardedListener, TcpHandle};
@@ -163,7 +164,7 @@ fn engineio(guard: Guard) -> Arc<Server> {
         max_payload: LONGEST,
     };
     let Guard { limits, metrics } = guard;
-    let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+    let (tasks, closing) = (TaskTracker::new(), Closing::default());
     let begin = Box::new(|_| Box::<Messages>::default() as Box<dyn Handler>);
     Server::new(settings, limits, metrics, tasks, closing, begin)
 }

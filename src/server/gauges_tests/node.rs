@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
-use super::super::{Admission, Parts};
-use crate::config::{Cli, Config, SocketIo};
+use super::super::{Admission, Parts, Stop};
+use crate::config::{Cli, Config, Drain, SocketIo};
 use crate::fixtures::HOST;
 use crate::gateway::{self, Gateway, MetricsAddress};
 use crate::lease::Lease;
@@ -224,7 +225,13 @@ impl Node {
 
     /// Ends the server in order.
     pub(super) async fn close(self) {
-        let ended = self.parts.end(&self.gateway, self.serving).await;
+        let (stop, now) = (Ok(Stop::Terminate), Duration::ZERO);
+        let drain = Drain {
+            delay: now,
+            spread: now,
+        };
+        let ended = self.parts.end(&self.gateway, self.serving, stop, drain);
+        let ended = ended.await;
         ended.expect("the store closes");
     }
 }

@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::scene::{begin, event, then, user};
 use crate::auth::Authenticator;
 use crate::fixtures::{BlockingBackend, identity};
+use crate::gateway::closing::Closing;
 use crate::gateway::connection::Connection;
 use crate::gateway::dialect::fixtures::{decode, respond, texts};
 use crate::gateway::dialect::{Decoded, DialectSession};
@@ -98,7 +97,7 @@ impl<'a> Replay<'a> {
                 bytes: 1 << 20,
             },
             limits: Arc::new(Limits::off()),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             metrics: Metrics::default(),
             log_requests: false,
         };
