@@ -64,7 +64,7 @@ async function runBlock(t, place, block) {
   if (block.lang !== 'sh') return;
   const printed = await place.run(block.text, where);
   const shown = outputAfter(PAGE, block);
-  if (shown) assertOutput(printed, shown.text, where, false);
+  if (shown) assertOutput(printed, place.placed(shown.text), where, false);
 }
 
 /**

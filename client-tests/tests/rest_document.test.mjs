@@ -85,6 +85,12 @@ const CALLS = {
   }),
   markRead: ({ chat, owner }) => ({ values: { chat: chat.id }, body: { userId: owner.pk, seq: 1 }, status: 200 }),
   sync: ({ chat }) => ({ body: { chats: { [chat.id]: 0, [chat.pk]: { seq: 1 } } }, status: 200 }),
+  import: ({ owner }) => {
+    const chat = { externalChatId: uniqueName('chat') };
+    const message = { type: 'message', chat, original_id: 7, sender: owner.pk, text: 'old', created_at: '2024-01-01T10:00:00Z' };
+    const records = [{ type: 'user', externalUserId: uniqueName('user') }, { type: 'chat', ...chat }, message, { type: 'read' }];
+    return { body: { records }, status: 200 };
+  },
   createEvent: ({ owner }) => ({
     body: { eventOwnerId: owner.pk, name: 'Picnic', iconsUUIDs: ['i-1'], location: 'ONLINE', ...dates },
     headers: { 'idempotency-key': uniqueName('k') }, status: 201,
@@ -158,7 +164,7 @@ test('every noun of the API has its operations', () => {
     'POST /chats/{}/messages', 'GET /chats/{}/messages', 'POST /events/{}/chats', 'POST /tokens',
     'GET /chats/{}/members', 'PUT /chats/{}/members/{}/role', 'PUT /chats/{}/mutes/{}', 'DELETE /chats/{}/mutes/{}', 'PUT /chats/{}/bans/{}',
     'DELETE /chats/{}/bans/{}', 'GET /chats/{}/bans', 'POST /users/{}/revoke', 'GET /audit', 'POST /chats/{}/read', 'POST /events/{}/applications',
-    'POST /sync', 'DELETE /users/{}/connections',
+    'POST /sync', 'DELETE /users/{}/connections', 'POST /import',
   ];
   for (const operation of expected) assert.ok(there.has(operation), operation);
 });

@@ -65,7 +65,7 @@ pub struct RestoreOptions {
     )]
     pub store: String,
 
-    /// Replace an existing store, which is kept as `….before-restore-TIME`
+    /// Replace an existing store, which is kept with .before-restore- and the time after its name
     #[arg(long)]
     pub replace: bool,
 

@@ -33,6 +33,8 @@ impl Transfer for Sqlite {
     async fn finish_copy(&self) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute("DELETE FROM unfinished_copy", [])?;
+            // The messages up to these are there.
+            transaction.execute("UPDATE members SET since = 0 WHERE since > 0", [])?;
             Ok(())
         })
         .await
