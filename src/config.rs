@@ -309,10 +309,10 @@ impl Cli {
                 (None, &mut options.config.store, matches)
             }
             (Some(Command::Backup(options)), Some((_, matches))) => {
-                (None, &mut options.store, matches)
+                (None, &mut options.of.store, matches)
             }
             (Some(Command::Restore(options)), Some((_, matches))) => {
-                (None, &mut options.store, matches)
+                (None, &mut options.into.store, matches)
             }
             _ => (
                 Some(&mut cli.config.listen),

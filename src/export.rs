@@ -294,6 +294,7 @@ fn of_chat(record: ChatRecord, named: &Named) -> Result<ImportedChat, StoreError
         team: chat.team,
         of_event: part,
         members: members.collect::<Result<_, StoreError>>()?,
+        add_members: false,
         bans: bans.collect::<Result<_, StoreError>>()?,
         kept: kept.collect::<Result<_, StoreError>>()?,
         key: record.key,

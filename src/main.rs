@@ -146,14 +146,14 @@ fn export(options: &ExportOptions) -> anyhow::Result<()> {
 
 /// Backs up, and prints what the backup holds.
 fn back_up(options: &BackupOptions) -> anyhow::Result<()> {
-    let backed_up = backup::back_up(&options.store, &options.file);
+    let backed_up = backup::back_up(&options.of.store, &options.file);
     print(Runtime::new()?.block_on(backed_up)?)
 }
 
 /// Restores, and prints what the store holds.
 fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
     let now = Clock::system().now();
-    let restored = backup::restore(&options.file, &options.store, options.replace, now);
+    let restored = backup::restore(&options.file, &options.into.store, options.replace, now);
     print(Runtime::new()?.block_on(restored)?)
 }
 

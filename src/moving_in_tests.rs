@@ -54,6 +54,7 @@ async fn imported(store: &Arc<dyn Store>, lines: &[&str]) -> (Report, Vec<(u32, 
     let task = Task {
         file: file(folder.path(), lines),
         map: None,
+        add_members: false,
     };
     let here = here(store);
     let mut wrong = Vec::new();
@@ -225,9 +226,27 @@ async fn lines_at_fault_are_all_named_and_nothing_is_imported() {
     let task = Task {
         file: path,
         map: None,
+        add_members: false,
     };
     let error = import(&task, &here, &mut |_, _| ()).await;
     assert!(matches!(error, Err(ImportError::Wrong(5))), "{error:?}");
     here.end().await;
     assert_eq!(store.totals().await.expect("totals").users, 0);
+}
+
+#[tokio::test]
+async fn members_of_a_later_file_are_added_if_that_is_wanted() {
+    let store = store().await;
+    imported(&store, TALK).await;
+    let line = r#"{"type":"chat","externalChatId":"r","members":[14,"external:new",{"user":"external:chief","role":"owner"}]"#;
+    for (end, expected) in [("}", 2), (r#","add_members":true}"#, 4)] {
+        let (report, wrong) = imported(&store, &[&format!("{line}{end}")]).await;
+        assert!(wrong.is_empty(), "{wrong:?}");
+        assert_eq!(report.members_added, expected - 2);
+        let records = store.chat_records(0, 9).await.expect("chats");
+        assert_eq!(records[0].members.len(), expected);
+    }
+    let records = store.chat_records(0, 9).await.expect("chats");
+    let roles: Vec<_> = records[0].members.iter().map(|it| it.role.name()).collect();
+    assert_eq!(roles, ["member", "moderator", "member", "owner"]);
 }

@@ -32,6 +32,10 @@ pub struct ImportOptions {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Add the members of the file to chats that exist already, also those that have left them since
+    #[arg(long)]
+    pub add_members: bool,
+
     /// Write the old and the new id of each record into this file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,

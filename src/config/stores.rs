@@ -26,14 +26,10 @@ pub struct CopyOptions {
     pub resume: bool,
 }
 
-/// The file of a backup, and its store.
+/// The store of a server, for a command that has no other option of it.
 #[derive(Debug, Clone, Args)]
-pub struct BackupOptions {
-    /// The file to write, which must not exist
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-
-    /// The store to copy, as of the server
+pub struct StoreOption {
+    /// The store, as of the server
     #[arg(
         long,
         env = "POLYCHAT_STORE",
@@ -48,6 +44,18 @@ pub struct BackupOptions {
     pub config: Option<PathBuf>,
 }
 
+/// The file of a backup, and its store.
+#[derive(Debug, Clone, Args)]
+pub struct BackupOptions {
+    /// The file to write, which must not exist
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The store to copy.
+    #[command(flatten)]
+    pub of: StoreOption,
+}
+
 /// The backup to restore, and where.
 #[derive(Debug, Clone, Args)]
 pub struct RestoreOptions {
@@ -55,21 +63,11 @@ pub struct RestoreOptions {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// The store to put it into, as of the server
-    #[arg(
-        long,
-        env = "POLYCHAT_STORE",
-        default_value = DEFAULT,
-        value_parser = places::store,
-        value_name = "URL"
-    )]
-    pub store: String,
+    /// The store to put it into.
+    #[command(flatten)]
+    pub into: StoreOption,
 
     /// Replace an existing store, which is kept with .before-restore- and the time after its name
     #[arg(long)]
     pub replace: bool,
-
-    /// A TOML file with further options
-    #[arg(long, env = "POLYCHAT_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }

@@ -43,6 +43,8 @@ pub struct Task {
     pub file: PathBuf,
     /// Where to write the old and the new names.
     pub map: Option<PathBuf>,
+    /// Whether chats that are there already get the members that they lack.
+    pub add_members: bool,
 }
 
 /// Why not everything was imported, in one sentence.
@@ -111,8 +113,11 @@ pub async fn import(
     let total = u64::try_from(checked.places.len()).unwrap_or(u64::MAX);
     let progress = progress::bar("importing", total, "lines");
     let mut from = 0;
-    while let Some(batch) = checked.batch(from, RECORDS, BYTES)? {
+    while let Some(mut batch) = checked.batch(from, RECORDS, BYTES)? {
         from += batch.len();
+        if task.add_members {
+            add_members(&mut batch);
+        }
         let records = batch.iter().map(|(_, record)| record.clone()).collect();
         let outcomes = send(target, records).await?;
         for ((line, record), outcome) in batch.iter().zip(&outcomes) {
@@ -132,6 +137,14 @@ pub async fn import(
     progress.finish();
     map.finish()?;
     Ok(checked.into_report())
+}
+
+fn add_members(batch: &mut [(u32, ImportRecord)]) {
+    for (_, record) in batch {
+        if let ImportRecord::Chat(chat) = record {
+            chat.add_members = true;
+        }
+    }
 }
 
 /// Sends records, again while the target does not answer: what it has taken already is found then.

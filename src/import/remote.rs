@@ -144,6 +144,7 @@ struct Outcome {
     pk: Option<i64>,
     chat: Option<ChatId>,
     seq: Option<Seq>,
+    members_added: Option<usize>,
     detail: Option<String>,
 }
 
@@ -181,6 +182,7 @@ fn names(record: &ImportRecord, outcome: &Outcome) -> Option<ImportedNames> {
         ImportRecord::Chat(_) => ImportedNames::Chat {
             id: id?.parse().ok()?,
             pk: outcome.pk?,
+            added: outcome.members_added.unwrap_or(0),
         },
         ImportRecord::Message(_) => ImportedNames::Message {
             chat: outcome.chat?,

@@ -30,6 +30,8 @@ pub struct Report {
     pub kinds: BTreeMap<&'static str, Counts>,
     /// How many lines cannot be read.
     pub wrong: usize,
+    /// How many members were added to chats that were there before.
+    pub members_added: usize,
     /// How many records were refused.
     pub refused: usize,
     /// The fields that nothing keeps: the kind and the name, how often, and the first line.
@@ -77,6 +79,9 @@ impl Report {
     /// A record is in the store now.
     pub(super) fn done(&mut self, record: &ImportRecord, imported: &Imported) {
         let counts = self.kinds.entry(kind(record)).or_default();
+        if let ImportedNames::Chat { added, .. } = imported.names {
+            self.members_added += added;
+        }
         if imported.is_new {
             counts.created += 1;
         } else {
@@ -101,6 +106,13 @@ impl fmt::Display for Report {
             } else {
                 writeln!(out, "{plural:<15} {created} new, {found} there before")?;
             }
+        }
+        if self.members_added > 0 {
+            let added = self.members_added;
+            writeln!(
+                out,
+                "members         {added} added to chats that were there before"
+            )?;
         }
         for (field, (count, line)) in &self.lost {
             writeln!(
@@ -173,7 +185,7 @@ fn names(record: &ImportRecord, imported: &Imported) -> Option<Value> {
             "type": "user", "externalUserId": user.external_id, "id": id.to_string(), "pk": pk,
         }),
         (ImportRecord::Event(_), ImportedNames::Event { pk }) => json!({"type": "event", "id": pk}),
-        (ImportRecord::Chat(chat), ImportedNames::Chat { id, pk }) => json!({
+        (ImportRecord::Chat(chat), ImportedNames::Chat { id, pk, .. }) => json!({
             "type": "chat", "externalChatId": chat.external_id, "id": id.to_string(), "pk": pk,
         }),
         (

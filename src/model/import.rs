@@ -83,6 +83,8 @@ pub struct ImportedChat {
     pub of_event: Option<ImportedEventPart>,
     /// The members, in the order of joining.
     pub members: Vec<ImportedMember>,
+    /// Whether a chat that is there already gets those of them that it lacks.
+    pub add_members: bool,
     /// The bans, those that have ended as well.
     pub bans: Vec<(UserRef, Sanction)>,
     /// What is kept for users that are no members.
@@ -217,6 +219,8 @@ pub enum ImportedNames {
         id: ChatId,
         /// The small integer.
         pk: ChatPk,
+        /// How many members were added to one that was there before.
+        added: usize,
     },
     /// Of a message.
     Message {

@@ -110,6 +110,7 @@ pub async fn import(
     let task = Task {
         file: options.file.clone(),
         map: options.map.clone(),
+        add_members: options.add_members,
     };
     if let Some(address) = &options.to {
         let server = Remote::new(address, options.token()?)?;

@@ -73,6 +73,10 @@ pub struct OutcomeView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, nullable = false)]
     seq: Option<Seq>,
+    /// How many members were added to a chat that was there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    members_added: Option<usize>,
     /// The kind of the error, if it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -140,6 +144,7 @@ impl From<Result<Imported, ImportRefusal>> for OutcomeView {
             pk: None,
             chat: None,
             seq: None,
+            members_added: None,
             code: None,
             detail: None,
         };
@@ -162,9 +167,10 @@ impl From<Result<Imported, ImportRefusal>> for OutcomeView {
                 view.pk = Some(pk);
             }
             ImportedNames::Event { pk } => view.pk = Some(pk),
-            ImportedNames::Chat { id, pk } => {
+            ImportedNames::Chat { id, pk, added } => {
                 view.id = Some(id.to_string());
                 view.pk = Some(pk);
+                view.members_added = Some(added).filter(|added| *added > 0);
             }
             ImportedNames::Message {
                 chat,

@@ -138,7 +138,7 @@ promises! {
             assert!(!ids.contains(&answer));
             ids.push(answer);
             world
-                .send(r#"27["list-chats",{}]"#)
+                .send(r#"27["list-chats",{"user":{"pk":1}}]"#)
                 .await
                 .expect("an event");
             let answer = world.next().await;

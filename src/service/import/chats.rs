@@ -1,6 +1,7 @@
 //! Chats that are moved in, with members, roles and bans.
 //! Does not know messages.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -33,7 +34,7 @@ impl Service {
                 outcomes.push(None);
                 continue;
             }
-            outcomes.push(match self.look(users, chat).await {
+            outcomes.push(match self.look(identity, users, chat).await {
                 Ok(Look::Found(names)) => Some(Ok(found(names))),
                 Ok(Look::New(record)) => {
                     new.push((index, *record));
@@ -51,14 +52,26 @@ impl Service {
     }
 
     /// The chat, if it is there, or what has to be written.
-    async fn look(&self, users: &mut Users<'_>, chat: ImportedChat) -> Result<Look, Error> {
+    async fn look(
+        &self,
+        identity: &Identity,
+        users: &mut Users<'_>,
+        chat: ImportedChat,
+    ) -> Result<Look, Error> {
         let named = identity_of(&chat).ok_or_else(nameless)?;
         if let Some(there) = self.there(&named).await? {
             if chat.pk.is_some_and(|pk| pk != there.pk) {
                 let why = format!("pk: this chat has the number {}", there.pk);
                 return Err(Error::new(ErrorKind::Conflict, why));
             }
-            return Ok(Look::Found(names(&there)));
+            let mut added = 0;
+            if chat.add_members {
+                added = self
+                    .add_missing(identity, users, &there, &chat.members)
+                    .await?;
+            }
+            let (id, pk) = (there.id, there.pk);
+            return Ok(Look::Found(ImportedNames::Chat { id, pk, added }));
         }
         let record = self.record(users, chat).await?;
         Ok(Look::New(Box::new(record)))
@@ -79,6 +92,36 @@ impl Service {
             Some(id) => self.store.chat(id).await.map_err(store_error),
             None => Ok(None),
         }
+    }
+
+    /// Makes those that the chat lacks its members; how many there were.
+    ///
+    /// # Errors
+    /// `Conflict`: one of them is banned. `TooLarge`.
+    async fn add_missing(
+        &self,
+        identity: &Identity,
+        users: &mut Users<'_>,
+        chat: &Chat,
+        members: &[ImportedMember],
+    ) -> Result<usize, Error> {
+        let there: HashSet<UserId> = chat.members.iter().copied().collect();
+        let mut added = 0;
+        for member in members {
+            let user = users.id(&member.user).await?;
+            if there.contains(&user) {
+                continue;
+            }
+            let named = ChatRef::Id(chat.id);
+            self.add_members(identity, named.clone(), vec![user.into()])
+                .await?;
+            if member.role != MemberRole::Member {
+                self.set_role(identity, named, user.into(), member.role)
+                    .await?;
+            }
+            added += 1;
+        }
+        Ok(added)
     }
 
     async fn record(&self, users: &mut Users<'_>, chat: ImportedChat) -> Result<ChatRecord, Error> {
@@ -333,8 +376,8 @@ fn of_pair(members: Vec<MemberRecord>, pair: [UserId; 2]) -> Result<Vec<MemberRe
 }
 
 fn names(chat: &Chat) -> ImportedNames {
-    let (id, pk) = (chat.id, chat.pk);
-    ImportedNames::Chat { id, pk }
+    let (id, pk, added) = (chat.id, chat.pk, 0);
+    ImportedNames::Chat { id, pk, added }
 }
 
 impl Service {

@@ -8,6 +8,7 @@ use super::fault_tests::{FAILPOINT, fail, scene};
 use super::kept_rights::KEPT_RIGHTS;
 use super::replica_set::Scratch;
 use super::sanction_documents::{AUDIT, BANS};
+use super::schema::VERSION;
 use crate::model::{
     AuditAct, AuditFilter, AuditId, AuditRecord, MemberRights, MemberRole, Sanction,
 };
@@ -53,7 +54,7 @@ async fn a_database_of_version_2_is_brought_up_to_date() {
     let schema = database.collection::<Document>(SCHEMA);
     let version = schema.find_one(doc! { "_id": "version" }).await;
     let version = version.expect("an answer").expect("a version");
-    assert_eq!(version.get_i64("version").ok(), Some(5));
+    assert_eq!(version.get_i64("version").ok(), Some(VERSION));
     let missing = store.missing_indexes().await.expect("an answer");
     assert!(missing.is_empty(), "{missing:?}");
     let found = store.chat_rights(talk.id).await.expect("an answer");

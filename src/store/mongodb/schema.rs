@@ -18,7 +18,7 @@ use crate::store::{OpenError, StoreError};
 /// them for users that are no members, and the mark of a copy: an older polychat would not apply
 /// these. Version 5 has integer ids that the host application chooses, which an older one would give out again, its
 /// names of chats, and the metadata of messages; version 6 the original ids of imported ones. A document of an older version is one of the newest without any.
-const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 6;
 
 /// The oldest one that can still be read: none before it was ever released.
 const OLDEST: i64 = 2;

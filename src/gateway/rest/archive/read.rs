@@ -126,6 +126,7 @@ fn chat(fields: &mut Fields<'_>) -> Result<ImportedChat, Error> {
         team: fields.whole("team")?,
         of_event: event_part(fields)?,
         members: members(fields, "members")?,
+        add_members: flag(fields, "add_members")?,
         bans: bans(fields)?,
         kept: members(fields, "kept")?,
         key: key(fields)?,
@@ -241,9 +242,7 @@ fn message(mut fields: Fields<'_>) -> Result<(ImportedMessage, Vec<String>), Err
         client_id: fields.text("client_id")?,
         original_id: fields.text_or_number("original_id")?,
         metadata: None,
-        sent_as_read: fields
-            .of_type("sent_as_read", "must be true or false")?
-            .unwrap_or(false),
+        sent_as_read: flag(&mut fields, "sent_as_read")?,
         text: fields.text("text")?.unwrap_or_default(),
     };
     let metadata = fields.take("metadata").unwrap_or("{}");
@@ -300,6 +299,11 @@ fn read_position(fields: &mut Fields<'_>) -> Result<ImportedRead, Error> {
         user: fields.user("user")?.ok_or_else(|| missing("user"))?,
         up_to,
     })
+}
+
+fn flag(fields: &mut Fields<'_>, name: &str) -> Result<bool, Error> {
+    let flag = fields.of_type(name, "must be true or false")?;
+    Ok(flag.unwrap_or(false))
 }
 
 fn texts(fields: &mut Fields<'_>, name: &str) -> Result<Vec<String>, Error> {

@@ -115,6 +115,7 @@ fn full_chat() -> ImportedChat {
             member(MemberRole::Moderator, Some(sanction)),
             member(MemberRole::Member, Some(Sanction { until: None })),
         ],
+        add_members: true,
         bans: vec![(anna(), sanction)],
         kept: vec![member(MemberRole::Reader, None)],
         key: Some(key()),

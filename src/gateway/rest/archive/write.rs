@@ -139,6 +139,7 @@ fn chat(record: &ImportedChat) -> Line {
     });
     line.some("event", of_event);
     line.list("members", &record.members, member);
+    line.some("add_members", Some(true).filter(|_| record.add_members));
     line.list("bans", &record.bans, |(user, ban)| {
         let mut fields = until(*ban);
         fields.insert("user".to_owned(), user.to_string().into());
