@@ -6,7 +6,7 @@ import { startMongod } from './harness/mongod.mjs';
 import { filesOf, run } from './run.mjs';
 
 const ELSEWHERE = [
-  'backup', 'backup_kills', 'commands', 'connect_trouble', 'documents', 'documents_trouble', 'import_converters',
+  'backup', 'backup_kills', 'commands', 'connect_trouble', 'documents', 'documents_trouble', 'import_converters', 'import_files',
   'marketplace_trouble', 'mongodb_backup', 'mongodb_lease', 'mongodb_trouble', 'moved_store', 'moving_in', 'raw_days',
   'startup', 'store_trouble',
 ];

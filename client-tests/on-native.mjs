@@ -4,7 +4,7 @@
 // of conformance that wait for the heartbeat.
 import { filesOf, run } from './run.mjs';
 
-const ELSEWHERE = new RegExp('^(raw_|rest|sync_raw|backup|commands|documents|import_converters|mongodb_backup'
+const ELSEWHERE = new RegExp('^(raw_|rest|sync_raw|backup|commands|documents|import_|mongodb_backup'
   + '|mongodb_trouble|moving_in|startup)');
 const FAULTS = ['dropped', 'memory', 'storm'];
 

@@ -43,7 +43,7 @@ pub enum ExportError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The lines cannot be written.
-    #[error("cannot write the export: {0}")]
+    #[error("cannot write the export")]
     Write(#[from] io::Error),
 }
 
@@ -73,7 +73,14 @@ pub async fn export(
     export.chats().await?;
     export.messages().await?;
     export.out.flush()?;
-    Ok(export.exported)
+    let (there, exported) = (store.totals().await?, export.exported);
+    let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    if (there.users, there.chats) != (count(exported.users), count(exported.chats)) {
+        // A list leaves them out, with a line in the log.
+        let why = "some users or chats cannot be read, and are not in the export";
+        return Err(StoreError::Corrupt(why.into()).into());
+    }
+    Ok(exported)
 }
 
 struct Export<'a> {

@@ -250,3 +250,104 @@ async fn members_of_a_later_file_are_added_if_that_is_wanted() {
     let roles: Vec<_> = records[0].members.iter().map(|it| it.role.name()).collect();
     assert_eq!(roles, ["member", "moderator", "member", "owner"]);
 }
+
+#[tokio::test]
+async fn records_that_contradict_themselves_are_refused_with_the_field() {
+    let cases = [
+        (
+            r#"{"type":"chat","pk":1,"bans":[{"user":"external:z"},{"user":{"externalUserId":"z"}}]}"#,
+            "bans: names user external:z twice",
+        ),
+        (
+            r#"{"type":"chat","pk":1,"members":["external:z","external:z"]}"#,
+            "members: names user external:z twice",
+        ),
+        (
+            r#"{"type":"chat","pk":1,"kept":[{"user":"external:z","role":"owner"}]}"#,
+            "kept.role: must be reader or member",
+        ),
+        (
+            r#"{"type":"chat","pk":1,"members":[{"user":"external:z","last_read":5}]}"#,
+            "members.last_read: is greater than head",
+        ),
+        (
+            r#"{"type":"numbers","users":"9223372036854775807"}"#,
+            "users: is greater than",
+        ),
+        (
+            r#"{"type":"message","chat":9,"original_id":1,"sender":1,"text":"x","created_at":-1}"#,
+            "created_at: lies before 1970",
+        ),
+        (
+            r#"{"type":"chat","pk":1,"event":{"id":5,"guest":"external:z"},"policy":"open"}"#,
+            "policy: must be closed",
+        ),
+    ];
+    for (line, why) in cases {
+        let store = store().await;
+        let (report, wrong) = imported(&store, &[line]).await;
+        assert_eq!(report.refused, 1, "{line}");
+        assert!(wrong[0].1.starts_with(why), "{line} {wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_twice_under_two_names_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let message = r#""original_id":"1","sender":14,"text":"x","created_at":0}"#;
+    let id = r#""id":"01955b2e-7a10-7f3e-8a54-6d2c9d6c4f02""#;
+    let lines = [
+        format!(r#"{{"type":"message","chat":"external:r",{message}"#),
+        format!(r#"{{"type":"message","chat":7,{message}"#),
+        r#"{"type":"chat","externalChatId":"r","pk":7}"#.to_owned(),
+        format!(r#"{{"type":"user","externalUserId":"a",{id}}}"#),
+        format!(r#"{{"type":"user","externalUserId":"b",{id}}}"#),
+        format!(r#"{{"type":"chat","externalChatId":"s",{id}}}"#),
+        format!(r#"{{"type":"chat","externalChatId":"t",{id}}}"#),
+    ];
+    let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+    let path = file(folder.path(), &lines);
+    let mut wrong = Vec::new();
+    let mut name = |line: u32, _: &str| wrong.push(line);
+    check(&path, LIMITS, Timestamp::MAX, &mut name).expect("read");
+    wrong.sort_unstable();
+    assert_eq!(wrong, [3, 6, 8]);
+}
+
+#[tokio::test]
+async fn chosen_numbers_are_not_given_to_others_of_the_file() {
+    let store = store().await;
+    let lines = [
+        r#"{"type":"chat","externalChatId":"next","members":["external:m"]}"#,
+        r#"{"type":"chat","externalChatId":"chosen","pk":1}"#,
+        r#"{"type":"user","externalUserId":"next"}"#,
+        r#"{"type":"user","externalUserId":"chosen","pk":1}"#,
+    ];
+    let (_, wrong) = imported(&store, &lines).await;
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let first = store.user_by_pk(1).await.expect("an answer");
+    assert_eq!(first.expect("a user").external_id, "chosen");
+}
+
+#[tokio::test]
+async fn the_lines_of_an_export_may_stand_in_any_order() {
+    let source = store().await;
+    let message = |number| {
+        format!(
+            r#"{{"type":"message","chat":7,"original_id":{number},"sender":{{"externalUserId":14}},"text":"{number}","created_at":5}}"#
+        )
+    };
+    let messages: Vec<String> = (1..=9).map(message).collect();
+    let chat = r#"{"type":"chat","externalChatId":"r","pk":7,"bans":[{"user":"external:b","until":"9999-12-31"}]}"#;
+    let mut lines = vec![chat];
+    lines.extend(messages.iter().map(|line| &**line));
+    let (_, wrong) = imported(&source, &lines).await;
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let lines = exported(&*source).await;
+    let backwards: Vec<&str> = lines.lines().skip(1).collect();
+    let backwards: Vec<&str> = backwards.into_iter().rev().collect();
+    let target = store().await;
+    let (_, wrong) = imported(&target, &backwards).await;
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(exported(&*target).await, lines);
+}

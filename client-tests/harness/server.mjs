@@ -41,13 +41,14 @@ const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH'];
 const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
-function launch(program, args, env, /** @type {string | undefined} */ cwd = undefined) {
+function launch(program, args, env, /** @type {{ input?: string | Buffer, cwd?: string }} */ { input, cwd } = {}) {
   const inherited = INHERITED.filter((name) => name in process.env).map((name) => [name, process.env[name]]);
   const child = spawn(program, args, {
     env: { ...Object.fromEntries(inherited), ...env },
     cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  child.stdin?.on('error', () => {}).end(input); // it may end before it has read everything
   const output = { stdout: '', stderr: '', over: false, changes: new Changes() };
   for (const stream of ['stdout', 'stderr']) {
     child[stream].setEncoding('utf8').on('data', (text) => {
@@ -72,20 +73,30 @@ function launch(program, args, env, /** @type {string | undefined} */ cwd = unde
 }
 
 /**
+ * The binary while it runs a command: `ended` with what it printed, `kill` without warning.
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string>, input?: string | Buffer, cwd?: string, ms?: number }} options
+ */
+export function startCommand(args, { env = {}, input, cwd, ms } = {}) {
+  const { child, output, ended } = launch(BINARY, args, env, { input, cwd });
+  const what = () => `the end of 'polychat ${args.join(' ')}'\n${output.stdout}${output.stderr}`;
+  const exit = async () => {
+    try {
+      return { ...await within(ended, what, ms), stdout: output.stdout, stderr: output.stderr };
+    } finally {
+      child.kill('SIGKILL');
+    }
+  };
+  return { pid: child.pid, ended: exit(), kill: () => child.kill('SIGKILL') };
+}
+
+/**
  * Runs the binary until it exits.
  * @param {string[]} args
- * @param {{ env?: Record<string, string>, cwd?: string }} options
+ * @param {{ env?: Record<string, string>, input?: string | Buffer, cwd?: string, ms?: number }} options
  * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
  */
-export async function runToEnd(args, { env = {}, cwd } = {}) {
-  const { child, output, ended } = launch(BINARY, args, env, cwd);
-  try {
-    const exit = await within(ended, () => `the end of 'polychat ${args.join(' ')}'\n${output.stdout}${output.stderr}`);
-    return { ...exit, stdout: output.stdout, stderr: output.stderr };
-  } finally {
-    child.kill('SIGKILL');
-  }
-}
+export const runToEnd = (args, options = {}) => startCommand(args, options).ended;
 
 /** A process that listens. */
 class Server {

@@ -14,7 +14,7 @@ use crate::limits::{Limits, Slot};
 use crate::model::{
     Clock, Command, ConnectionId, Error, ErrorKind, Identity, Issue, Rights, UserId,
 };
-use crate::service::{InFlight, Revocations, Service};
+use crate::service::{InFlight, Newcomer, Revocations, Service};
 use crate::telemetry::Metrics;
 
 /// How long a request may take that only reads. One that stores something waits for its outcome,
@@ -80,6 +80,19 @@ impl GatewayState {
         token: Option<&str>,
         client: Option<IpAddr>,
     ) -> Result<Admitted, Error> {
+        self.admit_as(Newcomer::Created, token, client).await
+    }
+
+    /// [`Self::admit`], which may leave a user that is new without one.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub async fn admit_as(
+        &self,
+        newcomer: Newcomer,
+        token: Option<&str>,
+        client: Option<IpAddr>,
+    ) -> Result<Admitted, Error> {
         let now = self.clock.now();
         let caller = self.authenticator.authenticate(token, now);
         let caller = caller.map_err(|reason| unauthenticated().because(reason))?;
@@ -92,7 +105,8 @@ impl GatewayState {
         let issued_at = caller.as_ref().and_then(|caller| caller.issued_at);
         let revocations = self.service.revocations();
         let is_token = rights == Rights::Own;
-        let (rights, user) = with_deadline(self.service.identify(caller, rights)).await?;
+        let (rights, user) =
+            with_deadline(self.service.identify_as(newcomer, caller, rights)).await?;
         Ok(Admitted {
             identity: Identity {
                 user,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::ImportError;
 use super::file::{Lines, Place};
+use super::names::{Names, index};
 use super::report::Report;
 use crate::gateway::archive::{self, Line};
 use crate::model::{ChatRef, Error, ImportRecord, ImportedChat, ImportedMessage, ImportedUser};
@@ -22,14 +23,19 @@ pub(super) struct Record {
     chat: u32,
     /// The time of a message, in microseconds since 1970.
     at: i64,
+    /// The number of a message from an export; 0: it has none.
+    seq: i64,
     place: Place,
 }
 
 /// The order of the kinds: each names only those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    /// Those that have a number before those that get the next free one.
+    NumberedUser,
     User,
     Event,
+    NumberedChat,
     Chat,
     Message,
     Read,
@@ -48,60 +54,6 @@ pub(super) struct Checked {
     pub(super) report: Report,
 }
 
-/// The names of chats, each with a small number; names of one chat have the same one in the end.
-#[derive(Default)]
-struct Names {
-    numbers: HashMap<ChatRef, u32>,
-    /// The number of each that counts instead.
-    same: Vec<u32>,
-    /// Whether a line describes it.
-    described: Vec<bool>,
-}
-
-impl Names {
-    fn number(&mut self, chat: &ChatRef) -> u32 {
-        if let Some(number) = self.numbers.get(chat) {
-            return self.root(*number);
-        }
-        let number = u32::try_from(self.same.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(chat.clone(), number);
-        self.same.push(number);
-        self.described.push(false);
-        number
-    }
-
-    fn root(&self, mut number: u32) -> u32 {
-        while let Some(same) = self.same.get(index(number))
-            && *same != number
-        {
-            number = *same;
-        }
-        number
-    }
-
-    /// The number of a chat with all of its names.
-    fn describe(&mut self, chat: &ImportedChat) -> Option<u32> {
-        let external = chat.external_id.as_deref().map(Into::into);
-        let names = [
-            chat.id.map(ChatRef::Id),
-            external.map(ChatRef::External),
-            chat.pk.map(ChatRef::Pk),
-        ];
-        let numbers = names.iter().flatten();
-        let numbers: Vec<_> = numbers.map(|name| self.number(name)).collect();
-        let first = *numbers.first()?;
-        for number in numbers {
-            self.same[index(number)] = first;
-        }
-        self.described[index(first)] = true;
-        Some(first)
-    }
-}
-
-fn index(number: u32) -> usize {
-    number as usize
-}
-
 /// What may stand in a file only once, by a hash; the first line of each.
 #[derive(Default)]
 struct Once {
@@ -110,9 +62,13 @@ struct Once {
 }
 
 impl Once {
+    fn hash(&self, name: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
     /// The line that has it already.
     fn before(&mut self, name: impl std::hash::Hash, line: u32) -> Option<u32> {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hash(name);
         let first = *self.lines.entry(hash).or_insert(line);
         (first != line).then_some(first)
     }
@@ -124,6 +80,8 @@ struct Pass<'a> {
     first: Vec<i64>,
     names: Names,
     once: Once,
+    /// The chat, the name by a hash, and the line of each message.
+    messages: Vec<(u32, u64, u32)>,
     report: Report,
     has_header: bool,
     fits: &'a dyn Fn(&ImportRecord) -> Result<(), Error>,
@@ -148,6 +106,7 @@ impl Checked {
             first: Vec::new(),
             names: Names::default(),
             once: Once::default(),
+            messages: Vec::new(),
             report: Report::default(),
             has_header: false,
             fits,
@@ -155,6 +114,7 @@ impl Checked {
         };
         let read = lines.each(|place, line| pass.line(place, line));
         read.map_err(failed)?;
+        pass.find_doubles();
         if !pass.has_header && pass.report.wrong == 0 {
             let why = "it is empty; the first line has to be {\"type\":\"polychat\",\"version\":1}";
             return Err(failed(io::Error::new(io::ErrorKind::InvalidData, why)));
@@ -169,8 +129,17 @@ impl Checked {
         for record in &mut places {
             record.chat = names.root(record.chat);
         }
-        places.sort_by_key(|record| (record.rank, record.chat, record.at, record.place.number));
-        report.undescribed = undescribed(&names);
+        places.sort_by_key(|record| {
+            let Record {
+                rank,
+                chat,
+                at,
+                seq,
+                place,
+            } = *record;
+            (rank, chat, at, seq, place.number)
+        });
+        report.undescribed = names.undescribed();
         for number in 0..u32::try_from(first.len()).unwrap_or(u32::MAX) {
             let root = index(names.root(number));
             first[root] = first[root].min(first[index(number)]);
@@ -212,7 +181,7 @@ impl Checked {
     fn record(&self, place: Place) -> io::Result<ImportRecord> {
         let changed = || io::Error::new(io::ErrorKind::InvalidData, "it was changed meanwhile");
         let text = self.lines.at(place)?;
-        let text = text.trim_start_matches('\u{feff}');
+        let text = text.trim_start_matches('\u{feff}').trim_ascii();
         let Ok(Line::Record { mut record, .. }) = archive::read(text) else {
             return Err(changed());
         };
@@ -230,7 +199,7 @@ impl Checked {
         let name = chat.id.map(ChatRef::Id);
         let name = name.or(external.map(ChatRef::External));
         let name = name.or(chat.pk.map(ChatRef::Pk))?;
-        let number = self.names.root(*self.names.numbers.get(&name)?);
+        let number = self.names.known(&name)?;
         let first = self.first.get(index(number))?;
         Timestamp::from_microsecond(*first).ok()
     }
@@ -238,18 +207,6 @@ impl Checked {
     pub(super) fn into_report(self) -> Report {
         self.report
     }
-}
-
-/// Chats that are named and not described, in words: some of them, and how many there are.
-fn undescribed(names: &Names) -> Vec<String> {
-    let mut missing: Vec<_> = names
-        .numbers
-        .iter()
-        .filter(|(_, number)| !names.described[index(names.root(**number))])
-        .map(|(name, _)| name.to_string())
-        .collect();
-    missing.sort();
-    missing
 }
 
 impl Pass<'_> {
@@ -272,47 +229,73 @@ impl Pass<'_> {
             }
             Line::Record { record, lost } => (record, lost),
         };
-        let (rank, chat, at) = self.order(&record, place.number)?;
+        let (rank, chat, at, seq) = self.order(&record, place.number)?;
         (self.fits)(&record).map_err(|error| error.message)?;
         self.report.read(&record, &lost, place.number);
         self.places.push(Record {
             rank,
             chat,
             at,
+            seq,
             place,
         });
         Ok(())
     }
 
+    /// Names the messages that stand in their chat twice, once all names of the chats are known.
+    fn find_doubles(&mut self) {
+        let mut messages = std::mem::take(&mut self.messages);
+        for (chat, ..) in &mut messages {
+            *chat = self.names.root(*chat);
+        }
+        messages.sort_unstable();
+        for pair in messages.windows(2) {
+            let [(chat, name, first), (other, same, line)] = pair else {
+                continue;
+            };
+            if (chat, name) == (other, same) {
+                self.report.wrong += 1;
+                let why = format!("this message of the chat stands in line {first} already");
+                (self.wrong)(*line, &why);
+            }
+        }
+    }
+
     /// By what a record is ordered.
-    fn order(&mut self, record: &ImportRecord, line: u32) -> Result<(Rank, u32, i64), String> {
+    fn order(&mut self, record: &ImportRecord, line: u32) -> Result<(Rank, u32, i64, i64), String> {
         Ok(match record {
             ImportRecord::User(user) => {
                 self.user(user, line)?;
-                (Rank::User, 0, 0)
+                let rank = user.pk.map_or(Rank::User, |_| Rank::NumberedUser);
+                (rank, 0, 0, 0)
             }
             ImportRecord::Event(event) => {
                 self.only("this event", ("event", event.pk), line)?;
-                (Rank::Event, 0, 0)
+                (Rank::Event, 0, 0, 0)
             }
             ImportRecord::Chat(chat) => {
                 self.chat(chat, line)?;
-                (Rank::Chat, 0, 0)
+                let rank = chat.pk.map_or(Rank::Chat, |_| Rank::NumberedChat);
+                (rank, 0, 0, 0)
             }
             ImportRecord::Message(message) => {
                 let (chat, at) = self.message(message, line)?;
-                (Rank::Message, chat, at)
+                let seq = message.exported.map_or(0, |(_, seq)| seq);
+                (Rank::Message, chat, at, seq)
             }
             ImportRecord::Read(read) => {
                 self.names.number(&read.chat);
-                (Rank::Read, 0, 0)
+                (Rank::Read, 0, 0, 0)
             }
-            ImportRecord::Numbers(_) => (Rank::Numbers, 0, 0),
+            ImportRecord::Numbers(_) => (Rank::Numbers, 0, 0, 0),
         })
     }
 
     fn user(&mut self, user: &ImportedUser, line: u32) -> Result<(), String> {
         self.only("this user", ("user", &user.external_id), line)?;
+        if let Some(id) = user.id {
+            self.only("a user with this id", ("user id", id), line)?;
+        }
         match user.pk {
             Some(pk) => self.only("a user with this pk", ("user pk", pk), line),
             None => Ok(()),
@@ -320,6 +303,9 @@ impl Pass<'_> {
     }
 
     fn chat(&mut self, chat: &ImportedChat, line: u32) -> Result<(), String> {
+        if let Some(id) = chat.id {
+            self.only("a chat with this id", ("chat id", id), line)?;
+        }
         if let Some(name) = &chat.external_id {
             self.only("this chat", ("chat", name), line)?;
         }
@@ -336,22 +322,19 @@ impl Pass<'_> {
 
     fn message(&mut self, message: &ImportedMessage, line: u32) -> Result<(u32, i64), String> {
         let chat = self.names.number(&message.chat);
-        match (&message.draft.original_id, message.exported) {
-            (Some(id), _) => {
-                self.only("a message with this original_id", (chat, id), line)?;
-            }
-            (None, Some((_, seq))) => {
-                self.only("a message with this seq", (chat, "seq", seq), line)?;
-            }
+        let name = match (&message.draft.original_id, message.exported) {
+            (Some(id), _) => self.once.hash(("original_id", id)),
+            (None, Some((_, seq))) => self.once.hash(("seq", seq)),
             (None, None) => {
                 return Err(
                     "original_id: is missing: without it a second import would double the message"
                         .into(),
                 );
             }
-        }
+        };
+        self.messages.push((chat, name, line));
         let at = message.created_at.as_microsecond();
-        self.first.resize(self.names.same.len(), i64::MAX);
+        self.first.resize(self.names.len(), i64::MAX);
         let first = &mut self.first[index(chat)];
         *first = (*first).min(at);
         Ok((chat, at))

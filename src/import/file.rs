@@ -31,13 +31,18 @@ impl Place {
 pub(super) struct Lines(File);
 
 impl Lines {
-    /// Opens the file. Standard input is written into a temporary one.
+    /// Opens the file. What can be read only once, as standard input, is written into a temporary one.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        if path != Path::new("-") {
-            return File::open(path).map(Self);
-        }
         let mut file = tempfile::tempfile()?;
-        io::copy(&mut io::stdin().lock(), &mut file)?;
+        if path == Path::new("-") {
+            io::copy(&mut io::stdin().lock(), &mut file)?;
+        } else {
+            let mut named = File::open(path)?;
+            if named.metadata()?.is_file() {
+                return Ok(Self(named));
+            }
+            io::copy(&mut named, &mut file)?;
+        }
         file.flush()?;
         file.rewind()?;
         Ok(Self(file))

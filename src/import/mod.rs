@@ -5,10 +5,11 @@
 mod check;
 mod file;
 mod here;
+mod names;
 mod remote;
 mod report;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -109,7 +110,11 @@ pub async fn import(
     if checked.report.wrong > 0 {
         return Err(ImportError::Wrong(checked.report.wrong));
     }
-    let mut map = Map::create(task.map.as_deref())?;
+    let mut sending = Sending {
+        target,
+        has_answered: false,
+    };
+    let mut map = Map::create(task.map.as_deref(), &task.file)?;
     let total = u64::try_from(checked.places.len()).unwrap_or(u64::MAX);
     let progress = progress::bar("importing", total, "lines");
     let mut from = 0;
@@ -119,7 +124,7 @@ pub async fn import(
             add_members(&mut batch);
         }
         let records = batch.iter().map(|(_, record)| record.clone()).collect();
-        let outcomes = send(target, records).await?;
+        let outcomes = sending.send(records).await?;
         for ((line, record), outcome) in batch.iter().zip(&outcomes) {
             match outcome {
                 Ok(imported) => {
@@ -147,25 +152,72 @@ fn add_members(batch: &mut [(u32, ImportRecord)]) {
     }
 }
 
-/// Sends records, again while the target does not answer: what it has taken already is found then.
-async fn send(
-    target: &dyn Target,
-    records: Vec<ImportRecord>,
-) -> Result<Vec<Result<Imported, ImportRefusal>>, ImportError> {
-    let count = records.len();
-    let mut failures = 0;
-    loop {
-        let error = match target.send(records.clone()).await {
-            Ok(outcomes) if outcomes.len() == count => return Ok(outcomes),
-            Ok(_) => return Err(ImportError::Target("another number of outcomes".into())),
-            Err(error) => error,
-        };
-        let again = matches!(error.kind, ErrorKind::Unavailable | ErrorKind::RateLimited);
-        if !again || failures == RETRIES {
-            return Err(ImportError::Target(error.message));
+/// A target, and whether it has answered.
+struct Sending<'a> {
+    target: &'a dyn Target,
+    has_answered: bool,
+}
+
+impl Sending<'_> {
+    /// Sends records; those of a batch that is too long in parts, and one that is too long is refused.
+    async fn send(
+        &mut self,
+        records: Vec<ImportRecord>,
+    ) -> Result<Vec<Result<Imported, ImportRefusal>>, ImportError> {
+        let mut left = vec![records];
+        let mut outcomes = Vec::new();
+        while let Some(mut records) = left.pop() {
+            match self.attempt(&records).await {
+                Ok(done) => outcomes.extend(done),
+                Err(error) if error.kind != ErrorKind::TooLarge => {
+                    return Err(ImportError::Target(error.message));
+                }
+                Err(error) if records.len() == 1 => outcomes.push(Err(error.into())),
+                Err(_) => {
+                    let second = records.split_off(records.len() / 2);
+                    left.extend([second, records]);
+                }
+            }
         }
-        failures += 1;
-        let wait = error.retry_after_ms.map_or(PAUSE, Duration::from_millis);
-        sleep(wait.min(PAUSE)).await;
+        Ok(outcomes)
+    }
+
+    /// Sends records, again while a target that has answered before does not: what it has taken already is
+    /// found then.
+    async fn attempt(
+        &mut self,
+        records: &[ImportRecord],
+    ) -> Result<Vec<Result<Imported, ImportRefusal>>, Error> {
+        let mut failures = 0;
+        loop {
+            let error = match self.target.send(records.to_vec()).await {
+                Ok(outcomes) if outcomes.len() == records.len() => {
+                    self.has_answered = true;
+                    return Ok(outcomes);
+                }
+                Ok(_) => Error::new(ErrorKind::Internal, "another number of outcomes"),
+                Err(error) => error,
+            };
+            let again = match error.kind {
+                ErrorKind::Unavailable => self.has_answered,
+                ErrorKind::RateLimited => true,
+                _ => false,
+            };
+            if !again || failures == RETRIES {
+                return Err(error);
+            }
+            if failures == 0 && error.kind == ErrorKind::Unavailable {
+                let seconds = RETRIES * usize::try_from(PAUSE.as_secs()).unwrap_or(0);
+                // Standard error may be closed; the exit code has the outcome.
+                let _ = writeln!(
+                    io::stderr(),
+                    "polychat: {}; trying again for {seconds} seconds",
+                    error.message
+                );
+            }
+            failures += 1;
+            let wait = error.retry_after_ms.map_or(PAUSE, Duration::from_millis);
+            sleep(wait.min(PAUSE)).await;
+        }
     }
 }

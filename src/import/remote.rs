@@ -119,6 +119,7 @@ fn refusal(url: &str, status: StatusCode, text: &str) -> Error {
         StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimited,
         StatusCode::UNAUTHORIZED => ErrorKind::Unauthenticated,
         StatusCode::FORBIDDEN => ErrorKind::Forbidden,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
         status if status.is_server_error() => ErrorKind::Unavailable,
         _ => ErrorKind::Invalid,
     };

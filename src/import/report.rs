@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ImportError;
@@ -36,9 +37,14 @@ pub struct Report {
     pub refused: usize,
     /// The fields that nothing keeps: the kind and the name, how often, and the first line.
     pub lost: BTreeMap<String, (usize, u32)>,
+    /// How many messages are earlier than this kind of program exists: their times may be in seconds.
+    pub early: usize,
     /// Chats that are named in the file and stand in no line of their own.
     pub undescribed: Vec<String>,
 }
+
+/// Seconds that are read as milliseconds lie before this: a month after the beginning of 1970.
+const EARLY: Timestamp = Timestamp::constant(31 * 24 * 3600, 0);
 
 /// The kinds, in the order in which they are shown.
 const KINDS: [(&str, &str); 5] = [
@@ -69,6 +75,11 @@ impl Report {
     /// A record stands in this line.
     pub(super) fn read(&mut self, record: &ImportRecord, lost: &[String], line: u32) {
         let kind = kind(record);
+        if let ImportRecord::Message(message) = record
+            && message.created_at < EARLY
+        {
+            self.early += 1;
+        }
         self.kinds.entry(kind).or_default().read += 1;
         for field in lost {
             let lost = self.lost.entry(format!("{kind}.{field}"));
@@ -120,6 +131,13 @@ impl fmt::Display for Report {
                 "not kept        {field}, {count} times, first in line {line}"
             )?;
         }
+        if self.early > 0 {
+            let early = self.early;
+            writeln!(
+                out,
+                "early           {early} messages are of 1970: numbers are milliseconds, not seconds"
+            )?;
+        }
         if let Some(first) = self.undescribed.first() {
             let count = self.undescribed.len();
             writeln!(
@@ -138,11 +156,20 @@ pub(super) struct Map {
 }
 
 impl Map {
-    pub(super) fn create(path: Option<&Path>) -> Result<Self, ImportError> {
+    /// Creates it, in the place of an older one; `source`: the file that is imported.
+    pub(super) fn create(path: Option<&Path>, source: &Path) -> Result<Self, ImportError> {
         let Some(path) = path else {
             let path = PathBuf::new();
             return Ok(Self { path, out: None });
         };
+        let same = path.canonicalize().ok();
+        if same.is_some() && same == source.canonicalize().ok() {
+            let why = "it is the file to import";
+            return Err(failed(
+                path,
+                io::Error::new(io::ErrorKind::InvalidInput, why),
+            ));
+        }
         let out = File::create(path).map_err(|error| failed(path, error))?;
         Ok(Self {
             path: path.to_owned(),

@@ -40,7 +40,7 @@ pub struct ImportedUser {
     pub created_at: Option<Timestamp>,
     /// When the profile last changed; `None`: when the user was first seen. Counts together with `pk`.
     pub modified_at: Option<Timestamp>,
-    /// Tokens that were issued earlier are not valid. Counts together with `pk`.
+    /// Tokens that were issued earlier are not valid.
     pub revoked_before: Option<Timestamp>,
 }
 

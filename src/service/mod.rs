@@ -47,6 +47,7 @@ pub use import::check as check_import;
 pub use in_flight::InFlight;
 pub use numbering::Numbering;
 pub use revocation::Revocations;
+pub use users::Newcomer;
 
 use crate::bus::Bus;
 use crate::model::{AuditId, Clock, Command, Error, ErrorKind, Fact, Identity, MessageId, Reply};

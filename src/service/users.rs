@@ -20,6 +20,15 @@ const PROFILE_BYTES: usize = 2048;
 /// The maximum and default length of a page of users.
 const PAGE: usize = 1000;
 
+/// What becomes of the caller's user if there is none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newcomer {
+    /// It is created.
+    Created,
+    /// It is not: its number may be that of a user to be imported.
+    Unknown,
+}
+
 impl Service {
     /// The identity after the token has been checked: finds or creates its user, which takes over
     /// the token's claims. Without a caller (open mode) there is no user yet. `rights` are those of
@@ -32,10 +41,30 @@ impl Service {
         caller: Option<Caller>,
         rights: Rights,
     ) -> Result<(Rights, Option<UserId>), Error> {
+        self.identify_as(Newcomer::Created, caller, rights).await
+    }
+
+    /// [`Self::identify`], which may leave a user that is new without one.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub async fn identify_as(
+        &self,
+        newcomer: Newcomer,
+        caller: Option<Caller>,
+        rights: Rights,
+    ) -> Result<(Rights, Option<UserId>), Error> {
         self.serves().await?;
         let Some(caller) = caller else {
             return Ok((rights, None));
         };
+        if newcomer == Newcomer::Unknown && !self.is_known(&caller.external_id).await? {
+            let rights = match caller.role {
+                Role::Service => Rights::Service,
+                Role::User => rights,
+            };
+            return Ok((rights, None));
+        }
         // In open mode there are no tokens to revoke.
         let (is_token, issued_at) = (rights == Rights::Own, caller.issued_at);
         let admits = |user: UserId, revoked_before: Option<Timestamp>| {
@@ -66,6 +95,19 @@ impl Service {
             Role::User => rights,
         };
         Ok((rights, Some(user)))
+    }
+
+    /// Whether there is a user of this external id.
+    async fn is_known(&self, external_id: &str) -> Result<bool, Error> {
+        if self
+            .user_cache
+            .user(external_id, &Profile::default())
+            .is_ok()
+        {
+            return Ok(true);
+        }
+        let found = self.store.user_by_external_id(external_id).await;
+        Ok(found.map_err(store_error)?.is_some())
     }
 
     pub(super) async fn create_user(

@@ -15,6 +15,7 @@ mod seen;
 pub mod settling;
 mod sqlite;
 pub mod sweep;
+mod times;
 pub mod transfer;
 
 #[cfg(test)]
@@ -314,13 +315,13 @@ pub trait Messages: Send + Sync {
     /// - `created_at` is the entry's time, or the predecessor's where that is later.
     /// - An entry whose sender has stored its `client_id` in that chat before, in this batch
     ///   or earlier, stores nothing and answers the first message. So does one whose `original_id` that
-    ///   chat has.
+    ///   chat has; any other with one keeps its time.
     /// - The chat's `active_at` moves to its latest message, its `modified_at` does not.
     /// - The sender's read position moves to its message, if it is a member.
     /// - A message in an event's chat carries that chat as it stands right after the message, or
     ///   later.
-    /// - The answers stand in the order of the entries; `None`: there is no such chat (the
-    ///   others are stored all the same).
+    /// - The answers stand in the order of the entries; `None`: there is no such chat, or it has a later
+    ///   message than the entry with an `original_id` (the others are stored all the same).
     /// - Answered messages are durable. On an error SQLite has stored nothing of the batch, unless its
     ///   files were moved during the commit; MongoDB may have stored some of it, each entry at most once: so sending it again with the same
     ///   `client_id` is safe.

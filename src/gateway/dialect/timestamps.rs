@@ -36,7 +36,7 @@ impl Moment {
     pub fn first(self) -> Timestamp {
         match self {
             Self::At(at) => at,
-            Self::On(day) => utc(day.at(0, 0, 0, 0), Timestamp::MIN),
+            Self::On(day) => utc(day.at(0, 0, 0, 0)),
         }
     }
 
@@ -44,7 +44,7 @@ impl Moment {
     pub fn last(self) -> Timestamp {
         match self {
             Self::At(at) => at,
-            Self::On(day) => utc(day.at(23, 59, 59, 999_999_999), Timestamp::MAX),
+            Self::On(day) => utc(day.at(23, 59, 59, 999_999_999)),
         }
     }
 }
@@ -115,7 +115,7 @@ fn in_utc(text: &str) -> Option<Timestamp> {
     let has_seconds = text.len() == DATE_AND_TIME || text.get(DATE_AND_TIME..)?.starts_with('.');
     let is_alike = has_seconds && text.as_bytes().get(10) == Some(&b' ');
     let moment: DateTime = text.parse().ok().filter(|_| is_alike)?;
-    Some(utc(moment, Timestamp::MAX))
+    Some(utc(moment))
 }
 
 /// The last hours of the year 9999 are a time, but one that no timestamp can hold.
@@ -143,10 +143,14 @@ pub fn optional_time<S: Serializer>(
     }
 }
 
-/// The days at the ends of time have instants that no timestamp can hold.
-fn utc(moment: DateTime, beyond: Timestamp) -> Timestamp {
+/// The days at the ends of time have instants that no timestamp can hold: the nearest one.
+fn utc(moment: DateTime) -> Timestamp {
     let zoned = TimeZone::UTC.to_timestamp(moment);
-    zoned.unwrap_or(beyond)
+    zoned.unwrap_or(if moment.year() > 0 {
+        Timestamp::MAX
+    } else {
+        Timestamp::MIN
+    })
 }
 
 #[cfg(test)]
@@ -164,6 +168,7 @@ mod tests {
         let last = read("2025-03-01").map(Moment::last);
         assert_eq!(last, "2025-03-01T23:59:59.999999999Z".parse().ok());
         assert_eq!(read("9999-12-31").map(Moment::last), Some(Timestamp::MAX));
+        assert_eq!(read("9999-12-31").map(Moment::first), Some(Timestamp::MAX));
     }
 
     #[test]

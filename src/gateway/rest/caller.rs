@@ -16,6 +16,7 @@ use crate::gateway::state::GatewayState;
 use crate::gateway::tcp::TcpHandle;
 use crate::limits::Payer;
 use crate::model::{ChatId, ChatRef, Command, Error, ErrorKind, Identity, Reply, UserId, UserRef};
+use crate::service::Newcomer;
 use crate::telemetry::DialectLabel;
 
 /// The parts of the server that every request uses.
@@ -100,6 +101,21 @@ impl ServiceCaller {
     }
 }
 
+/// An authenticated caller for whom no user is created.
+pub struct ImportCaller(pub ServiceCaller);
+
+impl FromRequestParts<Arc<Server>> for ImportCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        server: &Arc<Server>,
+    ) -> Result<Self, Self::Rejection> {
+        let caller = ServiceCaller::admitted(Newcomer::Unknown, parts, server);
+        caller.await.map(Self)
+    }
+}
+
 impl FromRequestParts<Arc<Server>> for ServiceCaller {
     type Rejection = Problem;
 
@@ -107,13 +123,24 @@ impl FromRequestParts<Arc<Server>> for ServiceCaller {
         parts: &mut Parts,
         server: &Arc<Server>,
     ) -> Result<Self, Self::Rejection> {
+        Self::admitted(Newcomer::Created, parts, server).await
+    }
+}
+
+impl ServiceCaller {
+    async fn admitted(
+        newcomer: Newcomer,
+        parts: &mut Parts,
+        server: &Arc<Server>,
+    ) -> Result<Self, Problem> {
         let read = Instant::now();
         let token = credentials::of_request(&parts.uri, &parts.headers);
         let handle = parts.extensions.get::<ConnectInfo<TcpHandle>>();
         let limits = &server.state.limits;
         let client =
             handle.map(|ConnectInfo(handle)| limits.client_of(handle.peer(), &parts.headers));
-        let admitted = server.state.admit(token.as_deref(), client).await;
+        let admitted = server.state.admit_as(newcomer, token.as_deref(), client);
+        let admitted = admitted.await;
         let admitted = admitted.map_err(|error| {
             let transport = DialectLabel::Rest.name();
             server.state.log_refusal(client, transport, None, &error);

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::archive::{self, Line};
 use super::body::Body;
-use super::caller::{ServiceCaller, wrong_reply};
+use super::caller::{ImportCaller, wrong_reply};
 use super::problem::{BodyErrors, Code, CommonErrors, NotFoundError, Problem};
 use super::query::Query;
 use crate::model::{
@@ -99,7 +99,7 @@ pub struct OutcomeView {
     )
 )]
 pub async fn import(
-    caller: ServiceCaller,
+    ImportCaller(caller): ImportCaller,
     _: Query<()>,
     Body(Records { records }): Body<Records>,
 ) -> Result<Json<Outcomes>, Problem> {

@@ -4,19 +4,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::users::Users;
 use super::{Outcome, first_of, found, made, taken};
 use crate::model::{
-    Access, Ban, Chat, ChatId, ChatRef, Error, ErrorKind, Fact, Identity, ImportedChat,
-    ImportedEventPart, ImportedMember, ImportedNames, MemberRights, MemberRole, Policy, UserId,
+    Chat, ChatRef, Error, ErrorKind, Fact, Identity, ImportedChat, ImportedMember, ImportedNames,
+    MemberRole, Policy, UserId,
 };
 use crate::service::chats::{check_external_id, check_name};
-use crate::service::events::no_event;
 use crate::service::{Limits, Numbering, Service, access, store_error};
 use crate::store::StoreError;
-use crate::store::transfer::{ChatRecord, EventPart, MemberRecord};
+use crate::store::transfer::ChatRecord;
 
 impl Service {
     /// Moves in chats. The new ones are written together.
@@ -73,6 +70,12 @@ impl Service {
             let (id, pk) = (there.id, there.pk);
             return Ok(Look::Found(ImportedNames::Chat { id, pk, added }));
         }
+        if chat.id.is_some()
+            && let Some(name) = chat.external_id.as_deref()
+            && self.there(&ChatRef::External(name.into())).await?.is_some()
+        {
+            return Err(taken("externalChatId", "chat"));
+        }
         let record = self.record(users, chat).await?;
         Ok(Look::New(Box::new(record)))
     }
@@ -124,126 +127,36 @@ impl Service {
         Ok(added)
     }
 
-    async fn record(&self, users: &mut Users<'_>, chat: ImportedChat) -> Result<ChatRecord, Error> {
-        let pk = self.numbering.chat(chat.pk)?.chosen().unwrap_or(0);
-        let (of_event, pair) = match &chat.of_event {
-            Some(part) => {
-                let (part, pair) = self.event_part(users, part).await?;
-                (Some(part), Some(pair))
-            }
-            None => (None, None),
-        };
-        let mut members = self.members_in(users, &chat.members).await?;
-        if let Some(pair) = pair {
-            members = of_pair(members, pair)?;
-        }
-        let owner = match (&chat.owner, &pair) {
-            (Some(owner), _) => Some(users.user(owner).await?.pk),
-            (None, Some([owner, _])) => Some(self.user(*owner).await?.pk),
-            (None, None) => None,
-        };
-        let mut bans = Vec::with_capacity(chat.bans.len());
-        for (user, sanction) in &chat.bans {
-            let (user, sanction) = (users.id(user).await?, *sanction);
-            bans.push(Ban { user, sanction });
-        }
-        let kept = self.members_in(users, &chat.kept).await?;
-        let kept = kept.into_iter().map(|kept| MemberRights {
-            user: kept.user,
-            role: kept.role,
-            mute: kept.mute,
-        });
-        let created_at = chat.created_at.unwrap_or_else(|| self.clock.now());
-        let modified_at = chat.modified_at.unwrap_or(created_at);
-        Ok(ChatRecord {
-            chat: Chat {
-                id: chat.id.unwrap_or_else(|| ChatId::new(created_at)),
-                pk,
-                external_id: chat.external_id,
-                name: chat.name,
-                policy: chat.policy.unwrap_or(Policy::Closed),
-                owner,
-                team: chat.team,
-                event: chat.of_event.map(|part| part.event),
-                members: members.iter().map(|member| member.user).collect(),
-                members_version: 0,
-                head: chat.head,
-                created_at,
-                modified_at,
-                active_at: chat.active_at.unwrap_or(modified_at),
-            },
-            latest_at: Timestamp::UNIX_EPOCH,
-            key: chat.key,
-            of_event,
-            members,
-            bans,
-            kept: kept.collect(),
-        })
-    }
-
-    /// What is stored of an event's chat, with its owner and its guest.
-    async fn event_part(
-        &self,
-        users: &mut Users<'_>,
-        part: &ImportedEventPart,
-    ) -> Result<(EventPart, [UserId; 2]), Error> {
-        let event = self.store.event(part.event).await.map_err(store_error)?;
-        let owner = event.ok_or_else(|| no_event(part.event))?.owner.id;
-        let guest = users.id(&part.guest).await?;
-        if guest == owner {
-            return Err(Error::invalid("guest", "is the owner of the event"));
-        }
-        let access_version = i64::from(part.access != Access::Unasked);
-        let part = EventPart {
-            guest,
-            access: part.access,
-            access_version,
-        };
-        Ok((part, [owner, guest]))
-    }
-
-    async fn members_in(
-        &self,
-        users: &mut Users<'_>,
-        named: &[ImportedMember],
-    ) -> Result<Vec<MemberRecord>, Error> {
-        let mut members: Vec<MemberRecord> = Vec::with_capacity(named.len());
-        for (place, member) in (0..).zip(named) {
-            let user = users.id(&member.user).await?;
-            members.push(MemberRecord {
-                user,
-                place,
-                last_read: member.last_read,
-                role: member.role,
-                mute: member.mute,
-            });
-        }
-        let first = first_of(members.iter().map(|member| member.user));
-        match first
-            .iter()
-            .enumerate()
-            .find(|(index, first)| index != *first)
-        {
-            Some((index, _)) => {
-                let why = format!("names user {} twice", named[index].user);
-                Err(Error::invalid("members", &why))
-            }
-            None => Ok(members),
-        }
-    }
-
     async fn take_chats(
         &self,
         identity: &Identity,
-        mut chats: Vec<(usize, ChatRecord)>,
+        chats: Vec<(usize, ChatRecord)>,
     ) -> Vec<(usize, Outcome)> {
-        if let Err(error) = self.number(&mut chats).await {
-            let refused = |(index, _)| (index, Err(error.clone()));
-            return chats.into_iter().map(refused).collect();
+        let mut outcomes = Vec::with_capacity(chats.len());
+        // Chosen numbers first, so that none of them is given out.
+        let (without, chosen): (Vec<_>, Vec<_>) = chats
+            .into_iter()
+            .partition(|(_, record)| record.chat.pk == 0);
+        self.take_numbered(identity, chosen, &mut outcomes).await;
+        let mut chats = without;
+        match self.number(&mut chats).await {
+            Ok(()) => self.take_numbered(identity, chats, &mut outcomes).await,
+            Err(error) => {
+                let refused = chats.iter().map(|(index, _)| (*index, Err(error.clone())));
+                outcomes.extend(refused);
+            }
         }
+        outcomes
+    }
+
+    async fn take_numbered(
+        &self,
+        identity: &Identity,
+        chats: Vec<(usize, ChatRecord)>,
+        outcomes: &mut Vec<(usize, Outcome)>,
+    ) {
         let all: Vec<_> = chats.iter().map(|(_, record)| record.clone()).collect();
         let together = self.take(identity, all).await;
-        let mut outcomes = Vec::with_capacity(chats.len());
         for (index, record) in chats {
             let outcome = match &together {
                 Ok(()) => Ok(made(names(&record.chat))),
@@ -251,20 +164,16 @@ impl Service {
             };
             outcomes.push((index, outcome));
         }
-        outcomes
     }
 
-    /// Gives numbers to the chats that have none.
+    /// Gives numbers to these chats.
     async fn number(&self, chats: &mut [(usize, ChatRecord)]) -> Result<(), Error> {
-        let without = |(_, record): &&mut (usize, ChatRecord)| record.chat.pk == 0;
-        let count = chats.iter_mut().filter(without).count();
-        if count == 0 {
+        if chats.is_empty() {
             return Ok(());
         }
         let from = self.numbering.first_chat();
-        let pks = self.store.next_chat_pks(from, count).await;
-        let pks = pks.map_err(store_error)?;
-        for ((_, record), pk) in chats.iter_mut().filter(without).zip(pks) {
+        let pks = self.store.next_chat_pks(from, chats.len()).await;
+        for ((_, record), pk) in chats.iter_mut().zip(pks.map_err(store_error)?) {
             record.chat.pk = pk;
         }
         Ok(())
@@ -340,6 +249,22 @@ pub(super) fn check(chat: &ImportedChat, limits: Limits) -> Result<(), Error> {
         let limit = format_args!("{} of them", limits.members);
         return Err(Error::too_large("members", limit));
     }
+    let beyond = |member: &&ImportedMember| member.last_read > chat.head;
+    if chat.members.iter().any(|member| beyond(&member)) {
+        return Err(Error::invalid("members.last_read", "is greater than head"));
+    }
+    // Every other role is lost with the membership.
+    let is_kept = |role| matches!(role, MemberRole::Reader | MemberRole::Member);
+    if chat.kept.iter().any(|kept| !is_kept(kept.role)) {
+        return Err(Error::invalid("kept.role", "must be reader or member"));
+    }
+    if chat.of_event.is_some() && chat.policy == Some(Policy::Open) {
+        let why = "must be closed: it is the chat of an event";
+        return Err(Error::invalid("policy", why));
+    }
+    if chat.of_event.is_some() && chat.team.is_some() {
+        return Err(Error::invalid("team", "is given for the chat of an event"));
+    }
     identity_of(chat).map(drop).ok_or_else(nameless)
 }
 
@@ -354,25 +279,6 @@ fn identity_of(chat: &ImportedChat) -> Option<ChatRef> {
     let id = chat.id.map(ChatRef::Id);
     id.or(external.map(ChatRef::External))
         .or(chat.pk.map(ChatRef::Pk))
-}
-
-/// The members of an event's chat: its owner and its guest, also if none are given.
-fn of_pair(members: Vec<MemberRecord>, pair: [UserId; 2]) -> Result<Vec<MemberRecord>, Error> {
-    if members.is_empty() {
-        let member = |(place, user)| MemberRecord {
-            user,
-            place,
-            last_read: 0,
-            role: MemberRole::Member,
-            mute: None,
-        };
-        return Ok((0..).zip(pair).map(member).collect());
-    }
-    if members.len() != pair.len() || !members.iter().all(|it| pair.contains(&it.user)) {
-        let why = "must be the owner of the event and the guest";
-        return Err(Error::invalid("members", why));
-    }
-    Ok(members)
 }
 
 fn names(chat: &Chat) -> ImportedNames {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::users::Users;
 use super::{Outcome, found, made};
 use crate::model::{
-    Chat, ChatRef, Error, ErrorKind, History, Imported, ImportedMessage, ImportedNames,
+    Chat, ChatId, ChatRef, Error, ErrorKind, History, Imported, ImportedMessage, ImportedNames,
     ImportedRead, Message, MessageId, PendingMessage, Range, ReadUpTo, Sent, Seq, Window,
 };
 use crate::service::messages::check as check_draft;
@@ -29,10 +29,22 @@ struct Progress {
     known: Option<HashMap<String, (Seq, MessageId)>>,
 }
 
+/// The chats of one request: each is read once, whatever its names are.
+#[derive(Default)]
+struct Chats {
+    ids: HashMap<ChatRef, ChatId>,
+    progress: HashMap<ChatId, Progress>,
+}
+
 /// A message of the request.
 enum Step {
     Done(Outcome),
-    Queued(oneshot::Receiver<Result<Sent, Error>>),
+    Queued {
+        chat: ChatId,
+        /// The number that it has to get, if it was exported.
+        seq: Option<Seq>,
+        answer: oneshot::Receiver<Result<Sent, Error>>,
+    },
 }
 
 impl Service {
@@ -42,18 +54,13 @@ impl Service {
         users: &mut Users<'_>,
         messages: Vec<ImportedMessage>,
     ) -> Vec<Outcome> {
-        let mut chats: HashMap<ChatRef, Progress> = HashMap::new();
+        let mut chats = Chats::default();
         let mut steps = Vec::with_capacity(messages.len());
-        let originals = originals(&messages);
+        let originals = messages.iter();
+        let originals = originals.filter_map(|message| message.draft.original_id.clone());
+        let originals: Vec<_> = originals.collect();
         for message in messages {
-            let progress = match chats.entry(message.chat.clone()) {
-                std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
-                std::collections::hash_map::Entry::Vacant(unknown) => {
-                    let read = self.progress(&message.chat).await;
-                    read.map(|progress| unknown.insert(progress))
-                }
-            };
-            let step = match progress {
+            let step = match self.chat_of(&mut chats, &message.chat).await {
                 Ok(progress) => self.step(users, progress, &originals, message).await,
                 Err(error) => Err(error),
             };
@@ -63,14 +70,50 @@ impl Service {
         for step in steps {
             outcomes.push(match step {
                 Step::Done(outcome) => outcome,
-                Step::Queued(answer) => match answer.await {
-                    Ok(Ok(sent)) => Ok(outcome_of(&sent)),
-                    Ok(Err(error)) => Err(error),
+                Step::Queued { chat, seq, answer } => match answer.await {
+                    Ok(sent) => self.outcome(chat, seq, sent).await,
                     Err(_) => Err(Error::unavailable("the server is shutting down")),
                 },
             });
         }
         outcomes
+    }
+
+    /// The outcome of a message that was queued.
+    async fn outcome(&self, chat: ChatId, seq: Option<Seq>, sent: Result<Sent, Error>) -> Outcome {
+        match sent {
+            Ok(sent) if seq.is_some_and(|seq| seq != sent.message().seq) => {
+                let stored = sent.message().seq;
+                let why = format!("seq: somebody wrote meanwhile, and it is stored as {stored}");
+                Err(Error::new(ErrorKind::Conflict, why))
+            }
+            Ok(sent) => Ok(outcome_of(&sent)),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                match self.store.chat(chat).await.map_err(store_error)? {
+                    Some(_) => Err(later("a message that was sent meanwhile")),
+                    None => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The chat that a message names.
+    async fn chat_of<'a>(
+        &self,
+        chats: &'a mut Chats,
+        named: &ChatRef,
+    ) -> Result<&'a mut Progress, Error> {
+        use std::collections::hash_map::Entry::{Occupied, Vacant};
+        let id = match chats.ids.get(named) {
+            Some(id) => *id,
+            None => self.imported_chat(named).await?.id,
+        };
+        chats.ids.insert(named.clone(), id);
+        match chats.progress.entry(id) {
+            Occupied(known) => Ok(known.into_mut()),
+            Vacant(unknown) => Ok(unknown.insert(self.progress(&ChatRef::Id(id)).await?)),
+        }
     }
 
     async fn progress(&self, chat: &ChatRef) -> Result<Progress, Error> {
@@ -98,7 +141,7 @@ impl Service {
         &self,
         users: &mut Users<'_>,
         progress: &mut Progress,
-        originals: &HashMap<ChatRef, Vec<String>>,
+        originals: &[String],
         message: ImportedMessage,
     ) -> Result<Step, Error> {
         if let Some((id, seq)) = message.exported
@@ -116,13 +159,14 @@ impl Service {
             return Err(Error::invalid("seq", &why));
         }
         if message.created_at < progress.latest_at {
-            let known = self.known(progress, originals.get(&message.chat)).await?;
+            let known = self.known(progress, originals).await?;
             let original_id = message.draft.original_id.as_ref();
             let there = original_id.and_then(|id| known.get(id)).copied();
             if let Some((seq, id)) = there {
                 return Ok(Step::Done(Ok(found(names(&progress.chat, id, seq)))));
             }
-            return Err(later(progress));
+            let (head, at) = (progress.head, progress.latest_at);
+            return Err(later(&format!("message {head} ({at:.3})")));
         }
         let sender = users.id(&message.sender).await?;
         let at = message.created_at;
@@ -139,7 +183,11 @@ impl Service {
         let answer = self.append.enqueue(entry, None).await?;
         progress.head += 1;
         progress.latest_at = at;
-        Ok(Step::Queued(answer))
+        Ok(Step::Queued {
+            chat: progress.chat.id,
+            seq: message.exported.map(|(_, seq)| seq),
+            answer,
+        })
     }
 
     /// A message from an export whose number the chat has already.
@@ -170,12 +218,12 @@ impl Service {
     async fn known<'a>(
         &self,
         progress: &'a mut Progress,
-        originals: Option<&Vec<String>>,
+        originals: &[String],
     ) -> Result<&'a HashMap<String, (Seq, MessageId)>, Error> {
         let known = if let Some(known) = progress.known.take() {
             known
         } else {
-            let ids = originals.cloned().unwrap_or_default();
+            let ids = originals.to_vec();
             let found = self.store.imported(progress.chat.id, ids.clone()).await;
             let known = ids.into_iter().zip(found.map_err(store_error)?);
             known.filter_map(|(id, found)| Some((id, found?))).collect()
@@ -227,6 +275,9 @@ pub(super) fn check(
     if message.created_at > now {
         return Err(Error::invalid("created_at", "lies in the future"));
     }
+    if message.created_at < Timestamp::UNIX_EPOCH {
+        return Err(Error::invalid("created_at", "lies before 1970"));
+    }
     Ok(())
 }
 
@@ -245,23 +296,10 @@ fn check_names(message: &ImportedMessage) -> Result<(), Error> {
     }
 }
 
-/// The original ids of each chat.
-fn originals(messages: &[ImportedMessage]) -> HashMap<ChatRef, Vec<String>> {
-    let mut originals: HashMap<_, Vec<_>> = HashMap::new();
-    for message in messages {
-        if let Some(id) = &message.draft.original_id {
-            let of_chat = originals.entry(message.chat.clone()).or_default();
-            of_chat.push(id.clone());
-        }
-    }
-    originals
-}
-
-/// The error of a message that is older than the latest one.
-fn later(progress: &Progress) -> Error {
-    let (head, at) = (progress.head, progress.latest_at);
+/// The error of a message that is earlier than this one of its chat.
+fn later(than: &str) -> Error {
     let why = format!(
-        "created_at: message {head} of the chat is later ({at:.3}), and messages stand in the order of time"
+        "created_at: is earlier than {than} of the chat, and messages stand in the order of time"
     );
     Error::new(ErrorKind::Conflict, why)
 }

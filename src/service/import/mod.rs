@@ -1,6 +1,7 @@
 //! Moves in what exists elsewhere: users, events, chats, messages with their authors and times, read positions.
 //! Does not read files, nor overwrite what is there.
 
+mod chat_record;
 mod chats;
 mod messages;
 mod users;
@@ -13,7 +14,7 @@ use self::users::Users;
 use super::{Limits, Service, access, store_error};
 use crate::model::{
     Error, ErrorKind, EventPk, Identity, ImportRecord, ImportRefusal, Imported, ImportedChat,
-    ImportedMessage, ImportedNames, ImportedNumbers, ImportedUser, Reply,
+    ImportedMessage, ImportedNames, ImportedNumbers, ImportedUser, MAX_CHAT_PK, MAX_ID, Reply,
 };
 use crate::store::transfer::Pks;
 
@@ -60,7 +61,8 @@ impl Service {
             }
         }
         let outcomes = outcomes.into_iter();
-        let outcomes = outcomes.map(|outcome| outcome.map_err(ImportRefusal::from));
+        let refusal = |error| ImportRefusal::from(renamed(error));
+        let outcomes = outcomes.map(|outcome| outcome.map_err(refusal));
         Ok(Reply::Imported(outcomes.collect()))
     }
 
@@ -98,12 +100,52 @@ impl Service {
 /// # Errors
 /// `Invalid`, `TooLarge`.
 pub fn check(record: &ImportRecord, limits: Limits, now: Timestamp) -> Result<(), Error> {
-    match record {
+    let checked = match record {
         ImportRecord::User(user) => users::check(user),
         ImportRecord::Event(event) => users::check_event(event),
         ImportRecord::Chat(chat) => chats::check(chat, limits),
         ImportRecord::Message(message) => messages::check(message, limits, now),
-        ImportRecord::Read(_) | ImportRecord::Numbers(_) => Ok(()),
+        ImportRecord::Numbers(numbers) => check_numbers(*numbers),
+        ImportRecord::Read(_) => Ok(()),
+    };
+    checked.map_err(renamed)
+}
+
+fn check_numbers(numbers: ImportedNumbers) -> Result<(), Error> {
+    let ImportedNumbers {
+        users,
+        chats,
+        events,
+    } = numbers;
+    for (field, number, most) in [
+        ("users", users, MAX_ID),
+        ("chats", chats, MAX_CHAT_PK),
+        ("events", events, MAX_ID),
+    ] {
+        if number > most {
+            return Err(Error::invalid(field, &format!("is greater than {most}")));
+        }
+    }
+    Ok(())
+}
+
+/// The names of some fields in the service, and in a record.
+const NAMES: [(&str, &str); 4] = [
+    ("msg:", "text:"),
+    ("type:", "kind:"),
+    ("user.", ""),
+    ("chat.", ""),
+];
+
+/// The same error with the field names of records.
+fn renamed(error: Error) -> Error {
+    let known = NAMES.iter().find_map(|(theirs, ours)| {
+        let rest = error.message.strip_prefix(theirs)?;
+        Some(format!("{ours}{rest}"))
+    });
+    match known {
+        Some(message) => Error { message, ..error },
+        None => error,
     }
 }
 

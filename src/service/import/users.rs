@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use super::{Outcome, event_names, first_of, found, made, taken};
 use crate::model::{
     Error, ErrorKind, Event, ImportedEvent, ImportedNames, ImportedUser, NewPk, NewUser, Profile,
@@ -123,7 +125,7 @@ impl<'a> Users<'a> {
         for (index, (new, user)) in users {
             match new.pk {
                 NewPk::Chosen(pk) => chosen.push((index, complete(new.into_user(pk), &user))),
-                NewPk::NextFrom(_) => next.push((index, new)),
+                NewPk::NextFrom(_) => next.push((index, new, user.revoked_before)),
             }
         }
         let all = chosen.iter().map(|(_, user)| user.clone()).collect();
@@ -135,9 +137,9 @@ impl<'a> Users<'a> {
             };
             outcomes.push((index, outcome));
         }
-        let written = next.into_iter().map(async |(index, new)| {
+        let written = next.into_iter().map(async |(index, new, revoked_before)| {
             let id = new.id;
-            let written = self.service.newcomers.write(new).await;
+            let written = self.write_next(new, revoked_before).await;
             let outcome = written.map(|user| {
                 if user.id == id {
                     made(names(&user))
@@ -149,6 +151,22 @@ impl<'a> Users<'a> {
         });
         outcomes.extend(futures_util::future::join_all(written).await);
         outcomes
+    }
+
+    /// Writes a user with the next number.
+    async fn write_next(
+        &self,
+        new: NewUser,
+        revoked_before: Option<Timestamp>,
+    ) -> Result<User, Error> {
+        let id = new.id;
+        let user = self.service.newcomers.write(new).await?;
+        if let Some(before) = revoked_before.filter(|_| user.id == id) {
+            let revoked = self.service.store.revoke_tokens(id, before, None).await;
+            self.service.user_cache.profile_changed(&user.external_id);
+            revoked.map_err(store_error)?;
+        }
+        Ok(user)
     }
 
     async fn take(&self, users: Vec<User>) -> Result<(), StoreError> {

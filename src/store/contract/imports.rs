@@ -52,6 +52,30 @@ pub async fn two_imports_at_once_store_each_message_once(store: Subject) {
     assert_eq!(store.heads(&[talk.id]).await.expect("heads"), [40]);
 }
 
+pub async fn an_imported_message_keeps_its_time_or_is_not_stored(store: Subject) {
+    let anna = user(&store, "anna").await;
+    let talk = chat(&store, &[&anna], 0).await;
+    let batch = vec![moved(&talk, &anna, "a", 5), entry(talk.id, &anna, "own", 9)];
+    store.append(batch).await.expect("stored");
+    let batch = vec![
+        moved(&talk, &anna, "b", 8),
+        moved(&talk, &anna, "a", 5),
+        moved(&talk, &anna, "c", 9),
+        moved(&talk, &anna, "d", 7),
+        entry(talk.id, &anna, "late", 1),
+        moved(&talk, &anna, "e", 9),
+    ];
+    let sent = store.append(batch).await.expect("stored");
+    let sent: Vec<_> = sent
+        .iter()
+        .map(|sent| sent.as_ref().map(Sent::message))
+        .collect();
+    let seqs: Vec<_> = sent.iter().map(|sent| sent.map(|it| it.seq)).collect();
+    assert_eq!(seqs, [None, Some(1), Some(3), None, Some(4), Some(5)]);
+    let times: Vec<_> = sent.iter().flatten().map(|it| it.created_at).collect();
+    assert_eq!(times, [at(5), at(9), at(9), at(9)]);
+}
+
 pub async fn a_message_is_found_by_its_original_id(store: Subject) {
     let anna = user(&store, "anna").await;
     let (talk, other) = (

@@ -282,6 +282,7 @@ macro_rules! every_promise {
             imports: [
                 an_original_id_counts_once_in_its_chat,
                 two_imports_at_once_store_each_message_once,
+                an_imported_message_keeps_its_time_or_is_not_stored,
                 a_message_is_found_by_its_original_id,
                 next_numbers_of_chats_are_given_out_once,
                 messages_up_to_a_given_head_move_no_read_position,

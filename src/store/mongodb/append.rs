@@ -102,6 +102,13 @@ impl Mongo {
         let mut backoff = Backoff::start();
         let mut stopped_at = None;
         while batch.pending() > 0 {
+            if batch.has_late(heads) {
+                // Perhaps they repeat messages that are stored.
+                let repeated = self.stored_messages("key", batch.keys()).await?;
+                batch.resolve(&repeated, heads);
+                batch.refuse_late(heads);
+                continue;
+            }
             let (pending, chats) = (batch.pending(), batch.chats());
             match self.attempt(batch, heads).await? {
                 Attempt::Done => batch.mark_stored(usize::MAX, heads),

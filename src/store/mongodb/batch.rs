@@ -15,7 +15,7 @@ use crate::model::{ChatId, PendingMessage};
 pub(super) enum Outcome {
     /// Not inserted yet.
     Pending,
-    /// There is no such chat.
+    /// There is no such chat, or it has a later message than the imported one.
     NoChat,
     /// It is stored.
     Stored(MessageDocument),
@@ -32,6 +32,23 @@ struct PendingEntry {
     /// The entry's own time; that of its predecessor may be later.
     at: DateTime,
     document: MessageDocument,
+}
+
+impl PendingEntry {
+    /// Whether it was imported, and is earlier than the one before it in its chat. `latest`: the times of
+    /// those before it, by chat.
+    fn is_late(&self, heads: &LockedHeads, latest: &mut HashMap<ChatId, DateTime>) -> bool {
+        let chat = self.document.chat();
+        let latest = latest.entry(chat).or_insert_with(|| {
+            let head = heads.get(chat).filter(|head| head.seq > 0);
+            head.map_or(DateTime::MIN, |head| head.latest_at)
+        });
+        if self.document.is_imported() && self.at < *latest {
+            return true;
+        }
+        *latest = self.at.max(*latest);
+        false
+    }
 }
 
 /// A batch while it is appended.
@@ -117,6 +134,28 @@ impl Batch {
             document.modified_at = *latest_at;
         }
         self.pending.iter().map(|entry| &entry.document)
+    }
+
+    /// Whether a pending message was imported, and is earlier than the one before it.
+    pub(super) fn has_late(&self, heads: &LockedHeads) -> bool {
+        let mut latest = HashMap::new();
+        let mut pending = self.pending.iter();
+        pending.any(|entry| entry.is_late(heads, &mut latest))
+    }
+
+    /// Completes those: they keep their times.
+    pub(super) fn refuse_late(&mut self, heads: &LockedHeads) {
+        let mut latest = HashMap::new();
+        let Self {
+            pending, outcomes, ..
+        } = self;
+        pending.retain(|entry| {
+            let is_late = entry.is_late(heads, &mut latest);
+            if is_late {
+                outcomes[entry.index] = Outcome::NoChat;
+            }
+            !is_late
+        });
     }
 
     /// The first `count` pending messages are stored with the `seq`s assigned last.

@@ -10,6 +10,7 @@ use super::decoder::from_document;
 use super::failure::corrupt;
 use crate::model::{Access, AuditId, ChatId, MemberRole, MessageId, Policy, UserId};
 use crate::store::StoreError;
+use crate::store::times::millisecond;
 
 /// An id as the UUID that a document has, and back.
 macro_rules! id_field {
@@ -188,7 +189,7 @@ fn name(id: &Bson) -> String {
 
 /// A time as a document has it: whole milliseconds.
 pub(super) fn date(at: Timestamp) -> DateTime {
-    DateTime::from_millis(at.as_millisecond())
+    DateTime::from_millis(millisecond(at))
 }
 
 /// The time that a document gives.

@@ -84,6 +84,11 @@ impl MessageDocument {
         self.chat_seq.chat.into()
     }
 
+    /// Whether it was imported.
+    pub(super) fn is_imported(&self) -> bool {
+        self.original_id.is_some()
+    }
+
     /// Its number and its time.
     pub(super) fn latest(&self) -> Latest {
         Latest {

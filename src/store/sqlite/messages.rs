@@ -163,6 +163,9 @@ fn append_one(
     {
         return Ok(Some(Sent::Repeated(Arc::new(first))));
     }
+    if entry.draft.original_id.is_some() && entry.at < head.latest_at {
+        return Ok(None);
+    }
     head.advance(sender.id, entry.at);
     let message = Message {
         id: entry.id,

@@ -11,6 +11,7 @@ use crate::model::{
     Sanction, UserId,
 };
 use crate::store::StoreError;
+use crate::store::times::millisecond;
 
 /// An id as the 16 bytes of its UUID.
 macro_rules! id_column {
@@ -39,7 +40,7 @@ pub(super) struct Millisecond(pub Timestamp);
 
 impl ToSql for Millisecond {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.as_millisecond().into())
+        Ok(millisecond(self.0).into())
     }
 }
 

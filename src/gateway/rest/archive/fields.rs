@@ -142,7 +142,8 @@ impl<'a> Fields<'a> {
         let json = self.take(name).ok_or_else(|| missing(name))?;
         if json.starts_with('{') {
             let mut fields = Fields::of(json, name)?;
-            let external = fields.needed_text("externalChatId")?;
+            let external = fields.text_or_number("externalChatId")?;
+            let external = external.ok_or_else(|| missing("externalChatId"))?;
             return Ok(ChatRef::External(external.into()));
         }
         let value: Option<Value> = serde_json::from_str(json).ok();
@@ -191,6 +192,15 @@ impl<'a> Fields<'a> {
 /// # Errors
 /// `Invalid`: it names none.
 pub fn user(json: &str, name: &str) -> Result<UserRef, Error> {
+    if json.starts_with('{') {
+        let mut fields = Fields::of(json, name)?;
+        let is_other = fields.take("id").or(fields.take("pk")).is_some();
+        if let Some(external_id) = fields.text_or_number("externalUserId")?
+            && !is_other
+        {
+            return Ok(UserRef::External(external_id));
+        }
+    }
     let named = serde_json::from_str(json).map(|UserName(user)| user);
     let why = "must name a user: {\"externalUserId\": …}, its pk or its id";
     named.map_err(|_| Error::invalid(name, why))
