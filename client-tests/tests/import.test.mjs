@@ -194,14 +194,16 @@ describe('an import is refused', () => {
 });
 
 describe('an import is completed', () => {
-  test('once the server is there', async (t) => {
-    const port = await freePort();
-    const { records, messages } = longTalk('late', 100);
-    const running = startImport(await saved(t, linesOf(records)), await into(t, { url: `http://127.0.0.1:${port}` }));
-    const { host } = await startHome(t, ['--listen', `127.0.0.1:${port}`]);
-    const { code, stdout, stderr } = await running.ended;
-    assert.equal(code, 0, stdout + stderr);
-    await assertStored(host, 'external:late', messages);
+  test('with the numbers of the file, none of which the service token takes', async (t) => {
+    const { host, to } = await startHome(t);
+    await imported(await saved(t, linesOf([{ type: 'user', externalUserId: 'first', pk: 1 }])), to);
+    assert.equal((await host.get('/users/external:first')).pk, 1);
+  });
+
+  test('not where no server is, which it says at once', async (t) => {
+    const file = await saved(t, linesOf(longTalk('late', 100).records));
+    const result = await runImport(file, await into(t, { url: `http://127.0.0.1:${await freePort()}` }));
+    assertRefused(result, /does not answer: .*[Cc]onnection refused/);
   });
 
   test('although the server is killed in the middle, and nothing is lost or doubled', async (t) => {
@@ -279,9 +281,9 @@ test('records that are refused are named with their lines, and the others are im
     [2, /^pk: another user has it/], [3, /^pk: this user has the number 101/], [5, /^pk: another chat has it/],
     [6, /^pk: this chat has the number 70/], [7, /^no such user 5555/], [8, /^members: names user .* twice/],
     [9, /^no such event 99/], [10, /^guest: is the owner of the event/], [11, /^members: must be the owner of the event and the guest/],
-    [12, /^created_at: message 6 of the chat is later/], [13, /^no such user 5555/], [14, /^no such chat external:nowhere/],
+    [12, /^created_at: is earlier than message 6 /], [13, /^no such user 5555/], [14, /^no such chat external:nowhere/],
     [16, /^user: external:vera is no member of the chat/], [17, /^no such message with this original_id/], [18, /^no such user 5555/],
-    [19, /^msg: is empty/],
+    [19, /^text: is empty/],
   ];
   const map = join(await tempDir(t), 'map.jsonl');
   const result = await runImport(file, [...to, '--map', map]);

@@ -95,7 +95,7 @@ async function assertRefused(place) {
   };
   const refused = await imported(late, '--to http://127.0.0.1:3000 --token-file service-token');
   assert.equal(refused.code, 1, refused.output);
-  assert.match(refused.output, /line 2: created_at: message 6 of the chat is later/);
+  assert.match(refused.output, /line 2: created_at: is earlier than message 6/);
   const rehearsed = await imported(wrong, '--dry-run');
   assert.equal(rehearsed.code, 1, rehearsed.output);
   assert.match(rehearsed.output, /line 2: sender: is missing/);

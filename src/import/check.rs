@@ -249,11 +249,11 @@ impl Pass<'_> {
             *chat = self.names.root(*chat);
         }
         messages.sort_unstable();
-        for pair in messages.windows(2) {
-            let [(chat, name, first), (other, same, line)] = pair else {
+        for same in messages.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+            let [(.., first), others @ ..] = same else {
                 continue;
             };
-            if (chat, name) == (other, same) {
+            for (.., line) in others {
                 self.report.wrong += 1;
                 let why = format!("this message of the chat stands in line {first} already");
                 (self.wrong)(*line, &why);
