@@ -135,7 +135,7 @@ describe('polychat restore', () => {
     assert.deepEqual(readdirSync(folder).sort(), ['chat.db', name.slice(folder.length + 1)]);
     /** How many a start finds. */
     const messages = async () => {
-      const { code, stdout } = await runToEnd(['check', '--store', store]);
+      const { code, stdout } = await runToEnd(['check', '--listen', '127.0.0.1:0', '--store', store]);
       assert.equal(code, 0);
       return Number(/(\d+) messages/.exec(stdout)?.[1]);
     };

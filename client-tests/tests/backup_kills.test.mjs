@@ -56,7 +56,7 @@ async function atEachStep(command, prepare, judge) {
 
 /** How many users a start finds in the file; nothing if there is no file. */
 async function users(path) {
-  const { code, stdout, stderr } = await runToEnd(['check', '--store', `sqlite:${path}`]);
+  const { code, stdout, stderr } = await runToEnd(['check', '--listen', '127.0.0.1:0', '--store', `sqlite:${path}`]);
   assert.equal(code, 0, stderr);
   if (/none yet/.test(stdout)) return undefined;
   return Number(/(\d+) users/.exec(stdout)?.[1]);

@@ -25,7 +25,7 @@ describe('the check of a file', () => {
     }
     if (path) assert.ok(!existsSync(path), 'a store was created');
     assertRefused(await runImport(file, ['--store', store]), /lines are wrong, and nothing was imported/);
-    const { code, stdout } = await runToEnd(['check', '--store', store]);
+    const { code, stdout } = await runToEnd(['check', '--listen', '127.0.0.1:0', '--store', store]);
     assert.equal(code, 0, stdout);
     assert.match(stdout, /^content +0 users, 0 chats, 0 messages$/m);
   });

@@ -162,6 +162,8 @@ async function complaint(t, mistake) {
   if (file !== undefined) writeFileSync(join(cwd, 'polychat.toml'), file);
   const before = readdirSync(cwd, { recursive: true }).sort();
   if (file !== undefined) env.POLYCHAT_CONFIG = 'polychat.toml';
+  // Another server may listen on the default address.
+  if (!/listen|port/i.test(JSON.stringify([args, env, file]))) env.POLYCHAT_LISTEN = '127.0.0.1:0';
   const { code, signal, stdout, stderr } = await runToEnd(args, { env, cwd });
   const wrong = [
     code === 1 && signal === null ? '' : `ended with ${code ?? signal}`,
