@@ -121,7 +121,7 @@ impl From<LeaseError> for CheckError {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// It cannot be opened.
-    #[error("--store: {0}")]
+    #[error("--store")]
     Open(#[from] OpenError),
     /// Its lease cannot be taken.
     #[error(transparent)]
@@ -162,10 +162,10 @@ pub enum HealthError {
     #[error("not ready: {0}")]
     NotReady(StatusCode),
     /// The connection failed.
-    #[error("nobody answers: {0}")]
+    #[error("nobody answers")]
     Unreachable(#[from] std::io::Error),
     /// The response is not HTTP.
-    #[error("no valid HTTP response: {0}")]
+    #[error("no valid HTTP response")]
     Http(#[from] hyper::Error),
     /// The time limit passed.
     #[error("no answer within {} seconds", TIME_LIMIT.as_secs())]

@@ -95,21 +95,37 @@ pub fn check(
     Ok(checked.into_report())
 }
 
-/// Checks a file, and sends its records if none is wrong. `wrong` is called for each line at fault and for each
-/// record that is refused, with the number of its line and the reason.
+/// A file in which no line is wrong.
+pub struct Source(Checked);
+
+impl Source {
+    /// Reads a file. `wrong` is called for each line at fault, with its number and the reason.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub fn read(
+        file: &Path,
+        wrong: &mut (dyn FnMut(u32, &str) + Send),
+    ) -> Result<Self, ImportError> {
+        // Records that do not fit are named when they are refused.
+        let checked = Checked::read(file, &|_| Ok(()), wrong)?;
+        match checked.report.wrong {
+            0 => Ok(Self(checked)),
+            count => Err(ImportError::Wrong(count)),
+        }
+    }
+}
+
+/// Sends the records of a file. `wrong` is called for each one that is refused, with the number of its line and the reason.
 ///
 /// # Errors
 /// See [`ImportError`]. The records that were sent stay: the same import continues after them.
 pub async fn import(
+    Source(mut checked): Source,
     task: &Task,
     target: &dyn Target,
     wrong: &mut (dyn FnMut(u32, &str) + Send),
 ) -> Result<Report, ImportError> {
-    // Records that do not fit are named when they are refused.
-    let mut checked = Checked::read(&task.file, &|_| Ok(()), wrong)?;
-    if checked.report.wrong > 0 {
-        return Err(ImportError::Wrong(checked.report.wrong));
-    }
     let mut sending = Sending {
         target,
         has_answered: false,

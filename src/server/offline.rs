@@ -11,7 +11,7 @@ use crate::bus::{Bus, Local};
 use crate::config::{Config, CopyOptions, ExportOptions, ImportOptions};
 use crate::copy::{self, Copied, Target};
 use crate::export::{self, Exported};
-use crate::import::{self, Here, Remote, Report, Task};
+use crate::import::{self, Here, Remote, Report, Source, Task};
 use crate::lease::Lease;
 use crate::model::Clock;
 use crate::service::Limits;
@@ -114,13 +114,16 @@ pub async fn import(
     };
     if let Some(address) = &options.to {
         let server = Remote::new(address, options.token()?)?;
-        return Ok(import::import(&task, &server, wrong).await?);
+        let source = Source::read(&task.file, wrong)?;
+        return Ok(import::import(source, &task, &server, wrong).await?);
     }
+    // Before the store is opened, which creates it.
+    let source = Source::read(&task.file, wrong)?;
     let config = &options.config;
     let mut side = Side::open(&config.store, "import", Unfinished::Refused).await?;
     let here = here(config, &side.store);
     let imported = tokio::select! {
-        imported = import::import(&task, &here, wrong) => imported.map_err(Into::into),
+        imported = import::import(source, &task, &here, wrong) => imported.map_err(Into::into),
         lost = side.lease.lost() => Err(anyhow!(lost)),
     };
     here.end().await;

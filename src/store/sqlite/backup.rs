@@ -18,6 +18,9 @@ pub(super) const ALONE: &str = "immutable=1";
 /// Without SQLite's locks: a file that nobody else has, on any file system.
 const UNLOCKED: &str = "nolock=1";
 
+/// The ends of the names that SQLite gives to files beside a database, and deletes.
+const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// See [`crate::store::back_up`].
 pub(in crate::store) async fn back_up(place: &str, file: &Path) -> Result<Content, OpenError> {
     let (place, file) = (place.to_owned(), file.to_owned());
@@ -48,6 +51,13 @@ fn copy_to(place: &str, file: &Path) -> Result<Content, OpenError> {
     if file.symlink_metadata().is_ok() {
         return Err(OpenError(format!(
             "{} exists already, and a backup replaces nothing",
+            file.display()
+        )));
+    }
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(ending) = LOGS.iter().find(|ending| name.ends_with(**ending)) {
+        return Err(OpenError(format!(
+            "{} is a name of SQLite's own: files that end with {ending} belong to another one",
             file.display()
         )));
     }

@@ -97,6 +97,10 @@ async fn a_backup_replaces_nothing_and_needs_its_folder() {
         let refused = refusal(&place, &scene.path(name)).await;
         assert!(refused.contains("exists already"), "{refused}");
     }
+    for name in ["chat.db-wal", "chat.db-shm", "other-journal"] {
+        let refused = refusal(&place, &scene.path(name)).await;
+        assert!(refused.contains("a name of SQLite's own"), "{refused}");
+    }
     let refused = refusal(&place, &scene.path("no/copy")).await;
     assert!(refused.contains("No such file or directory"), "{refused}");
     assert_eq!(scene.names(), names);
