@@ -286,7 +286,11 @@ mod tests {
         let held = Lease::take(&store, "serve").await.expect("taken");
         // Its server has not created the schema yet.
         let empty = super::store(&url).await.expect_err("no tables");
-        assert!(empty.to_string().contains("no such table"), "{empty}");
+        let why = std::error::Error::source(&empty).map(ToString::to_string);
+        assert!(
+            why.is_some_and(|why| why.contains("no such table")),
+            "{empty}"
+        );
         store.migrate(Unfinished::Refused).await.expect("a schema");
         let Checked { lines, is_used } = super::store(&url).await.expect("usable");
         assert!(is_used);
