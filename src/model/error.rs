@@ -89,6 +89,20 @@ impl Error {
         }
     }
 
+    /// The same with the field that the message begins with under another name: `names` has pairs of the
+    /// beginnings of messages.
+    #[must_use]
+    pub fn with_names(self, names: &[(&str, &str)]) -> Self {
+        let renamed = names.iter().find_map(|(theirs, ours)| {
+            let rest = self.message.strip_prefix(theirs)?;
+            Some(format!("{ours}{rest}"))
+        });
+        match renamed {
+            Some(message) => Self { message, ..self },
+            None => self,
+        }
+    }
+
     /// [`ErrorKind::Invalid`]: `field` is the one at fault, `why` continues the sentence.
     pub fn invalid(field: &str, why: &str) -> Self {
         Self::new(ErrorKind::Invalid, format!("{field}: {why}"))

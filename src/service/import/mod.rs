@@ -139,14 +139,7 @@ const NAMES: [(&str, &str); 4] = [
 
 /// The same error with the field names of records.
 fn renamed(error: Error) -> Error {
-    let known = NAMES.iter().find_map(|(theirs, ours)| {
-        let rest = error.message.strip_prefix(theirs)?;
-        Some(format!("{ours}{rest}"))
-    });
-    match known {
-        Some(message) => Error { message, ..error },
-        None => error,
-    }
+    error.with_names(&NAMES)
 }
 
 /// Records that are written together.
