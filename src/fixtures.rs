@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{Bus, Local};
+use crate::bus::{Bus, Local, News};
 use crate::model::{
     Clock, Command, ConnectionId, Error, Identity, Notice, Profile, Reply, Rights, User, UserId,
 };
@@ -166,7 +166,7 @@ impl BlockingBackend {
     /// The notices that were published since they were last taken.
     pub fn notices(&self) -> Vec<Arc<Notice>> {
         let next = async { self.backend.bus.next(NOTICES).now_or_never() };
-        self.block_on(next).unwrap_or_default()
+        self.block_on(next).map(News::local).unwrap_or_default()
     }
 
     /// The user of this external id, created if there is none.

@@ -94,7 +94,7 @@ impl Relay {
     /// Passes a notice other than a message to the hub.
     fn pass_on(&self, notice: &Notice) {
         match &notice.fact {
-            Fact::MessageSent(_) => {}
+            Fact::MessageSent(_) | Fact::UserChanged { .. } => {}
             Fact::ChatCreated(chat) => self.hub.chat_created(chat, notice),
             Fact::MemberJoined(membership) => self.hub.member_joined(membership, notice),
             Fact::MemberLeft(membership) => self.hub.member_left(membership, notice),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
-use super::{Bus, BusError};
-use crate::model::Notice;
+use super::{Bus, BusError, Health, News};
+use crate::model::{NodeId, Notice};
 
 /// How many notices may wait for the relay before publishing waits, too.
 const CAPACITY: usize = 4096;
@@ -30,17 +30,36 @@ impl Default for Local {
 
 #[async_trait]
 impl Bus for Local {
-    async fn publish(&self, notice: Notice) -> Result<(), BusError> {
+    async fn publish(&self, notices: Vec<Notice>) -> Result<(), BusError> {
         let sender = self.sender.read().clone().ok_or(BusError::Closed)?;
-        let sent = sender.send(Arc::new(notice)).await;
-        sent.map_err(|_| BusError::Closed)
+        for notice in notices {
+            let sent = sender.send(Arc::new(notice)).await;
+            sent.map_err(|_| BusError::Closed)?;
+        }
+        Ok(())
     }
 
-    async fn next(&self, limit: usize) -> Vec<Arc<Notice>> {
+    async fn next(&self, limit: usize) -> News {
         let mut notices = Vec::new();
         let mut receiver = self.receiver.lock().await;
-        receiver.recv_many(&mut notices, limit).await;
-        notices
+        match receiver.recv_many(&mut notices, limit).await {
+            0 => News::Closed,
+            _ => News::Local(notices),
+        }
+    }
+
+    fn is_heard(&self) -> bool {
+        true
+    }
+
+    fn expect(&self, _: &[NodeId]) {}
+
+    fn health(&self) -> Health {
+        Health {
+            nodes: 1,
+            owed: Some(0),
+            ..Health::default()
+        }
     }
 
     fn close(&self) {

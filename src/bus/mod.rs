@@ -1,34 +1,97 @@
-//! The seam to the other nodes: notices of one are published to all.
-//! Does not promise order or completeness: the relay repairs both from the store.
+//! The seam to the other nodes: notices of one are published to all. The store is the truth, the bus
+//! is a hint: each loss of a notice is noticed, and repaired from the store.
+//! Does not promise order or completeness between nodes: the relay repairs both.
 
 mod local;
+mod wire;
 
 #[cfg(test)]
 mod contract;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::Notice;
+use crate::model::{ChatId, NodeId, Notice};
 
 pub use local::Local;
+pub use wire::{Content, Header, Hint, HintKind, Kind, RemoteNotice, UnknownContent};
+
+/// How long after the others were heard what is cached of the store is still used.
+pub const RELIANCE: Duration = Duration::from_secs(3);
 
 /// Carries notices to the relay of every node, this one included.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Publishes a notice. Returns when the bus has it, not when others have it; waits while
-    /// the reader of this node is behind. Notices published one after another by one caller
-    /// reach this node's own reader in that order.
-    async fn publish(&self, notice: Notice) -> Result<(), BusError>;
+    /// Publishes notices, in this order. Returns when this node's own reader will get them; waits while that is
+    /// behind. Never waits for other nodes: what cannot be sent to them is owed, and makes them read the
+    /// store once it can be said. Notices published one after another by one caller reach this node's own reader
+    /// in that order.
+    async fn publish(&self, notices: Vec<Notice>) -> Result<(), BusError>;
 
-    /// The next notices for this node, as many as there are but at most `limit`; none once the
-    /// bus is closed and all has been read. Nothing is lost if this is not waited for. One
-    /// reader only: a second one takes turns with it.
-    async fn next(&self, limit: usize) -> Vec<Arc<Notice>>;
+    /// What is next for this node, at most `limit` notices. Nothing is lost if this is not waited for. One reader
+    /// only: a second one takes turns with it.
+    async fn next(&self, limit: usize) -> News;
 
-    /// Takes no more notices; queued ones can still be read.
+    /// Whether every change that another node has made longer than [`RELIANCE`] ago is known here: each node that
+    /// is expected was heard since, and this one hears itself. Otherwise nothing that is cached may be used.
+    fn is_heard(&self) -> bool;
+
+    /// The nodes that use the store now, this one included, as their leases show.
+    fn expect(&self, nodes: &[NodeId]);
+
+    /// How the bus is.
+    fn health(&self) -> Health;
+
+    /// Takes no more notices; queued ones can still be read, and are still sent to the others, for two seconds at
+    /// most.
     fn close(&self);
+}
+
+/// What a bus brings.
+#[derive(Debug)]
+pub enum News {
+    /// Notices of this node, one at least.
+    Local(Vec<Arc<Notice>>),
+    /// Notices of other nodes, one at least.
+    Remote(Vec<RemoteNotice>),
+    /// Something may have been lost: the store is to be compared.
+    Resync(Scope),
+    /// The bus is closed and all has been read.
+    Closed,
+}
+
+impl News {
+    /// The notices of this node; none: it is something else.
+    pub fn local(self) -> Vec<Arc<Notice>> {
+        match self {
+            Self::Local(notices) => notices,
+            Self::Remote(_) | Self::Resync(_) | Self::Closed => Vec::new(),
+        }
+    }
+}
+
+/// What may have been lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Anything.
+    Everything,
+    /// Notices about these chats.
+    Chats(Vec<ChatId>),
+}
+
+/// How a bus is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// How many nodes are heard, this one included.
+    pub nodes: usize,
+    /// How long this node has not heard itself; zero where it needs no other.
+    pub unheard: Duration,
+    /// How long its latest batch took there and back.
+    pub lag: Duration,
+    /// How many chats are owed to the others; `None`: everything is.
+    pub owed: Option<usize>,
 }
 
 /// Why a notice was not published.

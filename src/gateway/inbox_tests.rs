@@ -63,7 +63,7 @@ impl Server {
         let (bus, hub) = (Arc::clone(&self.backend.bus), Arc::clone(&self.state.hub));
         self.tasks.spawn(async move {
             loop {
-                for notice in bus.next(8).await {
+                for notice in bus.next(8).await.local() {
                     hub.deliver(notice.fact.chat().expect("a chat"), &[notice]);
                 }
             }

@@ -38,6 +38,7 @@ impl Subscriber for Numbers {
             Fact::Banned(_) => "banned".into(),
             Fact::Disconnected(_) => "disconnected".into(),
             Fact::TokensRevoked { .. } => "revoked".into(),
+            Fact::UserChanged { .. } => "changed user".into(),
             Fact::MembersConfirmed(_)
             | Fact::MembersUncertain(_)
             | Fact::CreationUncertain(_)

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Target;
-use crate::bus::Bus;
+use crate::bus::{Bus, News};
 use crate::model::{
     Command, Error, ErrorKind, Identity, ImportRecord, ImportRefusal, Imported, Reply, Rights,
 };
@@ -41,7 +41,7 @@ impl Here {
         let stop = CancellationToken::new();
         let published = Arc::clone(&bus);
         let tasks = TaskTracker::new();
-        tasks.spawn(async move { while !published.next(NOTICES).await.is_empty() {} });
+        tasks.spawn(async move { while !matches!(published.next(NOTICES).await, News::Closed) {} });
         tasks.close();
         Self {
             service,

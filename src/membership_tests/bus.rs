@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::ledger::Ledger;
 use super::random::Random;
-use crate::bus::{Bus, BusError};
-use crate::model::{Fact, Notice};
+use crate::bus::{Bus, BusError, Health, News};
+use crate::model::{Fact, NodeId, Notice};
 
 /// The bus of the tests.
 pub(super) struct SlowBus {
@@ -48,29 +48,33 @@ impl SlowBus {
 
 #[async_trait]
 impl Bus for SlowBus {
-    async fn publish(&self, notice: Notice) -> Result<(), BusError> {
-        self.ledger.published(&notice);
+    async fn publish(&self, notices: Vec<Notice>) -> Result<(), BusError> {
+        for notice in &notices {
+            self.ledger.published(notice);
+        }
         let mut queue = self.queue.lock();
         if queue.closed {
             return Err(BusError::Closed);
         }
-        let is_message = matches!(notice.fact, Fact::MessageSent(_));
-        if self.loses && is_message && queue.random.one_in(4) {
-            return Ok(());
+        for notice in notices {
+            let is_message = matches!(notice.fact, Fact::MessageSent(_));
+            if self.loses && is_message && queue.random.one_in(4) {
+                continue;
+            }
+            let delay = if queue.random.one_in(2) {
+                queue.random.milliseconds(6)
+            } else {
+                std::time::Duration::ZERO
+            };
+            let entry = (Arc::new(notice), Instant::now() + delay);
+            queue.notices.push_back(entry);
         }
-        let delay = if queue.random.one_in(2) {
-            queue.random.milliseconds(6)
-        } else {
-            std::time::Duration::ZERO
-        };
-        let entry = (Arc::new(notice), Instant::now() + delay);
-        queue.notices.push_back(entry);
         drop(queue);
         self.published.notify_one();
         Ok(())
     }
 
-    async fn next(&self, limit: usize) -> Vec<Arc<Notice>> {
+    async fn next(&self, limit: usize) -> News {
         loop {
             let wait = {
                 let mut queue = self.queue.lock();
@@ -79,10 +83,10 @@ impl Bus for SlowBus {
                 let due = due.count().min(limit);
                 if due > 0 {
                     let taken = queue.notices.drain(..due);
-                    return taken.map(|(notice, _)| notice).collect();
+                    return News::Local(taken.map(|(notice, _)| notice).collect());
                 }
                 if queue.closed && queue.notices.is_empty() {
-                    return Vec::new();
+                    return News::Closed;
                 }
                 queue.notices.front().map(|(_, at)| *at)
             };
@@ -91,6 +95,16 @@ impl Bus for SlowBus {
                 None => self.published.notified().await,
             }
         }
+    }
+
+    fn is_heard(&self) -> bool {
+        true
+    }
+
+    fn expect(&self, _: &[NodeId]) {}
+
+    fn health(&self) -> Health {
+        Health::default()
     }
 
     fn close(&self) {

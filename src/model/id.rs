@@ -82,6 +82,10 @@ uuid_id! {
     /// One live connection of one client, unique across all nodes.
     ConnectionId
 }
+uuid_id! {
+    /// A node: one run of one server process.
+    NodeId
+}
 
 /// The small integer of a user: see [`NewPk`].
 pub type UserPk = i64;

@@ -40,7 +40,7 @@ pub use event::{
 };
 pub use id::{
     AuditId, ChatId, ChatPk, ConnectionId, EventPk, MAX_CHAT_PK, MAX_ID, MembersVersion, MessageId,
-    NewPk, Seq, UserId, UserPk,
+    NewPk, NodeId, Seq, UserId, UserPk,
 };
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use identity::{Caller, Identity, Issue, Origin, RequestNumber, Rights, Role};

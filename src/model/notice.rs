@@ -111,6 +111,14 @@ pub enum Fact {
         /// The time.
         before: Timestamp,
     },
+    /// The profile of a user has changed, or other tokens are revoked: other nodes drop what they have cached, and
+    /// nobody is notified.
+    UserChanged {
+        /// The user.
+        user: UserId,
+        /// Its id in the host application.
+        external_id: Arc<str>,
+    },
 }
 
 impl Fact {
@@ -139,7 +147,9 @@ impl Fact {
             }
             Self::RoleSet(change) => change.chat,
             Self::Muted(change) | Self::Banned(change) => change.chat,
-            Self::Disconnected(_) | Self::TokensRevoked { .. } => return None,
+            Self::Disconnected(_) | Self::TokensRevoked { .. } | Self::UserChanged { .. } => {
+                return None;
+            }
         })
     }
 

@@ -29,6 +29,7 @@ use tracing::warn;
 use super::backlog::{Backlogs, Missing, NextDelivery};
 use super::waits::{Ended, Read, Waits};
 use super::{EASE, ENDING, PAGE, RETRY, Relay, TAKEN, chat_of, message_of, sent};
+use crate::bus::News;
 use crate::hub::Subscription;
 use crate::model::{ChatId, History, Notice, Range, Window};
 
@@ -53,12 +54,11 @@ impl Dispatcher {
     pub(super) async fn run(mut self) {
         loop {
             tokio::select! {
-                notices = self.relay.bus.next(TAKEN) => {
-                    if notices.is_empty() {
-                        break;
-                    }
-                    self.dispatch(notices);
-                }
+                news = self.relay.bus.next(TAKEN) => match news {
+                    News::Local(notices) => self.dispatch(notices),
+                    News::Remote(_) | News::Resync(_) => {}
+                    News::Closed => break,
+                },
                 () = self.relay.hub.fell_behind() => self.fetch_missing(),
                 ended = self.waits.next() => self.resume(ended),
             }

@@ -79,7 +79,11 @@ impl Scene {
 
     async fn publish(&self, message: &Arc<Message>) {
         let notice = (*sent(Arc::clone(message))).clone();
-        self.relay.bus.publish(notice).await.expect("an open bus");
+        self.relay
+            .bus
+            .publish(vec![notice])
+            .await
+            .expect("an open bus");
     }
 
     /// Lets the relay read the bus, and returns the frames that the connection received.
@@ -307,7 +311,7 @@ async fn what_is_no_message_keeps_its_place_among_messages() {
     scene.publish(&elsewhere(&messages[0])).await;
     scene.publish(&messages[1]).await;
     let deleted = notice(Fact::ChatDeleted { chat: one, pk: 1 });
-    let published = scene.relay.bus.publish((*deleted).clone());
+    let published = scene.relay.bus.publish(vec![(*deleted).clone()]);
     published.await.expect("an open bus");
     scene.publish(&elsewhere(&messages[1])).await;
     let mut received = scene.play(5).await;

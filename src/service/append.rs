@@ -214,8 +214,9 @@ impl Committer {
             Err(error) => return self.refuse_all(senders, &store_error(error)),
         };
         self.metrics.batch(senders.len());
-        for (sender, sent) in senders.into_iter().zip(sent) {
-            match &sent {
+        let mut notices = Vec::with_capacity(sent.len());
+        for (sender, sent) in senders.iter().zip(&sent) {
+            match sent {
                 Some(Sent::Stored(message)) => {
                     self.heads.stored(message.chat, message.seq);
                     self.metrics.stored();
@@ -227,16 +228,16 @@ impl Committer {
             // A repetition is published, too: the first attempt may have been stored and not
             // published, and its sender now relies on it. The hub drops a message that was
             // delivered already.
-            if let Some(sent) = &sent {
-                let notice = Notice {
-                    origin: sender.origin,
-                    fact: Fact::MessageSent(Arc::clone(sent.message())),
-                    durable: Some(durable),
-                };
-                if let Err(error) = self.bus.publish(notice).await {
-                    error!(%error, "a message was stored but not published");
-                }
-            }
+            notices.extend(sent.as_ref().map(|sent| Notice {
+                origin: sender.origin,
+                fact: Fact::MessageSent(Arc::clone(sent.message())),
+                durable: Some(durable),
+            }));
+        }
+        if let Err(error) = self.bus.publish(notices).await {
+            error!(%error, "messages were stored but not published");
+        }
+        for (sender, sent) in senders.into_iter().zip(sent) {
             // The sender may have disconnected.
             let _ = sender.answer.send(sent.ok_or_else(|| no_chat(sender.chat)));
         }

@@ -91,7 +91,7 @@ async fn what_was_stored_without_an_answer_is_answered_when_it_is_sent_again() {
     stop.cancel();
     running.await.expect("the committer ends");
     bus.close();
-    let notices = bus.next(2).await;
+    let notices = bus.next(2).await.local();
     let [notice] = &*notices else {
         panic!("once only: {notices:?}");
     };

@@ -57,7 +57,7 @@ async fn nothing_is_published_of_a_chat_before_the_chat() {
         for reply in join_all(applications).await {
             reply.expect("an application");
         }
-        let notices = bus.next(100).await;
+        let notices = bus.next(100).await.local();
         let facts = notices.iter().map(|notice| match &notice.fact {
             Fact::ChatCreated(_) => "created",
             Fact::AccessChanged(_) => "changed",

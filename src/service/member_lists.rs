@@ -208,7 +208,7 @@ impl MemberLists {
             fact: Fact::MembersListed(Arc::new(listed)),
             durable: None,
         };
-        if let Err(error) = self.bus.publish(notice).await {
+        if let Err(error) = self.bus.publish(vec![notice]).await {
             warn!(%error, "a member list was not published");
         }
         Ok(())

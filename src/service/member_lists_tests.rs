@@ -79,7 +79,7 @@ impl Fixture {
         self.backend.bus.close();
         let mut facts = Vec::new();
         loop {
-            let notices = self.backend.bus.next(100).await;
+            let notices = self.backend.bus.next(100).await.local();
             if notices.is_empty() {
                 return facts;
             }
@@ -139,7 +139,7 @@ async fn a_list_that_waits_is_published_at_the_end_of_its_window() {
     fixture.add(2).await;
     let mut seen = 0;
     while seen < 2 {
-        let notices = fixture.backend.bus.next(100).await;
+        let notices = fixture.backend.bus.next(100).await.local();
         let listed = |notice: &&Arc<Notice>| matches!(notice.fact, Fact::MembersListed(_));
         seen += notices.iter().filter(listed).count();
     }

@@ -133,7 +133,7 @@ impl Settlement {
             fact,
             durable: None,
         };
-        if let Err(error) = self.bus.publish(notice).await {
+        if let Err(error) = self.bus.publish(vec![notice]).await {
             error!(%error, "a notice was not published");
         }
     }

@@ -306,7 +306,7 @@ async fn with_world<T>(cache: UserCache, work: impl AsyncFnOnce(World) -> T) -> 
         bus.close();
         done
     };
-    let listening = async { while !bus.next(100).await.is_empty() {} };
+    let listening = async { while !bus.next(100).await.local().is_empty() {} };
     join(join(work, listening), committer.run(stop.clone()))
         .await
         .0

@@ -66,7 +66,7 @@ impl World {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(committer.run(stop.clone()));
         let bus = Arc::clone(&backend.bus);
-        tasks.spawn(async move { while !bus.next(64).await.is_empty() {} });
+        tasks.spawn(async move { while !bus.next(64).await.local().is_empty() {} });
         let user = async |name: &str| backend.user(name, Profile::default()).await;
         let mut users = Vec::new();
         for role in super::ROLES {

@@ -136,7 +136,7 @@ impl Fixture {
 
     pub(super) async fn publish<'a>(&self, notices: impl IntoIterator<Item = &'a Arc<Notice>>) {
         for notice in notices {
-            let published = self.bus.publish((**notice).clone());
+            let published = self.bus.publish(vec![(**notice).clone()]);
             published.await.expect("an open bus");
         }
     }

@@ -93,7 +93,8 @@ impl Subscriber for ActionSession {
             | Fact::CreationUncertain(_)
             | Fact::DeletionUncertain { .. }
             | Fact::Disconnected(_)
-            | Fact::TokensRevoked { .. } => {}
+            | Fact::TokensRevoked { .. }
+            | Fact::UserChanged { .. } => {}
         }
     }
 
