@@ -3,7 +3,10 @@
 //! Does not know connections and frames.
 
 mod backlog;
+mod compare;
 mod dispatcher;
+mod incomplete;
+mod remote;
 mod waits;
 
 use std::sync::Arc;
@@ -14,7 +17,8 @@ use waits::Source;
 
 use crate::bus::Bus;
 use crate::hub::{Hub, Lookup, OutboxLimits};
-use crate::model::{ChatId, Fact, Message, Notice};
+use crate::model::{ChatId, Clock, Fact, Message, Notice};
+use crate::service::Remote;
 use crate::store::{Chats, Events, Messages};
 use crate::telemetry::Metrics;
 
@@ -54,6 +58,10 @@ pub struct Relay {
     pub chats: Arc<dyn Chats>,
     /// Where the chat of an event is read that the store may have opened.
     pub events: Arc<dyn Events>,
+    /// What has to learn of the changes of other nodes, and completes their notices.
+    pub remote: Remote,
+    /// The time of the nodes.
+    pub clock: Clock,
     /// The limits of each outbox.
     pub outbox: OutboxLimits,
     /// Counts the messages that were missing.
@@ -75,6 +83,7 @@ impl Relay {
             chats: Arc::clone(&self.chats),
             events: Arc::clone(&self.events),
             hub: Arc::clone(&self.hub),
+            remote: self.remote.clone(),
         }
     }
 

@@ -207,6 +207,8 @@ impl Parts {
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
             events: Arc::<dyn Store>::clone(&store),
+            remote: state.service.remote(),
+            clock: state.clock.clone(),
             outbox: state.outbox,
             metrics,
         };

@@ -52,6 +52,14 @@ impl Bus for Local {
         true
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     fn expect(&self, _: &[NodeId]) {}
 
     fn health(&self) -> Health {

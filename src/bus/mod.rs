@@ -38,6 +38,12 @@ pub trait Bus: Send + Sync {
     /// is expected was heard since, and this one hears itself. Otherwise nothing that is cached may be used.
     fn is_heard(&self) -> bool;
 
+    /// Whether other nodes can use the store at all.
+    fn is_shared(&self) -> bool;
+
+    /// Whether no other node uses the store: none is expected, and none was heard lately.
+    fn is_alone(&self) -> bool;
+
     /// The nodes that use the store now, this one included, as their leases show.
     fn expect(&self, nodes: &[NodeId]);
 

@@ -82,6 +82,8 @@ impl Node {
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
             events: Arc::<dyn Store>::clone(&store),
+            remote: state.service.remote(),
+            clock: state.clock.clone(),
             outbox: state.outbox,
             metrics,
         };

@@ -62,10 +62,15 @@ impl SeenMembers {
         self.granted = Some(self.granted.map_or(version, |least| least.min(version)));
     }
 
-    fn notice(&mut self, version: MembersVersion) {
+    /// Returns whether earlier changes may not have been seen: notices of two nodes have overtaken each other.
+    fn notice(&mut self, version: MembersVersion) -> bool {
+        let known = self.noticed.max(self.granted);
+        let overtakes = known.is_some_and(|known| version > known + 1);
+        self.uncertain |= overtakes;
         self.noticed = self.noticed.max(Some(version));
         let is_later = |(reconciled, _): &mut (MembersVersion, _)| version < *reconciled;
         self.reconciled.take_if(|reconciled| !is_later(reconciled));
+        overtakes
     }
 }
 
@@ -109,6 +114,7 @@ impl Hub {
         let mut room = rooms.entry(chat.id).or_default().lock();
         room.watchers
             .insert(subscription.id, Arc::clone(subscription));
+        room.pk = Some(chat.pk);
         // The chat may have been closed since it was read.
         let is_outdated = room.seen.noticed > Some(chat.members_version);
         room.seen.uncertain |= is_outdated;
@@ -313,8 +319,9 @@ impl Hub {
 
     /// Records the version of a notice in the room, if there is one.
     fn notice(&self, chat: ChatId, version: MembersVersion) {
-        if let Some(room) = self.room(chat) {
-            room.lock().seen.notice(version);
+        let room = self.room(chat);
+        if room.is_some_and(|room| room.lock().seen.notice(version)) {
+            self.fall_behind(chat);
         }
     }
 

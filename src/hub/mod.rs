@@ -10,6 +10,7 @@ mod lookups;
 mod memberships;
 mod outbox;
 mod outgoing;
+mod remote;
 mod room;
 mod subscriber;
 mod subscription;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::Subscription;
 use super::memberships::SeenMembers;
-use crate::model::{ConnectionId, EventChatState, Fact, Notice, Seq};
+use crate::model::{ChatPk, ConnectionId, EventChatState, Fact, Notice, Seq};
 
 /// The subscriptions of one chat, and how far messages were delivered to them.
 #[derive(Default)]
@@ -31,6 +31,8 @@ pub(super) struct Room {
     pub(super) state: Option<EventChatState>,
     /// Up to which version of its members the subscriptions are right.
     pub(super) seen: SeenMembers,
+    /// Its small integer, known once it is watched.
+    pub(super) pk: Option<ChatPk>,
 }
 
 /// The connections that miss messages which all others were sent.

@@ -12,7 +12,10 @@ pub(super) const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("store", &["model", "telemetry"]),
     ("hub", &["model", "telemetry"]),
     ("service", &["model", "telemetry", "store", "bus"]),
-    ("relay", &["model", "telemetry", "store", "bus", "hub"]),
+    (
+        "relay",
+        &["model", "telemetry", "store", "bus", "hub", "service"],
+    ),
     (
         "gateway",
         &["model", "telemetry", "limits", "auth", "hub", "service"],

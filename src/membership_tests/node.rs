@@ -91,6 +91,8 @@ impl Node {
             messages: Arc::<dyn Store>::clone(&backend.store),
             chats: Arc::<dyn Store>::clone(&backend.store),
             events: Arc::<dyn Store>::clone(&backend.store),
+            remote: state.service.remote(),
+            clock: state.clock.clone(),
             outbox: state.outbox,
             metrics: backend.metrics.clone(),
         };

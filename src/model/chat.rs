@@ -43,6 +43,17 @@ pub struct Chat {
     pub active_at: Timestamp,
 }
 
+/// What shows whether a chat has changed, but for its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatMark {
+    /// See [`Chat::members_version`].
+    pub members_version: MembersVersion,
+    /// Whether it is an event's chat.
+    pub of_event: bool,
+    /// See [`Chat::modified_at`].
+    pub modified_at: Timestamp,
+}
+
 /// The visibility of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {

@@ -28,8 +28,8 @@ mod work;
 
 pub use audit::{AuditAct, AuditFilter, AuditPage, AuditRecord};
 pub use chat::{
-    Chat, ChatChange, ChatChoice, ChatCursor, ChatList, ChatPage, ChatRef, Joined, MemberLimits,
-    NewChat, Policy, Room, RoomPage, VisibleCursor, VisiblePage,
+    Chat, ChatChange, ChatChoice, ChatCursor, ChatList, ChatMark, ChatPage, ChatRef, Joined,
+    MemberLimits, NewChat, Policy, Room, RoomPage, VisibleCursor, VisiblePage,
 };
 pub use clock::Clock;
 pub use command::Command;

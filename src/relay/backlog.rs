@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::incomplete::Incomplete;
 use super::{TOGETHER, message_of};
 use crate::model::{ChatId, Notice, Seq};
 
@@ -58,6 +59,7 @@ struct Count {
 enum Pending {
     Message(Arc<Notice>),
     Other(Arc<Notice>),
+    Incomplete(Incomplete),
     Missing(Missing),
 }
 
@@ -68,6 +70,8 @@ pub(super) enum NextDelivery {
     Messages(Vec<Arc<Notice>>),
     /// Another notice about the chat.
     Other(Arc<Notice>),
+    /// A notice of another node, to be completed first.
+    Incomplete(Incomplete),
     /// Messages to be read from the store first.
     Missing(Missing),
 }
@@ -157,6 +161,35 @@ impl Backlogs {
         Ok(())
     }
 
+    /// Queues a notice of another node about a delayed chat, unless one is queued already that will be completed with the
+    /// same.
+    ///
+    /// # Errors
+    /// When the bound is reached.
+    pub(super) fn push_incomplete(
+        &mut self,
+        chat: ChatId,
+        incomplete: Incomplete,
+    ) -> Result<(), Full> {
+        let backlog = self.chats.entry(chat).or_default();
+        let includes = |next: &Pending| matches!(next, Pending::Incomplete(next) if next.includes(&incomplete));
+        if backlog.queue.iter().any(includes) {
+            return Ok(());
+        }
+        if backlog.held.others >= OTHERS.chat || self.held.others >= OTHERS.all {
+            return Err(Full);
+        }
+        backlog.queue.push_back(Pending::Incomplete(incomplete));
+        backlog.held.others += 1;
+        self.held.others += 1;
+        Ok(())
+    }
+
+    /// Delays a chat.
+    pub(super) fn delay(&mut self, chat: ChatId) {
+        self.chats.entry(chat).or_default();
+    }
+
     /// Delays a chat, if it is not delayed already, and queues messages before everything else
     /// there; those for which there is no room are marked as missing.
     pub(super) fn put_back(&mut self, chat: ChatId, messages: &[Arc<Notice>]) {
@@ -205,6 +238,11 @@ impl Backlogs {
                 backlog.held.others -= 1;
                 self.held.others -= 1;
                 Some(NextDelivery::Other(notice))
+            }
+            Pending::Incomplete(incomplete) => {
+                backlog.held.others -= 1;
+                self.held.others -= 1;
+                Some(NextDelivery::Incomplete(incomplete))
             }
             Pending::Missing(missing) => Some(NextDelivery::Missing(missing)),
         }
@@ -257,6 +295,7 @@ mod tests {
                     steps.extend(seqs.map(|seq| seq.to_string()));
                 }
                 NextDelivery::Other(_) => steps.push("other".into()),
+                NextDelivery::Incomplete(_) => steps.push("incomplete".into()),
                 NextDelivery::Missing(missing) => {
                     steps.push(format!("missing to {:?}", missing.until()));
                 }

@@ -23,10 +23,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::backlog::{Backlogs, Missing, NextDelivery};
+use super::compare::Comparisons;
 use super::waits::{Ended, Read, Waits};
 use super::{EASE, ENDING, PAGE, RETRY, Relay, TAKEN, chat_of, message_of, sent};
 use crate::bus::News;
@@ -35,32 +37,40 @@ use crate::model::{ChatId, History, Notice, Range, Window};
 
 /// A relay at work.
 pub(super) struct Dispatcher {
-    relay: Relay,
-    backlogs: Backlogs,
-    waits: Waits,
+    pub(super) relay: Relay,
+    pub(super) backlogs: Backlogs,
+    pub(super) waits: Waits,
+    pub(super) comparisons: Comparisons,
+    /// When the other nodes were heard last.
+    pub(super) heard: Timestamp,
 }
 
 impl Dispatcher {
     pub(super) fn new(relay: Relay) -> Self {
         Self {
+            heard: relay.clock.now(),
             relay,
             backlogs: Backlogs::default(),
             waits: Waits::default(),
+            comparisons: Comparisons::new(),
         }
     }
 
     /// Runs until the bus is closed and empty and no chat is delayed, the latter for
     /// [`ENDING`] at most; then delivers the rest without waiting.
     pub(super) async fn run(mut self) {
+        let is_shared = self.relay.bus.is_shared();
         loop {
             tokio::select! {
                 news = self.relay.bus.next(TAKEN) => match news {
                     News::Local(notices) => self.dispatch(notices),
-                    News::Remote(_) | News::Resync(_) => {}
+                    News::Remote(notices) => self.dispatch_remote(notices).await,
+                    News::Resync(scope) => self.resync(scope).await,
                     News::Closed => break,
                 },
                 () = self.relay.hub.fell_behind() => self.fetch_missing(),
                 ended = self.waits.next() => self.resume(ended),
+                step = self.comparisons.next(), if is_shared => self.compare(step),
             }
         }
         if tokio::time::timeout(ENDING, self.finish()).await.is_err() {
@@ -90,7 +100,7 @@ impl Dispatcher {
 
     /// Delivers or queues notices of the bus, the messages of each chat together. Other notices
     /// keep their place among them.
-    fn dispatch(&mut self, mut notices: Vec<Arc<Notice>>) {
+    pub(super) fn dispatch(&mut self, mut notices: Vec<Arc<Notice>>) {
         let messages = |one: &_, next: &_| chat_of(one).is_some() && chat_of(next).is_some();
         for run in notices.chunk_by_mut(messages) {
             // Those of one chat stay in their order.
@@ -168,12 +178,13 @@ impl Dispatcher {
         match ended {
             Ended::Eased(chat) => self.advance(chat),
             Ended::Read(read) => self.take_page(read),
+            Ended::Completed(completed) => self.take_completed(completed),
         }
     }
 
     /// Delivers the queue of a delayed chat, until it has to wait again; with nothing left it
     /// is not delayed any more.
-    fn advance(&mut self, chat: ChatId) {
+    pub(super) fn advance(&mut self, chat: ChatId) {
         while let Some(step) = self.backlogs.pop(chat) {
             let waits = match step {
                 NextDelivery::Messages(messages) => self.deliver(chat, &messages),
@@ -181,6 +192,10 @@ impl Dispatcher {
                 NextDelivery::Other(notice) => {
                     self.relay.pass_on(&notice);
                     false
+                }
+                NextDelivery::Incomplete(incomplete) => {
+                    self.complete(chat, incomplete);
+                    true
                 }
             };
             if waits {
@@ -191,12 +206,14 @@ impl Dispatcher {
     }
 
     /// Delivers all that a delayed chat has queued, without waiting.
-    fn flush(&mut self, chat: ChatId) {
+    pub(super) fn flush(&mut self, chat: ChatId) {
         let hub = &self.relay.hub;
         while let Some(step) = self.backlogs.pop(chat) {
             match step {
                 NextDelivery::Messages(messages) => drop(hub.deliver(chat, &messages)),
                 NextDelivery::Other(notice) => self.relay.pass_on(&notice),
+                // A comparison with the store finds what it was.
+                NextDelivery::Incomplete(_) => hub.members_uncertain(chat),
                 // The hub marks the gap before it.
                 NextDelivery::Missing(Missing {
                     last: Some(last), ..

@@ -61,6 +61,8 @@ impl Scene {
             messages: Arc::<dyn Store>::clone(&store),
             chats: Arc::<dyn Store>::clone(&store),
             events: Arc::<dyn Store>::clone(&store),
+            remote: Remote::over(&store),
+            clock: Clock::system(),
             outbox: limits,
             metrics: Metrics::default(),
         };

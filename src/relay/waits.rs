@@ -11,8 +11,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Missing;
+use super::incomplete::{Completed, Completion, Incomplete};
+use crate::bus::HintKind;
 use crate::hub::{Found, Hub, Subscription};
 use crate::model::{Chat, ChatId, History, MessagePage};
+use crate::service::Remote;
 use crate::store::{Chats, Events, Messages, StoreError};
 
 /// How many chats are read from the store at the same time.
@@ -22,6 +25,7 @@ const READS: usize = 8;
 pub(super) struct Waits {
     easing: FuturesUnordered<BoxFuture<'static, ChatId>>,
     reading: FuturesUnordered<BoxFuture<'static, Read>>,
+    completing: FuturesUnordered<BoxFuture<'static, Completed>>,
     reads: Arc<Semaphore>,
 }
 
@@ -31,6 +35,8 @@ pub(super) enum Ended {
     Eased(ChatId),
     /// A read has ended.
     Read(Read),
+    /// A notice of another node was completed.
+    Completed(Completed),
 }
 
 /// A read from the store.
@@ -50,6 +56,7 @@ pub(super) struct Source {
     pub(super) chats: Arc<dyn Chats>,
     pub(super) events: Arc<dyn Events>,
     pub(super) hub: Arc<Hub>,
+    pub(super) remote: Remote,
 }
 
 /// Messages from the store.
@@ -66,6 +73,7 @@ impl Default for Waits {
         Self {
             easing: FuturesUnordered::default(),
             reading: FuturesUnordered::default(),
+            completing: FuturesUnordered::default(),
             reads: Arc::new(Semaphore::new(READS)),
         }
     }
@@ -122,12 +130,36 @@ impl Waits {
         }));
     }
 
+    /// Lets a chat wait for what completes a notice of another node; as [`Waits::read`].
+    pub(super) fn complete(
+        &mut self,
+        source: Source,
+        chat: ChatId,
+        incomplete: Incomplete,
+        delay: Duration,
+    ) {
+        let reads = Arc::clone(&self.reads);
+        self.completing.push(Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            let _turn = reads.acquire().await;
+            let completion = source.complete(chat, &incomplete).await;
+            Completed {
+                chat,
+                incomplete,
+                completion,
+            }
+        }));
+    }
+
     /// The next wait that ends; never returns while there is none. Nothing is lost if this is
     /// not waited for.
     pub(super) async fn next(&mut self) -> Ended {
         tokio::select! {
             Some(chat) = self.easing.next() => Ended::Eased(chat),
             Some(read) = self.reading.next() => Ended::Read(read),
+            Some(completed) = self.completing.next() => Ended::Completed(completed),
             else => std::future::pending().await,
         }
     }
@@ -163,15 +195,41 @@ impl Source {
         })
     }
 
+    /// What the store has of a notice of another node.
+    async fn complete(&self, chat: ChatId, incomplete: &Incomplete) -> Result<Completion, String> {
+        let said = |error: StoreError| error.to_string();
+        match incomplete {
+            Incomplete::Joined(_, user) => {
+                let chats = self.chats.memberships_of(*user).await.map_err(said)?;
+                let joined = chats.into_iter().find(|(joined, _)| *joined == chat);
+                Ok(Completion::Joined(joined.map(|(_, version)| version)))
+            }
+            Incomplete::Hint(hint) if hint.kind == HintKind::Unknown => {
+                let found = self.found(chat).await.map_err(said)?;
+                Ok(Completion::Chat(found.map(Box::new)))
+            }
+            Incomplete::Hint(hint) => {
+                let fact = self.remote.complete(hint).await;
+                fact.map(Completion::Fact)
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// A chat as the store has it, and as an event's if it is one.
+    async fn found(&self, chat: ChatId) -> Result<Found, StoreError> {
+        match self.chats.chat(chat).await? {
+            Some(found) if found.event.is_some() => {
+                Ok(Some((found, self.events.event_chat(chat).await?)))
+            }
+            found => Ok(found.map(|found| (found, None))),
+        }
+    }
+
     /// Reads a chat that may have been created or deleted. Messages that are missing there are read
     /// after it.
     async fn look_up(&self, chat: ChatId) -> Result<Page, StoreError> {
-        let found = match self.chats.chat(chat).await? {
-            Some(found) if found.event.is_some() => {
-                Some((found, self.events.event_chat(chat).await?))
-            }
-            found => found.map(|found| (found, None)),
-        };
+        let found = self.found(chat).await?;
         Ok(Page {
             messages: MessagePage {
                 messages: Vec::new(),

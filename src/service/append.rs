@@ -2,6 +2,7 @@
 //! gathers, so that many share one sync of the disk and a lone sender does not wait.
 //! Does not check rights: the callers do.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
@@ -141,10 +142,12 @@ impl Committer {
         };
         let append = async {
             let _steady = self.memberships.steady().await;
+            let confirmed = self.memberships.confirm(&chats_of(&batch)).await;
             let (senders, entries) = self.judge(batch).await;
-            let sent = match entries.len() {
-                0 => Ok(Vec::new()),
-                _ => self.store.append(entries).await,
+            let sent = match (confirmed, entries.len()) {
+                (Err(error), _) => Err(error),
+                (Ok(()), 0) => Ok(Vec::new()),
+                (Ok(()), _) => self.store.append(entries).await,
             };
             Written {
                 senders,
@@ -156,7 +159,8 @@ impl Committer {
     }
 
     /// Refuses messages whose senders may no longer write there, each judged by its own time. Called
-    /// while no membership can change until the others are stored.
+    /// while no membership can change by this node until the others are stored, and after the member lists were compared
+    /// with the store: so a removal that another node has acknowledged is counted.
     async fn judge(&self, batch: Vec<PendingAppend>) -> (Vec<Sender>, Vec<PendingMessage>) {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
@@ -250,6 +254,13 @@ impl Committer {
             let _ = sender.answer.send(Err(error.clone()));
         }
     }
+}
+
+/// The chats whose members decide about these messages, each once.
+fn chats_of(batch: &[PendingAppend]) -> Vec<ChatId> {
+    let judged = batch.iter().filter(|pending| pending.request.is_some());
+    let chats: HashSet<_> = judged.map(|pending| pending.entry.chat).collect();
+    chats.into_iter().collect()
 }
 
 /// A batch that the store has written, or failed to.

@@ -8,6 +8,7 @@ use crate::bus::Local;
 use crate::model::{
     Chat, Draft, MessageId, NewChat, NewPk, NewUser, Policy, Profile, User, UserId,
 };
+use crate::service::trust::Trust;
 use crate::store;
 use crate::telemetry::Metrics;
 
@@ -63,9 +64,9 @@ async fn what_was_stored_without_an_answer_is_answered_when_it_is_sent_again() {
     let lost = store.append(vec![entry(&anna, &chat, "once")]).await;
     let lost = lost.expect("stored").remove(0).expect("a chat");
 
-    let heads = Arc::default();
+    let heads = Arc::new(Heads::with_trust(Trust::default()));
     let metrics = Metrics::default();
-    let memberships = Arc::new(Memberships::new(Arc::clone(&store)));
+    let memberships = Arc::new(Memberships::new(Arc::clone(&store), Trust::default()));
     let (append, committer) = new(
         Arc::clone(&store),
         Arc::clone(&bus),

@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::access::{MemberList, no_chat};
+use super::trust::Trust;
 use super::{Service, store_error};
 use crate::model::{ChatId, ChatRights, Error, ErrorKind, Fact, Identity, UserId};
 use crate::store::{Store, StoreError};
@@ -34,6 +35,9 @@ const COUNTERS: usize = 4096;
 
 /// How often a list that is outdated at once is fetched for the cache.
 const FETCHES: usize = 3;
+
+/// How long a list is used while other nodes may change its chat: a bound for what no notice has told.
+const LIFE: Duration = Duration::from_secs(60);
 
 /// How long a request waits for another one that reads many lists.
 const TURN: Duration = Duration::from_secs(1);
@@ -56,6 +60,7 @@ pub(super) struct Memberships {
     order: Box<[RwLock<()>]>,
     /// Held while many lists are read: requests at once for the same chats read each list once.
     reading: Mutex<()>,
+    trust: Trust,
 }
 
 /// A member list, and how many changes there had been before it was read.
@@ -63,10 +68,11 @@ pub(super) struct Memberships {
 struct Listed {
     members: Arc<MemberList>,
     changes: u64,
+    read: Instant,
 }
 
 impl Memberships {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, trust: Trust) -> Self {
         let weight = |listed: &Listed| u32::try_from(listed.members.weight()).unwrap_or(u32::MAX);
         Self {
             store,
@@ -79,25 +85,32 @@ impl Memberships {
             steady: RwLock::default(),
             order: (0..PARTS).map(|_| RwLock::default()).collect(),
             reading: Mutex::default(),
+            trust,
         }
     }
 
-    /// The member list of this chat: with each change that was acknowledged before the call.
+    /// The member list of this chat: with each change that this node acknowledged before the call, and another node some
+    /// seconds before ([`Trust`]).
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
     pub(super) async fn of(&self, chat: ChatId) -> Result<Arc<MemberList>, Error> {
         let changes = &self.changes[self.part(chat, COUNTERS)];
         let fetch = async || {
-            let changes = changes.load(Ordering::Acquire);
+            let (changes, read) = (changes.load(Ordering::Acquire), Instant::now());
             let found = self.store.chat_rights(chat).await.map_err(store_error)?;
             let members = Arc::new(MemberList::from(found.ok_or_else(|| no_chat(chat))?));
-            Ok(Listed { members, changes })
+            Ok(Listed {
+                members,
+                changes,
+                read,
+            })
         };
-        for _ in 0..FETCHES {
+        let fetches = if self.trust.holds() { FETCHES } else { 0 };
+        for _ in 0..fetches {
             let listed = self.lists.try_get_with(chat, fetch()).await;
             let listed = listed.map_err(|error: Arc<Error>| (*error).clone())?;
-            if listed.changes == changes.load(Ordering::Acquire) {
+            if self.is_current(chat, &listed) {
                 return Ok(listed.members);
             }
             // It may have been read before the latest change, whenever it was cached.
@@ -109,8 +122,33 @@ impl Memberships {
     /// The same without a read of the store; `None`: it is not known.
     pub(super) async fn known(&self, chat: ChatId) -> Option<Arc<MemberList>> {
         let listed = self.lists.get(&chat).await?;
+        let usable = self.trust.holds() && self.is_current(chat, &listed);
+        usable.then_some(listed.members)
+    }
+
+    /// Whether nothing in the chat was changed since, as far as this node knows.
+    fn is_current(&self, chat: ChatId, listed: &Listed) -> bool {
         let changes = self.changes[self.part(chat, COUNTERS)].load(Ordering::Acquire);
-        (listed.changes == changes).then_some(listed.members)
+        listed.changes == changes && (listed.read.elapsed() < LIFE || self.trust.is_complete())
+    }
+
+    /// Drops those lists of these chats that another node has outdated, whether its notice has come or not.
+    ///
+    /// # Errors
+    /// Those of the store, which is queried unless no other node uses it.
+    pub(super) async fn confirm(&self, chats: &[ChatId]) -> Result<(), StoreError> {
+        if self.trust.is_complete() || chats.is_empty() {
+            return Ok(());
+        }
+        let marks = self.store.marks(chats).await?;
+        for (chat, mark) in chats.iter().zip(marks) {
+            let listed = self.lists.get(chat).await;
+            let version = mark.map(|mark| mark.members_version);
+            if listed.is_some_and(|listed| Some(listed.members.version()) != version) {
+                self.changed(*chat).await;
+            }
+        }
+        Ok(())
     }
 
     /// The same for each of these chats, in the order given; `None`: there is no such chat. Those that
@@ -152,7 +190,7 @@ impl Memberships {
         for chat in chats {
             let changes = self.changes[self.part(*chat, COUNTERS)].load(Ordering::Acquire);
             match self.lists.get(chat).await {
-                Some(listed) if listed.changes == changes => {
+                Some(listed) if self.trust.holds() && self.is_current(*chat, &listed) => {
                     found.insert(*chat, Some(listed.members));
                 }
                 _ => unknown.push((*chat, changes)),
@@ -175,6 +213,7 @@ impl Memberships {
         let listed = Listed {
             members: Arc::clone(&members),
             changes,
+            read: Instant::now(),
         };
         self.lists.insert(chat, listed).await;
         if self.changes[self.part(chat, COUNTERS)].load(Ordering::Acquire) == changes {

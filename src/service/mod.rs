@@ -25,11 +25,13 @@ mod named;
 mod newcomers;
 mod numbering;
 mod recent;
+mod remote;
 mod revocation;
 mod rooms;
 mod settlement;
 mod sweeper;
 mod sync;
+mod trust;
 mod user_cache;
 mod users;
 mod visible;
@@ -46,6 +48,7 @@ pub use committer::Committer;
 pub use import::check as check_import;
 pub use in_flight::InFlight;
 pub use numbering::Numbering;
+pub use remote::Remote;
 pub use revocation::Revocations;
 pub use users::Newcomer;
 
@@ -85,7 +88,7 @@ pub struct Service {
     append: append::Append,
     newcomers: newcomers::Newcomers,
     /// Counts the revocations of tokens.
-    revocations: AtomicU64,
+    revocations: Arc<AtomicU64>,
     closed: AtomicBool,
     /// The id of the latest record of the audit log: they are in the order of the acts.
     latest_audit: Mutex<Option<AuditId>>,
@@ -119,8 +122,10 @@ impl Service {
         limits: Limits,
         metrics: Metrics,
     ) -> (Self, Committer) {
-        let (heads, user_cache) = (Arc::default(), Arc::new(user_cache));
-        let memberships = Arc::new(memberships::Memberships::new(Arc::clone(&store)));
+        let trust = trust::Trust::in_bus(&bus);
+        let heads = Arc::new(heads::Heads::with_trust(trust.clone()));
+        let user_cache = Arc::new(user_cache.with_trust(trust.clone()));
+        let memberships = Arc::new(memberships::Memberships::new(Arc::clone(&store), trust));
         let (append, messages) = append::new(
             Arc::clone(&store),
             Arc::clone(&bus),
@@ -141,7 +146,8 @@ impl Service {
             Arc::clone(&user_cache),
             Arc::clone(&heads),
         ));
-        let (newcomers, users) = newcomers::new(Arc::clone(&store), Arc::clone(&user_cache));
+        let (known, settling) = (Arc::clone(&user_cache), Arc::clone(&settlement));
+        let (newcomers, users) = newcomers::new(Arc::clone(&store), known, settling);
         let service = Self {
             history_cache: history_cache::HistoryCache::new(Arc::clone(&store)),
             store,
@@ -158,7 +164,7 @@ impl Service {
             opening: RwLock::default(),
             append,
             newcomers,
-            revocations: AtomicU64::new(0),
+            revocations: Arc::default(),
             closed: AtomicBool::new(false),
             latest_audit: Mutex::default(),
         };

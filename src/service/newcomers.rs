@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::settlement::Settlement;
 use super::store_error;
 use super::user_cache::UserCache;
 use crate::model::{Error, NewUser, User};
@@ -32,15 +33,21 @@ pub(super) struct Registrar {
     queue: mpsc::Receiver<PendingUser>,
     store: Arc<dyn Store>,
     user_cache: Arc<UserCache>,
+    settlement: Arc<Settlement>,
 }
 
 /// A queue, and the task that empties it.
-pub(super) fn new(store: Arc<dyn Store>, user_cache: Arc<UserCache>) -> (Newcomers, Registrar) {
+pub(super) fn new(
+    store: Arc<dyn Store>,
+    user_cache: Arc<UserCache>,
+    settlement: Arc<Settlement>,
+) -> (Newcomers, Registrar) {
     let (sender, queue) = mpsc::channel(QUEUE);
     let registrar = Registrar {
         queue,
         store,
         user_cache,
+        settlement,
     };
     (Newcomers(sender), registrar)
 }
@@ -130,6 +137,9 @@ impl Registrar {
         };
         for ((user, new), before) in written.iter().zip(users).zip(&before) {
             self.user_cache.written(user, new.id, before);
+            if user.id != new.id {
+                self.settlement.user_changed(user).await;
+            }
         }
         Ok(written)
     }

@@ -5,9 +5,23 @@ use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::bus::Local;
 use crate::model::{NewPk, Profile, UserId};
+use crate::service::heads::Heads;
+use crate::service::memberships::Memberships;
+use crate::service::trust::Trust;
 use crate::store::{gated, open};
 use crate::telemetry::Metrics;
+
+/// Publishes for this node alone.
+fn settlement(store: &Arc<dyn Store>, known: &Arc<UserCache>) -> Arc<Settlement> {
+    let trust = Trust::default();
+    let memberships = Arc::new(Memberships::new(Arc::clone(store), trust.clone()));
+    let heads = Arc::new(Heads::with_trust(trust));
+    let bus = Arc::new(Local::default());
+    let (store, known) = (Arc::clone(store), Arc::clone(known));
+    Arc::new(Settlement::new(store, bus, memberships, known, heads))
+}
 
 fn new_user(external_id: &str, name: Option<&str>) -> NewUser {
     let at = Timestamp::UNIX_EPOCH;
@@ -30,7 +44,11 @@ async fn those_who_come_while_one_is_written_are_written_at_once() {
     let store = open("sqlite::memory:").await.expect("a store");
     let (store, gate) = gated(store, metrics.clone());
     let known = Arc::default();
-    let (newcomers, registrar) = new(Arc::clone(&store), Arc::clone(&known));
+    let (newcomers, registrar) = new(
+        Arc::clone(&store),
+        Arc::clone(&known),
+        settlement(&store, &known),
+    );
     let newcomers = Arc::new(newcomers);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(registrar.run(stop.clone()));
@@ -74,7 +92,11 @@ async fn a_profile_that_changes_while_it_is_written_is_read_again() {
     let store = open("sqlite::memory:").await.expect("a store");
     let (store, gate) = gated(store, Metrics::default());
     let known: Arc<UserCache> = Arc::default();
-    let (_newcomers, registrar) = new(Arc::clone(&store), Arc::clone(&known));
+    let (_newcomers, registrar) = new(
+        Arc::clone(&store),
+        Arc::clone(&known),
+        settlement(&store, &known),
+    );
     let anna = new_user("anna", Some("Anna"));
     let held = gate.hold("find_or_create_users");
     let overtaking = async {

@@ -47,6 +47,7 @@ impl Service {
         let (_, user) = revoked
             .map_err(store_error)?
             .ok_or_else(|| no_user(&user))?;
+        self.settlement.user_changed(&user).await;
         // Without a change as well: the connections may not have been ended the first time.
         let fact = Fact::TokensRevoked {
             user: user.id,

@@ -15,12 +15,13 @@ use crate::model::{
     Identity, NewChat, Policy, Range, Reply, Room, RoomPage, UserId, VisibleCursor, VisiblePage,
     Window,
 };
+use crate::store::Store;
 
 /// How many chats a list of rooms holds at most.
 const PAGE: usize = 1000;
 
 /// The length of the history in the notice of a changed chat: that of `retrieve`.
-const NOTICE_HISTORY: usize = 1000;
+pub(super) const NOTICE_HISTORY: usize = 1000;
 
 impl Service {
     pub(super) async fn create_room(
@@ -117,23 +118,7 @@ impl Service {
 
     /// A chat with its members and its latest messages.
     pub(super) async fn room(&self, chat: Chat, messages: usize) -> Result<Room, Error> {
-        let members = self.store.users(&chat.members).await.map_err(store_error)?;
-        let messages = match messages {
-            0 => Vec::new(),
-            limit => {
-                let history = History {
-                    range: Range::default(),
-                    window: Window::Last(limit),
-                };
-                let page = self.store.messages(chat.id, history).await;
-                page.map_err(store_error)?.messages
-            }
-        };
-        Ok(Room {
-            chat,
-            members,
-            messages,
-        })
+        room(&*self.store, chat, messages).await
     }
 
     pub(super) async fn change_chat(
@@ -213,6 +198,27 @@ impl Service {
             messages: head,
         })
     }
+}
+
+/// A chat with its members and its latest messages.
+pub(super) async fn room(store: &dyn Store, chat: Chat, messages: usize) -> Result<Room, Error> {
+    let members = store.users(&chat.members).await.map_err(store_error)?;
+    let messages = match messages {
+        0 => Vec::new(),
+        limit => {
+            let history = History {
+                range: Range::default(),
+                window: Window::Last(limit),
+            };
+            let page = store.messages(chat.id, history).await;
+            page.map_err(store_error)?.messages
+        }
+    };
+    Ok(Room {
+        chat,
+        members,
+        messages,
+    })
 }
 
 /// The fields that a change gives.

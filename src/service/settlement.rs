@@ -74,6 +74,19 @@ impl Settlement {
         self.add(Change::Revocation(user));
     }
 
+    /// The profile of this user may have changed, or other of its tokens are revoked: other nodes drop what they have
+    /// cached of it.
+    pub(super) async fn user_changed(&self, user: &User) {
+        if self.bus.is_alone() {
+            return;
+        }
+        let fact = Fact::UserChanged {
+            user: user.id,
+            external_id: user.external_id.as_str().into(),
+        };
+        self.send(None, fact).await;
+    }
+
     fn add(&self, change: Change) {
         self.open.lock().push(change);
         self.added.notify_one();
@@ -110,12 +123,14 @@ impl Settlement {
 
     async fn look_up_revocation(&self, user: UserId) {
         match self.store.user(user).await {
-            Ok(Some(User {
-                external_id,
-                revoked_before: Some(before),
-                ..
-            })) => {
-                self.user_cache.profile_changed(&external_id);
+            Ok(Some(
+                found @ User {
+                    revoked_before: Some(before),
+                    ..
+                },
+            )) => {
+                self.user_cache.profile_changed(&found.external_id);
+                self.user_changed(&found).await;
                 self.send(None, Fact::TokensRevoked { user, before }).await;
             }
             Ok(_) => {}

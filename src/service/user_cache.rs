@@ -1,17 +1,17 @@
 //! Caches users and their chats: a user that reconnects costs no read of the store.
 //! Does not check rights and does not read the store.
 //!
-//! The cache is correct because this service makes every change. Each method that changes a
-//! membership, a chat or a user records that here ([`Changing`], [`UserCache::profile_changed`])
-//! before the change is announced, and `recent.rs` keeps older answers out afterwards. That holds,
-//! as it does for the member lists of `memberships.rs` and for `heads.rs`, while one server alone writes
-//! into the store. The store's lease ensures it: without it no command is served.
+//! The cache is correct because each method that changes a membership, a chat or a user records that
+//! here ([`Changing`], [`UserCache::profile_changed`]) before the change is announced, and `recent.rs` keeps older
+//! answers out afterwards. A change of another node is recorded when its notice comes (`remote.rs`), so, as the member
+//! lists of `memberships.rs` and `heads.rs`, the cache is used only while the other nodes are heard ([`Trust`]).
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::recent::{Recent, Stamp};
+use super::trust::Trust;
 use crate::model::{ChatId, MembersVersion, Profile, User, UserId, UserPk};
 
 /// How much is remembered of users, and of their chats, in bytes each.
@@ -21,6 +21,7 @@ const BYTES: usize = 32 * 1024 * 1024;
 pub(super) struct UserCache {
     users: Recent<Box<str>, Arc<Remembered>>,
     chats: Recent<UserId, UserMemberships>,
+    trust: Trust,
 }
 
 impl Default for UserCache {
@@ -69,14 +70,20 @@ impl UserCache {
                 size_of::<Remembered>() + external_id.len() + remembered.texts.len()
             }),
             chats: Recent::new(bytes, |_, chats| size_of_val(&**chats)),
+            trust: Trust::default(),
         }
+    }
+
+    /// The same cache, used as long as this holds.
+    pub(super) fn with_trust(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 
     /// The user of this external id, if its profile in the store has the fields claimed here.
     /// Otherwise the stamp before a read of the store.
     pub(super) fn user(&self, external_id: &str, profile: &Profile) -> Result<Known, Stamp> {
         let (found, stamp) = self.users.look(external_id);
-        let found = found.filter(|found| found.matches(profile));
+        let found = found.filter(|found| self.trust.holds() && found.matches(profile));
         let known = found.map(|found| Known {
             id: found.id,
             pk: found.pk,
@@ -123,7 +130,7 @@ impl UserCache {
     /// The chats of this user, or the stamp before a read of the store.
     pub(super) fn chats(&self, user: UserId) -> Result<UserMemberships, Stamp> {
         let (chats, stamp) = self.chats.look(&user);
-        chats.ok_or(stamp)
+        chats.filter(|_| self.trust.holds()).ok_or(stamp)
     }
 
     /// The store was read since `stamp`, and had these chats of the user.
@@ -137,6 +144,17 @@ impl UserCache {
             cache: self,
             users: users.to_vec(),
         }
+    }
+
+    /// The chats of this user have changed, by another node.
+    pub(super) fn chats_changed(&self, user: UserId) {
+        self.chats.changed(&user);
+    }
+
+    /// Anything may have changed.
+    pub(super) fn all_changed(&self) {
+        self.users.forget_all();
+        self.chats.forget_all();
     }
 
     /// Chats were deleted of which the members are not known. An id of a chat is never given out

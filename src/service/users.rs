@@ -199,7 +199,9 @@ impl Service {
         let updated = self.store.update_user(id, profile, at, audit).await;
         self.user_cache.profile_changed(&external_id);
         let updated = updated.map_err(store_error)?;
-        updated.map(Reply::User).ok_or_else(|| no_user(&user))
+        let updated = updated.ok_or_else(|| no_user(&user))?;
+        self.settlement.user_changed(&updated).await;
+        Ok(Reply::User(updated))
     }
 
     pub(super) async fn list_users(

@@ -20,11 +20,11 @@ use super::{
     Totals, Users,
 };
 use crate::model::{
-    Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage,
-    ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History, MemberLimits,
-    MemberRole, MembersVersion, Message, MessageId, MessagePage, NewChat, NewEvent, NewEventChat,
-    NewUser, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId, UserPk,
-    VisibleCursor, VisiblePage,
+    Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatMark,
+    ChatPage, ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History,
+    MemberLimits, MemberRole, MembersVersion, Message, MessageId, MessagePage, NewChat, NewEvent,
+    NewEventChat, NewUser, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId,
+    UserPk, VisibleCursor, VisiblePage,
 };
 use crate::telemetry::Metrics;
 
@@ -228,6 +228,7 @@ instrumented! {
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
     memberships_of(user: UserId) -> Vec<(ChatId, MembersVersion)>;
     members_version(chat: ChatId) -> Option<MembersVersion>;
+    marks(chats: &[ChatId]) -> Vec<Option<ChatMark>>;
     users_in_many_chats(users: &[UserId], chats: usize) -> Vec<UserId>;
     heads(chats: &[ChatId]) -> Vec<Seq>;
 }

@@ -27,9 +27,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, History,
-    MemberLimits, MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile, Reads,
-    Sent, Seq, User, UserId, UserPk, VisibleCursor, VisiblePage,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatMark, ChatPage, ChatPk, Fingerprint,
+    History, MemberLimits, MembersVersion, MessagePage, NewChat, NewUser, PendingMessage, Profile,
+    Reads, Sent, Seq, User, UserId, UserPk, VisibleCursor, VisiblePage,
 };
 
 #[cfg(test)]
@@ -230,6 +230,10 @@ pub trait Chats: Send + Sync {
     /// The version of the members of this chat, not older than at the call; `None`: there is no such
     /// chat.
     async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError>;
+
+    /// What shows whether each of these chats has changed, not older than at the call, in the order given; `None`: there
+    /// is no such chat.
+    async fn marks(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatMark>>, StoreError>;
 
     /// Those of `users` that are members or owners of so many chats at least, in the order given. One
     /// that does not exist has none.

@@ -46,6 +46,12 @@ pub enum Kind {
     UserChanged,
     /// Reserved for messages that were changed.
     MessageChanged,
+    /// The others may have missed something.
+    Owed,
+    /// The node has ended in order.
+    Bye,
+    /// Reserved for users over their rates.
+    Over,
     /// One of a later version.
     Unknown(u32),
 }
@@ -105,3 +111,10 @@ pub enum HintKind {
 #[derive(Debug, thiserror::Error)]
 #[error("a notice of another node cannot be read: {0}")]
 pub struct UnknownContent(String);
+
+impl RemoteNotice {
+    /// TEMP
+    pub fn content(&self) -> Result<Content, UnknownContent> {
+        Err(UnknownContent(format!("{:?}", self.body)))
+    }
+}

@@ -110,6 +110,11 @@ impl Subscription {
         Entering(Arc::clone(self))
     }
 
+    /// Whether such a read is under way.
+    pub(in crate::hub) fn is_entering(&self) -> bool {
+        self.state.lock().removals.entering > 0
+    }
+
     /// The user that it is bound to.
     pub(in crate::hub) fn user(&self) -> Option<UserId> {
         self.state.lock().user

@@ -122,10 +122,27 @@ fn a_lifted_ban_ends_nothing() {
 fn a_changed_role_is_a_version_that_was_seen() {
     let (hub, chat) = (Hub::default(), ChatId::new(NOW));
     let annas = subscribed(&hub, user(), chat, 0);
-    let change = Arc::new(ban(chat, user(), 5));
-    hub.rights_changed(chat, 5, &notice(Fact::Muted(change)));
-    assert!(hub.has_seen_members(chat, 5));
+    let change = Arc::new(ban(chat, user(), 1));
+    hub.rights_changed(chat, 1, &notice(Fact::Muted(change)));
+    assert!(hub.has_seen_members(chat, 1));
     assert_eq!(received(&annas), ["muted"]);
+}
+
+#[test]
+fn a_notice_that_overtakes_one_of_another_node_lets_the_members_be_compared() {
+    let (hub, chat) = (Hub::default(), ChatId::new(NOW));
+    let annas = subscribed(&hub, user(), chat, 0);
+    hub.open(chat, 0);
+    let changed = |version| {
+        let change = Arc::new(ban(chat, user(), version));
+        hub.rights_changed(chat, version, &notice(Fact::Muted(change)));
+    };
+    changed(2);
+    assert!(!hub.has_seen_members(chat, 2), "the first one is missing");
+    assert_eq!(hub.take_behind(), [chat]);
+    changed(1);
+    assert!(!hub.has_seen_members(chat, 2), "until the store was read");
+    assert_eq!(received(&annas), ["muted", "muted"]);
 }
 
 /// A connection that acts as `user`, with a token of `owner`.

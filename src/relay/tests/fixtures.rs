@@ -95,6 +95,8 @@ impl Fixture {
             messages: Arc::<Unreliable>::clone(&unreliable),
             chats: Arc::<dyn Store>::clone(&store),
             events: Arc::<dyn Store>::clone(&store),
+            remote: Remote::over(&store),
+            clock: Clock::system(),
             outbox: SMALL,
             metrics: Metrics::default(),
         };

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Ban, ChatId, ChatRights, MemberRights, MemberRole, Policy, Sanction, UserId};
+use crate::model::{
+    Ban, ChatId, ChatRights, MemberRights, MemberRole, MembersVersion, Policy, Sanction, UserId,
+};
 
 /// The members of a chat and its bans. It may be cached: whether a sanction still applies is judged by
 /// the time of the request.
@@ -20,9 +22,15 @@ pub struct MemberList {
     roles: HashMap<UserId, MemberRole>,
     mutes: HashMap<UserId, Sanction>,
     bans: HashMap<UserId, Sanction>,
+    version: MembersVersion,
 }
 
 impl MemberList {
+    /// The version of the members in the store.
+    pub fn version(&self) -> MembersVersion {
+        self.version
+    }
+
     /// The chat.
     pub fn chat(&self) -> ChatId {
         self.chat
@@ -104,6 +112,7 @@ impl From<ChatRights> for MemberList {
             policy: rights.policy,
             creator: rights.creator,
             of_event: rights.event.is_some(),
+            version: rights.version,
             roles: roles.map(|member| (member.user, member.role)).collect(),
             mutes: members.clone().filter_map(mute).collect(),
             members: members.map(|member| member.user).collect(),

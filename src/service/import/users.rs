@@ -164,6 +164,7 @@ impl<'a> Users<'a> {
         if let Some(before) = revoked_before.filter(|_| user.id == id) {
             let revoked = self.service.store.revoke_tokens(id, before, None).await;
             self.service.user_cache.profile_changed(&user.external_id);
+            self.service.settlement.user_changed(&user).await;
             revoked.map_err(store_error)?;
         }
         Ok(user)

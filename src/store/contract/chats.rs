@@ -2,7 +2,7 @@
 //! Does not know which store is under test.
 
 use super::*;
-use crate::model::{ChatChange, ChatPage, History, Range, Window};
+use crate::model::{ChatChange, ChatMark, ChatPage, History, Range, Window};
 use crate::store::StoreError;
 
 async fn page(store: &Subject, user: &User, limit: usize) -> ChatPage {
@@ -152,6 +152,41 @@ pub async fn those_in_many_chats_are_notified_in_order(store: Subject) {
     assert!(removed.expect("an answer").expect("a chat").0);
     let actual = store.users_in_many_chats(&all, 3).await;
     assert_eq!(actual.expect("an answer"), []);
+}
+
+pub async fn marks_show_each_change_of_a_chat_but_messages(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let (one, other) = (
+        chat(&store, &[&anna], 1).await,
+        chat(&store, &[&boris], 2).await,
+    );
+    let nowhere = ChatId::new(at(9));
+    let marks = async || {
+        let chats = [other.id, nowhere, one.id];
+        store.marks(&chats).await.expect("marks")
+    };
+    let of = |chat: &Chat, version, modified| {
+        Some(ChatMark {
+            members_version: chat.members_version + version,
+            of_event: false,
+            modified_at: at(modified),
+        })
+    };
+    assert_eq!(marks().await, [of(&other, 0, 2), None, of(&one, 0, 1)]);
+    let sent = store.append(vec![entry(one.id, &anna, "hello", 3)]).await;
+    sent.expect("stored");
+    assert_eq!(marks().await, [of(&other, 0, 2), None, of(&one, 0, 1)]);
+    let added = store.add_member(one.id, boris.id, 0, at(4), None).await;
+    added.expect("added");
+    let change = ChatChange {
+        name: Some("team".into()),
+        ..ChatChange::default()
+    };
+    let changed = store.change_chat(other.id, change, at(5), None).await;
+    changed.expect("changed");
+    assert_eq!(marks().await, [of(&other, 0, 5), None, of(&one, 1, 4)]);
+    store.delete_chat(one.id, None).await.expect("deleted");
+    assert_eq!(marks().await, [of(&other, 0, 5), None, None]);
 }
 
 pub async fn heads_come_in_the_order_asked_for(store: Subject) {

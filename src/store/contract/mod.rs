@@ -139,6 +139,7 @@ macro_rules! every_promise {
                 a_user_in_no_chat_has_an_empty_page,
                 memberships_have_every_chat_and_the_version_of_its_members,
                 those_in_many_chats_are_notified_in_order,
+                marks_show_each_change_of_a_chat_but_messages,
                 heads_come_in_the_order_asked_for,
                 a_chat_is_found_by_its_pk,
                 many_chats_are_found_by_their_pks,

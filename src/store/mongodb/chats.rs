@@ -17,8 +17,8 @@ use super::limits::Counted;
 use super::retry::{retry, retry_until_deadline, with_deadline};
 use super::transaction::Transactional;
 use crate::model::{
-    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
-    MembersVersion, NewChat, Seq, UserId, UserPk, VisibleCursor, VisiblePage,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatMark, ChatPage, ChatPk, Fingerprint,
+    MemberLimits, MembersVersion, NewChat, Seq, UserId, UserPk, VisibleCursor, VisiblePage,
 };
 use crate::store::{Chats, StoreError};
 
@@ -148,6 +148,10 @@ impl Chats for Mongo {
             retry_until_deadline(|| self.database.one::<ChatDocument>(doc! { "_id": chat }))
                 .await?;
         Ok(found.map(|found| found.chat.members_version))
+    }
+
+    async fn marks(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatMark>>, StoreError> {
+        retry_until_deadline(|| self.marks_of(chats)).await
     }
 
     async fn users_in_many_chats(

@@ -11,8 +11,8 @@ use super::Mongo;
 use super::database::Query;
 use super::documents::{ChatDocument, FoundChat, MemberDocument};
 use crate::model::{
-    Chat, ChatCursor, ChatId, ChatPage, ChatPk, MembersVersion, Policy, Seq, UserId, VisibleCursor,
-    VisiblePage,
+    Chat, ChatCursor, ChatId, ChatMark, ChatPage, ChatPk, MembersVersion, Policy, Seq, UserId,
+    VisibleCursor, VisiblePage,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -127,6 +127,25 @@ impl Mongo {
             .collect();
         let head = |chat| heads.get(chat).copied().unwrap_or(0);
         Ok(chats.iter().map(head).collect())
+    }
+
+    /// The mark of each chat.
+    pub(super) async fn marks_of(
+        &self,
+        chats: &[ChatId],
+    ) -> Result<Vec<Option<ChatMark>>, StoreError> {
+        let query = Query::all(doc! { "_id": { "$in": chats } });
+        let found = self.database.readable::<ChatDocument>(query).await?;
+        let marks = found.into_iter().map(|FoundChat { chat, .. }| {
+            let mark = ChatMark {
+                members_version: chat.members_version,
+                of_event: chat.event.is_some(),
+                modified_at: chat.modified_at,
+            };
+            (chat.id, mark)
+        });
+        let marks: HashMap<_, _> = marks.collect();
+        Ok(chats.iter().map(|chat| marks.get(chat).copied()).collect())
     }
 
     /// The chats of this user that match, the most recently active first.

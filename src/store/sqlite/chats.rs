@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::lists::{self, COLUMNS, chat, collect, with_members};
 use super::rows::{Millisecond, taken};
 use super::{Sqlite, audit, limits, numbers, sweep};
 use crate::model::{
-    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatPage, ChatPk, Fingerprint, MemberLimits,
-    MembersVersion, NewChat, Seq, UserId, VisibleCursor, VisiblePage,
+    AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatMark, ChatPage, ChatPk, Fingerprint,
+    MemberLimits, MembersVersion, NewChat, Seq, UserId, VisibleCursor, VisiblePage,
 };
 use crate::store::{Chats, StoreError};
 
@@ -177,6 +177,27 @@ impl Chats for Sqlite {
             let mut statement =
                 transaction.prepare_cached("SELECT members_version FROM chats WHERE id = ?1")?;
             Ok(statement.query_row([chat], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn marks(&self, chats: &[ChatId]) -> Result<Vec<Option<ChatMark>>, StoreError> {
+        let chats = chats.to_vec();
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT members_version, event IS NOT NULL, modified_at FROM chats WHERE id = ?1",
+            )?;
+            let mark = |row: &Row<'_>| {
+                Ok(ChatMark {
+                    members_version: row.get(0)?,
+                    of_event: row.get(1)?,
+                    modified_at: row.get::<_, Millisecond>(2)?.0,
+                })
+            };
+            let marks = chats
+                .iter()
+                .map(|chat| statement.query_row([chat], mark).optional());
+            Ok(marks.collect::<Result<_, _>>()?)
         })
         .await
     }
