@@ -36,7 +36,7 @@ pub struct Checked {
     pub is_used: bool,
 }
 
-/// Connects to the store, runs pending migrations as a start does, and closes it. A store that another process uses is checked as it is, and a file that does not exist is not
+/// Connects to the store, runs pending migrations as a start does, and closes it. A store that other processes use is checked as it is, with a line for each of them, and a file that does not exist is not
 /// created.
 ///
 /// # Errors
@@ -61,9 +61,11 @@ pub async fn store(url: &str) -> Result<Checked, CheckError> {
             lease.release().await;
             migrated?;
         }
-        Err(holder) => {
+        Err(holders) => {
             is_used = true;
-            lines.push(format!("schema   not migrated: in use by {holder}"));
+            for holder in holders {
+                lines.push(format!("schema   not migrated: in use by {holder}"));
+            }
         }
     }
     let seen = look(&*store).await;
@@ -309,6 +311,29 @@ mod tests {
         let Checked { lines, is_used } = super::store(&url).await.expect("usable");
         assert!(!is_used);
         assert_eq!(lines, [&*expected[0], &expected[2], "indexes  ok"]);
+    }
+
+    #[tokio::test]
+    async fn each_server_on_a_database_is_named_and_nothing_is_migrated() {
+        let scratch = crate::store::Scratch::new();
+        let url = scratch.url();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let store = crate::store::connect(&url).await.expect("a database");
+            let mut lease = Lease::share(&store).await.expect("taken");
+            lease.migrate().await.expect("a schema");
+            held.push(lease);
+        }
+        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        assert!(is_used);
+        let named = "schema   not migrated: in use by polychat serve on ";
+        let named = lines.iter().filter(|line| line.starts_with(named));
+        assert_eq!(named.count(), 2, "{lines:?}");
+        for lease in held {
+            lease.release().await;
+        }
+        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        assert!(!is_used && lines.iter().all(|line| !line.starts_with("schema")));
     }
 
     #[tokio::test]

@@ -35,11 +35,10 @@ use crate::limits::{self, Hosts, Origins};
 use crate::model::{Caller, Clock};
 use crate::relay::Relay;
 use crate::service::{Committer, Limits, Numbering, Service};
-use crate::store::transfer::Unfinished;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 
-/// Serves until a signal to stop, or until another process has taken the lease on the store.
+/// Serves until a signal to stop, or until the lease on the store is lost to a process that needs it alone.
 ///
 /// # Errors
 /// Why it could not start or had to end, in one sentence.
@@ -55,11 +54,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let sockets = Sockets::bind(&config)?;
     let store = store::connect(&config.store).await.context("--store")?;
-    let lease = tokio::select! {
-        lease = Lease::take(&store, "serve") => lease?,
+    let mut lease = tokio::select! {
+        lease = Lease::share(&store) => lease?,
         _ = signals.next() => return Ok(()),
     };
-    let listeners = match open(&*store, sockets).await {
+    let listeners = match open(&mut lease, sockets).await {
         Ok(listeners) => listeners,
         Err(error) => {
             lease.release().await;
@@ -100,8 +99,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Migrates the store, and listens.
-async fn open(store: &dyn Store, sockets: Sockets) -> anyhow::Result<Listeners> {
-    store.migrate(Unfinished::Refused).await?;
+async fn open(lease: &mut Lease, sockets: Sockets) -> anyhow::Result<Listeners> {
+    lease.migrate().await?;
     sockets.listen()
 }
 

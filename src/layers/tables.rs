@@ -29,7 +29,7 @@ pub(super) const MAY_KNOW: [(&str, &[&str]); 18] = [
         "import",
         &["model", "bus", "service", "gateway", "progress"],
     ),
-    ("lease", &["store"]),
+    ("lease", &["model", "store"]),
     ("check", &["store", "lease"]),
 ];
 

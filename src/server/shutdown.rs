@@ -82,7 +82,7 @@ impl Parts {
         gateway.refuse_new_connections();
         let drained = match stop {
             Ok(stop) => self.drain(gateway, stop, drain).await,
-            // Another server uses the store: nothing can be served.
+            // Another process has had the store alone: nothing can be served.
             Err(lost) => Err(lost),
         };
         gateway.refuse_requests();

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::lease::{LeaseState, Leasing, Process};
+use super::lease::{Holder, LeaseState, Leasing, Mode, Process};
 use super::settling::Settling;
 use super::sweep::Sweeping;
 use super::transfer::{ChatRecord, EventRecord, Pks, Transfer, Unfinished};
@@ -23,7 +23,7 @@ use crate::model::{
     Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatMark,
     ChatPage, ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History,
     MemberLimits, MemberRole, MembersVersion, Message, MessageId, MessagePage, NewChat, NewEvent,
-    NewEventChat, NewUser, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId,
+    NewEventChat, NewUser, NodeId, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId,
     UserPk, VisibleCursor, VisiblePage,
 };
 use crate::telemetry::Metrics;
@@ -145,6 +145,10 @@ macro_rules! instrumented {
 
 #[async_trait]
 impl Store for Instrumented {
+    async fn is_current(&self) -> Result<bool, OpenError> {
+        self.store.is_current().await
+    }
+
     async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
         self.store.migrate(unfinished).await
     }
@@ -172,8 +176,12 @@ impl Store for Instrumented {
 
 #[async_trait]
 impl Leasing for Instrumented {
-    async fn take_lease(&self, process: &Process) -> Result<LeaseState, StoreError> {
-        self.store.take_lease(process).await
+    fn node(&self) -> NodeId {
+        self.store.node()
+    }
+
+    async fn take_lease(&self, process: &Process, mode: Mode) -> Result<LeaseState, StoreError> {
+        self.store.take_lease(process, mode).await
     }
 
     async fn renew_lease(&self) -> Result<LeaseState, StoreError> {
@@ -182,6 +190,10 @@ impl Leasing for Instrumented {
 
     async fn release_lease(&self) -> Result<(), StoreError> {
         self.store.release_lease().await
+    }
+
+    async fn lease_holders(&self) -> Result<Vec<Holder>, StoreError> {
+        self.store.lease_holders().await
     }
 
     fn check_lease(&self) -> Result<(), StoreError> {

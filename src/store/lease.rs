@@ -1,5 +1,5 @@
-//! The lease of a store: held by the one process that may change what the store holds, since every
-//! process caches rights and heads as if no other changed them.
+//! The lease of a store: held by the processes that may change what the store holds. Servers share it, each of
+//! them a node; a command has it alone.
 //! Does not know what a process does without it, and waits for nothing.
 
 use std::fmt::{Display, Formatter, Result as Written};
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
+use crate::model::NodeId;
 
 /// How long a lease lasts after it was taken or renewed, by the clock of the database server.
 pub const LIFETIME: Duration = Duration::from_secs(6);
@@ -22,21 +23,28 @@ pub const RELIANCE: Duration = Duration::from_secs(5);
 /// Takes, renews and releases the lease.
 ///
 /// SQLite locks its file when it is opened, and the kernel releases that lock with the process: the
-/// process has the lease as long as it has the store open, and the files are where it opened them. A
-/// process that opens that place later would find other files, and lock those.
+/// process has the lease alone, in whichever mode, as long as it has the store open, and the files are where it
+/// opened them. A process that opens that place later would find other files, and lock those.
 #[async_trait]
 pub trait Leasing: Send + Sync {
-    /// Takes the lease for this process if no other holds it: it was never taken, was released, or
-    /// has lapsed, [`LIFETIME`] after its last renewal. Atomic: of several at once one takes it. The
-    /// holder may take it again. Answers [`LeaseState::Own`], or the process that holds it.
-    async fn take_lease(&self, process: &Process) -> Result<LeaseState, StoreError>;
+    /// The id of this process as a holder of the lease: that of the node if it is a server.
+    fn node(&self) -> NodeId;
 
-    /// Renews the lease, unless another process has taken it meanwhile. One that has lapsed is
-    /// renewed, too: nobody else has held it.
+    /// Takes the lease for this process unless another one is in the way: that of a process that has it alone, or
+    /// in [`Mode::Exclusive`] that of any. None is in the way once it was released or has lapsed, [`LIFETIME`] after its
+    /// last renewal. Atomic: of several at once that exclude each other one takes it. A holder may take it again, in
+    /// the other mode too. Answers [`LeaseState::Own`], or a process that is in the way.
+    async fn take_lease(&self, process: &Process, mode: Mode) -> Result<LeaseState, StoreError>;
+
+    /// Renews the lease, which was taken before. One that has lapsed is taken again, and [`Held::lapsed`] is
+    /// set, unless a process that excludes this one has held it meanwhile.
     async fn renew_lease(&self) -> Result<LeaseState, StoreError>;
 
     /// Releases the lease if this process still holds it: another may take it at once.
     async fn release_lease(&self) -> Result<(), StoreError>;
+
+    /// The processes that hold it now, without this one.
+    async fn lease_holders(&self) -> Result<Vec<Holder>, StoreError>;
 
     /// `Unavailable` with the reason if this process has taken the lease and may not hold it any
     /// more: it was not renewed for [`RELIANCE`], is another's, or was released; of a file: the
@@ -50,21 +58,47 @@ pub trait Leasing: Send + Sync {
     async fn await_lease(&self) -> Result<(), StoreError>;
 }
 
+/// With whom a process uses a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// With other nodes.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
 /// The state of a lease after an attempt to take or renew it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseState {
     /// This process holds it.
-    Own,
-    /// Another process holds it, or held it last.
+    Own(Held),
+    /// Another process is in the way, or was.
     Other(Holder),
-    /// Nobody holds it.
+    /// Nobody holds it: its document is gone.
     Free,
+}
+
+/// The lease of this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The nodes that hold it in [`Mode::Shared`], in the order of their ids. This one is among them if it does.
+    pub nodes: Vec<NodeId>,
+    /// Whether it had lapsed since the attempt before: what this process caches may be out of date, and its open
+    /// transactions may have been ended.
+    pub lapsed: bool,
+}
+
+impl LeaseState {
+    /// Whether this process holds it.
+    pub const fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
 }
 
 /// A process that uses a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// The subcommand.
+    /// The subcommand, and what it is doing if that matters to others.
     pub command: String,
     /// The name of its host.
     pub host: String,
@@ -79,7 +113,9 @@ pub struct Process {
 pub struct Holder {
     /// The process.
     pub process: Process,
-    /// When it took it, by the clock of the database server.
+    /// How it holds it.
+    pub mode: Mode,
+    /// Since when it holds it without a lapse, by the clock of the database server.
     pub since: Timestamp,
     /// When its lease lapses, by that clock: another time after each renewal.
     pub until: Timestamp,

@@ -64,6 +64,10 @@ pub trait Store:
     + transfer::Transfer
     + lease::Leasing
 {
+    /// Whether the schema is of the newest version: otherwise a migration changes what other processes rely on, and
+    /// needs the lease alone.
+    async fn is_current(&self) -> Result<bool, OpenError>;
+
     /// Brings the schema to the newest version: the caller has taken the lease, and nothing else
     /// was called before. Does nothing to a store of that version with all its indexes, or to one that it refuses.
     async fn migrate(&self, unfinished: transfer::Unfinished) -> Result<(), OpenError>;

@@ -21,7 +21,6 @@ use crate::model::{
 };
 use crate::server::listeners::Listeners;
 use crate::store;
-use crate::store::transfer::Unfinished;
 
 /// How many users there are, and how many chats of all of them.
 pub(super) const USERS: usize = 5;
@@ -80,11 +79,8 @@ impl Node {
         let clients = socket.listen(64).expect("a listener");
         let address = clients.local_addr().expect("an address");
         let store = store::connect(&config.store).await.expect("a store");
-        let lease = Lease::take(&store, "serve").await.expect("a lease");
-        store
-            .migrate(Unfinished::Refused)
-            .await
-            .expect("a new store");
+        let mut lease = Lease::share(&store).await.expect("a lease");
+        lease.migrate().await.expect("a new store");
         let parts = Parts::assemble(&config, store, lease, admission.authenticator);
         let settings = gateway::Settings {
             hosts: admission.hosts,

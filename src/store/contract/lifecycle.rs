@@ -48,6 +48,7 @@ pub async fn a_migration_again_changes_nothing(store: Subject) {
     let anna = user(&store, "anna").await;
     let migrated = store.migrate(Unfinished::Refused).await;
     migrated.expect("of the newest version");
+    assert!(store.is_current().await.expect("an answer"));
     let found = store.user(anna.id).await.expect("an answer");
     assert_eq!(found, Some(anna));
     an_open_store_lacks_no_index(store).await;

@@ -7,13 +7,14 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
-    Acknowledgment, ClientOptions, DatabaseOptions, ReadConcern, ReadPreference, SelectionCriteria,
-    WriteConcern,
+    Acknowledgment, ClientOptions, DatabaseOptions, DriverInfo, ReadConcern, ReadPreference,
+    SelectionCriteria, WriteConcern,
 };
 use tokio::time::timeout;
 
-use super::database::Database;
+use super::database::{Database, app_name, mark};
 use super::retry::DEADLINE;
+use crate::model::NodeId;
 use crate::store::OpenError;
 
 /// The name of the database if the URL has none.
@@ -29,13 +30,13 @@ const CONNECTIONS: u32 = 32;
 /// How long it may take to resolve names and to connect.
 const OPENING: Duration = Duration::from_secs(15);
 
-/// Connects to the database that `url` names.
+/// Connects this node to the database that `url` names.
 ///
 /// # Errors
 /// One sentence: the URL cannot be parsed, no server answers, the credentials are wrong, or it is
 /// no replica set.
-pub(super) async fn connect(url: &str) -> Result<Database, OpenError> {
-    let options = options(url).await?;
+pub(super) async fn connect(url: &str, node: NodeId) -> Result<Database, OpenError> {
+    let options = options(url, node).await?;
     let hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();
     let name = options.default_database.clone();
     let name = name.unwrap_or_else(|| NAME.into());
@@ -94,7 +95,11 @@ pub(super) fn sentence(error: &Error) -> String {
     }
 }
 
-async fn options(url: &str) -> Result<ClientOptions, OpenError> {
+/// How this node connects.
+///
+/// # Errors
+/// One sentence: the URL cannot be parsed.
+pub(super) async fn options(url: &str, node: NodeId) -> Result<ClientOptions, OpenError> {
     let mut options = match timeout(OPENING, ClientOptions::parse(url)).await {
         Ok(Ok(options)) => options,
         Ok(Err(error)) => return Err(unreadable(url, &error).await),
@@ -105,8 +110,9 @@ async fn options(url: &str) -> Result<ClientOptions, OpenError> {
         }
     };
     let database = options.default_database.as_deref().unwrap_or(NAME);
-    let app_name = format!("polychat/{database}");
+    let (app_name, mark) = (app_name(database), mark(database, node));
     options.app_name.get_or_insert(app_name);
+    options.driver_info = Some(DriverInfo::builder().name(mark).build());
     options.server_selection_timeout.get_or_insert(SELECTION);
     options.connect_timeout.get_or_insert(DEADLINE);
     options.max_pool_size.get_or_insert(CONNECTIONS);

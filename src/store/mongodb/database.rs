@@ -16,6 +16,7 @@ use super::commit::Commits;
 use super::documents::{CHATS, MESSAGES, SCHEMA, USERS};
 use super::fields::{Readable, decode};
 use super::retry::DEADLINE;
+use crate::model::NodeId;
 use crate::store::{StoreError, Totals};
 
 /// The most documents in one reply, as far as they fit into it: a page of a thousand, and the one
@@ -25,11 +26,26 @@ const BATCH: u32 = 1_001;
 /// How many transactions that add a member may run at once, beside the one that assigns a `pk`.
 pub(super) const ADDITIONS: usize = 64;
 
+/// The name of the driver, as the server knows it.
+const DRIVER: &str = "mongo-rust-driver";
+
+/// The application as which the server knows connections to a database, unless the URL has another.
+pub(super) fn app_name(database: &str) -> String {
+    format!("polychat/{database}")
+}
+
+/// How the server distinguishes the connections of this node, whatever the application is: this stands in the name of
+/// their driver, after a `|`.
+pub(super) fn mark(database: &str, node: NodeId) -> String {
+    format!("{}/{node}", app_name(database))
+}
+
 /// The database of a replica set.
 pub(super) struct Database {
     client: Client,
     driver: mongodb::Database,
-    /// The name under which the server knows the connections of this and every other node.
+    /// The application as which the server knows the connections of this and every other node: the default one, or
+    /// that of the URL.
     app_name: String,
     /// Hosts and database, without credentials and options.
     place: String,
@@ -122,21 +138,28 @@ impl Database {
         Ok(self.client.start_session().await?)
     }
 
-    /// Ends every open transaction of a node of this name, so that none is committed later. Transactions
-    /// of a node that is still running are retried by it.
-    pub(super) async fn end_transactions(&self) -> Result<(), StoreError> {
+    /// Ends the open transactions of every other process on this database than these nodes, so that none is committed
+    /// later. Transactions of a node that is still running are retried by it.
+    pub(super) async fn end_transactions(&self, live: &[NodeId]) -> Result<(), StoreError> {
         let admin = self.client.database("admin");
         let open = vec![
             doc! { "$currentOp": { "allUsers": false, "idleSessions": true } },
-            doc! { "$match": { "appName": &self.app_name, "transaction.parameters.autocommit": false } },
-            doc! { "$group": { "_id": "$lsid.id" } },
-            doc! { "$project": { "_id": 0, "id": "$_id" } },
+            doc! { "$match": { "transaction.parameters.autocommit": false } },
+            doc! { "$group": {
+                "_id": "$lsid.id",
+                "app": { "$first": "$appName" },
+                "driver": { "$first": "$clientMetadata.driver.name" },
+            } },
         ];
         let found = admin
             .aggregate(open)
             .read_concern(ReadConcern::local())
             .await?;
-        let sessions: Vec<Document> = found.try_collect().await?;
+        let found: Vec<Document> = found.try_collect().await?;
+        let live: Vec<_> = live.iter().map(|node| self.mark(*node)).collect();
+        let ended = found.iter().filter(|found| self.is_of_others(found, &live));
+        let ids = ended.filter_map(|found| found.get("_id"));
+        let sessions: Vec<_> = ids.map(|id| doc! { "id": id }).collect();
         if !sessions.is_empty() {
             info!(
                 count = sessions.len(),
@@ -145,6 +168,23 @@ impl Database {
             admin.run_command(doc! { "killSessions": sessions }).await?;
         }
         Ok(())
+    }
+
+    /// Whether an open transaction is one of a process on this database that is none of the nodes with these marks.
+    fn is_of_others(&self, open: &Document, live: &[String]) -> bool {
+        let driver = open.get_str("driver").unwrap_or_default();
+        match driver.split_once('|') {
+            Some((_, mark)) => {
+                let base = mark.rsplit_once('/').map_or(mark, |(base, _)| base);
+                base == app_name(self.driver.name()) && !live.iter().any(|live| live == mark)
+            }
+            // Versions without marks are known by their application.
+            None => driver == DRIVER && open.get_str("app").unwrap_or_default() == self.app_name,
+        }
+    }
+
+    fn mark(&self, node: NodeId) -> String {
+        mark(self.driver.name(), node)
     }
 
     /// Checks that the primary answers a read with a majority behind it.

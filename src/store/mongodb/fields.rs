@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decoder::from_document;
 use super::failure::corrupt;
-use crate::model::{Access, AuditId, ChatId, MemberRole, MessageId, Policy, UserId};
+use crate::model::{Access, AuditId, ChatId, MemberRole, MessageId, NodeId, Policy, UserId};
 use crate::store::StoreError;
 use crate::store::times::millisecond;
 
@@ -37,6 +37,7 @@ id_field!(UserId);
 id_field!(ChatId);
 id_field!(MessageId);
 id_field!(AuditId);
+id_field!(NodeId);
 
 /// [`Policy`] as a document has it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

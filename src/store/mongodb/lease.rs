@@ -1,36 +1,44 @@
-//! The lease as a document: its holder, and until when it lasts by the clock of the server, which
-//! each update reads in the same step.
+//! The lease as this process has it: taken, relied on, lapsed, lost.
 //! Does not compare a clock of this machine with one of the server.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mongodb::bson::{DateTime, Document, Uuid, doc};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document, RawDocumentBuf};
 use mongodb::options::ReturnDocument;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Mongo;
 use super::documents::LEASES;
-use super::fields::{Readable, decode, time};
+use super::failure::is_transient;
+use super::lease_document::{self as document, Entry, Lease, Moment};
 use super::retry::retry_until_deadline;
+use crate::model::NodeId;
 use crate::store::StoreError;
-use crate::store::lease::{Holder, LIFETIME, LeaseState, Leasing, Process, RELIANCE};
+use crate::store::lease::{Held, Holder, LeaseState, Leasing, Mode, Process, RELIANCE};
 
-/// The `_id` of the one lease.
-const ID: &str = "store";
+/// How long the end of the transactions of others may delay a renewal, so that several renewals fit into
+/// [`RELIANCE`]. After that the next one continues with it.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// The lease, as far as this process knows.
 pub(super) struct OwnLease {
     /// Names this process in the document.
-    holder: Uuid,
+    node: NodeId,
     state: Mutex<State>,
+    /// As it was taken.
+    taken: Mutex<Option<Taken>>,
     /// Wakes what waits for another state.
     changed: Notify,
+    /// Whether there may be transactions of holders that have lapsed: at the start, and after an update without an
+    /// answer, which may have dropped one.
+    unsettled: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -43,17 +51,34 @@ enum State {
     Released,
 }
 
-impl Default for OwnLease {
-    fn default() -> Self {
-        Self {
-            holder: Uuid::new(),
-            state: Mutex::new(State::NotTaken),
-            changed: Notify::new(),
-        }
-    }
+/// With what it is renewed.
+#[derive(Clone)]
+struct Taken {
+    process: Process,
+    mode: Mode,
+    /// When this process was let in: later than before if its lease has lapsed meanwhile.
+    at: Moment,
+    era: Moment,
+}
+
+/// The answer to an update.
+struct Answer {
+    /// `None`: there is no document.
+    lease: Option<Lease>,
+    unsettled: bool,
 }
 
 impl OwnLease {
+    pub(super) fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            state: Mutex::new(State::NotTaken),
+            taken: Mutex::default(),
+            changed: Notify::new(),
+            unsettled: AtomicBool::new(true),
+        }
+    }
+
     fn set(&self, state: State) {
         *self.state.lock() = state;
         self.changed.notify_waiters();
@@ -63,123 +88,152 @@ impl OwnLease {
         *self.state.lock()
     }
 
-    /// Records the outcome of an attempt that began at this moment.
-    fn note(&self, lease: &LeaseState, begun: Duration) {
-        match lease {
-            LeaseState::Own => self.set(State::Held(begun + RELIANCE)),
-            LeaseState::Other(_) | LeaseState::Free => self.set(State::Lost),
-        }
+    /// The entry of this process, if it holds the lease, in this mode where one is given.
+    fn own<'a>(&self, lease: &'a Lease, mode: Option<Mode>) -> Option<&'a Entry> {
+        let mut holders = lease.holders.iter();
+        holders.find(|entry| {
+            entry.node == self.node && mode.is_none_or(|mode| entry.holder.mode == mode)
+        })
     }
-}
 
-/// The document.
-#[derive(Deserialize)]
-pub(super) struct LeaseDocument {
-    holder: Uuid,
-    command: String,
-    host: String,
-    pid: i64,
-    version: String,
-    since: DateTime,
-    until: DateTime,
-}
-
-impl Readable for LeaseDocument {
-    const COLLECTION: &'static str = LEASES;
-    type Model = (Uuid, Holder);
-
-    fn model(self) -> Result<Self::Model, StoreError> {
-        let process = Process {
-            command: self.command,
-            host: self.host,
-            pid: u32::try_from(self.pid).unwrap_or_default(),
-            version: self.version,
+    /// Records that this process holds the lease since an attempt that began at this moment.
+    fn hold(&self, process: &Process, own: &Entry, lease: &Lease, begun: Duration) -> Held {
+        let taken = Taken {
+            process: process.clone(),
+            mode: own.holder.mode,
+            at: own.moment(),
+            era: lease.era.as_ref().unwrap_or(own).moment(),
         };
-        let holder = Holder {
-            process,
-            since: time(self.since)?,
-            until: time(self.until)?,
-        };
-        Ok((self.holder, holder))
+        let before = self.taken.lock().replace(taken);
+        self.set(State::Held(begun + RELIANCE));
+        let shared = |entry: &&Entry| entry.holder.mode == Mode::Shared;
+        let nodes = lease.holders.iter().filter(shared);
+        let mut nodes: Vec<_> = nodes.map(|entry| entry.node).collect();
+        nodes.sort_unstable();
+        Held {
+            nodes,
+            lapsed: before.is_some_and(|before| before.at != own.moment()),
+        }
     }
 }
 
 impl Mongo {
     /// Updates the document in one step, and reads it.
-    async fn update_lease(&self, stage: Document, upsert: bool) -> Result<LeaseState, StoreError> {
+    async fn update_lease(&self, stages: &[Document], upsert: bool) -> Result<Answer, StoreError> {
+        let unsettled = self.lease.unsettled.swap(true, Ordering::Relaxed);
         let leases = self.database.raw(LEASES);
         let update = leases
-            .find_one_and_update(doc! { "_id": ID }, vec![stage])
+            .find_one_and_update(document::filter(), stages.to_vec())
             .return_document(ReturnDocument::After)
             .upsert(upsert);
-        let Some(found) = update.await? else {
-            return Ok(LeaseState::Free);
-        };
-        let (holder, of) = decode::<LeaseDocument>(&found)?;
-        if holder == self.lease.holder {
-            return Ok(LeaseState::Own);
+        let found: Option<RawDocumentBuf> = update.await?;
+        let lease = found.map(|found| Lease::read(&found)).transpose()?;
+        Ok(Answer { lease, unsettled })
+    }
+
+    /// Ends the transactions of holders that have lapsed, if there may be any. A commit of one may still be on its
+    /// way.
+    async fn settle(&self, lease: &Lease, unsettled: bool) {
+        for lapsed in &lease.lapsed {
+            info!("the lease of {} has lapsed", lapsed.holder);
         }
-        Ok(LeaseState::Other(of))
+        let mut ended = true;
+        if unsettled || !lease.lapsed.is_empty() {
+            let live: Vec<_> = lease.holders.iter().map(|entry| entry.node).collect();
+            match timeout(ENDING, self.database.end_transactions(&live)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    warn!(%error, "transactions of an earlier node cannot be ended");
+                    ended = !is_transient(&error);
+                }
+                Err(_) => ended = false,
+            }
+        }
+        self.lease.unsettled.store(!ended, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
 impl Leasing for Mongo {
-    async fn take_lease(&self, process: &Process) -> Result<LeaseState, StoreError> {
-        let holder = self.lease.holder;
-        // What a process is called must not be read as an expression.
-        let own = doc! {
-            "_id": ID,
-            "holder": holder,
-            "command": { "$literal": &process.command },
-            "host": { "$literal": &process.host },
-            "pid": { "$literal": i64::from(process.pid) },
-            "version": { "$literal": &process.version },
-            "since": "$$NOW",
-            "until": end(),
-        };
-        // Without a document `$until` is missing, which is less than any time.
-        let lapsed = doc! { "$lte": ["$until", "$$NOW"] };
-        let again = doc! { "$eq": ["$holder", holder] };
-        let free = doc! { "$or": [lapsed, again] };
-        let stage = doc! { "$replaceWith": { "$cond": [free, own, "$$ROOT"] } };
+    fn node(&self) -> NodeId {
+        self.lease.node
+    }
+
+    async fn take_lease(&self, process: &Process, mode: Mode) -> Result<LeaseState, StoreError> {
+        let taking = document::take(self.lease.node, process, mode);
         let begun = now();
-        let lease = retry_until_deadline(|| async {
-            match self.update_lease(stage.clone(), true).await {
+        let answer = retry_until_deadline(|| async {
+            match self.update_lease(&taking, true).await {
                 // Another process has inserted the document at the same moment.
-                Err(StoreError::Duplicate) => self.update_lease(stage.clone(), true).await,
-                lease => lease,
+                Err(StoreError::Duplicate) => self.update_lease(&taking, true).await,
+                answer => answer,
             }
         });
-        let lease = lease.await?;
-        if lease == LeaseState::Own {
-            self.lease.note(&lease, begun);
-            // A commit of the former holder may still be on its way.
-            if let Err(error) = self.database.end_transactions().await {
-                warn!(%error, "transactions of an earlier node cannot be ended");
-            }
-        }
-        Ok(lease)
+        let Answer { lease, unsettled } = answer.await?;
+        let Some(lease) = lease else {
+            return Ok(LeaseState::Free);
+        };
+        let Some(own) = self.lease.own(&lease, Some(mode)) else {
+            // Nothing was changed.
+            self.lease.unsettled.store(unsettled, Ordering::Relaxed);
+            let other = lease.in_the_way(self.lease.node, mode);
+            return Ok(other.map_or(LeaseState::Free, LeaseState::Other));
+        };
+        let held = self.lease.hold(process, own, &lease, begun);
+        self.settle(&lease, unsettled).await;
+        Ok(LeaseState::Own(held))
     }
 
     async fn renew_lease(&self) -> Result<LeaseState, StoreError> {
-        let own = doc! { "$eq": ["$holder", self.lease.holder] };
-        let until = doc! { "$cond": [own, end(), "$until"] };
-        let stage = doc! { "$set": { "until": until } };
+        let Some(taken) = self.lease.taken.lock().clone() else {
+            return Ok(LeaseState::Free);
+        };
+        let Taken {
+            process, mode, era, ..
+        } = taken;
+        let renewing = document::renew(self.lease.node, &process, mode, era);
         let begun = now();
-        let lease = retry_until_deadline(|| self.update_lease(stage.clone(), false)).await?;
-        self.lease.note(&lease, begun);
-        Ok(lease)
+        let answer = retry_until_deadline(|| self.update_lease(&renewing, false));
+        let Answer { lease, unsettled } = answer.await?;
+        let Some(lease) = lease else {
+            self.lease.set(State::Lost);
+            return Ok(LeaseState::Free);
+        };
+        let Some(own) = self.lease.own(&lease, None) else {
+            self.lease.set(State::Lost);
+            let other = lease.in_the_way(self.lease.node, mode);
+            return Ok(other.map_or(LeaseState::Free, LeaseState::Other));
+        };
+        let held = self.lease.hold(&process, own, &lease, begun);
+        self.settle(&lease, unsettled).await;
+        Ok(LeaseState::Own(held))
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {
         self.lease.set(State::Released);
-        let own = doc! { "_id": ID, "holder": self.lease.holder };
+        *self.lease.taken.lock() = None;
+        let (of_own, releasing) = document::release(self.lease.node);
         retry_until_deadline(|| async {
-            self.database.raw(LEASES).delete_one(own.clone()).await?;
+            let leases = self.database.raw(LEASES);
+            leases.update_one(of_own.clone(), releasing.clone()).await?;
             Ok(())
         })
         .await
+    }
+
+    async fn lease_holders(&self) -> Result<Vec<Holder>, StoreError> {
+        let stages = document::others(self.lease.node);
+        let found = retry_until_deadline(|| async {
+            let leases = self.database.raw(LEASES);
+            let found = leases.aggregate(stages.clone()).with_type();
+            let found: Vec<RawDocumentBuf> = found.await?.try_collect().await?;
+            Ok(found)
+        });
+        let leases = found.await?;
+        let leases = leases.iter().map(|found| Lease::read(found));
+        let leases = leases.collect::<Result<Vec<_>, _>>()?;
+        let holders = leases.into_iter().flat_map(|lease| lease.holders);
+        Ok(holders.map(|entry| entry.holder).collect())
     }
 
     fn check_lease(&self) -> Result<(), StoreError> {
@@ -209,12 +263,6 @@ impl Leasing for Mongo {
         let state = timeout(RELIANCE, waiting).await;
         state.unwrap_or_else(|_| self.check_lease())
     }
-}
-
-/// When a lease ends that is taken or renewed now, by the server's clock.
-fn end() -> Document {
-    let lifetime = i64::try_from(LIFETIME.as_millis()).unwrap_or(i64::MAX);
-    doc! { "$add": ["$$NOW", lifetime] }
 }
 
 /// The time since the machine was started, suspended or not.

@@ -25,6 +25,7 @@ mod import;
 mod kept_rights;
 mod latest;
 mod lease;
+mod lease_document;
 mod limits;
 mod lists;
 mod members;
@@ -54,6 +55,10 @@ mod heads_tests;
 #[cfg(test)]
 mod lease_tests;
 #[cfg(test)]
+mod lease_transaction_tests;
+#[cfg(test)]
+mod lease_version_tests;
+#[cfg(test)]
 mod lists_tests;
 #[cfg(test)]
 mod numbers_tests;
@@ -72,6 +77,7 @@ use self::retry::retry_until_deadline;
 use self::users::KnownUsers;
 use super::transfer::Unfinished;
 use super::{OpenError, Store, StoreError, Totals};
+use crate::model::{Clock, NodeId};
 
 /// The store, as one node has it.
 pub struct Mongo {
@@ -91,7 +97,8 @@ impl Mongo {
     /// One sentence: the URL cannot be parsed, no server answers, the credentials are wrong, it is
     /// no replica set, or it was written by a newer version.
     pub(super) async fn connect(url: &str) -> Result<Self, OpenError> {
-        let database = connect(url).await?;
+        let node = NodeId::new(Clock::system().now());
+        let database = connect(url, node).await?;
         if let Err(OpenError(why)) = schema::version(database.driver()).await {
             return Err(refuse(database.place(), &why));
         }
@@ -99,13 +106,20 @@ impl Mongo {
             database,
             heads: Heads::default(),
             known_users: KnownUsers::default(),
-            lease: OwnLease::default(),
+            lease: OwnLease::new(node),
         })
     }
 }
 
 #[async_trait]
 impl Store for Mongo {
+    async fn is_current(&self) -> Result<bool, OpenError> {
+        match schema::version(self.database.driver()).await {
+            Ok(version) => Ok(version == Some(schema::VERSION)),
+            Err(OpenError(why)) => Err(refuse(self.database.place(), &why)),
+        }
+    }
+
     async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
         if let Err(OpenError(why)) = schema::migrate(self.database.driver(), unfinished).await {
             return Err(refuse(self.database.place(), &why));

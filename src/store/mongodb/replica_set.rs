@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
 
-use super::documents::{USERS, UserDocument};
+use super::connection::options;
+use super::documents::{LEASES, USERS, UserDocument};
+use crate::model::NodeId;
 use crate::store::Store;
 
 /// How long it may take to start.
@@ -54,9 +56,13 @@ impl Scratch {
         }
     }
 
-    /// The name under which a node of it is known to the server.
-    pub(super) fn app_name(&self) -> String {
-        format!("polychat/{}", self.name)
+    /// Lets the lease of this process lapse, as if it had not renewed it for long.
+    pub(crate) async fn lapse(&self, process: NodeId) {
+        let leases = self.database().await.collection::<Document>(LEASES);
+        let held = doc! { "holders.holder": process };
+        let past = doc! { "$set": { "holders.$.until": DateTime::from_millis(0) } };
+        let updated = leases.update_one(held, past).await.expect("updated");
+        assert_eq!(updated.modified_count, 1, "it holds the lease");
     }
 
     /// The URL of the database.
@@ -102,14 +108,25 @@ impl LeftOpen {
 impl Scratch {
     /// Leaves the transaction of a killed copy open, which has inserted this user.
     pub(crate) async fn killed_copy(&self, user: crate::model::User) -> LeftOpen {
-        self.left_open("killed copy", user).await
+        let options = ClientOptions::parse(self.url()).await.expect("a URL");
+        self.left_open(options, user).await
     }
 
-    /// Leaves a transaction of a client of this name open, which has inserted this user.
-    pub(super) async fn left_open(&self, app_name: &str, user: crate::model::User) -> LeftOpen {
-        let options = mongodb::options::ClientOptions::parse(self.url()).await;
+    /// Leaves a transaction of this node open, which has inserted this user.
+    pub(super) async fn left_open_by(&self, node: NodeId, user: crate::model::User) -> LeftOpen {
+        let options = options(&self.url(), node).await.expect("a URL");
+        self.left_open(options, user).await
+    }
+
+    /// The same of a process of a version before there were nodes.
+    pub(super) async fn left_open_before(&self, user: crate::model::User) -> LeftOpen {
+        let options = ClientOptions::parse(self.url()).await;
         let mut options = options.expect("a URL");
-        options.app_name = Some(app_name.to_owned());
+        options.app_name = Some(format!("polychat/{}", self.name));
+        self.left_open(options, user).await
+    }
+
+    async fn left_open(&self, options: ClientOptions, user: crate::model::User) -> LeftOpen {
         let client = Client::with_options(options).expect("a client");
         let mut session = client.start_session().await.expect("a session");
         session.start_transaction().await.expect("a transaction");

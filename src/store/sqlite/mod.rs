@@ -45,6 +45,7 @@ use self::lock::{LockError, lock};
 use super::settling::Settling;
 use super::transfer::Unfinished;
 use super::{InUse, OpenError, Seen, Store, StoreError, Totals};
+use crate::model::{Clock, NodeId};
 
 /// How many threads read at a time, beside the one that writes.
 const READERS: usize = 4;
@@ -67,6 +68,7 @@ const MEMORY: &str = ":memory:";
 /// One SQLite database: a thread that writes, and threads that read.
 pub struct Sqlite {
     place: String,
+    node: NodeId,
     writer: Thread,
     /// Empty for a database in memory, which has one connection for everything.
     readers: Vec<Thread>,
@@ -103,6 +105,7 @@ impl Sqlite {
             let writer = connect(place, prepare_reader).await?;
             return Ok(Ok(Self {
                 place: place.to_owned(),
+                node: NodeId::new(Clock::system().now()),
                 writer,
                 readers: Vec::new(),
                 next_reader: AtomicUsize::new(0),
@@ -139,6 +142,7 @@ impl Sqlite {
         }
         Ok(Ok(Self {
             place: place.to_owned(),
+            node: NodeId::new(Clock::system().now()),
             writer,
             readers,
             next_reader: AtomicUsize::new(0),
@@ -209,6 +213,10 @@ impl Settling for Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
+    async fn is_current(&self) -> Result<bool, OpenError> {
+        prepare(&self.place, &self.writer, |file| schema::is_current(file)).await
+    }
+
     async fn migrate(&self, unfinished: Unfinished) -> Result<(), OpenError> {
         let migrate = move |connection: &mut _| schema::migrate(connection, unfinished);
         prepare(&self.place, &self.writer, migrate).await
@@ -383,10 +391,4 @@ fn prepare_reading_thread(connection: &mut Connection) -> Result<(), OpenError> 
     };
     connection.progress_handler(STEPS, Some(give_way))?;
     Ok(())
-}
-
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self(error.to_string())
-    }
 }

@@ -68,6 +68,17 @@ fn version(connection: &Connection) -> rusqlite::Result<usize> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
+/// Whether the tables are those of the newest version.
+pub(super) fn is_current(connection: &Connection) -> Result<bool, OpenError> {
+    Ok(version(connection)? == NEWEST)
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 fn newer(version: usize) -> OpenError {
     OpenError(format!(
         "it has schema version {version}, written by a newer polychat; this one knows up to {NEWEST}"
