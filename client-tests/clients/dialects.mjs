@@ -60,6 +60,21 @@ class DialectClient {
   /** The code with which the history is refused. */
   historyRefusal(chat) { return this.#fails(this.tryHistory(chat), 'the history'); }
 
+  /** One page of the messages after a seq. @returns {Promise<any>} */
+  async sync(_chat, _after) { throw new Error(`${this.name} has no sync`); }
+
+  /** All pages of the messages after a seq: their seqs, and the head of the last page. */
+  async syncAll(chat, after) {
+    const found = [];
+    for (let pages = 0; pages < 100; pages++) {
+      const page = await this.sync(chat, found.at(-1) ?? after);
+      if (page.error) throw new Error(`${this.name}: sync was refused: ${JSON.stringify(page.error)}`);
+      found.push(...page.messages.map(({ seq }) => seq));
+      if (!page.has_more) return { found, head: page.head };
+    }
+    throw new Error(`${this.name}: sync does not end`);
+  }
+
   /** Waits until this text was received. */
   async untilHeard(chat, text, ms) {
     const heard = () => this.heard(chat).some((message) => message.text === text);
@@ -78,6 +93,7 @@ class EventNameClient extends DialectClient {
     this.socket = socket;
     this.inbox = inbox;
     this.made = [];
+    this.synced = [];
   }
 
   /** With options of the official client, and `since`, which goes to `auth`. */
@@ -86,6 +102,7 @@ class EventNameClient extends DialectClient {
     const opened = (socket) => {
       client = new EventNameClient(user, socket, collect(socket, 'new-message'));
       client.made = collect(socket, 'create-chat');
+      client.synced = collect(socket, 'sync');
     };
     const auth = { token: tokenOf(user), ...(since && { since }) };
     await connect(owner, server.url, { auth, opened, ...options });
@@ -109,6 +126,8 @@ class EventNameClient extends DialectClient {
   }
 
   heard({ id }) { return this.inbox.filter(({ room }) => room === id).map(fromEventName); }
+
+  async sync({ id }, after) { return (await this.request('sync', { chats: { [id]: after } })).value.chats[id]; }
 
   async lists({ pk }) { return (await this.request('list-chats', {})).value.chats.some((chat) => chat.pk === pk); }
 
@@ -150,6 +169,8 @@ class ActionClient extends DialectClient {
 
   heard({ pk }) { return action.received(this.connection).filter(({ room }) => room === pk).map(fromAction); }
 
+  async sync({ pk }, after) { return (await this.request('sync', { chats: { [pk]: after } })).value.chats[pk]; }
+
   async lists({ pk }) { return (await this.request('list', {})).value.some((room) => room.pk === pk); }
 
   get isOpen() { return this.wire.isOpen; }
@@ -190,6 +211,8 @@ class TypeClient extends DialectClient {
     const messages = this.wire.frames.filter((frame) => frame.type === 'messageCreated' && frame.data.chat === pk);
     return messages.map(({ data }) => fromType(data));
   }
+
+  async sync({ pk }, after) { return (await this.request('sync', { chats: { [pk]: after } })).value.chats[pk]; }
 
   async lists({ pk }) { return (await this.request('getChats', {})).value.some((chat) => chat.id === pk); }
 
