@@ -33,7 +33,10 @@ class DialectClient {
   /** @returns {Outcome} */
   async tryHistory(_chat) { throw new Error(`${this.name} cannot read`); }
 
-  /** The messages of a chat that were received so far, the own ones included. @returns {{ seq: number, text: string, at: number }[]} */
+  /**
+   * The messages of a chat that were received so far, the own ones included.
+   * @returns {{ seq: number, text: string, at: number }[]}
+   */
   heard(_chat) { throw new Error(`${this.name} receives nothing`); }
 
   async #succeeds(outcome, what) {
@@ -287,6 +290,11 @@ export const { marketplace: _, ...OF_MEMBERS } = DIALECTS;
  */
 export const connectInEach = (owner, server, user, dialects = DIALECTS) => (
   Promise.all(Object.values(dialects).map((connecting) => connecting(owner, server, user)))
+);
+
+/** How a connection ends: the reason of Socket.IO, or the close frame. @returns {Promise<any>} */
+export const endOf = (client) => (
+  client.wire ? client.wire.closed : new Promise((resolve) => { client.socket.once('disconnect', resolve); })
 );
 
 /** All of these enter a chat. */

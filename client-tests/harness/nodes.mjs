@@ -31,7 +31,8 @@ async function busOptions(bus) {
 }
 
 /**
- * Servers on a new database, on free ports, which end with their owner. With NODES=1 all are the same one.
+ * Servers on a new database, on free ports, which end with their owner; `another` starts one more. With NODES=1 all are the
+ * same one.
  * @param {import('./scope.mjs').Owner} owner
  * @param {number} count
  * @param {{ bus?: string, args?: string[] }} options
@@ -42,8 +43,17 @@ export async function startNodes(owner, count = 2, { bus = BUSES[0], args = [] }
   store.pathname = `/nodes-${randomUUID()}`;
   const options = ['--store', store.href, ...await busOptions(bus), ...args];
   const start = () => startServer(owner, options);
-  if (ONE_SERVER) return Array(count).fill(await start());
-  return Promise.all(Array.from({ length: count }, start));
+  if (ONE_SERVER) {
+    const server = await start();
+    return Object.assign(Array(count).fill(server), { another: async () => server });
+  }
+  return Object.assign(await Promise.all(Array.from({ length: count }, start)), { another: start });
+}
+
+/** Ends a node without warning; with NODES=1, the connections of its clients alone. */
+export async function crash(node, clients) {
+  if (ONE_SERVER) for (const client of clients) client.vanish();
+  else await node.kill();
 }
 
 /**
