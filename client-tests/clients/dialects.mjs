@@ -142,6 +142,10 @@ class EventNameClient extends DialectClient {
 }
 
 class ActionClient extends DialectClient {
+  /** The messages among the frames that were looked at so far, with their rooms. */
+  #messages = /** @type {{ room: number, message: any }[]} */ ([]);
+  #seen = 0;
+
   constructor(user, connection) {
     super('action', user);
     this.connection = connection;
@@ -170,7 +174,15 @@ class ActionClient extends DialectClient {
     return { code, value: value?.messages.map(fromAction) };
   }
 
-  heard({ pk }) { return action.received(this.connection).filter(({ room }) => room === pk).map(fromAction); }
+  heard({ pk }) {
+    for (; this.#seen < this.wire.frames.length; this.#seen++) {
+      const frame = this.wire.frames[this.#seen];
+      if (frame.action !== 'create' || 'errors' in frame) continue;
+      const message = action.isMessageEvent(frame);
+      this.#messages.push({ room: message.room, message: fromAction(message) });
+    }
+    return this.#messages.filter(({ room }) => room === pk).map(({ message }) => message);
+  }
 
   async sync({ pk }, after) { return (await this.request('sync', { chats: { [pk]: after } })).value.chats[pk]; }
 
