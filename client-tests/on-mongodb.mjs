@@ -8,7 +8,7 @@ import { filesOf, run } from './run.mjs';
 const ELSEWHERE = [
   'backup', 'backup_kills', 'commands', 'connect_trouble', 'documents', 'documents_trouble', 'import_converters', 'import_files',
   'marketplace_trouble', 'mongodb_backup', 'mongodb_lease', 'mongodb_trouble', 'moved_store', 'moving_in', 'raw_days',
-  'startup', 'store_trouble',
+  'startup', 'store_trouble', 'nodes_\\w+',
 ];
 const TRANSPORTS = ['ends', 'engineio', 'engineio_requests', 'hosts', 'networks', 'restarts', 'socketio_connect', 'strangers'];
 const FAULTS = ['clock', 'dropped'];
