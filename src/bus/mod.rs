@@ -2,6 +2,7 @@
 //! is a hint: each loss of a notice is noticed, and repaired from the store.
 //! Does not promise order or completeness between nodes: the relay repairs both.
 
+mod link;
 mod local;
 mod wire;
 
