@@ -4,6 +4,7 @@
 
 mod link;
 mod local;
+mod redis;
 mod wire;
 
 #[cfg(test)]
