@@ -52,7 +52,7 @@ lint: rustfmt clippy openssl node $(NPM_STAMP) $(PEER_STAMP) ## Check the format
 	$(STEP) 'lint: JavaScript' $(NPM) --prefix client-tests run lint
 
 .PHONY: unit
-unit: mongod python ## Run the tests in src/
+unit: mongod redis python ## Run the tests in src/
 	$(STEP) 'unit: build' $(CARGO) test --locked --no-run
 	$(STEP) 'unit: run' $(CARGO) test --locked
 
@@ -68,10 +68,17 @@ ifeq ($(MONGOD),)
 	$(STEP) 'fetch mongod' .ci/fetch-mongod target/mongod
 endif
 
+# REDIS_SERVER names an existing redis-server to use instead.
+.PHONY: redis
+redis: ## Fetch a redis-server for the tests, unless REDIS_SERVER names one
+ifeq ($(REDIS_SERVER),)
+	$(STEP) 'fetch redis' .ci/fetch-redis target/redis
+endif
+
 # Tests the release binary, so `cargo run --release` shares its build.
 .PHONY: client
 client: export POLYCHAT_BIN = $(BINARY)
-client: node mongod build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
+client: node mongod redis build $(NPM_STAMP) $(PEER_STAMP) python rust-client ## Run the tests in client-tests/ against the built server, on both stores and both sides of Socket.IO
 	$(STEP) 'client: SQLite' $(NPM) --prefix client-tests test
 	$(STEP) 'client: SQLite, native Socket.IO' $(NPM) --prefix client-tests run test:native
 	$(STEP) 'client: MongoDB' $(NPM) --prefix client-tests run test:mongodb
@@ -164,7 +171,7 @@ deny: ## Check licences, sources and advisories of the dependencies with cargo-d
 .PHONY: clean
 clean: ## Remove everything built or fetched
 	$(CARGO) clean
-	rm -rf client-tests/node_modules target/mongod target/python $(RUST_CLIENT)/target $(LOADGEN)/target $(dir $(PEER_STAMP)) bench/.data
+	rm -rf client-tests/node_modules target/mongod target/redis target/python $(RUST_CLIENT)/target $(LOADGEN)/target $(dir $(PEER_STAMP)) bench/.data
 
 # npm writes this file last; a later change of the lock file makes it outdated.
 $(NPM_STAMP): client-tests/package-lock.json

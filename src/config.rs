@@ -1,8 +1,10 @@
 //! Every option, its default and its check: flags, then environment, then a TOML file.
 //! Does not leave `server`, which passes values on: no other module has a [`Config`].
 
+mod bus;
 mod completions;
 mod environment;
+mod errors;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -24,15 +26,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, PossibleValue};
-use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
 use self::listing::Sources;
 use crate::telemetry::{LogFormat, LogLevel};
 
+pub use bus::{BusKind, BusOptions};
 pub use completions::CompletionOptions;
 pub use environment::unknown_variables;
+pub use errors::ConfigError;
 pub use import::{ExportOptions, ImportOptions};
 pub use keys::KeyOptions;
 pub use limits::{Limit, LimitOptions};
@@ -124,11 +127,16 @@ pub struct Config {
     #[arg(
         long,
         env = "POLYCHAT_STORE",
+        hide_env_values = true,
         default_value = stores::DEFAULT,
         value_parser = places::store,
         value_name = "URL"
     )]
     pub store: String,
+
+    /// The bus.
+    #[command(flatten)]
+    pub bus: BusOptions,
 
     /// How callers authenticate [default: open on a loopback address, else jwt]
     #[arg(long, env = "POLYCHAT_AUTH")]
@@ -267,17 +275,6 @@ impl ValueEnum for LogFormat {
     }
 }
 
-/// An error in the options, in one sentence.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The command line or the environment; also a request for help, which is none.
-    #[error("{}", in_one_line(.0))]
-    Usage(clap::Error),
-    /// The file, or options that do not go together.
-    #[error("{0}")]
-    Wrong(String),
-}
-
 impl Cli {
     /// Reads the command line, the environment and the file that they may name.
     ///
@@ -329,7 +326,19 @@ impl Cli {
                 listing::values(&options.config, matches, Sources { file, platform })
             };
         }
+        if let Some(config) = cli.server() {
+            config.bus()?;
+        }
         Ok(cli)
+    }
+
+    /// The options of the server, if the command uses all of them.
+    fn server(&self) -> Option<&Config> {
+        match &self.command {
+            None => Some(&self.config),
+            Some(Command::Serve(config) | Command::Check(config)) => Some(config),
+            Some(_) => None,
+        }
     }
 }
 
@@ -374,25 +383,6 @@ impl Config {
 
 fn time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "no time zone of that name is known".to_owned())
-}
-
-/// The first paragraph of clap's message, which is the error; the rest repeats the usage.
-fn in_one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let lines: Vec<_> = first.lines().map(str::trim).collect();
-    let sentence = lines.join(" ");
-    let sentence = sentence.trim_start_matches("error: ");
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(&**text),
-        _ => None,
-    };
-    let meant = text(ContextKind::InvalidArg).and_then(places::meant);
-    let hint = match meant.or_else(|| text(ContextKind::SuggestedArg)) {
-        Some(option) => format!("; did you mean {option}?"),
-        None => "; see polychat --help".to_owned(),
-    };
-    format!("{sentence}{hint}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //! is a hint: each loss of a notice is noticed, and repaired from the store.
 //! Does not promise order or completeness between nodes: the relay repairs both.
 
+mod link;
 mod local;
+mod redis;
 mod wire;
 
 #[cfg(test)]

@@ -52,6 +52,9 @@ fn hold(command: clap::Command, arguments: &[String]) {
             if let Err(error) = cli.config.auth_mode() {
                 hold_error(&error);
             }
+            if let Err(error) = cli.config.bus() {
+                hold_error(&error);
+            }
         }
         Err(help) if !help.use_stderr() => {}
         Err(error) => hold_error(&ConfigError::Usage(error)),
@@ -92,6 +95,7 @@ mod tests {
             "token\n--user=anna\n--ttl=5m\n--role=service",
             "--max-message-bytes=18446744073709551616\n--insecure-open-auth=yes",
             "--shutdown-timeout=99999999999y",
+            "--store=mongodb://h/db\n--bus=rediss://anna:p%23@[::1]:6380/15",
         ]);
         run(&ARGUMENTS, &bytes(inputs));
     }

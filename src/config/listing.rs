@@ -103,6 +103,11 @@ fn value(
             return (without_password(&config.store), source);
         }
         "store" => return (without_password(&config.store), source),
+        "bus" => {
+            if let Some(bus) = &raw {
+                return (without_password(bus), source);
+            }
+        }
         "log_level" if raw.is_none() => {
             let level = std::env::var(LEVEL_VARIABLE).ok();
             if let Some(level) = level.filter(|level| !level.trim().is_empty()) {
@@ -135,7 +140,7 @@ fn default_in_help(option: &Arg) -> Option<String> {
     Some(default.trim_end_matches(']').to_owned())
 }
 
-/// The URL of a store without what only its owner may know.
+/// The URL of a store or a bus without what only its owner may know.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once(':').filter(|(kind, _)| *kind != "sqlite") else {
         return url.to_owned();
@@ -283,6 +288,7 @@ mod tests {
             "log-requests true flag --log-requests".to_owned(),
             "insecure-open-auth false default".to_owned(),
             "rate-limit 20:100 default".to_owned(),
+            "bus - default: local with SQLite, mongodb with MongoDB".to_owned(),
             "auth - default: open on a loopback address, else jwt".to_owned(),
             "jwt-secret - default: not set".to_owned(),
         ] {
@@ -294,11 +300,12 @@ mod tests {
     #[test]
     fn no_secret_is_printed() {
         let url = "mongodb://anna:s3cret@h/db?replicaSet=a&tlsCertificateKeyFilePassword=s3cret";
-        let text = format!("jwt-secret = \"s3cret\"\nstore = \"{url}\"");
+        let bus = "rediss://anna:s3cret@h:6380/1";
+        let text = format!("jwt-secret = \"s3cret\"\nstore = \"{url}\"\nbus = \"{bus}\"");
         let file = file(&text);
         let path = file.path().to_str().expect("a readable path");
         for arguments in [
-            &["--jwt-secret", "s3cret", "--store", url][..],
+            &["--jwt-secret", "s3cret", "--store", url, "--bus", bus][..],
             &["--config", path],
             &["--default", "--config", path, "--jwt-secret", "s3cret"],
         ] {
@@ -310,12 +317,18 @@ mod tests {
             line_of(&listing, "jwt-secret"),
             format!("jwt-secret (set) file {path}")
         );
+        assert_eq!(
+            line_of(&listing, "bus"),
+            format!("bus rediss://anna:(set)@h:6380/1 file {path}")
+        );
         let shown = "mongodb://anna:(set)@h/db?replicaSet=a&tlsCertificateKeyFilePassword=(set)";
         assert_eq!(without_password(url), shown);
         for url in [
             "sqlite:a:b@c.db",
             "mongodb://h/db",
             "mongodb+srv://anna@h/db?w=1",
+            "redis://h:6379",
+            "local",
         ] {
             assert_eq!(without_password(url), url);
         }
@@ -323,6 +336,7 @@ mod tests {
             without_password("mongodb:anna:p@/?q@h/db"),
             "mongodb://anna:(set)@h/db"
         );
+        assert_eq!(without_password("redis://:p#/?@h/1"), "redis://:(set)@h/1");
     }
 
     #[test]

@@ -52,12 +52,14 @@ pub(super) const FIXTURES: &str = "fixtures";
 pub(super) const FUZZ: &str = "fuzz";
 
 /// The only modules that may name an external crate.
-pub(super) const AT_HOME: [(&str, &[&str]); 33] = [
+pub(super) const AT_HOME: [(&str, &[&str]); 35] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
     ("mongodb", &["store/mongodb", "bus/wire"]),
     ("bson", &["store/mongodb"]),
+    ("redis", &["bus/redis.rs", "bus/redis"]),
+    ("tokio_rustls", &["bus/redis"]),
     ("socketioxide", &["gateway/socketio/oxide"]),
     ("socketioxide_core", &["gateway/socketio"]),
     ("socketioxide_parser_common", &["gateway/socketio"]),
