@@ -56,10 +56,15 @@ pub(super) const AT_HOME: [(&str, &[&str]); 35] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
+<<<<<<< ours
     ("mongodb", &["store/mongodb", "bus/wire"]),
     ("bson", &["store/mongodb"]),
     ("redis", &["bus/redis.rs", "bus/redis"]),
     ("tokio_rustls", &["bus/redis"]),
+=======
+    ("mongodb", &["store/mongodb", "bus/mongodb", "bus/wire"]),
+    ("bson", &["store/mongodb", "bus/mongodb"]),
+>>>>>>> theirs
     ("socketioxide", &["gateway/socketio/oxide"]),
     ("socketioxide_core", &["gateway/socketio"]),
     ("socketioxide_parser_common", &["gateway/socketio"]),
@@ -114,4 +119,10 @@ pub(super) const AT_HOME: [(&str, &[&str]); 35] = [
 ];
 
 /// Paths that are never named: others use the traits.
-pub(super) const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
+pub(super) const NEVER: [&str; 5] = [
+    "store::sqlite",
+    "store::mongodb",
+    "bus::local",
+    "bus::mongodb",
+    "bus::shared",
+];
