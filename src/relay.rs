@@ -17,7 +17,7 @@ use waits::Source;
 
 use crate::bus::Bus;
 use crate::hub::{Hub, Lookup, OutboxLimits};
-use crate::model::{ChatId, Clock, Fact, Message, Notice};
+use crate::model::{ChatId, Clock, Fact, Message, Notice, Origin};
 use crate::service::Remote;
 use crate::store::{Chats, Events, Messages};
 use crate::telemetry::Metrics;
@@ -128,9 +128,9 @@ impl Relay {
     }
 }
 
-fn sent(message: Arc<Message>) -> Arc<Notice> {
+fn sent(message: Arc<Message>, origin: Option<Origin>) -> Arc<Notice> {
     Arc::new(Notice {
-        origin: None,
+        origin,
         fact: Fact::MessageSent(message),
         durable: None,
     })

@@ -7,6 +7,7 @@ mod checks;
 #[cfg(test)]
 mod gauges_tests;
 mod listeners;
+mod nodes;
 mod offline;
 mod shutdown;
 
@@ -21,10 +22,11 @@ use tracing::info;
 
 pub use self::checks::{check, check_ports};
 use self::listeners::{Listeners, Sockets};
+use self::nodes::Node;
 pub use self::offline::{copy, export, import};
 use self::shutdown::{Signals, Stop};
 use crate::auth::{Authenticator, KeyError};
-use crate::bus::{Bus, Local};
+use crate::bus::Bus;
 use crate::config::{AuthMode, Config, Drain, KeyOptions, SocketIo};
 use crate::gateway::closing::Closing;
 use crate::gateway::state::GatewayState;
@@ -58,15 +60,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         lease = Lease::share(&store) => lease?,
         _ = signals.next() => return Ok(()),
     };
-    let listeners = match open(&mut lease, sockets).await {
-        Ok(listeners) => listeners,
+    let clock = Clock::system();
+    let opened = async {
+        lease.migrate().await?;
+        let bus = nodes::open(&config, &*store, &lease, &clock).await?;
+        anyhow::Ok((sockets.listen()?, bus))
+    };
+    let (listeners, bus) = match opened.await {
+        Ok(opened) => opened,
         Err(error) => {
             lease.release().await;
             return Err(error);
         }
     };
 
-    let mut parts = Parts::assemble(&config, store, lease, authenticator);
+    let mut parts = Parts::assemble(&config, store, Node { lease, bus }, authenticator, clock);
     let settings = gateway::Settings {
         hosts,
         zone: config.timezone.clone(),
@@ -96,12 +104,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     limits.sum_up_refusals();
     ended.inspect(|()| info!("stopped"))
-}
-
-/// Migrates the store, and listens.
-async fn open(lease: &mut Lease, sockets: Sockets) -> anyhow::Result<Listeners> {
-    lease.migrate().await?;
-    sockets.listen()
 }
 
 /// Which requests are served, by the options.
@@ -178,13 +180,13 @@ impl Parts {
     fn assemble(
         config: &Config,
         store: Arc<dyn Store>,
-        lease: Lease,
+        node: Node,
         authenticator: Authenticator,
+        clock: Clock,
     ) -> Self {
+        let bus = Arc::clone(&node.bus);
         let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
         let store = store::instrumented(store, metrics.clone());
-        let bus: Arc<dyn Bus> = Arc::new(Local::default());
-        let clock = Clock::system();
         let (service, committer) = service(config, &store, &bus, &clock, &metrics);
         let state = GatewayState {
             service: Arc::new(service),
@@ -213,12 +215,13 @@ impl Parts {
         };
         let (tasks, stop_committing) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(Arc::clone(&state.limits).keep_clean(state.closing.all()));
+        node.follow(&tasks);
         Self {
             committing: tasks.spawn(committer.run(stop_committing.clone())),
             relaying: tasks.spawn(relay.run()),
             state,
             store,
-            lease,
+            lease: node.lease,
             bus,
             tasks,
             stop_committing,

@@ -4,12 +4,9 @@
 
 mod link;
 mod local;
-<<<<<<< ours
-mod redis;
-=======
 mod mongodb;
+mod redis;
 mod shared;
->>>>>>> theirs
 mod wire;
 
 #[cfg(test)]
@@ -23,13 +20,14 @@ use tokio::time::timeout;
 
 use self::link::Link;
 use self::mongodb::Mongo;
+use self::redis::Redis;
 use self::shared::Shared;
 use crate::model::{ChatId, Clock, NodeId, Notice};
 
 pub use local::Local;
 #[cfg(any(test, fuzzing))]
 pub use wire::fuzz;
-pub use wire::{Content, Header, Hint, HintKind, Kind, RemoteNotice, UnknownContent};
+pub use wire::{Content, Header, Hint, HintKind, Kind, RemoteNotice};
 
 /// How long after the others were heard what is cached of the store is still used.
 pub const RELIANCE: Duration = Duration::from_secs(3);
@@ -37,31 +35,44 @@ pub const RELIANCE: Duration = Duration::from_secs(3);
 /// How long it may take to open a bus.
 const OPENING: Duration = Duration::from_secs(15);
 
-/// Opens the bus that `url` names for this node: `mongodb://HOST/DATABASE`. Returns once the node has heard itself.
+/// What carries the notices between nodes.
+#[derive(Clone, Copy)]
+pub enum Medium<'a> {
+    /// The database with this URL, which is the store's.
+    Mongodb(&'a str),
+    /// The Redis with this URL.
+    Redis {
+        /// The URL.
+        url: &'a str,
+        /// The name of the store's database: several may share a Redis.
+        database: &'a str,
+    },
+}
+
+/// Opens the bus of this node. Returns once the node has heard itself.
 ///
 /// # Errors
-/// [`OpenError`]: the URL is unknown, what it names cannot be used, or the node does not hear itself.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the server has the local bus only")
-)]
-pub async fn open(url: &str, node: NodeId, clock: Clock) -> Result<Arc<dyn Bus>, OpenError> {
-    let kind = url.split_once("://").map_or(url, |(kind, _)| kind);
+/// [`OpenError`]: the URL is wrong, what it names cannot be used, or the node does not hear itself.
+pub async fn open(
+    medium: Medium<'_>,
+    node: NodeId,
+    clock: Clock,
+) -> Result<Arc<dyn Bus>, OpenError> {
     let opening = async {
-        let link: Box<dyn Link> = match kind {
-            "mongodb" | "mongodb+srv" => Box::new(Mongo::open(url).await?),
-            // What follows may contain a password.
-            _ => return Err(OpenError(format!("the bus \"{kind}\" is of no known kind"))),
+        let link: Box<dyn Link> = match medium {
+            Medium::Mongodb(url) => Box::new(Mongo::open(url).await?),
+            Medium::Redis { url, database } => {
+                let opened = Redis::open(url, database).await;
+                Box::new(opened.map_err(|error| OpenError(error.to_string()))?)
+            }
         };
         let bus: Arc<dyn Bus> = Arc::new(Shared::open(link, node, clock).await);
         Ok(bus)
     };
     timeout(OPENING, opening).await.unwrap_or_else(|_| {
         let seconds = OPENING.as_secs();
-        let why = "this node does not hear itself";
-        Err(OpenError(format!(
-            "the bus {kind}:// cannot be used: {why} within {seconds} seconds"
-        )))
+        let why = format!("this node does not hear itself within {seconds} seconds");
+        Err(OpenError(format!("the bus cannot be used: {why}")))
     })
 }
 

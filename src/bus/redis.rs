@@ -21,7 +21,7 @@ use redis::aio::{MultiplexedConnection, PubSubStream};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
 use self::echo::Echo;
@@ -70,7 +70,7 @@ impl Redis {
             inbox: Inbox::new(ROOM),
         });
         let messages = shared.server.subscribe().await?;
-        let reading = tokio::spawn(Arc::clone(&shared).read(messages));
+        let reading = TaskTracker::new().spawn(Arc::clone(&shared).read(messages));
         Ok(Self {
             shared,
             closed: CancellationToken::new(),

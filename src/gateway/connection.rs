@@ -324,7 +324,8 @@ impl Connection {
 
     /// The user's chats are read after the connection is bound to the user, and the heads of those
     /// without a subscription on this node after the subscriptions are made: so no chat and no
-    /// message is missed in between, and none comes from a chat that the user has left meanwhile.
+    /// message is missed in between, and none comes from a chat that the user has left meanwhile. With other nodes the
+    /// heads are read before, too: what the client has received there is not delivered again.
     async fn subscribe(&self, user: UserId) -> Result<(), Error> {
         let (hub, service) = (&self.state.hub, &self.state.service);
         let entering = self.subscription.entering();
@@ -341,11 +342,16 @@ impl Connection {
             confirmed?;
         }
         let chats = with_deadline(service.chats_of(user)).await?;
-        let waiting = hub.subscribe(&entering, chats.iter().copied());
+        let known = with_deadline(service.known_elsewhere(&chats)).await?;
+        let chats = chats.iter().zip(&known);
+        let chats = chats.map(|((chat, version), head)| (*chat, *version, *head));
+        let waiting = hub.subscribe_from(&entering, chats.clone());
         if !waiting.is_empty() {
+            let known: HashMap<_, _> = chats.map(|(chat, _, head)| (chat, head)).collect();
             let heads = with_deadline(service.heads_of(&waiting)).await?;
             for (chat, head) in waiting.into_iter().zip(heads) {
-                hub.open(chat, head);
+                let known = known.get(&chat).copied().flatten();
+                hub.open(chat, known.map_or(head, |known| known.max(head)));
             }
         }
         Ok(())

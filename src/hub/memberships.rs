@@ -75,23 +75,36 @@ impl SeenMembers {
 }
 
 impl Hub {
-    /// Subscribes the connection to these chats, of which its user was a member when the store had
-    /// this version of the members, but for those from which it was removed since. Returns the chats
-    /// that wait for [`Hub::open`]: nothing is delivered there before.
+    /// Subscribes the connection to these chats while no other node uses the store.
+    #[cfg(test)]
     pub fn subscribe(
         &self,
         entering: &Entering,
         chats: impl IntoIterator<Item = (ChatId, MembersVersion)>,
     ) -> Vec<ChatId> {
-        let waits = |&(chat, version): &_| {
+        let chats = chats.into_iter();
+        self.subscribe_from(entering, chats.map(|(chat, version)| (chat, version, None)))
+    }
+
+    /// Subscribes the connection to these chats, of which its user was a member when the store had
+    /// this version of the members, but for those from which it was removed since. Returns the chats
+    /// that wait for [`Hub::open`]: nothing is delivered there before. Each with the seq of its latest message, read
+    /// since the connection was made: nothing up to that is delivered live. `None`: no other node uses the store.
+    pub fn subscribe_from(
+        &self,
+        entering: &Entering,
+        chats: impl IntoIterator<Item = (ChatId, MembersVersion, Option<Seq>)>,
+    ) -> Vec<ChatId> {
+        let waits = |&(chat, version, head): &_| {
             let entry = Entry {
                 version,
                 joined: None,
+                head,
             };
             self.enter(entering.subscription(), chat, entry)
         };
         let waiting = chats.into_iter().filter(waits);
-        waiting.map(|(chat, _)| chat).collect()
+        waiting.map(|(chat, ..)| chat).collect()
     }
 
     /// Delivers everything but messages of this chat to the connection, which was allowed to see it
@@ -282,8 +295,12 @@ impl Hub {
     ) {
         let mut waiting = false;
         for connection in connections {
-            let joined = Some(head);
-            waiting |= self.enter(connection, chat, Entry { version, joined });
+            let entry = Entry {
+                version,
+                joined: Some(head),
+                head: None,
+            };
+            waiting |= self.enter(connection, chat, entry);
         }
         if waiting {
             self.open(chat, head);
@@ -304,11 +321,11 @@ impl Hub {
         }
         let mut room = rooms.entry(chat).or_default().lock();
         room.seen.grant(entry.version);
-        let delivered = room.add(connection, entry.joined);
+        let delivered = room.add(connection, entry);
         if let Some(delivered) = delivered {
             connection.live_after(chat, delivered);
         }
-        let is_late = room.has_latecomers();
+        let is_late = room.has_latecomers() || room.has_ahead();
         drop(room);
         drop(rooms);
         if is_late {

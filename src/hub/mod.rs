@@ -125,7 +125,7 @@ impl Hub {
         let mut room = room.lock();
         let due = room.advance(messages);
         let mut result = FanoutResult::default();
-        for (members, notice) in due.late {
+        for (members, notice) in due.some {
             result.extend(fan_out(members.iter(), &[notice]));
         }
         result.extend(fan_out(room.members.values(), &due.all));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::Subscription;
 use super::memberships::SeenMembers;
+use super::subscription::Entry;
 use crate::model::{ChatPk, ConnectionId, EventChatState, Fact, Notice, Seq};
 
 /// The subscriptions of one chat, and how far messages were delivered to them.
@@ -25,6 +26,9 @@ pub(super) struct Room {
     delivered: Option<Seq>,
     /// The connections to which earlier messages are still to be delivered.
     late: Option<Latecomers>,
+    /// The connections that are delivered nothing up to a seq which the room has not reached: their clients may have
+    /// received that from another node.
+    ahead: HashMap<ConnectionId, Seq>,
     /// The greatest seq that the bus has named.
     announced: Seq,
     /// In an event's chat: its state as far as the bus has named it.
@@ -45,8 +49,8 @@ struct Latecomers {
 
 /// The messages to be delivered now.
 pub(super) struct Due<'a> {
-    /// First, each to those of the latecomers that miss it.
-    pub(super) late: Vec<(Vec<Arc<Subscription>>, Cow<'a, Notice>)>,
+    /// First, each to some: those of the latecomers that miss it, or all that are not ahead of it.
+    pub(super) some: Vec<(Vec<Arc<Subscription>>, Cow<'a, Notice>)>,
     /// Then to all members.
     pub(super) all: Vec<Cow<'a, Notice>>,
     /// Whether some are missing before others.
@@ -73,6 +77,7 @@ impl Room {
     pub(super) fn delivered_to(&self, connection: ConnectionId) -> Option<Seq> {
         let late = self.late.as_ref();
         let after = late.and_then(|late| Some(late.after.get(&connection)?.max(&late.delivered)));
+        let after = after.or_else(|| self.ahead.get(&connection));
         after.copied().or(self.delivered)
     }
 
@@ -88,9 +93,10 @@ impl Room {
         begins
     }
 
-    /// Adds a member, whose user became one when the latest message was `joined`; `None`: before the
-    /// connection was made. Returns the seq after which messages are delivered to it, if that is known.
-    pub(super) fn add(&mut self, member: &Arc<Subscription>, joined: Option<Seq>) -> Option<Seq> {
+    /// Adds a member, whose user became one when the latest message was `joined` ([`Entry`]). Returns the seq after which
+    /// messages are delivered to it, if that is known.
+    pub(super) fn add(&mut self, member: &Arc<Subscription>, entry: Entry) -> Option<Seq> {
+        let Entry { joined, head, .. } = entry;
         let known = self.members.insert(member.id, Arc::clone(member));
         if let Some(late) = self.late.as_mut().filter(|_| known.is_none()) {
             // It may have been one before it left.
@@ -105,14 +111,23 @@ impl Room {
             });
             late.add(member.id, joined);
         }
-        overtaken.or(Some(delivered))
+        let ahead = head.filter(|head| known.is_none() && *head > delivered);
+        if let Some(ahead) = ahead {
+            self.ahead.insert(member.id, ahead);
+        }
+        overtaken.or(ahead).or(Some(delivered))
+    }
+
+    /// Whether the store has more than was delivered here, as a member knows that was added.
+    pub(super) fn has_ahead(&self) -> bool {
+        !self.ahead.is_empty()
     }
 
     /// Those of these messages that are to be delivered now, which from now on they are: each if it is
     /// the next one.
     pub(super) fn advance<'a>(&mut self, messages: &'a [Arc<Notice>]) -> Due<'a> {
         let mut due = Due {
-            late: Vec::new(),
+            some: Vec::new(),
             all: Vec::with_capacity(messages.len()),
             missing: false,
         };
@@ -129,10 +144,15 @@ impl Room {
                         late.delivered = seq;
                         let missing = late.after.iter().filter(|(_, after)| **after < seq);
                         let members = missing.filter_map(|(id, _)| self.members.get(id));
-                        due.late.push((members.map(Arc::clone).collect(), notice));
+                        due.some.push((members.map(Arc::clone).collect(), notice));
                     } else {
                         self.delivered = Some(seq);
-                        due.all.push(notice);
+                        if self.ahead.is_empty() {
+                            due.all.push(notice);
+                        } else {
+                            due.some.push((self.not_ahead_of(seq), notice));
+                            self.ahead.retain(|_, ahead| *ahead > seq);
+                        }
                     }
                     self.late
                         .take_if(|late| Some(late.delivered) >= self.delivered);
@@ -142,6 +162,13 @@ impl Room {
             }
         }
         due
+    }
+
+    /// The members to which this message is to be delivered.
+    fn not_ahead_of(&self, seq: Seq) -> Vec<Arc<Subscription>> {
+        let is_ahead = |id| self.ahead.get(id).is_some_and(|ahead| *ahead >= seq);
+        let members = self.members.iter().filter(|(id, _)| !is_ahead(id));
+        members.map(|(_, member)| Arc::clone(member)).collect()
     }
 
     /// The notice with the latest state of an event's chat: notices of sends and of reads

@@ -56,15 +56,10 @@ pub(super) const AT_HOME: [(&str, &[&str]); 35] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
-<<<<<<< ours
-    ("mongodb", &["store/mongodb", "bus/wire"]),
-    ("bson", &["store/mongodb"]),
-    ("redis", &["bus/redis.rs", "bus/redis"]),
-    ("tokio_rustls", &["bus/redis"]),
-=======
     ("mongodb", &["store/mongodb", "bus/mongodb", "bus/wire"]),
     ("bson", &["store/mongodb", "bus/mongodb"]),
->>>>>>> theirs
+    ("redis", &["bus/redis.rs", "bus/redis"]),
+    ("tokio_rustls", &["bus/redis"]),
     ("socketioxide", &["gateway/socketio/oxide"]),
     ("socketioxide_core", &["gateway/socketio"]),
     ("socketioxide_parser_common", &["gateway/socketio"]),

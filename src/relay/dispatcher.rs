@@ -282,7 +282,11 @@ impl Dispatcher {
         if page.has_more {
             self.backlogs.put_back_missing(chat, missing);
         }
-        let messages = page.messages.into_iter().map(Arc::new).map(sent);
+        let remote = &self.relay.remote;
+        let messages = page.messages.into_iter().map(|message| {
+            let origin = remote.origin_of(message.id);
+            sent(Arc::new(message), origin)
+        });
         if !self.deliver(chat, &messages.collect::<Vec<_>>()) {
             self.advance(chat);
         }

@@ -42,7 +42,7 @@ impl Incomplete {
 /// What the store has of it.
 pub(super) enum Completion {
     /// The fact; `None`: there is none any more.
-    Fact(Option<Fact>),
+    Fact(Option<Box<Fact>>),
     /// The version of the members with which the user is a member; `None`: it is none any more.
     Joined(Option<MembersVersion>),
     /// The chat, which anything may have been missed about; `None`: it is gone.

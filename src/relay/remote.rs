@@ -124,7 +124,7 @@ impl Dispatcher {
             durable: None,
         };
         match (found, incomplete) {
-            (Completion::Fact(Some(fact)), _) => self.relay.pass_on(&notice(fact)),
+            (Completion::Fact(Some(fact)), _) => self.relay.pass_on(&notice(*fact)),
             (Completion::Joined(version), Incomplete::Joined(joined, _)) => {
                 let Fact::MemberJoined(membership) = &joined.fact else {
                     return;

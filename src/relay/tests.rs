@@ -80,7 +80,7 @@ impl Scene {
     }
 
     async fn publish(&self, message: &Arc<Message>) {
-        let notice = (*sent(Arc::clone(message))).clone();
+        let notice = (*sent(Arc::clone(message), None)).clone();
         self.relay
             .bus
             .publish(vec![notice])
@@ -198,7 +198,7 @@ pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
         at,
         audit: None,
     };
-    sent(Arc::new(Message {
+    let message = Message {
         id: MessageId::new(at),
         chat,
         chat_pk: 1,
@@ -214,7 +214,8 @@ pub(super) fn message(chat: ChatId, seq: Seq) -> Arc<Notice> {
         event_chat: None,
         created_at: at,
         modified_at: at,
-    }))
+    };
+    sent(Arc::new(message), None)
 }
 
 pub(super) fn changed(chat: &Chat) -> Arc<Notice> {
@@ -249,7 +250,12 @@ async fn what_came_while_a_connection_subscribed_is_delivered() {
     let scene = Scene::set().await;
     scene.relay.hub.bind_user(&scene.connection, scene.anna.id);
     assert!(scene.relay.hub.join(&scene.connection, [scene.chat.id]));
-    let messages: Vec<_> = scene.store(3).await.into_iter().map(sent).collect();
+    let messages: Vec<_> = scene
+        .store(3)
+        .await
+        .into_iter()
+        .map(|message| sent(message, None))
+        .collect();
     scene.relay.hub.deliver(scene.chat.id, &messages);
     // The head that was read before those three were stored.
     scene.relay.hub.open(scene.chat.id, 0);
@@ -278,10 +284,11 @@ async fn large_messages_are_delivered_in_smaller_portions() {
     let messages = scene.store(64).await;
     let large = |message: &Arc<Message>, bytes| {
         let text = "\u{1}".repeat(bytes);
-        sent(Arc::new(Message {
+        let large = Message {
             text,
             ..(**message).clone()
-        }))
+        };
+        sent(Arc::new(large), None)
     };
     let quarter = scene.relay.outbox.bytes / PORTIONS;
     for bytes in [16, 1024, 4096, 16 * 1024] {

@@ -210,7 +210,7 @@ impl Source {
             }
             Incomplete::Hint(hint) => {
                 let fact = self.remote.complete(hint).await;
-                fact.map(Completion::Fact)
+                fact.map(|fact| Completion::Fact(fact.map(Box::new)))
                     .map_err(|error| error.to_string())
             }
         }

@@ -13,6 +13,7 @@ use tracing::error;
 
 use super::heads::Heads;
 use super::memberships::Memberships;
+use super::origins::Origins;
 use super::store_error;
 use crate::bus::Bus;
 use crate::model::{ChatId, ChatRef, Error, Fact, Notice, Origin, PendingMessage, Sent};
@@ -55,6 +56,7 @@ pub(super) struct Committer {
     bus: Arc<dyn Bus>,
     heads: Arc<Heads>,
     memberships: Arc<Memberships>,
+    origins: Arc<Origins>,
     metrics: Metrics,
 }
 
@@ -63,7 +65,7 @@ pub(super) fn new(
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     heads: Arc<Heads>,
-    memberships: Arc<Memberships>,
+    (memberships, origins): (Arc<Memberships>, Arc<Origins>),
     metrics: Metrics,
 ) -> (Append, Committer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -77,6 +79,7 @@ pub(super) fn new(
         bus,
         heads,
         memberships,
+        origins,
         metrics,
     };
     (append, committer)
@@ -165,6 +168,8 @@ impl Committer {
         let mut entries = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
         let mut latest: Option<Arc<MemberList>> = None;
+        // Only with other nodes the relay reads a message before its sender is answered.
+        let is_alone = self.bus.is_alone();
         for pending in batch {
             let PendingAppend {
                 entry,
@@ -188,6 +193,9 @@ impl Committer {
                     let _ = answer.send(Err(access::as_requested(refusal, &request.chat)));
                     continue;
                 }
+            }
+            if let Some(origin) = entry.origin.filter(|_| !is_alone) {
+                self.origins.note(entry.id, origin);
             }
             senders.push(Sender {
                 chat: entry.chat,

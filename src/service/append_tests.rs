@@ -71,7 +71,7 @@ async fn what_was_stored_without_an_answer_is_answered_when_it_is_sent_again() {
         Arc::clone(&store),
         Arc::clone(&bus),
         heads,
-        memberships,
+        (memberships, Arc::default()),
         metrics,
     );
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -10,8 +10,8 @@ use super::user_cache::UserMemberships;
 use super::{Service, other_content, store_error};
 use crate::model::{
     AuditAct, AuditRecord, Chat, ChatChoice, ChatCursor, ChatId, ChatList, ChatPk, ChatRef, Error,
-    ErrorKind, Fact, IdempotencyKey, Identity, NewChat, NewPk, Policy, Reply, Rights, Seq, UserId,
-    UserRef,
+    ErrorKind, Fact, IdempotencyKey, Identity, MembersVersion, NewChat, NewPk, Policy, Reply,
+    Rights, Seq, UserId, UserRef,
 };
 use crate::store::{PAGE_MEMBERS, StoreError};
 
@@ -292,6 +292,23 @@ impl Service {
         let chats = UserMemberships::from(chats);
         self.user_cache.read_chats(user, &chats, stamp);
         Ok(chats)
+    }
+
+    /// The number of the latest message of each of these chats that a client may have received from another node; `None`:
+    /// no other node uses the store.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn known_elsewhere(
+        &self,
+        chats: &[(ChatId, MembersVersion)],
+    ) -> Result<Vec<Option<Seq>>, Error> {
+        if self.trust.is_complete() || chats.is_empty() {
+            return Ok(vec![None; chats.len()]);
+        }
+        let chats: Vec<_> = chats.iter().map(|(chat, _)| *chat).collect();
+        let heads = self.store.heads(&chats).await.map_err(store_error)?;
+        Ok(heads.into_iter().map(Some).collect())
     }
 
     /// The number of the latest message of each of these chats, in the order given: of all that

@@ -37,7 +37,7 @@ const COUNTERS: usize = 4096;
 const FETCHES: usize = 3;
 
 /// How long a list is used while other nodes may change its chat: a bound for what no notice has told.
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_mins(1);
 
 /// How long a request waits for another one that reads many lists.
 const TURN: Duration = Duration::from_secs(1);

@@ -24,10 +24,12 @@ mod moderation;
 mod named;
 mod newcomers;
 mod numbering;
+mod origins;
 mod recent;
 mod remote;
 mod revocation;
 mod rooms;
+mod serving;
 mod settlement;
 mod sweeper;
 mod sync;
@@ -37,7 +39,7 @@ mod users;
 mod visible;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::Mutex;
 use tokio::sync::RwLock;
@@ -74,6 +76,7 @@ pub struct Service {
     clock: Clock,
     limits: Limits,
     numbering: Numbering,
+    trust: trust::Trust,
     memberships: Arc<memberships::Memberships>,
     member_lists: Arc<member_lists::MemberLists>,
     sweeper: Arc<sweeper::Sweeper>,
@@ -86,6 +89,7 @@ pub struct Service {
     /// request that waits for that.
     opening: RwLock<()>,
     append: append::Append,
+    origins: Arc<origins::Origins>,
     newcomers: newcomers::Newcomers,
     /// Counts the revocations of tokens.
     revocations: Arc<AtomicU64>,
@@ -125,12 +129,16 @@ impl Service {
         let trust = trust::Trust::in_bus(&bus);
         let heads = Arc::new(heads::Heads::with_trust(trust.clone()));
         let user_cache = Arc::new(user_cache.with_trust(trust.clone()));
-        let memberships = Arc::new(memberships::Memberships::new(Arc::clone(&store), trust));
+        let memberships = Arc::new(memberships::Memberships::new(
+            Arc::clone(&store),
+            trust.clone(),
+        ));
+        let origins = Arc::<origins::Origins>::default();
         let (append, messages) = append::new(
             Arc::clone(&store),
             Arc::clone(&bus),
             Arc::clone(&heads),
-            Arc::clone(&memberships),
+            (Arc::clone(&memberships), Arc::clone(&origins)),
             metrics,
         );
         let member_lists = Arc::new(member_lists::MemberLists::new(
@@ -154,6 +162,7 @@ impl Service {
             clock,
             limits,
             numbering: Numbering::default(),
+            trust: trust.clone(),
             memberships,
             member_lists: Arc::clone(&member_lists),
             sweeper: Arc::clone(&sweeper),
@@ -163,6 +172,7 @@ impl Service {
             heads,
             opening: RwLock::default(),
             append,
+            origins,
             newcomers,
             revocations: Arc::default(),
             closed: AtomicBool::new(false),
@@ -318,43 +328,6 @@ impl Service {
         access::host(identity)
     }
 
-    /// Whether commands can be served: queries the store.
-    ///
-    /// # Errors
-    /// `Unavailable`, with the reason.
-    pub async fn ready(&self) -> Result<(), Error> {
-        self.is_open()?;
-        let lease = || self.store.check_lease();
-        lease().map_err(|error| no_lease(&error))?;
-        let answer = self.store.ping().await;
-        // It may have found that the files of the store were moved.
-        lease().map_err(|error| no_lease(&error))?;
-        answer.map_err(store_error)
-    }
-
-    /// From now on every command is refused as `Unavailable`; those that have begun continue.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    fn is_open(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::unavailable("the server is shutting down"));
-        }
-        Ok(())
-    }
-
-    /// Returns once a command may be served: not without the lease, since another process may
-    /// change the store then. One that has lapsed is waited for, as is any answer of the store.
-    async fn serves(&self) -> Result<(), Error> {
-        self.is_open()?;
-        if self.store.check_lease().is_ok() {
-            return Ok(());
-        }
-        let lease = self.store.await_lease().await;
-        lease.map_err(|error| no_lease(&error))
-    }
-
     /// Publishes to every node. The store has the change already: a failure here delays others, it
     /// loses nothing.
     async fn publish(&self, identity: &Identity, fact: Fact) {
@@ -374,11 +347,6 @@ fn store_error(error: StoreError) -> Error {
         StoreError::PkTaken => Error::new(ErrorKind::Conflict, "pk: another one has this number"),
         StoreError::Duplicate | StoreError::Full(_) | StoreError::Corrupt(_) => internal(error),
     }
-}
-
-/// The error of a command while the lease is not held.
-fn no_lease(error: &StoreError) -> Error {
-    Error::unavailable(error.to_string())
 }
 
 /// A request under the name of another one.

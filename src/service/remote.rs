@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::chats::Numbers;
 use super::heads::Heads;
 use super::memberships::Memberships;
+use super::origins::Origins;
 use super::rooms::{NOTICE_HISTORY, room};
 use super::user_cache::UserCache;
 use super::{Service, store_error};
 use crate::bus::{Header, Hint, HintKind, Kind};
-use crate::model::{ChatId, Error, EventChat, Fact, ListedMembers};
+use crate::model::{ChatId, Error, EventChat, Fact, ListedMembers, MessageId, Origin};
 use crate::store::Store;
 
 /// The caches of a [`Service`], and the store.
@@ -24,6 +25,7 @@ pub struct Remote {
     heads: Arc<Heads>,
     numbers: Numbers,
     revocations: Arc<AtomicU64>,
+    origins: Arc<Origins>,
 }
 
 impl Service {
@@ -36,6 +38,7 @@ impl Service {
             heads: Arc::clone(&self.heads),
             numbers: self.numbers.clone(),
             revocations: Arc::clone(&self.revocations),
+            origins: Arc::clone(&self.origins),
         }
     }
 }
@@ -52,6 +55,7 @@ impl Remote {
             heads: Arc::new(Heads::with_trust(trust)),
             numbers: super::chats::numbers(),
             revocations: Arc::default(),
+            origins: Arc::default(),
         }
     }
 
@@ -115,6 +119,11 @@ impl Remote {
         self.heads.all_unknown();
         self.numbers.invalidate_all();
         self.revocations.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Where this message came from, if that was a connection of this node a short while ago.
+    pub fn origin_of(&self, message: MessageId) -> Option<Origin> {
+        self.origins.of(message)
     }
 
     fn chats_changed(&self, header: &Header) {

@@ -23,8 +23,8 @@ use crate::model::{
     Access, AuditFilter, AuditId, AuditRecord, Chat, ChatChange, ChatCursor, ChatId, ChatMark,
     ChatPage, ChatPk, ChatRights, Event, EventChange, EventChat, EventPk, Fingerprint, History,
     MemberLimits, MemberRole, MembersVersion, Message, MessageId, MessagePage, NewChat, NewEvent,
-    NewEventChat, NewUser, NodeId, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User, UserId,
-    UserPk, VisibleCursor, VisiblePage,
+    NewEventChat, NewUser, NodeId, PendingMessage, Profile, Reads, Sanction, Sent, Seq, User,
+    UserId, UserPk, VisibleCursor, VisiblePage,
 };
 use crate::telemetry::Metrics;
 

@@ -135,6 +135,14 @@ impl Bus for Shared {
         is_recent(self.core.inbox.known(), now) && self.core.peers.all_heard(now)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn is_alone(&self) -> bool {
+        self.core.outbox.is_alone()
+    }
+
     fn expect(&self, nodes: &[NodeId]) {
         self.core.peers.expect(nodes);
         self.core.judge_alone();

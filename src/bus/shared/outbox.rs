@@ -86,6 +86,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether nothing is queued, since there is no other node.
+    pub(super) fn is_alone(&self) -> bool {
+        self.state.lock().alone
+    }
+
     /// Whether there is no other node. As soon as there is one, everything is owed that was not queued meanwhile:
     /// the other may have read the store before.
     pub(super) fn set_alone(&self, alone: bool) {

@@ -1,10 +1,6 @@
 //! What nodes send each other: batches of notices, each with a header whose form never changes and a body with a
 //! version, decoded only where somebody is concerned.
 //! Does not know how a batch is carried.
-#![cfg_attr(
-    not(any(test, fuzzing)),
-    expect(dead_code, unused_imports, reason = "no bus carries batches yet")
-)]
 
 mod batch;
 mod body;
@@ -22,8 +18,11 @@ mod tests;
 use crate::model::{ChatId, Notice, Origin};
 
 pub(super) use batch::Batch;
-pub use body::{VERSION, VERSIONS};
-pub use header::{Header, Kind, MOST_USERS};
+#[cfg(test)]
+use body::{VERSION, VERSIONS};
+#[cfg(test)]
+use header::MOST_USERS;
+pub use header::{Header, Kind};
 
 /// A notice of another node.
 #[derive(Debug, Clone, PartialEq, Eq)]

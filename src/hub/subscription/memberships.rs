@@ -42,6 +42,9 @@ pub struct Entry {
     /// The seq of the latest message when its user became a member, later than the connection was
     /// made; `None`: it was one before.
     pub(in crate::hub) joined: Option<Seq>,
+    /// The seq of the latest message in the store, read since the connection was made: its client may have received
+    /// everything up to that from another node. `None`: no other node uses the store.
+    pub(in crate::hub) head: Option<Seq>,
 }
 
 /// The chats from which the user was removed while the store is being read for [`Entering`].
@@ -123,7 +126,9 @@ impl Subscription {
     /// Adds a chat, with an unknown [`LiveFrom`] if it is new; `false`: the connection has
     /// ended, or its user was removed after that version.
     pub(in crate::hub) fn enter(&self, chat: ChatId, entry: Entry) -> bool {
-        let Entry { version, joined } = entry;
+        let Entry {
+            version, joined, ..
+        } = entry;
         let join = match joined {
             Some(_) => JoinKind::Later,
             None => JoinKind::Connecting,

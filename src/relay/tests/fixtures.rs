@@ -133,7 +133,10 @@ impl Fixture {
     /// Stores so many messages.
     pub(super) async fn append(&self, chat: &Chat, count: usize) -> Vec<Arc<Notice>> {
         let stored = append(&*self.store, chat.id, &self.anna, count).await;
-        stored.into_iter().map(sent).collect()
+        stored
+            .into_iter()
+            .map(|message| sent(message, None))
+            .collect()
     }
 
     pub(super) async fn publish<'a>(&self, notices: impl IntoIterator<Item = &'a Arc<Notice>>) {

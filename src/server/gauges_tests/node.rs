@@ -10,14 +10,16 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
+use super::super::nodes::Node as Shared;
 use super::super::{Admission, Parts, Stop};
+use crate::bus::Local;
 use crate::config::{Cli, Config, Drain, SocketIo};
 use crate::fixtures::HOST;
 use crate::gateway::{self, Gateway, MetricsAddress};
 use crate::lease::Lease;
 use crate::limits::Hosts;
 use crate::model::{
-    ChatChoice, ChatId, ChatRef, Command, Draft, EventDetails, Profile, Reply, UserId,
+    ChatChoice, ChatId, ChatRef, Clock, Command, Draft, EventDetails, Profile, Reply, UserId,
 };
 use crate::server::listeners::Listeners;
 use crate::store;
@@ -81,7 +83,9 @@ impl Node {
         let store = store::connect(&config.store).await.expect("a store");
         let mut lease = Lease::share(&store).await.expect("a lease");
         lease.migrate().await.expect("a new store");
-        let parts = Parts::assemble(&config, store, lease, admission.authenticator);
+        let bus = Arc::new(Local::default());
+        let (node, clock) = (Shared { lease, bus }, Clock::system());
+        let parts = Parts::assemble(&config, store, node, admission.authenticator, clock);
         let settings = gateway::Settings {
             hosts: admission.hosts,
             zone: config.timezone.clone(),

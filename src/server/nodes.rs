@@ -1,0 +1,70 @@
+//! This node among those that use the store: its lease, its bus, and what the lease shows of the others.
+//! Does not know what a bus carries.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::bus::{self, Bus, Local, Medium, RELIANCE};
+use crate::config::{BusKind, Config};
+use crate::lease::Lease;
+use crate::model::Clock;
+use crate::store::Store;
+
+/// How this node takes part.
+pub(super) struct Node {
+    pub(super) lease: Lease,
+    pub(super) bus: Arc<dyn Bus>,
+}
+
+/// Opens the bus of this node. Beside other nodes that takes as long as they may take to learn of this one: from then
+/// on none of them uses what it has cached without hearing this one.
+///
+/// # Errors
+/// Why it cannot be used, in one sentence.
+pub(super) async fn open(
+    config: &Config,
+    store: &dyn Store,
+    lease: &Lease,
+    clock: &Clock,
+) -> anyhow::Result<Arc<dyn Bus>> {
+    let kind = config.bus()?;
+    let place = store.describe();
+    let medium = match &kind {
+        BusKind::Local => return Ok(Arc::new(Local::default())),
+        BusKind::Mongodb => Medium::Mongodb(&config.store),
+        BusKind::Redis(url) => Medium::Redis {
+            url: url.expose_secret(),
+            database: place.rsplit('/').next().unwrap_or(&place),
+        },
+    };
+    let bus = bus::open(medium, store.node(), clock.clone());
+    let bus = bus.await.context("--bus")?;
+    let nodes = lease.nodes().borrow().live.clone();
+    bus.expect(&nodes);
+    if nodes.len() > 1 {
+        info!(nodes = nodes.len(), "joining the other nodes");
+        sleep(RELIANCE).await;
+    }
+    Ok(bus)
+}
+
+impl Node {
+    /// Lets the bus know of each change of the nodes, until the lease is released.
+    pub(super) fn follow(&self, tasks: &TaskTracker) {
+        let (mut nodes, bus) = (self.lease.nodes(), Arc::clone(&self.bus));
+        tasks.spawn(async move {
+            loop {
+                let live = nodes.borrow_and_update().live.clone();
+                bus.expect(&live);
+                if nodes.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
