@@ -17,6 +17,8 @@ use async_trait::async_trait;
 use crate::model::{ChatId, NodeId, Notice};
 
 pub use local::Local;
+#[cfg(any(test, fuzzing))]
+pub use wire::fuzz;
 pub use wire::{Content, Header, Hint, HintKind, Kind, RemoteNotice, UnknownContent};
 
 /// How long after the others were heard what is cached of the store is still used.

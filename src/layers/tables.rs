@@ -53,7 +53,7 @@ pub(super) const AT_HOME: [(&str, &[&str]); 33] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
-    ("mongodb", &["store/mongodb"]),
+    ("mongodb", &["store/mongodb", "bus/wire"]),
     ("bson", &["store/mongodb"]),
     ("socketioxide", &["gateway/socketio/oxide"]),
     ("socketioxide_core", &["gateway/socketio"]),
