@@ -53,8 +53,8 @@ pub(super) const AT_HOME: [(&str, &[&str]); 33] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
-    ("mongodb", &["store/mongodb", "bus/wire"]),
-    ("bson", &["store/mongodb"]),
+    ("mongodb", &["store/mongodb", "bus/mongodb", "bus/wire"]),
+    ("bson", &["store/mongodb", "bus/mongodb"]),
     ("socketioxide", &["gateway/socketio/oxide"]),
     ("socketioxide_core", &["gateway/socketio"]),
     ("socketioxide_parser_common", &["gateway/socketio"]),
@@ -109,4 +109,10 @@ pub(super) const AT_HOME: [(&str, &[&str]); 33] = [
 ];
 
 /// Paths that are never named: others use the traits.
-pub(super) const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
+pub(super) const NEVER: [&str; 5] = [
+    "store::sqlite",
+    "store::mongodb",
+    "bus::local",
+    "bus::mongodb",
+    "bus::shared",
+];
