@@ -80,22 +80,22 @@ impl From<Affected> for Scope {
 mod tests {
     use super::*;
 
-    fn chat(number: usize) -> Option<ChatId> {
+    fn chat(number: usize) -> ChatId {
         let number = u128::try_from(number).expect("small");
-        Some(ChatId::from_bytes(number.to_be_bytes()))
+        ChatId::from_bytes(number.to_be_bytes())
     }
 
     #[test]
     fn more_chats_than_are_counted_are_everything() {
         let mut affected = Affected::default();
         for number in 0..MOST_CHATS {
-            affected.add(chat(number));
+            affected.add(Some(chat(number)));
         }
-        affected.add(chat(0));
+        affected.add(Some(chat(0)));
         assert_eq!(affected.count(), Some(MOST_CHATS));
-        affected.add(chat(MOST_CHATS));
+        affected.add(Some(chat(MOST_CHATS)));
         assert_eq!(affected.count(), None);
-        affected.add(chat(1));
+        affected.add(Some(chat(1)));
         assert_eq!(affected.take(5), [None]);
         assert!(affected.is_empty());
     }
@@ -105,14 +105,17 @@ mod tests {
         let mut affected = Affected::default();
         let mut other = Affected::default();
         for number in 0..3 {
-            affected.add(chat(number));
-            other.add(chat(number + 2));
+            affected.add(Some(chat(number)));
+            other.add(Some(chat(number + 2)));
         }
         affected.merge(other);
         let mut taken = affected.take(3);
         taken.extend(affected.take(3));
         taken.sort_unstable();
-        assert_eq!(taken, (0..5).map(chat).collect::<Vec<_>>());
+        assert_eq!(
+            taken,
+            (0..5).map(|number| Some(chat(number))).collect::<Vec<_>>()
+        );
         assert!(affected.is_empty());
     }
 }

@@ -41,13 +41,21 @@ struct State {
     owed: Affected,
     /// How many debts the batch that is under way names; `None`: everything.
     said: Option<usize>,
-    /// There is no other node: nothing is queued.
-    alone: bool,
-    /// Something was not queued for that.
-    suppressed: bool,
+    others: Others,
     /// A batch is to be sent even if it is empty.
     beat: bool,
     closed: bool,
+}
+
+/// Whether there are other nodes.
+#[derive(Default, Clone, Copy)]
+enum Others {
+    #[default]
+    Present,
+    /// Nothing is queued.
+    Absent,
+    /// The same, and there was something to queue.
+    Owed,
 }
 
 impl Outbox {
@@ -68,8 +76,10 @@ impl Outbox {
             if state.closed {
                 return Err(BusError::Closed);
             }
-            if state.alone {
-                state.suppressed |= !notices.is_empty();
+            if !matches!(state.others, Others::Present) {
+                if !notices.is_empty() {
+                    state.others = Others::Owed;
+                }
                 return Ok(());
             }
         }
@@ -88,15 +98,20 @@ impl Outbox {
 
     /// Whether nothing is queued, since there is no other node.
     pub(super) fn is_alone(&self) -> bool {
-        self.state.lock().alone
+        !matches!(self.state.lock().others, Others::Present)
     }
 
     /// Whether there is no other node. As soon as there is one, everything is owed that was not queued meanwhile:
     /// the other may have read the store before.
     pub(super) fn set_alone(&self, alone: bool) {
         let mut state = self.state.lock();
-        state.alone = alone;
-        if !alone && std::mem::take(&mut state.suppressed) {
+        let before = state.others;
+        state.others = match (alone, before) {
+            (true, Others::Owed) => Others::Owed,
+            (true, _) => Others::Absent,
+            (false, _) => Others::Present,
+        };
+        if !alone && matches!(before, Others::Owed) {
             state.owed.add_everything();
             drop(state);
             self.changed.notify_one();
@@ -225,14 +240,14 @@ mod tests {
     #[test]
     fn a_batch_is_no_longer_than_allowed_and_keeps_the_order() {
         let outbox = Outbox::new();
-        outbox.push(&about(0..2 * MOST + 1)).expect("open");
+        outbox.push(&about(0..=2 * MOST)).expect("open");
         let mut found = Vec::new();
         for length in [MOST, MOST, 1, 0] {
             let batch = outbox.take();
             assert_eq!(batch.len(), length);
             found.extend(chats(&batch, Kind::MembersUncertain));
         }
-        assert_eq!(found, (0..2 * MOST + 1).map(chat).collect::<Vec<_>>());
+        assert_eq!(found, (0..=2 * MOST).map(chat).collect::<Vec<_>>());
     }
 
     #[test]

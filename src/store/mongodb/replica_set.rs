@@ -3,6 +3,7 @@
 //! Does not skip a test: without a `mongod` it fails with instructions.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,11 +24,17 @@ use crate::store::Store;
 const START: Duration = Duration::from_mins(1);
 
 /// Runs `mongod` beside a shell that waits for its own input to end, which it does when the
-/// test process does; then both are over, and the folder is gone.
+/// test process does; then both are over, and the folder is gone. A line of input kills the `mongod`, and the
+/// next line starts it again.
 const SUPERVISOR: &str = r#"
 trap "" INT TERM HUP
-"$0" "$@" >"$FOLDER/log" 2>&1 &
-read -r _
+while
+    "$0" "$@" >>"$FOLDER/log" 2>&1 &
+    read -r _
+do
+    { kill -9 $!; wait $!; } 2>/dev/null
+    read -r _ || break
+done
 kill -9 $! 2>/dev/null
 rm -rf "$FOLDER"
 "#;
@@ -37,12 +44,14 @@ struct ReplicaSet {
     /// The URL up to the database's name, and the options after it.
     url: (String, String),
     /// The one that was started for it.
-    _mongod: Option<Mongod>,
+    mongod: Option<Mongod>,
 }
 
 /// A database for one test; dropped with this.
 pub(crate) struct Scratch {
     name: String,
+    /// Its own replica set, if it is not on that of the other tests.
+    own: Option<ReplicaSet>,
 }
 
 impl Scratch {
@@ -53,6 +62,7 @@ impl Scratch {
         let process = std::process::id();
         Self {
             name: format!("polychat_test_{process}_{number}"),
+            own: None,
         }
     }
 
@@ -65,9 +75,36 @@ impl Scratch {
         assert_eq!(updated.modified_count, 1, "it holds the lease");
     }
 
+    /// The same on a server that no other test uses, so that it can be killed.
+    pub(crate) fn on_own_server() -> Self {
+        let own = std::thread::spawn(start).join().expect("a mongod");
+        let mut scratch = Self::new();
+        scratch.own = Some(own);
+        scratch
+    }
+
+    /// Kills its own server, and starts it again the next time.
+    pub(crate) fn kill_or_start_server(&self) {
+        let own = self.own.as_ref().and_then(|own| own.mongod.as_ref());
+        let own = own.expect("a server of its own");
+        let mut input = own.supervisor.stdin.as_ref().expect("an input");
+        input.write_all(b"\n").expect("a supervisor");
+    }
+
+    /// The name of the database.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name under which a node of it is known to the server.
+    pub(super) fn app_name(&self) -> String {
+        format!("polychat/{}", self.name)
+    }
+
     /// The URL of the database.
     pub(crate) fn url(&self) -> String {
-        let (server, options) = &replica_set().url;
+        let set = self.own.as_ref().unwrap_or_else(|| replica_set());
+        let (server, options) = &set.url;
         format!("{server}/{}?{options}", self.name)
     }
 
@@ -84,7 +121,7 @@ impl Scratch {
     }
 
     /// The database itself, for operations that no store has.
-    pub(super) async fn database(&self) -> Database {
+    pub(crate) async fn database(&self) -> Database {
         let client = Client::with_uri_str(self.url()).await.expect("a client");
         client.database(&self.name)
     }
@@ -176,7 +213,7 @@ fn existing(url: &str) -> ReplicaSet {
     let hosts = rest.split('/').next().unwrap_or(rest);
     ReplicaSet {
         url: (format!("{scheme}://{hosts}"), options.to_owned()),
-        _mongod: None,
+        mongod: None,
     }
 }
 
@@ -198,7 +235,7 @@ pub(super) struct Mongod {
     port: u16,
     folder: PathBuf,
     /// It is not awaited: it runs while its input is open.
-    _supervisor: Child,
+    supervisor: Child,
 }
 
 impl Mongod {
@@ -225,7 +262,7 @@ impl Mongod {
         Self {
             port,
             folder,
-            _supervisor: supervisor.expect("a shell"),
+            supervisor: supervisor.expect("a shell"),
         }
     }
 
@@ -246,7 +283,7 @@ fn start() -> ReplicaSet {
     }
     ReplicaSet {
         url: (mongod.server(), "replicaSet=rs0".into()),
-        _mongod: Some(mongod),
+        mongod: Some(mongod),
     }
 }
 
