@@ -31,7 +31,7 @@ async fn insert(medium: &Mongod, document: Document) {
 }
 
 async fn refusal(url: &str) -> String {
-    match open(url, node_id(), Clock::system()).await {
+    match open(crate::bus::Medium::Mongodb(url), node_id(), Clock::system()).await {
         Ok(_) => panic!("it is open"),
         Err(error) => error.to_string(),
     }
