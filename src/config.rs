@@ -127,6 +127,7 @@ pub struct Config {
     #[arg(
         long,
         env = "POLYCHAT_STORE",
+        hide_env_values = true,
         default_value = stores::DEFAULT,
         value_parser = places::store,
         value_name = "URL"

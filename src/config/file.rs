@@ -97,7 +97,10 @@ pub(super) fn read_into(
 fn set_default(command: Command, long: &str, value: &str) -> Command {
     let set = |argument: Arg| {
         if argument.get_long() == Some(long) {
-            argument.default_value(value.to_owned())
+            // Help has defaults, and a value may contain a password.
+            let is_secret = argument.is_hide_env_values_set();
+            let argument = argument.default_value(value.to_owned());
+            argument.hide_default_value(is_secret)
         } else {
             argument
         }

@@ -33,6 +33,7 @@ pub struct StoreOption {
     #[arg(
         long,
         env = "POLYCHAT_STORE",
+        hide_env_values = true,
         default_value = DEFAULT,
         value_parser = places::store,
         value_name = "URL"

@@ -179,6 +179,34 @@ fn a_secret_is_not_shown() {
 }
 
 #[test]
+fn help_has_no_value_that_may_contain_a_secret() {
+    let text = "jwt-secret = \"s3cret\"\nstore = \"mongodb://anna:s3cret@h/db\"\n\
+                bus = \"redis://:s3cret@h\"\nmax-members = 77";
+    let file = file(text);
+    let path = file.path().to_str().expect("a readable path");
+    for arguments in [
+        &["--config", path, "--help"][..],
+        &["backup", "--config", path, "--help"],
+    ] {
+        let help = read(arguments).expect_err("a text");
+        let ConfigError::Usage(help) = help else {
+            panic!("{help}");
+        };
+        let help = help.to_string();
+        assert!(
+            help.contains("--store") && !help.contains("s3cret"),
+            "{help}"
+        );
+    }
+    let command = Cli::command();
+    for name in ["jwt-secret", "store", "bus"] {
+        let mut options = command.get_arguments();
+        let option = options.find(|option| option.get_long() == Some(name));
+        assert!(option.expect(name).is_hide_env_values_set(), "{name}");
+    }
+}
+
+#[test]
 fn the_file_names_the_address_where_no_flag_does() {
     let config = with_file("listen = \"[::1]:7\"", &[]).expect("a good file");
     assert_eq!(config.listen.to_string(), "[::1]:7");
