@@ -17,6 +17,9 @@ use crate::service::{Committer, Limits, Service};
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 
+#[cfg(test)]
+pub(crate) use crate::store::Scratch;
+
 const LIMITS: Limits = Limits {
     message_bytes: 64 * 1024,
     members: 1000,

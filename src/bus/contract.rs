@@ -1,10 +1,32 @@
-//! The contract of every bus, instantiated for each.
+//! The contract of every bus, instantiated for each; that of buses of several nodes is in `shared.rs`.
 //! Does not know which bus is under test.
 
+mod shared;
+pub(super) mod world;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use futures_util::FutureExt;
 
+use self::world::World;
+use super::mongodb::world::Mongod;
 use super::{Bus, BusError, Local, News};
 use crate::model::{Chat, Fact, Notice};
+
+/// A process needs nothing.
+struct Process;
+
+#[async_trait]
+impl World for Process {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn open(&self) -> Arc<dyn Bus> {
+        Arc::new(Local::default())
+    }
+}
 
 fn notice(pk: i64) -> Notice {
     let chat = Chat {
@@ -81,26 +103,32 @@ fn pk(notice: Notice) -> i64 {
     }
 }
 
-/// Instantiates every promise for one bus.
+/// Instantiates every promise for the buses of a world.
 macro_rules! contract {
-    ($bus:ident, $open:expr, $($promise:ident),+ $(,)?) => {
-        mod $bus {
+    ($name:ident, $world:ty, $($promise:ident),+ $(,)?) => {
+        mod $name {
             use super::*;
             $(
                 #[tokio::test]
                 async fn $promise() {
-                    super::$promise(&$open).await;
+                    let world = <$world as World>::new();
+                    super::$promise(&*world.open().await).await;
                 }
             )+
         }
     };
+    ($($name:ident: $world:ty),+ $(,)?) => {
+        $(
+            contract!(
+                $name,
+                $world,
+                a_node_receives_its_own_notices_in_order,
+                what_waits_is_read_together_up_to_a_limit,
+                publishing_waits_while_the_reader_is_behind,
+                what_was_published_before_closing_is_still_received,
+            );
+        )+
+    };
 }
 
-contract!(
-    local,
-    Local::default(),
-    a_node_receives_its_own_notices_in_order,
-    what_waits_is_read_together_up_to_a_limit,
-    publishing_waits_while_the_reader_is_behind,
-    what_was_published_before_closing_is_still_received,
-);
+contract!(local: Process, mongodb: Mongod);

@@ -4,7 +4,9 @@
 
 mod link;
 mod local;
+mod mongodb;
 mod redis;
+mod shared;
 mod wire;
 
 #[cfg(test)]
@@ -14,14 +16,94 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 
-use crate::model::{ChatId, NodeId, Notice};
+use self::link::{Link, LinkError};
+use self::mongodb::Mongo;
+use self::redis::Redis;
+use self::shared::Shared;
+use crate::model::{ChatId, Clock, NodeId, Notice};
 
 pub use local::Local;
+#[cfg(any(test, fuzzing))]
+pub use wire::fuzz;
+#[expect(unused_imports, reason = "no relay reads remote notices yet")]
 pub use wire::{Content, Header, Hint, HintKind, Kind, RemoteNotice, UnknownContent};
 
 /// How long after the others were heard what is cached of the store is still used.
 pub const RELIANCE: Duration = Duration::from_secs(3);
+
+/// How long it may take to open a bus.
+const OPENING: Duration = Duration::from_secs(15);
+
+/// Opens the bus that `url` names for this node: `mongodb://HOST/DATABASE`. Returns once the node has heard itself.
+///
+/// # Errors
+/// [`OpenError`]: the URL is unknown, what it names cannot be used, or the node does not hear itself.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the server has the local bus only")
+)]
+pub async fn open(url: &str, node: NodeId, clock: Clock) -> Result<Arc<dyn Bus>, OpenError> {
+    let kind = url.split_once("://").map_or(url, |(kind, _)| kind);
+    let link = async {
+        let link: Box<dyn Link> = match kind {
+            "mongodb" | "mongodb+srv" => Box::new(Mongo::open(url).await?),
+            // What follows may contain a password.
+            _ => return Err(OpenError(format!("the bus \"{kind}\" is of no known kind"))),
+        };
+        Ok(link)
+    };
+    open_over(kind, link, node, clock).await
+}
+
+/// Opens the bus over the Redis with this URL, for the nodes whose store is the database of this name. Returns once the
+/// node has heard itself.
+///
+/// # Errors
+/// [`OpenError`]: the URL is wrong, the Redis cannot be used, or the node does not hear itself.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the server has the local bus only")
+)]
+pub async fn open_redis(
+    url: &str,
+    database: &str,
+    node: NodeId,
+    clock: Clock,
+) -> Result<Arc<dyn Bus>, OpenError> {
+    let link = async {
+        let opened = Redis::open(url, database).await;
+        let link: Box<dyn Link> = Box::new(opened.map_err(|LinkError(why)| OpenError(why))?);
+        Ok(link)
+    };
+    open_over("redis", link, node, clock).await
+}
+
+/// Opens the bus over a link of this kind.
+async fn open_over(
+    kind: &str,
+    link: impl Future<Output = Result<Box<dyn Link>, OpenError>>,
+    node: NodeId,
+    clock: Clock,
+) -> Result<Arc<dyn Bus>, OpenError> {
+    let opening = async {
+        let bus: Arc<dyn Bus> = Arc::new(Shared::open(link.await?, node, clock).await);
+        Ok(bus)
+    };
+    timeout(OPENING, opening).await.unwrap_or_else(|_| {
+        let seconds = OPENING.as_secs();
+        let why = "this node does not hear itself";
+        Err(OpenError(format!(
+            "the bus {kind}:// cannot be used: {why} within {seconds} seconds"
+        )))
+    })
+}
+
+/// Why a bus cannot be opened, in one sentence without a password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(String);
 
 /// Carries notices to the relay of every node, this one included.
 #[async_trait]

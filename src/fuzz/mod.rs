@@ -31,6 +31,7 @@ pub fn targets() -> Vec<&'static Target> {
     let gateway = crate::gateway::targets();
     let others = [
         crate::auth::fuzz::TARGETS,
+        crate::bus::fuzz::TARGETS,
         crate::config::fuzz::TARGETS,
         crate::model::fuzz::TARGETS,
     ];

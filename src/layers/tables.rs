@@ -53,10 +53,10 @@ pub(super) const AT_HOME: [(&str, &[&str]); 35] = [
     ("rusqlite", &["store/sqlite"]),
     ("tokio_rusqlite", &["store/sqlite"]),
     ("libc", &["store/sqlite"]),
-    ("mongodb", &["store/mongodb"]),
-    ("bson", &["store/mongodb"]),
+    ("mongodb", &["store/mongodb", "bus/mongodb", "bus/wire"]),
     ("redis", &["bus/redis.rs", "bus/redis"]),
     ("tokio_rustls", &["bus/redis"]),
+    ("bson", &["store/mongodb", "bus/mongodb"]),
     ("socketioxide", &["gateway/socketio/oxide"]),
     ("socketioxide_core", &["gateway/socketio"]),
     ("socketioxide_parser_common", &["gateway/socketio"]),
@@ -111,4 +111,10 @@ pub(super) const AT_HOME: [(&str, &[&str]); 35] = [
 ];
 
 /// Paths that are never named: others use the traits.
-pub(super) const NEVER: [&str; 3] = ["store::sqlite", "store::mongodb", "bus::local"];
+pub(super) const NEVER: [&str; 5] = [
+    "store::sqlite",
+    "store::mongodb",
+    "bus::local",
+    "bus::mongodb",
+    "bus::shared",
+];

@@ -1,54 +1,29 @@
 //! What nodes send each other: batches of notices, each with a header whose form never changes and a body with a
 //! version, decoded only where somebody is concerned.
 //! Does not know how a batch is carried.
+#![cfg_attr(
+    not(any(test, fuzzing)),
+    expect(unused_imports, reason = "no relay reads remote notices yet")
+)]
 
-use crate::model::{ChatId, Notice, Origin, Seq, UserId};
+mod batch;
+mod body;
+mod fields;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod header;
+mod members;
+mod messages;
+mod users;
 
-/// What a notice of another node is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Its kind.
-    pub kind: Kind,
-    /// The chat; `None`: it is about users only.
-    pub chat: Option<ChatId>,
-    /// The users whose membership, rights, profile or connections it is about, [`MOST_USERS`] at most; `None`: there
-    /// are none, or more.
-    pub users: Option<Vec<UserId>>,
-    /// The number of the message, or of the latest one there was.
-    pub seq: Option<Seq>,
-}
+#[cfg(test)]
+mod tests;
 
-/// How many users a header names at most.
-pub const MOST_USERS: usize = 16;
+use crate::model::{ChatId, Notice, Origin};
 
-/// The kind of a notice; the numbers are those on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    MessageSent,
-    ChatCreated,
-    MemberJoined,
-    MemberLeft,
-    MembersListed,
-    ChatChanged,
-    ChatDeleted,
-    EventChatOpened,
-    AccessChanged,
-    ReadMoved,
-    RoleSet,
-    Muted,
-    Banned,
-    MembersConfirmed,
-    MembersUncertain,
-    CreationUncertain,
-    DeletionUncertain,
-    Disconnected,
-    TokensRevoked,
-    UserChanged,
-    /// Reserved for messages that were changed.
-    MessageChanged,
-    /// One of a later version.
-    Unknown(u32),
-}
+pub(super) use batch::Batch;
+pub use body::{VERSION, VERSIONS};
+pub use header::{Header, Kind, MOST_USERS};
 
 /// A notice of another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +36,7 @@ pub struct RemoteNotice {
 /// A decoded notice of another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// All of it.
+    /// All of it. Not [`Notice::durable`]: that is an instant of one process.
     Notice(Box<Notice>),
     /// The store has the rest.
     Hint(Hint),
@@ -74,7 +49,7 @@ pub struct Hint {
     pub kind: HintKind,
     /// The chat.
     pub chat: ChatId,
-    /// Where the request came from.
+    /// Where the request came from; `None` also if that cannot be read.
     pub origin: Option<Origin>,
 }
 
@@ -101,7 +76,7 @@ pub enum HintKind {
     Unknown,
 }
 
-/// Why a body cannot be decoded: it is damaged.
+/// Why a batch or a body cannot be decoded: it is damaged, or of a later version and names no chat to look up.
 #[derive(Debug, thiserror::Error)]
 #[error("a notice of another node cannot be read: {0}")]
 pub struct UnknownContent(String);

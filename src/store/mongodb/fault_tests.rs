@@ -30,6 +30,22 @@ pub(super) async fn fail(
 }
 
 impl Scratch {
+    /// Lets the server do this to the commands of the node of this name, while no other test sets a failpoint.
+    pub(crate) async fn fail(
+        &self,
+        _alone: &tokio::sync::MutexGuard<'static, ()>,
+        name: &str,
+        mode: impl Into<mongodb::bson::Bson>,
+        data: Document,
+    ) {
+        fail(self, name, mode, data).await;
+    }
+
+    /// No other test sets a failpoint while the result is held.
+    pub(crate) async fn failpoints() -> tokio::sync::MutexGuard<'static, ()> {
+        FAILPOINT.lock().await
+    }
+
     /// Lets the server begin so many commits of the node of this name only after a time. No other test
     /// sets a failpoint while the result is held.
     pub(crate) async fn delay_commits(

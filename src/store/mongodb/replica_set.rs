@@ -3,6 +3,7 @@
 //! Does not skip a test: without a `mongod` it fails with instructions.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,11 +22,17 @@ use crate::store::Store;
 const START: Duration = Duration::from_mins(1);
 
 /// Runs `mongod` beside a shell that waits for its own input to end, which it does when the
-/// test process does; then both are over, and the folder is gone.
+/// test process does; then both are over, and the folder is gone. A line of input kills the `mongod`, and the
+/// next line starts it again.
 const SUPERVISOR: &str = r#"
 trap "" INT TERM HUP
-"$0" "$@" >"$FOLDER/log" 2>&1 &
-read -r _
+while
+    "$0" "$@" >>"$FOLDER/log" 2>&1 &
+    read -r _
+do
+    { kill -9 $!; wait $!; } 2>/dev/null
+    read -r _ || break
+done
 kill -9 $! 2>/dev/null
 rm -rf "$FOLDER"
 "#;
@@ -35,12 +42,14 @@ struct ReplicaSet {
     /// The URL up to the database's name, and the options after it.
     url: (String, String),
     /// The one that was started for it.
-    _mongod: Option<Mongod>,
+    mongod: Option<Mongod>,
 }
 
 /// A database for one test; dropped with this.
 pub(crate) struct Scratch {
     name: String,
+    /// Its own replica set, if it is not on that of the other tests.
+    own: Option<ReplicaSet>,
 }
 
 impl Scratch {
@@ -51,7 +60,29 @@ impl Scratch {
         let process = std::process::id();
         Self {
             name: format!("polychat_test_{process}_{number}"),
+            own: None,
         }
+    }
+
+    /// The same on a server that no other test uses, so that it can be killed.
+    pub(crate) fn on_own_server() -> Self {
+        let own = std::thread::spawn(start).join().expect("a mongod");
+        let mut scratch = Self::new();
+        scratch.own = Some(own);
+        scratch
+    }
+
+    /// Kills its own server, and starts it again the next time.
+    pub(crate) fn kill_or_start_server(&self) {
+        let own = self.own.as_ref().and_then(|own| own.mongod.as_ref());
+        let own = own.expect("a server of its own");
+        let mut input = own.supervisor.stdin.as_ref().expect("an input");
+        input.write_all(b"\n").expect("a supervisor");
+    }
+
+    /// The name of the database.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The name under which a node of it is known to the server.
@@ -61,7 +92,8 @@ impl Scratch {
 
     /// The URL of the database.
     pub(crate) fn url(&self) -> String {
-        let (server, options) = &replica_set().url;
+        let set = self.own.as_ref().unwrap_or_else(|| replica_set());
+        let (server, options) = &set.url;
         format!("{server}/{}?{options}", self.name)
     }
 
@@ -78,7 +110,7 @@ impl Scratch {
     }
 
     /// The database itself, for operations that no store has.
-    pub(super) async fn database(&self) -> Database {
+    pub(crate) async fn database(&self) -> Database {
         let client = Client::with_uri_str(self.url()).await.expect("a client");
         client.database(&self.name)
     }
@@ -159,7 +191,7 @@ fn existing(url: &str) -> ReplicaSet {
     let hosts = rest.split('/').next().unwrap_or(rest);
     ReplicaSet {
         url: (format!("{scheme}://{hosts}"), options.to_owned()),
-        _mongod: None,
+        mongod: None,
     }
 }
 
@@ -181,7 +213,7 @@ pub(super) struct Mongod {
     port: u16,
     folder: PathBuf,
     /// It is not awaited: it runs while its input is open.
-    _supervisor: Child,
+    supervisor: Child,
 }
 
 impl Mongod {
@@ -208,7 +240,7 @@ impl Mongod {
         Self {
             port,
             folder,
-            _supervisor: supervisor.expect("a shell"),
+            supervisor: supervisor.expect("a shell"),
         }
     }
 
@@ -229,7 +261,7 @@ fn start() -> ReplicaSet {
     }
     ReplicaSet {
         url: (mongod.server(), "replicaSet=rs0".into()),
-        _mongod: Some(mongod),
+        mongod: Some(mongod),
     }
 }
 
