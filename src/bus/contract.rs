@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 
 use self::world::World;
 use super::mongodb::world::Mongod;
+use super::redis::world::RedisServer;
 use super::{Bus, BusError, Local, News};
 use crate::model::{Chat, Fact, Notice};
 
@@ -131,4 +132,4 @@ macro_rules! contract {
     };
 }
 
-contract!(local: Process, mongodb: Mongod);
+contract!(local: Process, mongodb: Mongod, redis: RedisServer);

@@ -8,9 +8,11 @@ mod server;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
-pub(crate) mod test_server;
+mod test_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;

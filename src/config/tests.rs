@@ -182,8 +182,13 @@ fn a_secret_is_not_shown() {
 fn help_has_no_value_that_may_contain_a_secret() {
     let text = "jwt-secret = \"s3cret\"\nstore = \"mongodb://anna:s3cret@h/db\"\n\
                 bus = \"redis://:s3cret@h\"\nmax-members = 77";
-    for arguments in [&["--help"][..], &["backup", "--help"]] {
-        let help = with_file(text, arguments).expect_err("a text");
+    let file = file(text);
+    let path = file.path().to_str().expect("a readable path");
+    for arguments in [
+        &["--config", path, "--help"][..],
+        &["backup", "--config", path, "--help"],
+    ] {
+        let help = read(arguments).expect_err("a text");
         let ConfigError::Usage(help) = help else {
             panic!("{help}");
         };

@@ -13,6 +13,7 @@ use self::nodes::{Forger, Node, Read, chat, meet, remote, until};
 use super::world::{Medium, World, node_id};
 use crate::bus::link::Received;
 use crate::bus::mongodb::world::Mongod;
+use crate::bus::redis::world::RedisServer;
 use crate::bus::wire::{Batch, Kind, RemoteNotice};
 use crate::bus::{News, Scope};
 
@@ -310,4 +311,12 @@ shared_contract!(mongodb: Mongod {
     dropping_the_collection(Mongod::new()) loses true,
     killing_cursors(Mongod::new()) loses false,
     restarting_the_server(Mongod::on_own_server()) loses false,
+});
+
+shared_contract!(redis: RedisServer {
+    killing_subscriptions(RedisServer::new()) loses true,
+    killing_publishers(RedisServer::new()) loses false,
+    pausing(RedisServer::new()) loses true,
+    freezing_connections(RedisServer::new()) loses true,
+    restarting_the_server(RedisServer::new()) loses true,
 });

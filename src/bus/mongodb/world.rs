@@ -131,7 +131,12 @@ impl World for Mongod {
 #[async_trait]
 impl Medium for Mongod {
     async fn node(&self, name: &str, id: NodeId) -> Arc<dyn Bus> {
-        let bus = open(crate::bus::Medium::Mongodb(&self.url(name)), id, Clock::system()).await;
+        let bus = open(
+            crate::bus::Medium::Mongodb(&self.url(name)),
+            id,
+            Clock::system(),
+        )
+        .await;
         bus.expect("a bus")
     }
 

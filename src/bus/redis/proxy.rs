@@ -21,8 +21,10 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Leads to this port; clients speak TLS with it if there is an acceptor.
-    pub(super) async fn start(target: u16, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    pub(super) fn start(target: u16, tls: Option<TlsAcceptor>) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let listener = TcpListener::from_std(listener).expect("a runtime");
         let port = listener.local_addr().expect("an address").port();
         let target = Arc::new(AtomicU16::new(target));
         let frozen = watch::Sender::new(());

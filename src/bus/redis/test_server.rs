@@ -1,14 +1,13 @@
 //! The redis-server of a test, with its own port and folder, removed with the process however that ends.
 //! Does not skip a test: without a redis-server it fails with instructions.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::{Client, RedisResult};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// How long it may take to start.
 const START: Duration = Duration::from_mins(1);
@@ -25,7 +24,7 @@ rm -rf "$FOLDER"
 "#;
 
 /// A redis-server that runs as long as this. Nothing in it outlives a restart.
-pub(crate) struct TestServer {
+pub(super) struct TestServer {
     port: u16,
     arguments: Vec<String>,
     /// `None`: it is not running.
@@ -34,7 +33,7 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     /// Starts one with these arguments beside those that every one has.
-    pub(crate) async fn start(arguments: &[&str]) -> Self {
+    pub(super) fn start(arguments: &[&str]) -> Self {
         // Free at this moment; the kernel does not assign it again for a while.
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
@@ -44,22 +43,22 @@ impl TestServer {
             arguments: arguments.iter().map(|&it| it.to_owned()).collect(),
             supervisor: None,
         };
-        server.start_again().await;
+        server.start_again();
         server
     }
 
     /// Its port on this machine.
-    pub(crate) fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.port
     }
 
     /// Its URL, with a `user:password@` or nothing before the host.
-    pub(crate) fn url(&self, credentials: &str) -> String {
+    pub(super) fn url(&self, credentials: &str) -> String {
         format!("redis://{credentials}127.0.0.1:{}", self.port)
     }
 
     /// Runs a command as the user of all connections without a password.
-    pub(crate) async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+    pub(super) async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let client = Client::open(self.url(""))?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         let mut command = redis::Cmd::new();
@@ -67,7 +66,7 @@ impl TestServer {
     }
 
     /// Kills the process, and waits for its end.
-    pub(crate) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(mut supervisor) = self.supervisor.take() {
             supervisor.stdin.take();
             supervisor.wait().expect("the end of the shell");
@@ -75,7 +74,7 @@ impl TestServer {
     }
 
     /// Starts the process on the same port after it was killed, and waits until it answers.
-    pub(crate) async fn start_again(&mut self) {
+    pub(super) fn start_again(&mut self) {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let supervisor = Command::new("/bin/sh")
             .args(["-c", SUPERVISOR])
@@ -89,23 +88,25 @@ impl TestServer {
             .spawn();
         self.supervisor = Some(supervisor.expect("a shell"));
         let begun = Instant::now();
-        while !self.answers().await {
+        while !self.answers() {
             let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
             assert!(
                 begun.elapsed() < START,
                 "no redis-server answers:\n{}",
                 log()
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Whether it answers at all: also that a password is missing.
-    async fn answers(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else {
-            return false;
+    fn answers(&self) -> bool {
+        let answering = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.write_all(b"PING\r\n")?;
+            stream.read_exact(&mut [0])
         };
-        stream.write_all(b"PING\r\n").await.is_ok() && stream.read_u8().await.is_ok()
+        answering().is_ok()
     }
 }
 

@@ -75,7 +75,7 @@ async fn works_at_last(link: &Redis, batch: &[u8]) {
 
 #[tokio::test]
 async fn every_node_receives_what_each_sends_in_order() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&[]);
     let nodes = [open(&server.url("")).await, open(&server.url("")).await];
     let batches = [
         vec![0, 255, 13, 10],
@@ -97,7 +97,7 @@ async fn every_node_receives_what_each_sends_in_order() {
 
 #[tokio::test]
 async fn installations_with_other_databases_share_a_redis() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&[]);
     let ours = open(&server.url("")).await;
     let other = Redis::open(&server.url(""), "other").await.expect("a link");
     other.send(b"theirs".to_vec()).await.expect("sent");
@@ -108,14 +108,14 @@ async fn installations_with_other_databases_share_a_redis() {
 
 #[tokio::test]
 async fn a_redis_that_was_killed_is_used_again() {
-    let mut server = TestServer::start(&[]).await;
+    let mut server = TestServer::start(&[]);
     let (one, two) = (open(&server.url("")).await, open(&server.url("")).await);
     one.send(b"before".to_vec()).await.expect("sent");
     server.kill();
     let why = one.send(b"lost".to_vec()).await.expect_err("no server");
     let begins = format!("Redis at 127.0.0.1:{}: ", server.port());
     assert!(why.to_string().starts_with(&begins), "{why}");
-    server.start_again().await;
+    server.start_again();
     for node in [&one, &two] {
         assert_eq!(batch(node).await, b"before");
         assert!(matches!(next(node).await, Received::Reopened));
@@ -128,7 +128,7 @@ async fn a_redis_that_was_killed_is_used_again() {
 
 #[tokio::test]
 async fn a_subscription_that_is_killed_is_opened_anew() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&[]);
     let (one, two) = (open(&server.url("")).await, open(&server.url("")).await);
     for round in 0..3 {
         let killed: u32 =
@@ -146,7 +146,7 @@ async fn a_subscription_that_is_killed_is_opened_anew() {
 
 #[tokio::test]
 async fn a_redis_that_does_not_answer_fails_in_time_and_is_used_again() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&[]);
     let link = open(&server.url("")).await;
     link.send(b"before".to_vec()).await.expect("sent");
     let _: () = { server.command(&["CLIENT", "PAUSE", "6000"]).await }.expect("paused");
@@ -160,8 +160,8 @@ async fn a_redis_that_does_not_answer_fails_in_time_and_is_used_again() {
 
 #[tokio::test]
 async fn half_open_connections_are_noticed() {
-    let server = TestServer::start(&[]).await;
-    let proxy = Proxy::start(server.port(), None).await;
+    let server = TestServer::start(&[]);
+    let proxy = Proxy::start(server.port(), None);
     let link = open(&format!("redis://127.0.0.1:{}", proxy.port())).await;
     link.send(b"before".to_vec()).await.expect("sent");
     assert_eq!(batch(&link).await, b"before");
@@ -178,8 +178,8 @@ async fn half_open_connections_are_noticed() {
 /// As after a failover: the subscription is one to the former server, where other nodes still publish.
 #[tokio::test]
 async fn a_node_that_does_not_hear_itself_opens_the_link_anew() {
-    let (former, present) = (TestServer::start(&[]).await, TestServer::start(&[]).await);
-    let proxy = Proxy::start(former.port(), None).await;
+    let (former, present) = (TestServer::start(&[]), TestServer::start(&[]));
+    let proxy = Proxy::start(former.port(), None);
     let link = open(&format!("redis://127.0.0.1:{}", proxy.port())).await;
     let other = open(&former.url("")).await;
     link.send(b"before".to_vec()).await.expect("sent");
@@ -206,7 +206,7 @@ async fn a_user_needs_two_commands_and_the_channels_and_select_for_a_number() {
     let rights = "resetchannels &polychat:* -@all +publish +subscribe";
     let users =
         format!("--user anna on >s3:cret/ {rights} --user boris on >s3cret {rights} +select");
-    let server = TestServer::start(&users.split(' ').collect::<Vec<_>>()).await;
+    let server = TestServer::start(&users.split(' ').collect::<Vec<_>>());
     let link = open(&server.url("anna:s3%3Acret%2F@")).await;
     let numbered = open(&format!("{}/3", server.url("boris:s3cret@"))).await;
     numbered.send(b"hello".to_vec()).await.expect("sent");
@@ -220,7 +220,7 @@ async fn a_user_needs_two_commands_and_the_channels_and_select_for_a_number() {
 #[tokio::test]
 async fn a_refusal_is_one_sentence_without_the_password() {
     let user = "--user anna on >s3cret resetchannels &other:* -@all +publish +subscribe";
-    let server = TestServer::start(&user.split(' ').collect::<Vec<_>>()).await;
+    let server = TestServer::start(&user.split(' ').collect::<Vec<_>>());
     let place = format!("127.0.0.1:{}", server.port());
     let free = { TcpListener::bind("127.0.0.1:0").await }.expect("a port");
     let unused = free.local_addr().expect("an address").to_string();
@@ -283,7 +283,7 @@ async fn a_password_that_the_server_repeats_is_not_shown() {
 
 #[tokio::test]
 async fn a_closed_link_has_no_connections() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&[]);
     let link = open(&server.url("")).await;
     link.send(b"last".to_vec()).await.expect("sent");
     assert_eq!(batch(&link).await, b"last");
@@ -307,13 +307,13 @@ const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bus/redis/test
 /// What names the certificates to trust instead of those of the system.
 const TRUSTED: &str = "SSL_CERT_FILE";
 
-async fn with_tls(server: &TestServer) -> Proxy {
+fn with_tls(server: &TestServer) -> Proxy {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/server.pem"));
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/server-private.pem"));
     let config = ServerConfig::builder().with_no_client_auth();
     let config = config.with_single_cert(vec![certificate.expect("PEM")], key.expect("PEM"));
     let tls = TlsAcceptor::from(Arc::new(config.expect("a key of the certificate")));
-    Proxy::start(server.port(), Some(tls)).await
+    Proxy::start(server.port(), Some(tls))
 }
 
 /// In a process of its own, which trusts the authority of the tests.
@@ -333,8 +333,8 @@ async fn tls_is_spoken_with_a_trusted_server() {
         );
         return;
     }
-    let server = TestServer::start(&["--requirepass", "s3cret"]).await;
-    let proxy = with_tls(&server).await;
+    let server = TestServer::start(&["--requirepass", "s3cret"]);
+    let proxy = with_tls(&server);
     for host in ["localhost", "127.0.0.1"] {
         let link = open(&format!("rediss://:s3cret@{host}:{}", proxy.port())).await;
         link.send(b"hello".to_vec()).await.expect("sent");
@@ -344,8 +344,8 @@ async fn tls_is_spoken_with_a_trusted_server() {
 
 #[tokio::test]
 async fn a_server_without_a_trusted_certificate_is_refused() {
-    let server = TestServer::start(&[]).await;
-    let proxy = with_tls(&server).await;
+    let server = TestServer::start(&[]);
+    let proxy = with_tls(&server);
     let text = refusal(&format!("rediss://:s3cret@localhost:{}", proxy.port())).await;
     assert!(text.contains("certificate"), "{text}");
 }
