@@ -64,14 +64,13 @@ impl Node {
         let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
         let metrics = Metrics::default();
         let (gated, gate) = store::gated(Arc::clone(&store), metrics.clone());
-        let bus = SlowBus::new(Arc::clone(ledger), Random::new(seed, 1), loses);
-        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let random = Random::new(seed, 1);
+        let bus: Arc<dyn Bus> = Arc::new(SlowBus::new(Arc::clone(ledger), random, loses));
         let (backend, committer) = Backend::on(Arc::clone(&bus), gated, metrics, clock.clone());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(committer.run(stop.clone()));
         let mut known = Vec::new();
-        for number in 0..USERS {
-            let external_id = format!("user-{number}");
+        for external_id in (0..USERS).map(|number| format!("user-{number}")) {
             known.push(backend.user(&external_id, Profile::default()).await.id);
         }
         let state = GatewayState {

@@ -96,11 +96,6 @@ impl Scratch {
         &self.name
     }
 
-    /// The name under which a node of it is known to the server.
-    pub(super) fn app_name(&self) -> String {
-        format!("polychat/{}", self.name)
-    }
-
     /// The URL of the database.
     pub(crate) fn url(&self) -> String {
         let set = self.own.as_ref().unwrap_or_else(|| replica_set());
