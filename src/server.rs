@@ -185,7 +185,8 @@ impl Parts {
         clock: Clock,
     ) -> Self {
         let bus = Arc::clone(&node.bus);
-        let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
+        let (version, kind) = (env!("CARGO_PKG_VERSION"), store::kind(&config.store));
+        let metrics = Metrics::of_server(version, kind, node.figures());
         let store = store::instrumented(store, metrics.clone());
         let (service, committer) = service(config, &store, &bus, &clock, &metrics);
         let state = GatewayState {
