@@ -64,7 +64,7 @@ pub struct Relay {
     pub clock: Clock,
     /// The limits of each outbox.
     pub outbox: OutboxLimits,
-    /// Counts the messages that were missing.
+    /// Counts the messages that were missing, and the notices of other nodes.
     pub metrics: Metrics,
 }
 

@@ -23,6 +23,7 @@ use tracing::info;
 pub use self::checks::{check, check_ports};
 use self::listeners::{Listeners, Sockets};
 use self::nodes::Node;
+pub use self::nodes::check_bus;
 pub use self::offline::{copy, export, import};
 use self::shutdown::{Signals, Stop};
 use crate::auth::{Authenticator, KeyError};
@@ -185,7 +186,8 @@ impl Parts {
         clock: Clock,
     ) -> Self {
         let bus = Arc::clone(&node.bus);
-        let metrics = Metrics::of_server(env!("CARGO_PKG_VERSION"), store::kind(&config.store));
+        let (version, kind) = (env!("CARGO_PKG_VERSION"), store::kind(&config.store));
+        let metrics = Metrics::of_server(version, kind, node.figures());
         let store = store::instrumented(store, metrics.clone());
         let (service, committer) = service(config, &store, &bus, &clock, &metrics);
         let state = GatewayState {

@@ -122,6 +122,21 @@ describe('what was done is counted, in every dialect', () => {
     });
   }
 
+  test('a server on the local bus is the only node, and neither publishes nor receives', async (t) => {
+    const server = await startServer(t);
+    const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
+    await sendMessage(anna, await chatOf(anna, boris), 'one');
+    const scraped = await scrape(server);
+    assert.equal(scraped.of('polychat_messages_stored_total'), 1);
+    assert.equal(scraped.of('polychat_nodes'), 1);
+    for (const name of [
+      'bus_lag_seconds', 'bus_owed', 'bus_published_total', 'bus_received_total', 'bus_relevant_total', 'bus_gaps_total', 'resyncs_total',
+    ]) {
+      assert.ok(scraped.names.has(`polychat_${name}`), name);
+      assert.equal(scraped.of(`polychat_${name}`), 0, name);
+    }
+  });
+
   test('rest: three messages are three commands, acknowledged', async (t) => {
     const server = await startServer(t);
     const backend = new Backend(server);

@@ -154,10 +154,15 @@ pub struct Health {
     pub nodes: usize,
     /// How long this node has not heard itself; zero where it needs no other.
     pub unheard: Duration,
-    /// How long its latest batch took there and back.
+    /// How long its latest batch took there and back, or for how long the oldest one has not come back, whichever is
+    /// more; zero where it needs no other.
     pub lag: Duration,
     /// How many chats are owed to the others; `None`: everything is.
     pub owed: Option<usize>,
+    /// How many notices were sent to the others.
+    pub published: u64,
+    /// How often batches of another node were missing before one that came.
+    pub gaps: u64,
 }
 
 /// Why a notice was not published.

@@ -20,7 +20,9 @@ impl Dispatcher {
         let mut complete = Vec::new();
         for notice in notices {
             self.relay.remote.changed(&notice.header).await;
-            if !self.concerns(&notice.header) {
+            let concerns = self.concerns(&notice.header);
+            self.relay.metrics.received_notice(concerns);
+            if !concerns {
                 continue;
             }
             match notice.content() {
@@ -163,12 +165,14 @@ impl Dispatcher {
     pub(super) async fn resync(&mut self, scope: Scope) {
         match scope {
             Scope::Everything => {
+                self.relay.metrics.resync("everything");
                 info!("notices of other nodes may be lost; comparing with the store");
                 self.relay.remote.forget_all();
                 let source = self.relay.source();
                 self.comparisons.want_everything(self.heard, source);
             }
             Scope::Chats(chats) => {
+                self.relay.metrics.resync("chats");
                 info!(
                     chats = chats.len(),
                     "notices of other nodes are lost; comparing with the store"

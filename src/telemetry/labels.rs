@@ -137,6 +137,11 @@ pub(super) struct OfStoreError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfScope {
+    pub(super) scope: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfBuild {
     pub(super) version: &'static str,
     pub(super) store: String,

@@ -13,10 +13,11 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use strum::{EnumCount, IntoEnumIterator, VariantArray};
 use tokio::time::Instant;
 
+use super::bus::{Bus, BusFigures, Notices};
 use super::histogram::Histogram;
 use super::labels::{
     CloseReason, DialectLabel, OfBuild, OfCommand, OfConnection, OfDialect, OfError, OfOperation,
-    OfReason, OfStoreError,
+    OfReason, OfScope, OfStoreError,
 };
 use crate::model::{Command, ErrorKind};
 
@@ -48,6 +49,7 @@ struct Families {
     store: Histograms<OfOperation>,
     store_errors: Family<OfStoreError, Counter>,
     gap_messages: Counter,
+    notices: Notices,
 }
 
 /// The metrics of one dialect.
@@ -85,24 +87,24 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics of a server of this version on a store of this kind.
-    pub fn of_server(version: &'static str, store: &str) -> Self {
+    /// Metrics of a server of this version on a store of this kind, and on a bus that has the figures of `bus` whenever
+    /// it is called.
+    pub fn of_server(
+        version: &'static str,
+        store: &str,
+        bus: impl Fn() -> BusFigures + Send + Sync + 'static,
+    ) -> Self {
         let store = store.to_owned();
-        Self::new(Some(OfBuild { version, store }))
+        Self::new(Some((OfBuild { version, store }, Bus::new(bus))))
     }
 
-    fn new(build: Option<OfBuild>) -> Self {
+    fn new(server: Option<(OfBuild, Bus)>) -> Self {
         let mut registry = Registry::default();
         #[cfg(target_os = "linux")]
         registry.register_collector(Box::new(super::process::Process::starting()));
         let mut names = Names(registry.sub_registry_with_prefix("polychat"));
-        if let Some(build) = build {
-            let build = Info::new(build);
-            names.0.register(
-                "build",
-                "The version of the server and the kind of its store",
-                build,
-            );
+        if let Some((build, bus)) = server {
+            names.server(build, bus);
         }
         let latencies = names.latencies();
         let mut families = Families {
@@ -142,6 +144,7 @@ impl Metrics {
                 "relay_gap_messages",
                 "Messages read from the store for delivery",
             ),
+            notices: names.notices(),
             registry: Registry::default(),
         };
         families.begin_at_zero();
@@ -212,6 +215,23 @@ impl Metrics {
         self.0.gap_messages.inc_by(messages as u64);
     }
 
+    /// A notice of another node has come; `concerns`: it may concern a connection of this one.
+    pub fn received_notice(&self, concerns: bool) {
+        self.0.notices.received.inc();
+        if concerns {
+            self.0.notices.relevant.inc();
+        }
+    }
+
+    /// Notices of other nodes may be lost: so much is compared with the store.
+    pub fn resync(&self, scope: &'static str) {
+        self.0
+            .notices
+            .resyncs
+            .get_or_create(&OfScope { scope })
+            .inc();
+    }
+
     /// A call of the store has ended after this time.
     pub fn store_called(&self, operation: &'static str, time: Duration) {
         let labels = OfOperation { operation };
@@ -275,6 +295,9 @@ impl Families {
         let (operation, kind) = ("append", "unavailable");
         let failed = OfStoreError { operation, kind };
         drop(self.store_errors.get_or_create(&failed));
+        for scope in ["everything", "chats"] {
+            drop(self.notices.resyncs.get_or_create(&OfScope { scope }));
+        }
     }
 }
 
@@ -295,6 +318,26 @@ impl Names<'_> {
     fn with_unit<M: Metric + Clone>(&mut self, name: &str, help: &str, unit: Unit, metric: M) -> M {
         self.0.register_with_unit(name, help, unit, metric.clone());
         metric
+    }
+
+    fn server(&mut self, build: OfBuild, bus: Bus) {
+        let help = "The version of the server and the kind of its store";
+        self.0.register("build", help, Info::new(build));
+        self.0.register_collector(Box::new(bus));
+    }
+
+    fn notices(&mut self) -> Notices {
+        Notices {
+            received: self.plain("bus_received", "Notices of other nodes received"),
+            relevant: self.plain(
+                "bus_relevant",
+                "Notices of other nodes that may concern a connection of this one",
+            ),
+            resyncs: self.plain(
+                "resyncs",
+                "Comparisons with the store because notices of other nodes may be lost",
+            ),
+        }
     }
 
     fn latencies(&mut self) -> [DialectMetrics; DialectLabel::COUNT] {

@@ -1,6 +1,7 @@
 //! The log, and the metrics for Prometheus.
 //! Does not measure: it defines names and units, and other modules report values.
 
+mod bus;
 mod connection;
 mod escape;
 mod histogram;
@@ -10,6 +11,7 @@ mod metrics;
 #[cfg(target_os = "linux")]
 mod process;
 
+pub use bus::BusFigures;
 pub use connection::ConnectionMetrics;
 pub use histogram::Histogram;
 pub use labels::{CloseReason, DialectLabel, Transport};

@@ -154,8 +154,10 @@ impl Bus for Shared {
         Health {
             nodes: core.peers.heard_now(now) + usize::from(is_recent(own_sent, now)),
             unheard: now.saturating_duration_since(own_sent.unwrap_or(core.opened)),
-            lag: core.peers.lag(),
+            lag: core.peers.lag(now),
             owed: core.outbox.owed(),
+            published: core.outbox.published(),
+            gaps: core.peers.gaps(),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::affected::Affected;
 use crate::bus::BusError;
-use crate::bus::wire::{Batch, RemoteNotice};
+use crate::bus::wire::{Batch, Kind, RemoteNotice};
 use crate::model::Notice;
 
 /// How many notices may wait; what comes on top of them is owed.
@@ -41,6 +41,8 @@ struct State {
     owed: Affected,
     /// How many debts the batch that is under way names; `None`: everything.
     said: Option<usize>,
+    /// How many notices were sent.
+    published: u64,
     others: Others,
     /// A batch is to be sent even if it is empty.
     beat: bool,
@@ -170,8 +172,17 @@ impl Outbox {
     }
 
     /// The batch has been sent.
-    pub(super) fn sent(&self) {
-        self.state.lock().said = Some(0);
+    pub(super) fn sent(&self, batch: &[RemoteNotice]) {
+        let is_notice = |kind| !matches!(kind, Kind::Owed | Kind::Bye);
+        let notices = batch.iter().filter(|notice| is_notice(notice.header.kind));
+        let mut state = self.state.lock();
+        state.said = Some(0);
+        state.published += notices.count() as u64;
+    }
+
+    /// How many notices were sent.
+    pub(super) fn published(&self) -> u64 {
+        self.state.lock().published
     }
 
     /// The batch may not have been sent: what it was about is owed.
@@ -209,7 +220,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::wire::Kind;
     use crate::model::{ChatId, Fact, UserId};
 
     fn chat(number: usize) -> ChatId {
@@ -262,8 +272,11 @@ mod tests {
         let mut owed = chats(&batch[..2], Kind::Owed);
         owed.sort_unstable();
         assert_eq!(owed, [chat(1), chat(CAPACITY)]);
-        outbox.sent();
+        assert_eq!(outbox.published(), 0);
+        outbox.sent(&batch);
         assert_eq!(outbox.owed(), Some(0));
+        let notices = u64::try_from(batch.len() - 2).expect("small");
+        assert_eq!(outbox.published(), notices, "what is owed is no notice");
     }
 
     #[test]

@@ -35,6 +35,8 @@ struct State {
     /// The numbers of this node's batches, and when each was sent.
     under_way: VecDeque<(u64, Instant)>,
     lag: Duration,
+    /// How often batches of another one were missing.
+    gaps: u64,
 }
 
 struct Peer {
@@ -62,6 +64,7 @@ impl Peers {
             last: now,
             under_way: VecDeque::new(),
             lag: Duration::ZERO,
+            gaps: 0,
         };
         let state = Mutex::new(state);
         Self { own, state }
@@ -103,15 +106,18 @@ impl Peers {
                 silent: false,
             };
             state.heard.insert(node, peer);
+            let has_gap = n > 1;
+            state.gaps += u64::from(has_gap);
             return Arrival {
                 is_new: true,
-                has_gap: n > 1,
+                has_gap,
             };
         };
         let latest = peer.n.unwrap_or(n.saturating_sub(1));
         let has_gap = n != latest.saturating_add(1);
         peer.n = Some(n.max(latest));
         (peer.heard, peer.silent) = (now, false);
+        state.gaps += u64::from(has_gap);
         Arrival {
             is_new: false,
             has_gap,
@@ -185,9 +191,17 @@ impl Peers {
         heard.count()
     }
 
-    /// How long the latest batch took there and back.
-    pub(super) fn lag(&self) -> Duration {
-        self.state.lock().lag
+    /// How long the latest batch took there and back, or for how long the oldest one has not come back.
+    pub(super) fn lag(&self, now: Instant) -> Duration {
+        let state = self.state.lock();
+        let oldest = state.under_way.front();
+        let waiting = oldest.map(|(_, sent)| now.saturating_duration_since(*sent));
+        state.lag.max(waiting.unwrap_or_default())
+    }
+
+    /// How often batches of another one were missing before one that came.
+    pub(super) fn gaps(&self) -> u64 {
+        self.state.lock().gaps
     }
 }
 

@@ -35,6 +35,7 @@ fn a_batch_that_is_not_the_next_one_is_a_gap() {
         let arrival = peers.heard(node(number), n, start);
         assert_eq!(arrival, Arrival { is_new, has_gap }, "{number} {n}");
     }
+    assert_eq!(peers.gaps(), 3);
 }
 
 #[test]
@@ -118,7 +119,9 @@ fn an_own_batch_is_known_by_its_number() {
     // The first one was lost.
     let now = start + seconds(9);
     assert_eq!(peers.own_heard(2, now), Some(start + seconds(2)));
-    assert_eq!(peers.lag(), seconds(7));
+    assert_eq!(peers.lag(now), seconds(7));
+    // The third one is under way since then.
+    assert_eq!(peers.lag(start + seconds(20)), seconds(17));
     assert_eq!(peers.own_heard(2, now), None);
     assert_eq!(peers.own_heard(1, now), None);
     assert_eq!(peers.own_heard(4, now), Some(start + seconds(4)));

@@ -94,7 +94,7 @@ impl Sender<'_> {
         let is_sent = sent.is_ok();
         self.note(sent);
         if is_sent {
-            self.core.outbox.sent();
+            self.core.outbox.sent(&batch.notices);
         } else {
             self.core.outbox.failed(&batch.notices);
         }
