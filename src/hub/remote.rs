@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::fanout::fan_out;
 use super::{Hub, Subscription};
-use crate::model::{Chat, ChatId, ChatPk, Fact, Notice, UserId};
+use crate::model::{Access, Chat, ChatId, ChatPk, EventChat, Fact, Notice, Seq, UserId};
 
 impl Hub {
     /// Whether a connection of this node is in this chat, or watches it.
@@ -54,23 +54,46 @@ impl Hub {
         chats.iter().filter(is_missing).copied().collect()
     }
 
-    /// The chat was read from the store, and its members may have missed that they are: subscribes those of their
-    /// connections that are not in it, and notifies them as of a new chat.
-    pub fn admit_missed(&self, chat: &Chat) {
-        let connections = self.connections_of(&chat.members);
-        let absent = |it: &&Arc<Subscription>| !it.is_entering() && !it.is_in(chat.id);
-        let absent: Vec<_> = connections.iter().filter(absent).cloned().collect();
-        if absent.is_empty() {
-            return;
+    /// The members of this chat with a connection that is not in it, but for connections that have just begun to read
+    /// their chats.
+    pub fn absent(&self, chat: &Chat) -> Vec<UserId> {
+        let users = self.users.lock();
+        let is_absent = |it: &Arc<Subscription>| !it.is_entering() && !it.is_in(chat.id);
+        let absent = chat.members.iter().filter(|member| {
+            let connections = users.get(member).into_iter();
+            connections
+                .flat_map(|user| user.all.values())
+                .any(is_absent)
+        });
+        absent.copied().collect()
+    }
+
+    /// The chat was read from the store, and these of its members may have missed that they are, since the message with
+    /// this seq: subscribes those of their connections that are not in it, and notifies them as of a new chat.
+    pub fn admit_missed(&self, chat: &Chat, joined: &[(UserId, Seq)]) {
+        for (user, since) in joined {
+            let connections = self.connections_of(&[*user]);
+            let absent = |it: &&Arc<Subscription>| !it.is_entering() && !it.is_in(chat.id);
+            let absent: Vec<_> = connections.iter().filter(absent).cloned().collect();
+            let notice = Notice {
+                origin: None,
+                fact: Fact::ChatCreated(chat.clone()),
+                durable: None,
+            };
+            let result = fan_out(absent.iter(), &[Cow::Borrowed(&notice)]);
+            self.leave_all(&result.closed);
+            self.admit(&absent, chat.id, chat.members_version, *since);
         }
-        self.admit(&absent, chat.id, chat.members_version, chat.head);
-        let notice = Notice {
-            origin: None,
-            fact: Fact::ChatCreated(chat.clone()),
-            durable: None,
-        };
-        let entered = absent.iter().filter(|it| it.is_in(chat.id));
-        let result = fan_out(entered, &[Cow::Borrowed(&notice)]);
-        self.leave_all(&result.closed);
+    }
+
+    /// The state of an event's chat was read from the store. Returns whether the access is another than its connections
+    /// were notified of; `false`: that is not known.
+    pub fn has_other_access(&self, chat: &EventChat) -> bool {
+        let room = self.room(chat.chat);
+        let known = room.and_then(|room| room.lock().state);
+        match known {
+            Some(known) => known.access_version < chat.state.access_version,
+            None => chat.state.access != Access::Unasked,
+        }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Differences {
     pub(super) doubtful: Vec<ChatId>,
     /// They may have another name, or are events' chats whose state may have changed.
     pub(super) changed: Vec<(ChatId, Changed)>,
+    /// Of these connected users tokens are revoked that were issued before a time.
+    pub(super) revoked: Vec<(UserId, Timestamp)>,
 }
 
 /// What of a chat may have changed.
@@ -173,6 +175,10 @@ async fn compare(
     let mut differences = Differences::default();
     for chats in rooms.chunks(PAGE) {
         compare_rooms(&source, chats, since, &mut differences).await?;
+    }
+    for users in users.chunks(PAGE) {
+        let revoked = source.remote.revoked(users).await;
+        differences.revoked.extend(revoked?);
     }
     let mut missing = stream::iter(users)
         .map(|user| missing(&source, user))

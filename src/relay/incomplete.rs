@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::bus::{Hint, HintKind};
-use crate::model::{Chat, ChatId, EventChat, Fact, MembersVersion, Notice, UserId};
+use crate::model::{Chat, ChatId, EventChat, Fact, MembersVersion, Notice, Seq, UserId};
 
 /// A notice of another node that the store completes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,16 @@ pub(super) enum Completion {
     /// The version of the members with which the user is a member; `None`: it is none any more.
     Joined(Option<MembersVersion>),
     /// The chat, which anything may have been missed about; `None`: it is gone.
-    Chat(Option<Box<(Chat, Option<EventChat>)>>),
+    Chat(Option<Box<Doubtful>>),
+}
+
+/// A chat that anything may have been missed about, as the store has it.
+pub(super) struct Doubtful {
+    pub(super) chat: Chat,
+    /// The same as an event's, if it is one.
+    pub(super) of_event: Option<EventChat>,
+    /// The members whose connections are not in it, with the seq of the latest message when they joined.
+    pub(super) joined: Vec<(UserId, Seq)>,
 }
 
 /// A notice that was completed.

@@ -9,10 +9,10 @@ use tracing::{info, warn};
 use super::RETRY;
 use super::compare::{Changed, Differences, Extent, Step};
 use super::dispatcher::Dispatcher;
-use super::incomplete::{Completed, Completion, Incomplete};
+use super::incomplete::{Completed, Completion, Doubtful, Incomplete};
 use crate::bus::{Content, Header, Hint, HintKind, Kind, RemoteNotice, Scope};
 use crate::hub::Lookup;
-use crate::model::{ChatId, Fact, Membership, Notice};
+use crate::model::{ChatId, EventChat, Fact, Membership, Notice};
 
 impl Dispatcher {
     /// Delivers notices of other nodes, or queues them.
@@ -143,21 +143,49 @@ impl Dispatcher {
                     None => hub.rights_changed(chat, membership.version, joined),
                 }
             }
-            (Completion::Chat(Some(found)), _) => {
-                let (found, of_event) = *found;
-                hub.admit_missed(&found);
-                hub.members_confirmed(&found);
-                hub.fall_behind(chat);
-                if let Some(of_event) = of_event {
-                    hub.broadcast(chat, &notice(Fact::ReadMoved(Arc::new(of_event))));
-                }
-            }
+            (Completion::Chat(Some(found)), _) => self.confirm(*found),
             (Completion::Chat(None), _) => {
                 let pk = hub.pk_of(chat).unwrap_or_default();
                 hub.chat_deleted(chat, &notice(Fact::ChatDeleted { chat, pk }));
             }
             (Completion::Fact(None) | Completion::Joined(_), _) => {}
         }
+    }
+
+    /// Compares the connections with a chat that anything may have been missed about, and notifies them of it as it is.
+    fn confirm(&mut self, found: Doubtful) {
+        let Doubtful {
+            chat,
+            of_event,
+            joined,
+        } = found;
+        let hub = &self.relay.hub;
+        hub.admit_missed(&chat, &joined);
+        let has_other_members = !hub.has_seen_members(chat.id, chat.members_version);
+        hub.members_confirmed(&chat);
+        hub.fall_behind(chat.id);
+        if let Some(of_event) = of_event {
+            self.tell_state(Arc::new(of_event));
+        }
+        if has_other_members {
+            self.take_incomplete(chat.id, Incomplete::hint(chat.id, HintKind::MembersListed));
+        }
+    }
+
+    /// Notifies the connections of the state of an event's chat.
+    fn tell_state(&self, chat: Arc<EventChat>) {
+        let hub = &self.relay.hub;
+        let fact = if hub.has_other_access(&chat) {
+            Fact::AccessChanged(Arc::clone(&chat))
+        } else {
+            Fact::ReadMoved(Arc::clone(&chat))
+        };
+        let notice = Notice {
+            origin: None,
+            fact,
+            durable: None,
+        };
+        hub.broadcast(chat.chat, &notice);
     }
 
     /// Something may have been lost: nothing that is cached of it is used, and the connections are compared with the
@@ -216,7 +244,11 @@ impl Dispatcher {
             behind,
             doubtful,
             changed,
+            revoked,
         } = differences;
+        for (user, before) in revoked {
+            self.relay.hub.tokens_revoked(user, before);
+        }
         for chat in behind {
             self.relay.hub.fall_behind(chat);
         }
@@ -226,7 +258,8 @@ impl Dispatcher {
         for (chat, changed) in changed {
             let kind = match changed {
                 Changed::Name => HintKind::ChatChanged,
-                Changed::State => HintKind::ReadMoved,
+                // With the access, and all else that may have been missed.
+                Changed::State => HintKind::Unknown,
             };
             self.take_incomplete(chat, Incomplete::hint(chat, kind));
         }

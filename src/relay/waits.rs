@@ -11,15 +11,18 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Missing;
-use super::incomplete::{Completed, Completion, Incomplete};
+use super::incomplete::{Completed, Completion, Doubtful, Incomplete};
 use crate::bus::HintKind;
 use crate::hub::{Found, Hub, Subscription};
-use crate::model::{Chat, ChatId, History, MessagePage};
+use crate::model::{Chat, ChatId, History, MessagePage, Seq};
 use crate::service::Remote;
 use crate::store::{Chats, Events, Messages, StoreError};
 
 /// How many chats are read from the store at the same time.
 const READS: usize = 8;
+
+/// How many messages are delivered at most that a user has missed of a chat whose membership it has missed.
+const MOST_MISSED: Seq = 1000;
 
 /// The waits under way: exactly one for each delayed chat.
 pub(super) struct Waits {
@@ -205,7 +208,7 @@ impl Source {
                 Ok(Completion::Joined(joined.map(|(_, version)| version)))
             }
             Incomplete::Hint(hint) if hint.kind == HintKind::Unknown => {
-                let found = self.found(chat).await.map_err(said)?;
+                let found = self.doubtful(chat).await.map_err(said)?;
                 Ok(Completion::Chat(found.map(Box::new)))
             }
             Incomplete::Hint(hint) => {
@@ -214,6 +217,25 @@ impl Source {
                     .map_err(|error| error.to_string())
             }
         }
+    }
+
+    async fn doubtful(&self, chat: ChatId) -> Result<Option<Doubtful>, StoreError> {
+        let Some((chat, of_event)) = self.found(chat).await? else {
+            return Ok(None);
+        };
+        let absent = self.hub.absent(&chat);
+        let since = match &*absent {
+            [] => Vec::new(),
+            absent => self.chats.joined_at(chat.id, absent).await?,
+        };
+        let least = (chat.head - MOST_MISSED).max(0);
+        let joined = absent.into_iter().zip(since);
+        let joined = joined.filter_map(|(user, since)| Some((user, since?.max(least))));
+        Ok(Some(Doubtful {
+            joined: joined.collect(),
+            chat,
+            of_event,
+        }))
     }
 
     /// A chat as the store has it, and as an event's if it is one.

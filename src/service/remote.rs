@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::Timestamp;
+
 use super::chats::Numbers;
 use super::heads::Heads;
 use super::memberships::Memberships;
@@ -13,8 +15,8 @@ use super::rooms::{NOTICE_HISTORY, room};
 use super::user_cache::UserCache;
 use super::{Service, store_error};
 use crate::bus::{Header, Hint, HintKind, Kind};
-use crate::model::{ChatId, Error, EventChat, Fact, ListedMembers, MessageId, Origin};
-use crate::store::Store;
+use crate::model::{ChatId, Error, EventChat, Fact, ListedMembers, MessageId, Origin, UserId};
+use crate::store::{Store, StoreError};
 
 /// The caches of a [`Service`], and the store.
 #[derive(Clone)]
@@ -170,6 +172,18 @@ impl Remote {
             HintKind::ReadMoved => self.event_chat(chat).await?.map(Fact::ReadMoved),
             HintKind::MessageSent | HintKind::ChatCreated | HintKind::Unknown => None,
         })
+    }
+
+    /// Those of these users of whom tokens are revoked, each with the time before which they were issued.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn revoked(&self, users: &[UserId]) -> Result<Vec<(UserId, Timestamp)>, StoreError> {
+        let found = self.store.users(users).await?;
+        let revoked = found
+            .iter()
+            .filter_map(|user| Some((user.id, user.revoked_before?)));
+        Ok(revoked.collect())
     }
 
     async fn event_chat(&self, chat: ChatId) -> Result<Option<Arc<EventChat>>, Error> {

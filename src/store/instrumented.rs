@@ -239,6 +239,7 @@ instrumented! {
     delete_chat(id: ChatId, audit: Option<AuditRecord>) -> bool;
     chats_of(user: UserId, before: Option<ChatCursor>, limit: usize) -> ChatPage;
     memberships_of(user: UserId) -> Vec<(ChatId, MembersVersion)>;
+    joined_at(chat: ChatId, users: &[UserId]) -> Vec<Option<Seq>>;
     members_version(chat: ChatId) -> Option<MembersVersion>;
     marks(chats: &[ChatId]) -> Vec<Option<ChatMark>>;
     users_in_many_chats(users: &[UserId], chats: usize) -> Vec<UserId>;

@@ -231,6 +231,14 @@ pub trait Chats: Send + Sync {
         user: UserId,
     ) -> Result<Vec<(ChatId, MembersVersion)>, StoreError>;
 
+    /// The number of the latest message of this chat when each of these users became a member of it, in the order given; 0
+    /// for one that became it before this was stored. `None`: it is no member.
+    async fn joined_at(
+        &self,
+        chat: ChatId,
+        users: &[UserId],
+    ) -> Result<Vec<Option<Seq>>, StoreError>;
+
     /// The version of the members of this chat, not older than at the call; `None`: there is no such
     /// chat.
     async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError>;

@@ -23,6 +23,31 @@ async fn send(store: &Subject, chat: &Chat, user: &User, times: usize) {
     store.append(batch.collect()).await.expect("stored");
 }
 
+pub async fn it_is_stored_since_which_message_a_user_is_a_member(store: Subject) {
+    let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
+    let made = chat(&store, &[&anna], 1).await;
+    let users = [boris.id, UserId::new(at(9)), anna.id];
+    let joined = async || {
+        let joined = store.joined_at(made.id, &users).await;
+        joined.expect("an answer")
+    };
+    assert_eq!(joined().await, [None, None, Some(0)]);
+    for now in 2..5 {
+        let sent = store
+            .append(vec![entry(made.id, &anna, "hello", now)])
+            .await;
+        sent.expect("stored");
+    }
+    let added = store.add_member(made.id, boris.id, 0, at(5), None).await;
+    added.expect("added");
+    let sent = store.append(vec![entry(made.id, &anna, "hello", 6)]).await;
+    sent.expect("stored");
+    assert_eq!(joined().await, [Some(3), None, Some(0)]);
+    let removed = store.remove_member(made.id, anna.id, at(7), None).await;
+    removed.expect("removed");
+    assert_eq!(joined().await, [Some(3), None, None]);
+}
+
 pub async fn a_new_member_is_the_last_one(store: Subject) {
     let (anna, boris) = (user(&store, "anna").await, user(&store, "boris").await);
     let before = chat(&store, &[&boris], 1).await;

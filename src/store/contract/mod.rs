@@ -154,6 +154,7 @@ macro_rules! every_promise {
                 a_member_joins_once,
                 a_position_moves_forward_only_and_not_past_the_end,
                 one_who_leaves_is_no_member_and_begins_anew,
+                it_is_stored_since_which_message_a_user_is_a_member,
                 each_change_of_the_members_has_the_next_version,
                 many_changes_at_once_are_all_counted,
                 sending_marks_as_read,

@@ -143,6 +143,14 @@ impl Chats for Mongo {
         retry_until_deadline(|| self.memberships(user)).await
     }
 
+    async fn joined_at(
+        &self,
+        chat: ChatId,
+        users: &[UserId],
+    ) -> Result<Vec<Option<Seq>>, StoreError> {
+        retry_until_deadline(|| self.joined(chat, users)).await
+    }
+
     async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError> {
         let found =
             retry_until_deadline(|| self.database.one::<ChatDocument>(doc! { "_id": chat }))

@@ -129,6 +129,19 @@ impl Mongo {
         Ok(chats.iter().map(head).collect())
     }
 
+    /// Since which message each of these users is a member of a chat.
+    pub(super) async fn joined(
+        &self,
+        chat: ChatId,
+        users: &[UserId],
+    ) -> Result<Vec<Option<Seq>>, StoreError> {
+        let query = Query::all(doc! { "chat": chat, "user": { "$in": users } });
+        let found = self.database.readable::<MemberDocument>(query).await?;
+        let since: HashMap<_, _> = found.iter().map(|it| (it.user, it.since)).collect();
+        let joined = users.iter().map(|user| since.get(&Uuid::from(*user)));
+        Ok(joined.map(Option::<&Seq>::copied).collect())
+    }
+
     /// The mark of each chat.
     pub(super) async fn marks_of(
         &self,

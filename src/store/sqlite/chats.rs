@@ -172,6 +172,27 @@ impl Chats for Sqlite {
         .await
     }
 
+    async fn joined_at(
+        &self,
+        chat: ChatId,
+        users: &[UserId],
+    ) -> Result<Vec<Option<Seq>>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT since FROM users
+                 JOIN members ON members.user = users.pk JOIN chats ON chats.pk = members.chat
+                 WHERE users.id = ?2 AND chats.id = ?1",
+            )?;
+            let since = users.iter().map(|user| {
+                let since = statement.query_row(params![chat, user], |row| row.get(0));
+                since.optional()
+            });
+            Ok(since.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     async fn members_version(&self, chat: ChatId) -> Result<Option<MembersVersion>, StoreError> {
         self.read(move |transaction| {
             let mut statement =

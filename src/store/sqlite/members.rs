@@ -31,11 +31,11 @@ impl Members for Sqlite {
                 return Err(StoreError::Corrupt(format!("no user {user} to add")));
             };
             let mut statement = transaction.prepare_cached(
-                "INSERT INTO members (chat, place, user)
-                 SELECT ?1, coalesce(max(place), -1) + 1, ?2 FROM members WHERE chat = ?1
+                "INSERT INTO members (chat, place, user, since)
+                 SELECT ?1, coalesce(max(place), -1) + 1, ?2, ?3 FROM members WHERE chat = ?1
                  ON CONFLICT (user, chat) DO NOTHING",
             )?;
-            let fresh = statement.execute([found.pk, member.pk])? > 0;
+            let fresh = statement.execute([found.pk, member.pk, found.head])? > 0;
             if fresh {
                 judge(transaction, &found, &member, limits)?;
                 kept_rights::give_back(transaction, found.pk, member.pk)?;
