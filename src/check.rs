@@ -34,6 +34,8 @@ pub struct Checked {
     pub lines: Vec<String>,
     /// Whether another polychat uses the store.
     pub is_used: bool,
+    /// The store in a few words, without a password.
+    pub place: String,
 }
 
 /// Connects to the store, runs pending migrations as a start does, and closes it. A store that other processes use is checked as it is, with a line for each of them, and a file that does not exist is not
@@ -47,13 +49,15 @@ pub async fn store(url: &str) -> Result<Checked, CheckError> {
         return Ok(Checked {
             lines: vec![line],
             is_used: false,
+            place: url.to_owned(),
         });
     }
     let store = match store::connect_or_look(url).await? {
         Ok(store) => store,
         Err(used) => return beside(used),
     };
-    let mut lines = vec![format!("store    ok: {}", store.describe())];
+    let place = store.describe();
+    let mut lines = vec![format!("store    ok: {place}")];
     let mut is_used = false;
     match Lease::try_take(&store, "check").await? {
         Ok(lease) => {
@@ -71,7 +75,11 @@ pub async fn store(url: &str) -> Result<Checked, CheckError> {
     let seen = look(&*store).await;
     store.close().await?;
     lines.extend(of(&seen?)?);
-    Ok(Checked { lines, is_used })
+    Ok(Checked {
+        lines,
+        is_used,
+        place,
+    })
 }
 
 /// The lines for a store that another process uses, and that cannot be opened beside it.
@@ -85,6 +93,7 @@ fn beside(used: InUse) -> Result<Checked, CheckError> {
     Ok(Checked {
         lines,
         is_used: true,
+        place: used.store,
     })
 }
 
@@ -294,7 +303,7 @@ mod tests {
             "{empty}"
         );
         store.migrate(Unfinished::Refused).await.expect("a schema");
-        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        let Checked { lines, is_used, .. } = super::store(&url).await.expect("usable");
         assert!(is_used);
         let process = std::process::id();
         let expected = [
@@ -308,7 +317,7 @@ mod tests {
         held.release().await;
         store.close().await.expect("closed");
         drop(store);
-        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        let Checked { lines, is_used, .. } = super::store(&url).await.expect("usable");
         assert!(!is_used);
         assert_eq!(lines, [&*expected[0], &expected[2], "indexes  ok"]);
     }
@@ -324,7 +333,7 @@ mod tests {
             lease.migrate().await.expect("a schema");
             held.push(lease);
         }
-        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        let Checked { lines, is_used, .. } = super::store(&url).await.expect("usable");
         assert!(is_used);
         let named = "schema   not migrated: in use by polychat serve on ";
         let named = lines.iter().filter(|line| line.starts_with(named));
@@ -332,7 +341,7 @@ mod tests {
         for lease in held {
             lease.release().await;
         }
-        let Checked { lines, is_used } = super::store(&url).await.expect("usable");
+        let Checked { lines, is_used, .. } = super::store(&url).await.expect("usable");
         assert!(!is_used && lines.iter().all(|line| !line.starts_with("schema")));
     }
 

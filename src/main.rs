@@ -90,6 +90,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let store = runtime.block_on(check::store(&config.store))?;
     print(store.lines)?;
+    print([runtime.block_on(server::check_bus(config, &store.place))?])?;
     print(runtime.block_on(server::check_ports(config, store.is_used))?)
 }
 

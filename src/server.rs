@@ -23,6 +23,7 @@ use tracing::info;
 pub use self::checks::{check, check_ports};
 use self::listeners::{Listeners, Sockets};
 use self::nodes::Node;
+pub use self::nodes::check_bus;
 pub use self::offline::{copy, export, import};
 use self::shutdown::{Signals, Stop};
 use crate::auth::{Authenticator, KeyError};

@@ -149,10 +149,10 @@ describe('polychat check', () => {
     assert.equal(code, 0, stderr);
     const lines = stdout.trim().split('\n');
     assert.deepEqual(lines.map((line) => line.split(/\s+/)[0]), [
-      'options', 'keys', 'origins', 'hosts', 'store', 'content', 'indexes', 'listen',
+      'options', 'keys', 'origins', 'hosts', 'store', 'content', 'indexes', 'bus', 'listen',
     ]);
     for (const line of lines) {
-      assert.match(line, /^(\w+ +ok|content +2 users, 1 chats, 3 messages$|keys +none: |origins +any$|hosts +loopback names$)/);
+      assert.match(line, /^(\w+ +ok|content +2 users, 1 chats, 3 messages$|keys +none: |origins +any$|hosts +loopback names$|bus +local$)/);
     }
   });
 

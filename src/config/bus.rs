@@ -1,6 +1,7 @@
 //! The option for the bus, which carries notices between nodes.
 //! Does not open one.
 
+use std::fmt;
 use std::num::NonZeroU16;
 
 use clap::Args;
@@ -36,6 +37,21 @@ pub enum BusKind {
     Mongodb,
     /// Through the Redis with this URL.
     Redis(SecretString),
+}
+
+impl fmt::Display for BusKind {
+    /// Without user, password and number.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match self {
+            Self::Local => return out.write_str("local"),
+            Self::Mongodb => return out.write_str("mongodb"),
+            Self::Redis(url) => url.expose_secret(),
+        };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+        let (_, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        write!(out, "{scheme}://{place}")
+    }
 }
 
 impl Config {
@@ -151,16 +167,22 @@ mod tests {
 
     #[test]
     fn a_redis_is_taken_as_it_is_written() {
-        for url in [
-            "redis://h",
-            "redis://h/",
-            "redis://:s3cret@h:6379/3",
-            "rediss://anna:s%23cret@chat.example:6380",
-            "redis://[::1]:6379",
-            "redis://anna@[::1]/0",
+        for (url, shown) in [
+            ("redis://h", "redis://h"),
+            ("redis://h/", "redis://h"),
+            ("redis://:s3cret@h:6379/3", "redis://h:6379"),
+            (
+                "rediss://anna:s%23cret@chat.example:6380",
+                "rediss://chat.example:6380",
+            ),
+            ("redis://anna:s@cret@h", "redis://h"),
+            ("redis://[::1]:6379", "redis://[::1]:6379"),
+            ("redis://anna@[::1]/0", "redis://[::1]"),
         ] {
-            match bus(MONGODB, Some(url)) {
-                Ok(BusKind::Redis(taken)) => assert_eq!(taken.expose_secret(), url),
+            let taken = bus(MONGODB, Some(url)).expect(shown);
+            assert_eq!(taken.to_string(), shown);
+            match taken {
+                BusKind::Redis(taken) => assert_eq!(taken.expose_secret(), url),
                 other => panic!("{url}: {other:?}"),
             }
         }

@@ -9,10 +9,10 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::bus::{self, Bus, Local, Medium, RELIANCE};
+use crate::bus::{self, Bus, Local, Medium, News, RELIANCE};
 use crate::config::{BusKind, Config};
 use crate::lease::Lease;
-use crate::model::Clock;
+use crate::model::{Clock, NodeId};
 use crate::store::Store;
 use crate::telemetry::BusFigures;
 
@@ -59,6 +59,25 @@ fn medium<'a>(kind: &'a BusKind, store: &'a str, place: &'a str) -> Option<Mediu
             database: place.rsplit('/').next().unwrap_or(place),
         }),
     }
+}
+
+/// Opens the bus as one node more, which hears itself, and closes it again. `place` describes the store. Returns a line
+/// about it.
+///
+/// # Errors
+/// Why it cannot be used, in one sentence.
+pub async fn check_bus(config: &Config, place: &str) -> anyhow::Result<String> {
+    let kind = config.bus()?;
+    let Some(medium) = medium(&kind, &config.store, place) else {
+        return Ok(format!("bus      {kind}"));
+    };
+    let clock = Clock::system();
+    let bus = bus::open(medium, NodeId::new(clock.now()), clock).await;
+    let bus = bus.context("--bus")?;
+    bus.close();
+    // Until the others have been sent that this node ends.
+    while !matches!(bus.next(usize::MAX).await, News::Closed) {}
+    Ok(format!("bus      ok: {kind}"))
 }
 
 impl Node {
