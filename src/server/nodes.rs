@@ -75,7 +75,7 @@ pub async fn check_bus(config: &Config, place: &str) -> anyhow::Result<String> {
     let bus = bus::open(medium, NodeId::new(clock.now()), clock).await;
     let bus = bus.context("--bus")?;
     bus.close();
-    // The others are told that this node ends.
+    // Until the others have been sent that this node ends.
     while !matches!(bus.next(usize::MAX).await, News::Closed) {}
     Ok(format!("bus      ok: {kind}"))
 }
