@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// A proxy that runs as long as this.
 pub(super) struct Proxy {
@@ -29,7 +29,7 @@ impl Proxy {
         let target = Arc::new(AtomicU16::new(target));
         let frozen = watch::Sender::new(());
         let (leads_to, is_frozen) = (Arc::clone(&target), frozen.subscribe());
-        let accepting = tokio::spawn(async move {
+        let accepting = TaskTracker::new().spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.expect("a connection");

@@ -263,7 +263,7 @@ async fn a_refusal_is_one_sentence_without_the_password() {
 async fn a_password_that_the_server_repeats_is_not_shown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let answering = tokio::spawn(async move {
+    let answering = TaskTracker::new().spawn(async move {
         let (mut client, _) = listener.accept().await.expect("a connection");
         // To AUTH, twice CLIENT SETINFO, and SUBSCRIBE.
         let answer = b"-ERR unknown command, with args beginning with: `s3cret`, \r\n";
@@ -320,12 +320,12 @@ fn with_tls(server: &TestServer) -> Proxy {
 #[tokio::test]
 async fn tls_is_spoken_with_a_trusted_server() {
     if std::env::var_os(TRUSTED).is_none_or(|trusted| trusted != AUTHORITY) {
-        let mut test = Command::new(std::env::current_exe().expect("this program"));
-        test.args([
+        let mut process = Command::new(std::env::current_exe().expect("this program"));
+        process.args([
             "--exact",
             "bus::redis::tests::tls_is_spoken_with_a_trusted_server",
         ]);
-        let output = { test.env(TRUSTED, AUTHORITY).output() }.expect("a process");
+        let output = { process.env(TRUSTED, AUTHORITY).output() }.expect("a process");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success() && text.contains("1 passed"),
