@@ -1,4 +1,5 @@
-//! The collection of batches: always capped, and never one of another program. Error messages without a password.
+//! The collection of batches: always capped, and never one of another program. A broken stream that goes on. Error
+//! messages without a password.
 //! Does not test what every bus promises: the contract does.
 
 use std::time::Duration;
@@ -8,9 +9,11 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use tokio::time::sleep;
 
-use super::NOTICES;
 use super::world::Mongod;
+use super::{Mongo, NOTICES};
 use crate::bus::contract::world::{Medium, World, node_id};
+use crate::bus::link::{Link, Received};
+use crate::bus::wire::Batch;
 use crate::bus::{News, Scope, open};
 use crate::model::Clock;
 
@@ -79,6 +82,43 @@ async fn a_collection_that_was_dropped_is_capped_again() {
     while is_capped(&medium).await != Some(true) {
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_broken_stream_goes_on_where_it_was() {
+    const COUNT: u64 = 60;
+    let medium = Mongod::new();
+    let reader = Mongo::open(&medium.url("reader")).await.expect("a link");
+    let writer = medium.link().await;
+    let node = node_id();
+    let write = async {
+        for n in 1..=COUNT {
+            let batch = Batch {
+                node,
+                n,
+                sent: Clock::system().now(),
+                notices: Vec::new(),
+            };
+            writer.send(batch.encode()).await.expect("sent");
+            match n {
+                20 => medium.breaking_connections("reader").await,
+                40 => medium.killing_cursors("reader").await,
+                _ => {}
+            }
+        }
+    };
+    let read = async {
+        let mut numbers = Vec::new();
+        while numbers.last() != Some(&COUNT) {
+            match reader.receive().await {
+                Received::Batch(batch) => numbers.push(Batch::decode(&batch).expect("a batch").n),
+                Received::Reopened => panic!("it was opened anew after {:?}", numbers.last()),
+            }
+        }
+        numbers
+    };
+    let ((), numbers) = tokio::join!(write, read);
+    assert_eq!(numbers, (1..=COUNT).collect::<Vec<_>>());
 }
 
 #[tokio::test]
