@@ -22,9 +22,9 @@ use futures_util::StreamExt;
 use redis::aio::{MultiplexedConnection, PubSubStream};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tracing::{info, warn};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
 
 use self::echo::Echo;
 use self::inbox::Inbox;
@@ -44,9 +44,11 @@ const ROOM: usize = 32 << 20;
 /// A node's two connections to a Redis.
 pub(super) struct Redis {
     shared: Arc<Shared>,
+    /// Reads the subscription until it is closed.
+    tasks: TaskTracker,
     closed: CancellationToken,
-    /// Reads the subscription as long as this.
-    reading: AbortOnDropHandle<()>,
+    /// Closes it if it is dropped before.
+    _dropped: DropGuard,
 }
 
 /// What sending and reading share.
@@ -72,11 +74,14 @@ impl Redis {
             inbox: Inbox::new(ROOM),
         });
         let messages = shared.server.subscribe().await?;
-        let reading = TaskTracker::new().spawn(Arc::clone(&shared).read(messages));
+        let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
+        let (reading, stop) = (Arc::clone(&shared), closed.clone());
+        tasks.spawn(async move { stop.run_until_cancelled(reading.read(messages)).await });
         Ok(Self {
             shared,
-            closed: CancellationToken::new(),
-            reading: AbortOnDropHandle::new(reading),
+            tasks,
+            _dropped: closed.clone().drop_guard(),
+            closed,
         })
     }
 }
@@ -100,7 +105,8 @@ impl Link for Redis {
 
     async fn close(&self) {
         self.closed.cancel();
-        self.reading.abort();
+        self.tasks.close();
+        self.tasks.wait().await;
         self.shared.publisher.lock().await.take();
     }
 }
@@ -129,7 +135,7 @@ impl Shared {
     }
 
     /// Reads the subscription, and opens it anew after each break.
-    async fn read(self: Arc<Self>, mut messages: PubSubStream) {
+    async fn read(&self, mut messages: PubSubStream) {
         loop {
             let why = self.read_until_broken(&mut messages).await;
             drop(messages);
@@ -167,7 +173,7 @@ impl Shared {
         loop {
             match self.server.subscribe().await {
                 Ok(messages) => return messages,
-                Err(error) => tracing::debug!("{error}"),
+                Err(error) => debug!("{error}"),
             }
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);

@@ -175,17 +175,16 @@ impl Dispatcher {
     /// Notifies the connections of the state of an event's chat.
     fn tell_state(&self, chat: Arc<EventChat>) {
         let hub = &self.relay.hub;
-        let fact = if hub.has_other_access(&chat) {
-            Fact::AccessChanged(Arc::clone(&chat))
-        } else {
-            Fact::ReadMoved(Arc::clone(&chat))
-        };
-        let notice = Notice {
-            origin: None,
-            fact,
-            durable: None,
-        };
-        hub.broadcast(chat.chat, &notice);
+        let access = hub.has_other_access(&chat);
+        let access = access.then(|| Fact::AccessChanged(Arc::clone(&chat)));
+        for fact in access.into_iter().chain([Fact::ReadMoved(Arc::clone(&chat))]) {
+            let notice = Notice {
+                origin: None,
+                fact,
+                durable: None,
+            };
+            hub.broadcast(chat.chat, &notice);
+        }
     }
 
     /// Something may have been lost: nothing that is cached of it is used, and the connections are compared with the

@@ -320,16 +320,16 @@ fn with_tls(server: &TestServer) -> Proxy {
 #[tokio::test]
 async fn tls_is_spoken_with_a_trusted_server() {
     if std::env::var_os(TRUSTED).is_none_or(|trusted| trusted != AUTHORITY) {
-        let mut test = Command::new(std::env::current_exe().expect("this program"));
-        test.args([
+        let mut process = Command::new(std::env::current_exe().expect("this program"));
+        process.args([
             "--exact",
             "bus::redis::tests::tls_is_spoken_with_a_trusted_server",
         ]);
-        let output = { test.env(TRUSTED, AUTHORITY).output() }.expect("a process");
-        let printed = String::from_utf8_lossy(&output.stdout);
+        let output = { process.env(TRUSTED, AUTHORITY).output() }.expect("a process");
+        let text = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.success() && printed.contains("1 passed"),
-            "{printed}"
+            output.status.success() && text.contains("1 passed"),
+            "{text}"
         );
         return;
     }

@@ -52,9 +52,10 @@ impl RedisServer {
         self.command("CLIENT PAUSE 7000").await;
     }
 
-    /// All connections stay open and bring nothing more; new ones do.
-    #[expect(clippy::unused_async, reason = "as every other way to break it")]
+    /// All connections stay open and bring nothing more, and after a while so do those that came since.
     pub(in crate::bus) async fn freezing_connections(&self, _: &str) {
+        self.proxy.freeze();
+        sleep(Duration::from_secs(1)).await;
         self.proxy.freeze();
     }
 
