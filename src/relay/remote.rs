@@ -165,7 +165,7 @@ impl Dispatcher {
         hub.members_confirmed(&chat);
         hub.fall_behind(chat.id);
         if let Some(of_event) = of_event {
-            self.tell_state(Arc::new(of_event));
+            self.tell_state(&Arc::new(of_event));
         }
         if has_other_members {
             self.take_incomplete(chat.id, Incomplete::hint(chat.id, HintKind::MembersListed));
@@ -173,11 +173,14 @@ impl Dispatcher {
     }
 
     /// Notifies the connections of the state of an event's chat.
-    fn tell_state(&self, chat: Arc<EventChat>) {
+    fn tell_state(&self, chat: &Arc<EventChat>) {
         let hub = &self.relay.hub;
-        let access = hub.has_other_access(&chat);
-        let access = access.then(|| Fact::AccessChanged(Arc::clone(&chat)));
-        for fact in access.into_iter().chain([Fact::ReadMoved(Arc::clone(&chat))]) {
+        let access = hub.has_other_access(chat);
+        let access = access.then(|| Fact::AccessChanged(Arc::clone(chat)));
+        for fact in access
+            .into_iter()
+            .chain([Fact::ReadMoved(Arc::clone(chat))])
+        {
             let notice = Notice {
                 origin: None,
                 fact,
