@@ -344,26 +344,23 @@ proptest! {
 
 #[tokio::test]
 async fn a_user_who_is_known_costs_no_call_of_the_store() {
-    Box::pin(with_world(
-        UserCache::default(),
-        async |mut world: World| {
-            let profile = named(Some(1));
-            let anna = world.identify(0, profile.clone()).await;
-            world.act(Act::MakeChat(vec![0, 1])).await.expect("done");
-            world.act(Act::Send(0, 0, 1)).await.expect("done");
-            let connect = async || {
-                let calls = world.calls();
-                assert_eq!(world.identify(0, profile.clone()).await, anna);
-                assert_eq!(world.chats(anna).await, world.chats);
-                let heads = world.service.heads_of(&world.chats).await;
-                assert_eq!(heads.expect("heads"), [1]);
-                world.calls() - calls
-            };
-            assert_eq!(connect().await, 1, "the chat is new");
-            assert_eq!(connect().await, 0);
-        },
-    ))
-    .await;
+    let known = async |mut world: World| {
+        let profile = named(Some(1));
+        let anna = world.identify(0, profile.clone()).await;
+        world.act(Act::MakeChat(vec![0, 1])).await.expect("done");
+        world.act(Act::Send(0, 0, 1)).await.expect("done");
+        let connect = async || {
+            let calls = world.calls();
+            assert_eq!(world.identify(0, profile.clone()).await, anna);
+            assert_eq!(world.chats(anna).await, world.chats);
+            let heads = world.service.heads_of(&world.chats).await;
+            assert_eq!(heads.expect("heads"), [1]);
+            world.calls() - calls
+        };
+        assert_eq!(connect().await, 1, "the chat is new");
+        assert_eq!(connect().await, 0);
+    };
+    Box::pin(with_world(UserCache::default(), known)).await;
 }
 
 #[tokio::test]

@@ -136,10 +136,6 @@ async fn no_error_has_the_password() {
             "mongodb://anna:hunter2@127.0.0.1:1/chat?connectTimeoutMS=hunter2",
             "the URL of the bus mongodb://",
         ),
-        (
-            "carrier://anna:hunter2@pigeon",
-            "\"carrier\" is of no known kind",
-        ),
     ];
     for (url, expected) in urls {
         let why = refusal(url).await;

@@ -195,12 +195,13 @@ impl Node {
         self.execute(Command::AddMembers { chat, users }).await;
     }
 
-    /// All samples of the gauges of the server, by their names with labels.
+    /// All samples of the gauges of what clients do, by their names with labels.
     pub(super) fn gauges(&self) -> BTreeMap<String, i64> {
         let text = self.parts.state.metrics.text();
         let types = text.lines().filter_map(|line| {
             let named = line.strip_prefix("# TYPE ")?.strip_suffix(" gauge")?;
-            named.starts_with("polychat_").then_some(named)
+            let of_nodes = named == "polychat_nodes" || named.starts_with("polychat_bus_");
+            (named.starts_with("polychat_") && !of_nodes).then_some(named)
         });
         let names: Vec<_> = types.collect();
         let samples = text.lines().filter_map(|line| {
