@@ -166,7 +166,10 @@ fn given<T: DeserializeOwned>(json: &[u8]) {
     match body::read::<T>(json) {
         Ok(_) => {
             let json = std::str::from_utf8(json).expect("it is text");
-            let UntrustedJson(value) = from_str(json).expect("it is JSON");
+            // Not if a field that nothing reads has a number beyond any float.
+            let Ok(UntrustedJson(value)) = from_str(json) else {
+                return;
+            };
             let again = body::read::<T>(value.to_string().as_bytes());
             assert!(again.is_ok(), "{value}");
         }
