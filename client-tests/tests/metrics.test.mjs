@@ -123,7 +123,7 @@ describe('what was done is counted, in every dialect', () => {
   }
 
   test('a server on the local bus is the only node, and neither publishes nor receives', async (t) => {
-    const server = await startServer(t);
+    const server = await startServer(t, ['--store', 'sqlite::memory:']);
     const [anna, boris] = await connectUsers(t, server, 'anna', 'boris');
     await sendMessage(anna, await chatOf(anna, boris), 'one');
     const scraped = await scrape(server);
